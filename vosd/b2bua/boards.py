@@ -55,7 +55,7 @@ class GatewayBoard(Protocol):
         ...
 
     def search_over(self, remaining: Iterable[RouteChoice], now: Instant, *, is_late: bool) -> None:
-        """Note the gateways that are not tried because a limit of the search is reached: its time, or its attempts."""
+        """Note the next gateways that are not tried because a limit of the search is reached: time, or attempts."""
         ...
 
     def vacate(self, choice: RouteChoice) -> None:

@@ -118,7 +118,7 @@ def _search(
             resting.setdefault(found.gateway.name, found)
         else:
             is_offered = True
-            if ordering is not None and has_room:
+            if ordering is not None and has_room and not request.is_over:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, request, vendors)
             if found.gateway.is_phone and not has_room:

@@ -80,6 +80,8 @@ class RouteRequest(msgspec.Struct):
 
     looks_ahead: bool = False
     """Whether gateways are found before their turn, so that those without room or funds now are found as well."""
+    is_over: bool = False
+    """Whether the call is offered no gateway any more: those that remain are only named, and no turn is counted."""
 
     def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
         """Judge limits and rests of the gateways that remain by ``now``; prices and validity are those of before."""

@@ -285,6 +285,17 @@ def test_at_most_ten_attempts_are_made(scene):
     assert scene.vendors[2].calls == []
 
 
+def test_a_gateway_that_a_call_does_not_come_to_keeps_its_turn():
+    content = usual_catalogue(vendors=3, terms={"priority": 1}, max_attempts=1)
+    scene = Scene(content)
+    for vendor in scene.vendors:
+        vendor.script = refuses(480)
+    for _ in range(6):
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda call=call: call.is_over)
+    assert [len(vendor.calls) for vendor in scene.vendors] == [2, 2, 2]
+
+
 def test_no_attempt_begins_later_than_30_s_after_the_invite():
     scene = Scene(usual_catalogue(vendors=3, terms={"response_timeout_ms": 15_500}))
     for vendor in scene.vendors:

@@ -1,8 +1,8 @@
 """The gateways of one live call: places and money of attempts, addresses, and what is learnt of vendors."""
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ from vosd.trunks.scope import SharedLimit
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
+
+REMAINING_NAMED: Final = 10
+"""Gateways that a call names of those that it does not come to: to find the next one of many takes its time."""
 
 
 class GatewaysOfCall(msgspec.Struct, eq=False):
@@ -120,10 +123,14 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             searched.examine_at(now, looks_ahead=looks_ahead)
 
     def search_over(self, remaining: Iterable[RouteChoice], now: Instant, *, is_late: bool) -> None:
-        """Note the gateways that are not tried because a limit of the search is reached: its time, or its attempts."""
-        self.examine_at(now, looks_ahead=True)
-        left, settings = self._live_call.call_request.left, self._live_call.call.settings
-        for gateway in {choice.gateway.name: choice.gateway for choice in remaining}.values():
+        """Note the next gateways that are not tried because a limit of the search is reached: time, or attempts."""
+        call_request, settings = self._live_call.call_request, self._live_call.call.settings
+        left = call_request.left
+        if call_request.searched is not None:
+            call_request.searched.is_over = True
+            call_request.searched.examine_at(now, looks_ahead=True)
+        next_ones = islice(remaining, REMAINING_NAMED)
+        for gateway in {choice.gateway.name: choice.gateway for choice in next_ones}.values():
             if is_late:
                 left.append(
                     LeftOut(gateway, Cause.SEARCH_OVER, f"{settings.search_ms / 1_000:g} s had passed since the INVITE")
