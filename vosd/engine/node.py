@@ -262,13 +262,14 @@ class Node:
         return self.switch.terms.sources.is_of_one_trunk(host, port, other)
 
     def are_of_one_vendor(self, host: str, other: str) -> bool:
-        """Return whether two hosts are of the same routing gateway."""
+        """Return whether two hosts are of routing gateways of one account."""
         return not self._vendors_at(host).isdisjoint(self._vendors_at(other))
 
     def _vendors_at(self, host: str) -> set[str]:
-        """Return the names of the routing gateways at a host, also of those whose names lead there."""
-        vendors = self.switch.terms.vendor_hosts
-        return {name for place in (host, *self._names.names_at(host)) for name in vendors.get(place, ())}
+        """Return the accounts of the routing gateways at a host, also of those whose names lead there."""
+        places = (host, *self._names.names_at(host))
+        gateways = [each for place in places for each in self.switch.terms.vendors_at(place)]
+        return {each.account for each in gateways if each.account is not None}
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""

@@ -84,7 +84,7 @@ class Endpoint:
             placed: called for every INVITE that begins a dialog, before it is sent.
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
             is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
-            are_of_one_vendor: return whether two hosts are of the same routing gateway.
+            are_of_one_vendor: return whether two hosts are of the same vendor.
         """
         self._settings = settings
         self.token = token

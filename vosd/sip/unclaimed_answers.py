@@ -71,7 +71,7 @@ class UnclaimedAnswers:
     ) -> None:
         """``knows`` returns whether a host and port belong to a known source.
 
-        ``are_of_one_vendor`` returns whether two hosts are of the same routing gateway.
+        ``are_of_one_vendor`` returns whether two hosts are of the same vendor.
         """
         self._store = store
         self._flows = flows
