@@ -235,7 +235,7 @@ class Daemon:
             relay=self._media.relay,
             rtpengines=self._media.at_rtpengines,
         )
-        places = VendorPlaces(self.service.switch.terms.vendors_at, self.service.directory.name_at)
+        places = VendorPlaces(self.service.switch.terms.vendors_at, self.service.directory.names_to)
         core = Core(
             begin=self.service.begin_turn,
             process=self.service.loop.process,
@@ -257,7 +257,7 @@ class Daemon:
             is_gateway=self.service.node.knows_host,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
-            name_of=self.service.directory.name_at,
+            name_of=places.name_at,
             connects_within=ConnectTimeouts(
                 self.service.switch.terms.vendors_at, self.service.directory
             ).connects_within,

@@ -87,8 +87,8 @@ class Core(NamedTuple):
     """Return the rate limit (``max_requests``) shared by all addresses of the gateway at an address; None = no such
     limit.
     """
-    name_of: Callable[[str], str | None]
-    """Return the name that the certificate of the vendor at an address must contain; None = the address itself."""
+    name_of: Callable[[str, int], str | None]
+    """Return the name that the certificate of the vendor at a host and port must contain; None = the address itself."""
     connects_within: Callable[[str], float]
     """Return the time limit in seconds for connecting to an address."""
     is_denied: Callable[[str], bool] = lambda _host: False

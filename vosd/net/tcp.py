@@ -297,7 +297,7 @@ class StreamFlow:
         client = self.tls.towards(identity)
         if client is None:
             raise OSError(f"sip.tls.identities has no {identity!r}")
-        return client.context, client.server_name or self._core.name_of(peer.host) or peer.host
+        return client.context, client.server_name or self._core.name_of(*peer) or peer.host
 
     def _give_up(self, peer: PeerEnd, why: str) -> None:
         self._unsent.pop(peer, None)
@@ -416,7 +416,7 @@ class StreamFlow:
         wanted = ""
         if self.tls is not None:
             client = self.tls.towards(self._core.identity_at(host, port))
-            wanted = "" if client is None else client.server_name or self._core.name_of(host) or host
+            wanted = "" if client is None else client.server_name or self._core.name_of(host, port) or host
             if not wanted or not is_of(connection.certificate, wanted):
                 return
         if plain_host(wish.host) not in {plain_host(host), wanted}:

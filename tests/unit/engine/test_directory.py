@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from math import inf
 from random import Random
 
 import pytest
@@ -13,7 +14,7 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.engine.peers import directory as directory_module
 from vosd.engine.peers import lookup
-from vosd.engine.peers.directory import NameDirectory, means_of
+from vosd.engine.peers.directory import ConnectTimeouts, NameDirectory, means_of
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.obs.events import Event
@@ -34,6 +35,8 @@ a.example.net 100 A 192.0.2.1
 b.example.net 100 A 192.0.2.2
 c.example.net 100 AAAA 2001:db8::3
 single.example.net 60 A 192.0.2.9
+d.example.net 60 A 192.0.2.9
+e.example.net 60 A 192.0.2.9
 """
 CARRIER = routing_gateway("carrier", addresses=(Address("example.net", None),))
 ELSEWHERE = "203.0.113.66"
@@ -148,6 +151,17 @@ async def test_hosts_are_those_of_all_gateways_with_names(desk):
     assert desk.directory.name_at("192.0.2.77") is None
     assert [*desk.directory.names_at("192.0.2.9")] == ["single.example.net"]
     assert not desk.directory.names_at("192.0.2.77")
+
+
+async def test_the_most_impatient_gateway_of_all_names_of_an_address_limits_the_time_to_connect(desk):
+    patience_ms = {"single.example.net": 8_000, "d.example.net": 2_000, "e.example.net": 5_000}
+    gateways = {
+        name: [routing_gateway(name[0], addresses=(Address(name, 5070, "tcp"),), response_timeout_ms=timeout_ms)]
+        for name, timeout_ms in patience_ms.items()
+    }
+    await desk.adopt(*(each for [each] in gateways.values()))
+    timeouts = ConnectTimeouts(lambda host: gateways.get(host, ()), desk.directory)
+    assert [timeouts.connects_within(host) for host in ("192.0.2.9", "192.0.2.77")] == [1.0, inf]
 
 
 async def test_another_catalogue_keeps_what_is_known_and_forgets_what_is_gone(desk):

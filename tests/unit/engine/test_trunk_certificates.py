@@ -130,9 +130,28 @@ def test_a_vendor_has_its_identity_at_its_addresses_and_where_its_name_leads():
     fixed = routing_gateway("fixed", addresses=(Address("192.0.2.9", 5061, "tls"),), tls="one")
     named = routing_gateway("named", addresses=(Address("sip.example.net", None, "tls"),), tls="two")
     at = {"192.0.2.9": [fixed], "sip.example.net": [named]}
-    places = VendorPlaces(lambda host: at.get(host, ()), {"192.0.2.10": "sip.example.net"}.get)
+    places = VendorPlaces(
+        lambda host: at.get(host, ()), lambda host: ["sip.example.net"] if host == "192.0.2.10" else []
+    )
     assert [places.identity_at("192.0.2.9", port) for port in (5061, 5071)] == ["one", ""]
     assert places.identity_at("192.0.2.10", 5071) == "two"
     assert places.identity_at("192.0.2.11", 5061) == ""
     asked = (("192.0.2.9", 5061), ("192.0.2.9", 5071), ("192.0.2.10", 5071), ("192.0.2.11", 5061))
     assert [places.is_vendor_at(*place) for place in asked] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("last_port", [5073, None], ids=["all ports configured", "one port from DNS"])
+def test_gateways_by_several_names_of_one_address_are_known_by_their_ports(last_port):
+    ports = {"c.example": last_port, "a.example": 5061, "b.example": 5062}
+    gateways = [
+        routing_gateway(name[0], addresses=(Address(name, port, "tls"),), tls=f"of-{name[0]}")
+        for name, port in ports.items()
+    ]
+    at = dict(zip(ports, ([each] for each in gateways), strict=True))
+    hosts = {"192.0.2.10": [*ports]}
+    places = VendorPlaces(lambda host: at.get(host, ()), lambda host: hosts.get(host, ()))
+    asked = (5061, 5062, 5073)
+    assert [places.identity_at("192.0.2.10", port) for port in asked] == ["of-a", "of-b", "of-c"]
+    assert [places.name_at("192.0.2.10", port) for port in asked] == ["a.example", "b.example", "c.example"]
+    assert [places.is_vendor_at("192.0.2.10", port) for port in (*asked, 5074)] == [True] * 3 + [last_port is None]
+    assert (places.name_at("192.0.2.11", 5061), places.is_vendor_at("192.0.2.11", 5061)) == (None, False)

@@ -102,7 +102,7 @@ class Ear:
         self.has_dialog = endpoint.dialogs.owners.__contains__
         self.dialog_of = endpoint.dialog_of
 
-    def _name_of(self, host: str) -> str | None:
+    def _name_of(self, host: str, _port: int) -> str | None:
         return self.directory(host)
 
     def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:

@@ -49,7 +49,7 @@ class Stage:
                 is_gateway=lambda _host: False,
                 is_known_source=lambda host: host == GATEWAY.host,
                 allowance_at=lambda _host: None,
-                name_of=lambda _host: None,
+                name_of=lambda _host, _port: None,
                 connects_within=lambda _host: 1.0,
             ),
             ShieldSettings(**settings),

@@ -132,17 +132,21 @@ class NameDirectory(Counting):
         return [] if cached is None else sorted(hosts_of(cached))[:SOURCES_MAX]
 
     def name_at(self, host: str) -> str | None:
-        """Return the name that resolved to an address: a certificate there must contain it (RFC 5922).
+        """Return the name that resolved to an address, the first one where several gateways' names did."""
+        return next(iter(self.names_to(host)), None)
+
+    def names_to(self, host: str) -> Collection[str]:
+        """Return the names that resolved to an address: a certificate there must contain one (RFC 5922).
 
         Any peer can use a name that leads to an address of another. So a name of a dialog counts neither where a
         gateway is configured by address, nor beside the name that a peer seen at the address itself uses.
         """
-        name = next(iter(self.names_at(host)), None)
-        if name is not None or host in self._without_name:
-            return name
+        names = self.names_at(host)
+        if names or host in self._without_name:
+            return names
         latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in hosts_of(cached)]
         latest_first.sort(key=lambda cached: host not in cached.seen_at)
-        return latest_first[0].sought.host if latest_first else None
+        return [cached.sought.host for cached in latest_first[:1]]
 
     # -- the background -----------------------------------------------------------------------------------------
 
@@ -297,7 +301,9 @@ class ConnectTimeouts:
 
     def connects_within(self, host: str) -> float:
         """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
-        gateways = self._vendors_at(host) or self._vendors_at(self._directory.name_at(host) or "")
+        gateways = self._vendors_at(host) or [
+            each for name in self._directory.names_to(host) for each in self._vendors_at(name)
+        ]
         return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
 
 
@@ -305,27 +311,37 @@ class VendorPlaces:
     """Places of routing gateways: the addresses that are connected to, with their TLS identities."""
 
     def __init__(
-        self, vendors_at: Callable[[str], Collection[RoutingGateway]], name_at: Callable[[str], str | None]
+        self, vendors_at: Callable[[str], Collection[RoutingGateway]], names_to: Callable[[str], Collection[str]]
     ) -> None:
-        """``vendors_at`` returns the gateways that are configured at a host, ``name_at`` the name of an address."""
+        """``vendors_at`` returns the gateways that are configured at a host, ``names_to`` the names of an address."""
         self._vendors_at = vendors_at
-        self._name_at = name_at
+        self._names_to = names_to
 
     def identity_at(self, host: str, port: int) -> str:
         """Return the identity with which a host is connected to at a port; empty = the common one."""
-        gateway = self._vendor_at(host, port)
-        return "" if gateway is None else gateway.tls
+        found = self._vendor_at((host, *self._names_to(host)), port)
+        return "" if found is None else found[1].tls
+
+    def name_at(self, host: str, port: int) -> str | None:
+        """Return the name that the certificate at a host and port must contain; None = the address itself."""
+        names = self._names_to(host)
+        found = self._vendor_at(names, port)
+        return next(iter(names), None) if found is None else found[0]
 
     def is_vendor_at(self, host: str, port: int) -> bool:
         """Return whether a routing gateway is configured at a host and port."""
-        return self._vendor_at(host, port) is not None
+        return self._vendor_at((host, *self._names_to(host)), port) is not None
 
-    def _vendor_at(self, host: str, port: int) -> RoutingGateway | None:
-        """Return the gateway at a place; a port of a name may come from DNS: then any port is that of its gateway."""
-        for place in (host, self._name_at(host) or ""):
-            for gateway in self._vendors_at(place) if place else ():
-                if any(each.host == place and each.port in {None, port} for each in gateway.places):
-                    return gateway
+    def _vendor_at(self, hosts: Collection[str], port: int) -> tuple[str, RoutingGateway] | None:
+        """Return the gateway that has one of these hosts with a port, after that host.
+
+        The port of a name may come from DNS: then any port is that of its gateway, unless another one has it.
+        """
+        there = [(host, gateway) for host in hosts for gateway in self._vendors_at(host)]
+        for configured in (port, None):
+            for host, gateway in there:
+                if any(each.host == host and each.port == configured for each in gateway.places):
+                    return host, gateway
         return None
 
 
