@@ -79,7 +79,7 @@ class _Reader:
     def answer(self) -> DnsAnswer:
         _, flags, questions, answers, authorities, _ = self._parser.get_struct("!HHHHHH")
         rcode = dns.rcode.from_flags(flags, 0)
-        if rcode == dns.rcode.NOTIMP:
+        if rcode == dns.rcode.NOTIMP and self._type == RdataType.NAPTR:
             return DnsAnswer((), NOTHING_TTL_S)  # a server too old to know NAPTR has none
         if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             raise UnusableAnswerError(dns.rcode.to_text(rcode))

@@ -87,7 +87,9 @@ def test_a_server_without_naptr_support_has_no_such_records():
     assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == DnsAnswer((), NOTHING_TTL_S)
 
 
-@pytest.mark.parametrize(("rcode", "says"), [(dns.rcode.SERVFAIL, "SERVFAIL"), (dns.rcode.REFUSED, "REFUSED")])
+@pytest.mark.parametrize(
+    ("rcode", "says"), [(dns.rcode.SERVFAIL, "SERVFAIL"), (dns.rcode.REFUSED, "REFUSED"), (dns.rcode.NOTIMP, "NOTIMP")]
+)
 def test_a_server_that_failed_is_named_for_it(rcode, says):
     with pytest.raises(UnusableAnswerError, match=says):
         read_answer(response(A, rcode=rcode), A)
