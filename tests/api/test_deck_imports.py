@@ -20,6 +20,7 @@ from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
 from doubles.workbook import xlsx
 
+JOBS_READY = JOBS
 CSV = {"Content-Type": "text/csv"}
 SHEET = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
 DEARER = SHEET.replace(b"0.012", b"0.015") + b"33,France,0.02,1/1\n"

@@ -337,15 +337,16 @@ def _found_by_axe(page: Page, is_known: bool, rules: list[str]) -> list[str]:
     return found
 
 
-def is_in_memory(page: Page, text: str) -> bool:
-    """Return whether the scripts of a page hold a text, on whatever way."""
+def is_in_memory(page: Page, *texts: str) -> bool:
+    """Return whether the scripts of a page hold one of the texts, on whatever way; to look takes a second."""
     parts: list[str] = []
     session = page.context.new_cdp_session(page)
     session.on("HeapProfiler.addHeapSnapshotChunk", lambda event: parts.append(event["chunk"]))
     session.send("HeapProfiler.collectGarbage")
     session.send("HeapProfiler.takeHeapSnapshot")
     session.detach()
-    return text in "".join(parts)
+    held = "".join(parts)
+    return any(text in held for text in texts)
 
 
 def english_in(page: Page) -> list[str]:
