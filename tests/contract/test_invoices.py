@@ -40,6 +40,7 @@ from vosd.admin.office.invoices import (
     InvoiceSheet,
     IssueInvoice,
     ListInvoices,
+    ListUnsent,
     NotADraftError,
     NotIssuedError,
     PayInvoice,
@@ -52,7 +53,9 @@ from vosd.admin.office.invoices import (
     cancel_invoice,
     find_invoice,
     issue_invoice,
+    list_all_invoices,
     list_invoices,
+    list_unsent,
     pay_invoice,
     print_invoice,
     read_invoiced_calls,
@@ -93,6 +96,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
+from vosd.invoicing.periods import BadPeriodError
 from vosd.invoicing.settlement import InvoiceState
 from vosd.storage import invoices, schema
 from vosd.storage.books import SqlBooks
@@ -828,6 +832,64 @@ async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
     assert postbox.faults == []
     with pytest.raises(OrderError, match="is no address"):
         SendInvoice(id=1, to=("books@example.com\r\nBcc: all@example.com",))
+
+
+async def unsent(site: Site) -> list[str]:
+    return [*(await list_unsent(site.office, operator(), ListUnsent(period="2026-10"))).values()]
+
+
+async def test_all_unsent_invoices_of_a_period_are_found_the_oldest_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vosd.admin.office.invoices.LISTED_MAX", 2)
+    names = ("acme", "reseller", "peer", "idle")
+    calls = [call(place, name, at("2026-10-05"), *SELL[0]) for place, name in enumerate(names, 1)]
+    await SqlBooks(site.database).book(calls)
+    await site.run("2026-10", "2026-11-02")
+    await site.run("2026-11", "2026-12-02")
+    numbers = [f"2026-00000{place}" for place in range(1, 5)]
+    assert await unsent(site) == numbers
+    for each in (await site.listed(oldest_first=True))[:2]:
+        await mailed(site, each.id)
+    assert await unsent(site) == numbers[2:]
+    with pytest.raises(BadPeriodError):
+        ListUnsent(period="2026-13")
+
+
+async def test_a_list_of_more_invoices_than_a_page_has_all_of_them(site: Site) -> None:
+    names = ("acme", "reseller", "peer")
+    calls = [call(place, name, at("2026-10-05"), *SELL[0]) for place, name in enumerate(names, 1)]
+    await SqlBooks(site.database).book(calls)
+    await site.run("2026-10", "2026-11-02")
+    for criteria in ({}, {"state": InvoiceState.OPEN}, {"oldest_first": True}):
+        expected = await site.listed(**criteria)
+        found = await list_all_invoices(site.office, operator(), ListInvoices(**criteria, limit=1))
+        assert (found, len(found)) == (expected, 3)
+
+
+async def test_a_cancelled_invoice_is_not_mailed_and_its_credit_note_only_where_the_invoice_was(site: Site) -> None:
+    await SqlBooks(site.database).book([
+        call(place, name, at("2026-10-05"), *SELL[0]) for place, name in enumerate(("acme", "reseller"), 1)
+    ])  # fmt: skip
+    await site.run("2026-10", "2026-11-02")
+    first, second = await site.listed(oldest_first=True)
+    await mailed(site, first.id)
+    for each in (first, second):
+        await cancel_invoice(site.office, operator(), CancelInvoice(id=each.id))
+    assert await unsent(site) == ["C2026-000001"]
+    await site.run("2026-10", "2026-11-02")
+    assert await unsent(site) == ["C2026-000001", "2026-000003", "2026-000004"]
+    with pytest.raises(NotIssuedError, match="2026-000002 is cancelled: its credit note can be sent"):
+        await mailed(site, second.id)
+
+
+async def mailed(site: Site, number: int) -> None:
+    order = SendInvoice(id=number, to=("books@example.com",))
+    settings = site.office.definitions.settings
+    async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
+        server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+        site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
 
 
 async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(

@@ -67,12 +67,12 @@ def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) 
 @pass_invocation
 def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
-    from vosd.admin.office.invoices import ListInvoices, list_invoices
+    from vosd.admin.office.invoices import ListInvoices, list_all_invoices
     from vosd.invoicing.settlement import InvoiceState
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
-    found = in_office(invocation, lambda office: list_invoices(office, principal(acting=acting), order))
+    found = in_office(invocation, lambda office: list_all_invoices(office, principal(acting=acting), order))
     _list(found, as_csv=as_csv, as_json=as_json)
 
 
@@ -164,7 +164,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 
 @invoice.command()
 @click.argument("number", metavar="[NUMBER]", required=False)
-@click.option("--period", metavar="PERIOD", help="All of this period that were not sent yet.")
+@click.option("--period", metavar="PERIOD", help="All of this period that were not sent yet and are not cancelled.")
 @click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option
@@ -193,17 +193,15 @@ async def _send_all(
     office: "Office", who: "Principal", period: str, how: dict[str, Any]
 ) -> "tuple[list[InvoiceSheet], dict[str, str]]":
     """Send the invoices of a period; return those that were sent, and why others were not, by number."""
-    from vosd.admin.office.invoices import ListInvoices, SendInvoice, list_invoices, send_invoice
+    from vosd.admin.office.invoices import ListUnsent, SendInvoice, list_unsent, send_invoice
     from vosd.base.errors import VosError
 
     sent, failed = [], {}
-    for each in await list_invoices(office, who, ListInvoices(period=period)):
-        if each.number is None or each.sent_at is not None:
-            continue
+    for id_, number in (await list_unsent(office, who, ListUnsent(period=period))).items():
         try:
-            sent.append(await send_invoice(office, who, SendInvoice(id=each.id, **how)))
+            sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how)))
         except VosError as error:
-            failed[each.number] = str(error)
+            failed[number] = str(error)
     return sent, failed
 
 

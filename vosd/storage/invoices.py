@@ -234,6 +234,8 @@ class InvoiceFilter(NamedTuple):
     oldest_first: bool = False
     limit: int = 1_000
     drafts: bool = True
+    is_to_send: bool = False
+    """Whether to list those alone that were issued and not mailed, apart from cancelled ones and their credit notes."""
 
 
 class SqlInvoices:
@@ -425,6 +427,8 @@ class SqlInvoices:
             query = query.where(_invoice.c.state != StoredState.DRAFT.value)
         if wanted.period is not None:
             query = query.where(_invoice.c.period == wanted.period)
+        if wanted.is_to_send:
+            query = query.where(*_TO_SEND)
         if wanted.ending is not None:
             after, until = wanted.ending
             query = query.where(_invoice.c.until > after, _invoice.c.until <= until)
@@ -502,6 +506,13 @@ class SqlInvoices:
 
 
 _LIVE: Final = (_invoice.c.kind == INVOICE, _invoice.c.state == StoredState.ISSUED.value)
+_MAILED: Final = select(_invoice.c.id).where(_invoice.c.sent_at.is_not(None)).scalar_subquery()
+_TO_SEND: Final = (
+    _invoice.c.state == StoredState.ISSUED.value,
+    _invoice.c.sent_at.is_(None),
+    or_(_invoice.c.cancels.is_(None), _invoice.c.cancels.in_(_MAILED)),
+)
+"""A credit note is for those who have the invoice that it takes back."""
 _BARE: Final = tuple(column for column in _invoice.c if column.name != "document")
 _BEGIN: Final[tuple[Any, ...]] = (
     _invoice.c.account, _invoice.c.id, _invoice.c.begin_until, _invoice.c.begin_seq, _invoice.c.floor_seq

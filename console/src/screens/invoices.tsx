@@ -245,7 +245,7 @@ function Acts({ row }: { row: Detail }) {
           said={say}
         />
       )}
-      {row.state !== "draft" && (
+      {!["draft", "cancelled"].includes(row.state) && (
         <Act
           needs="POST /invoices/{id}/mail"
           act={t("invoice.mail")}

@@ -298,6 +298,17 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     limit: int = LISTED_MAX
 
 
+class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Issued invoices and credit notes of a period that were not mailed."""
+
+    period: str
+    """Period, such as 2026-10."""
+
+    def __post_init__(self) -> None:
+        """Raise BadPeriodError where the text is no period."""
+        period_of(self.period)
+
+
 @needs(Permission.BOOKS_CHANGE)
 async def run_invoices(
     office: Office, who: Principal, order: RunInvoices, report: Callable[[float, int], None] | None = None
@@ -746,6 +757,45 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     return await _with_due_days(office, sheets[: order.limit])
 
 
+@needs(Permission.MONEY_SEE, by_account=True)
+async def list_all_invoices(office: Office, who: Principal, order: ListInvoices) -> list[InvoiceSheet]:
+    """Return all invoices and credit notes that are listed by an order; its ``limit`` is the length of a page.
+
+    Raises:
+        OutOfScopeError, RightLackingError: the principal may not see the account.
+        StoreUnavailable: try again.
+    """
+    found: list[InvoiceSheet] = []
+    while True:
+        after = found[-1].id if found else order.after
+        page = await list_invoices(office, who, msgspec.structs.replace(order, after=after))
+        found += page
+        if len(page) < order.limit:
+            return found
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def list_unsent(office: Office, who: Principal, order: ListUnsent) -> dict[int, str]:
+    """Return the numbers of the issued invoices and credit notes that were not mailed by their ids, the oldest first.
+
+    A cancelled invoice is none of them, nor the credit note that takes back an invoice which was not mailed.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who)
+    found: dict[int, str] = {}
+    after: int | None = None
+    while True:
+        page = InvoiceFilter(period=order.period, after=after, oldest_first=True, limit=LISTED_MAX, is_to_send=True)
+        some = await office.stores.invoices.list(page)
+        found |= {each.id: each.number or f"#{each.id}" for each in some}
+        if len(some) < LISTED_MAX:
+            return found
+        after = some[-1].id
+
+
 async def _scope(office: Office, who: Principal) -> Scope:
     """Return the scope of a principal; an agent that has issued invoices is one without accounts, too."""
     try:
@@ -847,7 +897,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         InvoiceAlteredError: its document was changed since.
-        NotIssuedError: it is a draft.
+        NotIssuedError: it is a draft, or cancelled: the mail would ask for its amount.
         OrderError: neither the order nor the account has an address.
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
             every address, or the calls are too many for one.
@@ -858,6 +908,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     if found.state is StoredState.DRAFT or found.template is None:
         raise NotIssuedError(f"invoice #{found.id} is a draft")
     found.check_document()
+    if found.state is StoredState.CANCELLED:
+        raise NotIssuedError(f"invoice {found.number} is cancelled: its credit note can be sent")
     recipients = order.to or (await _Terms(office).of_account(found.account)).mail
     if not recipients:
         raise OrderError("to", f"is missing: account {found.account} has no `invoice.mail`")
