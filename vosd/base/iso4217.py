@@ -1,5 +1,6 @@
-"""The codes of currencies, as far as they are in use or were until a few years ago (ISO 4217)."""
+"""The codes of currencies, as far as they are in use or were until a few years ago, and their decimals (ISO 4217)."""
 
+from decimal import Decimal
 from typing import Final
 
 _WRITTEN: Final = """
@@ -12,3 +13,15 @@ SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED 
 XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA YER ZAR ZMW ZWG ZWL
 """
 CODES: Final = frozenset(_WRITTEN.split())
+_MOSTLY: Final = Decimal("0.01")
+_OTHERS: Final = {
+    "1": "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    "0.001": "BHD IQD JOD KWD LYD OMR TND",
+    "0.0001": "CLF UYW",
+}
+_UNITS: Final = {code: Decimal(unit) for unit, written in _OTHERS.items() for code in written.split()}
+
+
+def unit_of_currency(code: str) -> Decimal:
+    """Return the smallest amount that a bank transfers in a currency: 0.01 where ISO 4217 does not have it."""
+    return _UNITS.get(code, _MOSTLY)

@@ -1,14 +1,16 @@
 """Paid amounts of invoices: money of an account goes to the oldest one, a payment that names an invoice goes to that.
 
-It follows from the ledger at any time and is written down nowhere, so it cannot differ from it.
+An invoice is paid where less than the smallest unit of its currency is missing (ADR 183). All of it follows from the
+ledger at any time and is written down nowhere, so it cannot differ from it.
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.base.money import ZERO
+from vosd.base.iso4217 import unit_of_currency
+from vosd.base.money import EXACT, ZERO
 
 REFERENCE: Final = "invoice/"
 """Beginning of the reference of a payment for one invoice; its number follows, and behind a space what tells payments
@@ -37,6 +39,14 @@ class Owed(NamedTuple):
 
     number: str
     gross: Decimal
+    currency: str
+
+    @property
+    def payable(self) -> Decimal:
+        """The amount in whole units of the currency, without the rest that no bank transfers."""
+        unit = unit_of_currency(self.currency)
+        units = EXACT.divide(self.gross, unit).quantize(Decimal(1), ROUND_DOWN, EXACT)
+        return EXACT.multiply(units, unit)
 
 
 class Credit(NamedTuple):
@@ -53,10 +63,11 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     """Return what is paid of each invoice of an account, given the oldest first.
 
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
-    than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; a refund that
-    names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
-    otherwise, such as a transfer, makes no named payment undone. Money for a number that is no invoice here changes
-    nothing once it is taken back; the undo of an entry from before the first invoice changes ``opening``.
+    than its invoice goes on to the others. Money that names none pays the whole units of all, then their rests. Money
+    that is taken back lowers the invoice that it names; a refund that names none is taken from the newest one that was
+    paid by name, once no other money is left. What is moved away otherwise, such as a transfer, makes no named payment
+    undone. Money for a number that is no invoice here changes nothing once it is taken back; the undo of an entry from
+    before the first invoice changes ``opening``.
     """
     places = {each.number: place for place, each in enumerate(owed)}
     paid = [ZERO] * len(owed)
@@ -90,11 +101,17 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         paid[place] -= taken
         of_named -= taken
         pool += taken
-    for place, each in enumerate(owed):
-        taken = max(ZERO, min(pool, each.gross - paid[place]))
-        paid[place] += taken
-        pool -= taken
+    for wanted in ([each.payable for each in owed], [each.gross for each in owed]):
+        for place, amount in enumerate(wanted):
+            taken = max(ZERO, min(pool, amount - paid[place]))
+            paid[place] += taken
+            pool -= taken
     return paid
+
+
+def is_paid(gross: Decimal, paid: Decimal, currency: str) -> bool:
+    """Return whether an invoice is paid as far as its customer can: a bank transfers no part of a unit."""
+    return gross - paid < unit_of_currency(currency)
 
 
 def named_invoice(reference: str) -> str:
@@ -118,9 +135,9 @@ def undone_entry(reference: str) -> int | None:
     return int(entry) if entry != behind and entry.isascii() and entry.isdigit() else None
 
 
-def state_of(gross: Decimal, paid: Decimal, due_at: int, now: int) -> InvoiceState:
+def state_of(gross: Decimal, paid: Decimal, currency: str, due_at: int, now: int) -> InvoiceState:
     """Return the state of an issued invoice; times are UTC milliseconds."""
-    if paid >= gross:
+    if is_paid(gross, paid, currency):
         return InvoiceState.PAID
     if now >= due_at:
         return InvoiceState.OVERDUE

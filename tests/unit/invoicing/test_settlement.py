@@ -1,6 +1,6 @@
 """Paid amounts of invoices."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
 
 import pytest
 from hypothesis import example, given
@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from vosd.base.money import ZERO
 from vosd.invoicing.settlement import Credit, InvoiceState, Owed, paid_of, reference_of_undo, state_of, undone_entry
 
+
+def owes(number: str, gross: int | str, currency: str = "EUR") -> Owed:
+    return Owed(number, Decimal(gross), currency)
+
+
 amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
 invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
-    lambda found: [Owed(f"N{index}", gross) for index, gross in enumerate(found)]
+    lambda found: [Owed(f"N{index}", gross, "EUR") for index, gross in enumerate(found)]
 )
 plain = ["", "bank"]
 references = st.sampled_from([*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
@@ -19,13 +24,13 @@ credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans(), st.
 
 
 def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
-    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20)), Owed("3", Decimal(30))]
+    owed = [owes("1", 10), owes("2", 20), owes("3", 30)]
     paid = paid_of(ZERO, owed, [Credit("invoice/3 bank 7", Decimal(12)), Credit("", Decimal(15))])
     assert paid == [Decimal(10), Decimal(5), Decimal(12)]
 
 
 def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
-    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20))]
+    owed = [owes("1", 10), owes("2", 20)]
     assert paid_of(ZERO, owed, [Credit("invoice/2", Decimal(26))]) == [Decimal(6), Decimal(20)]
 
 
@@ -33,12 +38,12 @@ def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
 def test_a_payment_that_the_bank_takes_back_pays_nothing(reference: str) -> None:
     credits = [Credit("invoice/1", Decimal(26)), Credit(reference, Decimal(-26), is_refund=True)]
     for opening in (ZERO, Decimal(-8)):
-        assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits) == [ZERO, ZERO]
-        assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits[:1])[0] == Decimal(20)
+        assert paid_of(opening, [owes("1", 20), owes("2", 5)], credits) == [ZERO, ZERO]
+        assert paid_of(opening, [owes("1", 20), owes("2", 5)], credits[:1])[0] == Decimal(20)
 
 
 def test_money_that_is_taken_back_was_that_of_the_newest_invoice() -> None:
-    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20))]
+    owed = [owes("1", 10), owes("2", 20)]
     named = [Credit("invoice/1", Decimal(10)), Credit("invoice/2", Decimal(20))]
     assert paid_of(ZERO, owed, [*named, Credit("", Decimal(-12), is_refund=True)]) == [Decimal(10), Decimal(8)]
     assert paid_of(ZERO, owed, [*named, Credit("invoice/1 return", Decimal(-10))]) == [ZERO, Decimal(20)]
@@ -46,7 +51,7 @@ def test_money_that_is_taken_back_was_that_of_the_newest_invoice() -> None:
 
 @pytest.mark.parametrize("opening", [ZERO, Decimal(-40)])
 def test_a_transfer_to_another_account_takes_no_named_payment_back(opening: Decimal) -> None:
-    owed = [Owed("1", Decimal(100)), Owed("2", Decimal(30))]
+    owed = [owes("1", 100), owes("2", 30)]
     moved = [Credit("invoice/1", Decimal(100)), Credit("t-1", Decimal(-60))]
     assert paid_of(opening, owed, moved) == [Decimal(100), ZERO]
     assert paid_of(opening, owed, [*moved, Credit("r", Decimal(-10), is_refund=True)]) == [Decimal(90), ZERO]
@@ -56,13 +61,46 @@ def test_a_transfer_to_another_account_takes_no_named_payment_back(opening: Deci
 
 
 def test_an_older_debt_comes_before_the_first_invoice() -> None:
-    assert paid_of(Decimal(-8), [Owed("1", Decimal(10))], [Credit("", Decimal(15))]) == [Decimal(7)]
+    assert paid_of(Decimal(-8), [owes("1", 10)], [Credit("", Decimal(15))]) == [Decimal(7)]
 
 
 def test_an_invoice_below_zero_is_money_for_the_others() -> None:
-    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(-4))]
+    owed = [owes("1", 10), owes("2", -4)]
     assert paid_of(ZERO, owed, []) == [Decimal(4), ZERO]
-    assert state_of(Decimal(-4), ZERO, 0, 1) is InvoiceState.PAID
+    assert state_of(Decimal(-4), ZERO, "EUR", 0, 1) is InvoiceState.PAID
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "is_paid"),
+    [
+        ("EUR", "28.43", True), ("EUR", "28.44", True), ("EUR", "28.42", False), ("JPY", "28", True),
+        ("JPY", "27", False), ("KWD", "28.435", True), ("KWD", "28.43", False), ("credits", "28.43", True),
+    ],
+)  # fmt: skip
+def test_an_invoice_is_paid_where_less_than_the_smallest_unit_of_its_currency_is_missing(
+    currency: str, amount: str, is_paid: bool
+) -> None:
+    gross = Decimal("28.435636")
+    (paid,) = paid_of(ZERO, [Owed("1", gross, currency)], [Credit("", Decimal(amount))])
+    assert paid == min(gross, Decimal(amount)), "the exact amount is shown"
+    assert (state_of(gross, paid, currency, 0, 1) is InvoiceState.PAID) == is_paid
+
+
+@given(
+    st.lists(st.integers(0, 90_000_000).map(lambda units: Decimal(units) / 1_000_000), max_size=30),
+    st.sampled_from([ROUND_DOWN, ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_UP]),
+    st.booleans(),
+)
+def test_who_pays_each_invoice_in_whole_cents_has_paid_all(sums: list[Decimal], rounded: str, is_named: bool) -> None:
+    owed = [Owed(f"N{index}", gross, "EUR") for index, gross in enumerate(sums)]
+    credits = [
+        Credit(f"invoice/{each.number}" if is_named else "", each.gross.quantize(Decimal("0.01"), rounded))
+        for each in owed
+    ]
+    paid = paid_of(ZERO, owed, credits)
+    states = {state_of(each.gross, amount, "EUR", 0, 1) for each, amount in zip(owed, paid, strict=True)}
+    assert states <= {InvoiceState.PAID}
+    assert sum(paid, ZERO) == min(sum(sums, ZERO), sum((each.amount for each in credits), ZERO)) or is_named
 
 
 @given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8))
@@ -84,7 +122,7 @@ PAID_BY_NAME_AND_A_FEE = [Credit("invoice/N0", Decimal(10)), Credit("bank", Deci
 
 
 @given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8), credits_of_all_kinds)
-@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
+@example(ZERO, [owes("N0", 10)], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
 def test_a_credit_and_its_undo_change_nothing(
     opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Credit
 ) -> None:
@@ -101,9 +139,9 @@ PAID_BY_NAME_AND_REFUNDED = [
 
 
 @given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8), credits_of_all_kinds)
-@example(ZERO, [Owed("N0", Decimal(100))], PAID_BY_NAME_AND_MOVED, Credit("invoice/N99", Decimal(40)))
-@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
-@example(Decimal(-100), [Owed("N0", Decimal(100))], PAID_BY_NAME_AND_REFUNDED, Credit("invoice/N99", Decimal(40)))
+@example(ZERO, [owes("N0", 100)], PAID_BY_NAME_AND_MOVED, Credit("invoice/N99", Decimal(40)))
+@example(ZERO, [owes("N0", 10)], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
+@example(Decimal(-100), [owes("N0", 100)], PAID_BY_NAME_AND_REFUNDED, Credit("invoice/N99", Decimal(40)))
 def test_a_wrong_entry_before_the_first_invoice_and_its_undo_change_nothing(
     opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Credit
 ) -> None:

@@ -41,7 +41,7 @@ from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
-from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, paid_of, state_of
+from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, is_paid, paid_of, state_of
 from vosd.storage.invoice_sums import InvoicedPart
 from vosd.storage.invoices import (
     CREDIT_NOTE,
@@ -698,14 +698,16 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
     if amount is None:
         paid = (await _paid(office, [invoice]))[invoice.id]
         amount = invoice.gross - paid
-        if amount <= ZERO:
+        if is_paid(invoice.gross, paid, invoice.currency):
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
     done = await book_payment(office, who, booked, is_open_sum=order.amount is None)
     is_repeated = done.repeated if isinstance(done, WaitingSheet) else done[0].repeated
-    if is_repeated and not order.reference and (await _paid(office, [invoice]))[invoice.id] < invoice.gross:
-        # The same reference books nothing: a second part, or a payment behind one that was taken back, would be lost.
-        raise await _second_without_reference(office, invoice, done)
+    if is_repeated and not order.reference:
+        paid = (await _paid(office, [invoice]))[invoice.id]
+        if not is_paid(invoice.gross, paid, invoice.currency):
+            # The same reference books nothing: a second part, or one behind a payment that was returned, would be lost.
+            raise await _second_without_reference(office, invoice, done)
     return done
 
 
@@ -1033,7 +1035,7 @@ async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mappi
         if not invoices:
             continue
         opening = invoices[0].opening + sum((each.carried for each in invoices), ZERO)
-        named = [Owed(each.number or "", each.gross) for each in invoices]
+        named = [Owed(each.number or "", each.gross, each.currency) for each in invoices]
         found = paid_of(opening, named, credits[name])
         paid |= {each.id: amount for each, amount in zip(invoices, found, strict=True)}
     return paid
@@ -1048,7 +1050,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
         case StoredState.ISSUED:
             state = InvoiceState.ISSUED
             if invoice.kind == INVOICE:
-                state = state_of(invoice.gross, paid, invoice.due_at or 0, now)
+                state = state_of(invoice.gross, paid, invoice.currency, invoice.due_at or 0, now)
     return InvoiceSheet(
         id=invoice.id,
         number=invoice.number,

@@ -12,6 +12,7 @@ from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO
 from vosd.catalogue.overrides import Key, Override, Setting, Target
 from vosd.control.client import RunningSwitch
+from vosd.invoicing.settlement import is_paid
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 _MEMO: Final = "overdue invoice "
-"""Beginning of the memo of such a block: others are left alone."""
+"""Beginning of the memo of such a block; one with another beginning, or by another operator, is left alone."""
 
 
 class OverdueAccount(msgspec.Struct, frozen=True):
@@ -48,7 +49,11 @@ async def overdue_accounts(stores: "SqlStores", now: int) -> list[OverdueAccount
         some = names[place : place + _AT_ONCE]
         paid = await paid_by_invoice(stores, some)
         for name, invoices in (await stores.invoices.owed(some)).items():
-            late = [each for each in invoices if (each.due_at or 0) <= now and paid.get(each.id, ZERO) < each.gross]
+            late = [
+                each
+                for each in invoices
+                if (each.due_at or 0) <= now and not is_paid(each.gross, paid.get(each.id, ZERO), each.currency)
+            ]
             if late:
                 amount = sum((each.gross - paid.get(each.id, ZERO) for each in late), ZERO)
                 first = late[0]
@@ -84,8 +89,9 @@ async def lock_overdue(
             line = who.audit_line(BlockAccount(account=name, memo=memo), name, now)
             await stores.overrides.put([wanted], now, audit=line)
             locked.append(name)
-    for name, found_block in blocked.items():
-        if (found_block.memo or "").startswith(_MEMO) and name not in late:
+    for name, block in blocked.items():
+        is_own = block.operator == who.recorded and (block.memo or "").startswith(_MEMO)
+        if is_own and name not in late:
             line = who.audit_line(UnblockAccount(name), name, now)
             await stores.overrides.clear([Key(Target.ACCOUNT, name, Setting.BLOCKED)], who.recorded, now, line)
             opened.append(name)

@@ -1,0 +1,63 @@
+"""Overdue invoices of accounts, and the blocks of the night."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from contract.test_invoices import Site, at, call
+from doubles.data.builders import applied_rate
+from doubles.office import operator
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.invoices import PayInvoice, pay_invoice
+from vosd.admin.office.overdue import lock_overdue, overdue_accounts
+from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
+from vosd.daemon.nightly_process import THE_SWITCH
+from vosd.invoicing.settlement import InvoiceState
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+RATE = applied_rate("28.435636", prefix="4420")
+
+
+async def overdue_site(database: Database) -> Site:
+    """Return books with an overdue invoice over 28.435636."""
+    site = Site(database)
+    await SqlBooks(database).book([call(1, "acme", at("2026-10-05"), "London", RATE, 60_000)])
+    await site.run("2026-10", "2026-11-02")
+    site.now = at("2026-12-24")
+    return site
+
+
+async def night(site: Site) -> tuple[Sequence[str], Sequence[str]]:
+    found = await overdue_accounts(site.office.stores, site.now)
+    return await lock_overdue(site.office.stores, site.office.switch, THE_SWITCH, found, 0, site.now)
+
+
+async def test_an_invoice_that_is_paid_to_the_cent_is_not_overdue_and_the_balance_keeps_the_rest(
+    database: Database,
+) -> None:
+    site = await overdue_site(database)
+    (issued,) = await site.listed()
+    assert (issued.gross, issued.state) == ("28.435636", InvoiceState.OVERDUE)
+    assert await night(site) == (["acme"], [])
+    await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, amount=Decimal("28.43")))
+    (paid,) = await site.listed(state=InvoiceState.PAID)
+    assert (paid.gross, paid.paid) == ("28.435636", "28.43")
+    assert sum(each.amount for each in await site.entries("acme")) == Decimal("-0.005636")
+    with pytest.raises(OrderError, match="invoice 2026-000001 is paid"):
+        await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
+    assert await night(site) == ([], ["acme"])
+    assert await overdue_accounts(site.office.stores, site.now) == []
+
+
+async def test_a_block_that_a_person_has_set_is_left_whatever_its_memo_says(database: Database) -> None:
+    site = await overdue_site(database)
+    assert await night(site) == (["acme"], [])
+    await unblock_account(site.office, operator(), UnblockAccount("acme"))
+    memo = "overdue invoice 2026-000001, and unfriendly"
+    await block_account(site.office, operator(), BlockAccount(account="acme", memo=memo))
+    await site.pay("acme", "100", site.now)
+    assert await night(site) == ([], [])
+    (kept,) = (await site.office.stores.overrides.load()).at(site.now).by_key.values()
+    assert kept.memo == memo
