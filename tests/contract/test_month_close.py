@@ -20,7 +20,7 @@ from doubles.dying import Steps, is_killed
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, office_on, operator
-from sqlalchemy import event, update
+from sqlalchemy import event, insert, update
 
 from vosd.admin.export_files import ExportBlocked
 from vosd.admin.ledger import Month
@@ -112,6 +112,17 @@ async def dispute(office: Office, number: int, state: DisputeState) -> None:
     await office.stores.reconciliations.dispute(wanted, found, LINE)
 
 
+async def reconcile_later(database: Database, count: int) -> None:
+    """Write comparisons of the next month."""
+    row = {
+        "account": "carrier", "file": "october.csv", "since": OCTOBER, "until": OCTOBER + DAY, "made_at": NOW,
+        "operator": "ann", "currency": "USD", "ours": Decimal(1), "theirs": Decimal(1), "result": "{}",
+    }  # fmt: skip
+    async with database.writing() as connection:
+        rows = [row | {"digest": f"later-{number}"} for number in range(count)]
+        await connection.execute(insert(schema.reconciliation), rows)
+
+
 async def close(office: Office, order: CloseMonth = ALL_PASSED, **changes: object) -> ClosedMonthSheet:
     order = msgspec.structs.replace(order, **changes)
     return await close_month(office, operator(), order, lambda *_: None)
@@ -121,6 +132,13 @@ async def missing(office: Office) -> dict[str, str]:
     found = await close(office, CloseMonth(month=MONTH, is_trial=True))
     assert not found.closed
     return {each.obstacle.value: each.detail for each in found.missing}
+
+
+async def test_a_bill_of_the_month_is_found_behind_any_number_of_later_ones(office: Office, database: Database) -> None:
+    number = await reconcile(office)
+    await dispute(office, number, DisputeState.OPEN)
+    await reconcile_later(database, 1_000)
+    assert await missing(office) == {"dispute_open": f"dispute {number} with carrier about 0.10 USD is open"}
 
 
 @pytest.fixture

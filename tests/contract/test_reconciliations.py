@@ -59,6 +59,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
+from vosd.cli.pages import all_pages
 from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
@@ -173,6 +174,25 @@ async def test_a_file_is_compared_once_and_every_difference_has_its_class_and_mo
     assert [each.id for each in await list_reconciliations(site.office, operator(), ListReconciliations())] == [made.id]
     lines = await list_audit(site.office, operator(), ListAudit())
     assert [(each.action, each.subject) for each in lines] == [("ImportBill", "carrier")]
+
+
+async def test_comparisons_are_listed_page_by_page_to_the_oldest(site: Site) -> None:
+    numbers = [(await site.imported([row(each)], name=f"{each.call_id}.csv")).id for each in CALLS[:5]]
+
+    async def listed(**criteria: Any) -> list[int]:
+        order = ListReconciliations(**criteria)
+        found = await list_reconciliations(site.office, operator(), order)
+        page = msgspec.structs.replace(order, limit=2)
+        paged = await all_pages(lambda page: list_reconciliations(site.office, operator(), page), page)
+        assert paged == found
+        return [each.id for each in found]
+
+    assert await listed() == numbers[::-1]
+    assert await listed(oldest_first=True) == numbers
+    assert await listed(after=numbers[3]) == numbers[2::-1]
+    assert await listed(account="carrier", operator="ann") == numbers[::-1]
+    assert await listed(file=f"{CALLS[1].call_id}.csv") == [numbers[1]]
+    assert [*await listed(account="acme"), *await listed(operator="bob"), *await listed(file="none")] == []
 
 
 async def test_calls_that_differ_are_listed_with_both_sides(site: Site) -> None:

@@ -182,7 +182,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "expires_at": (_MOMENT,),
     "explanation": ("their unit is 60 s",),
     "expected": ("expected a positive number",),
-    "file": ("vosd.yaml",),
+    "file": ("carrier-2026-03.csv",),
     "field": ("account",),
     "fields": ("",),
     "first": ([_CALL], 2),

@@ -13,6 +13,7 @@ from vosd.cli.arguments import AMOUNT, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, principal
+from vosd.cli.pages import all_pages
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
@@ -67,12 +68,13 @@ def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) 
 @pass_invocation
 def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
-    from vosd.admin.office.invoices import ListInvoices, list_all_invoices
+    from vosd.admin.office.invoices import ListInvoices, list_invoices
     from vosd.invoicing.settlement import InvoiceState
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
-    found = in_office(invocation, lambda office: list_all_invoices(office, principal(acting=acting), order))
+    who = principal(acting=acting)
+    found = in_office(invocation, lambda office: all_pages(lambda page: list_invoices(office, who, page), order))
     _list(found, as_csv=as_csv, as_json=as_json)
 
 

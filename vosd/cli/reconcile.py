@@ -64,7 +64,7 @@ def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wante
 @json_option
 @pass_invocation
 def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None:
-    """List the newest comparisons, the newest first."""
+    """List comparisons, the newest first."""
     from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
 
     order = ListReconciliations(account=account)

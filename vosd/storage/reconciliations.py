@@ -28,7 +28,6 @@ CALLS_AT_ONCE: Final = 5_000
 """Calls of a page, more or less."""
 _FIRST_SLICE_MS: Final = 60_000
 """Time of the first page: the next ones are longer or shorter, as calls are rare or frequent."""
-_LISTED_AT_MOST: Final = 1_000
 
 _cdr: Final = schema.cdr.c
 _attempt: Final = schema.cdr_attempt.c
@@ -96,6 +95,19 @@ class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
     theirs: Decimal
     result: str
     """JSON."""
+
+
+class ReconciliationFilter(NamedTuple):
+    """The comparisons to list; all given criteria must hold."""
+
+    account: str | None = None
+    file: str | None = None
+    operator: str | None = None
+    after: int | None = None
+    """Comparisons that are listed after the one with this id."""
+    oldest_first: bool = False
+    limit: int | None = None
+    """None = all."""
 
 
 class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -222,12 +234,26 @@ class SqlReconciliations:
             return found, False
         return msgspec.structs.replace(made, id=number), True
 
-    async def all(self, account: str | None = None) -> Sequence[StoredReconciliation]:
-        """Return the newest comparisons, the newest first; None = those of all vendors."""
-        query = select(_reconciliation).order_by(_reconciliation.c.id.desc()).limit(_LISTED_AT_MOST)
-        if account is not None:
-            query = query.where(_reconciliation.c.account == account)
+    async def list(self, wanted: ReconciliationFilter) -> Sequence[StoredReconciliation]:
+        """Return comparisons, the one that was made last first unless ``oldest_first``."""
+        columns = _reconciliation.c
+        query = select(_reconciliation).limit(wanted.limit)
+        query = query.order_by(columns.id.asc() if wanted.oldest_first else columns.id.desc())
+        for column, value in (
+            (columns.account, wanted.account), (columns.file, wanted.file), (columns.operator, wanted.operator),
+        ):  # fmt: skip
+            if value is not None:
+                query = query.where(column == value)
+        if wanted.after is not None:
+            query = query.where(columns.id > wanted.after if wanted.oldest_first else columns.id < wanted.after)
         async with self._database.reading() as connection:
+            return [_reconciliation_of(row) for row in await connection.execute(query)]
+
+    async def within(self, since: int, until: int) -> Sequence[StoredReconciliation]:
+        """Return all comparisons whose spans have a part of a span, the oldest first; times are UTC milliseconds."""
+        is_within = _reconciliation.c.since < until, _reconciliation.c.until > since
+        query = select(_reconciliation).where(*is_within).order_by(_reconciliation.c.id)
+        async with self._database.reading(unhurried=True) as connection:
             return [_reconciliation_of(row) for row in await connection.execute(query)]
 
     async def one(self, number: int) -> StoredReconciliation:

@@ -1,6 +1,6 @@
 """Checks before a month is closed: each finds work that is missing, and changes nothing."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -155,9 +155,8 @@ class MonthChecks:
                     f"vosd reconcile dispute {number} --state settled --amount AMOUNT",
                 )
 
-    async def _bills(self) -> list[StoredReconciliation]:
-        found = await self._stores.reconciliations.all()
-        return [each for each in reversed(found) if each.since < self._until and each.until > self._since]
+    async def _bills(self) -> Sequence[StoredReconciliation]:
+        return await self._stores.reconciliations.within(self._since, self._until)
 
     def _gaps(self, bills: list[StoredReconciliation]) -> list[tuple[int, int]]:
         """Return the parts of the month that no bill of a vendor is for, in whole quarters of an hour."""

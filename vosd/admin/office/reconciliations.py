@@ -47,7 +47,13 @@ from vosd.clearing.matching import Matcher
 from vosd.clearing.sums import ClassSheet
 from vosd.clearing.time_shift import TimeShift
 from vosd.storage.ports import EntryKind, Payment
-from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation, TriedCall
+from vosd.storage.reconciliations import (
+    DisputeState,
+    ReconciliationFilter,
+    StoredDispute,
+    StoredReconciliation,
+    TriedCall,
+)
 
 SETUP_MAX_MS: Final = 3_600_000
 """Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""
@@ -396,21 +402,31 @@ def _digest(file: Path) -> str:
 
 
 class ListReconciliations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Comparisons of vendors' files, the newest first."""
+    """Comparisons of vendors' files, the newest first unless ``oldest_first``; all given criteria must hold."""
 
     account: str | None = None
     """Account of a vendor; None = all."""
+    file: str | None = None
+    """Name of the file; None = any."""
+    operator: str | None = None
+    """Operator who compared it; None = any."""
+    after: int | None = None
+    """Comparisons that are listed after the one with this id."""
+    oldest_first: bool = False
+    """Whether the comparison that was made first comes first."""
+    limit: int | None = None
+    """None = all."""
 
 
 @needs(Permission.BOOKS_SEE)
 async def list_reconciliations(office: Office, who: Principal, order: ListReconciliations) -> list[ReconciliationSheet]:
-    """Return the newest comparisons.
+    """Return comparisons with their disputes.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    found = await office.stores.reconciliations.all(order.account)
+    found = await office.stores.reconciliations.list(ReconciliationFilter(**msgspec.structs.asdict(order)))
     disputes = await office.stores.reconciliations.disputes([each.id for each in found])
     return [_made_sheet(each, disputes.get(each.id)) for each in found]
 

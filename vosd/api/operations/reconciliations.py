@@ -114,7 +114,15 @@ OPERATIONS: Final = (
         takes=ListReconciliations,
         run=list_reconciliations,
         result=ReconciliationSheet,
-        listing=Listing("id", filters=("file", "operator"), sorts=("id", "made_at", "account")),
+        fixed={"oldest_first": False},
+        listing=Listing(
+            "id",
+            sorts=("id", "made_at", "account"),
+            descends=True,
+            cursor="after",
+            limit="limit",
+            backwards="oldest_first",
+        ),
     ),
     Operation(
         method="GET",
