@@ -50,6 +50,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "PriceSheet.minimum_charge": ("0.00",),
     "PriceSheet.price_per_minute": ("0.012",),
     "PriceSheet.tax_rate": ("19",),
+    "ProblemSheet.file": ("vosd.yaml",),
     "Problem.code": ("no_such_object",),
     "Problem.status": (404,),
     "RouteSheet.detail": ("",),
