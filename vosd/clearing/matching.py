@@ -5,6 +5,7 @@ matched first, as many as possible and the nearest in time; then the rest by nea
 """
 
 import heapq
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
@@ -15,7 +16,7 @@ import msgspec
 from vosd.clearing.calls import BilledCall, CallPair, SentCall
 
 GROUP_MAX: Final = 500
-"""Calls of one number that are settled together at most; of a longer group the earlier part is settled first."""
+"""Calls of one number that wait together, more or less; of a longer group the earlier part is settled first."""
 
 _at: Final = attrgetter("at")
 
@@ -23,12 +24,17 @@ _at: Final = attrgetter("at")
 class _Group:
     """Calls of one number that are not settled yet."""
 
-    __slots__ = ("last", "ours", "theirs")
+    __slots__ = ("last", "ours", "settled_at", "theirs")
 
     def __init__(self) -> None:
         self.ours: list[SentCall] = []
         self.theirs: list[BilledCall] = []
         self.last = 0
+        self.settled_at = GROUP_MAX
+        """Number of calls with which the earlier part is settled."""
+
+    def __len__(self) -> int:
+        return len(self.ours) + len(self.theirs)
 
 
 class Matcher:
@@ -90,8 +96,9 @@ class Matcher:
                 group_of.ours.append(call)
             else:
                 group_of.theirs.append(call)
-            if len(group_of.ours) + len(group_of.theirs) >= GROUP_MAX:
+            if len(group_of) >= group_of.settled_at:
                 yield from self._settled_part(group_of)
+                group_of.settled_at = max(GROUP_MAX, len(group_of) + GROUP_MAX // 4)
         for group in groups.values():
             yield from self._settled(group)
 
@@ -104,19 +111,68 @@ class Matcher:
         yield from self._found(ours, theirs, partners)
 
     def _settled_part(self, group: _Group) -> Iterator[CallPair]:
-        """Settle a long group, except calls without partner that the next calls may match."""
+        """Settle the earlier part of a long group; the calls that are left are matched once more with later ones."""
+        mine, other = self._open_from(group)
+        closed = _Group()
+        closed.ours, group.ours = group.ours[:mine], group.ours[mine:]
+        closed.theirs, group.theirs = group.theirs[:other], group.theirs[other:]
+        yield from self._settled(closed)
+        if len(group) >= GROUP_MAX:
+            yield from self._settled_before(group, self._cut(group))
+
+    def _open_from(self, group: _Group) -> tuple[int, int]:
+        """Return the places in both books from which on a later call may change which calls are one.
+
+        A later call may be one with a call of the last ``tolerance``, that one has taken the partner of an earlier
+        one, and so on. Rows of the file are compared with each other, too, as repeated ones.
+        """
+        ours, theirs, tolerance = group.ours, group.theirs, self._tolerance
+        mine, other = len(ours), len(theirs)
+        since_ours = since_theirs = group.last - tolerance
+        while True:
+            first_ours, first_theirs = (
+                bisect_left(ours, since_ours, key=_at),
+                bisect_left(theirs, since_theirs, key=_at),
+            )
+            if (first_ours, first_theirs) == (mine, other):
+                return mine, other
+            mine, other = first_ours, first_theirs
+            if other < len(theirs):
+                since_ours = min(since_ours, theirs[other].at - tolerance)
+                since_theirs = min(since_theirs, theirs[other].at - tolerance)
+            if mine < len(ours):
+                since_theirs = min(since_theirs, ours[mine].at - tolerance)
+
+    def _settled_before(self, group: _Group, cut: int) -> Iterator[CallPair]:
+        """Settle the calls of a group that began before a time, apart from those whose partner did not."""
         ours, theirs = group.ours, group.theirs
         partners = self._partners(ours, theirs)
-        latest, taken = group.last - self._tolerance, set(partners.values())
-        keep_ours = [each for place, each in enumerate(ours) if place not in partners and each.at >= latest]
-        keep_theirs = [each for place, each in enumerate(theirs) if place not in taken and each.at >= latest]
-        if len(keep_ours) + len(keep_theirs) >= GROUP_MAX:  # they are all of one book
+        owners = {other: mine for mine, other in partners.items()}
+        keep_ours, keep_theirs = [], []
+        for place, call in enumerate(ours):
+            partner = partners.get(place)
+            if max(call.at, call.at if partner is None else theirs[partner].at) >= cut:
+                keep_ours.append(call)
+        for place, billed in enumerate(theirs):
+            owner = owners.get(place)
+            if max(billed.at, billed.at if owner is None else ours[owner].at) >= cut:
+                keep_theirs.append(billed)
+        if len(keep_ours) + len(keep_theirs) >= GROUP_MAX:
             keep_ours, keep_theirs = [], []
         kept = {id(each) for each in (*keep_ours, *keep_theirs)}
         for pair in self._found(ours, theirs, partners):
             if id(pair.ours or pair.theirs) not in kept:
                 yield pair
         group.ours, group.theirs = keep_ours, keep_theirs
+
+    def _cut(self, group: _Group) -> int:
+        """Return the time in the middle of a group, or earlier, up to which no later call is one with any.
+
+        A quarter is before it, whatever the tolerance: the calls that are kept are to be few.
+        """
+        times = sorted(each.at for each in (*group.ours, *group.theirs))
+        middle, quarter = times[len(times) // 2], times[len(times) // 4]
+        return max(quarter, min(middle, group.last - self._tolerance))
 
     def _found(
         self, ours: Sequence[SentCall], theirs: Sequence[BilledCall], partners: dict[int, int]

@@ -13,7 +13,6 @@ from vosd.cli.arguments import AMOUNT, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, principal
-from vosd.cli.pages import all_pages
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
@@ -73,8 +72,7 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
-    who = principal(acting=acting)
-    found = in_office(invocation, lambda office: all_pages(lambda page: list_invoices(office, who, page), order))
+    found = in_office(invocation, lambda office: list_invoices(office, principal(acting=acting), order))
     _list(found, as_csv=as_csv, as_json=as_json)
 
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vosd.clearing import matching
 from vosd.clearing.calls import BilledCall, CallPair, SentCall, comparable
@@ -121,6 +123,54 @@ def test_one_number_called_all_day_is_settled_in_parts_and_each_call_once(monkey
     assert counted == {"ours": len(ours), "theirs": len(theirs)}
     assert sum(each.theirs is None for each in pairs) == len(ours) - len(theirs)
     assert not [each for each in pairs if each.ours is None]
+
+
+def books(calls: list[tuple[bool, float, int]]) -> tuple[list[SentCall], list[BilledCall]]:
+    """Return both books of calls: whether we have sent it, its start and its length in seconds."""
+    calls = sorted(calls, key=lambda call: call[1])
+    ours = [sent(at_s, seconds=seconds) for is_ours, at_s, seconds in calls if is_ours]
+    rows = [(at_s, seconds) for is_ours, at_s, seconds in calls if not is_ours]
+    theirs = [billed(at_s, seconds=seconds, line=line) for line, (at_s, seconds) in enumerate(rows, 1)]
+    return ours, theirs
+
+
+def settled(ours: list[SentCall], theirs: list[BilledCall], most: int) -> list[CallPair]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(matching, "GROUP_MAX", most)
+        found = Matcher(3_000, 2_000).pairs(ours, theirs)
+        return sorted(
+            found, key=lambda pair: (pair.ours.at if pair.ours else -1, pair.theirs.line if pair.theirs else 0)
+        )
+
+
+LENGTHS = st.sampled_from([10, 11, 60, 300])
+CLUSTERS = st.lists(
+    st.lists(st.tuples(st.booleans(), st.floats(0.1, 4.9), LENGTHS), min_size=2, max_size=6), min_size=8, max_size=20
+)
+
+
+@given(CLUSTERS)
+def test_calls_that_no_later_call_can_touch_are_settled_in_parts_as_all_together(clusters):
+    """Calls that the vendor does not bill join all to one group; no row is within the tolerance of another cluster."""
+    calls = [(is_ours, 20 * place + at, length) for place, each in enumerate(clusters) for is_ours, at, length in each]
+    between = (20 * place + at for place in range(len(clusters)) for at in (0, 5, 8, 11, 14, 17))
+    ours, theirs = books([*calls, *((True, at, 60) for at in between)])
+    assert settled(ours, theirs, 20) == settled(ours, theirs, 10_000)
+
+
+@given(st.lists(st.tuples(st.floats(0.4, 1), st.floats(-1, 1), st.integers(0, 9)), min_size=80, max_size=120))
+def test_a_call_and_its_row_find_each_other_in_a_group_that_does_not_end(calls):
+    """A call has its row a second away at most, each of a length of its own; of some one book has nothing."""
+    at, sides, both = 10.0, [], set()
+    for number, (gap, late, lacking) in enumerate(calls):
+        at += gap
+        sides += [(is_ours, at + late * (not is_ours), 10 * number) for is_ours in (True, False) if lacking != is_ours]
+        both |= {10_000 * number} if lacking > 1 else set()
+    found = settled(*books(sides), 40)
+    assert len([each for each in found if each.ours]) == sum(is_ours for is_ours, *_ in sides)
+    assert len([each for each in found if each.theirs]) == sum(not is_ours for is_ours, *_ in sides)
+    pairs = {(each.ours.duration_ms, each.theirs.duration_ms) for each in found if each.ours and each.theirs}
+    assert {(length, length) for length in both} <= pairs
 
 
 def test_random_books_without_faults_match_as_a_whole():

@@ -295,7 +295,8 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Invoices that are listed after the one with this id."""
     oldest_first: bool = False
     """Whether the invoice that was made first comes first."""
-    limit: int = LISTED_MAX
+    limit: int | None = None
+    """None = all."""
 
 
 class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -745,18 +746,19 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     seen = await _seen(office, scope)
     sheets: list[InvoiceSheet] = []
     after = order.after
-    while len(sheets) < order.limit:
+    while order.limit is None or len(sheets) < order.limit:
         page = InvoiceFilter(
             order.account, seen, period=order.period, after=after, oldest_first=order.oldest_first, limit=LISTED_MAX,
             drafts=seen is None,
         )  # fmt: skip
         found = await office.stores.invoices.list(page)
         made = await _sheets(office, scope, found)
-        sheets += [each for each in made if order.state in {None, each.state}]
+        wanted = [each for each in made if order.state in {None, each.state}]
+        sheets += await _with_due_days(office, wanted[: None if order.limit is None else order.limit - len(sheets)])
         if len(found) < LISTED_MAX:
             break
         after = found[-1].id
-    return await _with_due_days(office, sheets[: order.limit])
+    return sheets
 
 
 @needs(Permission.BOOKS_CHANGE)
