@@ -12,7 +12,17 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import PASSWORD, Visit, Visitor, english_in, fits_a_telephone, is_in_memory, violations
+from console.conftest import (
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Visit,
+    Visitor,
+    english_in,
+    fits_a_telephone,
+    is_in_memory,
+    violations,
+)
 from vosd.admin.office.second_factor import STEP_MS, code_at
 
 
@@ -235,7 +245,10 @@ def test_a_role_that_demands_a_second_factor_has_it_set_up_before_anything_else(
     plain = secret.replace(" ", "")
     expect(page.get_by_role("link", name="Open it in an app")).to_have_attribute("href", re.compile(f"secret={plain}&"))
     fits_a_telephone(page)
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    page.wait_for_function("(pre => pre.scrollWidth <= pre.clientWidth)(document.querySelector('pre'))")
     assert violations(page) == []
+    page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     page.get_by_label("Code that the app shows").fill("no code")
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_text="the code is wrong").wait_for()

@@ -161,7 +161,9 @@ function SecondFactor({
       <form onSubmit={submit(confirm)}>
         <Stack>
           <div>{t("own.secret_lead")}</div>
-          <Code block>{inFours(begun.secret)}</Code>
+          <Code block style={{ whiteSpace: "pre-wrap" }}>
+            {inFours(begun.secret)}
+          </Code>
           <Anchor href={begun.uri}>{t("own.secret_open")}</Anchor>
           <TextInput
             label={t("own.new_code")}
