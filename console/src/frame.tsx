@@ -102,7 +102,9 @@ export function Frame() {
               ["?", t("frame.key_help")],
               [
                 keyed.map(([key]) => key).join(" "),
-                t("frame.key_go", { places: keyed.map(([key, { name }]) => `${key} ${t(`nav.${name}`)}`).join(", ") }),
+                t("frame.key_go", {
+                  places: keyed.map(([key, { name, text }]) => `${key} ${t(text ?? `nav.${name}`)}`).join(", "),
+                }),
               ],
               ["↑ ↓", t("frame.key_rows")],
               ["Enter", t("frame.key_open")],

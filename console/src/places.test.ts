@@ -19,6 +19,7 @@ it("has a key for each place that a person may open", () => {
     "a /accounts",
     "l /alarms",
   ]);
+  expect(keys(person(null, "GET /rates/groups"))).toEqual(["o /rates"]);
   expect(keys(person("acme", "GET /accounts/{account}/balance", "GET /cdrs"))).toEqual(["o /", "r /cdrs"]);
 });
 

@@ -104,14 +104,13 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
   ],
 ];
 
-/** Keys of one letter, each with the names of the places that it may lead to. */
-const KEYS: readonly (readonly [string, readonly string[]])[] = [
-  ["o", ["overview", "portal"]],
-  ["c", ["calls"]],
-  ["r", ["cdrs"]],
-  ["a", ["customers"]],
-  ["g", ["gateways"]],
-  ["l", ["alarms"]],
+/** Keys of one letter, each with the name of its place; `o` leads to the first place of the person. */
+const KEYS: readonly (readonly [string, string])[] = [
+  ["c", "calls"],
+  ["r", "cdrs"],
+  ["a", "customers"],
+  ["g", "gateways"],
+  ["l", "alarms"],
 ];
 
 const isOpen = (place: Place, { may, account }: Opener): boolean =>
@@ -127,9 +126,11 @@ export function groupsOf(person: Opener): (readonly [string, readonly Place[]])[
 /** The keys that lead a person to a place, each with that. */
 export function keysOf(person: Opener): (readonly [string, Place])[] {
   const open = groupsOf(person).flatMap(([, places]) => places);
-  return KEYS.flatMap(([key, names]) =>
-    open.filter(({ name }) => names.includes(name)).map((place) => [key, place] as const),
-  );
+  const named = (wanted: string) => open.filter(({ name }) => name === wanted);
+  return [
+    ...open.slice(0, 1).map((first) => ["o", first] as const),
+    ...KEYS.flatMap(([key, name]) => named(name).map((place) => [key, place] as const)),
+  ];
 }
 
 /** The address of the first place that a person may open; that of the overview where there is none. */

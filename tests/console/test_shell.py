@@ -211,6 +211,7 @@ def test_a_person_with_few_rights_begins_where_it_may_go_and_no_key_leads_elsewh
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keys")
     keys.wait_for()
+    expect(keys).to_contain_text("go to: o Rates")
     expect(keys).not_to_contain_text("Gateways")
     expect(page.locator("h1")).to_have_text("Rates")
 
@@ -219,6 +220,7 @@ def test_links_of_an_agent_lead_to_what_it_may_see(visit: Visit) -> None:
     visitor = visit("agent", "reseller")
     page = visitor.go("/found?q=acme-pbx", "acme-pbx")
     expect(page).to_have_url(f"{visitor.base}/objects/mapping_gateways/acme-pbx")
+    page.get_by_role("heading", level=1, name="acme-pbx", exact=True).wait_for()
     page = visitor.go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
     page.get_by_label("Call search", exact=True).get_by_role("link", name="acme", exact=True).wait_for()
     assert page.locator("main a[href^='/gateways/']").count() == 0
