@@ -14,8 +14,10 @@ from doubles.office import agent, customer, office_on, operator
 from vosd.admin.office import phone_passwords
 from vosd.admin.office.change_turns import ChangeTurns, TooManyChangesError
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, TooManyPasswordsError, set_phone_password
+from vosd.admin.office.principal import Principal
 from vosd.billing.rights import Right
 from vosd.storage.database import Database
 
@@ -126,6 +128,16 @@ async def test_a_phone_gets_ten_passwords_an_hour_of_its_customer_and_any_number
     assert msgspec.json.decode((await office.stores.objects.history("phones", "7001"))[0].body or "")["password"] == (
         "another-Long-word-11"
     )
+
+
+@pytest.mark.parametrize("who", [agent("south"), customer("acme")], ids=["agent", "customer"])
+async def test_a_password_of_an_agent_or_a_customer_is_not_planned(office: Office, who: Principal) -> None:
+    planned = msgspec.structs.replace(new(1), at=NOW + 1_000)
+    with pytest.raises(OrderError, match="`at` is not for agents and customers"):
+        await set_phone_password(office, who, planned)
+    assert len(await office.stores.objects.history("phones", "7001")) == 1
+    made = await set_phone_password(office, operator(), planned)
+    assert [each.begins_at for each in made.changes] == [NOW + 1_000]
 
 
 async def test_the_bound_of_passwords_is_that_of_agents_too(office: Office) -> None:

@@ -61,12 +61,15 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
         NoSuchObjectError: the database defines no such phone, or none that the principal sees.
         RightLackingError: the agent may not change phones below it.
         TooManyPasswordsError, TooManyChangesError: nothing was changed; try again later.
-        OrderError, ConfigError: the password cannot be one; nothing was changed.
+        OrderError, ConfigError: the password cannot be one, or an agent or a customer plans it; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
+    if scope.agent is not None and order.at is not None:
+        # A version has all keys of the phone: it would undo what operators change, or end, until it begins.
+        raise OrderError("at", "is not for agents and customers", "their changes hold at once")
     owned = None if scope.agent is None else AgentObjects(office.definitions, scope)
     found = await object_in_force(office, ShowObject(kind="phones", name=order.number), owned)
     keys = json.loads(found.body or "{}")
