@@ -740,6 +740,29 @@ def test_a_payment_for_an_invoice_takes_no_money() -> None:
         PayInvoice(id=1, amount=Decimal("-0.01"), reference="typo")
 
 
+async def test_invoices_of_two_issuers_with_one_number_are_paid_apart(site: Site) -> None:
+    for month, issuer in ((10, ""), (11, "reseller")):
+        await SqlBooks(site.database).book([sold_by(issuer, month, at(f"2026-{month}-05"))])
+        await site.run(f"2026-{month}", f"2026-{month + 1}-02", "shop")
+    first, second = await site.listed(account="shop", oldest_first=True)
+    assert (first.number, second.number) == ("2026-000001", "2026-000001")
+    await pay_invoice(site.office, operator(), PayInvoice(id=second.id))
+    await pay_invoice(site.office, operator(), PayInvoice(id=second.id, amount=Decimal("0.001"), reference="bank 7"))
+
+    async def paid() -> list[str]:
+        return [each.paid for each in await site.listed(account="shop", oldest_first=True)]
+
+    assert await paid() == ["0.001", second.gross]
+    await pay_invoice(site.office, operator(), PayInvoice(id=first.id))
+    assert await paid() == [first.gross, second.gross]
+    named = f"#{second.id}"
+    references = [each.reference for each in await site.entries("shop") if each.kind == "payment"]
+    assert references == [f"invoice/{named}", f"invoice/{named} bank 7", "invoice/2026-000001"]
+    back = f"invoice/{named} return"
+    await site.pay("shop", f"-{second.gross}", site.now, EntryKind.REFUND, back)
+    assert await paid() == [format_amount(Decimal(first.gross) - Decimal("0.001")), "0.001"]
+
+
 async def test_the_second_of_two_equal_parts_of_an_invoice_is_not_taken_for_the_first(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     await site.run("2026-10", "2026-11-02")

@@ -13,8 +13,10 @@ from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import EXACT, ZERO
 
 REFERENCE: Final = "invoice/"
-"""Beginning of the reference of a payment for one invoice; its number follows, and behind a space what tells payments
-apart."""
+"""Beginning of the reference of a payment for one invoice; its number follows, or # and its id, and behind a space what
+tells payments apart."""
+BY_ID: Final = "#"
+"""Beginning of the id of an invoice in the place of its number, where another issuer has given the account the same."""
 UNDO: Final = "undo "
 """Beginning of the reference of an entry that takes another one back, whose number follows."""
 
@@ -37,6 +39,7 @@ class InvoiceState(Enum):
 class Owed(NamedTuple):
     """An issued invoice that was not cancelled."""
 
+    id: int
     number: str
     gross: Decimal
     currency: str
@@ -67,9 +70,10 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     that is taken back lowers the invoice that it names; a refund that names none is taken from the newest one that was
     paid by name, once no other money is left. What is moved away otherwise, such as a transfer, makes no named payment
     undone. Money for a number that is no invoice here changes nothing once it is taken back; the undo of an entry from
-    before the first invoice changes ``opening``.
+    before the first invoice changes ``opening``. Money for a number that several invoices have, of two issuers, goes to
+    the oldest of them first.
     """
-    places = {each.number: place for place, each in enumerate(owed)}
+    named = _places(owed)
     paid = [ZERO] * len(owed)
     sums: dict[tuple[str, bool], Decimal] = {}
     for credit in credits:
@@ -80,19 +84,19 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         key = number, credit.is_refund and not number
         sums[key] = sums.get(key, ZERO) + credit.amount
     pool, back = opening, ZERO
-    for (number, is_refund), amount in sums.items():
-        place = places.get(number)
-        if place is not None:
-            paid[place] += amount
+    # Money for an id is that of one invoice, so it comes before money for a number that several have.
+    for (number, is_refund), amount in sorted(sums.items(), key=lambda each: not each[0][0].startswith(BY_ID)):
+        if number in named:
+            _share(amount, named[number], owed, paid)
         elif amount < ZERO and (number or is_refund):
             back -= amount
         else:
             pool += amount
     for place, each in enumerate(owed):
-        named = paid[place]
-        paid[place] = max(ZERO, min(named, each.gross))
-        pool += max(ZERO, named - paid[place])
-        back += max(ZERO, -named)
+        by_name = paid[place]
+        paid[place] = max(ZERO, min(by_name, each.gross))
+        pool += max(ZERO, by_name - paid[place])
+        back += max(ZERO, -by_name)
     pool -= sum((each.gross for each in owed if each.gross < ZERO), ZERO)  # such an invoice is money for the others
     of_named = max(ZERO, back - max(ZERO, pool - min(opening, ZERO)))  # other money has paid the older debt
     pool -= back
@@ -109,16 +113,44 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     return paid
 
 
+def _places(owed: Sequence[Owed]) -> dict[str, list[int]]:
+    """Return the places of invoices by what names them in references, the oldest first."""
+    places = {f"{BY_ID}{each.id}": [place] for place, each in enumerate(owed)}
+    for place, each in enumerate(owed):
+        places.setdefault(each.number, []).append(place)
+    return places
+
+
+def _share(amount: Decimal, places: Sequence[int], owed: Sequence[Owed], paid: list[Decimal]) -> None:
+    """Add money for some invoices to what is paid of each: the newest gets what is too much for the older ones."""
+    *older, newest = places
+    left = amount
+    for place in older:
+        taken = max(ZERO, min(left, owed[place].gross - paid[place]))
+        paid[place] += taken
+        left -= taken
+    paid[newest] += left
+
+
 def is_paid(gross: Decimal, paid: Decimal, currency: str) -> bool:
     """Return whether an invoice is paid as far as its customer can: a bank transfers no part of a unit."""
     return gross - paid < unit_of_currency(currency)
 
 
 def named_invoice(reference: str) -> str:
-    """Return the number in the reference of money for one invoice; empty = it names none."""
+    """Return the number, or # and the id, in the reference of money for one invoice; empty = it names none."""
     if not reference.startswith(REFERENCE):
         return ""
     return reference.removeprefix(REFERENCE).partition(" ")[0]
+
+
+def name_in_reference(invoice: Owed, owed: Sequence[Owed]) -> str:
+    """Return what names an invoice in references among those of its account, the oldest first.
+
+    It is the number, which the oldest invoice keeps where a later one of another issuer has the same.
+    """
+    first = next(each for each in owed if each.number == invoice.number)
+    return invoice.number if first.id == invoice.id else f"{BY_ID}{invoice.id}"
 
 
 def reference_of_undo(reference: str, entry: int) -> str:

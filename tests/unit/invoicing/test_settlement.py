@@ -7,19 +7,30 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vosd.base.money import ZERO
-from vosd.invoicing.settlement import Credit, InvoiceState, Owed, paid_of, reference_of_undo, state_of, undone_entry
+from vosd.invoicing.settlement import (
+    Credit,
+    InvoiceState,
+    Owed,
+    name_in_reference,
+    paid_of,
+    reference_of_undo,
+    state_of,
+    undone_entry,
+)
 
 
-def owes(number: str, gross: int | str, currency: str = "EUR") -> Owed:
-    return Owed(number, Decimal(gross), currency)
+def owes(number: str, gross: int | str | Decimal, currency: str = "EUR", id_: int | None = None) -> Owed:
+    return Owed(int(number.lstrip("N")) if id_ is None else id_, number, Decimal(gross), currency)
 
 
 amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
 invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
-    lambda found: [Owed(f"N{index}", gross, "EUR") for index, gross in enumerate(found)]
+    lambda found: [owes(f"N{index % 4}", gross, id_=index) for index, gross in enumerate(found)]
 )
 plain = ["", "bank"]
-references = st.sampled_from([*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
+references = st.sampled_from(
+    [*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/#2", "invoice/#5 y", "invoice/N99"]
+)
 credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans(), st.just(False))
 
 
@@ -32,6 +43,18 @@ def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
 def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
     owed = [owes("1", 10), owes("2", 20)]
     assert paid_of(ZERO, owed, [Credit("invoice/2", Decimal(26))]) == [Decimal(6), Decimal(20)]
+
+
+def test_invoices_of_two_issuers_with_one_number_are_paid_apart() -> None:
+    owed = [owes("1", 10, id_=3), owes("2", 20, id_=4), owes("1", 30, id_=5)]
+    assert [name_in_reference(each, owed) for each in owed] == ["1", "2", "#5"]
+    assert paid_of(ZERO, owed, [Credit("invoice/#5 bank", Decimal(30))]) == [ZERO, ZERO, Decimal(30)]
+    assert paid_of(ZERO, owed, [Credit("invoice/#3", Decimal(10))]) == [Decimal(10), ZERO, ZERO]
+    before = [Credit("invoice/1", Decimal(10)), Credit("invoice/1 bank", Decimal(25))]
+    assert paid_of(ZERO, owed, before) == [Decimal(10), ZERO, Decimal(25)]
+    back = Credit("invoice/#5 return", Decimal(-7), is_refund=True)
+    assert paid_of(ZERO, owed, [*before, back]) == [Decimal(10), ZERO, Decimal(18)]
+    assert paid_of(ZERO, owed, [*before, Credit("invoice/#5", Decimal(9))]) == [Decimal(10), Decimal(4), Decimal(30)]
 
 
 @pytest.mark.parametrize("reference", ["return 77", "invoice/1 return", "invoice/9"])
@@ -81,7 +104,7 @@ def test_an_invoice_is_paid_where_less_than_the_smallest_unit_of_its_currency_is
     currency: str, amount: str, is_paid: bool
 ) -> None:
     gross = Decimal("28.435636")
-    (paid,) = paid_of(ZERO, [Owed("1", gross, currency)], [Credit("", Decimal(amount))])
+    (paid,) = paid_of(ZERO, [owes("1", gross, currency)], [Credit("", Decimal(amount))])
     assert paid == min(gross, Decimal(amount)), "the exact amount is shown"
     assert (state_of(gross, paid, currency, 0, 1) is InvoiceState.PAID) == is_paid
 
@@ -92,7 +115,7 @@ def test_an_invoice_is_paid_where_less_than_the_smallest_unit_of_its_currency_is
     st.booleans(),
 )
 def test_who_pays_each_invoice_in_whole_cents_has_paid_all(sums: list[Decimal], rounded: str, is_named: bool) -> None:
-    owed = [Owed(f"N{index}", gross, "EUR") for index, gross in enumerate(sums)]
+    owed = [owes(f"N{index}", gross) for index, gross in enumerate(sums)]
     credits = [
         Credit(f"invoice/{each.number}" if is_named else "", each.gross.quantize(Decimal("0.01"), rounded))
         for each in owed

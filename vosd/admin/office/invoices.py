@@ -41,7 +41,7 @@ from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
-from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, is_paid, paid_of, state_of
+from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, is_paid, name_in_reference, paid_of, state_of
 from vosd.storage.invoice_sums import InvoicedPart
 from vosd.storage.invoices import (
     CREDIT_NOTE,
@@ -695,7 +695,9 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
     invoice = await _visible(office, await _scope(office, who), order.id)
     _require_issued(invoice)
     amount = order.amount
-    reference = f"{REFERENCE}{invoice.number}{f' {order.reference}' if order.reference else ''}"
+    owed = [_owed(each) for each in (await office.stores.invoices.owed([invoice.account]))[invoice.account]]
+    named = name_in_reference(_owed(invoice), [*owed, _owed(invoice)])
+    reference = f"{REFERENCE}{named}{f' {order.reference}' if order.reference else ''}"
     if amount is None:
         paid = (await _paid(office, [invoice]))[invoice.id]
         amount = invoice.gross - paid
@@ -1008,6 +1010,10 @@ async def _paid(office: Office, found: Sequence[StoredInvoice]) -> Mapping[int, 
     return await paid_by_invoice(office.stores, sorted(live))
 
 
+def _owed(invoice: StoredInvoice) -> Owed:
+    return Owed(invoice.id, invoice.number or "", invoice.gross, invoice.currency)
+
+
 async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mapping[int, Decimal]:
     """Return what is paid of the issued invoices of some accounts, by id."""
     if not accounts:
@@ -1019,8 +1025,7 @@ async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mappi
         if not invoices:
             continue
         opening = invoices[0].opening + sum((each.carried for each in invoices), ZERO)
-        named = [Owed(each.number or "", each.gross, each.currency) for each in invoices]
-        found = paid_of(opening, named, credits[name])
+        found = paid_of(opening, [_owed(each) for each in invoices], credits[name])
         paid |= {each.id: amount for each, amount in zip(invoices, found, strict=True)}
     return paid
 
