@@ -170,7 +170,7 @@ class Matcher:
 
         A quarter is before it, whatever the tolerance: the calls that are kept are to be few.
         """
-        times = sorted(each.at for each in (*group.ours, *group.theirs))
+        times = sorted([*(each.at for each in group.ours), *(each.at for each in group.theirs)])
         middle, quarter = times[len(times) // 2], times[len(times) // 4]
         return max(quarter, min(middle, group.last - self._tolerance))
 
