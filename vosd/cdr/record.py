@@ -41,6 +41,8 @@ UNSENT_REASONS: Final = frozenset({TOO_DEAR, EndReason.NO_COMMON_CODEC.text, End
 """Reasons for which a gateway is not sent the INVITE; the last two also those of INVITEs that had a response."""
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
+IN_VAIN: Final = frozenset({LATE_ANSWER, FORKED})
+"""Reasons of rows of answers that were hung up; their attempts have other rows, but not in a record with ``Lost``."""
 ANSWERED_ELSEWHERE: Final = "Answered Elsewhere"
 PICKED_UP_ELSEWHERE: Final = "Picked Up Elsewhere"
 REFUSED_ELSEWHERE: Final = "Refused Elsewhere"
@@ -282,6 +284,15 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     def is_test(self) -> bool:
         """Whether it is a test call: a vendor was called, and not for any customer (ADR 63)."""
         return self.mapping_gateway is None and self.routing_gateway is not None
+
+    @property
+    def is_cost_of_another(self) -> bool:
+        """Whether it has the cost of an answer in vain alone: the call of that has a record of its own, or will."""
+        return (
+            self.customer_account is None
+            and self.end_reason == EndReason.CANCELLED.text
+            and [each.reason in IN_VAIN for each in self.attempts] == [True]
+        )
 
 
 def too_dear(record: CallRecord) -> int:

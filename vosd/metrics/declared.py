@@ -27,8 +27,9 @@ class MetricKind(Enum):
 
 _GATEWAY = ("gateway", "kind")
 _OUTCOMES = (
-    "attempts at it, or calls of it, when they end: answered; user (480, 486, 600, 603); redirected (3xx); ineffective"
-    " (no response, 408, 500, 503, 504); cancelled (487); barred (an operator has blocked"
+    "attempts at it, or calls of it, when they end: answered; user (480, 486, 600, 603, rang in vain);"
+    " redirected (3xx); ineffective (no response, 408, 500, 503, 504); cancelled (487, given up for the caller, or"
+    " another telephone has decided the call); barred (an operator has blocked"
     " or disabled it); other"
 )
 
@@ -126,7 +127,9 @@ class Metric(StrEnum):
     )
     DURATION = _histogram("vosd_call_duration_seconds", "talk of answered calls (RFC 6076 section 4.5, SDT)")
     ATTEMPTS = _counter(
-        "vosd_attempts_total", "attempts at all routing gateways by final SIP status, 0 = no response", ("code",)
+        "vosd_attempts_total",
+        "attempts at all routing gateways by final SIP status, 0 = there was none: silent, rang in vain, cancelled",
+        ("code",),
     )
     REFRESHES_FAILED = _counter(
         "vosd_session_refresh_failures_total",

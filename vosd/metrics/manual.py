@@ -35,6 +35,11 @@ RFC 6076 and ITU-T E.425 define these for a time that is asked for, here five mi
 | SEER (4.7) | answered, or refused by the called user | `R{outcome=~"answered\\|user"} / R{outcome!="redirected"}` |
 | ISA (4.8) | no response, 408, 500, 503, 504 | `R{outcome="ineffective"} / R` |
 
+An attempt that the switch has ended has no final status, which is code 0 in the CDR and in `vosd_attempts_total`. Its
+outcome is that of the call: `cancelled` where the caller hung up or another telephone answered, took or refused the
+call, `user` where it rang in vain, and `ineffective` where there was no response. An answer in vain (`Late Answer`,
+`Forked`) is no attempt of its own, and the CDR with its cost no call; the cost counts.
+
 ACD is the rate of `vosd_gateway_call_duration_seconds_sum` by that of `_count`, PDD (SRD in RFC 6076, 4.3) the same of
 `vosd_gateway_post_dial_delay_seconds`. NER (E.425) needs the Q.850 cause of each refusal, so the switch computes it:
 `vosd_gateway_ner_ratio`, beside ASR, ACD and PDD over the window by which routing judges gateways

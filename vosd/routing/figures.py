@@ -72,13 +72,13 @@ class AttemptClass(StrEnum):
 
     ANSWERED = "answered"
     USER = "user"
-    """Refused by the called user or for him: 480, 486, 600, 603. SEER counts it as a success (section 4.7)."""
+    """Refused by the called user or for him (480, 486, 600, 603), or it rang in vain; SEER counts it (section 4.7)."""
     REDIRECTED = "redirected"
     """3xx, which SER and SEER leave out (sections 4.6 and 4.7)."""
     INEFFECTIVE = "ineffective"
     """No response, 408, 500, 503, 504 (section 4.8, ISA)."""
     CANCELLED = "cancelled"
-    """487: the caller hung up before."""
+    """487: the caller hung up before, or another telephone has decided the call."""
     BARRED = "barred"
     """Refused because an operator has blocked or disabled something."""
     OTHER = "other"
@@ -196,6 +196,20 @@ class Figures:
             minute.pdd_ms += pdd_ms
             totals.rang += 1
             totals.pdd_ms += pdd_ms
+
+    def note_cost(self, name: str, mono_ms: int, cost: Decimal, billed_s: int) -> None:
+        """Add what a routing gateway charges for an attempt that is counted already."""
+        if not billed_s or name not in self._names[LimitScope.ROUTING]:
+            return
+        windows, number = self._windows[LimitScope.ROUTING], mono_ms // _MINUTE_MS
+        if name not in windows:
+            windows[name] = deque(maxlen=MINUTES + 1)
+            self._totals[LimitScope.ROUTING][name] = Totals()
+        window = windows[name]
+        if not window or window[-1].number != number:
+            window.append(_Minute(number))
+        window[-1].cost += cost
+        window[-1].billed_s += billed_s
 
     def names(self, scope: LimitScope) -> Iterator[str]:
         """Yield the gateways that have had calls, as they are now."""

@@ -4,13 +4,18 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import answered_call, charge_row
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.vendor import Line, Script
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt
+from vosd.cdr.record import AGENT, CUSTOMER, LATE_ANSWER, TOO_DEAR, VENDOR, Attempt
 from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
+from vosd.engine.peers.gateways import note_call
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
 from vosd.trunks.scope import LimitScope
 
@@ -63,6 +68,81 @@ def test_calls_are_counted_by_the_prefix_of_the_rate_by_which_they_were_sold(mon
     assert found == {
         ("44", "USD", "USD"): (2, Decimal("4.00"), Decimal("0.60")), ("49", "USD", "USD"): (1, Decimal("2.00"), 0),
     }  # fmt: skip
+
+
+def counted(*records):
+    """Return the figures and the totals of some ended calls of acme."""
+    figures, totals = Figures(), CallTotals()
+    figures.adopt(LimitScope.ROUTING, ["vendor-0", "vendor-1"])
+    figures.adopt(LimitScope.MAPPING, ["acme"])
+    for record in records:
+        note_call(figures, record, 0)
+        totals.note(record)
+    return figures, totals
+
+
+def outcomes(figures, name, scope=LimitScope.ROUTING):
+    """Return how many attempts of a gateway have each class."""
+    counts = figures.totals(scope, name).attempts
+    return {each: count for each, count in zip(CLASSES, counts, strict=True) if count}
+
+
+@pytest.mark.parametrize(
+    ("reason", "pdd_ms", "expected"),
+    [
+        ("Cancelled", 900, AttemptClass.CANCELLED),
+        ("Cancelled", None, AttemptClass.CANCELLED),
+        ("Answered Elsewhere", 900, AttemptClass.CANCELLED),
+        ("Picked Up Elsewhere", 900, AttemptClass.CANCELLED),
+        ("Refused Elsewhere", None, AttemptClass.CANCELLED),
+        ("No Answer", 900, AttemptClass.USER),
+        ("No Answer", None, AttemptClass.INEFFECTIVE),
+        ("Unreachable", None, AttemptClass.INEFFECTIVE),
+        ("Lost", None, AttemptClass.INEFFECTIVE),
+    ],
+)
+def test_an_attempt_without_a_final_status_has_the_class_of_its_reason(reason, pdd_ms, expected):
+    attempts = (Attempt("vendor-0", 0, 9_000, pdd_ms, reason),)
+    figures, totals = counted(answered_call(1, answered_at=None, pdd_ms=None, attempts=attempts))
+    assert outcomes(figures, "vendor-0") == {expected: 1}
+    assert totals.codes == {0: 1}
+
+
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_an_answer_in_vain_is_a_cost_and_neither_a_call_nor_an_attempt(is_forked):
+    scene = Scene(usual_catalogue())
+    late, after_3_s = Script((Line(7_000, 200, ANSWER),)), Script((Line(0, 180), Line(3_000, 200, ANSWER)))
+    forked = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(after_3_s,))
+    scene.vendors[0].script = forked if is_forked else late
+    scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+    costs = [each for each in scene.exchange.sink.all_records if each.customer_account is None]
+    assert [[row.reason for row in each.attempts] for each in costs] == [["Forked" if is_forked else "Late Answer"]]
+    figures, totals = counted(*scene.exchange.sink.all_records)
+    if is_forked:
+        assert outcomes(figures, "vendor-0") == {AttemptClass.ANSWERED: 1}
+        assert (totals.codes, +totals.reasons) == ({200: 1}, {"Normal": 1})
+    else:
+        assert outcomes(figures, "vendor-0") == {AttemptClass.INEFFECTIVE: 1}
+        assert outcomes(figures, "vendor-1") == {AttemptClass.ANSWERED: 1}
+        assert (totals.codes, +totals.reasons) == ({0: 1, 200: 1}, {"Normal": 1})
+    assert outcomes(figures, "acme", LimitScope.MAPPING) == {AttemptClass.ANSWERED: 1}
+    hours = [figures.last_hour(LimitScope.ROUTING, name, 0) for name in ("vendor-0", "vendor-1")]
+    records = scene.exchange.sink.all_records
+    assert sum(hour.cost for hour in hours) == sum(each.cost for each in records) > 0
+    assert sum(hour.billed_s for hour in hours) == sum(each.vendor_billed_seconds for each in records)
+    [sums] = totals.traded.values()
+    assert (sums.calls, sums.cost) == (1, sum(each.cost for each in records))
+
+
+def test_a_late_answer_of_a_call_that_a_kill_has_cut_off_is_its_attempt():
+    attempts = (Attempt("vendor-0", 200, 9_000, None, LATE_ANSWER),)
+    record = answered_call(1, answered_at=None, attempts=attempts, end_reason="Lost", customer_account=None)
+    figures, totals = counted(record)
+    assert outcomes(figures, "vendor-0") == {AttemptClass.OTHER: 1}
+    assert (totals.codes, totals.reasons) == ({200: 1}, {"Lost": 1})
 
 
 @given(st.lists(st.integers(0, 5_000)))

@@ -10,15 +10,17 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.base.histogram import Histogram
 from vosd.base.money import ZERO
-from vosd.cdr.record import UNSENT_REASONS, VENDOR, CallRecord
+from vosd.cdr.record import IN_VAIN, UNSENT_REASONS, VENDOR, CallRecord
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
 PREFIXES_MAX: Final = 2_000
 """Prefixes of rates whose calls are counted on their own, until they are read; the others count in sums of all."""
 TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
+_LOST: Final = EndReason.LOST.text
 
 
 class Traded(msgspec.Struct, gc=False):
@@ -39,7 +41,7 @@ class CallTotals:
         self.reasons: Counter[str] = Counter()
         """By the text of the end reason."""
         self.codes: Counter[int] = Counter()
-        """Attempts by the final status of the gateway, 0 = none."""
+        """Attempts by the final status of the gateway, 0 = none: it was silent, rang in vain or was cancelled."""
         self.post_dial_delays = Histogram(DELAYS_MS)
         """From the INVITE to the first 18x or 200 that was passed on."""
         self.setups = Histogram(SETUPS_MS)
@@ -52,10 +54,12 @@ class CallTotals:
         """Likewise, by the prefix of the customer's rate as well; the alarms take it out each minute."""
 
     def note(self, record: CallRecord) -> None:
-        """Count an ended call."""
-        self.reasons[record.end_reason] += 1
+        """Count an ended call; of the record of an answer in vain, whose call has another one, count the cost alone."""
+        is_call = record.customer_account is not None or not record.is_cost_of_another
+        self.reasons[record.end_reason] += is_call
         for attempt in record.attempts:
-            if attempt.code or attempt.pdd_ms is not None or attempt.reason not in UNSENT_REASONS:  # ``was_sent``
+            was_sent = attempt.code or attempt.pdd_ms is not None or attempt.reason not in UNSENT_REASONS
+            if was_sent and (attempt.reason not in IN_VAIN or record.end_reason == _LOST):
                 self.codes[attempt.code] += 1
         if record.pdd_ms is not None:
             seen = self.post_dial_delays
@@ -80,7 +84,7 @@ class CallTotals:
             if pair not in self.traded:
                 self.traded[pair] = Traded()
             sums = self.traded[pair]
-            sums.calls += 1
+            sums.calls += is_call
             sums.income += income
             sums.cost += cost
             if record.rate_prefix is not None:
@@ -91,6 +95,6 @@ class CallTotals:
                         return
                     by_prefix[key] = Traded()
                 sums = by_prefix[key]
-                sums.calls += 1
+                sums.calls += is_call
                 sums.income += income
                 sums.cost += cost

@@ -12,7 +12,7 @@ from vosd.base.money import format_amount
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import ELSEWHERE, IN_VAIN, Attempt, CallRecord
 from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
@@ -56,6 +56,10 @@ ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
 PHONES_AT_ONCE: Final = 1_000
 """Phones that are passed over before calls may get their turn."""
+_CANCELLED: Final = ELSEWHERE | {EndReason.CANCELLED.text}
+"""Reasons of attempts that the caller or another telephone has ended."""
+_NO_ANSWER: Final = EndReason.NO_ANSWER.text
+_LOST: Final = EndReason.LOST.text
 _BARRED: Final = EndReason.ACCOUNT_DISABLED.text
 """End of calls that are refused because a gateway or an account is blocked or disabled."""
 _RESTS_SHOWN: Final = 3
@@ -190,8 +194,15 @@ class Gateways(Counting):
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
-    """Count an ended call: for the gateway it came from, and for each that was tried; a test call is not counted."""
+    """Count an ended call: for the gateway it came from, and for each that was tried; a test call is not counted.
+
+    The record of an answer in vain has a cost alone: the call and its attempts are counted by the record of the call.
+    """
     if record.is_test:
+        return
+    if record.customer_account is None and record.is_cost_of_another:
+        [attempt] = record.attempts
+        figures.note_cost(attempt.gateway, mono_ms, record.cost, record.vendor_billed_seconds)
         return
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
@@ -205,7 +216,7 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             is_barred=record.end_reason == _BARRED,
         )
     for attempt in record.attempts:
-        if not attempt.was_sent:
+        if not attempt.was_sent or (attempt.reason in IN_VAIN and record.end_reason != _LOST):
             continue
         has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
@@ -216,8 +227,15 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             pdd_ms=attempt.pdd_ms,
             cost=record.cost,
             billed_s=record.vendor_billed_seconds if has_won else 0,
-            code=attempt.code,
+            code=attempt.code or _status_in_place(attempt),
         )
+
+
+def _status_in_place(attempt: Attempt) -> int:
+    """Return the status that an attempt without a final one has for the caller; 0 where the vendor is the reason."""
+    if attempt.reason in _CANCELLED:
+        return 487
+    return 480 if attempt.pdd_ms is not None and attempt.reason == _NO_ANSWER else 0
 
 
 def _row(
