@@ -239,7 +239,7 @@ async def test_what_makes_the_configuration_invalid_is_not_stored(office: Office
 async def test_a_running_switch_takes_the_change_before_the_order_returns(office: Office, tmp_path: Path) -> None:
     async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [])) as switch:
         made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_confirmed=True))
-        assert (made.in_force, switch.asked) == (True, [Reload(is_confirmed=True)])
+        assert (made.in_force, switch.asked) == (True, [Reload(follows_order=True)])
         planned = await end_object(office, operator(), EndObject(kind="accounts", name="shop", at=NOW + 1_000))
         assert (planned.in_force, len(switch.asked)) == (None, 1)
         switch.answers(Reload, CommandError("calls use it", ["phones 7001"]))

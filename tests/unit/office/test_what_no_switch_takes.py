@@ -168,6 +168,22 @@ async def test_a_change_is_taken_though_others_have_ended_what_running_calls_use
         assert (made.in_force, switch.asked) == (True, [Reload(), Reload(follows_order=True)])
 
 
+@pytest.mark.parametrize("who", [agent("south"), operator()], ids=["agent", "operator"])
+async def test_a_confirmed_order_confirms_nothing_about_the_files(
+    office: Office, tmp_path: Path, who: Principal
+) -> None:
+    def answer(order: Reload) -> ReloadOutcome:
+        if order.is_confirmed:
+            return TAKEN
+        raise UnconfirmedError(("the file removes 3 of 4 routing gateways: g1, g2, g3",))
+
+    end = EndObject(kind="mapping_gateways", name="pbx", is_confirmed=True)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer) as switch:
+        with pytest.raises(NotTakenError, match=KEPT):
+            await end_object(office, who, end)
+        assert switch.asked == [Reload(follows_order=True)]
+
+
 async def test_an_agent_reads_nothing_of_others_where_the_switch_does_not_take_its_change(
     office: Office, tmp_path: Path
 ) -> None:

@@ -991,15 +991,19 @@ async def _withdrawn(
 
 
 async def _reloaded(office: Office, *, is_confirmed: bool) -> ReloadOutcome | None:
-    """Have the running switch load what is stored; None = none runs."""
+    """Have the running switch load what is stored; None = none runs.
+
+    An order is confirmed about its own objects. A file that lacks a part of others is no concern of it.
+    """
     switch = office.switch.patient(_RELOAD_S)
-    try:
-        return await switch.ask_if_running(Reload(is_confirmed=is_confirmed))
-    except DaemonRefusedError as refused:
-        if refused.code != "unconfirmed":
-            raise
-    # What this change ends was not in use a moment ago; what others have ended is not its concern.
-    return await switch.ask_if_running(Reload(is_confirmed=is_confirmed, follows_order=True))
+    if not is_confirmed:
+        try:
+            return await switch.ask_if_running(Reload())
+        except DaemonRefusedError as refused:
+            if refused.code != "unconfirmed":
+                raise
+    # What an unconfirmed change ends was not in use a moment ago; what others have ended is not its concern.
+    return await switch.ask_if_running(Reload(follows_order=True))
 
 
 class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
