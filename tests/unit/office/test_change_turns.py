@@ -63,6 +63,15 @@ async def test_the_turn_of_one_that_is_given_up_goes_to_the_next(is_given: bool)
     await turns.take(None)
 
 
+async def test_the_turn_is_not_lost_where_it_is_left_before_one_that_was_given_up_has_ended() -> None:
+    turns, had, waiting = await passing("operator 1", "acme")
+    waiting["operator 1"].cancel()
+    turns.leave()
+    ended = await asyncio.gather(*waiting.values(), return_exceptions=True)
+    assert ([type(each) for each in ended], had) == ([asyncio.CancelledError, type(None)], ["acme"])
+    await turns.take(None)  # it is free again
+
+
 def test_an_account_has_two_changes_under_way_and_operators_any_number() -> None:
     turns = ChangeTurns()
     with turns.under_way("acme"), turns.under_way("acme"), turns.under_way("shop"):

@@ -7,7 +7,7 @@ it would keep all others waiting until their time is over.
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 from vosd.base.errors import VosError
@@ -77,7 +77,8 @@ class ChangeTurns:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                waiting.remove(turn)
+                with suppress(ValueError):  # a change that has left meanwhile may have passed it over
+                    waiting.remove(turn)
             else:  # it came in the same moment
                 self.leave()
             raise
