@@ -49,7 +49,11 @@ const API = "/api/v1";
 /** How long an answer about the present state may take, which the switch has in memory; what is searched takes its time. */
 const STATE_MS = 10_000;
 const OF_STATE = new Set(["/status", "/calls", "/alarms", "/gateways/quality", "/registrations"]);
+/** Paths below which a change of a proof gives the session another id. */
+const PROOFS = `${API}/session/`;
 let csrf = "";
+/** The latest change of a proof: until its answer is there, what is read goes out with the id of before. */
+let changing: Promise<unknown> = Promise.resolve();
 let person: string | undefined;
 let ended: () => Promise<boolean> = async () => false;
 let taken: (by: string) => void = () => {};
@@ -83,12 +87,20 @@ export async function renewed(): Promise<boolean> {
 
 /**
  * Send a request. What is read waits for a new log-in where the session has ended; a change does not, for it would go out
- * later by itself. A log-in in another tab has replaced the token: the change is sent once more with the new one.
+ * later by itself. A log-in in another tab has replaced the token: the change is sent once more with the new one. So is
+ * what is read and met the old id of a session whose proof changes.
  */
 export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
   const isOfState = !again && OF_STATE.has(new URL(request.url).pathname.slice(API.length));
-  const answer = await fetch(request, isOfState ? { signal: AbortSignal.timeout(STATE_MS) } : {});
+  const terms = () => (isOfState ? { signal: AbortSignal.timeout(STATE_MS) } : {});
+  const answering = fetch(request, terms());
+  if (again && new URL(request.url).pathname.startsWith(PROOFS)) changing = answering.catch(() => undefined);
+  let answer = await answering;
+  if (!again && answer.status === HTTP_UNAUTHORIZED && !request.url.endsWith(`${API}/session`)) {
+    await changing;
+    if (await renewed().catch(() => false)) answer = await fetch(request, terms());
+  }
   if (
     answer.status === HTTP_UNAUTHORIZED &&
     !request.url.endsWith(`${API}/session`) &&

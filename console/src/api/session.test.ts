@@ -71,6 +71,28 @@ it("reads again, once the person has logged in again, what a session that ended 
   expect([asked, ended.mock.calls.length]).toEqual([1, 2]);
 });
 
+it("reads again what met the old id of a session while its proof was changed", async () => {
+  let isChanged = () => {};
+  const changing = new Promise<void>((resolve) => (isChanged = resolve));
+  let isNew = false;
+  vi.stubGlobal("fetch", async (asked: Request | string) => {
+    const path = asked instanceof Request ? new URL(asked.url).pathname : asked;
+    if (path.endsWith("/session/totp")) {
+      await changing;
+      isNew = true; // with the answer comes the new cookie
+      return Response.json({});
+    }
+    if (!isNew) return new Response(null, { status: 401 });
+    return path.endsWith("/session") ? Response.json(session("ann", NEW)) : Response.json({ calls: [] });
+  });
+  const put = sent(new Request("https://switch.example/api/v1/session/totp", { method: "PUT", body: "{}" }));
+  const read = sent(new Request("https://switch.example/api/v1/status"));
+  setTimeout(isChanged, 5);
+  expect((await put).status).toBe(200);
+  expect(await (await read).json()).toEqual({ calls: [] });
+  expect(ended).not.toHaveBeenCalled();
+});
+
 it.each(["code_missing", "log_in_refused"])("goes on with the session where a proof is refused (%s)", async (code) => {
   vi.stubGlobal("fetch", async () => Response.json({ code }, { status: 401 }));
   const answer = await sent(new Request("https://switch.example/api/v1/session/password", { method: "PUT" }));

@@ -15,7 +15,7 @@ import {
   Title,
 } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, type Schemas, type Session } from "../api/client";
@@ -44,6 +44,14 @@ export function SecondFactorPage({
 }) {
   const { t } = useTranslation();
   const role = t([`role.${session.role}`], { defaultValue: session.role });
+  const [step, setStep] = useState<Step>("begin");
+  const areShown = step === "in_force";
+  useEffect(() => {
+    if (!areShown) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [areShown]);
   return (
     <Center mih="100vh" p="md" component="main">
       <Paper withBorder p="lg" w={420} maw="100%">
@@ -52,12 +60,14 @@ export function SecondFactorPage({
             {t("own.factor_title")}
           </Title>
           <div>{t("own.demanded", { role, name: session.name })}</div>
-          <SecondFactor hasOne={session.has_totp} onDone={onDone} />
-          <Group>
-            <Button variant="subtle" size="compact-sm" onClick={onLogOut}>
-              {t("frame.logout")}
-            </Button>
-          </Group>
+          <SecondFactor hasOne={session.has_totp} onStep={setStep} onDone={onDone} />
+          {!areShown && (
+            <Group>
+              <Button variant="subtle" size="compact-sm" onClick={onLogOut}>
+                {t("frame.logout")}
+              </Button>
+            </Group>
+          )}
         </Stack>
       </Paper>
     </Center>
@@ -70,12 +80,12 @@ export function SecondFactorDialog({ session, onClose }: { session: Session; onC
   const queries = useQueryClient();
   const [isOpen, setOpen] = useOpened();
   const [step, setStep] = useState<Step>("begin");
-  const unsaved = useUnsaved(isOpen && step === "begun");
+  const unsaved = useUnsaved(isOpen && step !== "begin");
   const done = () => {
     setOpen(false);
     readAgain(queries);
   };
-  const close = () => (step === "in_force" ? done() : unsaved.leave(() => setOpen(false)));
+  const close = () => unsaved.leave(step === "in_force" ? done : () => setOpen(false));
   return (
     <>
       <Modal
@@ -176,7 +186,14 @@ function SecondFactor({
           />
           <ProblemText error={confirm.error} />
           <Group justify="flex-end">
-            <Button variant="default" onClick={() => setBegun(null)}>
+            <Button
+              variant="default"
+              onClick={() => {
+                setBegun(null);
+                confirm.reset();
+                onStep?.("begin");
+              }}
+            >
               {t("own.begin_again")}
             </Button>
             <Button type="submit" loading={confirm.isPending}>
