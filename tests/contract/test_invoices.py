@@ -885,6 +885,7 @@ async def test_a_list_of_more_invoices_than_a_page_has_all_of_them(site: Site, m
     await site.run("2026-10", "2026-11-02")
     whole = await site.listed()
     assert [each.due_on for each in whole] == ["2026-11-16"] * 3
+    assert ListInvoices().limit is None
     monkeypatch.setattr("vosd.admin.office.invoices.LISTED_MAX", 1)
     assert await site.listed(state=InvoiceState.OPEN) == whole
     assert await site.listed(oldest_first=True) == whole[::-1]
