@@ -541,6 +541,7 @@ NO_OPERATION: Final = {
     "it reads a message from a file at the terminal": ("trunk_messages.explain_trunk",),
     "GET /dids and GET /dids/{name}/versions have the same": ("dids.list_dids",),
     "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
+    "GET /invoices has which were mailed, and what each credit note cancels": ("invoices.list_unsent",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
     "for the terminal of a switch without any person yet": ("people.invite_first",),
