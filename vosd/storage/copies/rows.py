@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 from sqlalchemy import Select, delete, literal_column, select, text
 
+from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -38,6 +39,15 @@ _columns: Final = text(
 )
 
 
+class RowTooLong(VosError):  # noqa: N818 - states what was found
+    """A row is longer than the server writes in one piece."""
+
+    remedy = (
+        "raise max_allowed_packet to more than twice the longest value of the table, here and on the server that the"
+        " copy is restored on"
+    )
+
+
 async def columns_of(connection: AsyncConnection) -> dict[str, dict[str, str]]:
     """Return the columns of each table of ours with their types, without those that the database computes."""
     found: dict[str, dict[str, str]] = {}
@@ -59,17 +69,26 @@ async def written_rows(
     """Yield the rows of a table in the form of a copy, some at a time, with their number; its columns first.
 
     Raises:
+        RowTooLong: a row does not fit into ``max_allowed_packet``.
         StoreUnavailable: what was yielded is not all.
     """
     yield _framed(",".join(columns)), 0
-    literals = (
-        f"IFNULL(CONCAT('x''', HEX({name}), ''''), 'NULL')" if kind in _BINARY else f"QUOTE({name})"
-        for name, kind in columns.items()
-    )
-    query: Select[Any] = select(literal_column(f"CONCAT_WS(',', {', '.join(literals)})")).select_from(text(table))
+    literals = ",',',".join(_written_as(name, kind) for name, kind in columns.items())
+    query: Select[Any] = select(literal_column(f"CONCAT({literals})")).select_from(text(table))
+    packet = (await connection.execute(text("SELECT @@max_allowed_packet"))).scalar_one()
     result = await connection.stream(query)
     async for some in result.partitions(ROWS_AT_ONCE):
+        if any(row[0] is None for row in some):
+            limit = f"max_allowed_packet of the server ({packet} bytes)"
+            raise RowTooLong(f"a row of table {table} is too long for {limit}")
         yield b"".join([_framed(row[0]) for row in some]), len(some)
+
+
+def _written_as(name: str, kind: str) -> str:
+    """Return the expression of a value as a literal; it is NULL only where that is longer than the server permits."""
+    if kind not in _BINARY:
+        return f"QUOTE({name})"
+    return f"CASE WHEN {name} IS NULL THEN 'NULL' ELSE CONCAT('x''', HEX({name}), '''') END"
 
 
 def read_rows(file: IO[bytes]) -> Iterator[bytes]:

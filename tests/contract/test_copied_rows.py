@@ -1,0 +1,71 @@
+"""Rows of a copy of MariaDB: values that are too long for the server are never written as something else."""
+
+import asyncio
+import io
+from contextlib import aclosing
+
+import pytest
+from doubles.migrated import migrate_on_server
+from sqlalchemy import insert, select
+
+from vosd.storage import schema
+from vosd.storage.copies import rows
+from vosd.storage.copies.rows import RowTooLong, put_rows, written_rows
+from vosd.storage.database import Database
+
+pytestmark = pytest.mark.mariadb
+
+MEBIBYTE = 1 << 20
+TEMPLATE = schema.invoice_template
+
+
+@pytest.fixture
+def small_packets(mariadb_server):
+    """New connections to the server may not send or receive more than a MiB at once."""
+    with mariadb_server.connection(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        usual = cursor.fetchone()[0]
+        cursor.execute(f"SET GLOBAL max_allowed_packet = {MEBIBYTE}")
+        yield
+        cursor.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+
+
+@pytest.fixture
+async def database(small_packets, mariadb_url):
+    await asyncio.to_thread(migrate_on_server, mariadb_url)
+    database = Database(mariadb_url)
+    yield database
+    await database.close()
+
+
+async def copied(database: Database) -> io.BytesIO:
+    copy = io.BytesIO()
+    async with database.reading(unhurried=True) as connection:
+        columns = (await rows.columns_of(connection))[TEMPLATE.name]
+        async with aclosing(written_rows(connection, TEMPLATE.name, columns)) as parts:
+            async for content, _ in parts:
+                copy.write(content)
+    copy.seek(0)
+    return copy
+
+
+async def keep(database: Database, content: bytes) -> None:
+    async with database.writing() as connection:
+        await connection.execute(insert(TEMPLATE).values(digest="a" * 64, content=content))
+
+
+async def test_a_value_that_fits_comes_back(database):
+    content = b"\x00\xff" * (MEBIBYTE // 5)
+    await keep(database, content)
+    copy = await copied(database)
+    async with database.writing() as connection:
+        await connection.execute(TEMPLATE.delete())
+    assert await put_rows(database, TEMPLATE.name, copy, lambda _: None) == 1
+    async with database.reading() as connection:
+        assert await connection.scalar(select(TEMPLATE.c.content)) == content
+
+
+async def test_a_value_that_is_too_long_ends_the_copy(database):
+    await keep(database, b"\x80" * (MEBIBYTE * 6 // 10))
+    with pytest.raises(RowTooLong, match=f"invoice_template is too long for max_allowed_packet .*{MEBIBYTE}"):
+        await copied(database)
