@@ -244,3 +244,45 @@ async def test_the_command_divides_and_says_what_stays(database, mariadb_url, tm
         assert await is_partitioned(connection, "cdr")
     again = await asyncio.to_thread(installation.vosd, "migrate", "--partition")
     assert (again.exit_code, "partitioned already" in again.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "change_of_upgrade",
+    [
+        "ALTER TABLE cdr ADD COLUMN later INTEGER",
+        "CREATE INDEX later ON ledger_entry (kind)",
+        "DROP TABLE cdr_by_month",
+    ],
+)
+async def test_a_division_that_an_upgrade_has_overtaken_begins_anew(database, change_of_upgrade):
+    async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
+        await anext(steps)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(change_of_upgrade)
+    before = await all_calls(database)
+    async for _ in divide(database, NOW, rows_at_once=7):
+        pass
+    assert await all_calls(database) == before
+    async with database.reading() as connection:
+        assert await is_partitioned(connection, "cdr")
+        made = await connection.exec_driver_sql(
+            "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()"
+            " AND table_name = 'cdr' AND column_name = 'later'"
+        )
+        assert made.scalar_one() == ("COLUMN" in change_of_upgrade)
+
+
+async def test_a_division_of_an_earlier_version_is_completed_by_this_one(mariadb_url):
+    await migrate_async(mariadb_url, BEFORE_MONTHS)
+    database = Database(mariadb_url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(AN_ATTEMPT)
+    await migrate_async(mariadb_url, "0024")
+    assert await dividing._prepare(database, NOW)  # and then its process was killed
+    await migrate_async(mariadb_url)
+    await SqlBooks(database).book([call(index) for index in range(20)])
+    async for _ in divide(database, NOW):
+        pass
+    assert (await verify_ledger(database)).differences == ()
+    await SqlBooks(database).book([call(index) for index in range(30)])
+    await database.close()

@@ -29,6 +29,16 @@ MONTHS_MAX: Final = 120
 _COPY: Final = "_by_month"
 _OLD: Final = "_undivided"
 _BY_CALL: Final = tuple(table for table in TABLES if table != schema.ledger_entry.name)
+_PERIOD: Final = "period"
+_COLUMNS: Final = text(
+    "SELECT column_name, column_type, is_nullable, column_default, collation_name FROM information_schema.columns"
+    " WHERE table_schema = DATABASE() AND table_name = :table AND column_name <> :period ORDER BY column_name"
+)
+_KEYS: Final = text(
+    "SELECT index_name, seq_in_index, column_name FROM information_schema.statistics"
+    " WHERE table_schema = DATABASE() AND table_name = :table AND column_name <> :period"
+    " ORDER BY index_name, seq_in_index"
+)
 _MONTH: Final = (
     "GREATEST(1, EXTRACT(YEAR_MONTH FROM TIMESTAMP'1970-01-01 00:00:00'"
     " + INTERVAL LEAST(CONV({digits}, 16, 10) DIV 1000, 4102444799) SECOND) - 200000)"
@@ -85,6 +95,7 @@ async def rows_to_copy(database: Database) -> int:
 async def _prepare(database: Database, now: int) -> bool:
     """Make the empty tables, unless an interrupted division has, and note up to where nothing need be copied again.
 
+    Tables that one has made are made anew where a migration has changed those that are divided since.
     Returns False where the interrupted one had exchanged the tables, so that nothing is left to do.
     """
     if database.is_sqlite:
@@ -103,7 +114,9 @@ async def _prepare(database: Database, now: int) -> bool:
             message = f"{', '.join(left)} of an earlier division: drop them when you do not need them"
             raise PartitionRefused(message)
         if await _mark(connection, schema.DIVIDE_CDR) is not None:
-            return True
+            if await _fit(connection):
+                return True
+            await _remove_marks(connection)
         months = await _months(connection, now)
         for table in TABLES:
             await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}{_COPY}")
@@ -118,6 +131,17 @@ async def _prepare(database: Database, now: int) -> bool:
         ]
         await connection.execute(insert(schema.counter), marks)
     return True
+
+
+async def _fit(connection: AsyncConnection) -> bool:
+    """Return whether the copies have the columns and indexes of their tables: a migration has changed these alone."""
+    return all([await _form(connection, table) == await _form(connection, f"{table}{_COPY}") for table in TABLES])
+
+
+async def _form(connection: AsyncConnection, table: str) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the columns and the keys of a table, without what ``_shape`` changes."""
+    names = {"table": table, "period": _PERIOD}
+    return (await connection.execute(_COLUMNS, names)).all(), (await connection.execute(_KEYS, names)).all()
 
 
 async def _months(connection: AsyncConnection, now: int) -> list[PartitionMonth]:
