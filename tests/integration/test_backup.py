@@ -547,3 +547,22 @@ async def _begin_division(url):
         marks = [{"name": name, "value": 1} for name in (schema.DIVIDE_CDR, schema.DIVIDE_ENTRY)]
         await connection.execute(insert(schema.counter), marks)
     await database.close()
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
+    site.book(calls(1))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    asyncio.run(_execute(site.url, "CREATE VIEW cdr_of_billing AS SELECT call_id FROM cdr"))
+    site.document("restore", made["file"], "--replace")
+    assert asyncio.run(_execute(site.url, "SELECT COUNT(*) FROM cdr_of_billing")) == 1
+    assert asyncio.run(_execute(site.url, "SELECT COUNT(*) FROM cdr_report")) == 1
+
+
+async def _execute(url, statement):
+    database = Database(url)
+    async with database.writing() as connection:
+        result = await connection.exec_driver_sql(statement)
+        found = result.scalar() if result.returns_rows else None
+    await database.close()
+    return found

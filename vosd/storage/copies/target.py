@@ -14,6 +14,8 @@ from vosd.storage.types import Moment
 
 _MADE_BY_MIGRATIONS: Final = frozenset({"counter", "identity", "lease", "schema_compatibility"})
 """Tables whose rows say nothing about whether the database was used."""
+_VIEWS: Final = frozenset({"cdr_report"})
+"""Views that migrations make."""
 
 
 class DatabaseOccupied(VosError):  # noqa: N818 - states what was found
@@ -69,7 +71,7 @@ async def check_untouched(database: Database, known: frozenset[tuple[object, ...
 
 
 async def empty(database: Database) -> None:
-    """Drop all tables and views of ours; other tables stay."""
+    """Drop all tables and views of ours; others stay."""
     async with database.writing(unhurried=True) as connection:
         there, views = await connection.run_sync(_tables), await connection.run_sync(_views)
         ours = {*schema.metadata.tables, "alembic_version"}
@@ -116,4 +118,4 @@ def _tables(connection: Connection) -> set[str]:
 
 
 def _views(connection: Connection) -> set[str]:
-    return {name for name in inspect(connection).get_view_names() if name.startswith("cdr_")}
+    return set(inspect(connection).get_view_names()) & _VIEWS
