@@ -1,8 +1,10 @@
 """Migrations lead from nothing to exactly the schema of this version."""
 
+import asyncio
 import re
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 
 import pytest
@@ -263,3 +265,30 @@ def test_the_order_of_migrations_is_that_of_their_predecessors_not_of_their_numb
     for number, before in (("0001", "None"), ("0003", '"0001"'), ("0002", '"0003"')):
         (versions / f"{number}_some.py").write_text(f'revision = "{number}"\ndown_revision = {before}\n')
     assert migrations.revisions() == ["0001", "0003", "0002"]
+
+
+@pytest.mark.mariadb
+async def test_one_process_alone_migrates_a_database_of_a_server(mariadb_server, mariadb_url, monkeypatch):
+    begun, go_on, upgrade = threading.Event(), threading.Event(), migrating._upgrade
+
+    def slow_upgrade(*arguments):
+        begun.set()
+        assert go_on.wait(60)
+        upgrade(*arguments)
+
+    monkeypatch.setattr(migrating, "_upgrade", slow_upgrade)
+    first = asyncio.create_task(asyncio.to_thread(migrate, mariadb_url))
+    await asyncio.to_thread(begun.wait, 60)
+    try:
+        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+            await migrate_async(mariadb_url)
+        other = mariadb_server.create_database(f"{mariadb_url.rpartition('/')[2]}_beside")
+        monkeypatch.setattr(migrating, "_upgrade", upgrade)
+        await migrate_async(other)
+    finally:
+        go_on.set()
+        await first
+    await migrate_async(mariadb_url)
+    database = Database(mariadb_url)
+    await database.check_schema()
+    await database.close()
