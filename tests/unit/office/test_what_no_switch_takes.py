@@ -30,9 +30,11 @@ from vosd.admin.office.installation import CheckConfiguration, check_configurati
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, book_payment
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.withdrawn_changes import has_mistake
 from vosd.api.offices import Offices
 from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
 from vosd.control.installation import (
     CatalogueState,
@@ -61,8 +63,10 @@ NONE: Final = ObjectsInUse([], [], {})
 TAKEN: Final = ReloadOutcome("def", [])
 
 
-INVALID: Final = ConfigurationInvalidError("not taken", ["/etc/vosd/vosd.yaml:7: accounts[rival].currency: expected"])
+EXPECTED: Final = "in the database: accounts[shop].currency: value 'EUR': expected USD"
+INVALID: Final = ConfigurationInvalidError("not taken", [f"accounts shop (version 2) {EXPECTED}"])
 BUSY: Final = CommandError("not now")
+WITHDRAWN: Final = "the running switch does not take the change, which was withdrawn"
 KEPT: Final = "the change is in the database, and the running switch does not take it"
 LIMITED: Final = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True),))
 
@@ -187,7 +191,7 @@ async def test_a_confirmed_order_confirms_nothing_about_the_files(
 async def test_an_agent_reads_nothing_of_others_where_the_switch_does_not_take_its_change(
     office: Office, tmp_path: Path
 ) -> None:
-    for refused, kept in ((INVALID, "the running switch does not take the change, which was withdrawn"), (BUSY, KEPT)):
+    for refused, kept in ((INVALID, WITHDRAWN), (BUSY, KEPT)):
         async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, refused):
             with pytest.raises(NotTakenError) as said:
                 await set_objects(office, agent("south"), LIMITED)
@@ -203,7 +207,7 @@ async def test_a_change_that_the_switch_refuses_is_withdrawn_and_others_go_on(of
     new = WantedObject("accounts", "new", {"currency": "USD"})
     wanted = SetObjects(objects=(*LIMITED.objects, new))
     async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, INVALID):
-        with pytest.raises(NotTakenError, match=r"(?s)which was withdrawn:\nnot taken\n/etc/vosd/vosd.yaml:7"):
+        with pytest.raises(NotTakenError, match=r"(?s)which was withdrawn:\nnot taken\naccounts shop"):
             await set_objects(office, operator(), wanted)
     limited, before = '{"currency":"USD","agent":"south","max_cps":"3"}', '{"currency":"USD","agent":"south"}'
     assert await bodies(office, "accounts", "shop") == [before, limited, before]
@@ -214,6 +218,38 @@ async def test_a_change_that_the_switch_refuses_is_withdrawn_and_others_go_on(of
     assert change.action == "SetObjects"
     made = await set_objects(office, operator(), SetObjects(objects=(msgspec.structs.replace(new, is_new=True),)))
     assert made.changes[0].version == 3
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        f"accounts rival (version 2) {EXPECTED}",
+        f"accounts shop (version 1) {EXPECTED}",
+        "/etc/vosd/vosd.yaml:7: accounts[shop].currency: expected USD",
+        "accounts shop (version 2) in the database: warning: accounts[shop].enabled: expected yes",
+        f"/etc/vosd/vosd.yaml:7: pools: value 'accounts shop (version 2) {EXPECTED}",
+    ],
+)
+@pytest.mark.parametrize("who", [operator(), agent("south")], ids=["operator", "agent"])
+async def test_a_change_is_not_withdrawn_for_a_mistake_of_others(
+    office: Office, tmp_path: Path, who: Principal, problem: str
+) -> None:
+    said = f"{KEPT}:\nnot taken\n{problem}" if who.account is None else f"{KEPT}: ask its operators"
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ConfigurationInvalidError("not taken", [problem])):
+        with pytest.raises(NotTakenError) as refused:
+            await set_objects(office, who, LIMITED)
+    assert (str(refused.value), await numbers(office, "accounts", "shop")) == (said, [2, 1])
+
+
+@pytest.mark.parametrize("directory", ["", "/etc/vosd/"], ids=["as people read it", "with its directory"])
+def test_a_mistake_in_a_version_is_found_by_its_place(directory: str) -> None:
+    name = "shöp 1" if not directory else "sh%C3%B6p%201"
+    version = ObjectVersion(
+        kind="accounts", name="shöp 1", version=2, body="{}", begins_at=NOW, made_at=NOW, operator="ann"
+    )
+    problem = f"{directory}accounts {name} (version 2) {EXPECTED}"
+    assert has_mistake([version], ["another", problem])
+    assert not has_mistake([version], [problem.replace("(version 2)", "(version 12)"), "my " + problem])
 
 
 async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office, tmp_path: Path) -> None:
@@ -232,7 +268,8 @@ async def test_a_change_that_cannot_be_put_back_stays(office: Office, tmp_path: 
     """Money was booked with it, or the switch only wants something else first."""
     first = ProvisionCustomer(account="new", keys={"currency": "USD"}, payment=FirstPayment(amount=Decimal(1)))
     office.definitions.accounts()["new"] = builders.account("new", currency="USD")  # type: ignore[index]
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, INVALID) as switch:
+    invalid = ConfigurationInvalidError("not taken", [f"accounts new (version 1) {EXPECTED}"])
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, invalid) as switch:
         with pytest.raises(NotTakenError, match="the change is in the database"):
             await provision_customer(office, operator(), first)
         assert await numbers(office, "accounts", "new") == [1]

@@ -26,7 +26,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.admin.office.withdrawn_changes import WithdrawChange, put_back
+from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, put_back
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
@@ -927,7 +927,8 @@ async def taken(
 ) -> TakenChange:
     """Have the running switch take a change that made versions of objects.
 
-    One that it refuses is withdrawn, unless money was booked with it: what stays would keep all others out of force.
+    One that it refuses for a mistake in its objects is withdrawn, unless money was booked with it: what stays would
+    keep all others out of force.
 
     Raises:
         NotTakenError: the switch does not take it; the message says whether it was withdrawn.
@@ -935,9 +936,9 @@ async def taken(
     try:
         outcome = await _reloaded(office, is_confirmed=is_confirmed)
     except DaemonRefusedError as refused:
-        is_bad = refused.code == "configuration_invalid" and versions and not has_booked
-        is_withdrawn = is_bad and await _withdrawn(office, who, versions, refused)
-        raise _not_taken(who, refused, is_withdrawn=bool(is_withdrawn)) from refused
+        is_bad = refused.code == "configuration_invalid" and has_mistake(versions, refused.problems)
+        is_withdrawn = is_bad and not has_booked and await _withdrawn(office, who, versions, refused)
+        raise _not_taken(who, refused, is_withdrawn=is_withdrawn) from refused
     except DaemonUnreachableError as error:
         return TakenChange(
             in_force=False,

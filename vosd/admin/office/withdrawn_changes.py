@@ -1,15 +1,19 @@
 """Versions that put back what was in force before a change that the running switch has refused.
 
-A version is never deleted, so a change is withdrawn by further ones.
+A version is never deleted, so a change is withdrawn by further ones. One is withdrawn only for a mistake in its own
+objects: a mistake elsewhere would keep it out of force as well, and is not its fault.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
 from vosd.admin.office.principal import Principal
 from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
 
+_WARNING: Final = "warning: "
 MEMO = "the running switch did not take the version before"
 
 
@@ -18,6 +22,26 @@ class WithdrawChange(msgspec.Struct, frozen=True):
 
     why: tuple[str, ...]
     """Reasons of the switch."""
+
+
+def has_mistake(refused: Sequence[ObjectVersion], problems: Iterable[str]) -> bool:
+    """Return whether a problem of the running switch is a mistake in one of the versions that a change has made."""
+    places = [place for each in refused for place in _places(each)]
+    return any(_is_mistake_at(place, problem) for problem in problems for place in places)
+
+
+def _places(version: ObjectVersion) -> Set[str]:
+    """Return a version as problems name it, also where an account is looked up by the place that it was read from."""
+    return {
+        f"{version.kind} {name} (version {version.version}) in the database: "
+        for name in (version.name, quote(version.name, safe=""))
+    }
+
+
+def _is_mistake_at(place: str, problem: str) -> bool:
+    before, found, behind = problem.partition(place)
+    is_place = not before or (before.startswith("/") and before.endswith("/") and ": " not in before)
+    return bool(found) and is_place and not behind.startswith(_WARNING)
 
 
 def put_back(
