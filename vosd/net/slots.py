@@ -1,9 +1,9 @@
 """Connection limits: total, per source, for unknown sources, and for our own to places that no gateway has."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from vosd.base.bucket import Bucket
 from vosd.base.host import source_of
@@ -20,6 +20,9 @@ ELSEWHERE_SHARE: Final = 20
 """
 
 _End = Callable[[], bool]
+_GiveUp = Callable[[], None]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class ConnectionOrigin(Enum):
@@ -65,10 +68,16 @@ class ConnectionSlots:
         """Accepted connections from unknown sources by address (IPv6: /64)."""
         self._unproven: dict[str, OrderedDict[object, _End]] = {}
         """Connections that are ended if their slot is needed, by source, those without a message for longest first."""
-        self._elsewhere: dict[str, dict[OwnConnection, None]] = {}
-        """Open connections of ours to places that no gateway has, by address (IPv6: /64), the oldest first."""
+        self._elsewhere: OrderedDict[OwnConnection, str] = OrderedDict()
+        """Open connections of ours to places that no gateway has, those without a message for longest first, with the
+        address of each (IPv6: /64).
+        """
+        self._elsewhere_at: dict[str, OrderedDict[OwnConnection, None]] = {}
+        """Open ones by address, in the order of messages as well."""
+        self._attempts_at: dict[str, OrderedDict[OwnConnection, _GiveUp]] = {}
+        """Connections that are being opened to such places, by address, the oldest first."""
         self._elsewhere_by_source: Counter[str] = Counter()
-        """Number of these, and of those that are being opened."""
+        """Number of both, and of those that are being closed."""
         self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
         self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
         """Rate limit of new connections for each unknown source."""
@@ -106,20 +115,32 @@ class ConnectionSlots:
         """Release a slot."""
         self._count(origin, host, -1)
 
+    def opening(self, connection: OwnConnection, host: str, give_up: _GiveUp) -> None:
+        """Have the opening of a connection to a place that no gateway has given up where its slot is needed."""
+        self._attempts_at.setdefault(source_of(host), OrderedDict())[connection] = give_up
+
     def opened(self, connection: OwnConnection, host: str) -> None:
-        """Have an open connection of ours to a place that no gateway has closed where its slot is needed."""
-        self._elsewhere.setdefault(source_of(host), {})[connection] = None
+        """Have an open connection of ours to such a place closed where its slot is needed, no longer given up."""
+        source = source_of(host)
+        self._forget(connection, source)
+        self._elsewhere[connection] = source
+        self._elsewhere_at.setdefault(source, OrderedDict())[connection] = None
+
+    def carried(self, connection: OwnConnection) -> None:
+        """Note a message on an open connection of ours to such a place: others are closed before it."""
+        source = self._elsewhere.get(connection)
+        if source is not None:
+            self._elsewhere.move_to_end(connection)
+            self._elsewhere_at[source].move_to_end(connection)
 
     def closed(self, connection: OwnConnection, host: str) -> None:
-        """Note the end of such a connection; its slot is given back beside."""
+        """Note the end of such a connection, or that it was not opened; its slot is given back beside."""
         self._forget(connection, source_of(host))
 
     def _forget(self, connection: OwnConnection, source: str) -> None:
-        opened = self._elsewhere.get(source)
-        if opened is not None:
-            opened.pop(connection, None)
-            if not opened:
-                del self._elsewhere[source]
+        self._elsewhere.pop(connection, None)
+        _remove(self._elsewhere_at, source, connection)
+        _remove(self._attempts_at, source, connection)
 
     def offer(self, connection: object, host: str, end: _End) -> None:
         """Have a connection of an unknown source ended by ``end`` if its slot is needed for another source.
@@ -139,11 +160,7 @@ class ConnectionSlots:
         self._withdraw(connection, source_of(host))
 
     def _withdraw(self, connection: object, source: str) -> None:
-        offered = self._unproven.get(source)
-        if offered is not None:
-            offered.pop(connection, None)
-            if not offered:
-                del self._unproven[source]
+        _remove(self._unproven, source, connection)
 
     def _count(self, origin: ConnectionOrigin, host: str, change: int) -> None:
         self._taken[origin] += change
@@ -157,30 +174,55 @@ class ConnectionSlots:
     def _full_elsewhere(self, source: str) -> str | None:
         """Return the name of the limit that a connection of ours to a place that no gateway has would exceed.
 
-        Over the limit of an address one of its connections that is not used is closed. Over that of all addresses one
-        of the address with most of them is: one in use, too, where the new one is to an address with fewer.
+        Over the limit of an address one of its connections that is not used is closed, else the oldest attempt to open
+        one is given up: a firewall that drops packets keeps an attempt waiting for seconds, and a port that can be
+        reached answers at once. Over the limit of all addresses an unused one of any address is closed, else an attempt
+        is given up, or one in use closed, of the address with most of them, if the new one is to an address with fewer.
         """
-        at_source = self._elsewhere_by_source[source]
-        if at_source >= self.limits.most_own_per_source:
-            return None if self._close_one(source) else "max_own_per_source"
+        if self._elsewhere_by_source[source] >= self.limits.most_own_per_source:
+            is_free = self._close_unused(self._elsewhere_at.get(source, ())) or self._give_up_attempt(source)
+            return None if is_free else "max_own_per_source"
         if self._taken[ConnectionOrigin.ELSEWHERE] < max(1, self.limits.most // ELSEWHERE_SHARE):
             return None
-        most = max(self._elsewhere, key=lambda other: len(self._elsewhere[other]), default=source)
-        is_fair = len(self._elsewhere.get(most, ())) > at_source + 1
-        return None if self._close_one(most, even_used=is_fair) else "max"
+        if self._close_unused(self._elsewhere):
+            return None
+        most = max(self._elsewhere_by_source, key=self._number_at, default=source)
+        if self._number_at(most) <= self._number_at(source) + 1:
+            return None if self._give_up_attempt(source) else "max"
+        return None if self._give_up_attempt(most) or self._close_silent(self._elsewhere_at.get(most, ())) else "max"
 
-    def _close_one(self, source: str, *, even_used: bool = False) -> bool:
-        """Close the oldest connection of ours to an address that is not used; return False if there is none.
+    def _number_at(self, source: str) -> int:
+        """Return the number of connections of ours to an address, without those that are being closed."""
+        return len(self._elsewhere_at.get(source, ())) + len(self._attempts_at.get(source, ()))
 
-        ``even_used``: else the oldest one. The slot is given back later in the same turn or the next.
+    def _close_unused(self, opened: Iterable[OwnConnection]) -> bool:
+        """Close the first connection, that without a message for longest; return False if it is used."""
+        silent = next(iter(opened), None)
+        return silent is not None and silent.is_unused and self._close_silent(opened)
+
+    def _close_silent(self, opened: Iterable[OwnConnection]) -> bool:
+        """Close the first connection, that without a message for longest; return False if there is none.
+
+        The slot is given back later in the same turn or the next.
         """
-        opened = self._elsewhere.get(source, {})
-        oldest = next(iter(opened), None) if even_used else None
-        ended = next((connection for connection in opened if connection.is_unused), oldest)
-        if ended is None:
+        silent = next(iter(opened), None)
+        if silent is None:
             return False
-        self._forget(ended, source)
-        ended.close()
+        self._forget(silent, self._elsewhere[silent])
+        silent.close()
+        return True
+
+    def _give_up_attempt(self, source: str) -> bool:
+        """Give up the oldest attempt to connect to an address; return False if there is none.
+
+        The slot is given back in one of the next turns.
+        """
+        attempts = self._attempts_at.get(source)
+        if attempts is None:
+            return False
+        connection, give_up = next(iter(attempts.items()))
+        self._forget(connection, source)
+        give_up()
         return True
 
     def _full_for_unknown(self, host: str, now: float) -> str | None:
@@ -222,6 +264,15 @@ class ConnectionSlots:
         if not bucket.take(1, rate, rate * BURST_S, now):
             return "unknown_rate_per_source"
         return None if self._unknown.take(1, overall, overall * BURST_S, now) else "unknown_rate"
+
+
+def _remove(by_source: dict[str, OrderedDict[_Key, _Value]], source: str, connection: _Key) -> None:
+    """Remove a connection, if it is there, from those of a source."""
+    there = by_source.get(source)
+    if there is not None:
+        there.pop(connection, None)
+        if not there:
+            del by_source[source]
 
 
 def _add(counts: Counter[str], key: str, change: int) -> None:

@@ -120,6 +120,7 @@ class StreamFlow:
         connection = self._open.get(peer) or self._alias_of(peer)
         if connection is not None and connection.is_open:
             connection.send(data)
+            self._slots.carried(connection)
             return
         waiting = self._unsent.get(peer)
         if waiting is None:
@@ -249,11 +250,15 @@ class StreamFlow:
         connection = self._connection(peer, origin)
         why = None
         try:
-            await self._dial(peer, connection)
+            async with asyncio.timeout(None) as patience:
+                if origin is ConnectionOrigin.ELSEWHERE:
+                    self._slots.opening(connection, peer.host, partial(patience.reschedule, self._loop.time()))
+                await self._dial(peer, connection)
         except (OSError, ValueError) as error:  # or a name that no certificate has
-            why = _reason(error)
+            why = "the slot was needed for another place" if patience.expired() else _reason(error)
         finally:
             if not connection.was_made:
+                self._slots.closed(connection, peer.host)
                 self._slots.give_back(origin, peer.host)
         if why is not None:
             self._give_up(peer, why)
@@ -322,6 +327,7 @@ class StreamFlow:
         """Pass a message to the entrance."""
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
+        self._slots.carried(connection)
         verdict = self._entrance.receive(self._flow, data, *connection.peer)
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._judge_unknown(connection, data, verdict)

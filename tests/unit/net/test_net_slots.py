@@ -1,7 +1,9 @@
 """Connection limits of gateways, unknown and authenticated sources, and what keeps a connection open."""
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from doubles.virtual.probe import SDP, Keeper, Probe, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
+from vosd.net.connection import PeerEnd
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
@@ -42,6 +45,28 @@ class OwnConnection:
         self.is_unused = False
         self.is_closed = False
         slots.opened(self, host)
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._slots.closed(self, self._host)
+        self._slots.give_back(ConnectionOrigin.ELSEWHERE, self._host)
+
+
+class Attempt:
+    """A connection of ours to such a place that is being opened."""
+
+    is_unused = True
+
+    def __init__(self, slots: ConnectionSlots, host: str) -> None:
+        self._slots = slots
+        self._host = host
+        self.is_closed = False
+        assert slots.take(ConnectionOrigin.ELSEWHERE, host, 0.0) is None
+        slots.opening(self, host, self.close)
+
+    def succeed(self) -> None:
+        self.is_unused = False
+        self._slots.opened(self, self._host)
 
     def close(self) -> None:
         self.is_closed = True
@@ -472,6 +497,7 @@ def test_a_host_whose_ports_a_peer_names_gets_few_connections(hosts):
     assert opened_elsewhere(slots, "192.0.2.2") != ["max_own_per_source"]
     assert slots.take(ConnectionOrigin.SWITCH, hosts[0], 0.0) is None, "the place of a gateway there"
     opened[1].is_unused = opened[2].is_unused = True
+    slots.carried(opened[0])
     [another] = opened_elsewhere(slots, hosts[3])
     assert [each.is_closed for each in (*opened, another)] == [False, True, False, False]
     another.close()
@@ -487,10 +513,124 @@ def test_hosts_that_peers_name_leave_slots_to_gateways_and_a_host_with_many_keep
     [new] = opened_elsewhere(slots, "192.0.2.3")
     assert [each.is_closed for each in (*many, few, new)] == [True, False, False, False, False]
     assert opened_elsewhere(slots, "192.0.2.3") == ["max"], "the other host has no more than two"
-    many[2].is_unused = True
-    opened_elsewhere(slots, "192.0.2.3")
-    assert [each.is_closed for each in (*many, few, new)] == [True, False, True, False, False]
+    slots.carried(many[1])
+    opened_elsewhere(slots, "192.0.2.4")
+    assert [each.is_closed for each in (*many, few, new)] == [True, False, True, False, False], "the silent one"
     assert [slots.take(ConnectionOrigin.SWITCH, "192.0.2.9", 0.0) for _ in range(68)] == [None] * 68
+
+
+def test_of_all_hosts_that_peers_name_the_connection_unused_for_longest_ends_first():
+    slots = ConnectionSlots(ConnectionLimits(most=80))
+    many = opened_elsewhere(slots, "192.0.2.1", "192.0.2.1")
+    few = opened_elsewhere(slots, "192.0.2.2", "192.0.2.3")
+    for each in (*few, *many):
+        slots.carried(each)
+    for each in few:
+        each.is_unused = True
+    slots.carried(few[0])
+    [new] = opened_elsewhere(slots, "192.0.2.4")
+    assert [each.is_closed for each in (*many, *few, new)] == [False, False, False, True, False]
+    few[0].is_unused = False
+    assert opened_elsewhere(slots, "192.0.2.1") == ["max"], "none is unused, and no other host has more"
+
+
+def test_the_oldest_attempt_to_connect_to_a_host_is_given_up_for_another_port_of_it():
+    slots = ConnectionSlots(ConnectionLimits(most_own_per_source=3))
+    [used, unused] = opened_elsewhere(slots, "192.0.2.1", "192.0.2.1")
+    unused.is_unused = True
+    slots.carried(used)
+    first, second = Attempt(slots, "192.0.2.1"), Attempt(slots, "192.0.2.1")
+    assert (first.is_closed, unused.is_closed) == (False, True), "an unused connection ends before"
+    third = Attempt(slots, "192.0.2.1")
+    second.succeed()
+    Attempt(slots, "192.0.2.1")
+    assert [each.is_closed for each in (first, second, third, used)] == [True, False, True, False]
+    last = Attempt(slots, "192.0.2.1")
+    last.succeed()
+    assert opened_elsewhere(slots, "192.0.2.1") == ["max_own_per_source"], "all are in use"
+
+
+def test_attempts_to_connect_to_one_host_keep_no_other_out():
+    slots = ConnectionSlots(ConnectionLimits(most=80))
+    [used] = opened_elsewhere(slots, "192.0.2.1")
+    attempts = [Attempt(slots, "192.0.2.1") for _ in range(3)]
+    opened_elsewhere(slots, "192.0.2.2")
+    assert [each.is_closed for each in (used, *attempts)] == [False, True, False, False]
+    fourth = Attempt(slots, "192.0.2.1")
+    assert [each.is_closed for each in (used, *attempts, fourth)] == [False, True, True, False, False]
+    assert len(slots) == 4
+
+
+@pytest.fixture
+def firewall() -> Iterator[list[PeerEnd]]:
+    """Places at one host of which each drops every packet: a queue of connections that is full."""
+    with ExitStack() as stack:
+        places = []
+        for _ in range(3):
+            listening = stack.enter_context(socket.socket())
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(0)
+            place = PeerEnd(*listening.getsockname())
+            stack.enter_context(socket.create_connection(place))
+            places.append(place)
+        yield places
+
+
+async def test_ports_behind_a_firewall_keep_no_other_port_of_a_host_from_being_connected_to(opened, vendor, firewall):
+    node = await opened(settings=TransportSettings(connections=ConnectionLimits(most_own_per_source=3)))
+    node.ear.elsewhere.add("127.0.0.1")
+    for place in firewall:
+        node.send(OPTIONS, place)
+    await until(lambda: node.transports.connections == 3)
+    with capture_logs() as logs:
+        node.send(OPTIONS, vendor.address)
+        assert await (await vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+        assert await node.ear.failure() == (0, firewall[0])
+    assert [line["why"] for line in logs] == ["no connection: the slot was needed for another place"]
+    assert node.transports.connections == 3
+
+
+async def test_a_handshake_with_one_port_of_a_host_is_given_up_for_another_port(opened, authority, vendor):
+    tls = TlsContexts(authority.server_context(authority.issue("full", "127.0.0.1")), authority.client_context())
+    settings = TransportSettings(connections=ConnectionLimits(most_own_per_source=1))
+    node = await opened(("tls", "127.0.0.1"), settings=settings, tls=tls)
+    node.ear.elsewhere.add("127.0.0.1")
+    node.send(OPTIONS, vendor.address)
+    mute = await vendor.arrival()
+    other = Vendor()
+    await other.listen(authority.server_context(authority.issue("other", "127.0.0.1")))
+    node.send(OPTIONS, other.address)
+    assert await (await other.arrival()).read(len(OPTIONS)) == OPTIONS
+    assert await node.ear.failure() == (0, vendor.address)
+    assert await mute.is_closed()
+    assert node.transports.connections == 1
+    await other.close()
+
+
+@pytest.mark.parametrize("sender", ["switch", "peer"])
+async def test_a_message_in_either_direction_lets_another_connection_end_before(opened, monkeypatch, sender):
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=TransportSettings(connections=ConnectionLimits(most_own_per_source=2)))
+    node.ear.elsewhere.add("127.0.0.1")
+    vendors = [Vendor() for _ in range(3)]
+    peers = []
+    for each in vendors[:2]:
+        await each.listen()
+        node.send(OPTIONS, each.address)
+        peers.append(await each.arrival())
+        assert await peers[-1].read(len(OPTIONS)) == OPTIONS
+    if sender == "switch":
+        node.send(OPTIONS, vendors[0].address)
+    else:
+        peers[0].writer.write(OPTIONS)
+        await node.ear.message()
+    clock.advance(patience.UNUSED_S)
+    await vendors[2].listen()
+    node.send(OPTIONS, vendors[2].address)
+    assert await node.ear.parting() == (0, vendors[1].address)
+    for each in vendors:
+        await each.close()
 
 
 async def test_one_call_takes_no_more_connections_than_one_host_may_have(opened, connect, vendor, monkeypatch):
