@@ -36,6 +36,7 @@ from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
+from vosd.control.client import DaemonRefusedError
 from vosd.control.installation import (
     CatalogueState,
     DatabaseReport,
@@ -150,6 +151,42 @@ async def test_objects_of_running_calls_are_removed_by_a_confirmed_order_alone(
         assert (await end_object(office, operator(), planned)).in_force is None
         confirmed = msgspec.structs.replace(end, is_confirmed=True)
         assert (await end_object(office, operator(), confirmed)).in_force is True
+
+
+async def test_a_switch_that_is_busy_says_not_that_no_call_uses_an_object(office: Office, tmp_path: Path) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(FindObjectsInUse, BUSY)
+    async with switch.answers(GetStatus, STATUS).answers(Reload, TAKEN):
+        with pytest.raises(DaemonRefusedError, match="not now"):
+            await end_object(office, operator(), EndObject(kind="mapping_gateways", name="pbx"))
+        with pytest.raises(DaemonRefusedError, match="not now"):
+            await in_euros(office, operator())
+        assert await numbers(office, "mapping_gateways", "pbx") == await numbers(office, "accounts", "shop") == [1]
+
+
+async def test_a_switch_of_an_earlier_version_is_not_asked_what_it_does_not_know(
+    office: Office, tmp_path: Path
+) -> None:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, TAKEN):
+        assert (await end_object(office, operator(), EndObject(kind="mapping_gateways", name="pbx"))).in_force is True
+
+
+async def test_long_names_are_asked_for_in_several_questions(office: Office, tmp_path: Path) -> None:
+    names = [f"{number:05}{'线' * 59}" for number in range(400)]
+    trunks = tuple(
+        WantedObject("mapping_gateways", name, {"account": "shop", "hosts": ["192.0.2.8"]}) for name in names
+    )
+    await set_objects(office, operator(), SetObjects(objects=trunks))
+    used = names[-1]
+
+    def answer(question: FindObjectsInUse) -> ObjectsInUse:
+        return ObjectsInUse([], [used] if used in question.gateways else [], {})
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(FindObjectsInUse, answer) as switch:
+        ended = tuple(msgspec.structs.replace(each, keys=None) for each in trunks)
+        with pytest.raises(UsedByCallsError, match=f"mapping_gateways {used}$"):
+            await set_objects(office, operator(), SetObjects(objects=ended))
+        asked = [name for each in switch.asked if isinstance(each, FindObjectsInUse) for name in each.gateways]
+        assert (asked, len(switch.asked)) == (names, 3)
 
 
 async def test_objects_that_no_call_uses_are_removed_without_confirmation(office: Office, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import json
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -37,8 +37,8 @@ from vosd.catalogue.problems import ConfigError, SourceLine, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
-from vosd.control.installation import FindObjectsInUse, GetStatus, ObjectsInUse, Reload, ReloadOutcome
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError, OtherVersionError
+from vosd.control.installation import FindObjectsInUse, GetStatus, Reload, ReloadOutcome
 from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
@@ -64,8 +64,8 @@ _HIDDEN_AT_ONCE: Final = 500
 """Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
 _TRIES: Final = 3
 """Checks of a change, where others are made meanwhile."""
-_ASKED_AT_ONCE: Final = 500
-"""Names in one question to the switch, whose requests have at most 64 KiB."""
+_ASKED_BYTES: Final = 32_768
+"""Bytes of the names in one question to the switch, whose requests have at most 64 KiB."""
 _NAMED_AT_MOST: Final = 5
 """Objects that a message names."""
 _ASKED_ALONE: Final = 50
@@ -275,6 +275,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
         TooManyChangesError: an agent or a customer has too many under way; nothing was changed.
         UsedByCallsError: running calls use what would end, and that is not confirmed; nothing was changed.
+        DaemonRefusedError: the switch is busy and does not say which calls it has; nothing was changed.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         SocketNotOpenError: the running switch needs a restart first; nothing was changed.
@@ -374,38 +375,77 @@ async def _check_unused(office: Office, versions: Sequence[ObjectVersion]) -> No
     What is stored and not taken would keep the changes of all others out of force until these calls have ended.
     """
     ended = [each for each in versions if each.body is None and each.kind in _USED_AS]
-    for part in in_parts(ended, _ASKED_AT_ONCE):
-        accounts = [each.name for each in part if each.kind == "accounts"]
-        gateways = [each.name for each in part if each.kind != "accounts"]
-        used = await _in_use(office, accounts, gateways)
-        named = [
-            f"{each.kind} {each.name}"
-            for each in part
-            if each.name in (used.accounts if each.kind == "accounts" else used.gateways)
-        ]
-        if named:
-            more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
-            message = f"running calls use what the change removes: {', '.join(named[:_NAMED_AT_MOST])}{more}"
-            raise UsedByCallsError(message)
+    if not ended:
+        return
+    accounts = [each.name for each in ended if each.kind == "accounts"]
+    gateways = [each.name for each in ended if each.kind != "accounts"]
+    used = await _in_use(office, accounts, gateways)
+    named = [
+        f"{each.kind} {each.name}"
+        for each in ended
+        if each.name in (used.accounts if each.kind == "accounts" else used.gateways)
+    ]
+    if named:
+        more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+        message = f"running calls use what the change removes: {', '.join(named[:_NAMED_AT_MOST])}{more}"
+        raise UsedByCallsError(message)
 
 
-async def _in_use(office: Office, accounts: Sequence[str], gateways: Sequence[str]) -> ObjectsInUse:
-    """Return which of some objects running calls use; none where no switch answers, or one that does not say it."""
-    question = FindObjectsInUse([*accounts], [*gateways])
+class _InUse(NamedTuple):
+    """Objects that running calls use, as in ``ObjectsInUse``."""
+
+    accounts: set[str]
+    gateways: set[str]
+    currencies: dict[str, str]
+
+
+async def _in_use(office: Office, accounts: Sequence[str], gateways: Sequence[str]) -> _InUse:
+    """Return which of some objects running calls use; none where no switch answers, or one of another version.
+
+    Raises:
+        DaemonRefusedError: the switch does not say it now, as where it is busy.
+    """
+    found = _InUse(set(), set(), {})
+    switch = office.switch.patient(_STATUS_S)
+    questions = [
+        *(FindObjectsInUse(part, []) for part in _askable(accounts)),
+        *(FindObjectsInUse([], part) for part in _askable(gateways)),
+    ]
     try:
-        used = await office.switch.patient(_STATUS_S).ask_if_running(question)
-    except (DaemonRefusedError, DaemonUnreachableError):
-        used = None
-    return ObjectsInUse([], [], {}) if used is None else used
+        for question in questions:
+            used = await switch.ask_if_running(question)
+            if used is None:
+                break
+            found.accounts.update(used.accounts)
+            found.gateways.update(used.gateways)
+            found.currencies.update(used.currencies)
+    except (OtherVersionError, DaemonUnreachableError):
+        pass
+    except DaemonRefusedError as refused:
+        if refused.code != "unknown_order":  # an earlier version
+            raise
+    return found
+
+
+def _askable(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the names in parts that fit into one question each."""
+    part: list[str] = []
+    size = 0
+    for name in names:
+        bytes_of_name = len(msgspec.json.encode(name)) + 1
+        if part and size + bytes_of_name > _ASKED_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(name)
+        size += bytes_of_name
+    if part:
+        yield part
 
 
 async def _currencies_of_calls(office: Office, plan: "Plan") -> Mapping[str, str]:
     """Return the currencies of running and unbooked calls of the accounts that a change does not make."""
     changed = [each.name for each in plan.differences if each.kind == "accounts" and each.action is Action.CHANGED]
-    found: dict[str, str] = {}
-    for part in in_parts(changed, _ASKED_AT_ONCE):
-        found |= (await _in_use(office, part, ())).currencies
-    return found
+    return (await _in_use(office, changed, ())).currencies
 
 
 async def _add_checked(

@@ -30,6 +30,7 @@ OPERATIONS: Final = (
         result=CustomerSheet,
         problems=(
             "already_defined",
+            "busy",
             "check_ended",
             "check_too_slow",
             "defined_in_files",

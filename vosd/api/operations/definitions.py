@@ -152,7 +152,7 @@ def _place_of(path: str, made: ChangeSheet) -> str:
 
 _ABSENT: Final = ("no_such_object",)
 _CHANGES: Final = (
-    *_ABSENT, "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
+    *_ABSENT, "busy", "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
     "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "unconfirmed",
 )  # fmt: skip
 

@@ -224,6 +224,7 @@ OPERATIONS: Final = (
         problems=(
             "already_defined",
             "accounts_below",
+            "busy",
             "check_ended",
             "check_too_slow",
             "defined_in_files",
