@@ -50,6 +50,7 @@ from vosd.admin.office.sessions import (
     LogIns,
     SecondFactorMissingError,
     TooManyGuessesError,
+    TooManyLogInsError,
     UseLink,
     confirm_totp,
     log_out,
@@ -274,15 +275,17 @@ async def test_many_guesses_at_once_are_counted_one_by_one(house):
     more = await asyncio.gather(
         *(house.log_in("ann", "guess", f"203.0.113.{each}") for each in range(40)), return_exceptions=True
     )
-    assert sum(isinstance(each, TooManyGuessesError) for each in more) >= 40 - sessions.WAITING_MAX
+    assert sum(isinstance(each, TooManyGuessesError | TooManyLogInsError) for each in more) >= 40 - sessions.WAITING_MAX
 
 
-async def test_a_source_that_is_locked_out_takes_no_place_from_others_and_one_that_is_not_takes_two(house, monkeypatch):
+async def test_a_source_that_is_locked_out_takes_no_place_and_one_that_has_failed_two(house, monkeypatch):
     await house.add()
     await house.add("bob")
-    for guess in range(6):
-        with pytest.raises(LogInRefusedError):
-            await house.log_in("none", f"guess {guess}", ELSEWHERE)
+    third, office = "198.51.100.3", "198.51.100.4"
+    for source, guesses in ((ELSEWHERE, 6), (third, 1)):
+        for guess in range(guesses):
+            with pytest.raises(LogInRefusedError):
+                await house.log_in("none", f"guess {guess}", source)
     free, looked = asyncio.Event(), []
     find = house.log_ins._judge
 
@@ -292,17 +295,29 @@ async def test_a_source_that_is_locked_out_takes_no_place_from_others_and_one_th
         return await find(office, source, order)
 
     monkeypatch.setattr(house.log_ins, "_judge", judge_slowly)
-    third = "198.51.100.3"
     waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(sessions.WAITING_MAX)]
     waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(sessions.WAITING_MAX)]
-    waiting += [asyncio.create_task(house.log_in("bob")) for _ in range(2)]
+    waiting += [asyncio.create_task(house.log_in("bob", source=office)) for _ in range(sessions.WAITING_MAX)]
+    waiting += [asyncio.create_task(house.log_in("ann")) for _ in range(2)]
     await asyncio.sleep(0)
     free.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert (looked.count(third), looked.count(ELSEWHERE), looked.count(HOME)) == (2, 0, 2)
+    asked = [looked.count(source) for source in (third, ELSEWHERE, office, HOME)]
+    assert asked == [2, 0, sessions.WAITING_OF_SOURCE_MAX, 2]
     assert [type(each).__name__ for each in found[-2:]] == ["OpenedSession"] * 2
-    refused = [each.retry_after_s for each in found if isinstance(each, TooManyGuessesError)]
-    assert refused == [1] * (sessions.WAITING_MAX - 2) + [180] * sessions.WAITING_MAX
+    refused = [str(each) for each in found if isinstance(each, TooManyGuessesError | TooManyLogInsError)]
+    others, locked = "others log in at this moment: try again in 1 s", "too many wrong passwords: try again in 180 s"
+    assert refused == [others] * 14 + [locked] * 16 + [others] * 4
+
+
+async def test_one_wrong_password_at_an_office_keeps_no_other_of_its_people_waiting(house):
+    await house.add()
+    await house.add("bob")
+    await house.log_in()
+    with pytest.raises(LogInRefusedError):
+        await house.log_in("ann", "mistyped")
+    found = await asyncio.gather(*(house.log_in(each) for each in ("ann", "bob", "ann", "bob")), return_exceptions=True)
+    assert not [each for each in found if isinstance(each, TooManyLogInsError)]
 
 
 async def test_a_person_logs_in_at_home_though_a_neighbour_has_locked_the_address_out(house):

@@ -47,8 +47,10 @@ LIFE_MS: Final = 12 * 3_600_000
 USE_NOTED_MS: Final = 60_000
 WAITING_MAX: Final = 16
 """Log-ins that wait for the one whose password is hashed; more are refused."""
-WAITING_OF_SOURCE_MAX: Final = 2
-"""Log-ins among them from one source, so that it leaves room for those from others."""
+WAITING_OF_SOURCE_MAX: Final = 12
+"""Log-ins among them from one source, such as an office, so that it leaves room for those from others."""
+WAITING_OF_SUSPECT_MAX: Final = 2
+"""Log-ins among them from a source that has failed lately."""
 _SECRET_BYTES: Final = 32
 _ROLE_OF: Final = {
     ActsFor.INSTALLATION: Role.OPERATOR,
@@ -76,6 +78,13 @@ class TooManyGuessesError(VosError):
         """``retry_after_s``: seconds after which they are."""
         super().__init__(f"too many wrong passwords: try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class TooManyLogInsError(VosError):
+    """Too many passwords wait to be looked at."""
+
+    code = "too_many_guesses"
+    retry_after_s = 1
 
 
 class CsrfError(VosError):
@@ -143,7 +152,7 @@ class LogIns:
 
         Raises:
             LogInRefusedError, CodeMissingError: not with these words.
-            TooManyGuessesError: the password was not looked at.
+            TooManyGuessesError, TooManyLogInsError: the password was not looked at.
             SealedElsewhereError: the second factor cannot be read.
             StoreUnavailable: try again.
         """
@@ -193,8 +202,10 @@ class LogIns:
         if wait_ms:  # before it takes a place: a source that goes on would keep all others out
             raise TooManyGuessesError(-(-wait_ms // 1_000))
         place = source_of(source)
-        if self._waiting.total() >= WAITING_MAX or self._waiting[place] >= WAITING_OF_SOURCE_MAX:
-            raise TooManyGuessesError(1)
+        is_suspect = self._guesses.is_suspect(source, office.now())
+        most = WAITING_OF_SUSPECT_MAX if is_suspect else WAITING_OF_SOURCE_MAX
+        if self._waiting.total() >= WAITING_MAX or self._waiting[place] >= most:
+            raise TooManyLogInsError("others log in at this moment: try again in 1 s")
         self._waiting[place] += 1
         try:
             async with self._hashing:  # many at once are counted one by one, and take the memory of one

@@ -94,6 +94,12 @@ class Guesses:
         """
         return 0 if self.has_home(host, mono_ms) else self.sources.left_ms(host, mono_ms)
 
+    def is_suspect(self, host: str, mono_ms: int) -> bool:
+        """Return whether a source is locked out, or has failed lately and is no home of users."""
+        if self.sources.is_locked_out(host, mono_ms):
+            return True
+        return not self.has_home(host, mono_ms) and self.sources.has_failures(host, mono_ms)
+
     def ask(self, attempt: PasswordAttempt, mono_ms: int) -> OpenQuestion | None:
         """Count a question to others as open until ``answered``; None where too many are, and it may not be asked.
 

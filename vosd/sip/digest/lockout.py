@@ -73,6 +73,11 @@ class LockOut:
             del self.locked[source]
         return max(0, locked.until - mono_ms)
 
+    def has_failures(self, host: str, mono_ms: int) -> bool:
+        """Return whether failures of an address are counted, none of which a success of its user has removed."""
+        failures = self._failures.get(source_of(host)) if self._failures else None
+        return failures is not None and bool(failures.by_user) and failures.latest > mono_ms - self.settings.suspend_ms
+
     def failed(self, host: str, mono_ms: int, username: str = "", domain: str = "") -> bool:
         """Count a failure of a user; return True if it locks the source out.
 
