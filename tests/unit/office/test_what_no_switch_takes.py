@@ -301,6 +301,31 @@ async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office
     assert await numbers(office, "accounts", "shop") == [3, 2, 1]
 
 
+@pytest.mark.parametrize("has_more", [True, False], ids=["beside another object", "alone"])
+async def test_a_planned_version_that_has_begun_before_the_withdrawal_stays_in_force(
+    office: Office, tmp_path: Path, has_more: bool
+) -> None:
+    planned = WantedObject("accounts", "shop", {"currency": "USD", "agent": "south", "max_cps": "9"})
+    moments = [NOW + 5]
+    office.now = lambda: moments[-1]  # type: ignore[misc]
+    await set_objects(office, operator(), SetObjects(objects=(planned,), at=NOW + 1_000))
+
+    at_fault = "accounts shop (version 3)"
+
+    def answer(_order: Reload) -> ReloadOutcome:
+        moments.append(NOW + 1_000)
+        raise ConfigurationInvalidError("not taken", [f"{at_fault} {EXPECTED}"])
+
+    wanted = (*LIMITED.objects, WantedObject("templates", "t", {})) if has_more else LIMITED.objects
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer):
+        with pytest.raises(NotTakenError, match=WITHDRAWN if has_more else KEPT):
+            await set_objects(office, operator(), SetObjects(objects=wanted))
+    assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+    in_force = await office.stores.objects.named(NOW + 2_000, "accounts", ["shop"])
+    assert '"max_cps":"9"' in (in_force[0].body or "")
+    assert await bodies(office, "templates", "t") == ([None, "{}"] if has_more else [])
+
+
 async def test_a_change_that_cannot_be_put_back_stays(office: Office, tmp_path: Path) -> None:
     """Money was booked with it, or the switch only wants something else first."""
     first = ProvisionCustomer(account="new", keys={"currency": "USD"}, payment=FirstPayment(amount=Decimal(1)))

@@ -1017,7 +1017,7 @@ async def _withdrawn(
     try:
         objects = [WantedObject(each.kind, each.name, None) for each in versions]
         made = put_back(versions, await _versions(office.stores.objects, objects), who, office.now())
-        if made is None:
+        if not made:
             return False
         subject = f"{made[0].kind} {made[0].name}" if len(made) == 1 else f"{len(made)} objects"
         line = office.audit_line(who, order, subject)

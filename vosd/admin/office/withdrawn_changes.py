@@ -52,6 +52,7 @@ def put_back(
 ) -> list[ObjectVersion] | None:
     """Return the versions that put back what was before; None where one of the objects was changed since.
 
+    An object gets none where a version that was planned has begun meanwhile: that one stays in force.
     ``histories`` have all versions of each object, ``now`` is UTC milliseconds.
     """
     made = []
@@ -59,14 +60,17 @@ def put_back(
         known = histories.get((each.kind, each.name), ())
         if any(other.version > each.version for other in known):
             return None
-        before = in_force_at((other for other in known if other.version != each.version), each.begins_at)
+        begins_at = max(now, each.begins_at)
+        if in_force_at(known, begins_at) != each:
+            continue
+        before = in_force_at((other for other in known if other.version != each.version), begins_at)
         made.append(
             ObjectVersion(
                 kind=each.kind,
                 name=each.name,
                 version=each.version + 1,
                 body=None if before is None else before.body,
-                begins_at=max(now, each.begins_at),
+                begins_at=begins_at,
                 made_at=now,
                 operator=who.recorded,
                 memo=MEMO,
