@@ -16,7 +16,7 @@ import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
 import { useMay, useSession } from "../session";
 
-const ACTIONS = ["SetObjects", "EndObject", "RevertObject", "ProvisionCustomer", "ChangeObjects"];
+const ACTIONS = ["SetObjects", "EndObject", "RevertObject", "ProvisionCustomer", "ChangeObjects", "WithdrawChange"];
 const LINES_READ = 100;
 const OBJECTS_SHOWN = 20;
 const PLANNED_READ = 200;
@@ -142,15 +142,25 @@ function Line({ line }: { line: Row }) {
   const { t } = useTranslation();
   const [isOpen, setOpen] = useState(false);
   const made = madeBy(line.detail);
-  const memo = (line.detail as Row | null)?.memo;
+  const detail = line.detail as Row | null;
+  const isWithdrawal = line.action === "WithdrawChange"; // its memo says no more
+  const memo = isWithdrawal ? null : detail?.memo;
   return (
     <li>
       <Moment value={line.at} /> <b>{String(line.principal)}</b> <span className="quiet">{String(line.means)}</span>{" "}
-      {String(line.subject)} {memo ? <i>{String(memo)}</i> : null}{" "}
+      {String(line.subject)} {isWithdrawal && <i>{t("changes.withdrawn")}</i>}
+      {memo ? <i>{String(memo)}</i> : null}{" "}
       {made.length > 0 && (
         <Button size="compact-xs" variant="default" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           {t("changes.show")}
         </Button>
+      )}
+      {isOpen && isWithdrawal && Array.isArray(detail?.why) && (
+        <ul>
+          {detail.why.slice(0, OBJECTS_SHOWN).map((why) => (
+            <li key={String(why)}>{String(why)}</li>
+          ))}
+        </ul>
       )}
       {isOpen && (
         <ul>

@@ -252,6 +252,7 @@ async def test_a_change_that_the_switch_refuses_is_withdrawn_and_others_go_on(of
     line, change = (await list_audit(office, operator(), ListAudit()))[:2]
     assert (line.action, line.subject, line.principal) == ("WithdrawChange", "2 objects", "ann")
     assert line.detail["why"] == [*INVALID.problems]
+    assert line.detail["versions"] == ["accounts shop 3", "accounts new 2"]
     assert change.action == "SetObjects"
     made = await set_objects(office, operator(), SetObjects(objects=(msgspec.structs.replace(new, is_new=True),)))
     assert made.changes[0].version == 3

@@ -934,12 +934,16 @@ def _merged(old: Any, patch: Any) -> Any:
     return made
 
 
-def audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
+def audit_line(
+    office: Office, who: Principal, order: ObjectOrder | WithdrawChange, versions: Sequence[ObjectVersion]
+) -> AuditLine:
     """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
     named = [f"{each.kind} {each.name}" for each in versions]
     subject = named[0] if len(named) == 1 else f"{len(named)} objects"
     made = [f"{name} {each.version}" for name, each in zip(named, versions, strict=True)]
     detail = {"versions": made[:_NOTED_AT_MOST], "at": order.at, "memo": order.memo}
+    if isinstance(order, WithdrawChange):
+        detail["why"] = [*order.why]
     return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
@@ -1019,8 +1023,7 @@ async def _withdrawn(
         made = put_back(versions, await _versions(office.stores.objects, objects), who, office.now())
         if not made:
             return False
-        subject = f"{made[0].kind} {made[0].name}" if len(made) == 1 else f"{len(made)} objects"
-        line = office.audit_line(who, order, subject)
+        line = audit_line(office, who, order, made)
 
         async def add(found: Checked) -> None:
             await office.stores.objects.add(made, line, checked=found.definitions)

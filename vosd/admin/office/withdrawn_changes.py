@@ -13,15 +13,21 @@ import msgspec
 from vosd.admin.office.principal import Principal
 from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
 
+MEMO: Final = "the running switch did not take the version before"
 _WARNING: Final = "warning: "
-MEMO = "the running switch did not take the version before"
 
 
 class WithdrawChange(msgspec.Struct, frozen=True):
-    """The withdrawal of a change that the running switch has refused; the audit names it beside the change."""
+    """The withdrawal of a change that the running switch has refused; the audit names it beside the change.
+
+    It has the terms that the line of every change has.
+    """
 
     why: tuple[str, ...]
     """Reasons of the switch."""
+    at: None = None
+    """It holds at once."""
+    memo: str = MEMO
 
 
 def has_mistake(refused: Sequence[ObjectVersion], problems: Iterable[str]) -> bool:
