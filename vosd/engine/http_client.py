@@ -16,6 +16,7 @@ import h11
 
 from vosd.base.host import is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.sip.wire.compose import host_text
 
 HEAD_BYTES_MAX: Final = 16_384
@@ -118,12 +119,19 @@ class HttpServer:
     """Server of requests; made of an http or https URL."""
 
     def __init__(
-        self, url: str, threads: DaemonThreads, *, allow_private: bool = True, tls: ClientTls | None = None
+        self,
+        url: str,
+        threads: DaemonThreads,
+        *,
+        allow_private: bool = True,
+        tls: ClientTls | None = None,
+        names: HostNames | None = None,
     ) -> None:
         """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal.
 
         Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to. ``tls``
-        may be shared with other servers.
+        may be shared with other servers. With ``names`` the host is looked up there, and while that goes on the latest
+        addresses are connected to.
         """
         self._allow_private = allow_private
         parts = urlsplit(url)
@@ -135,6 +143,9 @@ class HttpServer:
         self._threads = threads
         self._tls = tls or ClientTls()
         self._lookup: Future[Any] | None = None
+        self._names = names
+        self._latest: Sequence[str] = ()
+        """Addresses that ``names`` has found last."""
 
     def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
         """Return a request to this server."""
@@ -148,16 +159,24 @@ class HttpServer:
 
     async def connect(self) -> HttpConnection:
         """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
-        hosts = [self._host]
+        hosts: Sequence[str] = [self._host]
         tls = await self._tls.context(self._threads) if self._is_secure else None
         if not is_address(self._host):
-            resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
-            self._lookup = lookup = self._threads.submit(resolve)
-            found = await asyncio.wrap_future(lookup)
-            hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
+            hosts = await self._addresses()
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
             raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
         return await self._open(hosts[0], tls) if len(hosts) == 1 else await self._open_first(hosts, tls)
+
+    async def _addresses(self) -> Sequence[str]:
+        """Return the addresses of the host, each once."""
+        if self._names is not None:
+            if not self._latest or not self._names.is_open(self._host, self._port):
+                self._latest = await self._names.addresses(self._host, self._port)
+            return self._latest
+        resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
+        self._lookup = lookup = self._threads.submit(resolve)
+        found = await asyncio.wrap_future(lookup)
+        return list(dict.fromkeys(str(each[4][0]) for each in found))
 
     async def _open_first(self, hosts: Sequence[str], tls: ssl.SSLContext | None) -> HttpConnection:
         """Return the first connection that is accepted; an address is tried when those before it fail, or are slow."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vosd.base.secret import Secret
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, HttpConnection, HttpServer
 
 TIMEOUT_S: Final = 5.0
@@ -18,7 +18,8 @@ TIMEOUT_S: Final = 5.0
 _NOT_NOW: Final = frozenset({408, 425, 429})
 """Statuses that are retried, in addition to all 5xx."""
 _OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
-_NAMES: Final = DaemonThreads(2, "names of reports")
+_NAMES: Final = HostNames(64, "names of reports")
+"""Receivers of reports and the service of phones; alarms have one of their own, for they may be about these."""
 
 
 def is_of_the_server(status: int) -> bool:
@@ -33,9 +34,9 @@ class UndeliveredError(Exception):
 class Poster:
     """Sends reports to one server, one after the other."""
 
-    def __init__(self, url: str, *, allow_private: bool = True) -> None:
-        """Without ``allow_private`` the server must have an address of the internet."""
-        self._server = HttpServer(url, _NAMES, allow_private=allow_private)
+    def __init__(self, url: str, *, allow_private: bool = True, names: HostNames = _NAMES) -> None:
+        """Without ``allow_private`` the server must have an address of the internet; ``names`` look up its host."""
+        self._server = HttpServer(url, names.threads, allow_private=allow_private, names=names)
         self._connection: HttpConnection | None = None
         """Kept open from an earlier report."""
 

@@ -3,10 +3,15 @@
 import asyncio
 import socket
 import struct
+from collections import Counter
+from threading import Event
 
 import pytest
 
-from vosd.engine.poster import Poster
+from vosd.engine import poster as posters
+from vosd.engine.alarms import webhook
+from vosd.engine.host_names import HostNames
+from vosd.engine.poster import Poster, UndeliveredError
 
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -37,3 +42,84 @@ async def test_a_connection_that_was_reset_meanwhile_is_opened_again():
         poster.hang_up()
         writers[1].close()
         await writers[1].wait_closed()
+
+
+class Names:
+    """A name server: names of ``dead`` hosts have no answer before ``released``, the others are 127.0.0.1."""
+
+    def __init__(self, monkeypatch):
+        self.released, self.dead, self.asked = Event(), set(), Counter()
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host, *terms, **named):
+        self.asked[host] += 1
+        if host in self.dead:
+            self.released.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return self._real("127.0.0.1", *terms, **named)
+
+
+@pytest.fixture
+def names(monkeypatch):
+    names = Names(monkeypatch)
+    yield names
+    names.released.set()
+
+
+@pytest.fixture
+async def port():
+    async def answer(reader, writer):
+        await reader.readuntil(b"{}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def given_up(poster, monkeypatch):
+    """Post a report of which the name is not resolved in time."""
+    monkeypatch.setattr(posters, "TIMEOUT_S", 0.05)
+    with pytest.raises(UndeliveredError):
+        await poster.post(b"{}", {})
+    monkeypatch.setattr(posters, "TIMEOUT_S", 30.0)
+
+
+async def test_names_that_are_not_resolved_hold_up_no_other_receiver(names, port, monkeypatch):
+    names.dead = {f"dead{number}.example" for number in range(3)}
+    dead = [Poster(f"http://{host}:{port}/") for host in sorted(names.dead)]
+    for each in 4 * dead:
+        await given_up(each, monkeypatch)
+    assert await Poster(f"http://good.example:{port}/").post(b"{}", {}) == 200
+    assert set(names.asked.values()) == {1}
+
+
+async def test_posters_of_one_host_join_its_look_up_and_a_new_one_follows_it(names, port, monkeypatch):
+    shared = HostNames(1, "names")
+    one, other = (Poster(f"http://slow.example:{port}/{path}", names=shared) for path in "ab")
+    names.dead = {"slow.example"}
+    await given_up(one, monkeypatch)
+    waiting = asyncio.create_task(other.post(b"{}", {}))
+    await asyncio.sleep(0)
+    names.released.set()
+    with pytest.raises(UndeliveredError, match="no answer"):
+        await waiting
+    assert names.asked["slow.example"] == 1
+    names.dead.clear()
+    assert [await each.post(b"{}", {}) for each in (one, other)] == [200, 200]
+    assert names.asked["slow.example"] == 3
+
+
+async def test_the_latest_address_is_connected_to_while_a_look_up_goes_on(names, port, monkeypatch):
+    poster = Poster(f"http://receiver.example:{port}/", names=HostNames(1, "names"))
+    assert await poster.post(b"{}", {}) == 200
+    names.dead = {"receiver.example"}
+    await given_up(poster, monkeypatch)
+    assert await poster.post(b"{}", {}) == 200
+    assert names.asked["receiver.example"] <= 2
+
+
+def test_alarms_have_threads_of_their_own():
+    """An alarm may be about the receivers of reports."""
+    assert webhook._NAMES.threads is not posters._NAMES.threads

@@ -10,6 +10,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import row
 from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
+from vosd.engine.host_names import HostNames
 from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signed
 from vosd.engine.settings import AlarmSettings, WebhookSettings
 from vosd.obs.alarms import AlarmChange
@@ -19,6 +20,8 @@ from vosd.obs.log import LogLimiter
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0
 """The wait after a failure doubles from the first to the second."""
+
+_NAMES: Final = HostNames(2, "name of the receiver of alarms")
 
 _log = structlog.get_logger()
 
@@ -87,4 +90,4 @@ def _body(node: str, change: AlarmChange, dropped: int) -> bytes:
 
 
 def _poster_of(settings: WebhookSettings | None) -> Poster | None:
-    return None if settings is None else Poster(settings.url)
+    return None if settings is None else Poster(settings.url, names=_NAMES)
