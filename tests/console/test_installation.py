@@ -443,6 +443,27 @@ def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Wa
     expect(page.locator("ol.versions > li")).to_have_count(2)
 
 
+def test_a_withdrawn_change_is_listed_with_its_objects_and_the_reasons(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/withdrawn", {"keys": {"currency": "USD"}})
+    site.api.ask("PATCH", "/accounts/withdrawn", {"keys": {"max_cps": "4"}})
+    visitor = visit()
+
+    def withdrawn(route: Route) -> None:
+        (change, *_) = site.items("/audit?action=SetObjects")
+        detail = {"versions": ["accounts withdrawn 2"], "at": None, "memo": "a memo", "why": ["expected another one"]}
+        line = change | {"id": "999999", "action": "WithdrawChange", "subject": "accounts withdrawn", "detail": detail}
+        route.fulfill(json={"items": [line], "next": None})
+
+    visitor.page.route("**/api/v1/audit?action=WithdrawChange&*", withdrawn)
+    page = visitor.go("/changes", "Configuration changes")
+    line = page.locator("ol.changes > li", has_text="Withdrawn: the running switch did not take the change before")
+    line.get_by_role("button", name="What changed").click()
+    expect(line).to_contain_text("expected another one")
+    expect(line).to_contain_text("max_cps: set to 4")
+    expect(line).not_to_contain_text("a memo")
+    visitor.page.unroute("**/api/v1/audit?action=WithdrawChange&*")
+
+
 def test_what_is_planned_stands_before_the_changes_and_is_called_off(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/planned", {"keys": {"currency": "USD"}})
     planned = {"keys": {"max_cps": "4"}, "memo": "ticket 6", "at": "2099-01-01T00:00:00Z"}
