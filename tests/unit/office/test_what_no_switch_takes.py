@@ -14,6 +14,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.office import definitions
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
@@ -30,7 +31,7 @@ from vosd.admin.office.installation import CheckConfiguration, check_configurati
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, book_payment
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.withdrawn_changes import has_mistake
+from vosd.admin.office.withdrawn_changes import has_mistake, objects_at_fault
 from vosd.api.offices import Offices
 from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
@@ -288,6 +289,47 @@ def test_a_mistake_in_a_version_is_found_by_its_place(directory: str) -> None:
     problem = f"{directory}accounts {name} (version 2) {EXPECTED}"
     assert has_mistake([version], ["another", problem])
     assert not has_mistake([version], [problem.replace("(version 2)", "(version 12)"), "my " + problem])
+
+
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+async def test_a_change_is_taken_when_that_of_others_before_it_is_withdrawn(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_withdrawn: bool
+) -> None:
+    monkeypatch.setattr(definitions, "_MENDED_S", 60.0 if is_withdrawn else 0.2)
+    refused, stored = asyncio.Event(), office.stores.objects
+    bad = (await stored.history("accounts", "shop"))[0]
+
+    def answer(_order: Reload) -> ReloadOutcome:
+        if refused.is_set():
+            return TAKEN
+        refused.set()
+        raise ConfigurationInvalidError("not taken", [f"accounts shop (version 1) {EXPECTED}"])
+
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer)
+    async with switch:
+        template = SetObjects(objects=(WantedObject("templates", "t", {}),))
+        change = asyncio.create_task(set_objects(office, operator(), template))
+        await refused.wait()
+        if is_withdrawn:
+            await stored.add([msgspec.structs.replace(bad, version=2)])
+            assert (await change).in_force
+        else:
+            with pytest.raises(NotTakenError, match=KEPT):
+                await change
+    assert switch.asked == [Reload()] * (2 if is_withdrawn else 1)
+    assert await numbers(office, "templates", "t") == [1]
+
+
+def test_objects_at_fault_are_those_of_the_database_with_mistakes() -> None:
+    assert objects_at_fault(
+        [
+            f"accounts night shift (version 2) {EXPECTED}",
+            f"/etc/vosd/phones 4%2F9 (version 7) {EXPECTED}",
+            "accounts b (version 3) in the database: warning: enabled: expected yes",
+            f"/etc/vosd/vosd.yaml:7: accounts c (version 3) {EXPECTED}",
+            "/etc/vosd/vosd.yaml:7: accounts[shop].currency: expected USD",
+        ]
+    ) == {("accounts", "night shift"): 2, ("phones", "4/9"): 7}
 
 
 async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office, tmp_path: Path) -> None:

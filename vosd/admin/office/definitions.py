@@ -26,7 +26,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, put_back
+from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, objects_at_fault, put_back
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
@@ -52,6 +52,10 @@ _Step = TypeVar("_Step")
 
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
+_MENDED_S: Final = 5.0
+"""Longest time until a change of others that the switch has refused is withdrawn."""
+_LOOK_S: Final = 0.1
+"""Interval at which the versions of others are read until then."""
 _STATUS_S: Final = 5.0
 """Longest time until the switch has said which sockets it has opened."""
 _place: Final = attrgetter("place")
@@ -978,7 +982,7 @@ async def taken(
         NotTakenError: the switch does not take it; the message says whether it was withdrawn.
     """
     try:
-        outcome = await _reloaded(office, is_confirmed=is_confirmed)
+        outcome = await _reloaded_behind_others(office, versions, is_confirmed=is_confirmed)
     except DaemonRefusedError as refused:
         is_bad = refused.code == "configuration_invalid" and has_mistake(versions, refused.problems)
         is_withdrawn = is_bad and not has_booked and await _withdrawn(office, who, versions, refused)
@@ -1030,6 +1034,38 @@ async def _withdrawn(
 
         await when_checked(office, None, Plan([], made), None, add)  # before changes of other accounts
     except VosError:
+        return False
+    return True
+
+
+async def _reloaded_behind_others(
+    office: Office, versions: Sequence[ObjectVersion], *, is_confirmed: bool
+) -> ReloadOutcome | None:
+    """Have the running switch load what is stored, once more where a change of others that it refuses is withdrawn."""
+    try:
+        return await _reloaded(office, is_confirmed=is_confirmed)
+    except DaemonRefusedError as refused:
+        if refused.code != "configuration_invalid" or has_mistake(versions, refused.problems):
+            raise
+        if not await _mended(office, objects_at_fault(refused.problems)):
+            raise
+    return await _reloaded(office, is_confirmed=is_confirmed)
+
+
+async def _mended(office: Office, at_fault: Mapping[tuple[str, str], int]) -> bool:
+    """Wait until objects that were changed a moment ago have another version; False = they have none."""
+    if not 0 < len(at_fault) <= _NAMED_AT_MOST:
+        return False
+    try:
+        async with asyncio.timeout(_MENDED_S):
+            for (kind, name), version in at_fault.items():
+                while (newest := next(iter(await office.stores.objects.history(kind, name)), None)) is not None:
+                    if newest.version > version:
+                        break
+                    if newest.made_at < office.now() - _MENDED_S * 1_000:
+                        return False
+                    await asyncio.sleep(_LOOK_S)
+    except (TimeoutError, VosError):
         return False
     return True
 

@@ -4,17 +4,21 @@ A version is never deleted, so a change is withdrawn by further ones. One is wit
 objects: a mistake elsewhere would keep it out of force as well, and is not its fault.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from vosd.admin.office.principal import Principal
-from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 
 MEMO: Final = "the running switch did not take the version before"
 _WARNING: Final = "warning: "
+_PLACE: Final = re.compile(
+    rf"(?:/(?:[^:]*/)?)?({'|'.join(KINDS)}) ([^/]+?) \(version (\d+)\) in the database: (?!{_WARNING})"
+)
 
 
 class WithdrawChange(msgspec.Struct, frozen=True):
@@ -48,6 +52,12 @@ def _is_mistake_at(place: str, problem: str) -> bool:
     before, found, behind = problem.partition(place)
     is_place = not before or (before.startswith("/") and before.endswith("/") and ": " not in before)
     return bool(found) and is_place and not behind.startswith(_WARNING)
+
+
+def objects_at_fault(problems: Iterable[str]) -> Mapping[tuple[str, str], int]:
+    """Return the objects of the database in which problems of the running switch are, with their versions."""
+    found = map(_PLACE.match, problems)
+    return {(each[1], unquote(each[2]) if each[0][0] == "/" else each[2]): int(each[3]) for each in found if each}
 
 
 def put_back(
