@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -597,14 +597,15 @@ async def test_a_handshake_with_one_port_of_a_host_is_given_up_for_another_port(
     node.ear.elsewhere.add("127.0.0.1")
     node.send(OPTIONS, vendor.address)
     mute = await vendor.arrival()
-    other = Vendor()
-    await other.listen(authority.server_context(authority.issue("other", "127.0.0.1")))
-    node.send(OPTIONS, other.address)
-    assert await (await other.arrival()).read(len(OPTIONS)) == OPTIONS
-    assert await node.ear.failure() == (0, vendor.address)
-    assert await mute.is_closed()
-    assert node.transports.connections == 1
-    await other.close()
+    async with AsyncExitStack() as ending:
+        other = Vendor()
+        ending.push_async_callback(other.close)
+        await other.listen(authority.server_context(authority.issue("other", "127.0.0.1")))
+        node.send(OPTIONS, other.address)
+        assert await (await other.arrival()).read(len(OPTIONS)) == OPTIONS
+        assert await node.ear.failure() == (0, vendor.address)
+        assert await mute.is_closed()
+        assert node.transports.connections == 1
 
 
 @pytest.mark.parametrize("sender", ["switch", "peer"])
@@ -615,22 +616,22 @@ async def test_a_message_in_either_direction_lets_another_connection_end_before(
     node.ear.elsewhere.add("127.0.0.1")
     vendors = [Vendor() for _ in range(3)]
     peers = []
-    for each in vendors[:2]:
-        await each.listen()
-        node.send(OPTIONS, each.address)
-        peers.append(await each.arrival())
-        assert await peers[-1].read(len(OPTIONS)) == OPTIONS
-    if sender == "switch":
-        node.send(OPTIONS, vendors[0].address)
-    else:
-        peers[0].writer.write(OPTIONS)
-        await node.ear.message()
-    clock.advance(patience.UNUSED_S)
-    await vendors[2].listen()
-    node.send(OPTIONS, vendors[2].address)
-    assert await node.ear.parting() == (0, vendors[1].address)
-    for each in vendors:
-        await each.close()
+    async with AsyncExitStack() as ending:
+        for each in vendors:
+            ending.push_async_callback(each.close)
+            await each.listen()
+        for each in vendors[:2]:
+            node.send(OPTIONS, each.address)
+            peers.append(await each.arrival())
+            assert await peers[-1].read(len(OPTIONS)) == OPTIONS
+        if sender == "switch":
+            node.send(OPTIONS, vendors[0].address)
+        else:
+            peers[0].writer.write(OPTIONS)
+            await node.ear.message()
+        clock.advance(patience.UNUSED_S)
+        node.send(OPTIONS, vendors[2].address)
+        assert await node.ear.parting() == (0, vendors[1].address)
 
 
 async def test_one_call_takes_no_more_connections_than_one_host_may_have(opened, connect, vendor, monkeypatch):
