@@ -494,6 +494,34 @@ async def test_a_server_without_encryption_gets_no_password_where_encryption_is_
     assert postbox.mails.empty()
 
 
+async def test_a_mail_server_that_never_comes_to_an_end_has_a_time_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mail, "MAIL_S", 0.3)
+    ended = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not reader.at_eof():
+            writer.write(b"220-be patient\r\n")
+            try:
+                await asyncio.wait_for(reader.read(100), 0.01)
+            except TimeoutError:
+                continue
+        writer.close()
+        ended.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        settings = mail_settings(server.sockets[0].getsockname()[1])
+        output = Mail("sw1", ManualClock(), settings)
+        task = asyncio.create_task(output.run())
+        with capture_logs() as logs:
+            output.put(changes_of(1)[0])
+            await asyncio.wait_for(ended.wait(), PATIENCE_S)
+            while not logs:
+                await a_moment()
+        await stopped(task)
+    assert logs[0]["event"] == "alarm_output_down"
+    assert "the server was not done with the mail" in logs[0]["error"]
+
+
 def test_a_mail_says_what_was_cleared_and_how_often_it_was_reported():
     alarms = Alarms()
     changes = alarms.note("auth_lockout", {"source": "192.0.2.66"}, 0)

@@ -5,11 +5,14 @@ The mail is sent by the standard library in a thread of its own; nothing waits f
 
 import asyncio
 import smtplib
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from threading import Lock, Timer
 from typing import Final
 
 from vosd.base.clock import Clock
@@ -26,6 +29,11 @@ LINES_MAX: Final = 200
 GATHER_S: Final = 5.0
 """Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
+"""Time limit of an answer of the server, from its last byte on."""
+MAIL_S: Final = 60.0
+"""Time limit of a mail with all answers of the server, beside the time of its bytes."""
+SLOWEST_BYTES_A_SECOND: Final = 32_768
+"""Speed at which a mail with invoices or reports must pass."""
 BACK_OFF_S: Final = 10.0
 BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
@@ -141,17 +149,77 @@ def _said(code: int, text: bytes | str) -> str:
 def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
     """Send a mail; it blocks. Return the answers to recipients that the server has refused, if it has taken others.
 
-    Raises OSError and SMTPException: no recipient has the mail.
+    Raises OSError and SMTPException: no recipient has the mail, or the server was not done with it in time.
     """
-    host, port, timeout = settings.server, settings.port, TIMEOUT_S
+    limit = _TimeLimit(MAIL_S + len(message.as_bytes()) / SLOWEST_BYTES_A_SECOND)
+    try:
+        return _deliver(settings, message, limit)
+    except (OSError, smtplib.SMTPException) as error:
+        if limit.is_over:
+            raise TimeoutError(f"the server was not done with the mail in {limit.seconds:.0f} s") from error
+        raise
+    finally:
+        limit.close()
+
+
+class _TimeLimit:
+    """Ends the connection of a mail after some time: the time limits of its operations begin anew with every byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.is_over = False
+        self._line: socket.socket | None = None
+        self._lock = Lock()
+        self._timer = Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def hold(self, line: socket.socket) -> None:
+        """End this connection when the time is over; raises TimeoutError if it is by now."""
+        with self._lock:
+            if self.is_over:
+                raise TimeoutError
+            self._line = line.dup()  # TLS takes the socket itself over
+
+    def close(self) -> None:
+        """Leave the connection alone."""
+        self._timer.cancel()
+        with self._lock:
+            if self._line is not None:
+                self._line.close()
+                self._line = None
+
+    def _end(self) -> None:
+        with self._lock:
+            self.is_over = True
+            if self._line is not None:
+                with suppress(OSError):  # it is closed already
+                    self._line.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(smtplib.SMTP):
+    """A connection to the server of some settings, from its beginning within a time limit."""
+
+    def __init__(self, settings: MailSettings, secure: ssl.SSLContext | None, limit: _TimeLimit) -> None:
+        """``secure`` is the TLS that begins with the connection."""
+        self._secure = secure
+        self._limit = limit
+        super().__init__(settings.server, settings.port, timeout=TIMEOUT_S)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Connect, as ``smtplib`` asks for it."""
+        line = socket.create_connection((host, port), timeout)
+        try:
+            self._limit.hold(line)
+            return line if self._secure is None else self._secure.wrap_socket(line, server_hostname=host)
+        except OSError:
+            line.close()
+            raise
+
+
+def _deliver(settings: MailSettings, message: EmailMessage, limit: _TimeLimit) -> dict[str, tuple[int, bytes]]:
     secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
-    is_wrapped = settings.security is MailSecurity.TLS
-    server = (
-        smtplib.SMTP_SSL(host, port, timeout=timeout, context=secure)
-        if is_wrapped
-        else smtplib.SMTP(host, port, timeout=timeout)
-    )
-    with server:
+    with _Connection(settings, secure if settings.security is MailSecurity.TLS else None, limit) as server:
         if settings.security is MailSecurity.STARTTLS:
             server.starttls(context=secure)
         if settings.username and settings.password is not None:
