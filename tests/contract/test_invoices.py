@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import hashlib
 import io
 import random
 from collections import defaultdict
@@ -1577,6 +1578,30 @@ async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site
             await refused
     await show_invoice(site.office, operator(), ShowInvoice(id=second.id))
     assert (BookFault.INVOICE_DOCUMENT, note.number) in await altered(site, note.id, digest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "no JSON",
+        "{}",
+        '{"net": 1, "tax": "0", "opening": "0", "closing": "0"}',
+        '{"net": "one", "tax": "0", "opening": "0", "closing": "0"}',
+        '{"net": "NaN", "tax": "0", "opening": "0", "closing": "0"}',
+        '{"lines": ' + 5_000 * "[" + 5_000 * "]" + "}",
+    ],
+)
+async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(site: Site, document: str) -> None:
+    first, second, _ = await three_invoices(site)
+    digest = hashlib.sha256(document.encode()).hexdigest()
+    assert (BookFault.INVOICE_AMOUNTS, second.number) in await altered(site, second.id, net=Decimal(99))
+    found = await altered(site, first.id, document=document, digest=digest, closing=Decimal(99))
+    for expected in (
+        (BookFault.INVOICE_DOCUMENT, first.number),
+        (BookFault.INVOICE_AMOUNTS, second.number),
+        (BookFault.INVOICE_ORDER, second.number),
+    ):
+        assert expected in found
 
 
 @pytest.mark.parametrize("name", ["net", "tax", "opening", "closing"])

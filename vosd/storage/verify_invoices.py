@@ -6,7 +6,7 @@ charges and payments.
 
 import hashlib
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -55,9 +55,15 @@ def _difference(row: Any) -> BookDifference | None:
     document = row.document.encode()
     if hashlib.sha256(document).hexdigest() != row.digest:
         return BookDifference(BookFault.INVOICE_DOCUMENT, row.account, ZERO, ZERO, invoice=row.number)
-    printed = msgspec.json.decode(document, type=_Printed)
-    for name in _AMOUNTS:
-        expected, found = Decimal(getattr(printed, name)), getattr(row, name)
+    try:
+        printed = msgspec.json.decode(document, type=_Printed)
+        amounts = {name: Decimal(getattr(printed, name)) for name in _AMOUNTS}
+    except (msgspec.MsgspecError, InvalidOperation, RecursionError):  # RecursionError: too many brackets
+        amounts = {}
+    if not amounts or not all(each.is_finite() for each in amounts.values()):
+        return BookDifference(BookFault.INVOICE_DOCUMENT, row.account, ZERO, ZERO, invoice=row.number)
+    for name, expected in amounts.items():
+        found = getattr(row, name)
         if expected != found:
             return BookDifference(BookFault.INVOICE_AMOUNTS, row.account, expected, found, invoice=row.number)
     return None
