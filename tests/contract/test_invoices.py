@@ -1604,6 +1604,15 @@ async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(s
         assert expected in found
 
 
+async def test_invoices_are_listed_where_the_document_of_one_is_no_json(site: Site) -> None:
+    first, second, note = await three_invoices(site)
+    await altered(site, first.id, document="no JSON")
+    listed = {each.id: each.due_on for each in await site.listed()}
+    assert listed[first.id] is None
+    assert listed[second.id] == second.due_on is not None
+    assert note.id in listed
+
+
 @pytest.mark.parametrize("name", ["net", "tax", "opening", "closing"])
 async def test_amounts_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site, name: str) -> None:
     first, second, _ = await three_invoices(site)

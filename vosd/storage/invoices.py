@@ -9,7 +9,21 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, and_, delete, false, func, insert, not_, or_, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    and_,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
@@ -445,7 +459,9 @@ class SqlInvoices:
         """Return the last days on which issued invoices are paid in time, as they are printed, by id."""
         if not ids:
             return {}
-        day = type_coerce(_invoice.c.document, JSON)["due_on"].as_string()
+        due_on = type_coerce(_invoice.c.document, JSON)["due_on"].as_string()
+        # SQLite and MySQL refuse the whole query where one document is no JSON.
+        day = case((func.json_valid(_invoice.c.document) == 1, due_on))
         query = select(_invoice.c.id, day.label("due_on")).where(_invoice.c.id.in_(ids), day != "")
         async with self._database.reading() as connection:
             return {row.id: row.due_on for row in await connection.execute(query)}
