@@ -3,6 +3,7 @@
 Each load takes from the one before what is the same (ADR 112), so a moment costs what its own difference costs.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -23,8 +24,11 @@ from vosd.config.stored_text import with_changes
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
-_CURRENCY_FROM: Final = frozenset({"rate_groups", "templates"})
-"""Kinds of objects that accounts may have their currency from."""
+_CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
+    "rate_groups": ("currency",),
+    "templates": ("currency", "rate_group", "template"),
+}
+"""Kinds of objects that accounts may have their currency from, and the keys by which they have it."""
 
 
 def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
@@ -54,7 +58,7 @@ def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dic
     planned = {(each.kind, each.name, each.version) for each in state.without}
     changed = [each for each in state.versions if (each.kind, each.name, each.version) not in planned]
     found = {each.name: catalogue.accounts[each.name].currency for each in changed if _is_account(each)}
-    if not _CURRENCY_FROM.isdisjoint(each.kind for each in changed):
+    if any(_may_set_currency(each, state, loads) for each in changed):
         try:
             before = loads.with_versions(state.without).catalogue.accounts
         except ConfigError:  # the change mends it
@@ -63,6 +67,20 @@ def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dic
             if name not in before or before[name].currency != account.currency:
                 found[name] = account.currency
     return found
+
+
+def _may_set_currency(version: ObjectVersion, state: ObjectsThen, loads: "Loads") -> bool:
+    """Return whether accounts may get another currency by a changed object, which costs a load without it."""
+    keys = _CURRENCY_FROM.get(version.kind)
+    if keys is None or version.body is None:  # no account is left that has its currency from an object that ends
+        return False
+    replaced = next((each for each in state.without if (each.kind, each.name) == (version.kind, version.name)), None)
+    if replaced is None:
+        replaced = loads.in_force(version.kind, version.name)
+    if replaced is None or replaced.body is None:
+        return True
+    before, after = json.loads(replaced.body), json.loads(version.body)
+    return any(before.get(key) != after.get(key) for key in keys)
 
 
 def _is_account(version: ObjectVersion) -> bool:
@@ -82,6 +100,10 @@ class Loads:
         """Definitions of the database, as the first load has read them."""
         self._others: set[tuple[str, str]] = set()
         """Objects of which there were further versions."""
+
+    def in_force(self, kind: str, name: str) -> ObjectVersion | None:
+        """Return an object that the database defines, known after the first load; None = it defines none."""
+        return None if self._stored is None else self._stored.objects.get(kind, {}).get(name)
 
     def with_versions(self, versions: Sequence[ObjectVersion]) -> Loaded:
         """Load the configuration with further versions; raises ConfigError."""

@@ -1,6 +1,6 @@
 """A change is checked at each moment that is planned: every load takes from the one before what is the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from vosd.api.checks import Checks
 from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.config.load import Loaded
 from vosd.storage.database import Database
 from vosd.storage.stored_objects import SqlObjects
 from vosd.wiring.change_check import Loads, check_here
@@ -136,3 +137,35 @@ def test_the_currencies_of_a_change_are_those_of_its_accounts_and_of_accounts_th
     in_pounds = msgspec.structs.replace(in_pounds, version=2)
     planned = ChangeCheck([ObjectsThen(1, [moved, in_pounds], [moved, euros])])
     assert check_here(switch, planned).currencies == {"shop": "GBP"}
+
+
+async def test_only_changes_by_which_accounts_have_their_currency_cost_a_load_without_them(
+    config: Path, switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[int] = []
+    with_versions = Loads.with_versions
+
+    def counted(self: Loads, versions: Sequence[ObjectVersion]) -> Loaded:
+        loads.append(len(versions))
+        return with_versions(self, versions)
+
+    monkeypatch.setattr(Loads, "with_versions", counted)
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    group = version("g", '{"rates":[{"prefix":"44","billing_rate":"1"}],"currency":"EUR"}', kind="rate_groups", at=0)
+    template = version("t", '{"rate_group":"g"}', kind="templates", at=0)
+    await SqlObjects(database).add([group, template, version("euro", '{"template":"t"}', at=0)])
+    await database.close()
+
+    def currencies(body: str, of: ObjectVersion, *planned: ObjectVersion) -> tuple[Mapping[str, str], int]:
+        loads.clear()
+        change = msgspec.structs.replace(of, body=body, version=9, begins_at=5)
+        return check_here(switch, ChangeCheck([*states_of([change], planned)])).currencies, len(loads)
+
+    assert currencies('{"rate_group":"g","max_cps":"3"}', template) == ({}, 1)
+    assert currencies('{"rate_group":"sell"}', template) == ({"euro": "USD"}, 2)
+    assert currencies('{"currency":"GBP"}', template) == ({"euro": "GBP"}, 2)
+    assert currencies('{"rates":[{"prefix":"44","billing_rate":"2"}],"currency":"EUR"}', group) == ({}, 1)
+    assert currencies('{"rates":[{"prefix":"44","billing_rate":"1"}],"currency":"GBP"}', group) == ({"euro": "GBP"}, 2)
+    planned = version("t", '{"rate_group":"sell"}', kind="templates", number=2, at=4)
+    assert currencies('{"rate_group":"sell","max_cps":"3"}', template, planned) == ({}, 1)
+    assert currencies('{"rate_group":"g","max_cps":"3"}', template, planned) == ({"euro": "EUR"}, 2)
