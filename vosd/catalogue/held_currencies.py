@@ -1,4 +1,4 @@
-"""Mistakes of accounts whose money is in another currency than their definitions say."""
+"""Mistakes of accounts whose money is, or may come to be, in another currency than their definitions say."""
 
 from collections.abc import Mapping
 
@@ -16,4 +16,19 @@ def held_currencies(
             "another currency add an account with another id"
         )
         problems.error(places[name], f"accounts[{name}].currency", expected, written[name])
+    return problems.in_order()
+
+
+def planned_currencies(
+    now: Mapping[str, str], planned: Mapping[str, str], places: Mapping[str, SourceLine]
+) -> tuple[DefinitionProblem, ...]:
+    """Return the mistakes of accounts that get another currency later than they have now; all three are by account."""
+    problems = ProblemList()
+    for name, currency in planned.items():
+        if now.get(name, currency) != currency:
+            expected = (
+                f"{now[name]}, the currency that this account has now: another one is not planned, for the account may "
+                "have money by then"
+            )
+            problems.error(places[name], f"accounts[{name}].currency", expected, currency)
     return problems.in_order()

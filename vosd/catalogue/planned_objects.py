@@ -54,6 +54,8 @@ class ChangeCheck(NamedTuple):
     """Sockets for SIP of the running switch, which have to do; None = those of ``sip.listen`` will be opened."""
     numbers: "AgentNumbers | None" = None
     """Numbers that an agent gives to phones; None = an operator orders the change."""
+    is_planned: bool = False
+    """Whether the change begins later: no account gets another currency by it than it has now."""
 
 
 class CheckedObjects(NamedTuple):

@@ -12,8 +12,9 @@ import msgspec
 from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.held_currencies import planned_currencies
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
-from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
 from vosd.config.assembly.remembered import Remembered
@@ -49,14 +50,38 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
         raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
     currencies = _currencies(first, catalogue, loads)
+    if asked.is_planned and currencies:
+        _check_kept(first, currencies, loads)
     check_later(later, loads.with_versions)
     return CheckedObjects(accounts, currencies)
 
 
+def _changed(state: ObjectsThen) -> list[ObjectVersion]:
+    planned = {(each.kind, each.name, each.version) for each in state.without}
+    return [each for each in state.versions if (each.kind, each.name, each.version) not in planned]
+
+
+def _check_kept(state: ObjectsThen, currencies: Mapping[str, str], loads: "Loads") -> None:
+    """Raise ConfigError where accounts get another currency later than they have now: they may have money by then."""
+    try:
+        now = loads.with_versions(()).catalogue.accounts
+    except ConfigError:
+        return
+    changed = _changed(state)
+    made = {each.name: each for each in changed if _is_account(each)}
+    places = {name: _place_of(made.get(name, changed[0])) for name in currencies}
+    problems = planned_currencies({name: each.currency for name, each in now.items()}, currencies, places)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _place_of(version: ObjectVersion) -> SourceLine:
+    return SourceLine(f"{version.kind} {version.name} (version {version.version}) in the database", 0)
+
+
 def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dict[str, str]:
     """Return the currencies of accounts that a change defines, and of those that get another one by it."""
-    planned = {(each.kind, each.name, each.version) for each in state.without}
-    changed = [each for each in state.versions if (each.kind, each.name, each.version) not in planned]
+    changed = _changed(state)
     found = {each.name: catalogue.accounts[each.name].currency for each in changed if _is_account(each)}
     if any(_may_set_currency(each, state, loads) for each in changed):
         try:

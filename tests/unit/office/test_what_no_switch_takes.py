@@ -124,6 +124,12 @@ async def test_an_account_without_money_gets_another_currency(office: Office) ->
     assert await numbers(office, "accounts", "shop") == [2, 1]
 
 
+@pytest.mark.parametrize(("terms", "is_planned"), [({}, False), ({"at": NOW + 1_000}, True)])
+async def test_a_planned_change_is_checked_as_one(office: Office, terms: dict[str, Any], is_planned: bool) -> None:
+    await in_euros(office, operator(), **terms)
+    assert office.definitions.asked.is_planned is is_planned
+
+
 async def test_an_account_keeps_the_currency_of_its_running_calls(office: Office, tmp_path: Path) -> None:
     used = ObjectsInUse(["shop"], [], {"shop": "USD"})
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, STATUS).answers(Reload, TAKEN)

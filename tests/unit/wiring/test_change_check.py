@@ -169,3 +169,34 @@ async def test_only_changes_by_which_accounts_have_their_currency_cost_a_load_wi
     planned = version("t", '{"rate_group":"sell"}', kind="templates", number=2, at=4)
     assert currencies('{"rate_group":"sell","max_cps":"3"}', template, planned) == ({}, 1)
     assert currencies('{"rate_group":"g","max_cps":"3"}', template, planned) == ({"euro": "EUR"}, 2)
+
+
+async def test_no_planned_change_gives_an_account_another_currency_than_it_has_now(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    group = version("g", '{"rates":[{"prefix":"44","billing_rate":"1"}],"currency":"EUR"}', kind="rate_groups", at=0)
+    template = version("t", '{"rate_group":"g"}', kind="templates", at=0)
+    await SqlObjects(database).add([group, template, version("euro", '{"template":"t"}', at=0)])
+    await database.close()
+
+    def planned(*change: ObjectVersion, known: Sequence[ObjectVersion] = (), later: bool = True) -> Mapping[str, str]:
+        states = [*states_of([msgspec.structs.replace(each, version=9, begins_at=5) for each in change], known)]
+        return check_here(switch, ChangeCheck(states, is_planned=later)).currencies
+
+    in_dollars = msgspec.structs.replace(template, body='{"rate_group":"sell"}')
+    own = version("shop", '{"currency":"EUR"}')
+    refused = {
+        "accounts[shop].currency": (own,),
+        "accounts[euro].currency": (in_dollars,),
+    }
+    for key, change in refused.items():
+        with pytest.raises(ConfigError, match="the currency that this account has now") as raised:
+            planned(*change)
+        assert [each.key for each in raised.value.problems] == [key]
+        assert planned(*change, later=False)
+    assert planned(version("new", '{"currency":"EUR"}')) == {"new": "EUR"}
+    assert planned(version("shop", '{"rate_group":"sell","max_cps":"3"}')) == {"shop": "USD"}
+    before = version("shop", '{"currency":"EUR"}', number=2, at=5)
+    back = version("shop", '{"rate_group":"sell"}')
+    assert planned(back, known=[before]) == {"shop": "USD"}, "what was planned before is called off"

@@ -496,7 +496,8 @@ async def when_checked(
         DefinitionsMoved: others were faster three times; nothing was changed.
     """
     sources = await _agent_sources(office, plan, owned)
-    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned))
+    is_planned = bool(plan.versions) and plan.versions[0].begins_at > office.now()
+    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned), is_planned)
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.take(account))
     try:
