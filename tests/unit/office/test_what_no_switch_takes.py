@@ -338,6 +338,42 @@ def test_objects_at_fault_are_those_of_the_database_with_mistakes() -> None:
     ) == {("accounts", "night shift"): 2, ("phones", "4/9"): 7}
 
 
+async def test_a_withdrawal_has_time_of_its_own(office: Office, tmp_path: Path) -> None:
+    def answer(_order: Reload) -> ReloadOutcome:
+        office.until = asyncio.get_running_loop().time() - 1  # type: ignore[misc]
+        raise INVALID
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer):
+        with pytest.raises(NotTakenError, match=WITHDRAWN):
+            await set_objects(office, operator(), LIMITED)
+    assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+
+
+async def test_a_withdrawal_goes_on_where_the_request_is_given_up(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, begun, free = office.definitions.check_objects, asyncio.Event(), asyncio.Event()
+
+    async def check_slowly(*words: Any) -> Any:
+        begun.set()
+        await free.wait()
+        return await check(*words)
+
+    def answer(_order: Reload) -> ReloadOutcome:
+        monkeypatch.setattr(office.definitions, "check_objects", check_slowly)
+        raise INVALID
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer):
+        request = asyncio.create_task(set_objects(office, operator(), LIMITED))
+        await begun.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        free.set()
+        await office.changing.take(None)  # the withdrawal has left its turn
+    assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+
+
 async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office, tmp_path: Path) -> None:
     async def answer(_order: Reload) -> ReloadOutcome:
         other = (await office.stores.objects.history("accounts", "shop"))[0]

@@ -6,11 +6,13 @@ it would keep all others waiting until their time is over.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from vosd.base.errors import VosError
+
+_Result = TypeVar("_Result")
 
 OF_ACCOUNT_MAX: Final = 2
 """Changes of one account under way: one that is made, and one that waits."""
@@ -35,6 +37,7 @@ class ChangeTurns:
         self._accounts: deque[asyncio.Future[None]] = deque()
         self._under_way: Counter[str] = Counter()
         """By account."""
+        self._lasting: set[asyncio.Task[Any]] = set()
 
     @contextmanager
     def under_way(self, account: str | None) -> Iterator[None]:
@@ -82,6 +85,13 @@ class ChangeTurns:
             else:  # it came in the same moment
                 self.leave()
             raise
+
+    def carry_out(self, step: Coroutine[Any, Any, _Result]) -> Awaitable[_Result]:
+        """Begin a step that goes on where the request that waits for its result is given up."""
+        task = asyncio.create_task(step)
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+        return asyncio.shield(task)
 
     def leave(self) -> None:
         """Give the turn to the next change."""

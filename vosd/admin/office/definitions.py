@@ -54,6 +54,8 @@ _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
 _MENDED_S: Final = 5.0
 """Longest time until a change of others that the switch has refused is withdrawn."""
+_WITHDRAWAL_S: Final = 120.0
+"""Longest time until the withdrawal of a change is checked: most of the time of the request may have been needed."""
 _LOOK_S: Final = 0.1
 """Interval at which the versions of others are read until then."""
 _STATUS_S: Final = 5.0
@@ -986,7 +988,10 @@ async def taken(
         outcome = await _reloaded_behind_others(office, versions, is_confirmed=is_confirmed)
     except DaemonRefusedError as refused:
         is_bad = refused.code == "configuration_invalid" and has_mistake(versions, refused.problems)
-        is_withdrawn = is_bad and not has_booked and await _withdrawn(office, who, versions, refused)
+        is_withdrawn = False
+        if is_bad and not has_booked:
+            own_time = office.in_time(asyncio.get_running_loop().time() + _WITHDRAWAL_S)
+            is_withdrawn = await office.changing.carry_out(_withdrawn(own_time, who, versions, refused))
         raise _not_taken(who, refused, is_withdrawn=is_withdrawn) from refused
     except DaemonUnreachableError as error:
         return TakenChange(

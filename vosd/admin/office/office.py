@@ -54,6 +54,10 @@ class Office:
         self.until: Final = until
         """Time of the event loop at which a change that is not checked yet is refused."""
 
+    def in_time(self, until: float) -> "Office":
+        """Return the same office, for a step that has until then, whatever the request has."""
+        return Office(self.definitions, self._stores, self._switch, self.now, self.changing, until)
+
     @property
     def stores(self) -> "SqlStores":
         """The database; a use case that needs none does not open it."""
