@@ -47,9 +47,7 @@ class Owed(NamedTuple):
     @property
     def payable(self) -> Decimal:
         """The amount in whole units of the currency, without the rest that no bank transfers."""
-        unit = unit_of_currency(self.currency)
-        units = EXACT.divide(self.gross, unit).quantize(Decimal(1), ROUND_DOWN, EXACT)
-        return EXACT.multiply(units, unit)
+        return _whole_units(self.gross, self.currency)
 
 
 class Credit(NamedTuple):
@@ -66,12 +64,12 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     """Return what is paid of each invoice of an account, given the oldest first.
 
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
-    than its invoice goes on to the others. Money that names none pays the whole units of all, then their rests. Money
-    that is taken back lowers the invoice that it names; a refund that names none is taken from the newest one that was
-    paid by name, once no other money is left. What is moved away otherwise, such as a transfer, makes no named payment
-    undone. Money for a number that is no invoice here changes nothing once it is taken back; the undo of an entry from
-    before the first invoice changes ``opening``. Money for a number that several invoices have, of two issuers, goes to
-    the oldest of them first.
+    than its invoice goes on to the others. Money that names none pays the whole units of older debts, then those of all
+    invoices, then the rests in that order. Money that is taken back lowers the invoice that it names; a refund that
+    names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
+    otherwise, such as a transfer, makes no named payment undone. Money for a number that is no invoice here changes
+    nothing once it is taken back; the undo of an entry from before the first invoice changes ``opening``. Money for a
+    number that several invoices have, of two issuers, pays the whole units of the oldest of them first.
     """
     named = _places(owed)
     paid = [ZERO] * len(owed)
@@ -105,12 +103,28 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         paid[place] -= taken
         of_named -= taken
         pool += taken
-    for wanted in ([each.payable for each in owed], [each.gross for each in owed]):
-        for place, amount in enumerate(wanted):
-            taken = max(ZERO, min(pool, amount - paid[place]))
-            paid[place] += taken
-            pool -= taken
+        back -= taken
+    debt = max(ZERO, -opening) + back + max(ZERO, -sums.get(("", False), ZERO))
+    rest = debt - _whole_units(debt, owed[0].currency) if owed else ZERO
+    left = _spend(pool + rest, [each.payable for each in owed], range(len(owed)), paid)
+    _spend(left - rest, [each.gross for each in owed], range(len(owed)), paid)
     return paid
+
+
+def _whole_units(amount: Decimal, currency: str) -> Decimal:
+    """Return an amount without the rest below the smallest unit of its currency."""
+    unit = unit_of_currency(currency)
+    units = EXACT.divide(amount, unit).quantize(Decimal(1), ROUND_DOWN, EXACT)
+    return EXACT.multiply(units, unit)
+
+
+def _spend(money: Decimal, wanted: Sequence[Decimal], places: Sequence[int], paid: list[Decimal]) -> Decimal:
+    """Pay invoices at some places up to the amount that each wants, the oldest first, and return what is left over."""
+    for place in places:
+        taken = max(ZERO, min(money, wanted[place] - paid[place]))
+        paid[place] += taken
+        money -= taken
+    return money
 
 
 def _places(owed: Sequence[Owed]) -> dict[str, list[int]]:
@@ -122,14 +136,10 @@ def _places(owed: Sequence[Owed]) -> dict[str, list[int]]:
 
 
 def _share(amount: Decimal, places: Sequence[int], owed: Sequence[Owed], paid: list[Decimal]) -> None:
-    """Add money for some invoices to what is paid of each: the newest gets what is too much for the older ones."""
-    *older, newest = places
-    left = amount
-    for place in older:
-        taken = max(ZERO, min(left, owed[place].gross - paid[place]))
-        paid[place] += taken
-        left -= taken
-    paid[newest] += left
+    """Add money for some invoices to what is paid of each: the newest gets what is too much for all of them."""
+    left = _spend(amount, [each.payable for each in owed], places, paid)
+    left = _spend(left, [each.gross for each in owed], places, paid)
+    paid[places[-1]] += left
 
 
 def is_paid(gross: Decimal, paid: Decimal, currency: str) -> bool:

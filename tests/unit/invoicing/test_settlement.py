@@ -113,17 +113,46 @@ def test_an_invoice_is_paid_where_less_than_the_smallest_unit_of_its_currency_is
     st.lists(st.integers(0, 90_000_000).map(lambda units: Decimal(units) / 1_000_000), max_size=30),
     st.sampled_from([ROUND_DOWN, ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_UP]),
     st.booleans(),
+    st.integers(1, 30),
+    st.integers(0, 3_000_000).map(lambda units: Decimal(units) / 1_000_000),
 )
-def test_who_pays_each_invoice_in_whole_cents_has_paid_all(sums: list[Decimal], rounded: str, is_named: bool) -> None:
-    owed = [owes(f"N{index}", gross) for index, gross in enumerate(sums)]
+@example([Decimal("0.045621")] * 2, ROUND_DOWN, False, 30, Decimal("0.005621"))
+@example([Decimal("28.435636"), Decimal("50.009")], ROUND_DOWN, True, 1, ZERO)
+def test_who_pays_each_invoice_in_whole_cents_has_paid_all(
+    sums: list[Decimal], rounded: str, is_named: bool, numbers: int, debt: Decimal
+) -> None:
+    cent = Decimal("0.01")
+    owed = [owes(f"N{index % numbers}", gross, id_=index) for index, gross in enumerate(sums)]
     credits = [
-        Credit(f"invoice/{each.number}" if is_named else "", each.gross.quantize(Decimal("0.01"), rounded))
-        for each in owed
+        Credit(f"invoice/{each.number}" if is_named else "bank", each.gross.quantize(cent, rounded)) for each in owed
     ]
-    paid = paid_of(ZERO, owed, credits)
+    older = [Credit("older", debt.quantize(cent, ROUND_DOWN))]
+    paid = paid_of(-debt, owed, [*credits, *older])
+    exact = [Credit(f"invoice/{each.number}", each.gross) for each in owed]
+    assert paid_of(-debt, owed, exact) == sums
     states = {state_of(each.gross, amount, "EUR", 0, 1) for each, amount in zip(owed, paid, strict=True)}
     assert states <= {InvoiceState.PAID}
-    assert sum(paid, ZERO) == min(sum(sums, ZERO), sum((each.amount for each in credits), ZERO)) or is_named
+    money = sum((each.amount for each in credits), ZERO)
+    assert min(sum(sums, ZERO), money - cent) <= sum(paid, ZERO) <= money or is_named
+
+
+@pytest.mark.parametrize(
+    "debt",
+    [Credit("fee", Decimal("-0.005")), Credit("fee", Decimal("-0.005"), is_refund=True),
+     Credit("invoice/9 return", Decimal("-0.005"))],
+)  # fmt: skip
+def test_money_that_was_taken_back_is_owed_in_whole_units_before_invoices(debt: Credit) -> None:
+    gross, money = Decimal("28.435636"), Decimal("28.43")
+    prepaid = Credit("invoice/8", money)  # money for a number that is no invoice here
+    assert paid_of(ZERO, [owes("1", gross)], [prepaid, debt]) == [money]
+    more = debt._replace(amount=Decimal("-0.015"))
+    assert paid_of(ZERO, [owes("1", gross)], [prepaid, more]) == [Decimal("28.42")]
+    assert paid_of(Decimal("-0.006"), [owes("1", gross)], [prepaid, debt]) == [Decimal("28.42")]
+
+
+def test_a_refund_below_a_unit_takes_its_amount_from_a_named_payment_once() -> None:
+    credits = [Credit("invoice/1", Decimal(10)), Credit("", Decimal("-0.005"), is_refund=True)]
+    assert paid_of(ZERO, [owes("1", 10)], credits) == [Decimal("9.995")]
 
 
 @given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8))
