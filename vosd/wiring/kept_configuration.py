@@ -24,6 +24,8 @@ _UNSETTLED: Final = (0, 0, 0, 0)
 _TICK_NS: Final = 100_000_000
 _AGAIN_MS: Final = 1_000
 """Time until a file is read again that could not be read: the reason may be the process, which has no descriptor."""
+_AGAIN_MAX_MS: Final = 60_000
+"""Longest such time: it doubles while the file cannot be read, because each time the whole configuration is read."""
 
 
 def _state_of(name: str) -> _State:
@@ -37,8 +39,10 @@ def _state_of(name: str) -> _State:
 class _WatchedTexts(DiskTexts):
     """Files with their state from before they were read, and the patterns that were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, again_ms: int = _AGAIN_MS) -> None:
+        """``again_ms`` is the time until a file that could not be read is read again."""
         super().__init__()
+        self._again_ms = again_ms
         self._states: dict[str, _State] = {}
         self._failed_at: int | None = None
         """Time at which a file that is there could not be read, UTC milliseconds."""
@@ -74,14 +78,19 @@ class _WatchedTexts(DiskTexts):
     def is_as_read(self, now_ms: int) -> bool:
         """Return whether all files are as they were, and the same files fit the patterns.
 
-        One that could not be read may be readable after a second, although nothing about it has changed.
+        One that could not be read may be readable after a while, although nothing about it has changed.
         """
-        if self._failed_at is not None and not 0 <= now_ms - self._failed_at < _AGAIN_MS:
+        if self._failed_at is not None and not 0 <= now_ms - self._failed_at < self._again_ms:
             return False
         if any(_state_of(name) != state for name, state in self._states.items()):
             return False
         found = DiskTexts()
         return all(found.matching(pattern) == files for pattern, files in self.matched.items())
+
+    def next_again_ms(self, now_ms: int) -> int:
+        """Return the time until those that are read now are read again if they cannot be read."""
+        is_due = self._failed_at is not None and now_ms - self._failed_at >= self._again_ms
+        return min(2 * self._again_ms, _AGAIN_MAX_MS) if is_due else _AGAIN_MS
 
 
 @dataclass
@@ -127,6 +136,10 @@ class _KeptSwitch(ConfiguredSwitch):
             self._reads_again_at = min(stored.next_at, self._reads_again_at or stored.next_at)
         return stored
 
+    def next_texts(self, now_ms: int) -> _WatchedTexts:
+        """Return files that are not read yet, for the configuration that replaces this one."""
+        return _WatchedTexts(self._texts.next_again_ms(now_ms))
+
     def is_current(self, version: int | None, now_ms: int) -> bool:
         """Return whether nothing has changed; a version that is not known has not."""
         if self._reads_again_at is not None and self._reads_again_at <= now_ms:
@@ -153,14 +166,15 @@ class KeptConfiguration:
 
         ``version`` is that of the definitions of the database; None = it cannot be read, and the known one holds.
         """
-        latest = self._latest
-        if latest is None or not latest.is_current(version, time.time_ns() // 1_000_000):
+        latest, now_ms = self._latest, time.time_ns() // 1_000_000
+        if latest is None or not latest.is_current(version, now_ms):
+            texts = _WatchedTexts() if latest is None else latest.next_texts(now_ms)
             if latest is not None:
                 self._before.append(latest)
             for over in [each for each in self._before[:-1] if each is not self._read]:
                 over.close()
                 self._before.remove(over)
-            latest, self._is_refused = _KeptSwitch(self._config, version=version), False
+            latest, self._is_refused = _KeptSwitch(self._config, version=version, _texts=texts), False
             self._latest = latest
         return self._read if self._is_refused and self._read is not None else latest
 

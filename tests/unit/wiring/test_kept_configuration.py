@@ -273,6 +273,35 @@ def test_a_file_that_could_not_be_read_once_is_tried_again_after_a_second(
     assert accounts(kept.current(VERSION)) == ["zeta"]
 
 
+def test_a_file_that_stays_unreadable_is_read_ever_more_seldom(
+    kept: KeptConfiguration, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, tried = 1_800_000_000, list[int]()
+    monkeypatch.setattr("time.time_ns", lambda: now_s * 10**9)
+    known = one_before_a_change(kept, config)
+    with monkeypatch.context() as descriptors:
+        refuse_to_open(descriptors, config, errno.EMFILE)
+        for second in range(250):
+            found = kept.current(VERSION)
+            if found is not known:
+                tried.append(second)
+                with pytest.raises(ConfigError):
+                    accounts(found)
+                kept.refuse(found)
+            now_s += 1
+        assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+        config.chmod(0o640)  # it is tried at once, and a second later
+        for _ in range(2):
+            found = kept.current(VERSION)
+            with pytest.raises(ConfigError):
+                accounts(found)
+            kept.refuse(found)
+            assert kept.current(VERSION) is known
+            now_s += 1
+    now_s += 1
+    assert accounts(kept.current(VERSION)) == ["zeta"]
+
+
 def test_without_one_that_could_be_read_nothing_is_handed_out_in_its_place(
     kept: KeptConfiguration, config: Path
 ) -> None:
