@@ -26,7 +26,7 @@ from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
 from pypdf import PdfReader
-from sqlalchemy import delete, event, insert, text, update
+from sqlalchemy import delete, event, insert, select, text, update
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -117,6 +117,7 @@ from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
 from vosd.storage.verify import verify_ledger
+from vosd.storage.verify_invoices import parts_by_length
 
 ZONE = "Europe/Berlin"
 SELL = [
@@ -1645,3 +1646,29 @@ async def test_an_audit_of_a_few_invoices_at_once_finds_the_same(site: Site, mon
     assert await altered(site, note.id, digest="") == [
         (BookFault.INVOICE_AMOUNTS, first.number), (BookFault.INVOICE_DOCUMENT, note.number),
     ]  # fmt: skip
+
+
+async def test_the_audit_reads_long_documents_one_after_another(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await three_invoices(site)
+    async with site.database.reading() as connection:
+        issued = schema.invoice.c.number.is_not(None)
+        numbers = (await connection.scalars(select(schema.invoice.c.id).where(issued))).all()
+    read: list[str] = []
+    columns = "invoice.document, invoice.digest"
+    event.listen(
+        site.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _k, asked, *_: read.append(asked) if columns in asked else None,
+    )
+    await verify_ledger(site.database, whole=True)
+    assert len(read) == 1
+    read.clear()
+    monkeypatch.setattr("vosd.storage.verify_invoices._LENGTH_AT_ONCE", 100)
+    await verify_ledger(site.database, whole=True)
+    assert len(read) == len(numbers) > 1
+
+
+def test_documents_are_read_in_parts_of_a_length_together() -> None:
+    sized = [(1, 40), (2, 60), (3, 1), (4, 500), (5, 100), (7, 30), (9, 30)]
+    assert list(parts_by_length(sized, 100)) == [[1, 2], [3], [4], [5], [7, 9]]
+    assert list(parts_by_length([], 100)) == []

@@ -1,11 +1,11 @@
 """Audit of issued invoices: their documents against digest and amounts, and each against the invoice before it.
 
-A few documents are read at a time, so the memory of this process does not grow with the invoices. It does not know
-charges and payments.
+Their lengths are read before the documents, which are then read a few megabytes at a time, so the memory of this
+process does not grow with the invoices. It does not know charges and payments.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.verify_accounts import Report
 
 _AT_ONCE: Final = 200
+_LENGTH_AT_ONCE: Final = 8_000_000
+"""Characters of documents that are read at once; a longer one is read alone."""
 _AMOUNTS: Final = ("net", "tax", "opening", "closing")
 
 _invoice: Final = schema.invoice.c
@@ -39,15 +41,31 @@ async def audit_invoices(connection: AsyncConnection, since: int | None, report:
     if since is not None:
         issued.append(_invoice.issued_at >= since)
     columns = (_invoice.id, _invoice.account, _invoice.number, _invoice.document, _invoice.digest)
-    query = select(*columns, *(_invoice[name] for name in _AMOUNTS)).where(*issued).order_by(_invoice.id)
+    query = select(*columns, *(_invoice[name] for name in _AMOUNTS)).order_by(_invoice.id)
+    lengths = select(_invoice.id, func.length(_invoice.document).label("length")).where(*issued).order_by(_invoice.id)
     after = 0
-    while rows := (await connection.execute(query.where(_invoice.id > after).limit(_AT_ONCE))).all():
-        after = rows[-1].id
-        for row in rows:
-            difference = _difference(row)
-            if difference is not None:
-                report(difference)
+    while sized := (await connection.execute(lengths.where(_invoice.id > after).limit(_AT_ONCE))).all():
+        after = sized[-1].id
+        for ids in parts_by_length([(each.id, each.length) for each in sized], _LENGTH_AT_ONCE):
+            for row in await connection.execute(query.where(_invoice.id.in_(ids))):
+                difference = _difference(row)
+                if difference is not None:
+                    report(difference)
     await _audit_order(connection, issued, report)
+
+
+def parts_by_length(sized: Iterable[tuple[int, int]], longest: int) -> Iterator[list[int]]:
+    """Yield ids of documents in parts whose lengths together are not above a bound; a longer one is a part alone."""
+    part: list[int] = []
+    filled = 0
+    for number, length in sized:
+        if part and filled + length > longest:
+            yield part
+            part, filled = [], 0
+        part.append(number)
+        filled += length
+    if part:
+        yield part
 
 
 def _difference(row: Any) -> BookDifference | None:
