@@ -183,4 +183,4 @@ def state_of(gross: Decimal, paid: Decimal, currency: str, due_at: int, now: int
         return InvoiceState.PAID
     if now >= due_at:
         return InvoiceState.OVERDUE
-    return InvoiceState.PART_PAID if paid > ZERO else InvoiceState.OPEN
+    return InvoiceState.PART_PAID if paid >= unit_of_currency(currency) else InvoiceState.OPEN

@@ -109,6 +109,20 @@ def test_an_invoice_is_paid_where_less_than_the_smallest_unit_of_its_currency_is
     assert (state_of(gross, paid, currency, 0, 1) is InvoiceState.PAID) == is_paid
 
 
+@pytest.mark.parametrize(
+    ("currency", "amount", "state"),
+    [("EUR", "28.44", "open"), ("EUR", "28.445635", "open"), ("EUR", "28.445636", "part_paid"), ("JPY", "29", "open"),
+     ("KWD", "28.437", "part_paid")],
+)  # fmt: skip
+def test_the_rest_of_the_money_for_an_invoice_leaves_the_next_one_open(currency: str, amount: str, state: str) -> None:
+    gross = Decimal("28.435636")
+    owed = [owes("1", gross, currency), owes("2", gross, currency)]
+    paid = paid_of(ZERO, owed, [Credit("invoice/1", Decimal(amount))])
+    assert state_of(gross, paid[1], currency, 1, 0) is InvoiceState(state)
+    exact = paid_of(ZERO, owed, [Credit("", gross)])
+    assert state_of(gross, exact[1], currency, 1, 0) is InvoiceState.OPEN
+
+
 @given(
     st.lists(st.integers(0, 90_000_000).map(lambda units: Decimal(units) / 1_000_000), max_size=30),
     st.sampled_from([ROUND_DOWN, ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_UP]),
