@@ -286,7 +286,7 @@ async def test_a_change_is_not_withdrawn_for_a_mistake_of_others(
     assert (str(refused.value), await numbers(office, "accounts", "shop")) == (said, [2, 1])
 
 
-@pytest.mark.parametrize("directory", ["", "/etc/vosd/"], ids=["as people read it", "with its directory"])
+@pytest.mark.parametrize("directory", ["", "/etc/vosd/", "./"], ids=["as people read it", "with a directory", "here"])
 def test_a_mistake_in_a_version_is_found_by_its_place(directory: str) -> None:
     name = "shöp 1" if not directory else "sh%C3%B6p%201"
     version = ObjectVersion(
@@ -294,7 +294,9 @@ def test_a_mistake_in_a_version_is_found_by_its_place(directory: str) -> None:
     )
     problem = f"{directory}accounts {name} (version 2) {EXPECTED}"
     assert has_mistake([version], ["another", problem])
-    assert not has_mistake([version], [problem.replace("(version 2)", "(version 12)"), "my " + problem])
+    assert not has_mistake(
+        [version], [problem.replace("(version 2)", "(version 12)"), f"my accounts {name} (version 2) {EXPECTED}"]
+    )
 
 
 @pytest.mark.parametrize("is_withdrawn", [True, False])
@@ -331,11 +333,12 @@ def test_objects_at_fault_are_those_of_the_database_with_mistakes() -> None:
         [
             f"accounts night shift (version 2) {EXPECTED}",
             f"/etc/vosd/phones 4%2F9 (version 7) {EXPECTED}",
+            f"./phones 4%20 (version 8) {EXPECTED}",
             "accounts b (version 3) in the database: warning: enabled: expected yes",
             f"/etc/vosd/vosd.yaml:7: accounts c (version 3) {EXPECTED}",
             "/etc/vosd/vosd.yaml:7: accounts[shop].currency: expected USD",
         ]
-    ) == {("accounts", "night shift"): 2, ("phones", "4/9"): 7}
+    ) == {("accounts", "night shift"): 2, ("phones", "4/9"): 7, ("phones", "4 "): 8}
 
 
 async def test_a_withdrawal_has_time_of_its_own(office: Office, tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 
 MEMO: Final = "the running switch did not take the version before"
 _WARNING: Final = "warning: "
-_PLACE: Final = re.compile(
-    rf"(?:/(?:[^:]*/)?)?({'|'.join(KINDS)}) ([^/]+?) \(version (\d+)\) in the database: (?!{_WARNING})"
-)
+_PLACE: Final = re.compile(rf"([^:]*/)?({'|'.join(KINDS)}) ([^/]+?) \(version (\d+)\) in the database: (?!{_WARNING})")
 
 
 class WithdrawChange(msgspec.Struct, frozen=True):
@@ -50,14 +48,14 @@ def _places(version: ObjectVersion) -> Set[str]:
 
 def _is_mistake_at(place: str, problem: str) -> bool:
     before, found, behind = problem.partition(place)
-    is_place = not before or (before.startswith("/") and before.endswith("/") and ": " not in before)
+    is_place = not before or (before.endswith("/") and ": " not in before)
     return bool(found) and is_place and not behind.startswith(_WARNING)
 
 
 def objects_at_fault(problems: Iterable[str]) -> Mapping[tuple[str, str], int]:
     """Return the objects of the database in which problems of the running switch are, with their versions."""
     found = map(_PLACE.match, problems)
-    return {(each[1], unquote(each[2]) if each[0][0] == "/" else each[2]): int(each[3]) for each in found if each}
+    return {(each[2], unquote(each[3]) if each[1] else each[3]): int(each[4]) for each in found if each}
 
 
 def put_back(
