@@ -942,16 +942,16 @@ def _merged(old: Any, patch: Any) -> Any:
 
 
 def audit_line(
-    office: Office, who: Principal, order: ObjectOrder | WithdrawChange, versions: Sequence[ObjectVersion]
+    office: Office, who: Principal, terms: ObjectOrder | WithdrawChange, versions: Sequence[ObjectVersion]
 ) -> AuditLine:
     """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
     named = [f"{each.kind} {each.name}" for each in versions]
     subject = named[0] if len(named) == 1 else f"{len(named)} objects"
     made = [f"{name} {each.version}" for name, each in zip(named, versions, strict=True)]
-    detail = {"versions": made[:_NOTED_AT_MOST], "at": order.at, "memo": order.memo}
-    if isinstance(order, WithdrawChange):
-        detail["why"] = [*order.why]
-    return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
+    detail = {"versions": made[:_NOTED_AT_MOST], "at": terms.at, "memo": terms.memo}
+    if isinstance(terms, WithdrawChange):
+        detail["why"] = [*terms.why]
+    return office.audit_line(who, terms, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
 class TakenChange(NamedTuple):
