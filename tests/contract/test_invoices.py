@@ -757,7 +757,7 @@ async def test_invoices_of_two_issuers_with_one_number_are_paid_apart(site: Site
     assert await paid() == ["0.001", second.gross]
     await pay_invoice(site.office, operator(), PayInvoice(id=first.id))
     assert await paid() == [first.gross, second.gross]
-    named = f"#{second.id}"
+    named = f"{{{second.id}}}"
     references = [each.reference for each in await site.entries("shop") if each.kind == "payment"]
     assert references == [f"invoice/{named}", f"invoice/{named} bank 7", "invoice/2026-000001"]
     back = f"invoice/{named} return"

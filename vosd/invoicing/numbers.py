@@ -5,7 +5,6 @@ from datetime import date
 from typing import Final
 
 from vosd.base.errors import VosError
-from vosd.invoicing.settlement import BY_ID
 
 LENGTH_MAX: Final = 32
 """Characters of a number."""
@@ -24,10 +23,8 @@ class NumberForm:
         """Read the form.
 
         Raises:
-            BadFormError: it has no counter, or more than one, or another place, or begins as ids do.
+            BadFormError: it has no counter, or more than one, or another place.
         """
-        if text.startswith(BY_ID):
-            raise BadFormError(f"{text!r}: # stands before the id of an invoice, so no number begins with it")
         self._text = text
         rest = _PLACE.sub("", text)
         counters = [found for found in _PLACE.finditer(text) if found[1] == "number"]

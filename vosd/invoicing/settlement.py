@@ -13,10 +13,8 @@ from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import EXACT, ZERO
 
 REFERENCE: Final = "invoice/"
-"""Beginning of the reference of a payment for one invoice; its number follows, or # and its id, and behind a space what
-tells payments apart."""
-BY_ID: Final = "#"
-"""Beginning of the id of an invoice in the place of its number, where another issuer has given the account the same."""
+"""Beginning of the reference of a payment for one invoice; its number follows, or its id in braces, and behind a space
+what tells payments apart."""
 UNDO: Final = "undo "
 """Beginning of the reference of an entry that takes another one back, whose number follows."""
 
@@ -71,7 +69,8 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     nothing once it is taken back; the undo of an entry from before the first invoice changes ``opening``. Money for a
     number that several invoices have, of two issuers, pays the whole units of the oldest of them first.
     """
-    named = _places(owed)
+    by_id = {_braced(each.id): [place] for place, each in enumerate(owed)}
+    named = by_id | _places_by_number(owed)
     paid = [ZERO] * len(owed)
     sums: dict[tuple[str, bool], Decimal] = {}
     for credit in credits:
@@ -83,7 +82,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         sums[key] = sums.get(key, ZERO) + credit.amount
     pool, back = opening, ZERO
     # Money for an id is that of one invoice, so it comes before money for a number that several have.
-    for (number, is_refund), amount in sorted(sums.items(), key=lambda each: not each[0][0].startswith(BY_ID)):
+    for (number, is_refund), amount in sorted(sums.items(), key=lambda each: each[0][0] not in by_id):
         if number in named:
             _share(amount, named[number], owed, paid)
         elif amount < ZERO and (number or is_refund):
@@ -127,9 +126,14 @@ def _spend(money: Decimal, wanted: Sequence[Decimal], places: Sequence[int], pai
     return money
 
 
-def _places(owed: Sequence[Owed]) -> dict[str, list[int]]:
-    """Return the places of invoices by what names them in references, the oldest first."""
-    places = {f"{BY_ID}{each.id}": [place] for place, each in enumerate(owed)}
+def _braced(id_: int) -> str:
+    """Return the name of an invoice by its id, for references: no form of numbers makes braces."""
+    return f"{{{id_}}}"
+
+
+def _places_by_number(owed: Sequence[Owed]) -> dict[str, list[int]]:
+    """Return the places of invoices by their numbers, the oldest first."""
+    places: dict[str, list[int]] = {}
     for place, each in enumerate(owed):
         places.setdefault(each.number, []).append(place)
     return places
@@ -148,7 +152,7 @@ def is_paid(gross: Decimal, paid: Decimal, currency: str) -> bool:
 
 
 def named_invoice(reference: str) -> str:
-    """Return the number, or # and the id, in the reference of money for one invoice; empty = it names none."""
+    """Return the number, or the id in braces, in the reference of money for one invoice; empty = it names none."""
     if not reference.startswith(REFERENCE):
         return ""
     return reference.removeprefix(REFERENCE).partition(" ")[0]
@@ -160,7 +164,7 @@ def name_in_reference(invoice: Owed, owed: Sequence[Owed]) -> str:
     It is the number, which the oldest invoice keeps where a later one of another issuer has the same.
     """
     first = next(each for each in owed if each.number == invoice.number)
-    return invoice.number if first.id == invoice.id else f"{BY_ID}{invoice.id}"
+    return invoice.number if first.id == invoice.id else _braced(invoice.id)
 
 
 def reference_of_undo(reference: str, entry: int) -> str:

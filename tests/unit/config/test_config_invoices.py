@@ -59,7 +59,6 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None
     [
         ("R", "once"), ("{number}-{number}", "once"), ("{day}{number}", "with {year}"), ("R {number}", "spaces"),
         ("{number:20}", "32 characters"), ("{year", "with {year}"),
-        ("#{number}", "before the id of an invoice"),
     ],
 )  # fmt: skip
 def test_a_form_that_makes_no_numbers_is_refused(tmp_path: Path, form: str, said: str) -> None:

@@ -1,5 +1,6 @@
 """Paid amounts of invoices."""
 
+from datetime import date
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vosd.base.money import ZERO
+from vosd.invoicing.numbers import BadFormError, NumberForm
 from vosd.invoicing.settlement import (
     Credit,
     InvoiceState,
@@ -29,7 +31,7 @@ invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100
 )
 plain = ["", "bank"]
 references = st.sampled_from(
-    [*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/#2", "invoice/#5 y", "invoice/N99"]
+    [*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/{2}", "invoice/{5} y", "invoice/N99"]
 )
 credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans(), st.just(False))
 
@@ -47,14 +49,23 @@ def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
 
 def test_invoices_of_two_issuers_with_one_number_are_paid_apart() -> None:
     owed = [owes("1", 10, id_=3), owes("2", 20, id_=4), owes("1", 30, id_=5)]
-    assert [name_in_reference(each, owed) for each in owed] == ["1", "2", "#5"]
-    assert paid_of(ZERO, owed, [Credit("invoice/#5 bank", Decimal(30))]) == [ZERO, ZERO, Decimal(30)]
-    assert paid_of(ZERO, owed, [Credit("invoice/#3", Decimal(10))]) == [Decimal(10), ZERO, ZERO]
+    assert [name_in_reference(each, owed) for each in owed] == ["1", "2", "{5}"]
+    assert paid_of(ZERO, owed, [Credit("invoice/{5} bank", Decimal(30))]) == [ZERO, ZERO, Decimal(30)]
+    assert paid_of(ZERO, owed, [Credit("invoice/{3}", Decimal(10))]) == [Decimal(10), ZERO, ZERO]
     before = [Credit("invoice/1", Decimal(10)), Credit("invoice/1 bank", Decimal(25))]
     assert paid_of(ZERO, owed, before) == [Decimal(10), ZERO, Decimal(25)]
-    back = Credit("invoice/#5 return", Decimal(-7), is_refund=True)
+    back = Credit("invoice/{5} return", Decimal(-7), is_refund=True)
     assert paid_of(ZERO, owed, [*before, back]) == [Decimal(10), ZERO, Decimal(18)]
-    assert paid_of(ZERO, owed, [*before, Credit("invoice/#5", Decimal(9))]) == [Decimal(10), Decimal(4), Decimal(30)]
+    assert paid_of(ZERO, owed, [*before, Credit("invoice/{5}", Decimal(9))]) == [Decimal(10), Decimal(4), Decimal(30)]
+
+
+def test_a_number_that_looks_like_an_id_is_a_number() -> None:
+    number = NumberForm("#{number}").written(date(2026, 11, 2), 31)
+    owed = [owes(number, 10, id_=4), owes("1", 20, id_=31), owes(number, 30, id_=32)]
+    assert paid_of(ZERO, owed, [Credit("invoice/#31", Decimal(10))]) == [Decimal(10), ZERO, ZERO]
+    assert [name_in_reference(each, owed) for each in owed] == ["#31", "1", "{32}"]
+    with pytest.raises(BadFormError):
+        NumberForm("{{number}}")
 
 
 @pytest.mark.parametrize("reference", ["return 77", "invoice/1 return", "invoice/9"])
