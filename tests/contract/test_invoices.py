@@ -368,6 +368,7 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
     for issuer in ("", "reseller"):
         own = sorted(str(number) for number, by in numbers if by == issuer)
         assert own == [f"2026-{index:06}" for index in range(1, len(own) + 1)]
+    assert (await verify_ledger(site.database, whole=True)).differences == ()
 
 
 async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(site: Site) -> None:
@@ -1557,11 +1558,11 @@ async def three_invoices(site: Site) -> list[InvoiceSheet]:
     return [first, second, note]
 
 
-async def altered(site: Site, number: int, **values: Any) -> list[tuple[BookFault, str | None]]:
+async def altered(site: Site, invoice: int, /, **values: Any) -> list[tuple[BookFault, str | None]]:
     """Change an invoice in the database, and return what the audit finds."""
     async with site.database.writing() as connection:
         table = schema.invoice
-        await connection.execute(update(table).where(table.c.id == number).values(**values))
+        await connection.execute(update(table).where(table.c.id == invoice).values(**values))
     found = (await verify_ledger(site.database, whole=True)).differences
     return [(each.fault, each.invoice) for each in found]
 
@@ -1583,18 +1584,22 @@ async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site
 
 
 @pytest.mark.parametrize(
-    "document",
+    "change",
     [
         "no JSON",
         "{}",
-        '{"net": 1, "tax": "0", "opening": "0", "closing": "0"}',
-        '{"net": "one", "tax": "0", "opening": "0", "closing": "0"}',
-        '{"net": "NaN", "tax": "0", "opening": "0", "closing": "0"}',
         '{"lines": ' + 5_000 * "[" + 5_000 * "]" + "}",
+        {"net": 1},
+        {"net": "one"},
+        {"net": "NaN"},
+        {"movements": [{"kind": "carried", "amount": "sNaN"}]},
+        {"due_on": "soon"},
     ],
 )
-async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(site: Site, document: str) -> None:
+async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(site: Site, change: Any) -> None:
     first, second, _ = await three_invoices(site)
+    shown = msgspec.to_builtins((await site.shown(first.number)).document)
+    document = change if isinstance(change, str) else msgspec.json.encode(shown | change).decode()
     digest = hashlib.sha256(document.encode()).hexdigest()
     assert (BookFault.INVOICE_AMOUNTS, second.number) in await altered(site, second.id, net=Decimal(99))
     found = await altered(site, first.id, document=document, digest=digest, closing=Decimal(99))
@@ -1615,7 +1620,7 @@ async def test_invoices_are_listed_where_the_document_of_one_is_no_json(site: Si
     assert note.id in listed
 
 
-@pytest.mark.parametrize("name", ["net", "tax", "opening", "closing"])
+@pytest.mark.parametrize("name", ["net", "tax", "opening", "carried", "closing"])
 async def test_amounts_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site, name: str) -> None:
     first, second, _ = await three_invoices(site)
     found = await altered(site, first.id, **{name: Decimal(99)})
@@ -1627,8 +1632,9 @@ async def test_an_invoice_that_was_removed_is_found_by_the_one_that_follows_it(s
     first, second, _ = await three_invoices(site)
     async with site.database.writing() as connection:
         await connection.execute(delete(schema.invoice).where(schema.invoice.c.id == first.id))
-    (found,) = (await verify_ledger(site.database)).differences
+    found, counted = (await verify_ledger(site.database)).differences
     assert (found.fault, found.invoice, found.account) == (BookFault.INVOICE_ORDER, second.number, "acme")
+    assert (counted.fault, counted.expected, counted.found) == (BookFault.INVOICE_NUMBERS, 3, 2)
     assert f"account acme invoice {second.number}: the invoice does not begin" in str(found)
 
 
@@ -1672,3 +1678,63 @@ def test_documents_are_read_in_parts_of_a_length_together() -> None:
     sized = [(1, 40), (2, 60), (3, 1), (4, 500), (5, 100), (7, 30), (9, 30)]
     assert list(parts_by_length(sized, 100)) == [[1, 2], [3], [4], [5], [7, 9]]
     assert list(parts_by_length([], 100)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("currency", "EUR"),
+        ("number", "2026-000077"),
+        ("kind", "credit_note"),
+        ("account", "peer"),
+        ("issuer", "lion"),
+        ("period", "2026-09"),
+        ("due_at", at("2026-12-24")),
+        ("due_at", None),
+    ],
+)
+async def test_columns_of_an_invoice_that_are_not_those_of_its_document_are_found(
+    site: Site, name: str, value: Any
+) -> None:
+    first, *_ = await three_invoices(site)
+    number = value if name == "number" else first.number
+    assert (BookFault.INVOICE_COLUMNS, number) in await altered(site, first.id, **{name: value})
+
+
+@pytest.mark.parametrize("hours", [-14, -1, 1, 12])
+async def test_an_invoice_that_was_issued_in_another_zone_than_its_draft_is_sound(site: Site, hours: int) -> None:
+    first, *_ = await three_invoices(site)
+    async with site.database.reading() as connection:
+        due = await connection.scalar(select(schema.invoice.c.due_at).where(schema.invoice.c.id == first.id))
+    assert due is not None
+    assert await altered(site, first.id, due_at=due + hours * 3_600_000) == []
+
+
+async def test_a_cancelled_invoice_and_its_credit_note_that_do_not_belong_together_are_found(site: Site) -> None:
+    first, second, note = await three_invoices(site)
+    assert await altered(site, first.id, state="cancelled") == [(BookFault.INVOICE_CANCELLED, first.number)]
+    assert await altered(site, first.id, state="issued") == []
+    assert await altered(site, second.id, state="issued") == [(BookFault.INVOICE_CANCELLED, note.number)]
+    assert await altered(site, second.id, state="cancelled") == []
+    for cancels in (first.id, None, 999):
+        found = await altered(site, note.id, cancels=cancels)
+        assert found == [(BookFault.INVOICE_CANCELLED, each.number) for each in (second, note)]
+
+
+async def test_two_invoices_that_follow_the_same_one_are_found(site: Site) -> None:
+    _, second, _ = await three_invoices(site)
+    made = (await site.run("2026-11", "2026-12-03"))["acme"]
+    assert (await verify_ledger(site.database, whole=True)).differences == ()
+    assert (BookFault.INVOICE_TWICE, made.number) in await altered(site, second.id, state="issued")
+    await altered(site, second.id, state="cancelled")
+    assert await altered(site, made.id, follows=None) == [(BookFault.INVOICE_TWICE, made.number)]
+
+
+async def test_the_last_invoice_that_was_removed_is_found_by_the_count_of_numbers(site: Site) -> None:
+    await three_invoices(site)
+    made = (await site.run("2026-11", "2026-12-03"))["acme"]
+    async with site.database.writing() as connection:
+        await connection.execute(delete(schema.invoice).where(schema.invoice.c.id == made.id))
+    (found,) = (await verify_ledger(site.database)).differences
+    assert (found.fault, found.expected, found.found) == (BookFault.INVOICE_NUMBERS, 4, 3)
+    assert str(found).endswith(": expected 4, found 3")

@@ -30,6 +30,12 @@ class BookFault(Enum):
     INVOICE_DOCUMENT = "the document of the invoice is not the one that was issued"
     INVOICE_AMOUNTS = "the amounts of the invoice are not those of its document"
     INVOICE_ORDER = "the invoice does not begin with the balance with which the one before it ends"
+    INVOICE_COLUMNS = (
+        "number, kind, account, issuer, period, currency or due day of the invoice are not those of its document"
+    )
+    INVOICE_CANCELLED = "there is not one credit note for one cancelled invoice"
+    INVOICE_TWICE = "two invoices in force follow the same one"
+    INVOICE_NUMBERS = "the issuer has given another number of invoice numbers than it has invoices and credit notes"
     COUNTER = "the counter of commits is behind what was numbered by it"
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
@@ -37,7 +43,7 @@ class BookFault(Enum):
     UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
 
 
-_NUMBERS: Final = frozenset({BookFault.COUNT, BookFault.COUNTER, BookFault.SECONDS})
+_NUMBERS: Final = frozenset({BookFault.COUNT, BookFault.COUNTER, BookFault.SECONDS, BookFault.INVOICE_NUMBERS})
 """Faults whose two sides are numbers, not money."""
 
 
