@@ -24,8 +24,10 @@ from vosd.storage.migrations import migrations_path
 from vosd.storage.partitions import LOCK_WAIT_S, TABLES, add_months
 
 NEWEST: Final = "head"
+LOCK_OF_KILLED_S: Final = 2
+"""Seconds within which a server notices that a process was killed, and gives up its lock."""
 _NAME_OF_LOCK: Final = "CONCAT('vosd_migrate_', MD5(DATABASE()))"
-_LOCK: Final = text(f"SELECT GET_LOCK({_NAME_OF_LOCK}, 0)")
+_LOCK: Final = text(f"SELECT GET_LOCK({_NAME_OF_LOCK}, {LOCK_OF_KILLED_S})")
 _UNLOCK: Final = text(f"DO RELEASE_LOCK({_NAME_OF_LOCK})")
 
 _LARGE: Final = f"`?(?:{'|'.join(TABLES)})`?"
@@ -80,7 +82,7 @@ async def _alone(database: Database) -> AsyncIterator[None]:
     if database.is_sqlite:
         yield
         return
-    # The lock belongs to the connection, and ends with it: a killed process leaves none.
+    # The lock belongs to the connection, and ends with it: a killed process leaves none for long.
     async with database.writing(unhurried=True) as connection:
         if not await connection.scalar(_LOCK):
             raise StoreUnavailable(f"another vosd migrate works on {database.place}: wait until it has ended")
