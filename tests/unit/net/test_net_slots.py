@@ -364,7 +364,7 @@ async def test_a_tag_of_ours_alone_keeps_no_connection(opened, connect, core, ot
 
 
 async def test_a_call_keeps_the_two_connections_that_brought_its_last_messages(opened, connect, core, monkeypatch):
-    """Its peer can send its messages from any number of addresses."""
+    """A peer of a dialog can send messages of it from any number of addresses."""
     clock = ManualClock()
     monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
     node = await opened(settings=connections(unknown=3, idle_ms=3_600_000))
@@ -635,7 +635,7 @@ async def test_a_message_in_either_direction_lets_another_connection_end_before(
 
 
 async def test_one_call_takes_no_more_connections_than_one_host_may_have(opened, connect, vendor, monkeypatch):
-    """Its Contact may name another port each time."""
+    """A Contact may name another port each time."""
     clock = ManualClock()
     monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
     node = await opened(settings=TransportSettings(connections=ConnectionLimits(most_own_per_source=1)))

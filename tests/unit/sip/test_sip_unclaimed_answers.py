@@ -14,7 +14,7 @@ LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"))
 PHONE = Peer(0, "198.51.100.99", 40_123)
 """Where the NAT of a registered phone shows it."""
 SECOND_HOST = Peer(0, "198.51.100.9", 5060)
-"""The same vendor's."""
+"""Another host of that vendor."""
 OTHER_VENDOR = Peer(0, "198.51.100.8", 5060)
 AT_VENDOR = f"<sip:v@{VENDOR.host}:5070>"
 INSIDE = "<sip:v@10.0.0.5:3306;transport=tcp>"
