@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
 from doubles.office import office_on, operator
+from doubles.silent_names import SilentNames
 
 from vosd.admin.office.partners import ComparePartner, compare_partner
 from vosd.admin.partner_totals import Partner, PartnerOutcome
@@ -79,10 +81,27 @@ def test_a_call_that_one_switch_lacks_is_found_with_prefix_and_gateways(order: B
     assert compared(order, amount=Decimal(6)) == PartnerOutcome("peer")
 
 
+def test_partners_whose_names_are_not_found_hold_up_no_other_one(
+    order: BilateralOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (partner,) = order.partners
+    resolver = SilentNames(monkeypatch)
+    names = [f"dead{number}.example" for number in range(6)]
+    resolver.dead, resolver.releasing = set(names), "good.example"
+    urls = [partner.url.replace("127.0.0.1", host) for host in (*names, resolver.releasing)]
+    partners = tuple(msgspec.structs.replace(partner, url=url, amount=Decimal(6)) for url in urls)
+    outcomes = asyncio.run(compare_all(msgspec.structs.replace(order, partners=partners))).partners
+    assert [each.failed for each in outcomes] == ["[Errno -3] no answer"] * 6 + [""]
+
+
+def threads_of_partners() -> int:
+    return sum("partners" in each.name for each in threading.enumerate())
+
+
 def test_an_operator_compares_by_hand(order: BilateralOrder, tmp_path: Path) -> None:
     (partner,) = order.partners
     settings = BilateralSettings(
-        "peer", partner.url, "acme", Secret(partner.token), Decimal(1), Decimal(1)
+        "peer", partner.url.replace("127.0.0.1", "localhost"), "acme", Secret(partner.token), Decimal(1), Decimal(1)
     )  # fmt: skip
 
     async def run(**more: Any) -> PartnerOutcome:
@@ -96,7 +115,9 @@ def test_an_operator_compares_by_hand(order: BilateralOrder, tmp_path: Path) -> 
             await database.close()
 
     assert asyncio.run(run()) == compared(order)
+    before = threads_of_partners()
     assert asyncio.run(run(until=UNTIL - 1)) == PartnerOutcome("peer")
+    assert threads_of_partners() == before, "a comparison leaves no thread behind"
 
 
 def test_a_token_shows_no_other_account_and_a_wrong_one_nothing(order: BilateralOrder) -> None:

@@ -11,7 +11,7 @@ from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import Deviation, DeviationLimit, add_up, compare
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, HttpServer
 from vosd.engine.settings import BilateralSettings
 from vosd.storage.bilateral import SqlEndedCalls
@@ -74,11 +74,11 @@ class NoTotalsError(VosError):
 
 
 async def compared_with(
-    partner: Partner, calls: SqlEndedCalls, threads: DaemonThreads, since: int, until: int
+    partner: Partner, calls: SqlEndedCalls, names: HostNames, since: int, until: int
 ) -> PartnerOutcome:
     """Compare a span of whole periods with a partner; UTC milliseconds. What fails is in the outcome."""
     try:
-        theirs = await totals_of(partner, threads, since, until)
+        theirs = await totals_of(partner, names, since, until)
         ours = add_up(await calls.of(partner.account, since, until))
         book = book_of(theirs, since)
     except (VosError, ValueError) as error:
@@ -89,13 +89,13 @@ async def compared_with(
     return PartnerOutcome(partner.account, tuple(map(_in_words, found)))
 
 
-async def totals_of(partner: Partner, threads: DaemonThreads, since: int, until: int) -> BilateralTotals:
+async def totals_of(partner: Partner, names: HostNames, since: int, until: int) -> BilateralTotals:
     """Return the totals that the switch of a partner has.
 
     Raises:
         NoTotalsError: it does not answer in time, or not with totals.
     """
-    server = HttpServer(partner.url, threads)
+    server = HttpServer(partner.url, names)
     path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
     target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
     headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]

@@ -12,7 +12,7 @@ import msgspec
 from vosd.admin.office.identity_provider import Continued, Metadata, Proof, UnknownKeyError, proof_of
 from vosd.admin.office.sessions import LogInRefusedError
 from vosd.base.errors import VosError
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, HttpServer
 from vosd.engine.settings import IdentityProviderSettings
 
@@ -23,7 +23,8 @@ KEPT_S: Final = 3_600.0
 """Time after which metadata and keys are read again."""
 RENEWED_S: Final = 60.0
 """Least time between two readings of the keys for a token whose key is not known."""
-_NAMES: Final = DaemonThreads(1, "name of the identity provider")
+_NAMES: Final = HostNames(16, "names of the identity provider")
+"""Keys and tokens may be at other hosts than the metadata."""
 
 
 class ProviderUnavailableError(VosError):

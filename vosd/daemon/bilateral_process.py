@@ -4,17 +4,14 @@
 """
 
 import asyncio
-from typing import Final
 
 import msgspec
 
 from vosd.admin.partner_totals import Partner, PartnerOutcome, compared_with
 from vosd.daemon.daily import carry_out
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.storage.bilateral import SqlEndedCalls
 from vosd.storage.database import Database
-
-THREADS: Final = 4
 
 
 class BilateralOrder(msgspec.Struct, frozen=True):
@@ -39,10 +36,11 @@ def main() -> None:
 
 async def compare_all(order: BilateralOrder) -> BilateralOutcome:
     """Compare a span with every partner, all at the same time."""
-    database, threads = Database(order.database, was_used=lambda: True), DaemonThreads(THREADS, "partners")
+    database = Database(order.database, was_used=lambda: True)
+    names = HostNames(len(order.partners), "names of partners")
     calls = SqlEndedCalls(database)
     try:
-        compared = (compared_with(each, calls, threads, order.since, order.until) for each in order.partners)
+        compared = (compared_with(each, calls, names, order.since, order.until) for each in order.partners)
         return BilateralOutcome(tuple(await asyncio.gather(*compared)))
     finally:
         await database.close()

@@ -4,12 +4,10 @@ A server may send anything. The time is bounded by who asks; head and body are b
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import h11
@@ -27,6 +25,9 @@ NEXT_ADDRESS_S: Final = 0.25
 
 NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
 """Errors that a request raises; ``TimeoutError`` is an OSError."""
+
+_TRUST: Final = DaemonThreads(1, "trust in servers")
+"""Threads of the loop write the journal, and those of names may all wait for name servers."""
 
 
 class HttpAnswer(NamedTuple):
@@ -108,30 +109,21 @@ class ClientTls:
     def __init__(self) -> None:
         self._read: Future[ssl.SSLContext] | None = None
 
-    async def context(self, threads: DaemonThreads) -> ssl.SSLContext:
+    async def context(self) -> ssl.SSLContext:
         """Return the context of connections; raises OSError."""
         if self._read is None or (self._read.done() and self._read.exception() is not None):
-            self._read = threads.submit(ssl.create_default_context)
+            self._read = _TRUST.submit(ssl.create_default_context)
         return await asyncio.shield(asyncio.wrap_future(self._read))  # others may wait for it, too
 
 
 class HttpServer:
     """Server of requests; made of an http or https URL."""
 
-    def __init__(
-        self,
-        url: str,
-        threads: DaemonThreads,
-        *,
-        allow_private: bool = True,
-        tls: ClientTls | None = None,
-        names: HostNames | None = None,
-    ) -> None:
-        """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal.
+    def __init__(self, url: str, names: HostNames, *, allow_private: bool = True, tls: ClientTls | None = None) -> None:
+        """``names`` look up the host; while that goes on the latest addresses are connected to.
 
         Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to. ``tls``
-        may be shared with other servers. With ``names`` the host is looked up there, and while that goes on the latest
-        addresses are connected to.
+        may be shared with other servers.
         """
         self._allow_private = allow_private
         parts = urlsplit(url)
@@ -140,9 +132,7 @@ class HttpServer:
         self._port = parts.port or (443 if self._is_secure else 80)
         self.target: Final = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         """Path and query."""
-        self._threads = threads
         self._tls = tls or ClientTls()
-        self._lookup: Future[Any] | None = None
         self._names = names
         self._latest: Sequence[str] = ()
         """Addresses that ``names`` has found last."""
@@ -153,14 +143,14 @@ class HttpServer:
         return h11.Request(method=method, target=target, headers=[host, *headers])
 
     @property
-    def is_looked_up(self) -> bool:
-        """Whether a thread is occupied by the name of the host, perhaps longer than the one who asked has waited."""
-        return self._lookup is not None and not self._lookup.done()
+    def has_addresses(self) -> bool:
+        """Whether no connection waits for the first look-up of the host."""
+        return bool(self._latest) or is_address(self._host)
 
     async def connect(self) -> HttpConnection:
         """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
         hosts: Sequence[str] = [self._host]
-        tls = await self._tls.context(self._threads) if self._is_secure else None
+        tls = await self._tls.context() if self._is_secure else None
         if not is_address(self._host):
             hosts = await self._addresses()
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
@@ -169,14 +159,9 @@ class HttpServer:
 
     async def _addresses(self) -> Sequence[str]:
         """Return the addresses of the host, each once."""
-        if self._names is not None:
-            if not self._latest or not self._names.is_open(self._host, self._port):
-                self._latest = await self._names.addresses(self._host, self._port)
-            return self._latest
-        resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
-        self._lookup = lookup = self._threads.submit(resolve)
-        found = await asyncio.wrap_future(lookup)
-        return list(dict.fromkeys(str(each[4][0]) for each in found))
+        if not self._latest or not self._names.is_open(self._host):
+            self._latest = await self._names.addresses(self._host)
+        return self._latest
 
     async def _open_first(self, hosts: Sequence[str], tls: ssl.SSLContext | None) -> HttpConnection:
         """Return the first connection that is accepted; an address is tried when those before it fail, or are slow."""

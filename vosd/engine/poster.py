@@ -36,7 +36,7 @@ class Poster:
 
     def __init__(self, url: str, *, allow_private: bool = True, names: HostNames = _NAMES) -> None:
         """Without ``allow_private`` the server must have an address of the internet; ``names`` look up its host."""
-        self._server = HttpServer(url, names.threads, allow_private=allow_private, names=names)
+        self._server = HttpServer(url, names, allow_private=allow_private)
         self._connection: HttpConnection | None = None
         """Kept open from an earlier report."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from doubles.certificate_server import CertificateServer, Page
 from doubles.certificates import Authority
+from doubles.silent_names import SilentNames
 from doubles.sti import UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, usual
 from doubles.virtual.clock import ManualClock
 
@@ -635,8 +636,42 @@ async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
         may_answer.set()
     turn = partial(asyncio.sleep, 0)
     async with asyncio.timeout(PATIENCE_S):
-        while any(each.is_taken for each in fetching.store._places):
+        while fetching.store._taken():
             await turn()
+
+
+async def test_a_name_that_is_not_found_leaves_room_for_other_hosts_of_its_trunk(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many signers may have their certificates at one host."""
+    resolver = SilentNames(monkeypatch)
+    resolver.dead = {"dead.example"}
+    fetching, port = Fetching(server, timeout_ms=50), server.server_address[1]
+    patient = Fetching(server)
+    try:
+        dead = [f"https://dead.example/{number}" for number in range(module.TRUNK_MAX + 4)]
+        for address in dead:
+            assert fetching.store.ask(Ticket(address, 1), question_of(address, trunk="acme")) is None
+        assert len(fetching.store) == module.NAME_MAX
+        patient.store._places = fetching.store._places
+        (found,) = await patient.ask(f"https://{HOST}:{port}/a")
+        assert isinstance(found, SigningCertificate)
+        told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in dead]
+        assert {ticket.call_id for ticket, _ in told} == {*dead}, "those that waited for room, too"
+        (found,) = await fetching.ask("https://dead.example/another")
+        assert str(found) == "the name servers do not answer for dead.example", "the call has not waited"
+        assert len(fetching.store._taken()) == 1, "one thread is occupied"
+        assert resolver.asked["dead.example"] == 1
+    finally:
+        resolver.released.set()
+    turn = partial(asyncio.sleep, 0)
+    async with asyncio.timeout(PATIENCE_S):
+        while fetching.store._taken():
+            await turn()
+    resolver.dead = set()
+    patient.server.pages["/b"] = CHAIN
+    (found,) = await patient.ask(f"https://dead.example:{port}/b")
+    assert "certificate" in str(found), "it is asked again, and shows a certificate of another name"
 
 
 async def test_the_oldest_is_forgotten_where_there_are_too_many(server: CertificateServer) -> None:

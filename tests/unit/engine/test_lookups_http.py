@@ -6,12 +6,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Event, current_thread
 from typing import Any
 
 import pytest
 from doubles.certificates import Authority
+from doubles.silent_names import SilentNames
 
 from vosd.base.secret import Secret
 from vosd.engine.http_client import BODY_BYTES_MAX
@@ -184,6 +186,45 @@ async def test_a_slow_dns_server_does_not_hold_the_threads_of_the_loop(monkeypat
     finally:
         released.set()
     assert [each.startswith("names of lookups") for each in threads] == [True]
+
+
+async def test_names_of_other_servers_that_are_not_found_hold_up_no_lookup(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reload may name another server."""
+    resolver = SilentNames(monkeypatch)
+    resolver.dead = {f"dead{number}.example" for number in range(3)}
+    server.answer = with_length(b"4420")
+    try:
+        for host in 3 * sorted(resolver.dead):
+            with pytest.raises(LookupFailedError, match="no answer in time"):
+                await server.look_up(host=host, timeout_ms=20)
+        assert await server.look_up(host="good.example") == "4420"
+        assert set(resolver.asked.values()) == {1}
+    finally:
+        resolver.released.set()
+
+
+async def test_a_lookup_connects_to_the_latest_address_while_the_name_server_is_silent(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = SilentNames(monkeypatch)
+    server.answer = with_length(b"4420")
+    settings = PortabilitySettings(f"http://numbers.example:{server.port}/{{number}}", timeout_ms=10_000)
+    lookup = HttpLookup(settings)
+    assert await lookup.look_up("1") == "4420"
+    resolver.dead = {"numbers.example"}
+    waiting = asyncio.create_task(lookup.look_up("2"))
+    turn = partial(asyncio.sleep, 0)
+    try:
+        async with asyncio.timeout(10):
+            while resolver.asked["numbers.example"] < 2:
+                await turn()
+        assert [await lookup.look_up(number) for number in "345"] == ["4420"] * 3
+        assert not waiting.done()
+    finally:
+        resolver.released.set()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_a_server_that_is_not_there_is_a_failure(server: Server) -> None:

@@ -3,10 +3,9 @@
 import asyncio
 import socket
 import struct
-from collections import Counter
-from threading import Event
 
 import pytest
+from doubles.silent_names import SilentNames
 
 from vosd.engine import poster as posters
 from vosd.engine.alarms import webhook
@@ -44,25 +43,9 @@ async def test_a_connection_that_was_reset_meanwhile_is_opened_again():
         await writers[1].wait_closed()
 
 
-class Names:
-    """A name server: names of ``dead`` hosts have no answer before ``released``, the others are 127.0.0.1."""
-
-    def __init__(self, monkeypatch):
-        self.released, self.dead, self.asked = Event(), set(), Counter()
-        self._real = socket.getaddrinfo
-        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
-
-    def _look_up(self, host, *terms, **named):
-        self.asked[host] += 1
-        if host in self.dead:
-            self.released.wait(60)
-            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
-        return self._real("127.0.0.1", *terms, **named)
-
-
 @pytest.fixture
 def names(monkeypatch):
-    names = Names(monkeypatch)
+    names = SilentNames(monkeypatch)
     yield names
     names.released.set()
 
@@ -122,4 +105,4 @@ async def test_the_latest_address_is_connected_to_while_a_look_up_goes_on(names,
 
 def test_alarms_have_threads_of_their_own():
     """An alarm may be about the receivers of reports."""
-    assert webhook._NAMES.threads is not posters._NAMES.threads
+    assert webhook._NAMES is not posters._NAMES

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from doubles.radius_server import RadiusServer as FakeServer
+from doubles.silent_names import SilentNames
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
@@ -161,6 +162,38 @@ async def test_a_server_may_have_a_name_whose_address_moves(monkeypatch: pytest.
         assert (link._address, link._sockets) == ("127.0.0.9", [])
         assert before._socket.fileno() == -1, "nothing is open on it any more"
         client.close()
+
+
+async def test_names_that_are_not_found_hold_up_no_other_server(monkeypatch: pytest.MonkeyPatch):
+    resolver = SilentNames(monkeypatch)
+    resolver.dead = {f"dead{number}.example" for number in range(3)}
+    with FakeServer() as server:
+        listed = [RadiusServer(each, Secret("x"), server.port, server.port) for each in sorted(resolver.dead)]
+        others = RadiusClient(
+            SystemClock(), RadiusPurpose.ACCOUNTING, RadiusSettings(tuple(listed), "sw1", timeout_ms=20)
+        )
+        good = RadiusServer("good.example", Secret("between us"), server.port, server.port)
+        client = RadiusClient(
+            SystemClock(), RadiusPurpose.ACCOUNTING, RadiusSettings((good,), "sw1", timeout_ms=PATIENCE_MS)
+        )
+        try:
+            with pytest.raises(RadiusUnreachableError, match="has no address"):
+                await account(others)
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+            assert resolver.asked == dict.fromkeys([*resolver.dead, "good.example"], 1)
+        finally:
+            resolver.released.set()
+            others.close()
+            client.close()
+
+
+async def test_text_that_is_no_name_leads_to_no_server():
+    wrong = RadiusServer("a" * 64 + ".example", Secret("x"), 1, 1)
+    client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, RadiusSettings((wrong,), "sw1"))
+    with capture_logs() as logs, pytest.raises(RadiusUnreachableError, match="has no address"):
+        await account(client)
+    assert [each["event"] for each in logs] == ["radius_name_not_found"]
+    client.close()
 
 
 async def test_a_forged_answer_is_dropped_and_the_right_one_taken():

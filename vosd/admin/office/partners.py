@@ -1,5 +1,7 @@
 """Use case of a comparison with the switch of a partner, by hand (docs/books.md)."""
 
+from typing import Final
+
 import msgspec
 
 from vosd.admin.names import configured
@@ -10,7 +12,9 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.partner_totals import PartnerOutcome, compared_with, partner_of
 from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
+
+_NAMES: Final = HostNames(64, "names of partners")
 
 
 class ComparePartner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,5 +41,4 @@ async def compare_partner(office: Office, who: Principal, order: ComparePartner)
     at = office.now() - DELAY_MS if order.until is None else order.until
     until = at - at % PERIOD_MS
     partner = partner_of(found[0], account.currency)
-    threads = DaemonThreads(1, "partners")
-    return await compared_with(partner, office.stores.ended_calls, threads, until - SPAN_MS, until)
+    return await compared_with(partner, office.stores.ended_calls, _NAMES, until - SPAN_MS, until)

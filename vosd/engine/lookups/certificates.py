@@ -19,6 +19,7 @@ from vosd.base.clock import Clock
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, ClientTls, HttpAnswer, HttpServer
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings
@@ -31,6 +32,8 @@ HOST_MAX: Final = 32
 """Most of them at one host."""
 TRUNK_MAX: Final = 16
 """Most of them for calls of one trunk: less than a host may have, so no trunk keeps others from a host."""
+NAME_MAX: Final = 2
+"""Most of a trunk's that wait for the name of one host, so that a silent name server leaves room for other hosts."""
 QUEUED_MAX: Final = 100
 """Most addresses that wait for room; after a start all calls of a trunk need certificates at once."""
 TRUNK_QUEUED_MAX: Final = 25
@@ -51,8 +54,8 @@ PUBLIC_PORTS: Final = frozenset({443, 8443})
 TRUST_MS: Final = 3_600_000
 """For how long the system's trust in servers is not read again; each call could have it read otherwise."""
 
-_NAMES: Final = DaemonThreads(64, "names of certificates")
-"""More than the other look-ups have: a silent name server holds one for long, and signers choose the names."""
+_NAMES: Final = HostNames(OPEN_MAX, "names of certificates")
+"""Signers choose the names: each fetch may have one of its own."""
 _THREADS: Final = DaemonThreads(1, "certificates")
 
 _log = structlog.get_logger()
@@ -77,16 +80,12 @@ class _WaitingCall(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A fetch, which counts until the thread that looks up the name of its host is free, too."""
+    """A fetch that counts."""
 
     trunk: str
     host: str
     server: HttpServer
     task: asyncio.Task[None]
-
-    @property
-    def is_taken(self) -> bool:
-        return not self.task.done() or self.server.is_looked_up
 
 
 class CertificateStore:
@@ -197,17 +196,28 @@ class CertificateStore:
         except (BadIdentityInfoError, ValueError) as error:
             return BadIdentityInfoError(str(error))
         host = urlsplit(address).hostname or ""
-        places = self._places = [each for each in self._places if each.is_taken]
+        if _NAMES.is_late(host):
+            return BadIdentityInfoError(f"the name servers do not answer for {host}")
+        places = self._places = self._taken()
         if sum(each.trunk == trunk for each in places) >= TRUNK_MAX:
             return _NoRoomError("too many certificates are being fetched for calls of this trunk")
-        if sum(each.host == host for each in places) >= HOST_MAX:
+        at_host = [each for each in places if each.host == host]
+        if len(at_host) >= HOST_MAX:
             return _NoRoomError(f"too many certificates are being fetched from {host}")
+        if sum(each.trunk == trunk and not each.server.has_addresses for each in at_host) >= NAME_MAX:
+            return _NoRoomError(f"the name {host} is being looked up")
         if len(places) >= OPEN_MAX:
             return _NoRoomError("too many certificates are being fetched")
         task = self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
         task.add_done_callback(self._has_room)
         places.append(_Place(trunk, host, server, task))
         return None
+
+    def _taken(self) -> list[_Place]:
+        """Return the fetches that go on, and one of each host that were given up while its name is looked up still."""
+        taken = [each for each in self._places if not each.task.done()]
+        late = {each.host: each for each in reversed(self._places) if each.task.done() and _NAMES.is_late(each.host)}
+        return [*late.values(), *taken]
 
     def _may_wait(self, address: str, trunk: str) -> bool:
         """Return whether an address waits for room already, or still can."""
@@ -218,12 +228,15 @@ class CertificateStore:
 
     def _has_room(self, _done: asyncio.Task[None]) -> None:
         """Begin to fetch what has waited for room and what a call still waits for."""
-        if not self._queued:
-            return
-        wanted = {address for call in self._waiting.values() for address in call.missing}
+        self._places = self._taken()
+        wanted = {address for call in self._waiting.values() for address in call.missing} if self._queued else set()
         for address, trunk in [*self._queued.items()]:
-            if address not in wanted or not isinstance(self._begin(address, trunk), _NoRoomError):
-                del self._queued[address]
+            refused = self._begin(address, trunk) if address in wanted else None
+            if isinstance(refused, _NoRoomError):
+                continue
+            self._queued.pop(address, None)
+            if refused is not None:
+                self._ended(address, refused, FAILED_MS)
 
     def _server(self, address: str) -> HttpServer:
         """Return the server of an address, if it may be asked; raises BadIdentityInfoError and ValueError."""
@@ -264,6 +277,10 @@ class CertificateStore:
             _log.exception("certificate_fetch_failed", address=address)
             found = BadIdentityInfoError(f"{type(error).__name__}: {error}"[:200])
         del self._open[address]
+        self._ended(address, found, kept_ms)
+
+    def _ended(self, address: str, found: Found, kept_ms: int) -> None:
+        """Keep what came of an address, and answer the calls that need nothing else."""
         self._keep(address, found, kept_ms)
         has_certificate = isinstance(self._kept[address][0], SigningCertificate)
         for ticket, call in [*self._waiting.items()]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, HttpAnswer, HttpServer
 from vosd.engine.settings import PortabilitySettings
 from vosd.sip.headers.portability import routing_number_in
@@ -19,7 +19,8 @@ NOT_PORTED: Final = frozenset({204, 404})
 NOT_WELL: Final = frozenset({401, 403, 407, 408, 429})
 """Statuses of 4xx that are about the server or our rights; the others are about the number that was asked for."""
 
-_NAMES: Final = DaemonThreads(2, "names of lookups")
+_NAMES: Final = HostNames(64, "names of lookups")
+"""One server is asked at a time: the others are those before a reload."""
 
 
 class LookupFailedError(VosError):

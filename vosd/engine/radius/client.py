@@ -11,14 +11,13 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.host import is_address
-from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.host_names import HostNames
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
 from vosd.obs.outage import Outage
@@ -43,7 +42,7 @@ SOCKETS_MAX: Final = 8
 NAME_MS: Final = 60_000
 """Time after which the name of a server is looked up again."""
 
-_NAMES: Final = DaemonThreads(2, "names of RADIUS servers")
+_NAMES: Final = HostNames(64, "names of RADIUS servers")
 
 _log = structlog.get_logger()
 
@@ -233,16 +232,14 @@ class _ServerLink:
             raise _NoAnswerError(f"{self._name} has no address")
 
     async def _look_up(self) -> None:
-        resolve = partial(socket.getaddrinfo, self._name, self._port, type=socket.SOCK_DGRAM)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(_NAMES, resolve)
-        except OSError as error:
+            addresses = await _NAMES.addresses(self._name)
+        except (OSError, UnicodeError) as error:
             self._look_up_at = 0  # the next request tries again; an address that was found before stays
-            self._rejected_name(error.strerror or str(error))
+            self._rejected_name(getattr(error, "strerror", "") or str(error))
             return
         finally:
             self._lookup = None
-        addresses = [str(each[4][0]) for each in found]
         if self._address not in addresses:
             self._address = addresses[0]
             sockets, self._sockets = self._sockets, []
