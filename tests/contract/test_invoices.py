@@ -1592,7 +1592,9 @@ async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site
         {"net": 1},
         {"net": "one"},
         {"net": "NaN"},
+        {"net": "1E+13"},
         {"movements": [{"kind": "carried", "amount": "sNaN"}]},
+        {"movements": [{"kind": "carried", "amount": "9E999999"}] * 2},
         {"due_on": "soon"},
     ],
 )
