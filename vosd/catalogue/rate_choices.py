@@ -22,6 +22,8 @@ from vosd.trunks.gateways import MappingGateway, RoutingGateway
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import CallParameters
 
+CURRENCY_KEYS: Final = ("rate_group", "private_rate_group")
+"""Keys of an account that name the rate group by which it has its currency: the first one that it has."""
 _AS_THE_GROUP_SAYS: Final = AccountRounding()
 
 
@@ -185,7 +187,7 @@ def chooser_of(
 
 def currency_from(account: Account) -> tuple[str, str] | None:
     """Return the key and the name of the rate group by which an account has its currency; None = by none."""
-    for key in ("rate_group", "private_rate_group"):
+    for key in CURRENCY_KEYS:
         name = getattr(account, key)
         if name is not None:
             return key, name

@@ -15,6 +15,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.held_currencies import planned_currencies
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
 from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
+from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
 from vosd.config.assembly.remembered import Remembered
@@ -26,8 +27,8 @@ from vosd.wiring.configured_switch import ConfiguredSwitch
 
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
 _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
-    "rate_groups": ("currency",),
-    "templates": ("currency", "rate_group", "template"),
+    "rate_groups": ("currency", "template"),
+    "templates": ("currency", *CURRENCY_KEYS),
 }
 """Kinds of objects that accounts may have their currency from, and the keys by which they have it."""
 
@@ -68,7 +69,7 @@ def _check_kept(state: ObjectsThen, currencies: Mapping[str, str], loads: "Loads
     except ConfigError:
         return
     changed = _changed(state)
-    made = {each.name: each for each in changed if _is_account(each)}
+    made = {each.name: each for each in changed if each.kind == "accounts"}
     places = {name: _place_of(made.get(name, changed[0])) for name in currencies}
     problems = planned_currencies({name: each.currency for name, each in now.items()}, currencies, places)
     if problems:
@@ -80,10 +81,14 @@ def _place_of(version: ObjectVersion) -> SourceLine:
 
 
 def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dict[str, str]:
-    """Return the currencies of accounts that a change defines, and of those that get another one by it."""
+    """Return the currencies of accounts that a change defines, and of those that get another one by it.
+
+    An account that the database does not define any more may be one of the files from then on.
+    """
     changed = _changed(state)
-    found = {each.name: catalogue.accounts[each.name].currency for each in changed if _is_account(each)}
-    if any(_may_set_currency(each, state, loads) for each in changed):
+    named = {each.name for each in changed if each.kind == "accounts"}
+    found = {name: catalogue.accounts[name].currency for name in sorted(named & catalogue.accounts.keys())}
+    if any(_may_set_currency(each, state, catalogue, loads) for each in changed):
         try:
             before = loads.with_versions(state.without).catalogue.accounts
         except ConfigError:  # the change mends it
@@ -94,11 +99,13 @@ def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dic
     return found
 
 
-def _may_set_currency(version: ObjectVersion, state: ObjectsThen, loads: "Loads") -> bool:
+def _may_set_currency(version: ObjectVersion, state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> bool:
     """Return whether accounts may get another currency by a changed object, which costs a load without it."""
     keys = _CURRENCY_FROM.get(version.kind)
-    if keys is None or version.body is None:  # no account is left that has its currency from an object that ends
+    if keys is None:
         return False
+    if version.body is None:  # the files may define it from then on, with other keys
+        return version.kind == "templates" or version.name in catalogue.rate_groups
     replaced = next((each for each in state.without if (each.kind, each.name) == (version.kind, version.name)), None)
     if replaced is None:
         replaced = loads.in_force(version.kind, version.name)
@@ -106,10 +113,6 @@ def _may_set_currency(version: ObjectVersion, state: ObjectsThen, loads: "Loads"
         return True
     before, after = json.loads(replaced.body), json.loads(version.body)
     return any(before.get(key) != after.get(key) for key in keys)
-
-
-def _is_account(version: ObjectVersion) -> bool:
-    return version.kind == "accounts" and version.body is not None
 
 
 class Loads:

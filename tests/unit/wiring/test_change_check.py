@@ -12,6 +12,7 @@ from doubles.migrated import migrated
 from vosd.api.checks import Checks
 from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
+from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import Loaded
 from vosd.storage.database import Database
@@ -32,6 +33,12 @@ OPENED: Final = ("udp:127.0.0.1:5060",)
 
 def version(name: str, body: str | None, *, number: int = 1, at: int = 1, kind: str = "accounts") -> ObjectVersion:
     return ObjectVersion(kind=kind, name=name, version=number, body=body, begins_at=at, made_at=0, operator="ann")
+
+
+def include(config: Path, written: str) -> None:
+    """Have a configuration include a file."""
+    config.with_name("moved.yaml").write_text(written)
+    config.write_text(f"include: [moved.yaml]\n{config.read_text()}")
 
 
 BY_TCP: Final = version("tcp", '{"account":"acme","address":"192.0.2.8;transport=tcp"}', kind="routing_gateways")
@@ -166,9 +173,49 @@ async def test_only_changes_by_which_accounts_have_their_currency_cost_a_load_wi
     assert currencies('{"currency":"GBP"}', template) == ({"euro": "GBP"}, 2)
     assert currencies('{"rates":[{"prefix":"44","billing_rate":"2"}],"currency":"EUR"}', group) == ({}, 1)
     assert currencies('{"rates":[{"prefix":"44","billing_rate":"1"}],"currency":"GBP"}', group) == ({"euro": "GBP"}, 2)
+    for key in CURRENCY_KEYS:
+        before = version("t", f'{{"{key}":"g"}}', kind="templates", number=2, at=4)
+        assert currencies(f'{{"{key}":"sell"}}', template, before) == ({"euro": "USD"}, 2), key
     planned = version("t", '{"rate_group":"sell"}', kind="templates", number=2, at=4)
     assert currencies('{"rate_group":"sell","max_cps":"3"}', template, planned) == ({}, 1)
     assert currencies('{"rate_group":"g","max_cps":"3"}', template, planned) == ({"euro": "EUR"}, 2)
+
+
+async def test_accounts_have_their_currency_from_the_template_of_their_rate_group(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    rates = '"rates":[{"prefix":"44","billing_rate":"1"}]'
+    in_euros, in_pounds = (
+        version(name, f'{{"currency":"{code}"}}', kind="templates", at=0)
+        for name, code in (("in_euros", "EUR"), ("in_pounds", "GBP"))
+    )
+    group = version("g", f'{{"template":"in_euros",{rates}}}', kind="rate_groups", at=0)
+    await SqlObjects(database).add([in_euros, in_pounds, group, version("euro", '{"rate_group":"g"}', at=0)])
+    await database.close()
+    moved = version("g", f'{{"template":"in_pounds",{rates}}}', kind="rate_groups", number=2)
+    assert check_here(switch, ChangeCheck([*states_of([moved], [])])).currencies == {"euro": "GBP"}
+
+
+async def test_an_object_that_moves_into_a_file_may_set_the_currency_of_accounts(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    group = version("g", '{"rates":[{"prefix":"44","billing_rate":"1"}],"currency":"EUR"}', kind="rate_groups", at=0)
+    template = version("t", '{"rate_group":"sell"}', kind="templates", at=0)
+    by_group, by_template = version("grouped", '{"rate_group":"g"}', at=0), version("shaped", '{"template":"t"}', at=0)
+    await SqlObjects(database).add([group, template, by_group, by_template, version("own", "{}", at=0)])
+    await database.close()
+    written = """\
+rate_groups: [{name: g, currency: GBP, rates: [{prefix: "44", billing_rate: "1"}]}]
+templates: {t: {currency: CHF}}
+accounts: [{id: own, currency: JPY}]
+"""
+    include(config, written)
+    own = version("own", "{}")
+    ended = [msgspec.structs.replace(each, body=None, version=2, begins_at=1) for each in (group, template, own)]
+    found = check_here(switch, ChangeCheck([*states_of(ended, [])])).currencies
+    assert (found["grouped"], found["shaped"], found["own"]) == ("GBP", "CHF", "JPY")
 
 
 async def test_no_planned_change_gives_an_account_another_currency_than_it_has_now(

@@ -449,9 +449,13 @@ def _askable(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 async def _currencies_of_calls(office: Office, plan: "Plan") -> Mapping[str, str]:
-    """Return the currencies of running and unbooked calls of the accounts that a change does not make."""
-    changed = [each.name for each in plan.differences if each.kind == "accounts" and each.action is Action.CHANGED]
-    return (await _in_use(office, changed, ())).currencies
+    """Return the currencies of running and unbooked calls of the accounts that a change does not make.
+
+    One that it ends may be in the files from then on.
+    """
+    accounts = [each for each in plan.differences if each.kind == "accounts"]
+    known = [each.name for each in accounts if each.action in {Action.CHANGED, Action.ENDED}]
+    return (await _in_use(office, known, ())).currencies
 
 
 async def _add_checked(
