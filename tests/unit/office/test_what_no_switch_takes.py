@@ -34,6 +34,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.withdrawn_changes import has_mistake, objects_at_fault
 from vosd.api.offices import Offices
 from vosd.billing.rights import Right
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
@@ -140,6 +141,20 @@ async def test_an_account_keeps_the_currency_of_its_running_calls(office: Office
         switch.answers(FindObjectsInUse, NONE)
         assert (await in_euros(office, operator())).in_force is True
     assert switch.asked.count(FindObjectsInUse(["shop"], [])) == 2
+
+
+async def test_an_account_that_moves_into_a_file_keeps_the_currency_of_its_running_calls(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(asked: ChangeCheck) -> CheckedObjects:
+        return CheckedObjects({}, {"shop": "EUR"})  # as the files have it
+
+    monkeypatch.setattr(office.definitions, "check_objects", check)
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, STATUS).answers(Reload, TAKEN)
+    async with switch.answers(FindObjectsInUse, ObjectsInUse(["shop"], [], {"shop": "USD"})):
+        with pytest.raises(ConfigError, match="value 'EUR': expected USD, the currency of the money"):
+            await end_object(office, operator(), EndObject(kind="accounts", name="shop", is_confirmed=True))
+    assert await numbers(office, "accounts", "shop") == [1]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("accounts", "shop"), ("mapping_gateways", "pbx")])
@@ -265,6 +280,18 @@ async def test_a_change_that_the_switch_refuses_is_withdrawn_and_others_go_on(of
     assert made.changes[0].version == 3
 
 
+@pytest.mark.parametrize("memo", ["x" * 256, "ticket \0 4711"])
+async def test_a_change_is_withdrawn_though_its_memo_was_stored_otherwise(
+    office: Office, tmp_path: Path, memo: str
+) -> None:
+    wanted = SetObjects(objects=(*LIMITED.objects, WantedObject("templates", "t", {})), memo=memo)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, INVALID):
+        with pytest.raises(NotTakenError, match=WITHDRAWN):
+            await set_objects(office, operator(), wanted)
+    assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+    assert await bodies(office, "templates", "t") == [None, "{}"]
+
+
 @pytest.mark.parametrize(
     "problem",
     [
@@ -337,8 +364,14 @@ def test_objects_at_fault_are_those_of_the_database_with_mistakes() -> None:
             "accounts b (version 3) in the database: warning: enabled: expected yes",
             f"/etc/vosd/vosd.yaml:7: accounts c (version 3) {EXPECTED}",
             "/etc/vosd/vosd.yaml:7: accounts[shop].currency: expected USD",
+            f"rate_groups wholesale/24 (version 3) {EXPECTED}",
+            f"rate_groups a/rate_groups b (version 4) {EXPECTED}",
+            f"templates t (version 5) in the database: warning: phones x/y (version 6) {EXPECTED}",
         ]
-    ) == {("accounts", "night shift"): 2, ("phones", "4/9"): 7, ("phones", "4 "): 8}
+    ) == {
+        ("accounts", "night shift"): 2, ("phones", "4/9"): 7, ("phones", "4 "): 8, ("rate_groups", "wholesale/24"): 3,
+        ("rate_groups", "a/rate_groups b"): 4,
+    }  # fmt: skip
 
 
 async def test_a_withdrawal_has_time_of_its_own(office: Office, tmp_path: Path) -> None:

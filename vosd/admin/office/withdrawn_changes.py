@@ -16,7 +16,11 @@ from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 
 MEMO: Final = "the running switch did not take the version before"
 _WARNING: Final = "warning: "
-_PLACE: Final = re.compile(rf"([^:]*/)?({'|'.join(KINDS)}) ([^/]+?) \(version (\d+)\) in the database: (?!{_WARNING})")
+_KIND: Final = "|".join(KINDS)
+_PLACE: Final = re.compile(
+    rf"(?:({_KIND}) (.+?)|[^:]*/({_KIND}) ([^/]+?)) \(version (\d+)\) in the database: (.*)", re.DOTALL
+)
+"""Place of a mistake: with the name as it is, or in quotes behind a directory, where no name has a slash."""
 
 
 class WithdrawChange(msgspec.Struct, frozen=True):
@@ -54,8 +58,14 @@ def _is_mistake_at(place: str, problem: str) -> bool:
 
 def objects_at_fault(problems: Iterable[str]) -> Mapping[tuple[str, str], int]:
     """Return the objects of the database in which problems of the running switch are, with their versions."""
-    found = map(_PLACE.match, problems)
-    return {(each[2], unquote(each[3]) if each[1] else each[3]): int(each[4]) for each in found if each}
+    at_fault: dict[tuple[str, str], int] = {}
+    for problem in problems:
+        found = _PLACE.match(problem)
+        if found is not None:
+            kind, name, quoted_kind, quoted, version, said = found.groups()
+            if not said.startswith(_WARNING):
+                at_fault[kind or quoted_kind, name or unquote(quoted)] = int(version)
+    return at_fault
 
 
 def put_back(
@@ -75,7 +85,8 @@ def put_back(
         if any(other.version > each.version for other in known):
             return None
         begins_at = max(now, each.begins_at)
-        if in_force_at(known, begins_at) != each:
+        in_force = in_force_at(known, begins_at)
+        if in_force is None or in_force.version != each.version:  # its memo may have been cut where it was stored
             continue
         before = in_force_at((other for other in known if other.version != each.version), begins_at)
         made.append(
