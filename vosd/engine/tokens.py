@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-_TOKEN_CHARS: Final = 20
+_DRAWN_BYTES: Final = 10
 _POOL_BYTES: Final = 4_000
 _SECRET_BYTES: Final = 32
 
@@ -14,12 +14,15 @@ class TokenSource:
     __slots__ = ("_pool", "_used")
 
     def __init__(self) -> None:
-        self._pool = ""
+        self._pool = b""
         self._used = 0
 
     def entropy(self) -> bytes:
         """Return ten new random bytes."""
-        return bytes.fromhex(self.token())
+        if self._used >= len(self._pool):
+            self._refill()
+        start, self._used = self._used, self._used + _DRAWN_BYTES
+        return self._pool[start : self._used]
 
     def secret(self) -> bytes:
         """Return as many random bytes as an HMAC-SHA256 key can use."""
@@ -28,7 +31,10 @@ class TokenSource:
     def token(self) -> str:
         """Return eighty random bits as a SIP token."""
         if self._used >= len(self._pool):
-            self._pool = os.urandom(_POOL_BYTES).hex()
-            self._used = 0
-        start, self._used = self._used, self._used + _TOKEN_CHARS
-        return self._pool[start : self._used]
+            self._refill()
+        start, self._used = self._used, self._used + _DRAWN_BYTES
+        return self._pool[start : self._used].hex()
+
+    def _refill(self) -> None:
+        self._pool = os.urandom(_POOL_BYTES)
+        self._used = 0
