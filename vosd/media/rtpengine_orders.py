@@ -6,6 +6,7 @@ left as it was.
 
 import re
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -22,8 +23,9 @@ OK: Final = "ok"
 LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
 _SPACE: Final = b" "
-_PLACES: Final = re.compile(r"^(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp:(\d+)|a=rtcp-mux\r?$)", re.MULTILINE)
-"""Lines of a description that name a place."""
+_PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
+"""Lines of a description that name a place; its first one does not."""
+_HOST_OF, _PORT_OF = attrgetter("host"), attrgetter("rtp")
 
 _ALWAYS: Final = ("strict source", "port latching")
 """Drop packets from other sources than the known one; keep the port of a leg whatever is negotiated anew."""
@@ -274,7 +276,8 @@ class RtpReply(msgspec.Struct, frozen=True):
 
         Nothing else is read of what an rtpengine has written.
         """
-        above, media = "", list[Place]()
+        above: str = ""
+        media: list[Place] = []
         for host, port, rtcp in _PLACES.findall(self.sdp):
             if port:
                 media.append(Place(above, int(port), int(port) + 1))
@@ -286,7 +289,9 @@ class RtpReply(msgspec.Struct, frozen=True):
                 media[-1] = media[-1]._replace(rtcp=None)
             elif media[-1].rtcp not in {None, int(rtcp)}:
                 media[-1] = media[-1]._replace(rtcp=int(rtcp))
-        return [each if each.rtp else None for each in media] if all(each.host for each in media) else ()
+        if not all(map(_HOST_OF, media)):
+            return ()
+        return media if all(map(_PORT_OF, media)) else [each if each.rtp else None for each in media]
 
     @property
     def uptime_s(self) -> int | None:

@@ -35,7 +35,10 @@ class RtpEngines:
         """``lost``, ``is_live`` and ``prefix`` are those of ``RtpEnginePool``."""
         self._pool = RtpEnginePool(engines, self._send, secrets.token_hex(8), lost=lost, is_live=is_live, prefix=prefix)
         self._loop = asyncio.get_running_loop()
-        self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._sockets: dict[bool, socket.socket] = {}
+        """Sockets by whether they are of IPv6."""
+        # A new one of this size for each reply would be taken from the system and given back.
+        self._buffer = memoryview(bytearray(_DATAGRAM_MAX))
         self._is_closed = False
         self._timer: asyncio.Handle | None = None
         self._timer_ms = 0
@@ -110,31 +113,33 @@ class RtpEngines:
         return int(self._loop.time() * 1_000)
 
     def _send(self, datagram: bytes, host: str, port: int) -> None:
-        if self._is_closed:
-            return
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        if family not in self._sockets:
-            self._open(family)
+        sock = self._sockets.get(":" in host)
+        if sock is None:
+            if self._is_closed:
+                return
+            sock = self._open(is_version6=":" in host)
         try:
-            self._sockets[family].sendto(datagram, (host, port))
+            sock.sendto(datagram, (host, port))
         except OSError:
             return  # as if it were lost on the way: it is sent again
 
-    def _open(self, family: socket.AddressFamily) -> None:
+    def _open(self, *, is_version6: bool) -> socket.socket:
+        family = socket.AF_INET6 if is_version6 else socket.AF_INET
         opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        opened.bind(("::" if family is socket.AF_INET6 else "0.0.0.0", 0))
-        self._sockets[family] = opened
+        opened.bind(("::" if is_version6 else "0.0.0.0", 0))
+        self._sockets[is_version6] = opened
         self._loop.add_reader(opened, self._read, opened)
+        return opened
 
     def _read(self, readable: socket.socket) -> None:
         now_ms = self._now()
         for _ in range(_AT_ONCE):
             try:
-                datagram, address = readable.recvfrom(_DATAGRAM_MAX)
+                size, address = readable.recvfrom_into(self._buffer)
             except OSError:
                 break
-            self._pool.received(datagram, address[0], address[1], now_ms)
+            self._pool.received(bytes(self._buffer[:size]), address[0], address[1], now_ms)
             if not self._pool.waiting:
                 break  # no answer is missing: none has come
         self._set_timer(now_ms + REPEAT_MS)

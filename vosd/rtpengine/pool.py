@@ -13,6 +13,7 @@ import structlog
 
 from vosd.media.rtpengine_orders import (
     LOAD_LIMIT,
+    OK,
     WITHIN_MS,
     Done,
     EngineAnswer,
@@ -74,17 +75,17 @@ class _Engine:
 class _Order(msgspec.Struct, eq=False):
     """An order that is not answered."""
 
+    cookie: str
     order: RtpOrder
-    engine: _Engine
+    datagram: bytes
     done: Done
     asked: int
     """Time at which it was given."""
-    others: Sequence[_Engine] = ()
+    engine: _Engine
+    others: Sequence[_Engine]
     """Rtpengines that are asked after this one."""
-    makes_call: bool = False
+    makes_call: bool
     """Whether an rtpengine that has not answered may have a call that is not wanted there."""
-    cookie: str = ""
-    datagram: bytes = b""
     due: int = 0
     sendings: int = 0
 
@@ -166,15 +167,14 @@ class RtpEnginePool:
         at once if there is none to ask.
         """
         self._now = now_ms
-        if engine is None:
-            candidates = self._chosen()
-        else:
+        if engine is not None:
             known = self._engines.get(engine)
-            candidates = [known] if known is not None and known.is_up else []
-        if not candidates:
-            done(None)
-            return ""
-        return self._post(_Order(order, candidates[0], done, now_ms, candidates[1:], makes_call=engine is None))
+            if known is not None and known.is_up:
+                return self._post(order, known, done)
+        elif chosen := self._chosen():
+            return self._post(order, chosen[0], done, chosen[1:], makes_call=True)
+        done(None)
+        return ""
 
     def cancel(self, cookie: str) -> None:
         """Wait for an answer no more; a call that the order has made is ended."""
@@ -206,7 +206,7 @@ class RtpEnginePool:
         if engine.port != port or engine.host != host:
             return
         del self._orders[cookie]
-        if not reply.is_full:
+        if reply.result == OK or not reply.is_full:
             waiting.done(EngineAnswer(engine.name, reply))
             return
         if reply.result != LOAD_LIMIT:
@@ -234,6 +234,8 @@ class RtpEnginePool:
     def _chosen(self) -> list[_Engine]:
         """Return those that may get a call, the one whose turn it is first (smooth weighted round robin)."""
         up = [each for each in self._engines.values() if each.is_up]
+        if len(up) < 2:
+            return up
         working = [each for each in up if not each.is_suspect] or up
         weighted = [each for each in working if each.config.weight] or working
         total = 0
@@ -247,10 +249,18 @@ class RtpEnginePool:
         spare = [each for each in working if each not in weighted]
         return [*weighted, *spare, *(each for each in up if each not in working)]
 
-    def _post(self, waiting: _Order) -> str:
+    def _post(
+        self,
+        order: RtpOrder,
+        engine: _Engine,
+        done: Done,
+        others: Sequence[_Engine] = (),
+        *,
+        makes_call: bool = False,
+    ) -> str:
         """Send an order to its first rtpengine under a new cookie, which it keeps at the next ones, for ``cancel``."""
-        waiting.cookie = cookie = f"{self._token}-{next(self._numbers)}"
-        waiting.datagram = datagram_of(cookie, waiting.order)
+        cookie = f"{self._token}-{next(self._numbers)}"
+        waiting = _Order(cookie, order, datagram_of(cookie, order), done, self._now, engine, others, makes_call)
         self._orders[cookie] = waiting
         self._dispatch(waiting)
         return cookie
@@ -300,7 +310,7 @@ class RtpEnginePool:
             else:
                 self._answered(engine, answer.reply)
 
-        self._post(_Order(RtpStatistics(), engine, pinged, self._now))
+        self._post(RtpStatistics(), engine, pinged)
 
     def _unanswered(self, engine: _Engine) -> None:
         engine.is_suspect = True
@@ -351,7 +361,7 @@ class RtpEnginePool:
                 if call.startswith(self._prefix) and not self._is_live(engine.config.name, call):
                     self._note_orphan(engine, call)
 
-        self._post(_Order(RtpList(limit=SWEEP), engine, listed, self._now))
+        self._post(RtpList(limit=SWEEP), engine, listed)
 
     def _note_what_it_made(self, waiting: _Order) -> None:
         """Remember to end the call that an order may have made at an rtpengine that will not have it."""
@@ -368,4 +378,4 @@ class RtpEnginePool:
             if answer is not None:
                 engine.orphans.pop(call, None)
 
-        self._post(_Order(RtpDelete(call=call, delay_s=0), engine, deleted, self._now))
+        self._post(RtpDelete(call=call, delay_s=0), engine, deleted)

@@ -35,7 +35,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import Medium, Place, media_of
+from vosd.sdp.media import Place, media_of
 from vosd.sip.door.door import WaitingMessage
 
 _log: Final = structlog.get_logger()
@@ -237,7 +237,7 @@ class RtpEngineCalls:
 
         def done(answer: EngineAnswer | None) -> None:
             if self._asked.pop(waiting, None) is not None:  # else there was none to ask
-                self.loop.in_turn(waiting, lambda now: answered(answer, now))
+                self.loop.in_turn(waiting, partial(answered, answer))
 
         cookie = self.engines.ask(order, done, engine=engine)
         if cookie:
@@ -277,7 +277,13 @@ class RtpEngineCalls:
             self._guard(call, wanted)
         if wanted.reader.is_over:
             return None
-        places = [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
+        places: list[Place | None] = []
+        for index, place in enumerate(given):
+            medium = described[index]
+            is_used = place is not None and medium.port and medium.is_relayable
+            places.append(place if is_used else None)
+            if place is not None and is_used:
+                self._note_place(wanted.reader, index, place)
         return GivenPorts(places, answer.reply.session)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
@@ -356,20 +362,18 @@ class RtpEngineCalls:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
             self.unblock(call, other)
 
-    def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Place | None]) -> Place | None:
-        described, given = media
-        if given is None or not described.port or not described.is_relayable:
-            return None
+    def _note_place(self, reader: LegMedia, index: int, place: Place) -> None:
+        """Note the port of a medium; it keeps the id that it has."""
         known = reader.port(index)
-        port_id = self._last_id - 1 if known is None or known.id >= 0 else known.id
-        if port_id < self._last_id:
-            self._last_id = port_id
+        if known is None or known.id >= 0:
+            port_id = self._last_id = self._last_id - 1
             self._open(reader.number, index, port_id)
-        elif port_id in self._lost_ports:
-            del self._lost_ports[port_id]
-            self._count_anew(port_id)
-        reader.note_port(index, RelayPort(port_id, *given))
-        return given
+        else:
+            port_id = known.id
+            if port_id in self._lost_ports:
+                del self._lost_ports[port_id]
+                self._count_anew(port_id)
+        reader.note_port(index, RelayPort(port_id, *place))
 
     def _count_anew(self, port_id: int) -> None:
         """Go on counting at another rtpengine; silence is counted from now on."""
@@ -510,7 +514,8 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
         RtpOffer if is_offer else RtpAnswer,
         call,
         wanted.session,
-        *((author, reader) if is_offer else (reader, author)),
+        author if is_offer else reader,
+        reader if is_offer else author,
         trust=wanted.author.settings.source,
         seen_at=wanted.seen_at,
         reader_host=wanted.reader_host,

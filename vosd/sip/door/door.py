@@ -387,6 +387,8 @@ def _may_fail(message: Outgoing) -> bool:
 def _is_needed(message: Outgoing) -> bool:
     """Return whether a message that has waited is still to be sent."""
     match message:
+        case OutgoingInvite():
+            return True
         case OutgoingReliable():
             return message.provisional.is_wanted and message.transaction.state is TransactionState.PROCEEDING
         case OutgoingResponse() | OutgoingSuccess():
