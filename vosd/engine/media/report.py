@@ -1,11 +1,12 @@
 """The column ``media`` of a CDR: the relay, the reason for it, and the quality of both legs."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from vosd.cdr.columns import iso_utc
+from vosd.media.figures import PeerReport
 from vosd.media.leg_media import LegFigures
 from vosd.media.opinion import mean_opinion
 from vosd.trunks.media import MediaEngine
@@ -14,13 +15,58 @@ _encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = {each: each.value for each in MediaEngine}  # access to enum values is slow
 
 
-class HeardSound(NamedTuple):
+class HeardSound(msgspec.Struct, frozen=True):
     """A sound that the switch has played to a side."""
 
     to: str
     sound: str
     codec: str
     ms: int
+
+
+class _Peer(msgspec.Struct, frozen=True):
+    """The report of a peer about the stream that it received."""
+
+    lost_percent: float
+    jitter_ms: float
+
+
+class _Leg(msgspec.Struct, frozen=True):
+    """Media of a leg; packets are those that came from it, where nothing else is said."""
+
+    address: str | None
+    latched: str | None
+    encryption: str | None
+    codec: str | None
+    packets_in: int
+    packets_out: int | None
+    offloaded: int
+    lost_percent: float | None
+    jitter_ms: float | None
+    jitter_max_ms: float | None
+    mos: float | None
+    first_at: str | None
+    last_at: str | None
+    foreign: int
+    round_trip_ms: float | None
+    peer: _Peer | None
+
+
+class _Legs(msgspec.Struct, frozen=True):
+    """Both legs; one that had no port is null."""
+
+    caller: _Leg | None
+    callee: _Leg | None
+
+
+class _Document(msgspec.Struct, frozen=True):
+    """The document."""
+
+    engine: str
+    step: int | None
+    legs: _Legs
+    recording: str | None
+    played: Sequence[HeardSound]
 
 
 def media_document(
@@ -36,18 +82,15 @@ def media_document(
 
     ``encryption`` is that of the caller and of the callee.
     """
-    legs = {"caller": _leg(caller, encryption[0]), "callee": _leg(callee, encryption[1])}
-    if engine is MediaEngine.RTPENGINE:
-        for leg in filter(None, legs.values()):
-            leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
-    document: dict[str, Any] = {"engine": _NAMES[engine], "step": step, "legs": legs, "recording": recording or None}
-    document["played"] = [each._asdict() for each in played] if played else []
-    return _encode(document).decode()
+    is_measured = engine is not MediaEngine.RTPENGINE
+    legs = _Legs(
+        None if caller is None else _leg(caller, encryption[0], is_measured=is_measured),
+        None if callee is None else _leg(callee, encryption[1], is_measured=is_measured),
+    )
+    return _encode(_Document(_NAMES[engine], step, legs, recording or None, played)).decode()
 
 
-def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | None:
-    if ended is None:
-        return None
+def _leg(ended: LegFigures, encryption: str | None, *, is_measured: bool) -> _Leg:
     source, figures = ended.source, ended.figures
     codec, lost_percent = None, figures.lost_percent
     if source is not None and figures.payload is not None:
@@ -56,26 +99,28 @@ def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | N
     if codec is not None:
         score = mean_opinion(codec, figures.packets_in, lost_percent, figures.jitter_ms, figures.round_trip_ms)
     host, port, peer = figures.latched_host, figures.latched_port, figures.peer
-    return {
-        "address": None if source is None or not source.rtp else _place(source.host, source.rtp),
-        "latched": None if host is None or port is None else _place(host, port),
-        "encryption": encryption,
-        "codec": codec,
-        "packets_in": figures.packets_in,
-        "packets_out": figures.packets_out,
-        "offloaded": figures.forwarded,
-        "lost_percent": lost_percent,
-        "jitter_ms": round(figures.jitter_ms, 1),
-        "jitter_max_ms": round(figures.jitter_max_ms, 1),
-        "mos": score,
-        "first_at": None if figures.first_at is None else iso_utc(figures.first_at),
-        "last_at": None if figures.alive_at is None else iso_utc(figures.alive_at),
-        "foreign": figures.foreign,
-        "round_trip_ms": None if figures.round_trip_ms is None else round(figures.round_trip_ms, 1),
-        "peer": None
-        if peer is None
-        else {"lost_percent": round(peer.lost_percent, 1), "jitter_ms": round(peer.jitter_ms, 1)},
-    }
+    return _Leg(  # in the order of its fields: by their names it takes longer
+        None if source is None or not source.rtp else _place(source.host, source.rtp),
+        None if host is None or port is None else _place(host, port),
+        encryption,
+        codec,
+        figures.packets_in,
+        figures.packets_out if is_measured else None,
+        figures.forwarded,
+        lost_percent if is_measured else None,
+        round(figures.jitter_ms, 1) if is_measured else None,
+        round(figures.jitter_max_ms, 1) if is_measured else None,
+        score,
+        None if figures.first_at is None else iso_utc(figures.first_at),
+        None if figures.alive_at is None else iso_utc(figures.alive_at),
+        figures.foreign,
+        None if figures.round_trip_ms is None else round(figures.round_trip_ms, 1),
+        None if peer is None else _reported(peer),
+    )
+
+
+def _reported(peer: PeerReport) -> _Peer:
+    return _Peer(round(peer.lost_percent, 1), round(peer.jitter_ms, 1))
 
 
 def _place(host: str, port: int) -> str:
