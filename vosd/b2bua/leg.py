@@ -183,9 +183,9 @@ class Leg:
     @property
     def host(self) -> str:
         """Address that packets of this side come from."""
-        if self.dialog is None and self.early is not None:
-            return self.early.host
-        return self.usable_dialog.seen_at.host
+        if self.dialog is not None:
+            return self.dialog.seen_at.host
+        return self.usable_dialog.seen_at.host if self.early is None else self.early.host
 
     def moved(self) -> None:
         """Report a changed remote target, or session timer, to the call."""
@@ -227,9 +227,11 @@ class Leg:
             return session
         dialog = self.dialog
         facts = self.facts
-        is_plain = dialog is not None and not dialog.is_behind_nat and facts.media is None and not facts.is_anonymous
+        is_plain = dialog is not None and not dialog.is_behind_nat and not facts.is_anonymous
         if not is_plain or message.header("content-type") != SESSION:
             session = self.session_in(message)
+        elif facts.media is not None:
+            session = Authored(session, facts.media.number)
         if session and self.sessions.remote:
             self.note_session(session)
         elif session:

@@ -36,6 +36,7 @@ _ICE: Final = (
 )  # fmt: skip
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
 _KEY_LINES: Final = (b"a=crypto:", b"a=fingerprint:", b"a=ice-ufrag:")
+_CRYPTO, _FINGERPRINT, _UFRAG = _KEY_LINES
 _KEYS: Final = re.compile(b"^(?:" + b"|".join(_KEY_LINES) + rb")[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
@@ -431,7 +432,8 @@ def _common(above: bytes) -> _Level:
 
 def _may_recur(lines: bytes) -> bool:
     """Return whether other calls may have the same lines: short ones, without keys, which are of one call alone."""
-    return len(lines) <= _REMEMBERED_BYTES and not any(key in lines for key in _KEY_LINES)
+    has_keys = _CRYPTO in lines or _FINGERPRINT in lines or _UFRAG in lines
+    return len(lines) <= _REMEMBERED_BYTES and not has_keys
 
 
 @lru_cache(maxsize=256)

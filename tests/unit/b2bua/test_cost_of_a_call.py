@@ -18,6 +18,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import Exchange
 from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 import vosd
@@ -31,8 +32,10 @@ SLACK: Final = 2
 """A budget may stand this much above what is measured; beyond that it is lowered, so that it holds what was gained."""
 WHOLE_CALL: Final = "whole call"
 
-MEDIA_BUDGETS: Final = {MediaMode.OFF: 57, MediaMode.AUTO: 83, MediaMode.MUST_ON: 125}
+MEDIA_BUDGETS: Final = {MediaMode.OFF: 50, MediaMode.AUTO: 75, MediaMode.MUST_ON: 116}
 """Most calls for the media of a call, beside all others: not relayed by the mode, not relayed by step 8, relayed."""
+RTPENGINE_BUDGET: Final = 257
+"""Most calls for media that an rtpengine relays, without those of the pool that asks it."""
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"
 _RECEIVE: Final = Exchange._receive.__code__
@@ -112,3 +115,11 @@ def test_media_cost_no_more_than_their_budget_which_is_no_higher_than_needed(mod
     with_media = counted(Scene(catalogue(trunks, media=media), relay=VirtualRelay()))
     calls = with_media[WHOLE_CALL] - measured[WHOLE_CALL]
     assert MEDIA_BUDGETS[mode] - SLACK <= calls <= MEDIA_BUDGETS[mode]
+
+
+def test_media_by_an_rtpengine_cost_no_more_than_their_budget_which_is_no_higher_than_needed(measured):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.MUST_ON)
+    with_media = counted(Scene(catalogue(trunks, media=media), rtpengines=VirtualRtpEngines()))
+    calls = with_media[WHOLE_CALL] - measured[WHOLE_CALL]
+    assert RTPENGINE_BUDGET - SLACK <= calls <= RTPENGINE_BUDGET

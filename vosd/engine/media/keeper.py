@@ -43,7 +43,7 @@ _OFF, _REQUIRED, _LITE, _AUTO = (
     IceMode.LITE,
     KeyWay.AUTO,
 )  # access to enum members is slow
-_ACCEPTED, _REFUSED = 200, 300
+_TRYING, _ACCEPTED, _REFUSED = 100, 200, 300
 
 
 class _Offered(NamedTuple):
@@ -87,13 +87,20 @@ class MediaKeeper:
         """Offers that are not answered, by the numbers of their authors."""
 
     def passes(self, message: Outgoing, owner: DoorOwner) -> bool:
-        """Let messages without a description pass, but for the first one of a leg, and ringing (``Doorkeeper``)."""
+        """Let messages without a description pass, but for the first one of a leg, and ringing (``Doorkeeper``).
+
+        With a 100, which is the first one to most callers, nothing is to be done but to know the leg.
+        """
         if message.body or not isinstance(owner, Leg):
             return False
         media = owner.facts.media
         if media is None or media.is_over:
             return True
         if media.number not in self._legs:
+            is_trying = isinstance(message, OutgoingResponse) and message.status == _TRYING
+            if is_trying and owner.route_choice is None:
+                self._legs[media.number] = owner
+                return True
             return False
         if (not media.ports and media.rtp_call is None) or not isinstance(message, OutgoingResponse):
             return True
@@ -343,7 +350,8 @@ class MediaKeeper:
             passing.media.is_adapted, passing.media.has_softened = body != session, False
             body = _after_ports(passing.media, body) if passing.media.origin or passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None
-        is_at_relay = self._at_rtpengines is None or passing.is_at_relay
+        # Without a relay no leg has ports of one.
+        is_at_relay = self._at_rtpengines is None or (self._parts.relay is not None and passing.is_at_relay)
         try:
             body, described = self._described(passing, body)
         except BadSession:

@@ -65,7 +65,8 @@ class KeyConversion:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
             if way is _AUTO and not may_transfer:  # as most are
-                self._relay.report_keys(port, are_reported=False)
+                if port.id in self._legs:
+                    self._relay.report_keys(port, are_reported=False)
                 continue
             are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
             in_tones = are_converted or (own_way is _TONES and may_transfer)
@@ -80,8 +81,9 @@ class KeyConversion:
     def forget(self, media: LegMedia) -> None:
         """Forget a leg that has ended, while its ports are known."""
         self._messages.pop(media.number, None)
-        for port in filter(None, media.ports):
-            self._legs.pop(port.id, None)
+        if self._legs:
+            for port in filter(None, media.ports):
+                self._legs.pop(port.id, None)
 
     def leave(self, port: RelayPort) -> None:
         """Forget a port that its leg has another one for now."""

@@ -103,7 +103,7 @@ class LegPorts:
             media.watched_from = now.mono
         # A range that was full has room when enough of it is free. Any other may have ports at one address and none at
         # another one, where calls would raise and clear the alarm in turns.
-        exhaustion = self._exhausted.get(ports)
+        exhaustion = self._exhausted.get(ports) if self._exhausted else None
         if exhaustion is not None and not exhaustion.is_full and now.mono - exhaustion.failed_at >= _SETTLED_MS:
             self._note_room(ports)
         return port

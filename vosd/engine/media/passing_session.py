@@ -54,11 +54,10 @@ class PassingSession(msgspec.Struct, frozen=True):
         one has named (RFC 3264 section 5.1); many send by their own. One that names no address may still send from the
         one that it had ``before``, as its own music on hold.
         """
-        is_nowhere = medium.host in UNSPECIFIED
         source = MediaSource(
-            host="" if is_nowhere else medium.host,
-            rtp=0 if is_nowhere else medium.port,
-            rtcp_host="" if is_nowhere else medium.rtcp_host,
+            host=medium.host,
+            rtp=medium.port,
+            rtcp_host=medium.rtcp_host,
             rtcp=None if medium.is_multiplexed else medium.rtcp_port,
             sip_host=self.author.host,
             trust=self.theirs.settings.source,
@@ -66,14 +65,17 @@ class PassingSession(msgspec.Struct, frozen=True):
             clocks=medium.clocks,
             codecs=medium.codecs,
             has_handshake=medium.has_fingerprint,
-            takes_nothing=is_nowhere,
         )
-        if is_nowhere and before is not None and before.rtp:
-            rtcp = source.rtcp and (before.rtcp or source.rtcp)
-            source = replace(
-                source, host=before.host, rtp=before.rtp, rtcp_host=before.rtcp_host, rtcp=rtcp, trust=before.trust
-            )
-        if other is None or not medium.payloads or set(other.payloads) <= set(medium.payloads):
+        if medium.host in UNSPECIFIED:
+            source = replace(source, host="", rtp=0, rtcp_host="", takes_nothing=True)
+            if before is not None and before.rtp:
+                rtcp = source.rtcp and (before.rtcp or source.rtcp)
+                source = replace(
+                    source, host=before.host, rtp=before.rtp, rtcp_host=before.rtcp_host, rtcp=rtcp, trust=before.trust
+                )
+        if other is None or not medium.payloads or other.payloads == medium.payloads:
+            return source
+        if set(other.payloads) <= set(medium.payloads):
             return source
         return source.with_payloads(*other.taken())
 
