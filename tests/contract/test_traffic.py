@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, event, insert, update
+from sqlalchemy import delete, event, func, insert, select, update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
-from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
+from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
@@ -119,6 +119,81 @@ async def test_a_test_call_counts_as_cost_alone(booked):
     assert after.pop(TrafficKind.CALL)["",] == (calls, answered, fee, cost + Decimal("0.50"))
     assert after.items() <= before.items()
     assert await differences(booked) == []
+
+
+def in_vain(index: int, begin: int, reason: str, cost: Decimal):
+    """Return the record of the cost of an answer in vain."""
+    record = call_at(index, begin, customer_account="acme", vendor_account="carrier", cost=cost)
+    none = dict.fromkeys(("customer_account", "answered_at", "currency", "billing_method", "pdd_ms", "ringing_at"))
+    rows = (Attempt(record.routing_gateway or "", 200, 9_000, None, reason),)
+    return msgspec.structs.replace(
+        record, **none, fee=Decimal(0), billed_seconds=0, hold_time_ms=0, hold_time_s=0, charges=(), postings=(),
+        attempts=rows, end_reason="Cancelled", sip_code=None, hangup_source="switch",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", [LATE_ANSWER, FORKED])
+async def test_an_answer_in_vain_counts_as_cost_alone(booked, reason):
+    """Its call has a record of its own, with one row for each attempt and beside them one for the answer."""
+    before = await advance(booked) and {kind: await sums(booked, kind=kind) for kind in TrafficKind}
+    costs = {kind: await sums(booked, "routing_gateway", kind=kind, measures=("cost",)) for kind in TrafficKind}
+    by_digits, days = PrefixQuery(None, 4, ("calls", "answered")), [ReportSpan(BEGIN, BEGIN + 3 * DAY, "")]
+    _, read = await SqlCallSums(booked).rows(days, by_digits, 10)
+    record = in_vain(9, BEGIN + HOUR, reason, Decimal("0.06"))
+    assert record.is_cost_of_another
+    await SqlBooks(booked).book([record])
+    assert read and (await SqlCallSums(booked).rows(days, by_digits, 10))[1] == read  # noqa: PT018
+    await advance(booked)
+    after = {kind: await sums(booked, kind=kind) for kind in TrafficKind}
+    calls, answered, fee, cost = before[TrafficKind.CALL]["",]
+    assert after.pop(TrafficKind.CALL)["",] == (calls, answered, fee, cost + Decimal("0.06"))
+    assert after.items() <= before.items()
+    place = "", record.routing_gateway
+    of_gateway = await sums(booked, "routing_gateway", measures=("cost",))
+    assert of_gateway[place][0] == costs[TrafficKind.CALL][place][0] + Decimal("0.06")
+    assert await differences(booked) == []
+
+
+async def test_an_attempt_that_was_answered_late_counts_once_and_as_unanswered(database):
+    attempts = (
+        Attempt("slow", 0, 5_000, None, "No Response"), Attempt("slow", 200, 9_000, None, LATE_ANSWER),
+        Attempt("good", 200, 4_000, 940, "Answered"), Attempt("good", 200, 4_100, 940, FORKED),
+    )  # fmt: skip
+    await SqlBooks(database).book([answered_call(1, attempts=attempts)])
+    await advance(database)
+    measures = ("calls", "answered", "failed_over")
+    tried = await sums(database, "routing_gateway", kind=TrafficKind.ATTEMPT, measures=measures)
+    assert tried == {("", "slow"): (1, 0, 1), ("", "good"): (1, 1, 0)}
+
+
+async def test_answers_in_vain_of_before_stay_calls_and_attempts(booked):
+    """As if an earlier version had added them: a check finds nothing, and a correction takes out what was added."""
+    earlier, later = (in_vain(index, BEGIN + HOUR, LATE_ANSWER, Decimal("0.06")) for index in (9, 10))
+    await advance(booked)
+    await count_in_vain_until(booked, 2**40)
+    await SqlBooks(booked).book([earlier])
+    await advance(booked)
+    before = (await sums(booked, vendor_account=["carrier"]))["",]
+    async with booked.reading() as connection:
+        newest = await connection.scalar(select(func.max(schema.cdr.c.export_seq)))
+    await count_in_vain_until(booked, newest)
+    await SqlBooks(booked).book([later])
+    await advance(booked)
+    after = (await sums(booked, vendor_account=["carrier"]))["",]
+    assert (before[0], after[0], after[3] - before[3]) == (4, 4, Decimal("0.06"))
+    assert await differences(booked) == []
+    change = ChargeChange(VENDOR, 0, Amounts(Decimal("0.03"), Decimal(0), 60))
+    await SqlCorrections(booked).book([Correction(call_id(9), (change,), "ticket", "ann", "wrong", LATER)])
+    await advance(booked)
+    corrected = (await sums(booked, vendor_account=["carrier"]))["",]
+    assert (corrected[0], after[3] - corrected[3]) == (3, Decimal("0.03")), "the corrected one was added as it is now"
+    assert await differences(booked) == []
+
+
+async def count_in_vain_until(database, number: int) -> None:
+    chosen = update(schema.counter).where(schema.counter.c.name == schema.TRAFFIC_IN_VAIN)
+    async with database.writing() as connection:
+        assert (await connection.execute(chosen.values(value=number))).rowcount == 1
 
 
 async def test_a_late_record_changes_the_day_that_was_closed(booked):

@@ -42,7 +42,8 @@ UNSENT_REASONS: Final = frozenset({TOO_DEAR, EndReason.NO_COMMON_CODEC.text, End
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
 IN_VAIN: Final = frozenset({LATE_ANSWER, FORKED})
-"""Reasons of rows of answers that were hung up; their attempts have other rows, but not in a record with ``Lost``."""
+"""Reasons of rows of answers that were hung up."""
+_LOST: Final = EndReason.LOST.text
 ANSWERED_ELSEWHERE: Final = "Answered Elsewhere"
 PICKED_UP_ELSEWHERE: Final = "Picked Up Elsewhere"
 REFUSED_ELSEWHERE: Final = "Refused Elsewhere"
@@ -80,6 +81,14 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 def was_sent(reason: str, code: int, pdd_ms: int | None) -> bool:
     """Return whether a gateway was sent the INVITE, by the columns of its attempt."""
     return bool(code) or pdd_ms is not None or reason not in UNSENT_REASONS
+
+
+def is_in_vain(reason: str, end_reason: str) -> bool:
+    """Return whether a row is of an answer in vain, whose attempt has another row; ``end_reason`` is the record's.
+
+    In the record of a call that a kill has cut off, a late answer is the only row of its attempt.
+    """
+    return reason == FORKED or (reason == LATE_ANSWER and end_reason != _LOST)
 
 
 CUSTOMER: Final = "customer"

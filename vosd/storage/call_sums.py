@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select
 from sqlalchemy.sql.selectable import Select
 
+from vosd.base.cause import EndReason
 from vosd.cdr.masking import KEPT, MASK
 from vosd.storage import schema
 from vosd.storage.database import Database
@@ -20,6 +21,14 @@ SHORT: Final = "masked"
 
 _cdr: Final = schema.cdr.c
 _is_answered: Final = _cdr.answered_at.is_not(None)
+_IS_COST_ALONE: Final = and_(
+    _cdr.routing_gateway.is_not(None),
+    or_(
+        _cdr.mapping_gateway.is_(None),
+        and_(_cdr.customer_account.is_(None), _cdr.end_reason == EndReason.CANCELLED.text),
+    ),
+)
+"""Whether a CDR is no call: ``is_test`` and ``is_cost_of_another`` of ``TrafficCall``."""
 
 
 def _in_band(number: int) -> ColumnElement[bool]:
@@ -102,8 +111,7 @@ def _statement(span: ReportSpan, query: PrefixQuery, masked_until: int) -> Selec
     by: list[ColumnElement[Any]] = [
         _prefix(number, digits, span, masked_until) for number, digits in numbers if digits is not None
     ]
-    is_test = and_(_cdr.mapping_gateway.is_(None), _cdr.routing_gateway.is_not(None))  # CountedCall.is_test
-    where = [_cdr.started_at >= span.since, _cdr.started_at < span.until, not_(is_test)]
+    where = [_cdr.started_at >= span.since, _cdr.started_at < span.until, not_(_IS_COST_ALONE)]
     for number, begin in ((_cdr.caller_in, query.caller), (callee, query.callee)):
         if begin:
             where.append(func.substr(number, 1, len(begin)) == begin)

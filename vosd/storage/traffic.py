@@ -476,10 +476,15 @@ class _Begins(NamedTuple):
 
     five: int
     digits: int
+    in_vain: int
 
 
-_BEGINS: Final = ((schema.TRAFFIC_FIVE, schema.TRAFFIC_FIVE_SLOT), (schema.TRAFFIC_DIGITS, schema.TRAFFIC_DIGITS_SLOT))
-"""Names of the counters of each, and of the slot from which all calls are counted so."""
+_BEGINS: Final = (
+    (schema.TRAFFIC_FIVE, schema.TRAFFIC_FIVE_SLOT),
+    (schema.TRAFFIC_DIGITS, schema.TRAFFIC_DIGITS_SLOT),
+    (schema.TRAFFIC_IN_VAIN, None),
+)
+"""Names of the counters of each, and of the slot from which all calls are counted so; None = no report asks for it."""
 
 
 async def _begins(connection: AsyncConnection, mark: int) -> _Begins:
@@ -495,7 +500,7 @@ async def _begin(connection: AsyncConnection, mark: int) -> _Begins:
     if new:
         began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
         last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
-        values = {name: value for names in new for name, value in zip(names, (mark, last + 1), strict=True)}
+        values = {number: mark for number, _ in new} | {slot: last + 1 for _, slot in new if slot is not None}
         await connection.execute(insert(_counter), [{"name": name, "value": value} for name, value in values.items()])
     return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
 
@@ -549,7 +554,11 @@ async def _summed(
     sums = TrafficSums()
     for row in calls:
         key, number = row[0], row[-1]
-        ways = {"is_by_five": number > begins.five, "is_by_digits": number > begins.digits}
+        ways = {
+            "is_by_five": number > begins.five,
+            "is_by_digits": number > begins.digits,
+            "is_late_counted": number <= begins.in_vain,
+        }
         sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()), **ways)
     return sums
 

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.base.money import ZERO
-from vosd.cdr.record import ELSEWHERE, FORKED, was_sent
+from vosd.cdr.record import ELSEWHERE, FORKED, is_in_vain, was_sent
 
 SLOT_MS: Final = 900_000
 FIVE_MS: Final = 300_000
@@ -38,8 +39,10 @@ MEASURES: Final = (*COUNTS, *AMOUNTS)
 _PLACE: Final = {name: place for place, name in enumerate(MEASURES)}
 _CALLS: Final = _PLACE["calls"]
 _BAND: Final = _PLACE["band_0"]
+_VENDOR_SECONDS: Final = _PLACE["vendor_billed_seconds"]
 _LOSSES: Final = _PLACE["caller_measured"]
 _NOTHING: Final = (0,) * len(COUNTS) + (ZERO,) * len(AMOUNTS)
+_CANCELLED: Final = EndReason.CANCELLED.text
 _STEPS: Final = ((1_000, 50), (3_000, 100), (10_000, 500), (60_000, 5_000))
 """Steps in which waits are kept: up to so many milliseconds in steps of so many."""
 
@@ -155,6 +158,16 @@ class TrafficCall(NamedTuple):
         """Whether it is a test call: a vendor was called, and not for any customer (ADR 63)."""
         return self.mapping_gateway is None and self.routing_gateway is not None
 
+    @property
+    def is_cost_of_another(self) -> bool:
+        """Whether it has the cost of an answer in vain alone; calls that a gateway sends have a customer otherwise."""
+        return (
+            self.customer_account is None
+            and self.mapping_gateway is not None
+            and self.routing_gateway is not None
+            and self.end_reason == _CANCELLED
+        )
+
 
 class TrafficAttempt(NamedTuple):
     """The columns of an attempt that are counted."""
@@ -212,10 +225,12 @@ class TrafficSums:
         *,
         is_by_five: bool = True,
         is_by_digits: bool = True,
+        is_late_counted: bool = False,
     ) -> None:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents.
 
-        Of a test call only what the vendor charges is added.
+        Of a test call only what the vendor charges is added, and so of an answer in vain, whose call has a CDR of its
+        own. ``is_late_counted``: answers in vain count as calls, and late ones as attempts, as in earlier versions.
         """
         five = call.started_at // FIVE_MS
         slot = five // FIVES_OF_SLOT
@@ -224,13 +239,14 @@ class TrafficSums:
             self._note_area(call.rate_area, call.rate_prefix or "")
         top = max(agents, key=lambda agent: agent.level, default=None)
         income, paid_in = (call.fee, call.currency) if top is None else (top.fee, top.currency)
-        counts = _counts_of(call)
+        is_call = not call.is_test and (is_late_counted or not call.is_cost_of_another)
+        counts = _counts_of(call) if is_call else [(_VENDOR_SECONDS, call.vendor_billed_seconds)]
         values = self._values(slot, key._replace(income_currency=paid_in or ""))
         for place, count in counts:
             values[place] += count
         for place, amount in _amounts_of(call, income):
             values[place] += amount
-        if call.is_test:
+        if not is_call:
             return
         if is_by_five:
             for each in _keys_by_five(key, five % FIVES_OF_SLOT * 5):
@@ -241,7 +257,11 @@ class TrafficSums:
             self._add_numbers(slot, call)
         self._add_agents(slot, call, key, agents)
         sent = (each for each in attempts if was_sent(each.reason, each.code, each.pdd_ms))
-        self._add_attempts(slot, key, [each for each in sent if each.reason != FORKED])
+        if is_late_counted:
+            tried = [each for each in sent if each.reason != FORKED]
+        else:
+            tried = [each for each in sent if not is_in_vain(each.reason, call.end_reason)]
+        self._add_attempts(slot, key, tried)
         if call.pdd_ms is not None:
             waited = TrafficKey(
                 TrafficKind.WAIT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
@@ -352,8 +372,6 @@ def _key_of(call: TrafficCall) -> TrafficKey:
 
 
 def _counts_of(call: TrafficCall) -> Counted:
-    if call.is_test:
-        return [(_PLACE["vendor_billed_seconds"], call.vendor_billed_seconds)]
     counts = [(_CALLS, 1)]
     if call.pdd_ms is not None:
         counts += ((_PLACE["pdd_calls"], 1), (_PLACE["pdd_ms"], call.pdd_ms))
@@ -370,7 +388,7 @@ def _counts_of(call: TrafficCall) -> Counted:
     if call.billed_seconds or call.vendor_billed_seconds:
         counts += (
             (_PLACE["billed_seconds"], call.billed_seconds),
-            (_PLACE["vendor_billed_seconds"], call.vendor_billed_seconds),
+            (_VENDOR_SECONDS, call.vendor_billed_seconds),
         )
     if call.loss is not None:
         counts.append((_PLACE["below_cost"], 1))

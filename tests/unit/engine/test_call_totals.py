@@ -17,6 +17,7 @@ from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.engine.peers.gateways import note_call
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
+from vosd.traffic.counted import MEASURES, TrafficAttempt, TrafficCall, TrafficKind, TrafficSums
 from vosd.trunks.scope import LimitScope
 
 
@@ -81,6 +82,30 @@ def counted(*records):
     return figures, totals
 
 
+def counted_of(record):
+    """Return what reports read of an ended call."""
+    return TrafficCall(*(getattr(record, name) for name in TrafficCall._fields))
+
+
+def reported_sums(*records):
+    """Return the sums that reports are made of, of some ended calls."""
+    sums = TrafficSums()
+    for record in records:
+        attempts = [TrafficAttempt(row.gateway, row.code, row.pdd_ms, row.reason) for row in record.attempts]
+        sums.add(counted_of(record), attempts, ())
+    return sums
+
+
+def reported_of(sums, kind, by, *measures):
+    """Return measures of a kind, by a name that calls have in common; empty = of all."""
+    found = {}
+    for (_, key), values in sums.rows.items():
+        if key.kind is kind:
+            row = found.setdefault(getattr(key, by) if by else "", [0] * len(measures))
+            row[:] = [each + values[MEASURES.index(name)] for each, name in zip(row, measures, strict=True)]
+    return found
+
+
 def outcomes(figures, name, scope=LimitScope.ROUTING):
     """Return how many attempts of a gateway have each class."""
     counts = figures.totals(scope, name).attempts
@@ -135,6 +160,14 @@ def test_an_answer_in_vain_is_a_cost_and_neither_a_call_nor_an_attempt(is_forked
     assert sum(hour.billed_s for hour in hours) == sum(each.vendor_billed_seconds for each in records)
     [sums] = totals.traded.values()
     assert (sums.calls, sums.cost) == (1, sum(each.cost for each in records))
+    assert [each.is_cost_of_another for each in records] == [counted_of(each).is_cost_of_another for each in records]
+    reported = reported_sums(*records)
+    whole = reported_of(reported, TrafficKind.CALL, "", "calls", "answered", "cost", "vendor_billed_seconds")
+    assert whole == {"": [1, 1, sums.cost, sum(each.vendor_billed_seconds for each in records)]}
+    tried = reported_of(reported, TrafficKind.ATTEMPT, "routing_gateway", "calls", "answered", "failed_over")
+    assert tried == ({"vendor-0": [1, 1, 0]} if is_forked else {"vendor-0": [1, 0, 1], "vendor-1": [1, 1, 0]})
+    for kind in (TrafficKind.FIVE_IN, TrafficKind.FIVE_OUT, TrafficKind.CALLEES, TrafficKind.CALLERS):
+        assert reported_of(reported, kind, "", "calls", "answered") == {"": [1, 1]}
 
 
 def test_a_late_answer_of_a_call_that_a_kill_has_cut_off_is_its_attempt():
@@ -143,6 +176,9 @@ def test_a_late_answer_of_a_call_that_a_kill_has_cut_off_is_its_attempt():
     figures, totals = counted(record)
     assert outcomes(figures, "vendor-0") == {AttemptClass.OTHER: 1}
     assert (totals.codes, totals.reasons) == ({200: 1}, {"Lost": 1})
+    reported = reported_sums(record)
+    assert reported_of(reported, TrafficKind.CALL, "", "calls", "answered") == {"": [1, 0]}
+    assert reported_of(reported, TrafficKind.ATTEMPT, "routing_gateway", "calls", "answered") == {"vendor-0": [1, 1]}
 
 
 @given(st.lists(st.integers(0, 5_000)))

@@ -10,17 +10,15 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.cause import EndReason
 from vosd.base.histogram import Histogram
 from vosd.base.money import ZERO
-from vosd.cdr.record import IN_VAIN, UNSENT_REASONS, VENDOR, CallRecord
+from vosd.cdr.record import UNSENT_REASONS, VENDOR, CallRecord, is_in_vain
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
 PREFIXES_MAX: Final = 2_000
 """Prefixes of rates whose calls are counted on their own, until they are read; the others count in sums of all."""
 TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
-_LOST: Final = EndReason.LOST.text
 
 
 class Traded(msgspec.Struct, gc=False):
@@ -59,7 +57,7 @@ class CallTotals:
         self.reasons[record.end_reason] += is_call
         for attempt in record.attempts:
             was_sent = attempt.code or attempt.pdd_ms is not None or attempt.reason not in UNSENT_REASONS
-            if was_sent and (attempt.reason not in IN_VAIN or record.end_reason == _LOST):
+            if was_sent and not is_in_vain(attempt.reason, record.end_reason):
                 self.codes[attempt.code] += 1
         if record.pdd_ms is not None:
             seen = self.post_dial_delays

@@ -12,7 +12,7 @@ from vosd.base.money import format_amount
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.record import ELSEWHERE, IN_VAIN, Attempt, CallRecord
+from vosd.cdr.record import ELSEWHERE, Attempt, CallRecord, is_in_vain
 from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
@@ -59,7 +59,6 @@ PHONES_AT_ONCE: Final = 1_000
 _CANCELLED: Final = ELSEWHERE | {EndReason.CANCELLED.text}
 """Reasons of attempts that the caller or another telephone has ended."""
 _NO_ANSWER: Final = EndReason.NO_ANSWER.text
-_LOST: Final = EndReason.LOST.text
 _BARRED: Final = EndReason.ACCOUNT_DISABLED.text
 """End of calls that are refused because a gateway or an account is blocked or disabled."""
 _RESTS_SHOWN: Final = 3
@@ -216,7 +215,7 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             is_barred=record.end_reason == _BARRED,
         )
     for attempt in record.attempts:
-        if not attempt.was_sent or (attempt.reason in IN_VAIN and record.end_reason != _LOST):
+        if not attempt.was_sent or is_in_vain(attempt.reason, record.end_reason):
             continue
         has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
