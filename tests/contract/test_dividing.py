@@ -10,9 +10,10 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.installation import Installation
 from doubles.migrated import Statements, write_on_server, written_on_server
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import dividing, schema
@@ -236,8 +237,8 @@ async def test_sqlite_has_no_partitions(tmp_path):
 
 async def test_the_command_divides_and_says_what_stays(database, mariadb_url, tmp_path):
     installation = Installation(tmp_path)
-    text = installation.config.read_text()
-    installation.config.write_text(text.replace(installation.url, mariadb_url))
+    written = installation.config.read_text()
+    installation.config.write_text(written.replace(installation.url, mariadb_url))
     done = await asyncio.to_thread(installation.vosd, "migrate", "--partition")
     assert (done.exit_code, "_undivided" in done.output) == (0, True)
     async with database.reading() as connection:
@@ -270,6 +271,58 @@ async def test_a_division_that_an_upgrade_has_overtaken_begins_anew(database, ch
             " AND table_name = 'cdr' AND column_name = 'later'"
         )
         assert made.scalar_one() == ("COLUMN" in change_of_upgrade)
+
+
+async def test_no_migration_and_no_other_division_begins_during_one(database, mariadb_url):
+    async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
+        await anext(steps)
+        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+            await migrate_async(mariadb_url)
+        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+            await anext(divide(database, NOW))
+    await migrate_async(mariadb_url)
+
+
+async def test_a_division_that_has_lost_its_lock_ends(database):
+    async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
+        await anext(steps)
+        async with database.reading() as connection:
+            holder = await connection.scalar(text("SELECT IS_USED_LOCK(CONCAT('vosd_migrate_', MD5(DATABASE())))"))
+            await connection.exec_driver_sql(f"KILL {holder}")
+        with pytest.raises(StoreUnavailable, match="vosd_"):
+            await anext(steps)
+    async for _ in divide(database, NOW):
+        pass
+    assert (await verify_ledger(database)).differences == ()
+
+
+async def test_tables_that_were_changed_while_they_were_copied_are_not_exchanged(database, monkeypatch):
+    """A change by hand at the worst moment: its column stays, and the next division copies it."""
+    fits = dividing._fit
+
+    async def changed_before(connection) -> bool:
+        async with database.writing() as other:
+            await other.exec_driver_sql("ALTER TABLE cdr ADD COLUMN IF NOT EXISTS later INTEGER DEFAULT 7")
+        return await fits(connection)
+
+    monkeypatch.setattr(dividing, "_fit", changed_before)
+    with pytest.raises(PartitionRefused, match="start the same command again"):
+        async for _ in divide(database, NOW):
+            pass
+    async with database.reading() as connection:
+        assert not await is_partitioned(connection, "cdr")
+    async for _ in divide(database, NOW):
+        pass
+    async with database.reading() as connection:
+        assert await is_partitioned(connection, "cdr")
+        assert await connection.scalar(text("SELECT MIN(later) FROM cdr")) == 7
+
+
+async def test_tables_of_a_newer_version_are_not_divided_by_this_one(database):
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(PartitionRefused, match=r"a newer vosd has migrated the tables \(schema 9999\)"):
+        await anext(divide(database, NOW))
 
 
 async def test_a_division_of_an_earlier_version_is_completed_by_this_one(mariadb_url):

@@ -292,3 +292,36 @@ async def test_one_process_alone_migrates_a_database_of_a_server(mariadb_server,
     database = Database(mariadb_url)
     await database.check_schema()
     await database.close()
+
+
+@pytest.mark.mariadb
+async def test_the_lock_of_a_migration_is_on_the_connection_that_upgrades(mariadb_url, monkeypatch):
+    """The server keeps it while it completes a statement of a process that was killed; none is idle with it."""
+    held, upgrade = [], migrating._upgrade
+
+    def noted(connection, *arguments):
+        name = "CONCAT('vosd_migrate_', MD5(DATABASE()))"
+        held.append(connection.exec_driver_sql(f"SELECT IS_USED_LOCK({name}) = CONNECTION_ID()").scalar())
+        upgrade(connection, *arguments)
+
+    monkeypatch.setattr(migrating, "_upgrade", noted)
+    await migrate_async(mariadb_url)
+    assert held == [1]
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("stage", ["_upgrade", "add_months"])
+async def test_a_migration_whose_connection_ends_says_so(mariadb_url, monkeypatch, stage):
+    """The lock is gone with the connection: that it cannot be released hides no error."""
+
+    def ended(connection, *_arguments):
+        connection.exec_driver_sql(f"KILL {connection.exec_driver_sql('SELECT CONNECTION_ID()').scalar()}")
+
+    async def ended_later(connection, *_arguments, **_terms):
+        await connection.run_sync(ended)
+
+    monkeypatch.setattr(migrating, stage, ended if stage == "_upgrade" else ended_later)
+    with pytest.raises(StoreUnavailable, match=r"KILL|interrupted|killed"):
+        await migrate_async(mariadb_url)
+    monkeypatch.undo()
+    await migrate_async(mariadb_url)

@@ -15,6 +15,8 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import wait_for_drops
+from vosd.storage.migration_lock import alone, check_held
+from vosd.storage.migrations import newest_revision
 from vosd.storage.months import AHEAD, KEPT, PartitionMonth, from_now, month_of
 from vosd.storage.partitions import TABLES, PartitionRefused, bound, impatient, is_partitioned, last_bound
 from vosd.storage.rows import CALL_KIND
@@ -61,10 +63,24 @@ class DividingStep(NamedTuple):
 async def divide(database: Database, now: int, rows_at_once: int = ROWS_AT_ONCE) -> AsyncIterator[DividingStep]:
     """Divide the tables of calls and the ledger; yield after each step. One that ends early is gone on with later.
 
+    No migration and no other division changes the tables meanwhile.
+
     Raises:
-        PartitionRefused: they are divided already, or the tables of an earlier division are still there.
-        StoreUnavailable: try again.
+        PartitionRefused: they are divided already, the tables of an earlier division are still there, or a newer
+            version has migrated them.
+        StoreUnavailable: another process migrates or divides them; else try again.
     """
+    if database.is_sqlite:
+        message = "SQLite has no partitions"
+        raise PartitionRefused(message)
+    async with database.writing(unhurried=True) as locking, alone(locking, database.place):
+        async for step in _divided(database, now, rows_at_once):
+            yield step
+            await check_held(locking, database.place)
+
+
+async def _divided(database: Database, now: int, rows_at_once: int) -> AsyncIterator[DividingStep]:
+    await _check_version(database)
     if not await _prepare(database, now):
         return
     for table in _BY_CALL:
@@ -92,15 +108,21 @@ async def rows_to_copy(database: Database) -> int:
         return int((await connection.execute(query)).scalar() or 0)
 
 
+async def _check_version(database: Database) -> None:
+    """Refuse to copy tables of a newer version: this one copies the columns that it knows."""
+    async with database.reading() as connection:
+        found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
+    if found != newest_revision():
+        message = f"a newer vosd has migrated the tables (schema {found}): let that version divide them"
+        raise PartitionRefused(message)
+
+
 async def _prepare(database: Database, now: int) -> bool:
     """Make the empty tables, unless an interrupted division has, and note up to where nothing need be copied again.
 
     Tables that one has made are made anew where a migration has changed those that are divided since.
     Returns False where the interrupted one had exchanged the tables, so that nothing is left to do.
     """
-    if database.is_sqlite:
-        message = "SQLite has no partitions"
-        raise PartitionRefused(message)
     async with database.writing(unhurried=True) as connection:
         if await is_partitioned(connection, schema.cdr.name):
             if await _mark(connection, schema.DIVIDE_CDR) is not None:
@@ -250,12 +272,19 @@ async def _copy_again(connection: AsyncConnection, tables: Iterable[str], calls:
 
 
 async def _exchange(database: Database, rows_at_once: int) -> None:
-    """Exchange the tables while bookings wait for the counter, after the last of them was copied."""
+    """Exchange the tables while bookings wait for the counter, after the last of them was copied.
+
+    Raises:
+        PartitionRefused: a table has changed, and its copy has not.
+    """
     renamed = [f"{table} TO {table}{_OLD}, {table}{_COPY} TO {table}" for table in TABLES]
     async with database.writing(unhurried=True) as holding:
         await holding.execute(_value(schema.COMMITS).with_for_update())
         while await _catch_up(database, rows_at_once):
             pass
+        if not await _fit(holding):
+            message = "the tables were changed while they were copied: start the same command again, which begins anew"
+            raise PartitionRefused(message)
         async with database.writing(unhurried=True) as connection, impatient(connection):
             await connection.exec_driver_sql(f"RENAME TABLE {', '.join(renamed)}")
         # RENAME is no part of a transaction: a division that is killed here leaves its marks, removed by ``_prepare``.

@@ -6,29 +6,23 @@ Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
 
 import vosd.storage.repeated_migrations  # noqa: F401 - Alembic finds it by the dialect
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.migration_lock import alone
 from vosd.storage.migrations import migrations_path
 from vosd.storage.partitions import LOCK_WAIT_S, TABLES, add_months
 
 NEWEST: Final = "head"
-LOCK_OF_KILLED_S: Final = 2
-"""Seconds within which a server notices that a process was killed, and gives up its lock."""
-_NAME_OF_LOCK: Final = "CONCAT('vosd_migrate_', MD5(DATABASE()))"
-_LOCK: Final = text(f"SELECT GET_LOCK({_NAME_OF_LOCK}, {LOCK_OF_KILLED_S})")
-_UNLOCK: Final = text(f"DO RELEASE_LOCK({_NAME_OF_LOCK})")
 
 _LARGE: Final = f"`?(?:{'|'.join(TABLES)})`?"
 _ALTER: Final = re.compile(rf"\s*ALTER TABLE {_LARGE}\s", re.IGNORECASE)
@@ -56,11 +50,11 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
     try:
         if database.is_sqlite and path:
             _make_file(Path(path))
-        async with _alone(database):
-            async with database.writing(unhurried=True) as connection:
-                await connection.run_sync(_upgrade, revision)
-            async with database.writing(unhurried=True) as connection:
-                await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
+        async with database.writing(unhurried=True) as connection, alone(connection, database.place):
+            await connection.run_sync(_upgrade, revision)
+            if not database.is_sqlite:
+                await connection.exec_driver_sql("COMMIT")  # whatever becomes of the months
+            await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
     except CommandError as error:
         if revision == NEWEST and await _works_with(database):
             return  # a newer version has migrated it, and this one works with that schema
@@ -68,28 +62,6 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
         raise SchemaOutdated(message) from error
     finally:
         await database.close()
-
-
-@asynccontextmanager
-async def _alone(database: Database) -> AsyncIterator[None]:
-    """Let no other process migrate the database meanwhile: its statements would meet those of this one.
-
-    An SQLite database is locked by the transaction of the upgrade itself.
-
-    Raises:
-        StoreUnavailable: another one migrates it.
-    """
-    if database.is_sqlite:
-        yield
-        return
-    # The lock belongs to the connection, and ends with it: a killed process leaves none for long.
-    async with database.writing(unhurried=True) as connection:
-        if not await connection.scalar(_LOCK):
-            raise StoreUnavailable(f"another vosd migrate works on {database.place}: wait until it has ended")
-        try:
-            yield
-        finally:
-            await connection.execute(_UNLOCK)
 
 
 async def _works_with(database: Database) -> bool:
