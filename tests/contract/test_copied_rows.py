@@ -49,17 +49,21 @@ async def copied(database: Database) -> io.BytesIO:
     return copy
 
 
-async def keep(database: Database, content: bytes) -> None:
+async def keep(database: Database, content: bytes, digest: str = "a" * 64) -> None:
     async with database.writing() as connection:
-        await connection.execute(insert(TEMPLATE).values(digest="a" * 64, content=content))
+        await connection.execute(insert(TEMPLATE).values(digest=digest, content=content))
+
+
+async def clear(database: Database) -> None:
+    async with database.writing() as connection:
+        await connection.execute(TEMPLATE.delete())
 
 
 async def test_a_value_that_fits_comes_back(database):
     content = b"\x00\xff" * (MEBIBYTE // 5)
     await keep(database, content)
     copy = await copied(database)
-    async with database.writing() as connection:
-        await connection.execute(TEMPLATE.delete())
+    await clear(database)
     assert await put_rows(database, TEMPLATE.name, copy, lambda _: None) == 1
     async with database.reading() as connection:
         assert await connection.scalar(select(TEMPLATE.c.content)) == content
@@ -69,3 +73,45 @@ async def test_a_value_that_is_too_long_ends_the_copy(database):
     await keep(database, b"\x80" * (MEBIBYTE * 6 // 10))
     with pytest.raises(RowTooLong, match=f"invoice_template is too long for max_allowed_packet .*{MEBIBYTE}"):
         await copied(database)
+
+
+async def test_a_row_that_just_fits_comes_back_also_behind_others(database):
+    """It fits into a statement of its own alone, however many bytes of others wait before it."""
+    content = b"\x80" * (MEBIBYTE // 2 - 200)
+    for digit in "0123":
+        await keep(database, b"\x01" * 30_000, digit * 64)
+    await keep(database, content, "e" * 64)
+    await keep(database, b"\x02", "f" * 64)
+    copy = await copied(database)
+    await clear(database)
+    assert await put_rows(database, TEMPLATE.name, copy, lambda _: None) == 6
+    async with database.reading() as connection:
+        assert await connection.scalar(select(TEMPLATE.c.content).where(TEMPLATE.c.digest == "e" * 64)) == content
+
+
+async def test_a_row_that_is_in_a_copy_fits_into_a_statement(database):
+    outcomes = set()
+    for length in range(MEBIBYTE // 2 - 120, MEBIBYTE // 2 + 2, 8):
+        await clear(database)
+        await keep(database, b"\x80" * length)
+        try:
+            copy = await copied(database)
+        except RowTooLong:
+            outcomes.add("refused")
+            continue
+        await clear(database)
+        outcomes.add(await put_rows(database, TEMPLATE.name, copy, lambda _: None))
+    assert outcomes == {"refused", 1}
+
+
+async def test_a_row_that_another_server_does_not_take_is_named_before_anything_is_written(database, mariadb_server):
+    await keep(database, b"\x80" * (MEBIBYTE // 4))
+    copy = await copied(database)
+    await clear(database)
+    await database.close()
+    with mariadb_server.connection(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL max_allowed_packet = {MEBIBYTE // 4}")
+    for take in (rows.check_rows_fit(database, TEMPLATE.name, copy), put_rows(database, TEMPLATE.name, copy, print)):
+        copy.seek(0)
+        with pytest.raises(RowTooLong, match=f"invoice_template is too long for max_allowed_packet .*{MEBIBYTE // 4}"):
+            await take

@@ -559,6 +559,25 @@ def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
     assert asyncio.run(_execute(site.url, "SELECT COUNT(*) FROM cdr_report")) == 1
 
 
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_a_server_that_does_not_accept_a_row_keeps_its_database(site, tmp_path, mariadb_server):
+    site.book(calls(1))
+    content = "INSERT INTO invoice_template (digest, content) VALUES (REPEAT('a', 64), REPEAT('x', 100000))"
+    asyncio.run(_execute(site.url, content))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    before = site.content()
+    with mariadb_server.connection(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        usual = cursor.fetchone()[0]
+        cursor.execute("SET GLOBAL max_allowed_packet = 131072")
+        try:
+            refused = site.vosd("restore", made["file"], "--replace")
+        finally:
+            cursor.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+    assert (refused.exit_code, "max_allowed_packet of the server (131072 bytes)" in refused.output) == (1, True)
+    assert site.content() == before
+
+
 async def _execute(url, statement):
     database = Database(url)
     async with database.writing() as connection:

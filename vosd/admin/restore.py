@@ -94,6 +94,7 @@ async def restore_database(
         BackupError: the backup does not fit, or is not what its manifest says.
         DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it, also one
             that has begun to do so meanwhile.
+        RowTooLong: the database does not accept a row of the backup, and was not changed.
         StoreUnavailable: the database is away.
         OSError: a file cannot be written.
     """
@@ -228,6 +229,9 @@ async def _restore_rows(
     backup: BackupReader, database: Database, url: str, show: Show, *, may_replace: bool
 ) -> str | None:
     had_content = await target.check_free(database, may_replace=may_replace)
+    for table in backup.manifest.tables:
+        with backup.member(f"{TABLES}/{table}.rows") as file:
+            await rows.check_rows_fit(database, table, file)
     await target.empty(database)
     await migrate_async(url, backup.manifest.schema)
     await rows.begin_unfinished(database)

@@ -6,7 +6,7 @@ a copy from an unknown hand can contain wrong values and no statement.
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
 from sqlalchemy import Select, delete, literal_column, select, text
@@ -20,8 +20,10 @@ from vosd.storage.database import Database
 ROWS_AT_ONCE: Final = 1_000
 """Rows between two reports of progress."""
 STATEMENT_BYTES: Final = 256 * 1024
-"""Size of an INSERT, unless a single row is longer."""
+"""Longest INSERT, unless a single row is longer, or the server's ``max_allowed_packet`` shorter."""
 _COMMIT_BYTES: Final = 8 * 1024 * 1024
+_BESIDE_STATEMENT: Final = 64
+"""More bytes than a packet has beside the statement, and an INSERT beside its head and the values of a row."""
 _LENGTH_BYTES: Final = 4
 _ROW_BYTES_MAX: Final = 64 * 1024 * 1024
 _LITERAL: Final = rb"(?:NULL|x'[0-9A-F]*'|'(?:[^'\\]|\\.)*')"
@@ -75,13 +77,34 @@ async def written_rows(
     yield _framed(",".join(columns)), 0
     literals = ",',',".join(_written_as(name, kind) for name, kind in columns.items())
     query: Select[Any] = select(literal_column(f"CONCAT({literals})")).select_from(text(table))
-    packet = (await connection.execute(text("SELECT @@max_allowed_packet"))).scalar_one()
+    packet = await _packet(connection)
+    most = _values_at_most(packet, _head(table, columns))
     result = await connection.stream(query)
     async for some in result.partitions(ROWS_AT_ONCE):
         if any(row[0] is None for row in some):
-            limit = f"max_allowed_packet of the server ({packet} bytes)"
-            raise RowTooLong(f"a row of table {table} is too long for {limit}")
-        yield b"".join([_framed(row[0]) for row in some]), len(some)
+            raise _too_long(table, packet)
+        framed = [_framed(row[0]) for row in some]
+        if max(map(len, framed)) > most:  # a single row is sent to the server when the copy is restored
+            raise _too_long(table, packet)
+        yield b"".join(framed), len(some)
+
+
+async def _packet(connection: AsyncConnection) -> int:
+    return int((await connection.execute(text("SELECT @@max_allowed_packet"))).scalar_one())
+
+
+def _head(table: str, columns: Iterable[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own schema
+
+
+def _values_at_most(packet: int, head: str) -> int:
+    """Return how many bytes the values of an INSERT may have for the server to accept it."""
+    return packet - len(head) - _BESIDE_STATEMENT
+
+
+def _too_long(table: str, packet: int) -> RowTooLong:
+    limit = f"max_allowed_packet of the server ({packet} bytes)"
+    return RowTooLong(f"a row of table {table} is too long for {limit}")
 
 
 def _written_as(name: str, kind: str) -> str:
@@ -122,6 +145,22 @@ async def finish(database: Database, revision: str) -> None:
         await connection.execute(text(f"UPDATE {_VERSION} SET version_num = :revision").bindparams(revision=revision))  # noqa: S608 - our name
 
 
+async def check_rows_fit(database: Database, table: str, file: IO[bytes]) -> None:
+    """Check that a database accepts each row of a copy, before anything is changed.
+
+    Raises:
+        RowTooLong: one does not fit into ``max_allowed_packet``.
+        StoreDamaged: the content is not that of a copy.
+        StoreUnavailable: the database is away.
+    """
+    async with database.reading() as connection:
+        packet = await _packet(connection)
+    rows = read_rows(file)
+    head = _head(table, next(rows, b"").decode(errors="replace").split(","))
+    if max(map(len, rows), default=0) + len("()") > _values_at_most(packet, head):
+        raise _too_long(table, packet)
+
+
 async def put_rows(database: Database, table: str, file: IO[bytes], show: Callable[[int], None]) -> int:
     """Insert the rows of a copy into an empty table; return how many there are.
 
@@ -129,27 +168,34 @@ async def put_rows(database: Database, table: str, file: IO[bytes], show: Callab
 
     Raises:
         StoreDamaged: the content is not that of a copy of this table.
+        RowTooLong: a row does not fit into ``max_allowed_packet``; only those before it are there.
         StoreUnavailable: only some are there.
     """
     rows = read_rows(file)
     columns = next(rows, b"").decode(errors="replace").split(",")
     async with database.reading() as connection:
+        packet = await _packet(connection)
         known = (await columns_of(connection)).get(table, {})
     if not set(columns) <= known.keys() or not all(map(_NAME.match, columns)):
         message = f"the copy of table {table} has other columns than the table"
         raise StoreDamaged(message)
-    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own schema
+    head = _head(table, columns)
+    most = _values_at_most(packet, head)
+    statements = _statements(rows, min(STATEMENT_BYTES, most))
     count, is_over = 0, False
     while not is_over:
         async with database.writing(unhurried=True) as connection:
             size = 0
-            while size < _COMMIT_BYTES and not is_over:
-                statement, added, is_over = _next_statement(rows)
-                if added:
-                    await connection.exec_driver_sql(head + statement, execution_options={"no_parameters": True})
-                    show(added)
+            while size < _COMMIT_BYTES:
+                values, added = next(statements, (b"", 0))
+                if is_over := not added:
+                    break
+                if len(values) > most:
+                    raise _too_long(table, packet)
+                await connection.exec_driver_sql(head + values.decode(), execution_options={"no_parameters": True})
+                show(added)
                 count += added
-                size += len(statement)
+                size += len(values)
     return count
 
 
@@ -158,18 +204,21 @@ def are_values(row: bytes) -> bool:
     return _LITERALS.match(row) is not None
 
 
-def _next_statement(rows: Iterator[bytes]) -> tuple[str, int, bool]:
-    """Return the values of the next rows, how many they are, and whether these were the last."""
-    parts: list[str] = []
+def _statements(rows: Iterable[bytes], most: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the values of INSERTs and how many rows each has; one of several rows has ``most`` bytes at most."""
+    parts: list[bytes] = []
     size = 0
     for row in rows:
         if not are_values(row):
             raise StoreDamaged("a row of the copy is more than values")
-        parts.append(f"({row.decode()})")
-        size += len(row)
-        if size >= STATEMENT_BYTES:
-            return ",".join(parts), len(parts), False
-    return ",".join(parts), len(parts), True
+        values = b"(%b)" % row
+        if parts and size + len(values) > most:
+            yield b",".join(parts), len(parts)
+            parts, size = [], 0
+        parts.append(values)
+        size += len(values) + 1
+    if parts:
+        yield b",".join(parts), len(parts)
 
 
 def _framed(content: str) -> bytes:
