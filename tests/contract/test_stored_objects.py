@@ -65,6 +65,18 @@ async def test_versions_that_were_checked_with_other_definitions_are_not_added(o
     assert await in_force(objects, STARTED) == [ACME, TRUNK]
 
 
+async def test_the_last_change_up_to_a_version_of_all_definitions_stays_the_same(objects, database):
+    async with database.reading() as connection:
+        before = await version_in(connection)
+    assert await objects.last_change(before) is None
+    await objects.add([ACME, TRUNK])
+    await objects.add([next_of(ACME, made_at=STARTED + 1)])
+    assert await objects.last_change(before) is None
+    assert await objects.last_change(before + 1) == (before + 1, STARTED)
+    for later in (2, 3):
+        assert await objects.last_change(before + later) == (before + 2, STARTED + 1)
+
+
 async def test_planned_versions_are_listed_the_first_to_begin_first(objects):
     later = next_of(ACME, body=None, begins_at=STARTED + 2)
     trunk = next_of(TRUNK, begins_at=STARTED + 1)

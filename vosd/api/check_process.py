@@ -1,19 +1,22 @@
 """Process that checks changes: ``vosd.processes.entry vosd.api.check_process CHANNEL``. It ends with the API's."""
 
+import gc
 import pickle
 import resource
 import socket
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
+from vosd.catalogue.planned_objects import ChangeCheck
 from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.life import live_as_long_as_the_switch
-from vosd.wiring.change_check import check_here
+from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
-MEMORY_MAX: Final = 2 << 30
+MEMORY_MAX: Final = 4 << 30
 """Bytes of address space."""
 
 
@@ -22,16 +25,42 @@ def main() -> None:
     live_as_long_as_the_switch()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    checker = Checker()
     with socket.socket(fileno=int(sys.argv[1])) as channel, channel.makefile("rwb") as pipe:
         while length := pipe.read(LENGTH_BYTES):
-            pipe.write(message(_answer(pipe.read(int.from_bytes(length, "big")))))
+            pipe.write(message(checker.answer(pipe.read(int.from_bytes(length, "big")))))
             pipe.flush()
+            # Behind the answer: later collections need not look at the configuration that is kept.
+            gc.collect()
+            gc.freeze()
 
 
-def _answer(question: bytes) -> bytes:
-    config, asked = pickle.loads(question)  # noqa: S301 - from the process that started this one
-    with closing(ConfiguredSwitch(config)) as switch:
+class Checker:
+    """Checks one change after the other, and keeps the configuration that it has loaded last."""
+
+    def __init__(self) -> None:
+        self._config: Path | None = None
+        self._last = LastLoad()
+
+    def answer(self, question: bytes) -> bytes:
+        """Return the findings, or the mistakes."""
+        config, asked = pickle.loads(question)  # noqa: S301 - from the process that started this one
+        if config != self._config:
+            self._config, self._last = config, LastLoad()
         try:
-            return pickle.dumps(check_here(switch, asked))
-        except ConfigError as error:
-            return pickle.dumps(error)
+            return self._checked(config, asked)
+        except MemoryError:
+            self._last = LastLoad()
+        except BaseException:
+            self._last = LastLoad()
+            raise
+        gc.unfreeze()
+        gc.collect()
+        return self._checked(config, asked)
+
+    def _checked(self, config: Path, asked: ChangeCheck) -> bytes:
+        with closing(ConfiguredSwitch(config)) as switch:
+            try:
+                return pickle.dumps(check_here(switch, asked, self._last))
+            except ConfigError as error:
+                return pickle.dumps(error)

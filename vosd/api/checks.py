@@ -11,8 +11,10 @@ from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 
-IDLE_S: Final = 300.0
-"""The process ends after so long without a check, and gives its memory back."""
+IDLE_S: Final = 3_600.0
+"""The process ends after so long without a check, and gives its memory back; the next check reads everything."""
+CHECK_S: Final = 300.0
+"""Longest time of a check."""
 _PROCESS: Final = "vosd.api.check_process"
 
 
@@ -21,12 +23,17 @@ class CheckEndedError(VosError):
 
 
 class Checks:
-    """The process, which checks one change after the other; it is started by the first one."""
+    """The process, which checks one change after the other; it is started by the first one.
+
+    A check goes on where its request is given up: the configuration that it reads is that of the next check.
+    """
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._child: Child | None = None
         self._turn = asyncio.Lock()
+        self._checking: asyncio.Task[CheckedObjects | ConfigError] | None = None
+        """The check under way, also one whose request was given up."""
         self._ending: asyncio.Task[None] | None = None
 
     async def check(self, config: Path, asked: ChangeCheck) -> CheckedObjects:
@@ -40,15 +47,15 @@ class Checks:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                found = await self._asked(pickle.dumps((config, asked)))
+                if self._checking is not None:
+                    await asyncio.wait({self._checking})
+                self._checking = asyncio.create_task(self._asked(pickle.dumps((config, asked))), name="check")
+                found = await asyncio.shield(self._checking)
             except (OSError, EOFError) as error:
-                await self._end()
                 message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
                 raise CheckEndedError(message) from error
-            except BaseException:  # the request was given up: nothing waits for the answer any more
-                await self._end()
-                raise
-            self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
+            finally:
+                self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
         if isinstance(found, ConfigError):
             raise found
         return found
@@ -57,21 +64,32 @@ class Checks:
         """End the process."""
         if self._ending is not None:
             self._ending.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait({self._checking})
         await self._end()
 
     async def _asked(self, question: bytes) -> CheckedObjects | ConfigError:
+        """Return the answer of the process, which is ended where there is none."""
         if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
             await self._end()
-        if self._child is None:
-            self._child = await started(_PROCESS)
-        send(self._child.writer, question)
-        answer: CheckedObjects | ConfigError
-        answer = pickle.loads(await received(self._child.reader))  # noqa: S301 - from our own process
+        try:
+            async with asyncio.timeout(CHECK_S):
+                if self._child is None:
+                    self._child = await started(_PROCESS)
+                send(self._child.writer, question)
+                answer: CheckedObjects | ConfigError
+                answer = pickle.loads(await received(self._child.reader))  # noqa: S301 - from our own process
+        except BaseException:  # also where it is cancelled: the answer would be taken for that of the next question
+            await self._end()
+            raise
         return answer
 
     async def _end_when_idle(self) -> None:
         await asyncio.sleep(self._idle_s)
         async with self._turn:
+            if self._checking is not None:
+                await asyncio.wait({self._checking})
             await self._end()
 
     async def _end(self) -> None:

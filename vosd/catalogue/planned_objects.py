@@ -65,6 +65,8 @@ class CheckedObjects(NamedTuple):
     """Accounts that were asked for."""
     currencies: Mapping[str, str]
     """Currency of each account that gets another one by the change, or may get one: the check has no ledger."""
+    definitions: int | None = None
+    """Version of all definitions of the database that was checked; None = not known."""
 
 
 def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:

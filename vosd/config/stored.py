@@ -37,6 +37,15 @@ class Wanted(NamedTuple):
     their rows."""
 
 
+class LastChange(NamedTuple):
+    """The last change of objects up to a version of all definitions: that of another database is another one."""
+
+    version: int = 0
+    """Version of all definitions that it made; 0 = there was no change."""
+    made_at: int = 0
+    """UTC milliseconds."""
+
+
 class Stored(NamedTuple):
     """Definitions in the database."""
 
@@ -58,6 +67,8 @@ class Stored(NamedTuple):
     """Beginning of the next planned version of an object, UTC milliseconds."""
     unkept: Unkept | None = None
     """Objects that have to be kept; None = they are those that were."""
+    last_change: LastChange | None = None
+    """By which commands notice that the database was put back since; None = it was not asked for."""
 
     @property
     def has_objects(self) -> bool:

@@ -12,7 +12,7 @@ from vosd.catalogue.decks import DeckStore, DeckVersion, source_of_decks
 from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.kept import KeptCatalogue
-from vosd.config.stored import Stored, Unkept, Wanted
+from vosd.config.stored import LastChange, Stored, Unkept, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.engine import background
 from vosd.engine.booking.known_database import was_used
@@ -61,8 +61,8 @@ class StoredDefinitions:
             decks: opens the decks of a database.
             objects: opens its objects.
             now: returns the time of the machine, UTC milliseconds.
-            trusts_switch: where the switch has read the same version, what it kept is taken. The switch itself reads
-                all at its start: another database may have the same version.
+            trusts_switch: where the switch has read the same version, what it kept is taken, unless more is known. The
+                switch itself reads all at its start: another database may have the same version.
         """
         self._trusts_switch = trusts_switch
         self._decks = decks
@@ -131,20 +131,27 @@ class StoredDefinitions:
         except TimeoutError as error:
             message = f"the database did not answer within {patience_s:g} s"
             raise StoreUnavailable(message) from error
-        if self._trusts_switch and self._is_kept(kept, version, wanted):
-            return kept.stored(kept.manifest(), wanted.decks)
+        known, objects = wanted.known, self._objects(database)
+        last_change = LastChange(*(await objects.last_change(version) or ())) if self._trusts_switch else None
+        if self._trusts_switch and known is None and self._is_kept(kept, version, wanted):
+            return kept.stored(kept.manifest(), wanted.decks)._replace(last_change=last_change)
         found = await store.all_current()
         await self._fetch([deck for deck in found if deck.group in wanted.decks], store, kept)
         stored = Stored(
-            source_of_decks(found), version, tuple(found), kept.files_of(found, wanted.decks), at=self._now()
+            source_of_decks(found),
+            version,
+            tuple(found),
+            kept.files_of(found, wanted.decks),
+            at=self._now(),
+            last_change=last_change,
         )
-        known, objects = wanted.known, self._objects(database)
-        if known is None or known.version is None or version < known.version:  # it went back: commits were lost
+        since = None if known is None else await self._known_since(known, version, objects)
+        if known is None or since is None:
             seen = await objects.current(stored.at)
             return stored._replace(
                 objects=with_changes({}, seen.found), next_at=seen.next_at, unkept=Unkept(everything=True)
             )
-        seen = await objects.current(stored.at, (known.version, known.at))
+        seen = await objects.current(stored.at, since)
         changes = [each for each in seen.found if known.objects.get(each.kind, {}).get(each.name) != each]
         return stored._replace(
             objects=with_changes(known.objects, changes),
@@ -152,6 +159,20 @@ class StoredDefinitions:
             next_at=seen.next_at,
             unkept=(known.unkept or Unkept()).with_changes(changes),
         )
+
+    async def _known_since(self, known: Stored, version: int, objects: ObjectStore) -> tuple[int, int] | None:
+        """Return the version and the moment after which a database has to be read; None = it has to be read as a whole.
+
+        One that went back has lost commits. One that was put back, and was changed since, may have the same version: a
+        command sees it by the last change; the running switch notices it otherwise.
+        """
+        if known.version is None or version < known.version:
+            return None
+        if known.last_change is not None:
+            last_change = LastChange(*(await objects.last_change(known.version) or ()))
+            if last_change != known.last_change:
+                return None
+        return known.version, known.at
 
     def _is_kept(self, kept: KeptCatalogue, version: int, wanted: Wanted) -> bool:
         """Return whether the switch has kept a version, with all that is wanted and still in force."""

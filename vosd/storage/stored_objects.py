@@ -52,6 +52,19 @@ class SqlObjects:
             next_at = (await connection.execute(planned)).scalar()
         return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
 
+    async def last_change(self, until: int) -> tuple[int, int] | None:
+        """Return the last version of all definitions, up to one, that a change of objects made, and the time of it.
+
+        Rows are never changed, so it stays the same as long as the database is. None = there was no change.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        last = select(_row.changed, _row.made_at).where(_row.changed <= until).order_by(_row.changed.desc()).limit(1)
+        async with self._database.reading() as connection:
+            found = (await connection.execute(last)).first()
+        return None if found is None else (found.changed, found.made_at)
+
     async def first(
         self, at: int, most: int, kind: str | None = None, after: str | None = None, beginning: str = ""
     ) -> list[ObjectVersion]:

@@ -4,7 +4,8 @@ Each load takes from the one before what is the same (ADR 112), so a moment cost
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -33,13 +34,59 @@ _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
 """Kinds of objects that accounts may have their currency from, and the keys by which they have it."""
 
 
-def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
+class LastLoad:
+    """The configuration as it was loaded last, for later checks of the same file: each takes what is the same from it.
+
+    One configuration is kept, however many checks there are.
+    """
+
+    def __init__(self) -> None:
+        self.remembered = Remembered()
+        self.stored: Stored | None = None
+        """Definitions of the database as they were read last; None = all have to be read."""
+        self.differing: set[tuple[str, str]] | None = set()
+        """Objects, by kind and name, that may differ between ``stored`` and the last load; None = any may."""
+        self._read_from: tuple[Path, str] | None = None
+        """State directory and URL of the database."""
+
+    def read(self, wanted: Wanted, definitions: Callable[[Wanted], Stored]) -> Stored:
+        """Return the objects of the database, of which only those that have changed are read."""
+        place = wanted.state_dir, wanted.database_url
+        if place != self._read_from:
+            self.stored, self._read_from = None, place
+        found = definitions(wanted._replace(known=self.stored))
+        if found.changes is None:
+            self.differing = None
+        elif self.differing is not None:
+            self.differing |= {(each.kind, each.name) for each in found.changes}
+        is_known = found.unread is None or self.stored is not None
+        self.stored = found._replace(changes=None, unread=None, unkept=None) if is_known else None
+        return found
+
+    def changes_to(self, objects: _Objects, versions: Iterable[ObjectVersion]) -> Sequence[ObjectVersion] | None:
+        """Return how objects differ from those of the last load; None = not known.
+
+        ``versions`` are in them, in the place of those of the database.
+        """
+        known = self.remembered.stored
+        if known is None or self.differing is None:
+            return None
+        return [*_changes(known.objects, objects, self.differing | {(each.kind, each.name) for each in versions})]
+
+    def note_loaded(self, versions: Iterable[ObjectVersion]) -> None:
+        """Note that the last load has the objects of ``stored``, with these versions in their place."""
+        self.differing = {(each.kind, each.name) for each in versions}
+
+
+def check_here(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | None = None) -> CheckedObjects:
     """Load a configuration in each state of a change, and return the findings.
+
+    ``last`` is that of the last check of the same file, and becomes that of the next one; None = there is none.
 
     Raises:
         ConfigError: it is not valid, or has sources or numbers of an agent that it may not give.
     """
-    loads = Loads(switch, asked.opened)
+    loads = Loads(switch, asked.opened, last)
     first, *later = asked.states
     catalogue = loads.with_versions(first.versions).catalogue
     problems = ProblemList()
@@ -54,7 +101,7 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
     if asked.is_planned and currencies:
         _check_kept(first, currencies, loads)
     check_later(later, loads.with_versions)
-    return CheckedObjects(accounts, currencies)
+    return CheckedObjects(accounts, currencies, loads.definitions)
 
 
 def _changed(state: ObjectsThen) -> list[ObjectVersion]:
@@ -118,16 +165,24 @@ def _may_set_currency(version: ObjectVersion, state: ObjectsThen, catalogue: Cat
 class Loads:
     """Loads of a configuration with further versions of objects, in the place of those that the database has."""
 
-    def __init__(self, switch: ConfiguredSwitch, opened: Sequence[str] | None = None) -> None:
-        """``opened`` is as in ``ChangeCheck``."""
+    def __init__(
+        self, switch: ConfiguredSwitch, opened: Sequence[str] | None = None, last: LastLoad | None = None
+    ) -> None:
+        """``opened`` is as in ``ChangeCheck``, ``last`` as in ``check_here``.
+
+        The database is read once, by the first load.
+        """
         self._switch = switch
         self._opened = None if opened is None else [*map(listener_in, opened)]
         self._tables = TablesOnce(switch.tables)
-        self._remembered = Remembered()
+        self._last = LastLoad() if last is None else last
         self._stored: Stored | None = None
         """Definitions of the database, as the first load has read them."""
-        self._others: set[tuple[str, str]] = set()
-        """Objects of which there were further versions."""
+
+    @property
+    def definitions(self) -> int:
+        """Version of all definitions of the database that the loads have; 0 = they could not be read."""
+        return (None if self._stored is None else self._stored.version) or 0
 
     def in_force(self, kind: str, name: str) -> ObjectVersion | None:
         """Return an object that the database defines, known after the first load; None = it defines none."""
@@ -135,24 +190,25 @@ class Loads:
 
     def with_versions(self, versions: Sequence[ObjectVersion]) -> Loaded:
         """Load the configuration with further versions; raises ConfigError."""
-        self._others |= {(each.kind, each.name) for each in versions}
+        last = self._last
 
         def definitions(wanted: Wanted) -> Stored:
             if wanted.decks:  # what is known are the objects, and their rows are asked for
                 return self._switch.definitions(wanted)
             if self._stored is None:
-                self._stored = self._switch.definitions(wanted)
+                self._stored = last.read(wanted, self._switch.definitions)
             objects = with_changes(self._stored.objects, versions)
-            changes = None if wanted.known is None else [*_changes(wanted.known.objects, objects, self._others)]
-            return self._stored._replace(objects=objects, changes=changes)
+            return self._stored._replace(objects=objects, changes=last.changes_to(objects, versions))
 
-        return load(
+        loaded = load(
             self._switch.config_path(),
             tables=self._tables.of,
             definitions=definitions,
-            remembered=self._remembered,
+            remembered=last.remembered,
             opened=self._opened,
         )
+        last.note_loaded(versions)
+        return loaded
 
 
 def _changes(known: _Objects, objects: _Objects, names: Iterable[tuple[str, str]]) -> Iterator[ObjectVersion]:

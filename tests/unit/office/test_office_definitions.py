@@ -47,6 +47,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
 from vosd.config.stored_text import BadObjectError
@@ -426,6 +427,25 @@ async def test_a_change_is_checked_again_where_others_are_made_meanwhile_and_ref
         await set_objects(office, operator(), wanted)
     assert checks == [3, 2, 1]
     assert await office.stores.objects.named(NOW, "accounts", ["mine"]) == []
+
+
+async def test_a_change_is_not_stored_where_an_earlier_state_was_checked(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = office.definitions.check_objects
+    read = [-1]
+
+    async def check_what_was_read(asked: ChangeCheck) -> CheckedObjects:
+        version = await office.stores.decks.version()
+        return (await check(asked))._replace(definitions=version + read[0])
+
+    monkeypatch.setattr(office.definitions, "check_objects", check_what_was_read)
+    with pytest.raises(ObjectsMoved):
+        await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    assert await office.stores.objects.named(NOW, "accounts", ["shop"]) == []
+    read[0] = 0
+    await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    assert len(await office.stores.objects.named(NOW, "accounts", ["shop"])) == 1
 
 
 async def test_a_planned_change_is_named_by_one_before_it_alone(office: Office) -> None:

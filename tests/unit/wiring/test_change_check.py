@@ -1,5 +1,7 @@
 """A change is checked at each moment that is planned: every load takes from the one before what is the same."""
 
+import asyncio
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,15 +11,19 @@ import msgspec
 import pytest
 from doubles.migrated import migrated
 
+from vosd.api import check_process
 from vosd.api.checks import Checks
-from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen, states_of
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
-from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.config.load import Loaded
+from vosd.catalogue.stored_objects import Objects, ObjectVersion
+from vosd.config.kept import KeptCatalogue
+from vosd.config.load import Loaded, load
+from vosd.daemon.definitions import StoredDefinitions
 from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
-from vosd.wiring.change_check import Loads, check_here
+from vosd.wiring.change_check import LastLoad, Loads, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 CONFIGURATION: Final = """\
@@ -247,3 +253,77 @@ async def test_no_planned_change_gives_an_account_another_currency_than_it_has_n
     before = version("shop", '{"currency":"EUR"}', number=2, at=5)
     back = version("shop", '{"rate_group":"sell"}')
     assert planned(back, known=[before]) == {"shop": "USD"}, "what was planned before is called off"
+
+
+async def test_a_later_check_reads_only_what_has_changed_since(
+    config: Path, switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int] | None] = []
+    current = SqlObjects.current
+
+    async def noted(self: SqlObjects, at: int, since: tuple[int, int] | None = None) -> Objects:
+        asked.append(since)
+        return await current(self, at, since)
+
+    monkeypatch.setattr(SqlObjects, "current", noted)
+    last, change = LastLoad(), ChangeCheck([ObjectsThen(1, [version("new", "{}")], [])], ["shop"])
+    first = check_here(switch, change, last)
+    account = first.accounts["shop"]
+    loaded = last.remembered.whole["accounts"].sound["acme"]
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    await SqlObjects(database).add([version("shop", '{"overdraft_limit":"5"}', number=2)])
+    await database.close()
+    later = check_here(switch, change, last)
+    assert asked[0] is None
+    assert [None if each is None else each[0] for each in asked[1:]] == [first.definitions]
+    assert (later.definitions or 0) > (first.definitions or 0)
+    assert (account.overdraft_limit, later.accounts["shop"].overdraft_limit) == (0, 5)
+    assert last.remembered.whole["accounts"].sound["acme"] is loaded
+
+
+async def test_objects_that_the_switch_has_kept_are_taken_for_the_first_check_alone(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    definitions = StoredDefinitions(SqlDecks, SqlObjects)
+    loaded = await asyncio.to_thread(load, config, definitions=definitions.read)
+    KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
+    last, change = LastLoad(), ChangeCheck([ObjectsThen(1, [], [])], ["shop"])
+    assert check_here(switch, change, last).accounts["shop"].overdraft_limit == 0
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    await SqlObjects(database).add([version("shop", '{"overdraft_limit":"5"}', number=2)])
+    await database.close()
+    assert check_here(switch, change, last).accounts["shop"].overdraft_limit == 5
+
+
+def test_a_check_goes_by_the_database_that_the_file_names_now(
+    config: Path, switch: ConfiguredSwitch, tmp_path: Path
+) -> None:
+    last, change = LastLoad(), ChangeCheck([ObjectsThen(1, [], [])], ["acme", "shop"])
+    assert check_here(switch, change, last).accounts.keys() == {"acme", "shop"}
+    migrated(tmp_path / "other.db")
+    config.write_text(config.read_text().replace("vosd.db", "other.db"))
+    with closing(ConfiguredSwitch(config)) as moved:
+        assert check_here(moved, change, last).accounts.keys() == {"acme"}
+    assert last.stored is not None
+    assert not any(last.stored.objects.values())
+
+
+def test_a_check_begins_anew_where_memory_was_short(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LastLoad | None] = []
+
+    def check(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | None) -> CheckedObjects:
+        seen.append(last)
+        if len(seen) == 2:
+            raise MemoryError
+        return check_here(switch, asked, last)
+
+    monkeypatch.setattr(check_process, "check_here", check)
+    checker, question = check_process.Checker(), pickle.dumps((config, ChangeCheck([ObjectsThen(1, [], [])], ["shop"])))
+    first, second = checker.answer(question), checker.answer(question)
+    assert pickle.loads(first).accounts.keys() == pickle.loads(second).accounts.keys() == {"shop"}
+    assert seen[0] is seen[1]
+    assert seen[1] is not seen[2]
+    other = config.with_name("other.yaml")
+    other.write_text(config.read_text())
+    checker.answer(pickle.dumps((other, ChangeCheck([ObjectsThen(1, [], [])]))))
+    assert seen[3] not in seen[:3], "each file has its own"

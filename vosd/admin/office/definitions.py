@@ -550,6 +550,8 @@ async def _checked(
         if owned is None:
             raise
         raise owned.cleaned(error, plan.versions) from error
+    if found.definitions is not None:  # of an earlier state where the database could not be read just then
+        definitions = min(definitions, found.definitions)
     return Checked(found.accounts, definitions)
 
 
