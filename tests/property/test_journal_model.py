@@ -85,7 +85,10 @@ class Model:
 
     def kill(self) -> None:
         """Do what the kernel does for a process that was killed."""
-        os.close(self.journal._output.descriptor)
+        output = self.journal._output
+        os.close(output.descriptor)
+        output._close_reserve()
+        output._spare.release()
 
     def check(self) -> None:
         """Compare what a start would find with what there is."""

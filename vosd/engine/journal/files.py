@@ -8,6 +8,7 @@ calls count, until they are booked. ``.kept`` is booked and kept for a while, in
 import os
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import BinaryIO, Final, NamedTuple
@@ -16,6 +17,7 @@ import structlog
 
 from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
+from vosd.processes.spare_descriptors import is_used_up
 from vosd.processes.whole_file import DRAFT
 
 IN_USE: Final = ".log"
@@ -31,7 +33,7 @@ REMOVED_AT_ONCE: Final = 8
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
-_BOOKED_NAME: Final = re.compile(f"{_STEM}{re.escape(KEPT)}")
+_ANY_NAME: Final = re.compile(rf"{_STEM}\.[a-z]+")
 _READ_BYTES: Final = 256 * 1024
 _BLOCK_BYTES: Final = 4_096
 _LAST_ZEROS: Final = 64
@@ -109,12 +111,30 @@ class Files:
         """Return a number that no file has."""
         return max(map(numbered, self.directory.glob(f"{_STEM}.*")), default=0) + 1
 
-    def create(self, number: int) -> int:
-        """Create a file and return its descriptor."""
+    def create(self, number: int) -> tuple[int, int]:
+        """Create a file, and return its descriptor and number: that of the first free name from ``number`` on.
+
+        A file that could not be removed after a failure has a name, too.
+
+        Raises:
+            OSError: there is no new file.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self.path(number), flags, 0o600)
-        self.sync_directory()
-        return descriptor
+        while True:
+            path = self.path(number)
+            try:
+                descriptor = os.open(path, flags, 0o600)
+                break
+            except FileExistsError:
+                number += 1
+        try:
+            self.sync_directory()
+        except OSError:
+            os.close(descriptor)
+            with suppress(OSError):  # the next file takes another name
+                path.unlink()
+            raise
+        return descriptor, number
 
     def put_away(self, path: Path) -> None:
         """Take a file out of use: keep it for a while, or for ``vosd spool salvage`` if it is damaged."""
@@ -165,7 +185,7 @@ class Files:
         """
         if ticks % PRUNE_S and not self._has_due:
             return
-        booked = self._booked()
+        booked = self._booked(self._names())
         self._seen = {name: self._seen.get(name, mono_ms) for name in booked}
         oldest, surplus = mono_ms - 60_000 * self.keep.keep_minutes, self._surplus(booked)
         due = [name for place, name in enumerate(booked) if place < surplus or self._seen[name] <= oldest]
@@ -175,16 +195,27 @@ class Files:
 
     def prune(self, most: int | None = None) -> None:
         """Remove booked files that are too many, ``most`` of them, and what is left of copies of ends."""
-        booked = self._booked()
+        names = self._names()
+        booked = self._booked(names)
         for name in booked[: self._surplus(booked)][:most]:
             remove(self.directory / name)
-        for path in self.directory.glob(f"{_STEM}{ENDS}"):
-            self.forget_ends_of(path)
+        for name in names:
+            if name.endswith(ENDS):
+                self.forget_ends_of(self.directory / name)
 
-    def _booked(self) -> list[str]:
-        """Return the names of booked files, oldest first; the directory is read once, and the size of new ones."""
-        with os.scandir(self.directory) as entries:
-            booked = sorted(entry.name for entry in entries if _BOOKED_NAME.fullmatch(entry.name))
+    def _names(self) -> list[str]:
+        """Return the names of the journal's files; none where no more files may be opened: a later look finds them."""
+        try:
+            with os.scandir(self.directory) as entries:
+                return [entry.name for entry in entries if _ANY_NAME.fullmatch(entry.name)]
+        except OSError as error:
+            if is_used_up(error):
+                return []
+            raise
+
+    def _booked(self, names: Collection[str]) -> list[str]:
+        """Return the names of booked files, oldest first; the size of new ones is read."""
+        booked = sorted(name for name in names if name.endswith(KEPT))
         known, directory = self._sizes, self.directory
         self._sizes = {name: known[name] if name in known else (directory / name).stat().st_size for name in booked}
         return booked

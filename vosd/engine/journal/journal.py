@@ -38,7 +38,7 @@ from vosd.engine.journal.files import REMOVED_AT_ONCE, Files, WrittenUpTo, numbe
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, JournalPlace, KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
-from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, JournalOutput
+from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, MAKE_ROOM, RESERVE_BYTES, JournalOutput, advice
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
@@ -455,7 +455,8 @@ class Journal(Counting):
         try:
             has_begun = self._output.begin_next(len(self._open_calls))
         except OSError as error:
-            _log.error("journal_file_not_created", means="the old one is continued", error=str(error))
+            means = "the old one is continued"
+            _log.error("journal_file_not_created", means=means, error=str(error), do=advice(error, MAKE_ROOM))
             return
         if has_begun:
             self._begin_with_open_calls()

@@ -4,6 +4,9 @@ A reserve file is allocated beforehand, with room for the end of every running c
 room for its end as well (ADR 82). When a write fails, writing continues in the reserve, whose blocks are already
 allocated. From then on ``is_short`` is set and new calls are refused, until a new reserve and a new file are created.
 It does not know what the records mean.
+
+A process that may open no more files says nothing about the disk: the reserve is open from the beginning, a sync opens
+nothing, and spare descriptors are kept for the next file, its directory and the next reserve.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ import structlog
 from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
+from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
 """Least size of the reserve, and by how much it grows: room for the ends of 4,096 calls."""
@@ -29,6 +33,10 @@ AGENT_BYTES: Final = 1_024
 """Room for each agent above its customer, whose charge is in the record of the end."""
 DESCRIBED_BYTES: Final = 6_144
 """Room for the description of each running call at the beginning of a file."""
+
+SPARE: Final = 3
+"""Spare descriptors: for a new file, its directory and a new reserve."""
+MAKE_ROOM: Final = "make room in state_dir"
 
 _log = structlog.get_logger()
 
@@ -64,6 +72,11 @@ class JournalOutput:
         self._state = _State.NORMAL
         self._reserved = 0
         """Size of the reserve; 0 = there is none."""
+        self._reserve = -1
+        """Descriptor of the reserve; -1 = it is not open."""
+        self._spare = SpareDescriptors(SPARE)
+        self._being_synced = -1
+        """Descriptor that a thread syncs; -1 = there is none."""
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
         self.is_sealed = False
@@ -104,6 +117,7 @@ class JournalOutput:
 
     def keep_room(self, ends: int) -> None:
         """Enlarge the reserve before it is too small; done every second, so that no call has to wait for it."""
+        self._spare.obtain()
         needed = ends + 2 * END_BYTES
         if self._state is _State.NORMAL and (self.is_crowded or 4 * needed > 3 * self._reserved):
             self._grow(needed)
@@ -155,9 +169,16 @@ class JournalOutput:
         return not self._buffer
 
     def begin_sync(self) -> int:
-        """Return a descriptor to sync and close; it covers what was written until now."""
+        """Return the descriptor to sync: it covers what was written until now, and stays open until ``end_sync``."""
         self._dirty = False
-        return os.dup(self.descriptor)
+        self._being_synced = self.descriptor
+        return self.descriptor
+
+    def end_sync(self) -> None:
+        """Close the descriptor that was synced if another file is written by now."""
+        synced, self._being_synced = self._being_synced, -1
+        if synced != self.descriptor:
+            os.close(synced)
 
     async def keep_synced(self) -> None:
         """Sync in a thread what was written, every ``SYNC_S`` while there is something; runs until cancelled."""
@@ -166,14 +187,13 @@ class JournalOutput:
             await self._sync_wanted.wait()
             await asyncio.sleep(SYNC_S)
             self._sync_wanted.clear()
+            descriptor = self.begin_sync()
             try:
-                descriptor = self.begin_sync()
-                try:
-                    await loop.run_in_executor(None, os.fdatasync, descriptor)
-                finally:
-                    os.close(descriptor)
+                await loop.run_in_executor(None, os.fdatasync, descriptor)
             except OSError as error:
                 self.sync_failed(error)
+            finally:
+                self.end_sync()
 
     def sync(self) -> bool:
         """Sync what was written; return whether that succeeded."""
@@ -201,7 +221,8 @@ class JournalOutput:
         Raises:
             OSError: the file cannot be made.
         """
-        self._follow(self._files.create(number), number)
+        self._spare.obtain()
+        self._follow(*self._create(number))
         wanted = self._size_for(ends + 2 * END_BYTES)
         error = self._obtain_reserve(wanted)
         if error is None:
@@ -216,7 +237,7 @@ class JournalOutput:
             means="no call is taken",
             running_calls=open_calls,
             room_for_ends=self._reserved // END_BYTES,
-            do="make room in state_dir",
+            do=advice(error, MAKE_ROOM),
         )
 
     def begin_next(self, open_calls: int) -> bool:
@@ -232,14 +253,12 @@ class JournalOutput:
                 "journal_file_not_created",
                 means="the old one is continued",
                 error="the disk has no room for it",
-                do="make room in state_dir",
+                do=MAKE_ROOM,
             )
             return False
         if not self.sync():
             return False
-        descriptor = self._files.create(self.number + 1)
-        os.close(self.descriptor)
-        self._follow(descriptor, self.number + 1)
+        self._change_to(*self._create(self.number + 1))
         return True
 
     def has_room_for_file(self, open_calls: int) -> bool:
@@ -261,11 +280,9 @@ class JournalOutput:
             if not self.has_room_for_file(open_calls):
                 return False
             os.fdatasync(self.descriptor)
-            descriptor = self._files.create(self.number + 1)
+            self._change_to(*self._create(self.number + 1))
         except OSError:
             return False
-        os.close(self.descriptor)
-        self._follow(descriptor, self.number + 1)
         self._state = _State.NORMAL
         _log.info(Event.JOURNAL_RECOVERED, waiting_bytes=self.backlog)
         return True
@@ -273,10 +290,25 @@ class JournalOutput:
     def close(self) -> None:
         """Sync and close the file."""
         self.sync()
-        os.close(self.descriptor)
+        self._leave_file()
         self.descriptor = -1
+        self._close_reserve()
+        self._spare.release()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _create(self, number: int) -> tuple[int, int]:
+        with self._spare.lent():
+            return self._files.create(number)
+
+    def _change_to(self, descriptor: int, number: int, room: int = 0) -> None:
+        self._leave_file()
+        self._follow(descriptor, number, room)
+        self._spare.obtain()
+
+    def _leave_file(self) -> None:
+        if self.descriptor != self._being_synced:  # else it is closed by ``end_sync``
+            os.close(self.descriptor)
 
     def _follow(self, descriptor: int, number: int, room: int = 0) -> None:
         self.descriptor, self.number, self._end, self._room = descriptor, number, 0, room
@@ -307,7 +339,7 @@ class JournalOutput:
                 error=str(error),
                 means="no more calls are taken than have room for their ends",
                 room_for_ends=self._reserved // END_BYTES,
-                do="make room in state_dir",
+                do=MAKE_ROOM if error is None else advice(error, MAKE_ROOM),
             )
         elif self.is_crowded and not (is_full or stays_crowded):
             _log.info(Event.JOURNAL_RECOVERED, room_for_ends=self._reserved // END_BYTES)
@@ -320,6 +352,8 @@ class JournalOutput:
             try:
                 self._allocate_reserve(size)
             except OSError as error:
+                if is_used_up(error):
+                    return error
                 with suppress(OSError):  # raised where the disk is not full, but takes nothing
                     if self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest():
                         continue
@@ -328,8 +362,7 @@ class JournalOutput:
 
     def _allocate_reserve(self, size: int) -> None:
         """Allocate the reserve, or enlarge it; where that fails, it is as it was, also that of an earlier process."""
-        path = self._files.reserve
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._opened_reserve()
         before = os.fstat(descriptor).st_size
         try:
             os.posix_fallocate(descriptor, 0, size)
@@ -337,11 +370,24 @@ class JournalOutput:
             if before:  # another program must not get these blocks
                 os.ftruncate(descriptor, before)
             else:
-                path.unlink()
+                self._close_reserve()
+                self._files.reserve.unlink()
             raise
-        finally:
-            os.close(descriptor)
         self._reserved = size
+
+    def _opened_reserve(self) -> int:
+        if self._reserve >= 0 and os.fstat(self._reserve).st_nlink == 0:  # the operator has removed it
+            self._close_reserve()
+            self._reserved = 0
+        if self._reserve < 0:
+            with self._spare.lent():
+                self._reserve = os.open(self._files.reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._reserve
+
+    def _close_reserve(self) -> None:
+        if self._reserve >= 0:
+            os.close(self._reserve)
+        self._reserve = -1
 
     def _release_rest(self, size: int) -> bool:
         """Release the unused rest of the reserve in use, to make room for a new one; return whether it did."""
@@ -387,11 +433,16 @@ class JournalOutput:
         room, self._reserved = self._reserved, 0
         number = self.number + 1
         try:
-            descriptor = os.open(self._files.reserve, os.O_WRONLY | os.O_CLOEXEC)
             self._files.reserve.rename(self._files.path(number))
         except OSError as failed:
+            self._close_reserve()
             _log.error("journal_reserve_unusable", error=str(failed))
             return
-        os.close(self.descriptor)
-        self._follow(descriptor, number, room)
+        descriptor, self._reserve = self._reserve, -1
+        self._change_to(descriptor, number, room)
         self._state = _State.RESERVE
+
+
+def advice(error: OSError, else_do: str) -> str:
+    """Return what to do about an error of a file of the journal; ``else_do`` where the disk has it."""
+    return MORE_FILES if is_used_up(error) else else_do

@@ -19,6 +19,7 @@ from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write
 from vosd.engine.journal.files import ENDS, IN_USE, Files
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
+from vosd.processes.spare_descriptors import is_used_up
 
 LATER_S: Final = LATE_MS / 1_000 + 1.0
 """Time after the beginning of a file at which the one before it is examined.
@@ -92,6 +93,8 @@ class Sealing:
                         await asyncio.sleep(PAUSE_S)
                 await loop.run_in_executor(None, _write, path, self._files.in_use(number + 1), found)
             except (Unsealable, OSError) as error:
+                if isinstance(error, OSError) and is_used_up(error):
+                    return  # until the next file is begun
                 self._given_up.add(number)
                 if not isinstance(error, FileNotFoundError):  # else its calls were booked meanwhile
                     _log.warning("journal_file_not_sealed", file=path.name, means="a start reads it", why=repr(error))

@@ -1,0 +1,197 @@
+"""A process that may open no more files: the journal goes on, and gives up neither its disk nor its booked files."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import structlog
+from doubles.data.records import answered_call, call_id
+from doubles.few_files import used_up
+from doubles.filling_disk import Disk, small_disk
+from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
+
+from vosd.base.clock import Instant
+from vosd.engine.journal import KeepSettings
+from vosd.engine.journal import output as output_module
+from vosd.engine.journal.files import Files
+
+LATER = Instant(10_000, 1_790_000_010_000)
+PLENTY = 10**9
+
+
+def count_of_open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal"
+
+
+@pytest.fixture
+def logged():
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
+    return small_disk(monkeypatch)
+
+
+async def test_a_sync_opens_nothing(directory, monkeypatch, logged):
+    monkeypatch.setattr(output_module, "SYNC_S", 0.001)
+    synced = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    journal = opened(directory)
+    real = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        real(descriptor)
+        loop.call_soon_threadsafe(synced.set)
+
+    monkeypatch.setattr(output_module.os, "fdatasync", sync)
+    task = asyncio.create_task(journal.keep_synced())
+    with used_up():
+        journal.ended(answered_call(1))
+        journal.flush()
+        async with asyncio.timeout(30):
+            await synced.wait()
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert not journal.is_overfull
+    assert logged == []
+    journal.close()
+
+
+def test_a_file_that_is_replaced_while_it_is_synced_is_closed_afterwards(directory):
+    journal = opened(directory)
+    output = journal._output
+    before = output.begin_sync()
+    assert output.begin_next(0)
+    os.fstat(before)
+    output.end_sync()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(before)
+    assert output.begin_sync() == output.descriptor
+    output.end_sync()
+    os.fstat(output.descriptor)
+    journal.close()
+
+
+def test_files_are_begun_with_the_spare_descriptors(directory, logged):
+    journal = opened(directory, segment_bytes=3_000, keep=KeepSettings())
+    with used_up():
+        for index in range(20):
+            journal.ended(answered_call(index))
+            journal.flush()
+    assert logged == []
+    assert len(files_of(directory)) > 3
+    assert len(crash_and_read(directory).unbooked) == 20
+    journal.close()
+
+
+def test_a_full_disk_is_left_for_the_reserve_and_found_to_be_well_without_a_free_descriptor(directory, disk, logged):
+    journal = opened(directory)
+    journal.answered(open_call(1))
+    with used_up():
+        for turn in range(3):
+            full = disk(0)
+            journal.ended(answered_call(2 + turn))
+            assert journal.flush(), "its record is in the reserve"
+            assert journal.is_overfull
+            full.room = PLENTY
+            journal.tick(LATER, has_calls=True)
+            assert not journal.is_overfull
+    assert {line["event"] for line in logged} == {"journal_write_failed", "journal_recovered"}
+    assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in (2, 3, 4)}
+    journal.close()
+
+
+def test_no_booked_file_is_removed_where_the_reserve_cannot_be_opened(directory, logged):
+    """The machine has as many files open as it may."""
+    first = opened(directory, keep=KeepSettings())
+    first.ended(answered_call(1))
+    first.booked([call_id(1)])
+    first.close()
+    kept = [name for name in files_of(directory) if name.endswith(".kept")]
+    journal = new_journal(directory, keep=KeepSettings())
+    real_open = os.open
+
+    def used_up_by_others(path, flags, *arguments):
+        if Path(path).name == "reserve":
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return real_open(path, flags, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output_module.os, "open", used_up_by_others)
+        journal.open()
+    assert journal.is_overfull
+    assert set(kept) <= set(files_of(directory))
+    (missing,) = [line for line in logged if line["event"] == "journal_reserve_missing"]
+    assert "LimitNOFILE" in missing["do"]
+    journal.tick(LATER, has_calls=False)
+    assert not journal.is_overfull
+    journal.close()
+
+
+def test_booked_files_are_pruned_later_where_the_directory_cannot_be_read(directory, logged):
+    journal = opened(directory, keep=KeepSettings())
+    journal.ended(answered_call(1))
+    journal.flush()
+    with used_up():
+        journal._output._spare.obtain()
+        journal.booked([call_id(1)])
+        for _ in range(130):
+            journal.tick(LATER, has_calls=False)
+    journal.close()
+    assert logged == []
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.EDQUOT])
+def test_a_new_file_whose_directory_cannot_be_synced_leaves_neither_its_name_nor_its_descriptor(
+    directory, monkeypatch, error
+):
+    journal = opened(directory, segment_bytes=3_000)
+    names, open_files = files_of(directory), count_of_open_files()
+
+    def fails(_self: Files) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "sync_directory", fails)
+        for index in range(20):
+            journal.ended(answered_call(index))
+            journal.flush()
+        assert files_of(directory) == names
+        assert count_of_open_files() == open_files
+    for index in range(20, 30):
+        journal.ended(answered_call(index))
+        journal.flush()
+    assert len(files_of(directory)) > len(names)
+    assert len(crash_and_read(directory).unbooked) == 30
+    journal.close()
+
+
+def test_the_disk_is_found_to_be_well_where_the_name_of_the_next_file_is_taken(directory, disk):
+    """A file that could not be removed after its directory was not synced, as on a disk that fails."""
+    journal = opened(directory)
+    full = disk(0)
+    journal.ended(answered_call(1))
+    journal.flush()
+    (directory / f"journal-{journal._output.number + 1:08d}.log").touch()
+    full.room = PLENTY
+    journal.tick(LATER, has_calls=False)
+    assert not journal.is_overfull
+    journal.ended(answered_call(2))
+    journal.flush()
+    assert crash_and_read(directory).unbooked.keys() == {call_id(1), call_id(2)}
+    journal.booked([call_id(1), call_id(2)])
+    journal.close()
+    assert all(name.endswith(".kept") for name in files_of(directory))
