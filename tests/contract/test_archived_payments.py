@@ -29,6 +29,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, RecordKind
 from vosd.engine.settings import RetentionSettings
+from vosd.invoicing.settlement import is_paid
 from vosd.storage import old_payments, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -263,6 +264,35 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
     with pytest.raises(DroppedPeriod, match="ledger entries from before"):
         await lines_of(made[0])
     assert len((await lines_of(made[3])).splitlines()) == 2
+
+
+async def test_the_rest_of_money_that_was_taken_away_is_left_out_of_payments_that_were_dropped_too(database, run):
+    cents, wrong = Decimal("0.045621"), Decimal("-3.004")
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office, stores = office_on(database, account, now=NOW), SqlStores(database)
+    calls = [
+        answered_call(DAY_MS * day, fee=cents, customer_account="acme", vendor_account="carrier") for day in (1, 40)
+    ]
+    await SqlBooks(database).book(calls)
+    await pay(database, 2, kind=EntryKind.ADJUSTMENT, amount=Decimal("-0.005621"))
+    await pay(database, 3, kind=EntryKind.ADJUSTMENT, amount=wrong, reference="wrong")
+    listed = [each async for each in SqlLedger(database).entries(EntryFilter(kinds=old_payments.KINDS))]
+    (mistaken,) = (each for each in listed if each.reference == "wrong")
+    then = office_on(database, account, now=FIRST + 4 * DAY_MS)
+    await undo_payment(then, operator(), UndoPayment(id=mistaken.id))
+    made = []
+    for each in calls:
+        made += await run_invoices(office, operator(), RunInvoices(period=iso_utc(each.ended_at)[:7]))
+    for day in (70, 75):
+        await pay(database, day, amount=Decimal("0.04"))
+    for until in (100, 200):
+        await SqlCheckpoints(database).close(FIRST + until * DAY_MS, "ann", None, NOW)
+    paid = {each.id: Decimal("0.04") for each in made}
+    assert await paid_by_invoice(stores, ["acme"]) == paid
+    assert {is_paid(cents, each, "USD") for each in paid.values()} == {True}
+    await run(200)
+    assert await payments_left(database) == 0
+    assert await paid_by_invoice(stores, ["acme"]) == paid
 
 
 UNDONE = {

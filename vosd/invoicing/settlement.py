@@ -57,27 +57,36 @@ class Credit(NamedTuple):
     undoes_older: bool = False
     """It takes back an entry from before the first invoice, which the opening balance contains."""
 
+    @property
+    def is_taken_away(self) -> bool:
+        """Whether it is money that went away, or the undo of an entry by which money went away."""
+        return (self.amount < ZERO) is (undone_entry(self.reference) is None)
+
 
 def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -> list[Decimal]:
     """Return what is paid of each invoice of an account, given the oldest first.
 
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
-    than its invoice goes on to the others. Money that names none pays the whole units of older debts, then those of all
-    invoices, then the rests in that order. Money that is taken back lowers the invoice that it names; a refund that
-    names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
-    otherwise, such as a transfer, makes no named payment undone. Money for a number that is no invoice here changes
-    nothing once it is taken back; the undo of an entry from before the first invoice changes ``opening``. Money for a
-    number that several invoices have, of two issuers, pays the whole units of the oldest of them first.
+    than its invoice goes on to the others. Money that names none pays the whole units of debts (an older one, and money
+    that was taken away), then those of all invoices, then the rests in that order. Money that is taken back lowers the
+    invoice that it names; a refund that names none is taken from the newest one that was paid by name, once no other
+    money is left. What is moved away otherwise, such as a transfer, makes no named payment undone. Money for a number
+    that is no invoice here changes nothing once it is taken back; the undo of an entry from before the first invoice
+    changes ``opening``. Money for a number that several invoices have, of two issuers, pays the whole units of the
+    oldest of them first.
     """
     by_id = {_braced(each.id): [place] for place, each in enumerate(owed)}
     named = by_id | _places_by_number(owed)
     paid = [ZERO] * len(owed)
+    away = ZERO  # by adjustments and transfers: a debt, also where payments are more
     sums: dict[tuple[str, bool], Decimal] = {}
     for credit in credits:
         if credit.undoes_older:
             opening += credit.amount
             continue
         number = named_invoice(credit.reference)
+        if credit.is_taken_away and not (number or credit.is_refund):
+            away -= credit.amount
         key = number, credit.is_refund and not number
         sums[key] = sums.get(key, ZERO) + credit.amount
     pool, back = opening, ZERO
@@ -103,7 +112,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         of_named -= taken
         pool += taken
         back -= taken
-    debt = max(ZERO, -opening) + back + max(ZERO, -sums.get(("", False), ZERO))
+    debt = max(ZERO, -opening) + back + max(ZERO, away)
     rest = debt - _whole_units(debt, owed[0].currency) if owed else ZERO
     left = _spend(pool + rest, [each.payable for each in owed], range(len(owed)), paid)
     _spend(left - rest, [each.gross for each in owed], range(len(owed)), paid)

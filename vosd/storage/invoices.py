@@ -60,6 +60,9 @@ _REFUNDS: Final = "no invoice: refunds"
 """In the place of a number: the sum of dropped refunds that name no invoice. A number in a reference has no space."""
 _OLDER: Final = "no invoice: undos of older"
 """The sum of dropped undos of entries from before the first invoice."""
+_AWAY: Final = "no invoice: taken away"
+"""The sum of dropped adjustments and transfers below zero that name no invoice, and of their undos."""
+_NO_NUMBERS: Final = frozenset({"", _REFUNDS, _OLDER, _AWAY})
 _UNDO_KINDS: Final = tuple(
     each.value for each in (EntryKind.PAYMENT, EntryKind.ADJUSTMENT, EntryKind.REFUND, EntryKind.TRANSFER)
 )
@@ -478,8 +481,8 @@ class SqlInvoices:
     async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
         """Return the money that accounts got since the begin of their first invoices, which are given.
 
-        Money that names no invoice is one sum for each account and kind, apart from undos, and so are payments that
-        were dropped.
+        Money that names no invoice is one sum for each account and kind, apart from undos and from money that was taken
+        away, and so are payments that were dropped.
         """
         found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
         no_charge = _entry.kind.not_in(CHARGES)
@@ -489,7 +492,8 @@ class SqlInvoices:
                 dated_before = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
                 earlier = or_(_entry.seq <= first.floor_seq, dated_before)
                 own = _entry.account == first.account, no_charge, not_(earlier)
-                others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money)).group_by(_entry.kind)
+                others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money))
+                others = others.group_by(_entry.kind, _entry.amount < ZERO)
                 for kind, rest in await connection.execute(others.where(*own, not_(is_listed))):
                     found[first.account].append(Credit("", rest, kind == EntryKind.REFUND.value))
                 listed = select(*_CREDIT).where(*own, is_listed).order_by(_entry.seq)
@@ -501,8 +505,7 @@ class SqlInvoices:
                 ]
                 gone = select(_gone.c.number, _gone.c.amount).where(_gone.c.invoice == first.id)
                 for row in await connection.execute(gone):
-                    is_named = row.number not in {"", _REFUNDS, _OLDER}
-                    reference = f"{REFERENCE}{row.number}" if is_named else ""
+                    reference = "" if row.number in _NO_NUMBERS else f"{REFERENCE}{row.number}"
                     kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
                     found[first.account].append(kept)
         return found
@@ -611,11 +614,13 @@ async def _undos_left(
 
 
 def _kept_under(entry: Row[Any]) -> str:
-    """Return the number of the invoice that an entry names, or the word for those that name none."""
+    """Return the number of the invoice that an entry names, or the word of ``_NO_NUMBERS`` for one that names none."""
     named = named_invoice(entry.reference)
     if named and len(named) <= schema.INVOICE_NUMBER_LENGTH:
         return named
-    return _REFUNDS if entry.kind == EntryKind.REFUND.value else ""
+    if entry.kind == EntryKind.REFUND.value:
+        return _REFUNDS
+    return _AWAY if Credit(entry.reference, entry.amount).is_taken_away else ""
 
 
 def _live() -> Any:

@@ -25,8 +25,9 @@ def owes(number: str, gross: int | str | Decimal, currency: str = "EUR", id_: in
     return Owed(int(number.lstrip("N")) if id_ is None else id_, number, Decimal(gross), currency)
 
 
-amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
-invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
+CENT = Decimal("0.01")
+amounts = st.integers(-50_000, 200_000).map(lambda units: Decimal(units) / 1_000)
+invoices = st.lists(st.integers(0, 90_000).map(lambda units: Decimal(units) / 1_000), max_size=6).map(
     lambda found: [owes(f"N{index % 4}", gross, id_=index) for index, gross in enumerate(found)]
 )
 plain = ["", "bank"]
@@ -140,21 +141,25 @@ def test_the_rest_of_the_money_for_an_invoice_leaves_the_next_one_open(currency:
     st.booleans(),
     st.integers(1, 30),
     st.integers(0, 3_000_000).map(lambda units: Decimal(units) / 1_000_000),
+    st.booleans(),
 )
-@example([Decimal("0.045621")] * 2, ROUND_DOWN, False, 30, Decimal("0.005621"))
-@example([Decimal("28.435636"), Decimal("50.009")], ROUND_DOWN, True, 1, ZERO)
+@example([Decimal("0.045621")] * 2, ROUND_DOWN, False, 30, Decimal("0.005621"), True)
+@example([Decimal("0.045621")] * 2, ROUND_DOWN, False, 30, Decimal("0.005621"), False)
+@example([Decimal("28.435636"), Decimal("50.009")], ROUND_DOWN, True, 1, ZERO, True)
 def test_who_pays_each_invoice_in_whole_cents_has_paid_all(
-    sums: list[Decimal], rounded: str, is_named: bool, numbers: int, debt: Decimal
+    sums: list[Decimal], rounded: str, is_named: bool, numbers: int, debt: Decimal, is_older: bool
 ) -> None:
-    cent = Decimal("0.01")
+    cent = CENT
     owed = [owes(f"N{index % numbers}", gross, id_=index) for index, gross in enumerate(sums)]
     credits = [
         Credit(f"invoice/{each.number}" if is_named else "bank", each.gross.quantize(cent, rounded)) for each in owed
     ]
-    older = [Credit("older", debt.quantize(cent, ROUND_DOWN))]
-    paid = paid_of(-debt, owed, [*credits, *older])
+    taken = [] if is_older else [Credit("adjustment", -debt)]
+    opening = -debt if is_older else ZERO
+    covered = Credit("covers the debt", debt.quantize(cent, ROUND_DOWN))
+    paid = paid_of(opening, owed, [*credits, covered, *taken])
     exact = [Credit(f"invoice/{each.number}", each.gross) for each in owed]
-    assert paid_of(-debt, owed, exact) == sums
+    assert paid_of(opening, owed, [*exact, *taken]) == sums
     states = {state_of(each.gross, amount, "EUR", 0, 1) for each, amount in zip(owed, paid, strict=True)}
     assert states <= {InvoiceState.PAID}
     money = sum((each.amount for each in credits), ZERO)
@@ -166,13 +171,22 @@ def test_who_pays_each_invoice_in_whole_cents_has_paid_all(
     [Credit("fee", Decimal("-0.005")), Credit("fee", Decimal("-0.005"), is_refund=True),
      Credit("invoice/9 return", Decimal("-0.005"))],
 )  # fmt: skip
-def test_money_that_was_taken_back_is_owed_in_whole_units_before_invoices(debt: Credit) -> None:
+@pytest.mark.parametrize("reference", ["bank", "invoice/8"], ids=["no invoice", "a number that is no invoice here"])
+def test_money_that_was_taken_back_is_owed_in_whole_units_before_invoices(debt: Credit, reference: str) -> None:
     gross, money = Decimal("28.435636"), Decimal("28.43")
-    prepaid = Credit("invoice/8", money)  # money for a number that is no invoice here
+    prepaid = Credit(reference, money)
     assert paid_of(ZERO, [owes("1", gross)], [prepaid, debt]) == [money]
     more = debt._replace(amount=Decimal("-0.015"))
     assert paid_of(ZERO, [owes("1", gross)], [prepaid, more]) == [Decimal("28.42")]
     assert paid_of(Decimal("-0.006"), [owes("1", gross)], [prepaid, debt]) == [Decimal("28.42")]
+
+
+def test_the_undo_of_money_that_was_taken_away_leaves_no_rest_of_it() -> None:
+    owed, fee = [owes("1", "28.435636")], Credit("fee", Decimal("-0.005"))
+    undone = Credit(reference_of_undo("fee", 7), Decimal("0.005"))
+    paid = Credit("bank", Decimal("28.425")), Credit("wrong", Decimal(3)), Credit("undo 8", Decimal(-3))
+    assert paid_of(ZERO, owed, [*paid, fee, undone]) == [Decimal("28.425")]
+    assert paid_of(ZERO, owed, [*paid, Credit("fee", Decimal("-0.015")), undone]) == [Decimal("28.415")]
 
 
 def test_a_refund_below_a_unit_takes_its_amount_from_a_named_payment_once() -> None:
@@ -187,11 +201,13 @@ def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credi
     money = opening + sum((each.amount for each in credits), ZERO)
     whole = sum((each.gross for each in owed), ZERO)
     assert sum(paid, ZERO) >= min(max(money, ZERO), whole)
+    # Invoices are paid before the rest of a debt, which is less than a cent.
     away = [each.amount for each in credits if each.amount < ZERO and not each.is_refund and each.reference in plain]
-    assert sum(paid, ZERO) <= max(money - min(opening, ZERO) - sum(away, ZERO), ZERO)
+    assert sum(paid, ZERO) < max(money - min(opening, ZERO) - sum(away, ZERO), ZERO) + CENT
     if all(not each.reference.startswith("invoice/") for each in credits):
-        assert sum(paid, ZERO) == min(max(money, ZERO), whole)
-        first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
+        assert sum(paid, ZERO) < min(max(money, ZERO), whole) + CENT
+        states = [state_of(each.gross, amount, "EUR", 0, 1) for amount, each in zip(paid, owed, strict=True)]
+        first_open = next((index for index, each in enumerate(states) if each is not InvoiceState.PAID), len(owed))
         assert not any(paid[first_open + 1 :])
 
 
