@@ -145,7 +145,7 @@ class SwitchService:
         )  # fmt: skip
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
-        self.signalling = SignallingLimits(catalogue, self.directory.name_at)
+        self.signalling = SignallingLimits(catalogue, self.directory.names_at)
         self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
         memo, copy = MemoFile(settings.state_dir / MEMO), last_standings or NoLastStandings()
         comparison = JournalComparison(books, self.balances, self.recorder, self._journal, copy)

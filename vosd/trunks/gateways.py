@@ -330,7 +330,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         int | None,
         limit(
             "Requests per second outside calls that it may send us from all its addresses together; further requests "
-            "get 503 with Retry-After. Where a mapping gateway has the same address, that one's limit holds."
+            "get 503 with Retry-After. Gateways that share an address, also by their names, share the sum of their "
+            "limits; where a mapping gateway has the same address, that one's limit holds."
         ),
     ] = None
     max_call_seconds: Annotated[

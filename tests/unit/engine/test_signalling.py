@@ -12,7 +12,8 @@ NAMED = "203.0.113.9"
 
 
 def limits(*gateways) -> SignallingLimits:
-    return SignallingLimits(catalogue(gateways), {NAMED: "sip.carrier.example"}.get)
+    names = {NAMED: ("sip.carrier.example", "other.example")}
+    return SignallingLimits(catalogue(gateways), lambda host: names.get(host, ()))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,16 @@ def test_a_vendor_counts_at_its_addresses_and_those_of_its_name_unless_a_custome
     assert [found.allowance_at(host) for host in (VENDOR, NAMED, "10.0.0.1")] == [
         Allowance("carrier", 9), Allowance("named", 3), None
     ]  # fmt: skip
+
+
+def test_vendors_whose_names_lead_to_one_address_share_the_sum():
+    one = routing_gateway("one", max_requests=3, addresses=(Address("sip.carrier.example", None),))
+    other = routing_gateway("other", max_requests=9, addresses=(Address("other.example", 5080),))
+    plain = routing_gateway("plain", max_requests=20, addresses=(Address(NAMED, 5060),))
+    assert limits(one, other).allowance_at(NAMED) == Allowance("one other", 12)
+    assert limits(one, other, plain).allowance_at(NAMED) == Allowance("plain one other", 32)
+    unlimited = routing_gateway("other", addresses=(Address("other.example", 5080),))
+    assert limits(one, unlimited).allowance_at(NAMED) is None, "one of them has no limit"
 
 
 def test_a_reload_changes_it():

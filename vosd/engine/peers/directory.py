@@ -131,10 +131,6 @@ class NameDirectory(Counting):
         cached = self._watched.get(Hop(name.name, name.port, None))
         return [] if cached is None else sorted(hosts_of(cached))[:SOURCES_MAX]
 
-    def name_at(self, host: str) -> str | None:
-        """Return the name that resolved to an address, the first one where several gateways' names did."""
-        return next(iter(self.names_to(host)), None)
-
     def names_to(self, host: str) -> Collection[str]:
         """Return the names that resolved to an address: a certificate there must contain one (RFC 5922).
 
@@ -348,9 +344,9 @@ class VendorPlaces:
 class SignallingLimits(Counting):
     """Limits of requests outside calls for each gateway of a catalogue, over all its addresses (``max_requests``)."""
 
-    def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:
-        """``name_at`` returns the domain name that resolved to an address of a vendor."""
-        self._name_at = name_at
+    def __init__(self, catalogue: Catalogue, names_at: Callable[[str], Collection[str]]) -> None:
+        """``names_at`` returns the names of vendors that resolved to an address."""
+        self._names_at = names_at
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -363,15 +359,14 @@ class SignallingLimits(Counting):
         self._has_names = any(not is_address(host) for host in self._vendors)
 
     def allowance_at(self, host: str) -> Allowance | None:
-        """Return the limit for an address; None if no gateway there has one.
+        """Return the limit for an address; None if a gateway there has none.
 
-        Mapping gateways come first, as incoming requests belong to them. Gateways that share an address have the sum of
-        their limits: which one sent a request is known only after parsing.
+        Mapping gateways come first, as incoming requests belong to them. Gateways that share an address, by names or as
+        it is, have the sum of their limits: which one sent a request is known only after parsing.
         """
         limits: Limits = {each.name: each.max_requests for each in self._sources.gateways_at(host)}
         if not limits:
-            limits = self._vendors.get(host, {})
-        if not limits and self._has_names:
-            limits = self._vendors.get(self._name_at(host) or "", {})
+            for place in (host, *(self._names_at(host) if self._has_names else ())):
+                limits |= self._vendors.get(place, {})
         rates = [rate for rate in limits.values() if rate is not None]
         return Allowance(" ".join(limits), sum(rates)) if rates and len(rates) == len(limits) else None
