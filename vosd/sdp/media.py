@@ -45,8 +45,8 @@ _PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.es
 """Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _AT_HAND: Final = 16
-"""Descriptions that are remembered as a whole, for as long as they are on their way. No other call has the same ones, and
-to forget one that was read long ago costs half of what reading does: its memory is in no cache any more."""
+"""Descriptions that are remembered as a whole, for as long as they are on their way. No other call has the same ones,
+and to forget one that was read long ago costs half of what reading does: its memory is in no cache any more."""
 _REMEMBERED_BYTES: Final = 1_024
 """Longest description, or lines of a medium, that are remembered."""
 _NEXT_PORT: Final = b"\na=rtcp:%d"
