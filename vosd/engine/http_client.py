@@ -150,11 +150,11 @@ class HttpServer:
     async def connect(self) -> HttpConnection:
         """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
         hosts: Sequence[str] = [self._host]
-        tls = await self._tls.context() if self._is_secure else None
         if not is_address(self._host):
             hosts = await self._addresses()
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
             raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
+        tls = await self._tls.context() if self._is_secure else None
         return await self._open(hosts[0], tls) if len(hosts) == 1 else await self._open_first(hosts, tls)
 
     async def _addresses(self) -> Sequence[str]:

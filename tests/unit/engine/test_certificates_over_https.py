@@ -646,7 +646,7 @@ async def test_a_name_that_is_not_found_leaves_room_for_other_hosts_of_its_trunk
     """Many signers may have their certificates at one host."""
     resolver = SilentNames(monkeypatch)
     resolver.dead = {"dead.example"}
-    fetching, port = Fetching(server, timeout_ms=50), server.server_address[1]
+    fetching, port = Fetching(server, timeout_ms=200), server.server_address[1]
     patient = Fetching(server)
     try:
         dead = [f"https://dead.example/{number}" for number in range(module.TRUNK_MAX + 4)]
