@@ -81,19 +81,26 @@ def test_a_switch_that_lost_the_lease_takes_no_call_ends_none_and_books_what_end
 
 
 @pytest.mark.mariadb
-def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is_away(stage, tmp_path, server):
-    """The copy of the spare switch is older than the run of the other one: accounts may be blocked or empty since."""
+@pytest.mark.parametrize(("moved_ms", "why"), [(-3_601_000, "ran last"), (3_600_000, "the clock is")])
+def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is_away(
+    stage, tmp_path, server, moved_ms, why
+):
+    """The copy of the spare switch is older than the run of the other one: accounts may be blocked or empty since.
+
+    Where the clock is behind it, its age is unknown.
+    """
     text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
     (tmp_path / "spare").mkdir()
     spare = stage(tmp_path / "spare", text)
     spare.daemon.interrupt()
     with closing(sqlite3.connect(tmp_path / "spare" / "var" / "last-known.db")) as copy, copy:
-        copy.execute("UPDATE time SET at = at - 3601000")
+        copy.execute("UPDATE time SET at = at + ?", (moved_ms,))
     scene = stage(configuration=text)
     server.stop()
 
     spare.daemon.start(wait=False)
     away = eventually(lambda: [line for line in spare.events("database_away") if line["part"] == "start"], "it waits")
+    assert why in away[0]["waits_because"]
     assert "database.start_without_age" in away[0]["waits_because"]
     spare.daemon.kill()
     scene.answered(1)

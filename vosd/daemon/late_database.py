@@ -48,7 +48,12 @@ class KnownOutage:
 
     async def over(self) -> None:
         """Note that the database answers."""
-        self._file.unlink(missing_ok=True)
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as error:
+            if self._file.exists():
+                means = "the next start of this boot does not wait for the database"
+                _log.warning("outage_not_noted", file=str(self._file), error=str(error), means=means)
 
 
 class LateDatabase:

@@ -19,6 +19,9 @@ from vosd.engine.node import Node
 TIME_NOTED_EVERY_S: Final = 60.0
 """Interval at which the copy gets the time, by which its age is known."""
 
+CLOCK_BEHIND_S: Final = 60
+"""A clock that is further behind the copy is wrong, and says nothing about the age of it."""
+
 _log = structlog.get_logger()
 
 
@@ -51,6 +54,8 @@ class WithoutDatabase:
         self._node: Final = node
         self._clock: Final = clock
         self._max_age_s: Final = max_age_s
+        self._holds_turn = False
+        """Whether nothing is booked until ``catch_up``."""
 
     async def obstacle(self) -> str | None:
         """Return why a start cannot go on without the database; None = it can."""
@@ -61,6 +66,8 @@ class WithoutDatabase:
         except StoreUnavailable as error:
             _log.error("last_known_unreadable", error=str(error), means="a start waits for the database")
             return "what was known last cannot be read"
+        if self._max_age_s and age_s is not None and age_s < -CLOCK_BEHIND_S:
+            return f"the clock is {-age_s} s behind what this switch noted last (database.start_without_age)"
         if self._max_age_s and (age_s is None or age_s > self._max_age_s):
             ago = "unknown" if age_s is None else f"{age_s} s ago"
             return f"this switch ran last {ago}, and another one may have since (database.start_without_age)"
@@ -76,6 +83,7 @@ class WithoutDatabase:
         standings, age_s = await self._copy.standings(), await self._age_s()
         self._watch.wait()
         await self._recorder.turn.acquire()
+        self._holds_turn = True
         self._balances.adopt_last_known(catalogue.accounts, standings)
         self._overrides.restore()
         await self._node.registrar.restore_copy(catalogue)
@@ -88,7 +96,7 @@ class WithoutDatabase:
         )
 
     async def catch_up(self) -> None:
-        """Replace the last known balances and overrides by those of the database, and book from now on.
+        """Replace the last known balances and overrides by those of the database, and book from now on; once.
 
         So are the registrations of the copy, apart from those that have changed here since the start.
 
@@ -98,6 +106,8 @@ class WithoutDatabase:
             CurrencyChangedError: the configuration has another currency for an account with money.
             StoreUnavailable: what was known last still holds; try again.
         """
+        if not self._holds_turn:
+            return
         switch = self._node.switch
         await self._terms.note_used()
         await self._balances.adopt_anew(switch.catalogue.accounts, lambda: accounts_of(switch.calls()))
@@ -106,6 +116,7 @@ class WithoutDatabase:
         await self._node.registrar.catch_up()
         await self._terms.set_away(False)
         self._watch.caught_up()
+        self._holds_turn = False
         self._recorder.turn.release()
 
     async def run(self) -> None:
