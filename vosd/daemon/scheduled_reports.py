@@ -138,6 +138,8 @@ class ScheduledReportPart:
         self._kept = delivered_reports(settings.state_dir)
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
+        self._is_done_kept = self._is_refused_kept = True
+        """Whether the files have the last periods, and the refused recipients, of now."""
         self._kept_refused = KeptFile(
             Path(settings.state_dir) / "refused_reports.json", dict[str, RefusedMail], "refused_reports"
         )
@@ -166,6 +168,7 @@ class ScheduledReportPart:
         task, self._task = self._task, None
         if task is not None:
             await end([task])
+        self._keep_again()
 
     def adjust(self, settings: Settings) -> None:
         """Apply other settings from the next report on; one that is taken out has no alarm, and begins anew later."""
@@ -188,7 +191,20 @@ class ScheduledReportPart:
         self._waited_at.pop(name, None)
         self._failed.pop(name, None)
         if self._refused.pop(name, None) is not None:
-            self._kept_refused.write(self._refused)
+            self._keep_refused()
+
+    def _keep_done(self) -> None:
+        self._is_done_kept = self._kept.write(self._done)
+
+    def _keep_refused(self) -> None:
+        self._is_refused_kept = self._kept_refused.write(self._refused)
+
+    def _keep_again(self) -> None:
+        """Write what a full disk has not taken: else a report would be delivered again after the next start."""
+        if not self._is_done_kept:
+            self._keep_done()
+        if not self._is_refused_kept:
+            self._keep_refused()
 
     async def _keep(self) -> None:
         while True:
@@ -203,12 +219,13 @@ class ScheduledReportPart:
 
     async def look(self, wanted: ScheduledReport) -> None:
         """Make a report if one of its periods is due."""
+        self._keep_again()
         now = self._steady.now()
         if now is None:
             return
         if self._done.get(wanted.name, now) > now + AHEAD_MS:
             self._done[wanted.name] = period_at(now, wanted.every, wanted.at_s, ZoneInfo(wanted.zone)).since
-            self._kept.write(self._done)
+            self._keep_done()
         period = self._next(wanted, now)
         failed = self._failed.get(wanted.name)
         if now < period.due_at or (failed is not None and now < failed.retry_at):
@@ -233,7 +250,7 @@ class ScheduledReportPart:
             self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, retry_at)
             if outcome.refused:
                 self._refused[wanted.name] = RefusedMail(period.until, outcome.refused)
-                self._kept_refused.write(self._refused)
+                self._keep_refused()
             self._raised.add(wanted.name)
             facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
             _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
@@ -241,7 +258,7 @@ class ScheduledReportPart:
         self._forget(wanted.name)
         self._raised.discard(wanted.name)
         self._done[wanted.name] = period.until
-        self._kept.write(self._done)
+        self._keep_done()
         _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name, running=outside.running)
 
     async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:
@@ -265,7 +282,7 @@ class ScheduledReportPart:
         coming = next_period(wanted, last, now)
         if last is None:
             self._done[wanted.name] = coming.since
-            self._kept.write(self._done)
+            self._keep_done()
         return coming
 
     async def _delivered(self, wanted: ScheduledReport, period: DuePeriod, running: int) -> ReportDelivery:

@@ -85,8 +85,6 @@ class _ServedPort(msgspec.Struct, eq=False):
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
-        if figures.alive_mono is None and not figures.foreign:
-            return figures  # nothing has come: the kernel had nothing to drop
         drops = drops_of(self.sockets[0])
         return replace(figures, dropped=replace(figures.dropped, kernel=drops)) if drops else figures
 

@@ -111,6 +111,28 @@ async def test_each_day_is_delivered_once_from_the_first_one_that_is_due(
     )  # fmt: skip
 
 
+async def test_a_report_that_was_delivered_while_the_disk_was_full_is_delivered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was delivered, and who has refused it, is written as soon as there is room."""
+    stage = Stage(tmp_path, monkeypatch, replace(WANTED, mail=("a@example.com", "b@example.com")))
+    await stage.pass_time(4)
+    kept = {name: (tmp_path / name).with_suffix(".draft") for name in ("reports.json", "refused_reports.json")}
+    for draft in kept.values():
+        draft.mkdir()  # nothing can be written there
+    stage.answers, stage.refused = ["b@example.com: refused"], ("b@example.com",)
+    assert await stage.pass_time(1) == [day(-1)]
+    kept["refused_reports.json"].rmdir()
+    await stage.part.look(stage.reports[0])
+    stage.part = stage.started()
+    assert (await stage.pass_time(0.5), stage.orders[-1].mail.recipients) == ([day(-1)], ("b@example.com",))
+
+    kept["reports.json"].rmdir()
+    await stage.part.look(stage.reports[0])
+    stage.part = stage.started()
+    assert await stage.pass_time(12) == []
+
+
 async def test_a_report_waits_for_calls_that_are_not_booked_and_two_hours_for_those_that_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,7 @@ class MediaKeeper:
                 self._legs[media.number] = owner
                 return True
             return False
-        if not isinstance(message, OutgoingResponse) or (not media.ports and media.rtp_call is None):
+        if (not media.ports and media.rtp_call is None) or not isinstance(message, OutgoingResponse):
             return True
         if message.status not in RINGING:
             return media.number not in self._offered
