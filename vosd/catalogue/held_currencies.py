@@ -20,15 +20,15 @@ def held_currencies(
 
 
 def planned_currencies(
-    now: Mapping[str, str], planned: Mapping[str, str], places: Mapping[str, SourceLine]
+    before: Mapping[str, str], planned: Mapping[str, str], places: Mapping[str, SourceLine]
 ) -> tuple[DefinitionProblem, ...]:
-    """Return the mistakes of accounts that get another currency later than they have now; all three are by account."""
+    """Return the mistakes of accounts that get another currency later than they have before; all are by account."""
     problems = ProblemList()
     for name, currency in planned.items():
-        if now.get(name, currency) != currency:
+        if before.get(name, currency) != currency:
             expected = (
-                f"{now[name]}, the currency that this account has now: another one is not planned, for the account may "
-                "have money by then"
+                f"{before[name]}, the currency that this account has until then: another one is not planned, for the "
+                "account may have money by then"
             )
             problems.error(places[name], f"accounts[{name}].currency", expected, currency)
     return problems.in_order()

@@ -55,7 +55,9 @@ class ChangeCheck(NamedTuple):
     numbers: "AgentNumbers | None" = None
     """Numbers that an agent gives to phones; None = an operator orders the change."""
     is_planned: bool = False
-    """Whether the change begins later: no account gets another currency by it than it has now."""
+    """Whether the change begins later: no account gets another currency by it than it has until then."""
+    earlier: Sequence[ObjectsThen] = ()
+    """The objects at each moment that is planned before the change begins."""
 
 
 class CheckedObjects(NamedTuple):
@@ -78,6 +80,14 @@ def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion])
         yield ObjectsThen(at, _latest(chain(planned, change), at), _latest(planned, at))
 
 
+def states_before(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:
+    """Yield the state at each planned moment before a change begins."""
+    earlier = [each for each in planned if each.begins_at < change[0].begins_at]
+    for at in sorted({each.begins_at for each in earlier}):
+        versions = _latest(earlier, at)
+        yield ObjectsThen(at, versions, versions)
+
+
 def _latest(versions: Iterable[ObjectVersion], at: int) -> list[ObjectVersion]:
     found: dict[tuple[str, str], ObjectVersion] = {}
     for each in versions:
@@ -87,18 +97,26 @@ def _latest(versions: Iterable[ObjectVersion], at: int) -> list[ObjectVersion]:
     return [*found.values()]
 
 
-def check_later(states: Iterable[ObjectsThen], check: Callable[[Sequence[ObjectVersion]], object]) -> None:
+def check_later(
+    states: Iterable[ObjectsThen],
+    check: Callable[[Sequence[ObjectVersion]], object],
+    check_without: Callable[[ObjectsThen], object] | None = None,
+) -> None:
     """Check the later states of a change; ``check`` raises ConfigError for objects that make no valid configuration.
 
-    A state that is not valid without the change either is passed over: another change has to mend it.
+    ``check_without`` does that for a state without the change; None = ``check`` does. One that is not valid without the
+    change either is passed over: another change has to mend it.
 
     Raises:
         ConfigError: one is not valid because of the change.
     """
 
-    def is_valid(versions: Sequence[ObjectVersion]) -> bool:
+    def is_valid_without(state: ObjectsThen) -> bool:
         try:
-            check(versions)
+            if check_without is None:
+                check(state.without)
+            else:
+                check_without(state)
         except ConfigError:
             return False
         return True
@@ -107,5 +125,5 @@ def check_later(states: Iterable[ObjectsThen], check: Callable[[Sequence[ObjectV
         try:
             check(state.versions)
         except ConfigError as error:
-            if is_valid(state.without):
+            if is_valid_without(state):
                 raise state.error(error) from error

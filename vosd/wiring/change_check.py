@@ -13,7 +13,6 @@ import msgspec
 from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.held_currencies import planned_currencies
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
 from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
@@ -25,13 +24,15 @@ from vosd.config.reader.addresses import listener_in
 from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.kept_currencies import KeptCurrencies
 
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
 _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
+    "accounts": ("currency", *CURRENCY_KEYS, "template"),
     "rate_groups": ("currency", "template"),
     "templates": ("currency", *CURRENCY_KEYS),
 }
-"""Kinds of objects that accounts may have their currency from, and the keys by which they have it."""
+"""Kinds of objects that accounts have their currency from, and the keys by which they have it."""
 
 
 class LastLoad:
@@ -97,10 +98,12 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | No
     if problems.has_errors:
         raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
-    currencies = _currencies(first, catalogue, loads)
-    if asked.is_planned and currencies:
-        _check_kept(first, currencies, loads)
-    check_later(later, loads.with_versions)
+    setting = [each for each in _changed(first) if _may_set_currency(each, first, catalogue, loads)]
+    currencies = _currencies(first, catalogue, loads, setting)
+    if setting and (later or asked.is_planned):
+        _check_kept(asked, catalogue, currencies, loads)
+    else:
+        check_later(later, loads.with_versions)
     return CheckedObjects(accounts, currencies, loads.definitions)
 
 
@@ -109,33 +112,53 @@ def _changed(state: ObjectsThen) -> list[ObjectVersion]:
     return [each for each in state.versions if (each.kind, each.name, each.version) not in planned]
 
 
-def _check_kept(state: ObjectsThen, currencies: Mapping[str, str], loads: "Loads") -> None:
-    """Raise ConfigError where accounts get another currency later than they have now: they may have money by then."""
-    try:
-        now = loads.with_versions(()).catalogue.accounts
-    except ConfigError:
-        return
-    changed = _changed(state)
-    made = {each.name: each for each in changed if each.kind == "accounts"}
-    places = {name: _place_of(made.get(name, changed[0])) for name in currencies}
-    problems = planned_currencies({name: each.currency for name, each in now.items()}, currencies, places)
-    if problems:
-        raise ConfigError(problems)
+def _check_kept(asked: ChangeCheck, catalogue: Catalogue, currencies: Mapping[str, str], loads: "Loads") -> None:
+    """Check the later states of a change, and that each account keeps its currency from one planned moment to the next.
+
+    ``catalogue`` is that of the first state, ``currencies`` those of the accounts that the change makes or moves.
+
+    Raises:
+        ConfigError: a state is not valid, or an account gets another currency later than it has before.
+    """
+    first, *later = asked.states
+    earlier = [(), *(each.versions for each in asked.earlier if any(map(_sets_currency, _begun(each))))]
+    kept = KeptCurrencies(loads.config, loads.with_versions, earlier if asked.is_planned else ())
+    if asked.is_planned:
+        changed = _changed(first)
+        made = {each.name: each for each in changed if each.kind == "accounts"}
+        kept.check(currencies, {name: _place_of(made.get(name, changed[0])) for name in currencies})
+    kept.note(catalogue)
+
+    def check_without(state: ObjectsThen) -> None:
+        between = (each.without for each in asked.states if each.at < state.at)
+        KeptCurrencies(loads.config, loads.with_versions, [*earlier, *between]).follow(state.without)
+
+    check_later(later, kept.follow, check_without)
+
+
+def _begun(state: ObjectsThen) -> Iterator[ObjectVersion]:
+    return (each for each in state.versions if each.begins_at == state.at)
+
+
+def _sets_currency(version: ObjectVersion) -> bool:
+    return version.kind in _CURRENCY_FROM
 
 
 def _place_of(version: ObjectVersion) -> SourceLine:
     return SourceLine(f"{version.kind} {version.name} (version {version.version}) in the database", 0)
 
 
-def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dict[str, str]:
+def _currencies(
+    state: ObjectsThen, catalogue: Catalogue, loads: "Loads", setting: Sequence[ObjectVersion]
+) -> dict[str, str]:
     """Return the currencies of accounts that a change defines, and of those that get another one by it.
 
-    An account that the database does not define any more may be one of the files from then on.
+    An account that the database does not define any more may be one of the files from then on. ``setting`` are the
+    changed objects by which accounts may get another currency: others than accounts cost a load without them.
     """
-    changed = _changed(state)
-    named = {each.name for each in changed if each.kind == "accounts"}
+    named = {each.name for each in _changed(state) if each.kind == "accounts"}
     found = {name: catalogue.accounts[name].currency for name in sorted(named & catalogue.accounts.keys())}
-    if any(_may_set_currency(each, state, catalogue, loads) for each in changed):
+    if any(each.kind != "accounts" for each in setting):
         try:
             before = loads.with_versions(state.without).catalogue.accounts
         except ConfigError:  # the change mends it
@@ -147,12 +170,13 @@ def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dic
 
 
 def _may_set_currency(version: ObjectVersion, state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> bool:
-    """Return whether accounts may get another currency by a changed object, which costs a load without it."""
+    """Return whether accounts may get another currency by a changed object."""
     keys = _CURRENCY_FROM.get(version.kind)
     if keys is None:
         return False
     if version.body is None:  # the files may define it from then on, with other keys
-        return version.kind == "templates" or version.name in catalogue.rate_groups
+        there = {"accounts": catalogue.accounts, "rate_groups": catalogue.rate_groups}.get(version.kind)
+        return there is None or version.name in there
     replaced = next((each for each in state.without if (each.kind, each.name) == (version.kind, version.name)), None)
     if replaced is None:
         replaced = loads.in_force(version.kind, version.name)
@@ -180,6 +204,11 @@ class Loads:
         """Definitions of the database, as the first load has read them."""
 
     @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self._switch.config_path()
+
+    @property
     def definitions(self) -> int:
         """Version of all definitions of the database that the loads have; 0 = they could not be read."""
         return (None if self._stored is None else self._stored.version) or 0
@@ -201,7 +230,7 @@ class Loads:
             return self._stored._replace(objects=objects, changes=last.changes_to(objects, versions))
 
         loaded = load(
-            self._switch.config_path(),
+            self.config,
             tables=self._tables.of,
             definitions=definitions,
             remembered=last.remembered,

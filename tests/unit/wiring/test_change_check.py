@@ -13,7 +13,7 @@ from doubles.migrated import migrated
 
 from vosd.api import check_process
 from vosd.api.checks import Checks
-from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, states_of
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, states_before, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import Objects, ObjectVersion
@@ -244,7 +244,7 @@ async def test_no_planned_change_gives_an_account_another_currency_than_it_has_n
         "accounts[euro].currency": (in_dollars,),
     }
     for key, change in refused.items():
-        with pytest.raises(ConfigError, match="the currency that this account has now") as raised:
+        with pytest.raises(ConfigError, match="the currency that this account has until then") as raised:
             planned(*change)
         assert [each.key for each in raised.value.problems] == [key]
         assert planned(*change, later=False)
@@ -253,6 +253,97 @@ async def test_no_planned_change_gives_an_account_another_currency_than_it_has_n
     before = version("shop", '{"currency":"EUR"}', number=2, at=5)
     back = version("shop", '{"rate_group":"sell"}')
     assert planned(back, known=[before]) == {"shop": "USD"}, "what was planned before is called off"
+
+
+async def test_no_account_gets_another_currency_by_what_was_planned_before(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    rates = '"rates":[{"prefix":"44","billing_rate":"1"}]'
+    group = version("g", f'{{{rates},"currency":"EUR"}}', kind="rate_groups", at=0)
+    template = version("t", '{"rate_group":"g"}', kind="templates", at=0)
+    await SqlObjects(database).add([group, template, version("own", '{"currency":"EUR"}', at=0)])
+    await database.close()
+    in_dollars = msgspec.structs.replace(group, body=f'{{{rates},"currency":"USD"}}', version=2, begins_at=7)
+
+    def checked(*change: ObjectVersion, known: Sequence[ObjectVersion] = (), at: int = 1) -> Mapping[str, str]:
+        made = [msgspec.structs.replace(each, version=9, begins_at=at) for each in change]
+        states, earlier = [*states_of(made, known)], [*states_before(made, known)]
+        return check_here(switch, ChangeCheck(states, is_planned=at > 1, earlier=earlier)).currencies
+
+    def refused(*change: ObjectVersion, known: Sequence[ObjectVersion], at: int = 1) -> list[str]:
+        with pytest.raises(ConfigError, match="the currency that this account has until then") as raised:
+            checked(*change, known=known, at=at)
+        return [f"{each.file}: {each.key}" for each in raised.value.problems]
+
+    new, moved = version("new", '{"rate_group":"g"}'), version("own", '{"rate_group":"g"}')
+    by_template = version("new", '{"template":"t"}')
+    begun = "rate_groups g (version 2) in the database: begins_at"
+    assert refused(new, known=[in_dollars]) == [
+        begun,
+        "accounts new (version 9) in the database: accounts[new].currency",
+    ]
+    assert refused(by_template, known=[in_dollars])[0] == begun
+    assert refused(moved, known=[in_dollars]) == [
+        begun,
+        "accounts own (version 9) in the database: accounts[own].currency",
+    ]
+    assert refused(new, known=[in_dollars], at=5)[0] == begun
+    assert checked(new, known=[in_dollars], at=7) == {"new": "USD"}
+    assert checked(version("own", '{"currency":"EUR","max_cps":"3"}'), known=[in_dollars]) == {"own": "EUR"}
+
+    first = version("later", '{"currency":"EUR"}', at=4)
+    gone = version("later", None, number=2, at=5)
+    then = version("later", '{"currency":"USD"}')
+    for known in ([first], [first, gone], [first, version("more", "{}", at=5, kind="templates")]):
+        place = "accounts later (version 9) in the database: accounts[later].currency"
+        assert refused(then, known=known, at=7) == [place]
+        assert checked(version("later", '{"currency":"EUR"}'), known=known, at=7) == {"later": "EUR"}
+    assert checked(then, known=[first], at=4) == {"later": "USD"}, "the first one is called off"
+    assert refused(then, known=[first])[0] == "accounts later (version 1) in the database: begins_at"
+
+    # What was stored before such changes were refused is mended by others, and keeps none of them out.
+    bad = version("new", '{"rate_group":"g"}', at=3)
+    assert checked(version("other", "{}"), known=[bad, in_dollars]) == {"other": "USD"}
+    assert checked(version("other", "{}"), known=[bad, in_dollars], at=4) == {"other": "USD"}
+    with pytest.raises(ConfigError, match=r"accounts\[other\].currency"):
+        checked(version("other", '{"rate_group":"g"}'), known=[in_dollars])
+    assert checked(msgspec.structs.replace(group, version=3), known=[bad, in_dollars], at=7) == {"new": "EUR"}
+
+
+async def test_the_later_moments_of_a_change_by_which_no_account_gets_another_currency_are_loaded_alone(
+    switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[list[str]] = []
+    with_versions = Loads.with_versions
+
+    def noted(self: Loads, versions: Sequence[ObjectVersion]) -> Loaded:
+        loads.append([f"{each.name} {each.version}" for each in versions])
+        return with_versions(self, versions)
+
+    monkeypatch.setattr(Loads, "with_versions", noted)
+    known = [version("other", "{}", at=4), version("t", "{}", kind="templates", at=5), BY_TCP]
+    known[2] = msgspec.structs.replace(BY_TCP, begins_at=6)
+
+    def loaded(body: str, at: int) -> list[list[str]]:
+        loads.clear()
+        change = [version("shop", body, number=2, at=at)]
+        states, earlier = [*states_of(change, known)], [*states_before(change, known)]
+        check_here(switch, ChangeCheck(states, is_planned=at > 1, earlier=earlier))
+        return loads
+
+    assert loaded('{"rate_group":"sell","max_cps":"3"}', 7) == [["other 1", "t 1", "tcp 1", "shop 2"]]
+    assert loaded('{"currency":"USD"}', 7) == [
+        ["other 1", "t 1", "tcp 1", "shop 2"], [], ["other 1"], ["other 1", "t 1"],
+    ]  # fmt: skip
+    with_change = [
+        ["shop 2"],
+        ["other 1", "shop 2"],
+        ["other 1", "t 1", "shop 2"],
+        ["other 1", "t 1", "tcp 1", "shop 2"],
+    ]
+    assert loaded('{"rate_group":"sell","max_cps":"3"}', 1) == with_change
+    assert loaded('{"currency":"USD"}', 1) == with_change
 
 
 async def test_a_later_check_reads_only_what_has_changed_since(

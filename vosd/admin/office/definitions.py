@@ -32,7 +32,7 @@ from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.overrides import Setting, Target
-from vosd.catalogue.planned_objects import ChangeCheck, states_of
+from vosd.catalogue.planned_objects import ChangeCheck, states_before, states_of
 from vosd.catalogue.problems import ConfigError, SourceLine, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
@@ -541,10 +541,11 @@ async def _checked(
         ConfigError: the configuration would not be valid.
     """
     definitions = await office.stores.decks.version()  # first: what changes during the check is not checked
-    states = [*states_of(plan.versions, await office.stores.objects.planned(office.now()))]
+    planned = await office.stores.objects.planned(office.now())
+    states, earlier = [*states_of(plan.versions, planned)], [*states_before(plan.versions, planned)]
     _check_below(office, states[0].versions)
     try:
-        found = await office.definitions.check_objects(asked._replace(states=states))
+        found = await office.definitions.check_objects(asked._replace(states=states, earlier=earlier))
         await _check_currencies(office, plan.versions, found.currencies, of_calls)
     except ConfigError as error:
         if owned is None:
