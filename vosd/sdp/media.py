@@ -41,6 +41,7 @@ _KEYS: Final = re.compile(b"^(?:" + b"|".join(_KEY_LINES) + rb")[^\r\n]*", re.MU
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
+_RTCP_BEGINS: Final = b"\n" + _RTCP
 _PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")")
 """Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
@@ -171,9 +172,9 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
         return None
     parts[2::3] = [b"%d "] * len(ports)
     parts[0] = b"v=0\r\no=%b" + parts[0][ids.end() :]
-    if b"\n" + _RTCP in session:
-        before, named, after = parts[-1].partition(b"\n%b%d" % (_RTCP, ports[0] + 1))
-        if not named or len(ports) > 1 or session.count(b"\n" + _RTCP) > 1 or after[:1].isdigit():
+    if _RTCP_BEGINS in session:
+        before, named, after = parts[-1].partition(b"%b%d" % (_RTCP_BEGINS, ports[0] + 1))
+        if not named or len(ports) > 1 or session.count(_RTCP_BEGINS) > 1 or after[:1].isdigit():
             return None
         parts[-1] = before + _NEXT_PORT + after
     return ids[1], ports, b"".join(parts)

@@ -54,8 +54,7 @@ class KeyConversion:
             return
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
-            port = media.ports[media.audio] if media is not None and media.audio < len(media.ports) else None
-            if media is None or port is None or port.id < 0 or theirs is None:
+            if media is None or theirs is None:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
             if leg.route_choice is None:
@@ -64,7 +63,13 @@ class KeyConversion:
             else:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
-            if way is _AUTO and not may_transfer:  # as most are
+            is_usual = way is _AUTO and not may_transfer
+            if is_usual and not self._legs:
+                continue
+            port = media.audio_port
+            if port is None or port.id < 0:
+                continue
+            if is_usual:
                 if port.id in self._legs:
                     self._relay.report_keys(port, are_reported=False)
                 continue
