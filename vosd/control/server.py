@@ -3,7 +3,7 @@
 One JSON object in each line (``wire``) over a unix socket that only the switch's user may open, any number of orders
 one after the other on a connection. An order that follows something has results until it is finished or its client
 disconnects. Owns the socket, the framing and the limits; the handlers are passed in. Command line and HTTP are handled
-elsewhere.
+elsewhere. An operator asks most when the process has used up its file descriptors: some are kept for that.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from vosd.base.text import escaped
 from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
 from vosd.control.wire import ControlFailure, ControlRequest, ControlSuccess, Tagged, other_version, spoken
+from vosd.obs.log import LogLimiter
+from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
 
 LINE_MAX: Final = 65_536
 """Most bytes of one request; answers are not limited."""
@@ -34,6 +36,10 @@ ALWAYS: Final = frozenset({tag_of(GetStatus)})
 """Orders that take no slot: an operator needs them most when too much goes on."""
 IDLE_S: Final = 60.0
 """A connection without request is closed after so long."""
+SPARE: Final = 2
+"""Spare descriptors: connections that are accepted where the process may open no more files."""
+PAUSE_S: Final = 1.0
+"""Pause before a connection that could not be accepted is tried again."""
 
 _log = structlog.get_logger()
 
@@ -73,7 +79,11 @@ class ControlServer:
     def __init__(self, path: Path, handlers: Iterable[Handler]) -> None:
         self._path = path
         self._handlers = {handler.tag: handler for handler in handlers}
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
+        """Connections that were accepted and have no client yet."""
+        self._spare = SpareDescriptors(SPARE)
+        self._log_limiter = LogLimiter()
         self._clients: list[_Client] = []
         """In the order in which their latest command has ended, or they have come."""
 
@@ -83,21 +93,76 @@ class ControlServer:
         Raises:
             ControlSocketError: another switch listens there, or the path cannot be created.
         """
-        listener = _bind(self._path)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=LINE_MAX)
+        self._listening = _bind(self._path)
+        self._spare.obtain()
+        asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
     async def close(self) -> None:
         """Stop listening, disconnect the clients and remove the socket from the file system."""
-        if self._server is None:
+        listening, self._listening = self._listening, None
+        if listening is None:
             return
-        self._server.close()
-        for client in self._clients:
-            client.task.cancel()
-        await asyncio.gather(*(client.task for client in self._clients), return_exceptions=True)
+        asyncio.get_running_loop().remove_reader(listening)
+        listening.close()
+        self._spare.release()
+        tasks = [*self._beginning, *(client.task for client in self._clients)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._path.unlink(missing_ok=True)
-        self._server = None
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept a waiting connection, with a spare descriptor where there is no other."""
+        try:
+            sock = self._accepted(listening)
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:  # of a machine without memory, too
+            self._report(error)
+            self._pause(listening)
+            return
+        sock.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._begin(sock))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    def _accepted(self, listening: socket.socket) -> socket.socket:
+        try:
+            return listening.accept()[0]
+        except OSError as error:
+            if not is_used_up(error):
+                raise
+            self._report(error)
+        with self._spare.lent():
+            return listening.accept()[0]
+
+    def _report(self, error: OSError) -> None:
+        """Say once a minute that commands are in danger, since other work of the switch is, too."""
+        if self._log_limiter.admits("", round(asyncio.get_running_loop().time() * 1_000)):
+            means = "few commands are taken; connections and calls with relayed media may be refused"
+            _log.error("file_limit_reached", error=str(error), means=means, do=MORE_FILES)
+
+    def _pause(self, listening: socket.socket) -> None:
+        """Accept nothing for a moment: a client without request may give up its descriptor until then."""
+        self._disconnect_an_idle_one()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(PAUSE_S, self._resume, listening)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if self._listening is listening:
+            self._obtain_spare()
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    async def _begin(self, sock: socket.socket) -> None:
+        protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=LINE_MAX), self._serve)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
+        except OSError:
+            _log.debug("control_client_disconnected")
+            sock.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "a stream server runs each client in a task of its own"
         client = _Client(task)
@@ -113,6 +178,11 @@ class ControlServer:
             if client in self._clients:
                 self._clients.remove(client)
             writer.close()
+            asyncio.get_running_loop().call_soon(self._obtain_spare)  # once the descriptor is closed, before others do
+
+    def _obtain_spare(self) -> None:
+        if self._listening is not None:
+            self._spare.obtain()
 
     def _disconnect_an_idle_one(self) -> bool:
         """Close the connection that has been idle longest, so that clients without a request shut no other out."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from doubles.few_files import used_up
 
 from vosd.api.offices import ORDERS_AT_ONCE
 from vosd.base.errors import VosError
@@ -369,3 +370,55 @@ async def test_an_error_of_a_series_is_sent_after_its_earlier_results(watched) -
 async def test_verbs_that_follow_are_among_those_that_are_known(watched) -> None:
     (answer,) = await ask(watched[0], line("dance"))
     assert answer["error"].endswith("it answers echo, select, refuse, fail, break, follow")
+
+
+# -- without descriptors -------------------------------------------------------------------------------------------
+
+
+class OpenedBefore:
+    """Clients whose own descriptors were opened before this process has used up all others."""
+
+    def __init__(self, path: Path, clients: int) -> None:
+        self._path = path
+        self._left = [socket.socket(socket.AF_UNIX) for _ in range(clients)]
+        for each in self._left:
+            each.setblocking(False)
+
+    async def connected(self) -> socket.socket:
+        sock = self._left.pop()
+        await asyncio.get_running_loop().sock_connect(sock, str(self._path))
+        return sock
+
+    async def answered(self, sock: socket.socket) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, line("echo", a=1) + b"\n")
+        async with asyncio.timeout(30):
+            return body(await loop.sock_recv(sock, 65_536))
+
+
+async def test_commands_are_answered_one_after_the_other_where_no_file_may_be_opened(server: Path) -> None:
+    clients = OpenedBefore(server, 6)
+    with structlog.testing.capture_logs() as logged, used_up():
+        for _ in range(6):
+            sock = await clients.connected()
+            assert await clients.answered(sock) == {"result": {"a": 1}}
+            sock.close()
+    assert [line["event"] for line in logged] == ["file_limit_reached"]
+    assert "LimitNOFILE" in logged[0]["do"]
+
+
+async def test_a_client_without_request_gives_up_its_descriptor_to_the_next(
+    server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "PAUSE_S", 0.01)
+    clients = OpenedBefore(server, control.SPARE + 3)
+    with used_up():
+        idle = [await clients.connected() for _ in range(control.SPARE)]
+        asked = [await clients.connected() for _ in range(3)]
+        for sock in asked:
+            assert await clients.answered(sock) == {"result": {"a": 1}}
+            sock.close()
+        async with asyncio.timeout(30):
+            assert await asyncio.get_running_loop().sock_recv(idle[0], 1) == b""
+    for sock in idle:
+        sock.close()
