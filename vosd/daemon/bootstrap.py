@@ -7,7 +7,6 @@ order they start. Their reasons are theirs.
 import asyncio
 import gc
 import os
-import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -47,6 +46,7 @@ from vosd.daemon.media_engines import MediaEngineParts
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
+from vosd.daemon.open_files import allow_files
 from vosd.daemon.reload import Configuration
 from vosd.daemon.scheduled_reports import CallsOutside, ScheduledReportPart
 from vosd.daemon.silenced import Silenced
@@ -92,9 +92,6 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 """A start makes millions of objects that stay: to look through them again and again takes a fifth of its time."""
-
-FILES_BESIDE: Final = 500
-"""Files that the process has open besides connections, at most: listeners, journal, database, commands."""
 
 DEFINITIONS: Final = StoredDefinitions(SqlDecks, SqlObjects)
 
@@ -538,7 +535,7 @@ class Daemon:
         await self._definitions.begin(is_away=self._still_away is not None)
 
     async def _listen(self) -> None:
-        _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)
+        allow_files(self.configuration.loaded, relays=self._media.relay is not None)
         await self._transports.open()
         sockets = self._transports.sockets()
         self._notifier.forget(self._handed.keys() - sockets.keys())
@@ -571,7 +568,7 @@ class Daemon:
             await self.service.swap_catalogue(loaded.catalogue)
         except CurrencyChangedError as error:
             raise as_mistakes(error, loaded) from error
-        _allow_files(loaded.transports.connections.most + FILES_BESIDE)
+        allow_files(loaded, relays=self._media.relay is not None)
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
@@ -604,15 +601,6 @@ def _known_as(settings: Settings, *, asks_for_reuse: bool) -> list[Listener]:
         )
         for each, announced in zip(settings.listen, settings.advertise, strict=True)
     ]
-
-
-def _allow_files(wanted: int) -> None:
-    """Have the kernel let us open as many files as there may be connections, as far as the operator's limit goes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted and soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
-    if hard < wanted:
-        _log.warning("file_limit_low", may_open=hard, wanted=wanted, change="LimitNOFILE or ulimit -n")
 
 
 def _settle_garbage_collector() -> None:

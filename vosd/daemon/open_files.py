@@ -1,0 +1,53 @@
+"""Files that the switch may open: as many as its configuration may need, as far as the operator's limit goes."""
+
+import resource
+from typing import Final
+
+import structlog
+
+from vosd.config.load import Loaded
+from vosd.trunks.media import PortRange
+
+FILES_BESIDE: Final = 500
+"""Files that the process has open besides connections and media ports, at most: listeners, journal, commands."""
+
+_log = structlog.get_logger()
+
+
+def allow_files(loaded: Loaded, *, relays: bool) -> None:
+    """Let this process open what a configuration may need, and warn where the operator's limit is lower.
+
+    ``relays`` says whether the switch relays media itself: then each port is a file.
+    """
+    connections, ports = loaded.transports.connections.most, media_ports(loaded) if relays else 0
+    wanted = connections + ports + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if hard < wanted:
+        _log.warning(
+            "file_limit_low",
+            may_open=hard,
+            wanted=wanted,
+            connections=connections,
+            media_ports=ports,
+            change="LimitNOFILE or ulimit -n",
+        )
+
+
+def media_ports(loaded: Loaded) -> int:
+    """Return how many ports the relay may have open: those of all ranges, at each of its addresses."""
+    parameters, catalogue = loaded.catalogue.parameters.media, loaded.catalogue
+    settings = [each.media for each in catalogue.mapping_gateways.values()]
+    settings += [each.media for each in catalogue.routing_gateways.values()]
+    ranges = {parameters.ports, parameters.ivr_ports, *(each.ports for each in settings if each.ports)}
+    hosts = {each.bind for addresses in loaded.settings.media.addresses for each in addresses}
+    return _ports_in(ranges) * len(hosts)
+
+
+def _ports_in(ranges: set[PortRange]) -> int:
+    count = last = 0
+    for each in sorted(ranges):
+        count += max(0, each.last - max(each.first - 1, last))
+        last = max(last, each.last)
+    return count
