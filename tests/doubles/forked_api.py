@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from doubles import spare
-from vosd.api import check_process, checks, job_process, jobs
+from vosd.api import job_process, jobs
 from vosd.api.identity import Identify
 from vosd.api.process import run, serve
+from vosd.daemon import checks
 from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.wiring import check_process
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 JOBS: Final = 10

@@ -1,10 +1,12 @@
 """Objects of the database, through the daemon: in force when the command returns, refused ones change nothing."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from doubles.daemon import Daemon
+
+from vosd.wiring import change_check
 
 from .addresses import DECK_SWITCH
 from .stage import Stage, configuration
@@ -60,6 +62,19 @@ def test_a_change_is_in_force_in_the_running_switch_when_the_command_returns(sta
     back = stage.daemon.ask("definitions", "import", str(file))
     assert [(each["name"], each["version"]) for each in back["changes"]] == [("shop", 3), ("shop-trunk", 3)]
     assert "shop-trunk" in trunks(stage)
+
+
+def test_a_command_leaves_the_check_to_the_switch(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_here(*_: object) -> NoReturn:
+        raise AssertionError("the command has read the configuration itself")
+
+    monkeypatch.setattr(change_check, "check_here", check_here)
+    for limit, action in (("5", "defined"), ("6", "changed")):
+        (change,) = defined(stage, "accounts", "quick", f"rate_group: sell\noverdraft_limit: {limit}\n")["changes"]
+        assert change["action"] == action
+    refused = stage.daemon.verb("definitions", "set", "accounts", "quick", "--file", text(stage, "rate_group: none\n"))
+    assert refused.code == 3
+    assert "accounts quick (version 3) in the database: accounts[quick].rate_group: value 'none'" in refused.stderr
 
 
 def test_a_group_of_the_database_holds_for_gateways_of_the_files_and_its_change_for_those_that_name_it(

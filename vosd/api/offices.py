@@ -10,12 +10,12 @@ import structlog
 
 from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.office import Office
-from vosd.api.checks import Checks
 from vosd.api.shared_readings import SharedReadings
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
+from vosd.daemon.checks import Checks
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -84,7 +84,7 @@ class Offices:
         if needs_database and not self._is_checked:
             await self._stores().check_schema()
             self._is_checked = True
-        definitions = definitions_of(switch, self._checks.check)
+        definitions = definitions_of(switch, lambda: switch.running_switch(self._turns), self._checks.check)
         return Office(
             definitions,
             self._stores,

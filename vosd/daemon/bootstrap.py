@@ -26,12 +26,14 @@ from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
+from vosd.control.changes import CheckChange
 from vosd.control.installation import ConfirmAlarm, ListAlarms, ListScheduledReports, Restart
 from vosd.control.server import ControlServer
 from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
+from vosd.daemon.checks import Checks, ChecksForFronts
 from vosd.daemon.claim import EndOfClaim, StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
@@ -311,9 +313,14 @@ class Daemon:
             lambda: self.configuration.loaded.certificate_ends,
             self._busy_processes,
         )
-        machine = self._alarms.machine
         status = Status(
-            self.service, self.configuration, silenced, self._call_reports, self._accounting, clock, machine
+            self.service,
+            self.configuration,
+            silenced,
+            self._call_reports,
+            self._accounting,
+            clock,
+            self._alarms.machine,
         )
         commands = Commands(status, clock)
         self._trials = commands.trials
@@ -333,6 +340,7 @@ class Daemon:
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._api = ApiProcess(config, settings.api)
+        self._checks = Checks()
         handlers = (
             *commands.handlers(),
             *self._events.handlers(),
@@ -340,6 +348,7 @@ class Daemon:
             ConfirmAlarm.answered_by(self._alarms.confirmed),
             ListScheduledReports.answered_by(self._reports.listed),
             Restart.answered_by(self._handover.restart),
+            CheckChange.answered_by(ChecksForFronts(config, self._checks).check),
         )
         self._control = ControlServer(settings.control_socket, handlers)
 
@@ -367,6 +376,7 @@ class Daemon:
             StartStep("totals of partners", self._bilateral.begin, self._bilateral.end),
             StartStep("copies of messages", self._begin_copies, self._end_copies),
             StartStep("listeners", self._listen, self._transports.close),
+            StartStep("checks of changes", self._checks.begin, self._checks.close),
             StartStep("control socket", self._control.open, self._control.close),
             StartStep("management API", self._api.begin, self._api.end),
             StartStep("reloads", self.configuration.begin, self.configuration.end),

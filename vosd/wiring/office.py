@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
     from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
 class _Configured:
     """Definitions of the configuration file, read as far as they are asked for."""
 
-    def __init__(self, switch: ConfiguredSwitch, check: "Check | None") -> None:
+    def __init__(self, switch: ConfiguredSwitch, running: "Callable[[], RunningSwitch]", check: "Check | None") -> None:
         self._switch = switch
+        self._running = running
         self._check = check
 
     def accounts(self, ended: "Sequence[ObjectVersion]" = ()) -> "Mapping[str, Account]":
@@ -138,6 +140,11 @@ class _Configured:
         return number_for_text(kind, keys)
 
     async def check_objects(self, asked: "ChangeCheck") -> "CheckedObjects":
+        from vosd.wiring.asked_check import checked_by_switch
+
+        found = await checked_by_switch(self._running(), self._switch.config_path(), asked)
+        if found is not None:
+            return found
         if self._check is not None:
             return await self._check(self._switch.config_path(), asked)
         from vosd.wiring.change_check import check_here
@@ -242,12 +249,17 @@ async def office_of(
         yield Office(definitions_of(switch), open_stores, switch.running_switch, now_ms)
 
 
-def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "ConfiguredObjects":
+def definitions_of(
+    switch: ConfiguredSwitch,
+    running: "Callable[[], RunningSwitch] | None" = None,
+    check: "Check | None" = None,
+) -> "ConfiguredObjects":
     """Return the definitions of a configuration, read as far as they are asked for.
 
-    ``check`` is what ``check_objects`` asks in another process; None = it loads the configuration here.
+    ``running`` returns the running switch, which ``check_objects`` asks first; None = that of the configuration does.
+    ``check`` is what it asks then in another process; None = it loads the configuration here.
     """
-    return _Configured(switch, check)
+    return _Configured(switch, running or switch.running_switch, check)
 
 
 def now_ms() -> int:

@@ -15,7 +15,6 @@ from doubles.migrated import migrated
 from vosd.admin.office import bookings, definitions, overrides
 from vosd.api import offices as opening
 from vosd.api.application import Application
-from vosd.api.checks import Checks
 from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
 from vosd.api.problems import PROBLEM_JSON
@@ -25,6 +24,7 @@ from vosd.catalogue.planned_objects import CheckedObjects
 from vosd.control import client
 from vosd.control.installation import Reload
 from vosd.control.server import CommandError
+from vosd.daemon.checks import Checks
 
 HEAD = {"authorization": f"Bearer {ADMINISTRATOR}"}
 PATIENCE_S = 30.0

@@ -11,18 +11,18 @@ import msgspec
 import pytest
 from doubles.migrated import migrated
 
-from vosd.api import check_process
-from vosd.api.checks import Checks
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, states_before, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import Objects, ObjectVersion
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded, load
+from vosd.daemon.checks import Checks
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
+from vosd.wiring import check_process
 from vosd.wiring.change_check import LastLoad, Loads, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 

@@ -1,13 +1,20 @@
-"""Checks of changes, in a process of their own that is kept: a large configuration takes seconds to check."""
+"""Checks of changes, in a process of their own that is kept: a large configuration takes seconds to be read once.
+
+The switch has one for itself and every front, the API one for what the switch does not check.
+"""
 
 import asyncio
 import pickle
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from vosd.base.errors import VosError
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
+from vosd.control.changes import CheckChange
+from vosd.control.server import CommandError
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 
@@ -15,11 +22,15 @@ IDLE_S: Final = 3_600.0
 """The process ends after so long without a check, and gives its memory back; the next check reads everything."""
 CHECK_S: Final = 300.0
 """Longest time of a check."""
-_PROCESS: Final = "vosd.api.check_process"
+_PROCESS: Final = "vosd.wiring.check_process"
 
 
 class CheckEndedError(VosError):
     """The process that checks changes was killed, or cannot be started; nothing was changed."""
+
+
+class OtherConfigurationError(CommandError):
+    """The configuration is not that of the switch."""
 
 
 class Checks:
@@ -32,9 +43,12 @@ class Checks:
         self._idle_s = idle_s
         self._child: Child | None = None
         self._turn = asyncio.Lock()
-        self._checking: asyncio.Task[CheckedObjects | ConfigError] | None = None
+        self._checking: asyncio.Task[bytes] | None = None
         """The check under way, also one whose request was given up."""
         self._ending: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Do nothing: the first check starts the process."""
 
     async def check(self, config: Path, asked: ChangeCheck) -> CheckedObjects:
         """Check a configuration in each state of a change, and return the findings.
@@ -43,22 +57,31 @@ class Checks:
             ConfigError: it would not be valid, or the agent may not give such sources.
             CheckEndedError: it was not checked.
         """
+        found: CheckedObjects | ConfigError
+        found = pickle.loads(await self.answer(config, asked))  # noqa: S301 - from our own process
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    async def answer(self, config: Path, question: ChangeCheck | bytes) -> bytes:
+        """Return the answer of the process: to bytes of ``catalogue.asked_changes`` bytes of it.
+
+        Raises:
+            CheckEndedError: it was not checked.
+        """
         async with self._turn:
             if self._ending is not None:
                 self._ending.cancel()
             try:
                 if self._checking is not None:
                     await asyncio.wait({self._checking})
-                self._checking = asyncio.create_task(self._asked(pickle.dumps((config, asked))), name="check")
-                found = await asyncio.shield(self._checking)
+                self._checking = asyncio.create_task(self._asked(pickle.dumps((config, question))), name="check")
+                return await asyncio.shield(self._checking)
             except (OSError, EOFError) as error:
                 message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
                 raise CheckEndedError(message) from error
             finally:
                 self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
-        if isinstance(found, ConfigError):
-            raise found
-        return found
 
     async def close(self) -> None:
         """End the process."""
@@ -69,7 +92,7 @@ class Checks:
             await asyncio.wait({self._checking})
         await self._end()
 
-    async def _asked(self, question: bytes) -> CheckedObjects | ConfigError:
+    async def _asked(self, question: bytes) -> bytes:
         """Return the answer of the process, which is ended where there is none."""
         if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
             await self._end()
@@ -78,12 +101,10 @@ class Checks:
                 if self._child is None:
                     self._child = await started(_PROCESS)
                 send(self._child.writer, question)
-                answer: CheckedObjects | ConfigError
-                answer = pickle.loads(await received(self._child.reader))  # noqa: S301 - from our own process
+                return await received(self._child.reader)
         except BaseException:  # also where it is cancelled: the answer would be taken for that of the next question
             await self._end()
             raise
-        return answer
 
     async def _end_when_idle(self) -> None:
         await asyncio.sleep(self._idle_s)
@@ -96,3 +117,29 @@ class Checks:
         child, self._child = self._child, None
         if child is not None:
             await ended(child, is_asked=False)
+
+
+class ChecksForFronts:
+    """Checks of the configuration of a switch that its fronts order. Questions and answers are not looked at."""
+
+    def __init__(self, config: Path, checks: Checks) -> None:
+        self._config = config.absolute()
+        self._checks = checks
+
+    async def check(self, order: CheckChange) -> msgspec.Raw:
+        """Return the findings.
+
+        Raises:
+            OtherConfigurationError: they are asked for another file.
+            CheckEndedError: it was not checked.
+        """
+        if not self._is_own(Path(order.configuration)):
+            message = f"{order.configuration} is not the configuration of this switch, which is {self._config}"
+            raise OtherConfigurationError(message)
+        return msgspec.Raw(await self._checks.answer(self._config, bytes(order.question)))
+
+    def _is_own(self, path: Path) -> bool:
+        try:
+            return path.samefile(self._config)
+        except OSError:
+            return False

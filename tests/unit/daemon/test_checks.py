@@ -2,15 +2,21 @@
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from doubles.migrated import migrated
 
-from vosd.api import checks as checking
-from vosd.api.checks import CheckEndedError, Checks
-from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
+from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, found_in, question_of
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.control.changes import CheckChange
+from vosd.daemon import checks as checking
+from vosd.daemon.checks import CheckEndedError, Checks, ChecksForFronts, OtherConfigurationError
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.child import Child
 
@@ -23,8 +29,8 @@ class Process:
     def __init__(self) -> None:
         self.returncode: int | None = None
         self.has_ended = asyncio.Event()
-        self.questions = asyncio.Queue[Collection[str]]()
-        """Accounts of each question."""
+        self.questions = asyncio.Queue[Any]()
+        """Accounts of each question; the whole of one that is bytes."""
         self._answers = asyncio.StreamReader()
 
     @property
@@ -32,11 +38,15 @@ class Process:
         return Child(self, self._answers, self)  # type: ignore[arg-type]
 
     def answer(self, answer: object) -> None:
-        self._answers.feed_data(message(pickle.dumps(answer)))
+        self.answer_with(pickle.dumps(answer))
+
+    def answer_with(self, answer: bytes) -> None:
+        self._answers.feed_data(message(answer))
 
     def writelines(self, messages: Iterable[bytes]) -> None:
         for each in messages:
-            self.questions.put_nowait(pickle.loads(each[LENGTH_BYTES:])[1].accounts)
+            config, asked = pickle.loads(each[LENGTH_BYTES:])
+            self.questions.put_nowait((config, asked) if isinstance(asked, bytes) else asked.accounts)
 
     def is_closing(self) -> bool:
         return self.returncode is not None
@@ -155,3 +165,42 @@ async def test_the_process_ends_after_a_while_without_a_check(processes: Process
     await first
     await process.has_ended.wait()
     await checks.close()
+
+
+async def test_what_a_front_asks_and_the_process_answers_is_passed_on_as_it_is(
+    checks: Checks, processes: Processes, tmp_path: Path
+) -> None:
+    config, other, link = (tmp_path / name for name in ("vosd.yaml", "other.yaml", "link.yaml"))
+    for each in (config, other):
+        each.write_text("")
+    link.symlink_to(config)
+    fronts = ChecksForFronts(config, checks)
+    for path in (other, tmp_path / "none.yaml"):
+        with pytest.raises(OtherConfigurationError, match="is not the configuration of this switch"):
+            await fronts.check(CheckChange(str(path), msgspec.Raw(b"{}")))
+    asking = asyncio.create_task(fronts.check(CheckChange(str(link), msgspec.Raw(b'{"what":1}'))))
+    process = await processes.newest.get()
+    assert await process.questions.get() == (config, b'{"what":1}')
+    process.answer_with(b'{"found":2}')
+    assert bytes(await asking) == b'{"found":2}'
+
+
+async def test_a_process_answers_in_the_form_of_the_question(tmp_path: Path) -> None:
+    config = tmp_path / "vosd.yaml"
+    config.write_text(f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}/state\n")
+    keys = '{"currency":"EUR"}'
+    shop = ObjectVersion(kind="accounts", name="shop", version=1, body=keys, begins_at=1, made_at=1, operator="ann")
+    asked = ChangeCheck([ObjectsThen(1, [shop], [])])
+    bad = ChangeCheck([ObjectsThen(1, [msgspec.structs.replace(shop, body='{"currency":"x"}')], [])])
+    checks = Checks()
+    try:
+        found = await checks.check(config, asked)
+        assert found_in(await checks.answer(config, question_of(asked))) == found._replace(accounts={})
+        assert await checks.answer(config, b'{"program":"0.0.1","check":0}') == NOT_UNDERSTOOD
+        with pytest.raises(ConfigError) as refused:
+            await checks.check(config, bad)
+        with pytest.raises(ConfigError) as refused_apart:
+            found_in(await checks.answer(config, question_of(bad)))
+        assert refused_apart.value.problems == refused.value.problems
+    finally:
+        await checks.close()

@@ -1,28 +1,39 @@
-"""Process that checks changes: ``vosd.processes.entry vosd.api.check_process CHANNEL``. It ends with the API's."""
+"""Process that checks changes: ``vosd.processes.entry vosd.wiring.check_process CHANNEL``.
+
+It ends with the process that has started it, the switch or the API.
+"""
 
 import gc
 import pickle
 import resource
 import socket
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.planned_objects import ChangeCheck
+from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import LENGTH_BYTES, message
-from vosd.processes.life import live_as_long_as_the_switch
+from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 MEMORY_MAX: Final = 4 << 30
 """Bytes of address space."""
+_NICENESS: Final = 5
+"""That of the API, for which most checks are."""
+_OOM_SCORE: Final = "900"
+"""Has the kernel kill this process before the switch when memory is short."""
 
 
 def main() -> None:
     """Check changes until the channel is closed."""
     live_as_long_as_the_switch()
+    give_way(_NICENESS)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     checker = Checker()
@@ -43,8 +54,14 @@ class Checker:
         self._last = LastLoad()
 
     def answer(self, question: bytes) -> bytes:
-        """Return the findings, or the mistakes."""
+        """Return the findings, or the mistakes, in the form of the question."""
         config, asked = pickle.loads(question)  # noqa: S301 - from the process that started this one
+        if not isinstance(asked, bytes):
+            return pickle.dumps(self._found(config, asked))
+        read = asked_in(asked)
+        return NOT_UNDERSTOOD if read is None else answer_of(self._found(config, read))
+
+    def _found(self, config: Path, asked: ChangeCheck) -> CheckedObjects | ConfigError:
         if config != self._config:
             self._config, self._last = config, LastLoad()
         try:
@@ -58,9 +75,9 @@ class Checker:
         gc.collect()
         return self._checked(config, asked)
 
-    def _checked(self, config: Path, asked: ChangeCheck) -> bytes:
+    def _checked(self, config: Path, asked: ChangeCheck) -> CheckedObjects | ConfigError:
         with closing(ConfiguredSwitch(config)) as switch:
             try:
-                return pickle.dumps(check_here(switch, asked, self._last))
+                return check_here(switch, asked, self._last)
             except ConfigError as error:
-                return pickle.dumps(error)
+                return error

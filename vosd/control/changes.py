@@ -1,0 +1,16 @@
+"""Order about a change of objects of the database before it is stored."""
+
+import msgspec
+
+from vosd.control.order import Order
+
+
+class CheckChange(Order[msgspec.Raw], frozen=True, tag="check_change"):
+    """Check the configuration with a change, in a process beside the switch, which has read it for the check before.
+
+    The switch passes on both sides of it: ``catalogue.asked_changes`` has their form.
+    """
+
+    configuration: str
+    """Absolute path of the main file; refused where the switch has another one."""
+    question: msgspec.Raw
