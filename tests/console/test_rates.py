@@ -104,6 +104,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
     page.get_by_text("Version 3 is in force").wait_for()
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Version 4 is in force").wait_for()
     assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
@@ -137,8 +138,11 @@ def test_terms_of_one_sheet_are_not_those_of_the_next(site: Watched, boss: Visit
     expect(page.get_by_label("Also if more than a fifth")).not_to_be_checked()
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
-    expect(page.get_by_role("alert")).to_contain_text("1 of 2 prefixes of deck terms would be closed or taken out")
-    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("Check this box if that is meant")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert violations(page) == []
+    page.get_by_label("Also if more than a fifth").check()
+    expect(page.get_by_role("alert")).to_have_count(0)
     assert [each["memo"] for each in site.items("/decks/terms/versions?sort=version")] == [None, "contract 4711"]
 
 
@@ -184,6 +188,50 @@ def test_the_comparison_has_warnings_and_all_columns_of_a_rate(site: Watched, bo
         "gone 49 Germany 0.05 USD - 1/1 - - -",
     ]
     assert violations(page) == []
+
+
+def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_shown(site: Watched, boss: Visitor) -> None:
+    keys = {"deck": True, "notice_days": 7}
+    assert site.api.ask("POST", "/rate-groups", {"name": "rising", "keys": keys}).status == 201
+    rise = "prefix,billing_rate\n44,0.05\n49,0.03\n"
+    imported(site, "rising", rise.replace("0.05", "0.01"))
+    imported(site, "rising", rise, "?effective=2126-12-20T00:00:00Z")
+    page = boss.go("/rates/rising?tab=import", "rising")
+    chosen(page, rise)
+    compared(page)
+    assert "1 increases with less than 7 days' notice: 44" in page.get_by_role("note").inner_text()
+    (shown,) = rows(page, "Difference")
+    assert shown.startswith("dearer 44")
+    assert "0.01 USD 0.05 USD" in shown
+    assert re.search(r"0\.05 USD 2126-12-(19|20) ", shown), shown
+    assert violations(page) == []
+    page.get_by_label("In force from").fill("2127-01-15T00:00")
+    put_in_force(page)
+    early = (
+        "1 rates of the sheet begin sooner than it says, because the deck has the same rates to come already: 44 (2126"
+    )
+    expect(page.get_by_role("status").filter(has_text="Version 2 has these rates already")).to_contain_text(early)
+
+
+def test_a_sheet_in_another_encoding_is_read_as_it_is_said(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "eastern", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/eastern?tab=import", "eastern")
+    chosen(page, "\u524d\u7f00,area,rate\n86,\u4e2d\u56fd,0.02\n", encoding="gb18030")
+    preview = page.get_by_label("First lines of the sheet")
+    preview.get_by_text("0.02").wait_for()
+    assert "\u4e2d\u56fd" not in preview.inner_text()
+    page.get_by_label("Encoding").fill("gb18030")
+    preview.get_by_text("\u4e2d\u56fd").wait_for()
+    choose_column(page, "Prefix", "\u524d\u7f00")
+    compared(page)
+    assert rows(page, "Difference")[0].startswith("new 86 \u4e2d\u56fd")
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    page.get_by_text("Version 1 is in force").wait_for()
+    chosen(page, "\u524d\u7f00,area,rate\n86,\u4e2d\u56fd,0.03\n", encoding="gb18030")
+    page.get_by_label(BY_SERVER).uncheck()
+    preview.get_by_text("\u4e2d\u56fd").wait_for()
+    expect(page.get_by_label("Encoding")).to_have_value("gb18030")
 
 
 def test_a_map_that_says_more_than_the_console_asks_is_used_again(site: Watched, boss: Visitor) -> None:

@@ -18,13 +18,13 @@ _NEVER: Final = "9999-12-31"
 
 
 class DeckChangeKind(Enum):
-    """Change of a prefix by an import: by the rate that holds last, before and after it."""
+    """Change of a prefix by an import: by its last rate that changes, and the one that would have held at its begin."""
 
     NEW = "new"
     UP = "up"
     DOWN = "down"
     CHANGED = "changed"
-    """The price is the same and another column, or the end of the rate, is not."""
+    """The price is the same and another column, the end of the rate or the begin of one to come is not."""
     UNCHANGED = "unchanged"
     CLOSED = "closed"
     """It has no rate any more, for its rates have ended or it is taken out, or is marked as closed."""
@@ -40,8 +40,17 @@ class Fallback(msgspec.Struct, frozen=True):
     """None = it is closed."""
 
 
+class Planned(msgspec.Struct, frozen=True):
+    """A rate to come of the deck before an import, which does not begin as it was to."""
+
+    price: str | None
+    """None = closed."""
+    begins: str
+    """ISO 8601 UTC."""
+
+
 class Example(msgspec.Struct, frozen=True):
-    """A prefix that an import changes, with its price before and after; None = none, or closed."""
+    """A prefix that an import changes, with its price at that moment before and after; None = none, or closed."""
 
     prefix: str
     before: str | None
@@ -54,6 +63,8 @@ class Example(msgspec.Struct, frozen=True):
     """The other columns that change, ``effective_to`` among them, each before and after; empty = the default."""
     begins: str | None = None
     """From when the change holds, ISO 8601 UTC; None = at once."""
+    planned: Planned | None = None
+    """A rate that was to begin at another time, and is brought forward, put off or dropped; None = none is."""
 
 
 Each = Callable[[DeckChangeKind, Example, DeckRow | None, DeckRow | None], None]
@@ -87,24 +98,48 @@ class DeckChanges:
     short: int = 0
     """Increases that begin before ``notice_until``."""
     short_examples: list[Example] = field(default_factory=list)
+    early: int = 0
+    """Prefixes whose rate begins sooner than the file says: the deck has it already from an earlier time to come."""
+    early_examples: list[Example] = field(default_factory=list)
 
-    def note(self, prefix: str, before: DeckRow | None, after: DeckRow | None, begins: str | None) -> None:
-        """Count a prefix of the new deck, by the last rates that it had and will have, the latter from ``begins``.
+    def note(
+        self,
+        kind: DeckChangeKind,
+        prefix: str,
+        before: DeckRow | None,
+        after: DeckRow | None,
+        begins: str | None,
+        planned: DeckRow | None = None,
+    ) -> None:
+        """Count a prefix of the new deck, by the rates that hold from ``begins`` on before and after the import.
 
-        None = its rates have ended.
+        None = its rates have ended. ``planned`` is a rate to come that does not begin as it was to.
         """
-        self._count(_kind(before, after), prefix, before, after, begins)
+        self._count(kind, prefix, before, after, begins, planned=planned)
+
+    def note_short(self, prefix: str, before: DeckRow | None, after: DeckRow, begins: str | None) -> None:
+        """Count an increase that begins before ``notice_until``."""
+        self.short += 1
+        if len(self.short_examples) < EXAMPLES_MAX:
+            others = _others_that_differ(self.header, before, after)
+            self.short_examples.append(Example(prefix, _shown(before), _shown(after), others=others, begins=begins))
+
+    def note_early(self, row: DeckRow) -> None:
+        """Count a rate that begins sooner than the file says."""
+        self.early += 1
+        if len(self.early_examples) < EXAMPLES_MAX:
+            self.early_examples.append(Example(row.prefix, _shown(row), _shown(row), begins=row.begins))
 
     def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None, begins: str | None) -> None:
         """Count a prefix that the new deck does not have from ``begins`` on; its numbers have the rate ``shorter``."""
-        kind = _kind(before, None)
+        kind = kind_of(before, None)
         if before is not None:
             if shorter is None:
                 self.unrated += 1
             elif not shorter.closed:
                 self.fallen += 1
         fallback = None if shorter is None else Fallback(shorter.prefix, _shown(shorter))
-        self._count(kind, prefix, before, None, begins, fallback)
+        self._count(kind, prefix, before, None, begins, fallback=fallback)
 
     def _count(
         self,
@@ -113,29 +148,36 @@ class DeckChanges:
         before: DeckRow | None,
         after: DeckRow | None,
         begins: str | None,
+        *,
         fallback: Fallback | None = None,
+        planned: DeckRow | None = None,
     ) -> None:
         self.counts[kind] += 1
         if kind is DeckChangeKind.CLOSED and before is not None:
             self.lost += 1
         named = self.examples.get(kind)
-        is_short = kind is DeckChangeKind.UP and (begins or "") < self.notice_until
-        self.short += is_short
         is_named = named is not None and len(named) < EXAMPLES_MAX
-        is_named_apart = is_short and len(self.short_examples) < EXAMPLES_MAX
-        if named is None or not (is_named or is_named_apart or self.each):
+        if named is None or not (is_named or self.each):
             return
         others = _others_that_differ(self.header, before, after)
-        example = Example(prefix, _shown(before), _shown(after), after is None, fallback, others, begins)
+        example = Example(
+            prefix,
+            _shown(before),
+            _shown(after),
+            taken_out=after is None,
+            fallback=fallback,
+            others=others,
+            begins=begins,
+            planned=None if planned is None else Planned(_shown(planned), planned.begins),
+        )
         if is_named:
             named.append(example)
-        if is_named_apart:
-            self.short_examples.append(example)
         if self.each is not None:
             self.each(kind, example, before, after)
 
 
-def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
+def kind_of(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
+    """Return the change from a rate to another one; None = none."""
     price_before = None if before is None or before.closed else before.price
     price_after = None if after is None or after.closed else after.price
     if before is not None and before.closed:

@@ -11,7 +11,8 @@ from io import StringIO
 from itertools import groupby
 
 from vosd.base.prefixes import ANY
-from vosd.billing.deck_changes import DeckChangeKind, DeckChanges
+from vosd.billing.deck_changes import DeckChangeKind, DeckChanges, kind_of
+from vosd.billing.deck_moments import RateChanges
 from vosd.billing.deck_rows import COLUMNS_AHEAD, REMOVED_WORD, DeckRow, cut
 
 
@@ -96,7 +97,7 @@ def merged(
         effective: when prefixes end that are no longer there; empty = at once.
         absent: columns behind ``COLUMNS_AHEAD`` that the file does not have: in a partial one they keep their values.
     """
-    shorter, moment = _Shorter(), max(now, effective)
+    shorter = _Shorter()
     filled = _Filled(changes.header, absent if mode is Mode.DELTA else ())
     for prefix, before, after in _by_prefix(old, new):
         if before:
@@ -105,19 +106,14 @@ def merged(
             changes.counts[DeckChangeKind.UNCHANGED] += 1
             lines = after
         elif not before and len(after) == 1 and (only := cut(after[0])).closed != REMOVED_WORD:
-            changes.note(prefix, None, _last([only], now), _later(only.begins, now))
+            only_to_come = None if only.ends and only.ends <= now else only
+            changes.note(kind_of(None, only_to_come), prefix, None, only_to_come, _later(only.begins, now))
             lines = after
         elif after:
             rows_before, rows_after = [*map(cut, before)], [*map(cut, after)]
-            begins, last_before = rows_after[-1].begins, _last(rows_before, now)
             rows_after = filled.rows(rows_after, rows_before)
             rows = _with(rows_before, rows_after, now)
-            last = None if rows_after[-1].closed == REMOVED_WORD else _last(rows, now)
-            if last is not None:
-                changes.note(prefix, last_before, last, _later(begins, now))
-            elif before:
-                fallback = shorter.of(prefix, max(now, begins))
-                changes.note_taken_out(prefix, last_before, fallback, _later(begins, now))
+            _note_changed(changes, shorter, rows_before, rows_after, rows, now=now)
             lines = [row.line for row in rows]
         elif mode is Mode.DELTA:
             changes.counts[DeckChangeKind.UNCHANGED] += 1
@@ -126,10 +122,9 @@ def merged(
             rows_before = [*map(cut, before)]
             rows = _until(rows_before, effective, now)
             if rows == rows_before:  # its rates end before the file begins
-                changes.note(prefix, rows[-1], rows[-1], None)
+                changes.counts[DeckChangeKind.UNCHANGED] += 1
             else:
-                fallback = shorter.of(prefix, moment)
-                changes.note_taken_out(prefix, _last(rows_before, now), fallback, _later(effective, now))
+                _note_taken_out(changes, shorter, prefix, RateChanges(rows_before, rows, now), max(now, effective))
             lines = [row.line for row in rows]
         if lines:
             shorter.note(prefix, lines)
@@ -210,9 +205,57 @@ def _with(before: list[DeckRow], after: Sequence[DeckRow], now: str) -> list[Dec
     return kept
 
 
-def _last(rows: Sequence[DeckRow], now: str) -> DeckRow | None:
-    """Return the row that comes into force last of those that have not ended; None = all have."""
-    return next((row for row in reversed(rows) if not row.ends or row.ends > now), None)
+def _note_changed(
+    changes: DeckChanges,
+    shorter: _Shorter,
+    before: Sequence[DeckRow],
+    file: Sequence[DeckRow],
+    after: Sequence[DeckRow],
+    *,
+    now: str,
+) -> None:
+    """Count a prefix that the file has, by its rates before the import, in the file and after the import."""
+    prefix, compared = file[0].prefix, RateChanges(before, after, now)
+    if file[-1].closed == REMOVED_WORD or compared.is_out:
+        if before:
+            _note_taken_out(changes, shorter, prefix, compared, max(now, file[-1].begins))
+        return
+    _note_short(changes, compared)
+    _note_early(changes, file, after, now)
+    main = compared.main()
+    if main is None:
+        changes.counts[DeckChangeKind.UNCHANGED] += 1
+    elif main.after is None:
+        changes.note_taken_out(prefix, main.before, shorter.of(prefix, main.begins), _later(main.begins, compared.now))
+    else:
+        begins, planned = _later(main.begins, compared.now), compared.planned(main)
+        changes.note(main.kind, prefix, main.before, main.after, begins, planned)
+
+
+def _note_taken_out(changes: DeckChanges, shorter: _Shorter, prefix: str, compared: RateChanges, moment: str) -> None:
+    """Count a prefix that an import takes out at a moment, by the rate that would have held then."""
+    _note_short(changes, compared)
+    before = compared.before_at(moment)
+    begins = moment if before is None else max(moment, before.begins)
+    changes.note_taken_out(prefix, before, shorter.of(prefix, begins), _later(begins, compared.now))
+
+
+def _note_short(changes: DeckChanges, compared: RateChanges) -> None:
+    rise = compared.first_rise(changes.notice_until) if changes.notice_until else None
+    if rise is not None:
+        assert rise.after is not None, "an increase has a price"
+        changes.note_short(rise.after.prefix, rise.before, rise.after, _later(rise.begins, compared.now))
+
+
+def _note_early(changes: DeckChanges, file: Sequence[DeckRow], rows: Sequence[DeckRow], now: str) -> None:
+    """Count a prefix whose rate begins sooner than the file says: the deck has it from an earlier time to come."""
+    begins = {row.begins for row in rows}
+    for wanted in file:
+        if wanted.begins not in begins and wanted.begins > now:
+            earlier = next((row for row in reversed(rows) if row.begins < wanted.begins), None)
+            if earlier is not None and earlier.begins > now and earlier.terms == wanted.terms:
+                changes.note_early(earlier)
+                return
 
 
 def _joined(kept: list[DeckRow], rows: list[DeckRow]) -> list[DeckRow]:

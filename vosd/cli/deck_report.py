@@ -86,6 +86,14 @@ def _show_changes(report: ImportReport) -> None:
             f"increases with less than {report.notice_days} days' notice: {', '.join(shown)}"
             f"{f' and {more} more' if more else ''}"
         )
+    if report.early:
+        shown = [f"{each.prefix} {each.after or 'closed'} {_from(each.begins or '')}" for each in report.early_examples]
+        named = shown[:_NAMED_ON_SCREEN]
+        more = report.early - len(named)
+        output.line(
+            "rates that the deck has from an earlier date already, and that begin then: "
+            f"{', '.join(named)}{f' and {more} more' if more else ''}"
+        )
 
 
 def counts_in_words(changes: Mapping[str, int]) -> str:
@@ -106,5 +114,11 @@ def _example(kind: str, example: Example) -> str:
     if others:
         words.append(f"({', '.join(others)})")
     if example.begins is not None:
-        words.append(f"from {example.begins.replace('.000Z', 'Z')}")
+        words.append(_from(example.begins))
+    if example.planned is not None:
+        words.append(f"instead of {example.planned.price or 'closed'} {_from(example.planned.begins)}")
     return " ".join(filter(None, words))
+
+
+def _from(moment: str) -> str:
+    return f"from {moment.replace('.000Z', 'Z')}"

@@ -10,7 +10,17 @@ from vosd.billing.deck_changes import DeckChangeKind, Each, Example, end_of
 from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS, DeckRow
 from vosd.wiring.deck_errors import DeckFileError
 
-_OWN = ("change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then")
+_OWN = (
+    "change",
+    "prefix",
+    "price_before",
+    "price_after",
+    "begins",
+    "price_then",
+    "prefix_then",
+    "planned_price",
+    "planned_begins",
+)
 
 
 class ChangesFile:
@@ -43,10 +53,11 @@ class ChangesFile:
 
     def _add(self, kind: DeckChangeKind, example: Example, before: DeckRow | None, after: DeckRow | None) -> None:
         assert self._writer is not None
-        fallback = example.fallback
+        fallback, planned = example.fallback, example.planned
         own = (
             kind.value, example.prefix, example.before, example.after, example.begins,
             None if fallback is None else fallback.price, None if fallback is None else fallback.prefix,
+            None if planned is None else planned.price, None if planned is None else planned.begins,
         )  # fmt: skip
         others = zip(self._cells(before), self._cells(after), strict=True)
         self._writer.row([*own, *(cell for both in others for cell in both)])

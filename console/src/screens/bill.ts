@@ -1,6 +1,6 @@
 /** A vendor's bill before it is sent: its beginning, its encoding and its header, as the switch reads them. */
 
-import { encodingOf, firstRow } from "./sheet";
+import { encodingOf, firstRow, textOf } from "./sheet";
 
 const COMPRESSED = /\.gz$/i;
 const READ_BYTES = 65_536;
@@ -33,18 +33,9 @@ export async function beginningOf(file: File): Promise<Uint8Array<ArrayBuffer>> 
 export const saidEncoding = (bytes: Uint8Array<ArrayBuffer>, entered: string): string =>
   entered.trim() || encodingOf(bytes);
 
-function decoder(encoding: string, bytes: Uint8Array<ArrayBuffer>): TextDecoder {
-  try {
-    return new TextDecoder(encoding);
-  } catch {
-    // the switch knows more encodings than browsers, by other names
-    return new TextDecoder(encodingOf(bytes));
-  }
-}
-
 /**
  * The titles of a bill's columns: its first line, also one that names a separator, without the blanks around each. Those
  * within a title stay, as the map names it.
  */
 export const headerOf = (bytes: Uint8Array<ArrayBuffer>, encoding: string): string[] =>
-  firstRow(decoder(encoding, bytes).decode(bytes), SEPARATORS);
+  firstRow(textOf(bytes, encoding), SEPARATORS);

@@ -15,23 +15,36 @@ import {
   Title,
 } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
-import { amount, enteredMoment } from "../format";
+import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
 import { MinuteInput } from "../parts/minute";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
-import { Money, useStateWord } from "../parts/values";
+import { Moment, Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { rollBack } from "./deck";
-import { COLUMNS, CSV, contentType, guessed, headerLine, mapText, rowsFrom, type SheetMap, textOf } from "./sheet";
+import {
+  COLUMNS,
+  CSV,
+  contentType,
+  encodingOf,
+  fitting,
+  guessed,
+  headerLine,
+  mapText,
+  rowsFrom,
+  type SheetMap,
+  textOf,
+} from "./sheet";
 
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
@@ -44,7 +57,7 @@ const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
 interface Chosen {
   file: File;
   /** The first part of the file; null for a workbook, which only the server reads. */
-  text: string | null;
+  beginning: Uint8Array<ArrayBuffer> | null;
 }
 
 interface Terms {
@@ -71,12 +84,14 @@ function lastMap(group: string): SheetMap | null {
   }
 }
 
-function mapFor(group: string, text: string): SheetMap {
+/** The map that was used last where it fits the header of a sheet, else what the names of its columns say. */
+function mapFor(group: string, beginning: Uint8Array<ArrayBuffer>): SheetMap {
+  const last = lastMap(group);
+  const text = textOf(beginning, last?.encoding);
   const header_line = headerLine(text);
   const header = rowsFrom(text, header_line)[0] ?? [];
-  const last = lastMap(group);
-  const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
-  return fits ? { ...last, header_line } : { columns: guessed(header), header_line };
+  const columns = last ? fitting(last.columns, header) : guessed(header);
+  return columns === last?.columns ? { ...last, header_line } : { columns, header_line, encoding: last?.encoding };
 }
 
 export function SheetImport({ group, currency }: { group: string; currency: unknown }) {
@@ -91,6 +106,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const [progress, setProgress] = useState(0);
   const [done, setDone] = useState<Done | null>(null);
   const [moved, setMoved] = useState<Problem | null>(null);
+  /** Whether it was refused because it closes many prefixes. */
+  const [closesMany, setClosesMany] = useState(false);
   const unsaved = useUnsaved(chosen !== null);
   const versions = useQuery({
     queryKey: ["latest version", group],
@@ -98,8 +115,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     enabled: useMay("GET /decks/{rate_group}/versions"),
   });
   const isFirst = versions.data?.items.length === 0;
-  const text = chosen?.text ?? null;
-  const guess = useMemo(() => (text === null ? null : mapFor(group, text)), [group, text]);
+  const beginning = chosen?.beginning ?? null;
+  const guess = useMemo(() => beginning && mapFor(group, beginning), [group, beginning]);
   // the server has the map of an earlier sheet with this header, which may say more than is asked here
   const map = said ?? (isFirst ? guess : null);
   const say = (next: SheetMap | null) => {
@@ -152,6 +169,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const compare = () => {
     setMoved(null);
     setForce(false);
+    setClosesMany(false);
     trial.mutate();
   };
   const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
@@ -165,8 +183,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     setSaid(null);
     if (!file) return setChosen(null);
     const isText = contentType(file.name) === CSV;
-    const beginning = isText ? await file.slice(0, READ_BYTES).arrayBuffer() : null;
-    setChosen({ file, text: beginning && textOf(new Uint8Array(beginning)) });
+    setChosen({ file, beginning: isText ? new Uint8Array(await file.slice(0, READ_BYTES).arrayBuffer()) : null });
   };
   const run = async ({ report: { replaced: before }, map }: Trial, key: string): Promise<Done> => {
     // what is put in force is what was compared, not that on top of another person's rates
@@ -175,7 +192,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
     const version = report.version as number | null;
-    if (version === null) return { said: t("rates.in_force_already", { version: replaced }) };
+    if (version === null) {
+      const said = [t("rates.in_force_already", { version: replaced }), earlyText(t, report)];
+      return { said: said.filter(Boolean).join(". ") };
+    }
     const said = (version: number) => t("rates.in_force", { version });
     return {
       said: said(version),
@@ -223,15 +243,15 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
               onChange={(event) => change("memo", event.currentTarget.value)}
             />
           </Group>
-          {text !== null && !isFirst && (
+          {beginning && !isFirst && (
             <Checkbox
               label={t("rates.by_server")}
               checked={said === null}
               onChange={(event) => say(event.currentTarget.checked ? null : guess)}
             />
           )}
-          {text !== null && map && <Columns text={text} map={map} onMap={say} />}
-          {chosen && text === null && <Text className="quiet">{t("rates.workbook")}</Text>}
+          {beginning && map && <Columns beginning={beginning} map={map} onMap={say} />}
+          {chosen && !beginning && <Text className="quiet">{t("rates.workbook")}</Text>}
           <Group>
             <Button size="xs" type="submit" disabled={!chosen || versions.isLoading} loading={trial.isPending}>
               {t("rates.try")}
@@ -251,22 +271,37 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
               <Checkbox
                 label={t("rates.force")}
                 checked={force}
+                error={
+                  closesMany &&
+                  !force && (
+                    <span role="alert" className="bad">
+                      {t("rates.many_closed")}
+                    </span>
+                  )
+                }
                 onChange={(event) => setForce(event.currentTarget.checked)}
               />
               <Change
                 act={t("rates.put")}
                 title={t("rates.put_title", { group, rates: trial.data.report.rates })}
-                lead={t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective })}
-                isSaidByPage={isStale}
+                lead={[
+                  t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective }),
+                  earlyText(t, trial.data.report),
+                ]
+                  .filter(Boolean)
+                  .join(" ")}
+                isSaidByPage={(failure) => isStale(failure) || isManyClosed(failure)}
                 run={async (key) => {
                   const said = await run(trial.data, key).catch((failure: Error) => {
                     if (isStale(failure)) {
                       compare();
                       setMoved(failure);
                     }
+                    setClosesMany(isManyClosed(failure));
                     throw failure;
                   });
                   setDone(said);
+                  setMoved(null);
                   trial.reset();
                   setChosen(null);
                   setTerms({ ...terms, ...ENTERED_ANEW });
@@ -282,12 +317,39 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   );
 }
 
+function isManyClosed(failure: Error): boolean {
+  return failure instanceof Problem && failure.code === "many_closed";
+}
+
+/** Prefixes of a report, the first of them, with how many more there are. */
+function named(t: TFunction, prefixes: readonly unknown[], count: number): string {
+  return [...prefixes.slice(0, SHOWN), ...(count > SHOWN ? [t("form.more", { count: count - SHOWN })] : [])].join(", ");
+}
+
+/** Words on the rates that begin before the sheet says, because the deck has them already; empty where none do. */
+function earlyText(t: TFunction, report: Row): string {
+  const count = Number(report.early ?? 0);
+  const prefixes = ((report.early_examples ?? []) as Row[]).map(
+    ({ prefix, begins }) => `${prefix} (${moment(String(begins), new Date())})`,
+  );
+  return count > 0 ? t("rates.early", { count, prefixes: named(t, prefixes, count) }) : "";
+}
+
 function isStale(failure: Error): failure is Problem {
   return failure instanceof Problem && failure.status === HTTP_STALE;
 }
 
-function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (map: SheetMap) => void }) {
+function Columns({
+  beginning,
+  map,
+  onMap,
+}: {
+  beginning: Uint8Array<ArrayBuffer>;
+  map: SheetMap;
+  onMap: (map: SheetMap) => void;
+}) {
   const { t } = useTranslation();
+  const text = useMemo(() => textOf(beginning, map.encoding), [beginning, map.encoding]);
   const [header = [], ...lines] = useMemo(() => rowsFrom(text, map.header_line), [text, map.header_line]);
   const names = [...new Set(header.filter(Boolean))];
   const examples = lines.slice(0, SHOWN).filter((fields) => fields.some(Boolean));
@@ -321,6 +383,17 @@ function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (ma
           w={130}
           value={map.date_format ?? ""}
           onChange={(event) => onMap({ ...map, date_format: event.currentTarget.value })}
+        />
+        <TextInput
+          label={t("bills.encoding")}
+          placeholder={encodingOf(beginning)}
+          w={130}
+          value={map.encoding ?? ""}
+          onChange={(event) => {
+            const encoding = event.currentTarget.value;
+            const header = rowsFrom(textOf(beginning, encoding), map.header_line)[0] ?? [];
+            onMap({ ...map, encoding, columns: fitting(map.columns, header) });
+          }}
         />
         {Object.keys(COLUMNS).map((ours) => (
           <Select
@@ -366,11 +439,9 @@ function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (ma
 function Reading({ report }: { report: Row }) {
   const { t } = useTranslation();
   const inLanguage = useServerText();
-  const named = (prefixes: readonly unknown[], count: number) =>
-    [...prefixes.slice(0, SHOWN), ...(count > SHOWN ? [t("form.more", { count: count - SHOWN })] : [])].join(", ");
   const of = (name: string) => Number(report[name] ?? 0);
   const unread = (report.unread_columns ?? []) as string[];
-  const short = ((report.short_examples ?? []) as Row[]).map((each) => each.prefix);
+  const prefixes = (name: string) => ((report[name] ?? []) as Row[]).map((each) => each.prefix);
   const warnings = [
     ...((report.assumed ?? []) as Row[]).map(({ line, column, value, meaning }) => {
       const cell = value === null ? "" : `${column} "${value}"`.trim();
@@ -381,7 +452,7 @@ function Reading({ report }: { report: Row }) {
     of("dialled_prefixes") > 0 &&
       t("rates.dialled", {
         count: of("dialled_prefixes"),
-        prefixes: named(report.dialled_examples as string[], of("dialled_prefixes")),
+        prefixes: named(t, report.dialled_examples as string[], of("dialled_prefixes")),
       }),
     of("fallen") > 0 && t("rates.fallen", { count: of("fallen") }),
     of("unrated") > 0 && t("rates.unrated", { count: of("unrated") }),
@@ -389,9 +460,10 @@ function Reading({ report }: { report: Row }) {
       t("rates.short_notice", {
         count: of("short_notice"),
         days: report.notice_days,
-        prefixes: named(short, of("short_notice")),
+        prefixes: named(t, prefixes("short_examples"), of("short_notice")),
       }),
-  ].filter((each) => each !== false);
+    earlyText(t, report),
+  ].filter((each): each is string => Boolean(each));
   return (
     <>
       {report.layout != null && <Text>{t("rates.as_last_time", { layout: report.layout })}</Text>}
@@ -404,6 +476,16 @@ function Reading({ report }: { report: Row }) {
           </ul>
         </Alert>
       )}
+    </>
+  );
+}
+
+/** The rate that was to begin later, and the moment. */
+function shownPlan({ planned_price, planned_begins, currency }: Row) {
+  if (!planned_begins) return null;
+  return (
+    <>
+      <Money value={planned_price} currency={currency} /> <Moment value={planned_begins} />
     </>
   );
 }
@@ -483,6 +565,7 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
           { name: "interval_after" },
           { name: "begins", kind: "moment" },
           { name: "price_then", kind: "money" },
+          ...(rows.some((row) => row.planned_begins) ? [{ name: "planned", show: shownPlan }] : []),
         ]}
         rows={kind === "all" ? rows : rows.filter((row) => row.change === kind)}
         rowKey={(row, index) => `${row.prefix} ${index}`}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { contentType, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
+import { contentType, fitting, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
@@ -38,6 +38,18 @@ it("decodes the beginning of a sheet as the server does", () => {
   expect(textOf(bytes(0, 0x50, 0, 0x72))).toBe("Pr");
 });
 
+it("decodes it by the encoding that is said, where the browser knows it", () => {
+  const bytes = new Uint8Array([0x38, 0x36, 0x2c, 0xd6, 0xd0, 0xb9, 0xfa]);
+  expect(textOf(bytes)).toBe("86,ÖÐ¹ú");
+  expect(textOf(bytes, " gb18030 ")).toBe("86,中国");
+  expect(textOf(bytes, "gb1")).toBe("86,ÖÐ¹ú");
+});
+
+it("keeps columns that a header has, else takes those that its names say", () => {
+  expect(fitting({ prefix: "Code", area: "" }, ["Code", "Rate"])).toEqual({ prefix: "Code", area: "" });
+  expect(fitting({ prefix: "Code", area: "Zone" }, ["Code", "Rate"])).toEqual({ prefix: "Code", billing_rate: "Rate" });
+});
+
 it("finds the header below other lines, and takes columns by their names", () => {
   expect(headerLine(SHEET)).toBe(3);
   expect(headerLine("sep=;\nprefix;rate")).toBe(1);
@@ -59,4 +71,8 @@ it("writes the map as the API takes it", () => {
   expect(
     JSON.parse(mapText({ columns: { prefix: "Code", area: "" }, header_line: 3, decimal: ",", date_format: "" })),
   ).toEqual({ columns: { prefix: "Code" }, header_line: 3, decimal: "," });
+  expect(JSON.parse(mapText({ columns: {}, header_line: 1, encoding: " gb18030 " }))).toEqual({
+    columns: {},
+    encoding: "gb18030",
+  });
 });

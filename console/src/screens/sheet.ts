@@ -31,8 +31,15 @@ const plain = (text: string) => text.trim().toLowerCase().replaceAll("_", " ").r
 /** Return the type by which a file is sent. */
 export const contentType = (name: string) => WORKBOOKS.find(([ending]) => ending.test(name))?.[1] ?? CSV;
 
-/** The text of a file's beginning, decoded as the server does: UTF-16 or UTF-8, else Windows-1252. */
-export const textOf = (bytes: Uint8Array<ArrayBuffer>): string => new TextDecoder(encodingOf(bytes)).decode(bytes);
+/** The text of a file's beginning, in the encoding that is said, else as the server decodes it: UTF-16, UTF-8 or Windows-1252. */
+export function textOf(bytes: Uint8Array<ArrayBuffer>, said = ""): string {
+  try {
+    return new TextDecoder(said.trim() || encodingOf(bytes)).decode(bytes);
+  } catch {
+    // the switch knows more encodings than browsers, by other names
+    return new TextDecoder(encodingOf(bytes)).decode(bytes);
+  }
+}
 
 /** The encoding of a file by its beginning, of the names that browsers and the switch know. */
 export function encodingOf(bytes: Uint8Array<ArrayBuffer>): string {
@@ -134,20 +141,29 @@ export function guessed(header: readonly string[]): Record<string, string> {
   return map;
 }
 
+/** The columns of a map as far as a header has them all, else those that its names say. */
+export function fitting(columns: Record<string, string>, header: readonly string[]): Record<string, string> {
+  const fits = Object.values(columns).every((theirs) => !theirs || header.includes(theirs));
+  return fits ? columns : guessed(header);
+}
+
 export interface SheetMap {
   columns: Record<string, string>;
   header_line: number;
   decimal?: string;
   date_format?: string;
+  /** That of the file where it cannot be seen by its beginning. */
+  encoding?: string;
 }
 
 /** The map as the API takes it: what is not said is left out. */
-export function mapText({ columns, header_line, decimal, date_format }: SheetMap): string {
+export function mapText({ columns, header_line, decimal, date_format, encoding }: SheetMap): string {
   const named = Object.fromEntries(Object.entries(columns).filter(([, theirs]) => theirs));
   return JSON.stringify({
     columns: named,
     ...(header_line > 1 ? { header_line } : {}),
     ...(decimal === "," ? { decimal } : {}),
     ...(date_format ? { date_format } : {}),
+    ...(encoding?.trim() ? { encoding: encoding.trim() } : {}),
   });
 }

@@ -1,13 +1,15 @@
 """What an import makes of a deck: which rates stay, end, begin; how the changes are counted; what a number costs."""
 
+import msgspec
 import pytest
 
-from vosd.billing.deck_changes import EXAMPLES_MAX, DeckChangeKind, DeckChanges, Example, Fallback
+from vosd.billing.deck_changes import EXAMPLES_MAX, DeckChangeKind, DeckChanges, Example, Fallback, Planned
 from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode, find, merged
 
 NOW = "2026-11-21T12:00:00.000Z"
 PAST = "2026-01-01T00:00:00.000Z"
+MIDDLE = "2026-11-25T00:00:00.000Z"
 SOON = "2026-12-01T00:00:00.000Z"
 LATER = "2027-01-01T00:00:00.000Z"
 
@@ -231,6 +233,136 @@ def test_of_several_rates_the_last_one_that_has_not_ended_is_compared():
     assert [*merged([line("1")], [line("1"), promotion], Mode.FULL, changes, now=NOW)] == [line("1"), promotion]
     assert changes.counts[DeckChangeKind.UNCHANGED] == 1
     assert imported([line("1"), promotion], [line("1", "0.02")])[1] == {DeckChangeKind.UP: 1}
+
+
+PLANNED = [line("44", "0.01", PAST, SOON), line("44", "0.05", SOON)]
+"""A deck with a rise to come."""
+
+
+def compared(old: list[str], *new: str, mode: Mode = Mode.FULL, until: str = "") -> DeckChanges:
+    changes = DeckChanges(notice_until=until)
+    for _ in merged(sorted(old), sorted(new), mode, changes, now=NOW):
+        pass
+    return changes
+
+
+@pytest.mark.parametrize(
+    ("new", "kind", "example"),
+    [
+        pytest.param(
+            [line("44", "0.05")], DeckChangeKind.UP, Example("44", "0.01", "0.05", planned=Planned("0.05", SOON)),
+            id="brought forward, at once",
+        ),
+        pytest.param(
+            [line("44", "0.05", MIDDLE)], DeckChangeKind.UP,
+            Example("44", "0.01", "0.05", begins=MIDDLE, planned=Planned("0.05", SOON)), id="brought forward",
+        ),
+        pytest.param(
+            [line("44", "0.06")], DeckChangeKind.UP, Example("44", "0.01", "0.06", planned=Planned("0.05", SOON)),
+            id="another price at once",
+        ),
+        pytest.param(
+            [line("44", "0.06", SOON)], DeckChangeKind.UP, Example("44", "0.05", "0.06", begins=SOON),
+            id="another price then",
+        ),
+        pytest.param(
+            [line("44", "0.06", LATER)], DeckChangeKind.UP, Example("44", "0.05", "0.06", begins=LATER),
+            id="another price behind it",
+        ),
+        pytest.param(
+            [line("44", "0.01")], DeckChangeKind.DOWN, Example("44", "0.05", "0.01", begins=SOON), id="dropped"
+        ),
+        pytest.param(
+            [line("44", "0.005")], DeckChangeKind.DOWN, Example("44", "0.01", "0.005", planned=Planned("0.05", SOON)),
+            id="dropped for a lower price",
+        ),
+        pytest.param(
+            [line("44", "0.01"), line("44", "0.05", LATER)], DeckChangeKind.CHANGED,
+            Example("44", "0.05", "0.05", begins=LATER, planned=Planned("0.05", SOON)), id="put off",
+        ),
+        pytest.param(
+            [line("44", "0.01"), line("44", "0.06", LATER)], DeckChangeKind.UP,
+            Example("44", "0.05", "0.06", begins=LATER, planned=Planned("0.05", SOON)), id="put off and dearer",
+        ),
+        pytest.param(
+            [line("44", "0.02", MIDDLE, SOON), line("44", "0.05", SOON)], DeckChangeKind.UP,
+            Example("44", "0.01", "0.02", begins=MIDDLE), id="a step before it",
+        ),
+        pytest.param(
+            [line("44", "0", closed="yes")], DeckChangeKind.CLOSED,
+            Example("44", "0.01", None, planned=Planned("0.05", SOON)), id="closed before it",
+        ),
+        pytest.param(
+            [line("44", "0", closed="out")], DeckChangeKind.CLOSED, Example("44", "0.01", None, taken_out=True),
+            id="taken out before it",
+        ),
+        pytest.param([], DeckChangeKind.CLOSED, Example("44", "0.01", None, taken_out=True), id="not in the file"),
+        pytest.param(
+            [line("44", "0", LATER, closed="out")], DeckChangeKind.CLOSED,
+            Example("44", "0.05", None, taken_out=True, begins=LATER), id="taken out behind it",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rate_to_come_is_compared_with_the_one_that_would_have_held_then(
+    new: list[str], kind: DeckChangeKind, example: Example
+):
+    changes = compared([*PLANNED, line("49")], *new, line("49"))
+    assert changes.examples[kind] == [example]
+    assert (changes.counts[kind], changes.counts[DeckChangeKind.UNCHANGED]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "short"),
+    [
+        (PLANNED, [line("44", "0.05")], [Example("44", "0.01", "0.05")]),
+        (PLANNED, [line("44", "0.05", MIDDLE)], [Example("44", "0.01", "0.05", begins=MIDDLE)]),
+        (PLANNED, [line("44", "0.06")], [Example("44", "0.01", "0.06")]),
+        (PLANNED, [line("44", "0.06", SOON)], []),
+        (PLANNED, [line("44", "0.01"), line("44", "0.05", LATER)], []),
+        (PLANNED, [line("44", "0.01")], []),
+        # a rise that does not last
+        ([line("44")], [line("44", "0.05", ends=SOON), line("44", "0.01", SOON)], [Example("44", "0.01", "0.05")]),
+        ([line("44")], [line("44", "0.05"), line("44", "0", MIDDLE, closed="out")], [Example("44", "0.01", "0.05")]),
+        # a lower price that was to come soon
+        (
+            [line("44", "0.05", ends=MIDDLE), line("44", "0.01", MIDDLE)],
+            [line("44", "0.05")],
+            [Example("44", "0.01", "0.05", begins=MIDDLE)],
+        ),
+    ],
+)
+def test_increases_at_short_notice_are_those_over_the_price_in_force_then(old, new, short):
+    changes = compared(old, *new, until=SOON)
+    assert [msgspec.structs.replace(each, others={}) for each in changes.short_examples] == short
+    assert changes.short == len(short)
+
+
+def test_a_rise_behind_a_price_that_ends_before_it_is_found():
+    promotion = line("1", "0.005", PAST, SOON)
+    changes = compared([line("1", "0.01"), promotion], line("1", "0.03"), promotion, until=LATER)
+    assert changes.examples[DeckChangeKind.UP] == [Example("1", "0.01", "0.03", begins=SOON)]
+    assert changes.short_examples == changes.examples[DeckChangeKind.UP]
+
+
+def test_a_new_prefix_to_come_that_is_brought_forward_put_off_or_dropped():
+    planned = line("44", "0.01", SOON)
+    assert compared([planned], line("44"), mode=Mode.DELTA).examples[DeckChangeKind.NEW] == [
+        Example("44", None, "0.01", planned=Planned("0.01", SOON))
+    ]
+    early = compared([planned], line("44", "0.01", LATER), mode=Mode.DELTA)
+    assert (early.counts[DeckChangeKind.UNCHANGED], early.early) == (1, 1)
+    dropped = compared([planned], line("49"))
+    assert dropped.examples[DeckChangeKind.CLOSED] == [Example("44", "0.01", None, taken_out=True, begins=SOON)]
+
+
+def test_a_rate_that_the_deck_has_from_an_earlier_time_to_come_begins_then_and_is_named():
+    lines = [*merged(PLANNED, [line("44", "0.05", LATER)], Mode.FULL, changes := DeckChanges(), now=NOW)]
+    assert lines == PLANNED
+    assert changes.counts[DeckChangeKind.UNCHANGED] == 1
+    assert (changes.early, changes.early_examples) == (1, [Example("44", "0.05", "0.05", begins=SOON)])
+    in_force = compared([line("44", "0.05", PAST)], line("44", "0.05", LATER))
+    assert in_force.early == 0
+    assert compared(PLANNED, line("44", "0.05", MIDDLE)).early == 0
 
 
 def test_the_end_of_a_rate_is_named_where_it_changes():

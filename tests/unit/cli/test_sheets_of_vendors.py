@@ -152,6 +152,37 @@ def test_increases_with_less_than_the_notice_of_the_vendor_are_listed(site):
     assert (tried["notice_days"], tried["short_notice"], tried["short_examples"][0]["prefix"]) == (7, 1, "1")
 
 
+def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_told(site):
+    text = site.config.read_text()
+    site.config.write_text(text.replace("{name: acme, deck: true}", "{name: acme, deck: true, notice_days: 7}"))
+    now, rise = "prefix,billing_rate\n44,0.01\n49,0.03\n", "prefix,billing_rate\n44,0.05\n49,0.03\n"
+    site.run("import", "acme", site.write(now))
+    site.run("import", "acme", site.write(rise), "--effective", "2126-12-20T00:00:00Z")
+    forward = site.run(
+        "import", "acme", site.write(rise), "--dry-run", "--changes", str(site.directory / "changes.csv")
+    )
+    assert "1 up, 0 down, 0 changed, 1 unchanged" in forward
+    assert "up: 44 0.01 to 0.05 instead of 0.05 from 2126-12-20T00:00:00Z\n" in forward
+    assert "increases with less than 7 days' notice: 44 0.01 to 0.05\n" in forward
+    with (site.directory / "changes.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["price_before"], row["planned_price"], row["planned_begins"]) == (
+        "0.01", "0.05", "2126-12-20T00:00:00.000Z",
+    )  # fmt: skip
+    later = site.write(rise)
+    asked = site.run("import", "acme", later, "--effective", "2127-01-15T00:00:00Z")
+    told = (
+        "rates that the deck has from an earlier date already, and that begin then: 44 0.05 from 2126-12-20T00:00:00Z\n"
+    )
+    assert asked.endswith(f"{told}version 2 has these rates already: nothing was imported\n")
+    both = "prefix,billing_rate,effective_from\n44,0.01,\n44,0.05,2127-01-15T00:00:00Z\n49,0.03,\n"
+    moved = site.run("import", "acme", site.write(both))
+    assert "changed: 44 0.05 from 2127-01-15T00:00:00Z instead of 0.05 from 2126-12-20T00:00:00Z\n" in moved
+    assert "notice" not in moved
+    for at, price in (("2127-01-14T00:00:00Z", "0.01"), ("2127-01-16T00:00:00Z", "0.05")):
+        assert site.ask("lookup", "acme", "44", "--at", at)["rate"]["billing_rate"] == price
+
+
 def test_many_mistakes_of_a_sheet_do_not_fill_the_screen(site):
     sheet = site.write("prefix,billing_rate\n" + "".join(f"{number},x\n" for number in range(1, 2_196)))
     text = site.run("import", "acme", sheet, "--dry-run", code=1)

@@ -91,7 +91,7 @@ async def test_what_is_only_prepared_changes_nothing(office):
 
 async def test_an_import_that_closes_much_has_to_be_confirmed(office):
     await imported(office, sheet(of_33="0.40", of_44="0.60"))
-    with pytest.raises(ManyClosedError, match="1 of 2 prefixes of deck sell"):
+    with pytest.raises(ManyClosedError, match=r"1 of 2 prefixes of deck sell .* say `force`"):
         await imported(office, sheet(of_44="0.60"))
     assert (await imported(office, sheet(of_44="0.60"), is_confirmed=True)).version == 2
 

@@ -90,6 +90,9 @@ class ImportReport(msgspec.Struct, frozen=True):
     short_notice: int
     """Increases that begin sooner."""
     short_examples: Sequence[Example]
+    early: int
+    """Rates that begin before the sheet says: the deck has them already from an earlier time to come."""
+    early_examples: Sequence[Example]
 
 
 class Prepared:
@@ -147,6 +150,8 @@ class Prepared:
             notice_days=self._notice_days,
             short_notice=self.changes.short,
             short_examples=self.changes.short_examples,
+            early=self.changes.early,
+            early_examples=self.changes.early_examples,
         )
 
 
@@ -201,7 +206,7 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
     if not order.is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
         message = (
             f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed or taken "
-            "out, and nothing was imported: see `dry_run`; if that is meant, say `confirm`"
+            "out, and nothing was imported: see `dry_run`; if that is meant, say `force`"
         )
         raise ManyClosedError(message)
     version = 1 if before is None else before.version + 1
