@@ -186,6 +186,37 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     page.get_by_role("columnheader", name="PDD").wait_for()
 
 
+def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visit: Visit, used: str) -> None:
+    page = visit().go("/cdrs", "Call search")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    account, caller = page.get_by_label("Account", exact=True), page.get_by_label("Caller", exact=True)
+    caller.fill("999999")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 1, "the header alone"
+    expect(page).to_have_url(re.compile(r"/cdrs\?caller=999999$"))
+    caller.fill("")
+    account.fill("acme")
+    page.get_by_label("Name of the search").fill("of acme")
+    page.keyboard.press("Enter")
+    page.get_by_text("of acme").first.wait_for()
+    expect(page).to_have_url(re.compile(r"/cdrs\?account=acme$"))
+    kept = page.evaluate("JSON.parse(localStorage.getItem('vosd.cdrs.searches'))")
+    assert [each["search"] for each in kept if each["name"] == "of acme"] == [{"account": "acme"}]
+    since = page.get_by_label("From", exact=True)
+    since.click()
+    page.keyboard.type("0301")
+    page.get_by_label("Name of the search").fill("in part")
+    page.keyboard.press("Enter")
+    expect(since).to_be_focused()
+    asked.clear()
+    page.get_by_role("button", name="CSV").click()
+    expect(since).to_be_focused()
+    assert [url for url in asked if "/cdrs" in url] == []
+    assert len(page.evaluate("JSON.parse(localStorage.getItem('vosd.cdrs.searches'))")) == len(kept)
+
+
 def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:
     for reference in ("first", "second"):
         booked = site.api.ask("POST", "/accounts/acme/payments", {"amount": "1", "reference": reference})

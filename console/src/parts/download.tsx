@@ -12,6 +12,7 @@ export function Download({
   path,
   accept,
   name,
+  apply,
   mend,
   children,
   ...look
@@ -20,13 +21,21 @@ export function Download({
   accept: string;
   /** Name of the file. */
   name: string;
+  /** Show what is downloaded; false where it is not complete, and nothing is downloaded. */
+  apply?: () => boolean;
   mend?: (text: string) => string;
   children: ReactNode;
 }) {
   const order = useMutation({ mutationFn: () => download(path, accept, name, mend) });
   return (
     <>
-      <Button size="xs" variant="default" {...look} loading={order.isPending} onClick={() => order.mutate()}>
+      <Button
+        size="xs"
+        variant="default"
+        {...look}
+        loading={order.isPending}
+        onClick={() => apply?.() !== false && order.mutate()}
+      >
         {children}
       </Button>
       <ProblemText error={order.error} />

@@ -19,7 +19,10 @@ export function SavedViews(props: {
   of: "cdrs" | "reports";
   /** The name under which the browser keeps them. */
   kept: string;
+  /** What is kept when it is saved. */
   search: Narrowing;
+  /** Show what is kept; false where it is not complete, and nothing is kept. */
+  apply?: () => boolean;
   onChoose: (search: Narrowing) => void;
 }) {
   const { t } = useTranslation();
@@ -35,6 +38,7 @@ export function SavedViews(props: {
   };
   const save = (event: FormEvent) => {
     event.preventDefault();
+    if (props.apply?.() === false) return;
     change(name, props.search, t("saved.kept", { name }));
     setName("");
   };

@@ -3,12 +3,13 @@
 import { Button, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, type Ref, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { MomentInput } from "../parts/minute";
+import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -52,8 +53,16 @@ export function CdrsScreen() {
   const shown = columns?.split(",") ?? kept;
   const found = useRows("/cdrs", narrowed);
   const { rows } = found;
+  const [wanted, setWanted] = useEntered<Narrowing>(narrowed);
+  const form = useRef<HTMLFormElement>(null);
   const narrow = (wanted: Narrowing) => void go({ search: wanted });
-  const asked = queryText(narrowed);
+  /** Search for what is entered, before it is saved or exported; tell whether all of it is complete. */
+  const apply = () => {
+    const isComplete = form.current?.reportValidity() ?? true;
+    if (isComplete && queryText(wanted) !== queryText(narrowed)) narrow({ ...wanted, columns });
+    return isComplete;
+  };
+  const asked = queryText(wanted);
   const choose = (chosen: string[]) => {
     keep(chosen);
     void go({ search: { ...search, columns: chosen.join(",") }, replace: true });
@@ -65,18 +74,31 @@ export function CdrsScreen() {
       actions={
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={choose} />
-          <SavedViews of="cdrs" kept="vosd.cdrs.searches" search={search} onChoose={narrow} />
-          <Download path={`/cdrs?${asked}`} accept="text/csv" name="calls.csv">
+          <SavedViews
+            of="cdrs"
+            kept="vosd.cdrs.searches"
+            search={{ ...wanted, columns }}
+            apply={apply}
+            onChoose={narrow}
+          />
+          <Download path={`/cdrs?${asked}`} apply={apply} accept="text/csv" name="calls.csv">
             {t("cdrs.csv")}
           </Download>
-          <Download path={`/cdrs?${asked}`} accept={WORKBOOK} name="calls.xlsx">
+          <Download path={`/cdrs?${asked}`} apply={apply} accept={WORKBOOK} name="calls.xlsx">
             {t("reports.xlsx")}
           </Download>
         </Group>
       }
     >
       <LastDone />
-      <Narrow key={asked} search={narrowed} onSearch={(wanted) => narrow({ ...wanted, columns })} />
+      <Narrow
+        key={queryText(narrowed)}
+        form={form}
+        search={narrowed}
+        wanted={wanted}
+        onWanted={setWanted}
+        onSearch={() => narrow({ ...wanted, columns })}
+      />
       <RowCount of={found} />
       <ProblemText error={found.error} again={found.again} />
       <Table
@@ -90,15 +112,27 @@ export function CdrsScreen() {
   );
 }
 
-function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Narrowing) => void }) {
+function Narrow({
+  form,
+  search,
+  wanted,
+  onWanted: setWanted,
+  onSearch,
+}: {
+  form: Ref<HTMLFormElement>;
+  search: Narrowing;
+  /** What is entered. */
+  wanted: Narrowing;
+  onWanted: (wanted: Narrowing) => void;
+  onSearch: () => void;
+}) {
   const { t } = useTranslation();
-  const [wanted, setWanted] = useState(search);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    onSearch(wanted);
+    onSearch();
   };
   return (
-    <form onSubmit={submit}>
+    <form ref={form} onSubmit={submit}>
       <Group gap="xs" align="end">
         {(["since", "until"] as const).map((field) => (
           <MomentInput
