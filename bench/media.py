@@ -2,8 +2,9 @@
 
 python -m bench.media [--turns 20] [--calls 50] [--count] [--kinds ...]
 
-The packets of calls on virtual time are recorded first, each call with descriptions of its own. Each turn gives them to
-a new switch, by turns without and with media, so that the parties cost nothing and other programs slow both alike.
+The packets of calls on virtual time are recorded first, each call with descriptions of its own: more than the switch
+remembers. Each turn gives them to a new switch, by turns without and with media, so that the parties cost nothing and
+other programs slow both alike.
 ``virtual`` is a relay without sockets: what deciding and rewriting cost. The worker of ``relay`` and the rtpengine are
 real, and so are ports and messages to them. Printed is what media cost the switch's process more: median and quartiles
 over the pairs of turns, and the difference of the quickest turns, which others slowed least; and the worker's quickest.
@@ -44,7 +45,6 @@ from vosd.base.clock import Instant
 from vosd.engine.tokens import TokenSource
 from vosd.relay.client import Relay
 from vosd.rtpengine.client import RtpEngines
-from vosd.sdp.media import media_of
 from vosd.sip.door.door import WaitingMessage
 from vosd.trunks.media import MediaAddress, MediaEngine, MediaMode, MediaParameters
 
@@ -187,7 +187,6 @@ async def play(scene: Scene, packets: Sequence[Packet]) -> None:
 async def cost_of(place: Stage, kind: str, packets: Sequence[Packet], calls: int) -> Cost:
     """Return what a call costs a new switch."""
     scene = place.scene(kind)
-    media_of.cache_clear()  # the descriptions of no two calls are the same
     gc.collect()
     before, worker = time.process_time(), place.worker_ns()
     await play(scene, packets)

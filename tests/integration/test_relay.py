@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -104,6 +105,18 @@ async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
     figures = stage.close(first)
     assert (figures.packets_in, figures.packets_out, figures.lost, figures.payload) == (5, 5, 0, 0)
     assert (figures.latched_host, figures.latched_port) == (one.host, one.port)
+
+
+async def test_the_kernel_is_asked_for_drops_only_of_ports_to_which_something_came(stage, peers, monkeypatch):
+    asked = Counter[str]()
+    monkeypatch.setattr("vosd.relay.client.drops_of", lambda _sock: asked.update(["drops"]) or 7)
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    assert stage.close(second).dropped.kernel == 0
+    assert not asked
+    one.send((HOST, first.rtp), 5)
+    await stage.until(first, lambda figures: figures.packets_in == 5)
+    assert stage.close(first).dropped.kernel == 7
 
 
 async def test_a_peer_whose_packets_all_come_twice_is_received(stage, peers):

@@ -247,7 +247,7 @@ class Hunt:
 
     def wait(self, call: "CallPort", attempt: "GatewayAttempt", until_ms: int, now: Instant) -> None:
         """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""
-        if call.journey.ringing_at is None:
+        if attempt.choice.protect_times and call.journey.ringing_at is None:
             joining = (call.arrival.at.mono + each for each in attempt.choice.protect_times)
             until_ms = min((each for each in joining if now.mono < each < until_ms), default=until_ms)
         self._board.set_deadline(until_ms)

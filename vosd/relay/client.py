@@ -85,6 +85,8 @@ class _ServedPort(msgspec.Struct, eq=False):
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
+        if figures.alive_mono is None and not figures.foreign:
+            return figures  # no packet was taken or dropped: the kernel had none to drop
         drops = drops_of(self.sockets[0])
         return replace(figures, dropped=replace(figures.dropped, kernel=drops)) if drops else figures
 

@@ -45,6 +45,9 @@ _RTCP_BEGINS: Final = b"\n" + _RTCP
 _PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")")
 """Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
+_AT_HAND: Final = 16
+"""Descriptions that are remembered as a whole, for as long as they are on their way. No other call has the same ones,
+and to forget one that was read long ago costs half of what reading does: its memory is in no cache any more."""
 _REMEMBERED_BYTES: Final = 1_024
 """Longest description, or lines of a medium, that are remembered."""
 _NEXT_PORT: Final = b"\na=rtcp:%d"
@@ -140,7 +143,7 @@ class Place(NamedTuple):
 
 
 # A description is read when it is judged, when it is decided about, and when it is rewritten.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_AT_HAND)
 def media_of(session: bytes) -> tuple[Medium, ...]:
     """Return the media of a description in their order, rejected ones with port 0.
 
@@ -156,7 +159,7 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     return tuple(media)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_AT_HAND)
 def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
     """Return what differs between calls of a party, the ids of the origin and the ports of media, and a form for it.
 

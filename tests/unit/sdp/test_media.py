@@ -260,6 +260,12 @@ def test_the_origin_may_have_another_address_than_the_media():
     )
 
 
+def test_no_more_descriptions_are_remembered_as_a_whole_than_are_on_their_way():
+    for number in range(300):
+        media_of(CALL.replace(b"alice 1 7", b"alice %d 7" % number))
+    assert media_of.cache_info().currsize == media._cut.cache_info().currsize == 16
+
+
 def test_a_long_name_of_a_codec_is_cut():
     (medium,) = media_of(of(f"m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 {'A' * 9_000}/8000\r\n"))
     assert medium.codecs == ("A" * 32,)

@@ -102,7 +102,7 @@ class MediaKeeper:
                 self._legs[media.number] = owner
                 return True
             return False
-        if (not media.ports and media.rtp_call is None) or not isinstance(message, OutgoingResponse):
+        if not isinstance(message, OutgoingResponse) or (not media.ports and media.rtp_call is None):
             return True
         if message.status not in RINGING:
             return media.number not in self._offered

@@ -103,7 +103,9 @@ class SessionsAtRtpEngines:
                     verdict = unfit(message, passing.media, MediaRefusal.NOT_ENCRYPTED)
                     waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                     return
-            if is_repeated(session, said):  # its author says the same as the one before, and the port is another
+            if said and is_repeated(
+                session, said
+            ):  # its author says the same as the one before, and the port is another
                 session, passing.media.is_moved = succeeding(session, said), True
             passing.media.said, passing.media.said_for, passing.media.is_direct = session, digest, False
             waiting.answer(MessageChange(body=session), now)
