@@ -3,7 +3,7 @@
 import msgspec
 
 
-class PeerReport(msgspec.Struct, frozen=True, array_like=True):
+class PeerReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Latest report of a peer about the stream that it receives (RFC 3550 section 6.4.2)."""
 
     lost_percent: float
@@ -13,7 +13,7 @@ class PeerReport(msgspec.Struct, frozen=True, array_like=True):
     jitter_ms: float
 
 
-class DroppedPackets(msgspec.Struct, frozen=True, array_like=True):
+class DroppedPackets(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Packets that were received and not forwarded, by reason."""
 
     unknown: int = 0
@@ -38,7 +38,7 @@ class DroppedPackets(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class PortFigures(msgspec.Struct, frozen=True, array_like=True):
+class PortFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Media of one leg at one port since it was opened. Times are in milliseconds, moments in UTC since the epoch."""
 
     id: int

@@ -23,14 +23,14 @@ class MediaRefusal(Enum):
     NO_MEDIA_PORT = "no media port"
 
 
-class RtpCall(msgspec.Struct, frozen=True):
+class RtpCall(msgspec.Struct, frozen=True, gc=False):
     """A call at an rtpengine."""
 
     engine: str
     name: str
 
 
-class LegFigures(msgspec.Struct, frozen=True):
+class LegFigures(msgspec.Struct, frozen=True, gc=False):
     """Figures of the audio of a leg at ports that were closed; where it has none, of its first medium."""
 
     source: MediaSource | None
@@ -82,7 +82,7 @@ class MusicOnHold(msgspec.Struct, frozen=True):
     a journal of an earlier version has it."""
 
 
-class LegMedia(msgspec.Struct, omit_defaults=True):
+class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """The media of a leg: a field of it is written to snapshots and read from them without another line."""
 
     number: int

@@ -7,7 +7,7 @@ from vosd.base.host import UNSPECIFIED, is_private, plain_host
 from vosd.trunks.media import MediaTrust
 
 
-class RelayPort(msgspec.Struct, frozen=True, array_like=True):
+class RelayPort(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A local address and port of one leg, for sending and receiving."""
 
     id: int
@@ -18,7 +18,7 @@ class RelayPort(msgspec.Struct, frozen=True, array_like=True):
     """None = on the port of RTP (RFC 5761)."""
 
 
-class MediaSource(msgspec.Struct, frozen=True, array_like=True):
+class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Media of a peer, as its session description announces it."""
 
     host: str

@@ -15,7 +15,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = {each: each.value for each in MediaEngine}  # access to enum values is slow
 
 
-class HeardSound(msgspec.Struct, frozen=True):
+class HeardSound(msgspec.Struct, frozen=True, gc=False):
     """A sound that the switch has played to a side."""
 
     to: str
@@ -24,14 +24,14 @@ class HeardSound(msgspec.Struct, frozen=True):
     ms: int
 
 
-class _Peer(msgspec.Struct, frozen=True):
+class _Peer(msgspec.Struct, frozen=True, gc=False):
     """The report of a peer about the stream that it received."""
 
     lost_percent: float
     jitter_ms: float
 
 
-class _Leg(msgspec.Struct, frozen=True):
+class _Leg(msgspec.Struct, frozen=True, gc=False):
     """Media of a leg; packets are those that came from it, where nothing else is said."""
 
     address: str | None
@@ -52,14 +52,14 @@ class _Leg(msgspec.Struct, frozen=True):
     peer: _Peer | None
 
 
-class _Legs(msgspec.Struct, frozen=True):
+class _Legs(msgspec.Struct, frozen=True, gc=False):
     """Both legs; one that had no port is null."""
 
     caller: _Leg | None
     callee: _Leg | None
 
 
-class _Document(msgspec.Struct, frozen=True):
+class _Document(msgspec.Struct, frozen=True, gc=False):
     """The document."""
 
     engine: str

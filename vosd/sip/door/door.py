@@ -45,7 +45,7 @@ _UNTRACKED: Final = frozenset({OutgoingResponse, OutgoingAck, OutgoingBye})
 """Messages about which nothing is to be done if they leave at once."""
 
 
-class MessageChange(msgspec.Struct, frozen=True):
+class MessageChange(msgspec.Struct, frozen=True, gc=False):
     """Headers and body in place of those of a message; None = as they are."""
 
     headers: str | None = None
@@ -60,7 +60,7 @@ class MessageChange(msgspec.Struct, frozen=True):
         return "".join(lines) == self.headers and all(each.split(":", 1)[0].lower() not in _OURS for each in lines)
 
 
-class MessageWait(msgspec.Struct, frozen=True):
+class MessageWait(msgspec.Struct, frozen=True, gc=False):
     """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
 
     ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE or with a session
