@@ -1,7 +1,7 @@
 """Changes that no running switch takes are refused before they are stored: stored, they block those of others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -420,6 +420,101 @@ async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office
         with pytest.raises(NotTakenError, match="the change is in the database"):
             await set_objects(office, operator(), LIMITED)
     assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+
+
+def refusal(*places: str) -> ConfigurationInvalidError:
+    return ConfigurationInvalidError("not taken", [f"{place} {EXPECTED}" for place in places])
+
+
+BEFORE: Final = '{"currency":"USD","agent":"south"}'
+BY_ANN: Final = '{"currency":"USD","agent":"south","max_cps":"3"}'
+BY_BOTH: Final = '{"currency":"USD","agent":"south","max_cps":"3","overdraft_limit":"5"}'
+ON_TOP: Final = SetObjects(objects=(WantedObject("accounts", "shop", {"overdraft_limit": "5"}, is_merged=True),))
+
+
+async def one_on_top_of_the_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch, *reloads: ReloadOutcome | Exception
+) -> list[str]:
+    """Store a change of ann's, then one of bob's on top of it, and return what each of them reads.
+
+    The first reload, which ann waits for, has an answer when bob's version is stored, and bob's when ann has gone on.
+    """
+    changes: list[asyncio.Task[ChangedObjects]] = []
+    answers, bob_asks, ann_has_gone_on = [*reloads], asyncio.Event(), asyncio.Event()
+
+    async def answer(_order: Reload) -> ReloadOutcome:
+        number = len(changes)
+        found = answers.pop(0)
+        if number == 1:
+            changes.append(asyncio.create_task(set_objects(office, operator("bob"), ON_TOP)))
+            await bob_asks.wait()
+        elif not bob_asks.is_set():
+            bob_asks.set()
+            await ann_has_gone_on.wait()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    mended = definitions._mended
+
+    async def waited_for(office: Office, at_fault: Mapping[tuple[str, str], int]) -> bool:
+        ann_has_gone_on.set()
+        return await mended(office, at_fault)
+
+    monkeypatch.setattr(definitions, "_mended", waited_for)
+    limited = SetObjects(objects=(*LIMITED.objects, WantedObject("templates", "t", {})))
+    async with FakeSwitch(office.definitions.settings.state_dir / "vosd.sock").answers(Reload, answer):
+        changes.append(asyncio.create_task(set_objects(office, operator("ann"), limited)))
+        changes[0].add_done_callback(lambda _task: ann_has_gone_on.set())
+        await bob_asks.wait()
+        read = [str(each) for each in await asyncio.gather(*changes, return_exceptions=True)]
+    assert not answers
+    return [each.split("\n")[0] for each in read]
+
+
+async def test_a_version_that_was_refused_is_not_put_back_where_the_one_on_top_of_it_is_withdrawn(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_ann, of_bob = refusal("accounts shop (version 2)"), refusal("accounts shop (version 3)")
+    read = await one_on_top_of_the_other(office, monkeypatch, of_ann, of_bob)
+    assert read == [f"{KEPT}:", f"{WITHDRAWN}:"]
+    assert await bodies(office, "accounts", "shop") == [BEFORE, BY_BOTH, BY_ANN, BEFORE]
+    line = next(each for each in await list_audit(office, operator(), ListAudit()) if each.action == "WithdrawChange")
+    assert (line.principal, line.detail["versions"]) == ("bob", ["accounts shop 4"])
+    assert line.detail["beside"] == ["accounts shop 2: ann"]
+    assert not office.changing.untaken.of("accounts", "shop")
+
+
+@pytest.mark.parametrize("then", [TAKEN, refusal("accounts rival (version 1)")], ids=["taken then", "refused then"])
+async def test_a_change_is_withdrawn_together_with_one_on_top_of_it_and_says_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch, then: ReloadOutcome | Exception
+) -> None:
+    monkeypatch.setattr(definitions, "_MENDED_S", 60.0)
+    of_both = refusal("accounts shop (version 3)")
+    read = await one_on_top_of_the_other(office, monkeypatch, of_both, of_both, then)
+    assert read == [f"{WITHDRAWN}:"] * 2
+    assert await bodies(office, "accounts", "shop") == [BEFORE, BY_BOTH, BY_ANN, BEFORE]
+    assert await bodies(office, "templates", "t") == [None, "{}"], "the rest of the change is withdrawn, too"
+    lines = [each for each in await list_audit(office, operator(), ListAudit()) if each.action == "WithdrawChange"]
+    assert [(each.principal, each.detail["versions"], each.detail.get("beside")) for each in lines] == [
+        ("ann", ["templates t 2"], None), ("bob", ["accounts shop 4"], ["accounts shop 2: ann"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "of_ann",
+    [TAKEN, BUSY, refusal("mapping_gateways pbx (version 1)")],
+    ids=["taken", "not now", "a mistake of others"],
+)
+async def test_a_version_without_a_mistake_is_put_back_where_the_one_on_top_of_it_is_withdrawn(
+    office: Office, monkeypatch: pytest.MonkeyPatch, of_ann: ReloadOutcome | Exception
+) -> None:
+    monkeypatch.setattr(definitions, "_MENDED_S", 0.0)
+    read = await one_on_top_of_the_other(office, monkeypatch, of_ann, refusal("accounts shop (version 3)"))
+    assert read[1] == f"{WITHDRAWN}:"
+    assert read[0].startswith("ChangedObjects(") if of_ann is TAKEN else read[0] == f"{KEPT}:"
+    assert await bodies(office, "accounts", "shop") == [BY_ANN, BY_BOTH, BY_ANN, BEFORE]
+    assert await bodies(office, "templates", "t") == ["{}"]
 
 
 @pytest.mark.parametrize("has_more", [True, False], ids=["beside another object", "alone"])

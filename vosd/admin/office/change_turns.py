@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
+from vosd.admin.office.untaken_versions import UntakenVersions
 from vosd.base.errors import VosError
 
 _Result = TypeVar("_Result")
@@ -29,9 +30,10 @@ class TooManyChangesError(VosError):
 
 
 class ChangeTurns:
-    """Turns of one process."""
+    """Turns of one process, and the versions of its changes that the running switch has not taken."""
 
     def __init__(self) -> None:
+        self.untaken: Final = UntakenVersions()
         self._is_taken = False
         self._operators: deque[asyncio.Future[None]] = deque()
         self._accounts: deque[asyncio.Future[None]] = deque()

@@ -958,6 +958,8 @@ def audit_line(
     detail = {"versions": made[:_NOTED_AT_MOST], "at": terms.at, "memo": terms.memo}
     if isinstance(terms, WithdrawChange):
         detail["why"] = [*terms.why]
+        if terms.beside:
+            detail["beside"] = [*terms.beside]
     return office.audit_line(who, terms, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
@@ -991,22 +993,31 @@ async def taken(
     Raises:
         NotTakenError: the switch does not take it; the message says whether it was withdrawn.
     """
-    try:
-        outcome = await _reloaded_behind_others(office, versions, is_confirmed=is_confirmed)
-    except DaemonRefusedError as refused:
-        is_bad = refused.code == "configuration_invalid" and has_mistake(versions, refused.problems)
-        is_withdrawn = False
-        if is_bad and not has_booked:
-            own_time = office.in_time(asyncio.get_running_loop().time() + _WITHDRAWAL_S)
-            is_withdrawn = await office.changing.carry_out(_withdrawn(own_time, who, versions, refused))
-        raise _not_taken(who, refused, is_withdrawn=is_withdrawn) from refused
-    except DaemonUnreachableError as error:
-        return TakenChange(
-            in_force=False,
-            warnings=[],
-            untold="it takes the change when it works again, or refuses it, as where it ends what running calls use"
-            f" (then vosd reload --yes): {error}",
-        )
+    untaken = office.changing.untaken
+    with untaken.asked(() if has_booked else versions):
+        try:
+            outcome = await _reloaded_behind_others(office, versions, is_confirmed=is_confirmed)
+        except DaemonRefusedError as refused:
+            is_bad = refused.code == "configuration_invalid" and has_mistake(versions, refused.problems)
+            if not is_bad:
+                untaken.forget(_without_later(versions, refused))
+            is_withdrawn = False
+            if (is_bad and not has_booked) or any(map(untaken.is_withdrawn, versions)):
+                is_withdrawn = await _withdraw(office, who, versions, refused.problems)
+            raise _not_taken(who, (str(refused), *refused.problems), is_withdrawn=is_withdrawn) from refused
+        except DaemonUnreachableError as error:
+            untaken.forget(versions)
+            return TakenChange(
+                in_force=False,
+                warnings=[],
+                untold="it takes the change when it works again, or refuses it, as where it ends what running calls use"
+                f" (then vosd reload --yes): {error}",
+            )
+        untaken.forget(versions)
+        with_later = [f"{each.kind} {each.name}" for each in versions if untaken.is_withdrawn(each)]
+        if with_later:
+            why = (f"a later change of {', '.join(with_later)} was refused, and withdrawn with this one: do it again",)
+            raise _not_taken(who, why, is_withdrawn=await _withdraw(office, who, versions, why))
     if outcome is None:
         return TakenChange(in_force=False, warnings=[])
     names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]
@@ -1014,14 +1025,23 @@ async def taken(
     return TakenChange(in_force=True, warnings=found[:_WARNINGS_AT_MOST] if who.account is None else [])
 
 
-def _not_taken(who: Principal, refused: DaemonRefusedError, *, is_withdrawn: bool) -> NotTakenError:
+def _without_later(versions: Sequence[ObjectVersion], refused: DaemonRefusedError) -> list[ObjectVersion]:
+    """Return the versions on top of which no version was made that the switch has refused for a mistake in it.
+
+    The mistake of the later one may be that of the one below it.
+    """
+    later = objects_at_fault(refused.problems) if refused.code == "configuration_invalid" else {}
+    return [each for each in versions if later.get((each.kind, each.name), 0) <= each.version]
+
+
+def _not_taken(who: Principal, why: Sequence[str], *, is_withdrawn: bool) -> NotTakenError:
     if who.account is not None:  # the reasons name objects of others, and files of the switch
         if is_withdrawn:
             message = "the running switch does not take the change, which was withdrawn: ask its operators"
         else:
             message = "the change is in the database, and the running switch does not take it: ask its operators"
         return NotTakenError(message)
-    reasons = "\n".join((str(refused), *refused.problems))
+    reasons = "\n".join(why)
     if is_withdrawn:
         message = f"the running switch does not take the change, which was withdrawn:\n{reasons}"
     else:
@@ -1029,25 +1049,36 @@ def _not_taken(who: Principal, refused: DaemonRefusedError, *, is_withdrawn: boo
     return NotTakenError(message)
 
 
-async def _withdrawn(
-    office: Office, who: Principal, versions: Sequence[ObjectVersion], refused: DaemonRefusedError
-) -> bool:
+async def _withdraw(office: Office, who: Principal, versions: Sequence[ObjectVersion], why: Sequence[str]) -> bool:
+    """Withdraw a change, also where the request is given up; return whether all of it was withdrawn."""
+    own_time = office.in_time(asyncio.get_running_loop().time() + _WITHDRAWAL_S)
+    return await office.changing.carry_out(_withdrawn(own_time, who, versions, why))
+
+
+async def _withdrawn(office: Office, who: Principal, versions: Sequence[ObjectVersion], why: Sequence[str]) -> bool:
     """Put back what was before a change; False where that cannot be, as where another change was made to it since."""
+    untaken = office.changing.untaken
     who = msgspec.structs.replace(who, request=None, job=None)  # these are of the change
-    order = WithdrawChange(refused.problems[:_WARNINGS_AT_MOST])
-    try:
-        objects = [WantedObject(each.kind, each.name, None) for each in versions]
-        made = put_back(versions, await _versions(office.stores.objects, objects), who, office.now())
-        if not made:
+    left = [each for each in versions if not untaken.is_withdrawn(each)]  # by a later change of another principal
+    if not left:
+        return True
+    with untaken.asked(left):
+        try:
+            objects = [WantedObject(each.kind, each.name, None) for each in left]
+            found = put_back(left, await _versions(office.stores.objects, objects), untaken, who, office.now())
+            if found is None or not found.made:
+                return False
+            beside = tuple(f"{each.kind} {each.name} {each.version}: {each.operator}" for each in found.beside)
+            order = WithdrawChange(tuple(why[:_WARNINGS_AT_MOST]), beside)
+            line = audit_line(office, who, order, found.made)
+
+            async def add(checked: Checked) -> None:
+                await office.stores.objects.add(found.made, line, checked=checked.definitions)
+                untaken.note_withdrawn(found.beside)
+
+            await when_checked(office, None, Plan([], [*found.made]), None, add)  # before changes of other accounts
+        except VosError:
             return False
-        line = audit_line(office, who, order, made)
-
-        async def add(found: Checked) -> None:
-            await office.stores.objects.add(made, line, checked=found.definitions)
-
-        await when_checked(office, None, Plan([], made), None, add)  # before changes of other accounts
-    except VosError:
-        return False
     return True
 
 
@@ -1060,6 +1091,7 @@ async def _reloaded_behind_others(
     except DaemonRefusedError as refused:
         if refused.code != "configuration_invalid" or has_mistake(versions, refused.problems):
             raise
+        office.changing.untaken.forget(_without_later(versions, refused))
         if not await _mended(office, objects_at_fault(refused.problems)):
             raise
     return await _reloaded(office, is_confirmed=is_confirmed)

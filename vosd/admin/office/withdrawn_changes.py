@@ -6,12 +6,13 @@ objects: a mistake elsewhere would keep it out of force as well, and is not its 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 import msgspec
 
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.untaken_versions import UntakenVersions
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 
 MEMO: Final = "the running switch did not take the version before"
@@ -31,6 +32,8 @@ class WithdrawChange(msgspec.Struct, frozen=True):
 
     why: tuple[str, ...]
     """Reasons of the switch."""
+    beside: tuple[str, ...] = ()
+    """Versions of others that are withdrawn, too, each with who has made it: the refused one was made on top of it."""
     at: None = None
     """It holds at once."""
     memo: str = MEMO
@@ -68,18 +71,29 @@ def objects_at_fault(problems: Iterable[str]) -> Mapping[tuple[str, str], int]:
     return at_fault
 
 
+class PutBack(NamedTuple):
+    """Versions that put back what was before a change."""
+
+    made: Sequence[ObjectVersion]
+    beside: Sequence[ObjectVersion]
+    """Versions of other changes, on top of which the refused ones were made, and which are withdrawn with these."""
+
+
 def put_back(
     refused: Sequence[ObjectVersion],
     histories: Mapping[tuple[str, str], Sequence[ObjectVersion]],
+    untaken: UntakenVersions,
     who: Principal,
     now: int,
-) -> list[ObjectVersion] | None:
+) -> PutBack | None:
     """Return the versions that put back what was before; None where one of the objects was changed since.
 
-    An object gets none where a version that was planned has begun meanwhile: that one stays in force.
+    An object gets none where a version that was planned has begun meanwhile: that one stays in force. Versions that the
+    switch has not taken are not put back: the mistake may be theirs.
     ``histories`` have all versions of each object, ``now`` is UTC milliseconds.
     """
-    made = []
+    made: list[ObjectVersion] = []
+    beside: list[ObjectVersion] = []
     for each in refused:
         known = histories.get((each.kind, each.name), ())
         if any(other.version > each.version for other in known):
@@ -88,7 +102,10 @@ def put_back(
         in_force = in_force_at(known, begins_at)
         if in_force is None or in_force.version != each.version:  # its memo may have been cut where it was stored
             continue
-        before = in_force_at((other for other in known if other.version != each.version), begins_at)
+        others = untaken.of(each.kind, each.name)
+        earlier = [other for other in known if other.version != each.version and other.begins_at <= begins_at]
+        before = in_force_at((other for other in earlier if other.version not in others), begins_at)
+        beside += (other for other in earlier if before is None or other.place > before.place)
         made.append(
             ObjectVersion(
                 kind=each.kind,
@@ -101,4 +118,4 @@ def put_back(
                 memo=MEMO,
             )
         )
-    return made
+    return PutBack(made, beside)
