@@ -98,7 +98,8 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | No
     if problems.has_errors:
         raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
-    setting = [each for each in _changed(first) if _may_set_currency(each, first, catalogue, loads)]
+    without = {(each.kind, each.name): each for each in first.without}
+    setting = [each for each in _changed(first) if _may_set_currency(each, without, catalogue, loads)]
     currencies = _currencies(first, catalogue, loads, setting)
     if setting and (later or asked.is_planned):
         _check_kept(asked, catalogue, currencies, loads)
@@ -169,17 +170,23 @@ def _currencies(
     return found
 
 
-def _may_set_currency(version: ObjectVersion, state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> bool:
-    """Return whether accounts may get another currency by a changed object."""
+def _may_set_currency(
+    version: ObjectVersion,
+    without: Mapping[tuple[str, str], ObjectVersion],
+    catalogue: Catalogue,
+    loads: "Loads",
+) -> bool:
+    """Return whether accounts may get another currency by a changed object.
+
+    ``without`` are the objects that differ from those in force without the change, by kind and name.
+    """
     keys = _CURRENCY_FROM.get(version.kind)
     if keys is None:
         return False
     if version.body is None:  # the files may define it from then on, with other keys
         there = {"accounts": catalogue.accounts, "rate_groups": catalogue.rate_groups}.get(version.kind)
         return there is None or version.name in there
-    replaced = next((each for each in state.without if (each.kind, each.name) == (version.kind, version.name)), None)
-    if replaced is None:
-        replaced = loads.in_force(version.kind, version.name)
+    replaced = without.get((version.kind, version.name)) or loads.in_force(version.kind, version.name)
     if replaced is None or replaced.body is None:
         return True
     before, after = json.loads(replaced.body), json.loads(version.body)
