@@ -1,10 +1,13 @@
 """Alarms to a webhook and to a mail server, both real ones on this machine that may be down."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
+import io
 import json
 import smtplib
+import socket
 import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -520,6 +523,57 @@ async def test_a_mail_server_that_never_comes_to_an_end_has_a_time_limit(monkeyp
         await stopped(task)
     assert logs[0]["event"] == "alarm_output_down"
     assert "the server was not done with the mail" in logs[0]["error"]
+
+
+class SlowLine:
+    """A connection to a mail server that takes so many bytes a second, on a time of its own."""
+
+    def __init__(self, bytes_a_second: int) -> None:
+        self._bytes_a_second = bytes_a_second
+        self._timeout_s = 0.0
+        self.sent = bytearray()
+        self.kept_by_system: int | None = None
+        self.answers = io.BytesIO(
+            b"220 here\r\n250 hello\r\n250 from\r\n250 to\r\n354 go on\r\n250 taken\r\n221 bye\r\n"
+        )
+
+    def connect(self, _place: tuple[str, int], timeout_s: float) -> "SlowLine":
+        self._timeout_s = timeout_s
+        return self
+
+    def setsockopt(self, _level: int, option: int, value: int) -> None:
+        if option == socket.SO_SNDBUF:
+            self.kept_by_system = value
+
+    def sendall(self, content: bytes) -> None:
+        """Take the content, as a socket does: the time limit is one of all of it."""
+        if len(content) / self._bytes_a_second > self._timeout_s:
+            raise TimeoutError("timed out")
+        self.sent += content
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self.answers
+
+    def dup(self) -> "SlowLine":
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_long_mail_over_a_slow_line_has_the_time_of_its_bytes(monkeypatch: pytest.MonkeyPatch):
+    line = SlowLine(mail.SLOWEST_BYTES_A_SECOND)
+    monkeypatch.setattr(mail.socket, "create_connection", line.connect)
+    message = EmailMessage()
+    message["From"], message["To"] = "vosd@example.test", "ops@example.test"
+    message.set_content("invoices")
+    content = bytes(range(256)) * 8_192  # 2 MiB, in base64 much more than 30 s of this line
+    message.add_attachment(content, maintype="application", subtype="pdf")
+    settings = replace(mail_settings(25), security=MailSecurity.NONE, username="", password=None)
+    assert mail.deliver(settings, message) == {}
+    assert base64.encodebytes(content).replace(b"\n", b"\r\n") in bytes(line.sent).replace(b"\r\n..", b"\r\n.")
+    assert line.kept_by_system is not None
+    assert line.kept_by_system / mail.SLOWEST_BYTES_A_SECOND < mail.TIMEOUT_S / 2  # the answer has time behind it
 
 
 def test_a_mail_says_what_was_cleared_and_how_often_it_was_reported():

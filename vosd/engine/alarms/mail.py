@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from threading import Lock, Timer
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -24,12 +24,17 @@ from vosd.engine.settings import MailSecurity, MailSettings
 from vosd.obs.alarms import AlarmChange, Level
 from vosd.obs.remedies import REMEDIES
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 LINES_MAX: Final = 200
 """Changes that one mail lists: the most urgent first, of those the latest, as ``vosd alarms`` does."""
 GATHER_S: Final = 5.0
 """Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
-"""Time limit of an answer of the server, from its last byte on."""
+"""Time limit of an answer of the server, from its last byte on, and of each piece that is sent."""
+PIECE_BYTES: Final = 65_536
+"""Size of a piece of a mail, and what the system keeps to be sent: an answer cannot come before that has arrived."""
 MAIL_S: Final = 60.0
 """Time limit of a mail with all answers of the server, beside the time of its bytes."""
 SLOWEST_BYTES_A_SECOND: Final = 32_768
@@ -210,11 +215,18 @@ class _Connection(smtplib.SMTP):
         """Connect, as ``smtplib`` asks for it."""
         line = socket.create_connection((host, port), timeout)
         try:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE_BYTES)
             self._limit.hold(line)
             return line if self._secure is None else self._secure.wrap_socket(line, server_hostname=host)
         except OSError:
             line.close()
             raise
+
+    def send(self, s: "ReadableBuffer | str") -> None:
+        """Send text in pieces: the time limit of a socket is one of all that it is given to send."""
+        content = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
+        for start in range(0, len(content), PIECE_BYTES):
+            super().send(content[start : start + PIECE_BYTES])
 
 
 def _deliver(settings: MailSettings, message: EmailMessage, limit: _TimeLimit) -> dict[str, tuple[int, bytes]]:
