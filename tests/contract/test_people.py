@@ -9,9 +9,10 @@ from doubles.data.builders import account
 from doubles.office import office_on, operator
 from sqlalchemy import text
 
-from vosd.admin.office import passwords, sessions
+from vosd.admin.office import log_in_turns, passwords
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.log_in_turns import TooManyLogInsError
 from vosd.admin.office.people import (
     AddPerson,
     ChangedMeanwhileError,
@@ -50,7 +51,6 @@ from vosd.admin.office.sessions import (
     LogIns,
     SecondFactorMissingError,
     TooManyGuessesError,
-    TooManyLogInsError,
     UseLink,
     confirm_totp,
     log_out,
@@ -275,7 +275,7 @@ async def test_many_guesses_at_once_are_counted_one_by_one(house):
     more = await asyncio.gather(
         *(house.log_in("ann", "guess", f"203.0.113.{each}") for each in range(40)), return_exceptions=True
     )
-    assert sum(isinstance(each, TooManyGuessesError | TooManyLogInsError) for each in more) >= 40 - sessions.WAITING_MAX
+    assert sum(isinstance(each, TooManyGuessesError | TooManyLogInsError) for each in more) >= 40 - log_in_turns.PLACES
 
 
 async def test_a_source_that_is_locked_out_takes_no_place_and_one_that_has_failed_two(house, monkeypatch):
@@ -295,19 +295,41 @@ async def test_a_source_that_is_locked_out_takes_no_place_and_one_that_has_faile
         return await find(office, source, order)
 
     monkeypatch.setattr(house.log_ins, "_judge", judge_slowly)
-    waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(sessions.WAITING_MAX)]
-    waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(sessions.WAITING_MAX)]
-    waiting += [asyncio.create_task(house.log_in("bob", source=office)) for _ in range(sessions.WAITING_MAX)]
+    waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(log_in_turns.PLACES)]
+    waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(log_in_turns.PLACES)]
+    waiting += [asyncio.create_task(house.log_in("bob", source=office)) for _ in range(log_in_turns.PLACES)]
     waiting += [asyncio.create_task(house.log_in("ann")) for _ in range(2)]
     await asyncio.sleep(0)
     free.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
     asked = [looked.count(source) for source in (third, ELSEWHERE, office, HOME)]
-    assert asked == [2, 0, sessions.WAITING_OF_SOURCE_MAX, 2]
+    assert asked == [2, 0, log_in_turns.PLACES_OF_SOURCE, 2]
     assert [type(each).__name__ for each in found[-2:]] == ["OpenedSession"] * 2
     refused = [str(each) for each in found if isinstance(each, TooManyGuessesError | TooManyLogInsError)]
     others, locked = "others log in at this moment: try again in 1 s", "too many wrong passwords: try again in 180 s"
-    assert refused == [others] * 14 + [locked] * 16 + [others] * 4
+    assert refused == [others] * 30 + [locked] * 32 + [others] * 20
+
+
+async def test_a_person_that_logs_in_from_several_addresses_all_the_time_keeps_no_other_out(house, monkeypatch):
+    await house.add()
+    await house.add("bob")
+    free, looked, judge = asyncio.Event(), [], house.log_ins._judge
+
+    async def judge_slowly(office, source, order):
+        looked.append(source)
+        await free.wait()
+        return await judge(office, source, order)
+
+    monkeypatch.setattr(house.log_ins, "_judge", judge_slowly)
+    sources = [f"203.0.113.{number}" for number in range(4)]
+    flood = [asyncio.create_task(house.log_in("bob", source=source)) for source in sources for _ in range(12)]
+    await asyncio.sleep(0)
+    mine = asyncio.create_task(house.log_in("ann"))
+    await asyncio.sleep(0)
+    free.set()
+    assert (await mine).sheet.name == "ann"
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert looked.index(HOME) <= len(sources) + 1
 
 
 async def test_one_wrong_password_at_an_office_keeps_no_other_of_its_people_waiting(house):

@@ -4,14 +4,13 @@ They come before there is a principal, so they take the address that the request
 the id of a session in a cookie, and sends the CSRF token back with every request that changes something.
 """
 
-import asyncio
 import hmac
 import secrets
-from collections import Counter
 from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.office.log_in_turns import LogInTurns
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
@@ -45,12 +44,6 @@ IDLE_MS: Final = 30 * 60_000
 LIFE_MS: Final = 12 * 3_600_000
 """End of a session, however much it is used."""
 USE_NOTED_MS: Final = 60_000
-WAITING_MAX: Final = 16
-"""Log-ins that wait for the one whose password is hashed; more are refused."""
-WAITING_OF_SOURCE_MAX: Final = 12
-"""Log-ins among them from one source, such as an office, so that it leaves room for those from others."""
-WAITING_OF_SUSPECT_MAX: Final = 2
-"""Log-ins among them from a source that has failed lately."""
 _SECRET_BYTES: Final = 32
 _ROLE_OF: Final = {
     ActsFor.INSTALLATION: Role.OPERATOR,
@@ -78,13 +71,6 @@ class TooManyGuessesError(VosError):
         """``retry_after_s``: seconds after which they are."""
         super().__init__(f"too many wrong passwords: try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
-
-
-class TooManyLogInsError(VosError):
-    """Too many passwords wait to be looked at."""
-
-    code = "too_many_guesses"
-    retry_after_s = 1
 
 
 class CsrfError(VosError):
@@ -143,9 +129,7 @@ class LogIns:
     def __init__(self, settings: LockOutSettings | None = None) -> None:
         self._guesses = Guesses(settings or LockOutSettings())
         self.refused: Final = RefusedLogIns()
-        self._hashing = asyncio.Lock()
-        self._waiting: Counter[str] = Counter()
-        """By source."""
+        self._turns = LogInTurns()
 
     async def log_in(self, office: Office, source: str, order: LogIn) -> OpenedSession:
         """Open a session.
@@ -201,19 +185,10 @@ class LogIns:
         wait_ms = self._guesses.source_wait_ms(source, office.now())
         if wait_ms:  # before it takes a place: a source that goes on would keep all others out
             raise TooManyGuessesError(-(-wait_ms // 1_000))
-        place = source_of(source)
         is_suspect = self._guesses.is_suspect(source, office.now())
-        most = WAITING_OF_SUSPECT_MAX if is_suspect else WAITING_OF_SOURCE_MAX
-        if self._waiting.total() >= WAITING_MAX or self._waiting[place] >= most:
-            raise TooManyLogInsError("others log in at this moment: try again in 1 s")
-        self._waiting[place] += 1
-        try:
-            async with self._hashing:  # many at once are counted one by one, and take the memory of one
-                return await self._judge(office, source, order)
-        finally:
-            self._waiting[place] -= 1
-            if not self._waiting[place]:
-                del self._waiting[place]
+        # Many at once are counted one by one, and take the memory of one.
+        async with self._turns.turn(source_of(source), is_suspect=is_suspect):
+            return await self._judge(office, source, order)
 
     async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         people, name = office.stores.people, order.name[:NAME_LENGTH]
