@@ -6,7 +6,7 @@ matched first, as many as possible and the nearest in time; then the rest by nea
 
 import heapq
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final
@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from vosd.clearing.calls import BilledCall, CallPair, SentCall
+from vosd.clearing.partners import Pairing
 
-GROUP_MAX: Final = 500
+GROUP_MAX: Final = 8_000
 """Calls of one number that wait together, more or less; of a longer group the earlier part is settled first."""
 
 _at: Final = attrgetter("at")
@@ -178,72 +179,29 @@ class Matcher:
         self, ours: Sequence[SentCall], theirs: Sequence[BilledCall], partners: dict[int, int]
     ) -> Iterator[CallPair]:
         taken = set(partners.values())
+        matched: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        for place in sorted(taken):
+            billed = theirs[place]
+            matched[billed.duration_ms, billed.caller].append(billed.at)
         for place, billed in enumerate(theirs):  # first: one of them may be a call that follows an hour later
             if place not in taken:
-                yield CallPair(None, billed, any(self._repeats(billed, theirs[each]) for each in taken))
+                yield CallPair(None, billed, self._repeats(billed.at, matched.get((billed.duration_ms, billed.caller))))
         for place, call in enumerate(ours):
             partner = partners.get(place)
             yield CallPair(call, None if partner is None else theirs[partner])
 
-    def _repeats(self, billed: BilledCall, other: BilledCall) -> bool:
-        is_same = billed.duration_ms == other.duration_ms and billed.caller == other.caller
-        return is_same and abs(billed.at - other.at) <= self._tolerance
+    def _repeats(self, at: int, times: list[int] | None) -> bool:
+        """Return whether a row is within the tolerance of one of those that are alike and have a call."""
+        if times is None:
+            return False
+        place = bisect_left(times, at - self._tolerance)
+        return place < len(times) and times[place] <= at + self._tolerance
 
     def _partners(self, ours: Sequence[SentCall], theirs: Sequence[BilledCall]) -> dict[int, int]:
         """Return the places of the matched calls of ``theirs`` by those of ``ours``."""
-        if not ours or not theirs:
-            return {}
-        edges = sorted(self._edges(ours, theirs))
-        equal: dict[int, list[int]] = {}
-        partners: dict[int, int] = {}
-        owners: dict[int, int] = {}
-        for is_longer, _, _, mine, other in edges:
-            if is_longer:
-                break  # the rest is, too
-            equal.setdefault(mine, []).append(other)
-            if mine not in partners and other not in owners:
-                partners[mine], owners[other] = other, mine
-        for mine in equal:
-            if mine not in partners:
-                _augment(mine, equal, partners, owners)
-        for _, _, _, mine, other in edges:
-            if mine not in partners and other not in owners:
-                partners[mine], owners[other] = other, mine
-        return partners
-
-    def _edges(
-        self, ours: Sequence[SentCall], theirs: Sequence[BilledCall]
-    ) -> Iterator[tuple[bool, bool, int, int, int]]:
-        """Yield which calls may be one, with the terms of the order: length, calling number, distance in time."""
-        first = 0
-        for mine, call in enumerate(ours):
-            while first < len(theirs) and theirs[first].at < call.at - self._tolerance:
-                first += 1
-            for other in range(first, len(theirs)):
-                billed = theirs[other]
-                if billed.at > call.at + self._tolerance:
-                    break
-                is_longer = abs(billed.duration_ms - call.duration_ms) > self._length_tolerance
-                other_caller = bool(billed.caller) and billed.caller != call.caller
-                yield is_longer, other_caller, abs(billed.at - call.at), mine, other
+        return Pairing(ours, theirs, self._tolerance, self._length_tolerance).find()
 
 
 def _moved(call: BilledCall) -> BilledCall:
     """Return a row at the other of both times that its start may mean."""
     return msgspec.structs.replace(call, at=call.at + call.again_ms, again_ms=-call.again_ms)
-
-
-def _augment(mine: int, edges: dict[int, list[int]], partners: dict[int, int], owners: dict[int, int]) -> None:
-    """Find a partner for one more call where others can change theirs (Kuhn's algorithm); all matched ones stay so."""
-    seen: set[int] = set()
-
-    def free(place: int) -> bool:
-        for other in edges[place]:
-            if other not in seen:
-                seen.add(other)
-                if other not in owners or free(owners[other]):
-                    partners[place], owners[other] = other, place
-                    return True
-        return False
-
-    free(mine)

@@ -125,6 +125,13 @@ def test_one_number_called_all_day_is_settled_in_parts_and_each_call_once(monkey
     assert not [each for each in pairs if each.ours is None]
 
 
+def test_a_busy_number_with_a_clock_off_is_matched_as_a_whole():
+    """2,000 calls, of which 1,200 of both books are within the tolerance of each other at every moment."""
+    ours = [sent(each * 0.1) for each in range(2_000)]
+    theirs = [billed(each.at / 1_000 + 30, line=line) for line, each in enumerate(ours, 1)]
+    assert all(each.ours and each.theirs for each in Matcher(60_000, 2_000).pairs(ours, theirs))
+
+
 def books(calls: list[tuple[bool, float, int]]) -> tuple[list[SentCall], list[BilledCall]]:
     """Return both books of calls: whether we have sent it, its start and its length in seconds."""
     calls = sorted(calls, key=lambda call: call[1])
