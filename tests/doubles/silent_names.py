@@ -9,11 +9,12 @@ import pytest
 
 
 class SilentNames:
-    """Hosts that are ``dead`` have no answer before ``released``, the others are at 127.0.0.1."""
+    """Hosts are at 127.0.0.1: ``slow`` ones have that answer when ``released`` is set, ``dead`` ones an error then."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.released = Event()
         self.dead: set[str] = set()
+        self.slow: set[str] = set()
         self.releasing = ""
         """Host whose look-up releases the others."""
         self.asked: Counter[str] = Counter()
@@ -24,7 +25,8 @@ class SilentNames:
         self.asked[host] += 1
         if host == self.releasing:
             self.released.set()
-        if host in self.dead:
+        if host in self.dead | self.slow:
             self.released.wait(60)
+        if host in self.dead:
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
         return self._real("127.0.0.1", *terms, **named)

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from threading import Event, Semaphore
 from typing import Any
@@ -19,6 +20,7 @@ from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.engine import http_client
+from vosd.engine.host_names import HostNames
 from vosd.engine.lookups import certificates as module
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, CertificateStore, kept_for
@@ -86,9 +88,27 @@ class Fetching:
             found = answer
         return [found.found[address] for address in addresses]
 
+    def begin(self, *addresses: str) -> None:
+        """Ask for a call for each address, of which it is the Call-ID; all wait."""
+        for address in addresses:
+            assert self.store.ask(Ticket(address, 1), question_of(address, trunk="acme")) is None
+
+    async def answered(self) -> tuple[str, SigningCertificate | IdentityError]:
+        """Return the next address of which a call has the answer, and what it is."""
+        ticket, answer = await asyncio.wait_for(self.answers.get(), PATIENCE_S)
+        assert isinstance(answer, Certificates)
+        return ticket.call_id, answer.found[ticket.call_id]
+
     async def refreshed(self) -> None:
         """Wait for the fetches that go on beside calls."""
         await asyncio.wait_for(asyncio.gather(*self.store._open.values()), PATIENCE_S)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    turn = partial(asyncio.sleep, 0)
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():
+            await turn()
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +119,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 async def server(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CertificateServer]:
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.root.file))
+    monkeypatch.setattr(module, "_NAMES", HostNames(module.OPEN_MAX, "names", kept_s=module.NAME_KEPT_S))
     with CertificateServer(tls.server_context(tls.issue("certificates", "127.0.0.1", HOST))) as found:
         found.pages["/a"] = CHAIN
         yield found
@@ -617,27 +638,22 @@ async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    fetching = Fetching(server)
+    fetching = Fetching(server, timeout_ms=100)
     try:
         for host in ("a", "b"):
-            question = question_of(f"https://{host}.example.com/x", trunk="acme")
-            assert fetching.store.ask(Ticket(host, 1), question) is None
+            fetching.begin(f"https://{host}.example.com/x")
             assert await asyncio.to_thread(is_asked.acquire, timeout=PATIENCE_S)
-        fetching.store.give_up()  # as when their time is over
         for _ in range(2):
-            await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+            await fetching.answered()
         (found,) = await fetching.ask("https://c.example.com/x")
         assert "for calls of this trunk" in str(found), "their threads are still occupied"
         patient = Fetching(server)
-        patient.store._places = fetching.store._places
+        patient.store._places, patient.store._names = fetching.store._places, fetching.store._names
         (found,) = await patient.ask("/a", trunk="other")
         assert isinstance(found, SigningCertificate)
     finally:
         may_answer.set()
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while fetching.store._taken():
-            await turn()
+    await until(lambda: not fetching.store._taken())
 
 
 async def test_a_name_that_is_not_found_leaves_room_for_other_hosts_of_its_trunk(
@@ -664,14 +680,85 @@ async def test_a_name_that_is_not_found_leaves_room_for_other_hosts_of_its_trunk
         assert resolver.asked["dead.example"] == 1
     finally:
         resolver.released.set()
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while fetching.store._taken():
-            await turn()
+    await until(lambda: not fetching.store._taken())
     resolver.dead = set()
     patient.server.pages["/b"] = CHAIN
     (found,) = await patient.ask(f"https://dead.example:{port}/b")
     assert "certificate" in str(found), "it is asked again, and shows a certificate of another name"
+
+
+async def test_calls_behind_the_look_up_of_a_host_go_on_when_it_ends(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages are slow: none has been fetched when the next ones are asked for."""
+    resolver = SilentNames(monkeypatch)
+    resolver.slow = {HOST}
+    addresses = [f"https://{HOST}:{server.server_address[1]}/{number}" for number in range(24)]
+    server.pages = {f"/{number}": CHAIN for number in range(24)}
+    server.may_answer.clear()
+    fetching = Fetching(server)
+    fetching.begin(*addresses)
+    assert len(fetching.store) == module.NAME_MAX
+    await until(lambda: resolver.asked[HOST] == 1)
+    resolver.released.set()
+    await until(lambda: len(server.asked) == module.TRUNK_MAX)
+    server.may_answer.set()
+    found = dict([await fetching.answered() for _ in addresses])
+    assert found.keys() == {*addresses}
+    assert all(isinstance(each, SigningCertificate) for each in found.values())
+    assert resolver.asked[HOST] == 1
+
+
+async def test_a_call_does_not_wait_for_other_pages_of_a_host_when_its_name_has_been_looked_up(
+    server: CertificateServer, tls: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = SilentNames(monkeypatch)
+    resolver.slow = {HOST}
+    fetching = Fetching(server)
+    with CertificateServer(tls.server_context(tls.issue("silent", HOST))) as silent:
+        silent.may_answer.clear()
+        fetching.begin(*(f"https://{HOST}:{silent.server_address[1]}/{number}" for number in range(module.NAME_MAX)))
+        fetching.begin(good := f"https://{HOST}:{server.server_address[1]}/a")
+        resolver.released.set()
+        address, found = await fetching.answered()
+        assert (address, type(found)) == (good, SigningCertificate)
+        assert len(fetching.store) == module.NAME_MAX, "the others wait still"
+        fetching.store.stop()
+
+
+async def test_a_fetch_that_waits_for_room_begins_when_a_look_up_that_was_given_up_ends(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRUNK_MAX", 1)
+    resolver = SilentNames(monkeypatch)
+    resolver.dead = {"dead.example"}
+    fetching = Fetching(server, timeout_ms=100)
+    fetching.begin("https://dead.example/1")
+    await fetching.answered()
+    fetching.store.settings = replace(fetching.settings, timeout_ms=15_000)
+    fetching.begin(good := server.url("/a"))
+    assert len(fetching.store) == 0
+    resolver.released.set()
+    address, found = await fetching.answered()
+    assert (address, type(found)) == (good, SigningCertificate)
+
+
+async def test_a_host_whose_fetches_are_ended_by_a_reload_is_not_silent(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = SilentNames(monkeypatch)
+    resolver.slow = {HOST}
+    address = f"https://{HOST}:{server.server_address[1]}/a"
+    before, after = Fetching(server), Fetching(server)
+    before.begin(address)
+    await until(lambda: resolver.asked[HOST] == 1)
+    before.store.give_up()
+    _, found = await before.answered()
+    assert isinstance(found, BadIdentityInfoError)
+    after.begin(address)
+    resolver.released.set()
+    _, found = await after.answered()
+    assert isinstance(found, SigningCertificate)
 
 
 async def test_the_oldest_is_forgotten_where_there_are_too_many(server: CertificateServer) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from doubles.silent_names import SilentNames
 
+from vosd.engine import host_names as module
 from vosd.engine.host_names import HostNames
 
 PATIENCE_S = 20
@@ -31,7 +32,6 @@ async def test_those_who_ask_for_a_host_join_its_look_up(resolver):
     waiting = [asyncio.create_task(names.addresses("slow.example")) for _ in range(3)]
     await asyncio.sleep(0)
     assert names.is_open("slow.example")
-    assert not names.is_late("slow.example")
     resolver.released.set()
     found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), PATIENCE_S)
     assert [type(each) for each in found] == [socket.gaierror] * 3
@@ -44,7 +44,7 @@ async def test_hosts_that_are_not_found_leave_a_thread_to_another(resolver):
     resolver.dead = {f"dead{number}.example" for number in range(3)}
     for host in sorted(resolver.dead) * 3:
         await given_up(names, host)
-        assert names.is_late(host)
+        assert names.is_open(host)
     assert await asyncio.wait_for(names.addresses("good.example"), PATIENCE_S) == ["127.0.0.1"]
     assert resolver.asked == dict.fromkeys([*resolver.dead, "good.example"], 1)
 
@@ -75,6 +75,33 @@ async def test_an_error_that_comes_when_none_waits_is_no_warning(resolver):
     await asyncio.sleep(0)
     gc.collect()
     assert warnings == []
+
+
+async def test_addresses_are_given_again_for_a_while_and_errors_are_not(resolver, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_MAX", 2)
+    names, at_s = HostNames(1, "names", kept_s=10), [0.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: at_s[0])
+    for at_s[0] in (0.0, 9.9, 10.0, 19.9, 20.0):
+        assert await names.addresses("good.example") == ["127.0.0.1"]
+    assert resolver.asked == {"good.example": 3}
+    for host in ("b.example", "c.example"):
+        await names.addresses(host)
+        assert names.kept(host)
+    assert not names.kept("good.example"), "the oldest"
+    resolver.dead = {"dead.example"}
+    resolver.released.set()
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await names.addresses("dead.example")
+    assert resolver.asked["dead.example"] == 2
+
+
+async def test_no_address_is_given_again_unless_that_is_asked_for(resolver):
+    names = HostNames(1, "names")
+    for _ in range(2):
+        await names.addresses("good.example")
+        assert not names.kept("good.example")
+    assert resolver.asked == {"good.example": 2}
 
 
 async def test_text_that_is_no_name_is_an_error_of_the_one_who_asks():

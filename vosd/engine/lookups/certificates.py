@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.host import is_address
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.engine.daemon_threads import DaemonThreads
@@ -33,7 +34,12 @@ HOST_MAX: Final = 32
 TRUNK_MAX: Final = 16
 """Most of them for calls of one trunk: less than a host may have, so no trunk keeps others from a host."""
 NAME_MAX: Final = 2
-"""Most of a trunk's that wait for the name of one host, so that a silent name server leaves room for other hosts."""
+"""Most of a trunk's that wait for the name of one host, so that a silent name server leaves room for other hosts.
+
+The others wait for room and begin when the name has been looked up: they would not be sooner.
+"""
+NAME_KEPT_S: Final = 10.0
+"""For how long the addresses of a host serve further fetches; a failure is remembered as long."""
 QUEUED_MAX: Final = 100
 """Most addresses that wait for room; after a start all calls of a trunk need certificates at once."""
 TRUNK_QUEUED_MAX: Final = 25
@@ -54,7 +60,7 @@ PUBLIC_PORTS: Final = frozenset({443, 8443})
 TRUST_MS: Final = 3_600_000
 """For how long the system's trust in servers is not read again; each call could have it read otherwise."""
 
-_NAMES: Final = HostNames(OPEN_MAX, "names of certificates")
+_NAMES: Final = HostNames(OPEN_MAX, "names of certificates", kept_s=NAME_KEPT_S)
 """Signers choose the names: each fetch may have one of its own."""
 _THREADS: Final = DaemonThreads(1, "certificates")
 
@@ -84,8 +90,18 @@ class _Place(NamedTuple):
 
     trunk: str
     host: str
-    server: HttpServer
     task: asyncio.Task[None]
+
+
+class _Name:
+    """A host whose look-up goes on."""
+
+    __slots__ = ("is_late", "task")
+
+    def __init__(self, task: asyncio.Task[Sequence[str]]) -> None:
+        self.task = task
+        self.is_late = False
+        """Whether a fetch has waited for it until its time was over: the name server is silent."""
 
 
 class CertificateStore:
@@ -100,6 +116,8 @@ class CertificateStore:
         self._tls, self._tls_until_ms = ClientTls(), 0
         self._open: dict[str, asyncio.Task[None]] = {}
         self._places: list[_Place] = []
+        self._names: dict[str, _Name] = {}
+        """By host; a look-up goes on although all fetches that wait for it were given up."""
         self._queued: dict[str, str] = {}
         """Addresses that wait for room, the oldest first, with the trunk of the first call that needs each."""
         self._waiting: dict[Ticket, _WaitingCall] = {}
@@ -152,7 +170,10 @@ class CertificateStore:
         """End all fetches: the switch stops."""
         for task in self._open.values():
             task.cancel()
+        for name in self._names.values():
+            name.task.cancel()
         self._open.clear()
+        self._names.clear()
         self._queued.clear()
 
     def give_up(self) -> None:
@@ -196,7 +217,8 @@ class CertificateStore:
         except (BadIdentityInfoError, ValueError) as error:
             return BadIdentityInfoError(str(error))
         host = urlsplit(address).hostname or ""
-        if _NAMES.is_late(host):
+        name = self._names.get(host)
+        if name is not None and name.is_late:
             return BadIdentityInfoError(f"the name servers do not answer for {host}")
         places = self._places = self._taken()
         if sum(each.trunk == trunk for each in places) >= TRUNK_MAX:
@@ -204,19 +226,35 @@ class CertificateStore:
         at_host = [each for each in places if each.host == host]
         if len(at_host) >= HOST_MAX:
             return _NoRoomError(f"too many certificates are being fetched from {host}")
-        if sum(each.trunk == trunk and not each.server.has_addresses for each in at_host) >= NAME_MAX:
+        if name is not None and sum(each.trunk == trunk for each in at_host) >= NAME_MAX:
             return _NoRoomError(f"the name {host} is being looked up")
         if len(places) >= OPEN_MAX:
             return _NoRoomError("too many certificates are being fetched")
-        task = self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
-        task.add_done_callback(self._has_room)
-        places.append(_Place(trunk, host, server, task))
+        if name is None and not is_address(host) and not _NAMES.kept(host):
+            self._look_up(host)
+        task = self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, host, server))
+        task.add_done_callback(lambda _: self._has_room())
+        places.append(_Place(trunk, host, task))
         return None
+
+    def _look_up(self, host: str) -> None:
+        """Begin to look a host up for all fetches there, longer than each may wait."""
+        task = asyncio.get_running_loop().create_task(_NAMES.addresses(host))
+        self._names[host] = _Name(task)
+        task.add_done_callback(partial(self._looked_up, host))
+
+    def _looked_up(self, host: str, task: asyncio.Task[Sequence[str]]) -> None:
+        """Begin fetches that have waited for the name."""
+        if not task.cancelled():
+            task.exception()  # the fetches get it, too: it is no warning of the loop
+            self._names.pop(host, None)
+            self._has_room()
 
     def _taken(self) -> list[_Place]:
         """Return the fetches that go on, and one of each host that were given up while its name is looked up still."""
         taken = [each for each in self._places if not each.task.done()]
-        late = {each.host: each for each in reversed(self._places) if each.task.done() and _NAMES.is_late(each.host)}
+        late_names = {host for host, name in self._names.items() if name.is_late}
+        late = {each.host: each for each in reversed(self._places) if each.task.done() and each.host in late_names}
         return [*late.values(), *taken]
 
     def _may_wait(self, address: str, trunk: str) -> bool:
@@ -226,8 +264,8 @@ class CertificateStore:
         of_trunk = sum(each == trunk for each in self._queued.values())
         return of_trunk < TRUNK_QUEUED_MAX and len(self._queued) < QUEUED_MAX
 
-    def _has_room(self, _done: asyncio.Task[None]) -> None:
-        """Begin to fetch what has waited for room and what a call still waits for."""
+    def _has_room(self) -> None:
+        """Begin to fetch what has waited for room or a name, and what a call still waits for."""
         self._places = self._taken()
         wanted = {address for call in self._waiting.values() for address in call.missing} if self._queued else set()
         for address, trunk in [*self._queued.items()]:
@@ -252,7 +290,7 @@ class CertificateStore:
             self._tls, self._tls_until_ms = ClientTls(), now_ms + TRUST_MS
         return HttpServer(address, _NAMES, allow_private=self.settings.allow_private, tls=self._tls)
 
-    async def _fetch(self, address: str, server: HttpServer) -> None:
+    async def _fetch(self, address: str, host: str, server: HttpServer) -> None:
         """Fetch and verify a chain, and answer the calls that wait for it."""
         found: Found
         kept_ms = FAILED_MS
@@ -268,6 +306,8 @@ class CertificateStore:
             found = await asyncio.get_running_loop().run_in_executor(_THREADS, verify)
             kept_ms = kept_for(answer.headers, at_ms, 1_000 * self.settings.cache_ttl_s)
         except TimeoutError:
+            if host in self._names and not server.has_addresses:
+                self._names[host].is_late = True
             found = BadIdentityInfoError("the server of the certificate does not answer in time")
         except NO_ANSWER as error:
             found = BadIdentityInfoError(f"the certificate was not had: {str(error)[:150] or type(error).__name__}")
