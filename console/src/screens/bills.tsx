@@ -34,6 +34,8 @@ const WORDS: Record<string, readonly string[]> = {
   caller: ["caller", "calling", "calling number", "a-number", "ani", "source"],
 };
 const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
+/** States that say what a vendor has answered. */
+const ANSWERS: ReadonlySet<DisputeState> = new Set(["accepted", "rejected"]);
 const UTF_8 = "utf-8";
 const EMPTY = new Uint8Array();
 /** The zone of a bill where its map names none. */
@@ -381,6 +383,10 @@ function Dispute({ row }: { row: Sheet }) {
   const [entered, setEntered] = useState(begun);
   const unsaved = useUnsaved(JSON.stringify(entered) !== JSON.stringify(begun));
   const [books, setBooks] = useState(true);
+  const maySeePayments = useMay("GET /payments");
+  const isOver = dispute?.state === "settled";
+  const settles = entered.state === "settled" && !isOver;
+  const asks = isOver ? "noted" : settles ? "settled" : ANSWERS.has(entered.state) ? "answered" : "asked";
   const set = (field: keyof typeof entered, value: string) => setEntered({ ...entered, [field]: value });
   return (
     <Stack gap="xs">
@@ -394,19 +400,35 @@ function Dispute({ row }: { row: Sheet }) {
           <span className="quiet">{dispute.operator}</span> <Moment value={dispute.changed_at} />
         </span>
       )}
+      {dispute && isOver && (
+        <span>
+          {dispute.booked === null
+            ? t("bills.over_unbooked")
+            : t("bills.over", { booked: amount(dispute.booked ?? ""), currency: row.currency ?? "" })}{" "}
+          {maySeePayments && (
+            <Link to="/payments" search={{ account: row.account }}>
+              {t("bills.payments", { account: row.account })}
+            </Link>
+          )}
+        </span>
+      )}
       <Group align="end" gap="xs">
-        <Select
-          label={t("column.state")}
-          data={STATES.map((value) => ({ value, label: t(`bills.state_${value}`) }))}
-          value={entered.state}
-          onChange={(value) => value && set("state", value)}
-        />
-        <TextInput
-          label={t("column.amount")}
-          inputMode="decimal"
-          value={entered.amount}
-          onChange={(event) => set("amount", event.currentTarget.value)}
-        />
+        {!isOver && (
+          <>
+            <Select
+              label={t("column.state")}
+              data={STATES.map((value) => ({ value, label: t(`bills.state_${value}`) }))}
+              value={entered.state}
+              onChange={(value) => value && set("state", value)}
+            />
+            <TextInput
+              label={t("column.amount")}
+              inputMode="decimal"
+              value={entered.amount}
+              onChange={(event) => set("amount", event.currentTarget.value)}
+            />
+          </>
+        )}
         {(["reference", "memo"] as const).map((field) => (
           <TextInput
             key={field}
@@ -415,7 +437,7 @@ function Dispute({ row }: { row: Sheet }) {
             onChange={(event) => set(field, event.currentTarget.value)}
           />
         ))}
-        {entered.state === "settled" && (
+        {settles && (
           <Checkbox
             label={t("bills.books")}
             checked={books}
@@ -427,12 +449,13 @@ function Dispute({ row }: { row: Sheet }) {
           size="sm"
           saysAbove
           act={t(dispute ? "bills.change_dispute" : "bills.open_dispute")}
-          title={t("bills.dispute_title", {
+          title={t(`bills.title_${asks}`, {
             amount: amount(entered.amount),
             currency: row.currency ?? "",
             account: row.account,
+            state: t(`bills.state_${entered.state}`),
           })}
-          lead={t(`bills.lead_${entered.state === "settled" && !books ? "settled_unbooked" : entered.state}`)}
+          lead={t(`bills.lead_${isOver ? "over" : settles && !books ? "settled_unbooked" : entered.state}`)}
           run={async (key) => {
             const made = await unlessOther(
               disputedOf(row),
@@ -447,7 +470,7 @@ function Dispute({ row }: { row: Sheet }) {
                       amount: entered.amount,
                       reference: entered.reference || undefined,
                       memo: entered.memo || undefined,
-                      book: entered.state === "settled" ? books : undefined,
+                      book: settles ? books : undefined,
                     },
                   }),
                 ),
