@@ -10,6 +10,7 @@ import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
 import { leaveField, useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
+import { Renewals } from "./parts/renewals";
 import { isAnythingEntered } from "./parts/unsaved";
 import { Login, LoginAgain } from "./screens/login";
 import { SecondFactorPage } from "./screens/ownlogin";
@@ -52,6 +53,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   useForgotten(session !== null);
   const [other, setOther] = useState("");
   const [isHidden, setHidden] = useState(false);
+  const [renewals, setRenewals] = useState(0);
   useMemo(() => {
     const forget = () => {
       setHidden(false);
@@ -76,6 +78,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [session, queries]);
   const goOn = useCallback(() => {
     setHidden(false);
+    setRenewals((number) => number + 1);
     for (const each of waiting.splice(0)) each();
     void queries.invalidateQueries({ predicate: isOfPages });
   }, [queries]);
@@ -119,7 +122,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }
   return (
     <Context value={session} key={session.name}>
-      {children}
+      <Renewals value={renewals}>{children}</Renewals>
       {isHidden && <LoginAgain name={session.name} onDone={logIn} />}
     </Context>
   );

@@ -10,7 +10,7 @@ from api.watched import Watched
 from playwright.sync_api import Page, expect
 
 from console.conftest import NARROW, Visit, Visitor, violations
-from console.test_screens import rows
+from console.test_screens import logged_in_again, rows
 
 FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;0,30;30/6\n49;Germany;0,05;1/1\n"
 SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,02")
@@ -144,6 +144,25 @@ def test_terms_of_one_sheet_are_not_those_of_the_next(site: Watched, boss: Visit
     page.get_by_label("Also if more than a fifth").check()
     expect(page.get_by_role("alert")).to_have_count(0)
     assert [each["memo"] for each in site.items("/decks/terms/versions?sort=version")] == [None, "contract 4711"]
+
+
+def test_a_question_goes_with_the_right_of_its_person(site: Watched, newcomer: Visit) -> None:
+    page = newcomer("rates").go("/rates/wholesale?tab=import", "wholesale")
+    name = page.get_by_role("button", name=re.compile("^p")).inner_text()
+    chosen(page, "prefix,billing_rate\n44,0.31\n")
+    put_in_force_button = page.get_by_role("dialog").get_by_role("button", name="Put in force")
+    compared(page)
+    page.get_by_role("button", name="Put in force").click()
+    page.context.clear_cookies()
+    put_in_force_button.click()
+    logged_in_again(page, name)
+    put_in_force_button.wait_for()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_count(0)
+    assert site.api.ask("PUT", f"/people/{name}/role", {"role": "viewer"}).status == 200
+    put_in_force_button.click()
+    logged_in_again(page, name)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("tab", name="Import a sheet")).to_have_count(0)
 
 
 def test_a_date_that_is_entered_in_part_is_not_left_out(boss: Visitor) -> None:

@@ -607,6 +607,7 @@ def test_what_was_entered_is_kept_while_the_same_person_logs_in_again(site: Watc
         page.keyboard.press("Escape")
     logged_in_again(page, name)
     expect(page.get_by_role("dialog")).to_contain_text("Book 12.5 USD on rival?")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_count(0)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before, (
         "nothing goes out by itself"
     )

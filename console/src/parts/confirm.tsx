@@ -1,12 +1,31 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
-import { type ReactNode, type RefObject, useEffect, useRef } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useSession } from "../session";
 import { ProblemText } from "./problem";
 
 /** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
 function giveFocus(element: HTMLElement | null) {
   const taker = element?.matches(":enabled") ? element : document.querySelector<HTMLElement>("main h1");
   taker?.focus();
+}
+
+/** Close a question where the person may do less than when it was opened: its page may be without its button by then. */
+function useClosedWithoutRight({
+  opened,
+  isAtWork,
+  onClose,
+}: {
+  opened: boolean;
+  isAtWork: boolean;
+  onClose: () => void;
+}) {
+  const { may } = useSession();
+  const [had, setHad] = useState(may);
+  useEffect(() => {
+    if (!opened) setHad(may);
+    else if (!isAtWork && [...had].some((operation) => !may.has(operation))) onClose();
+  });
 }
 
 /**
@@ -29,6 +48,7 @@ export function Confirm(props: {
 }) {
   const { t } = useTranslation();
   const close = () => props.isAtWork || props.onClose();
+  useClosedWithoutRight(props);
   const { opener, opened } = props;
   const giveBack = () => opener && giveFocus(opener.current);
   // a form that was saved is drawn anew, and its question goes with it

@@ -1,8 +1,10 @@
 import { Alert, Button, Group } from "@mantine/core";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ChangedSince, isStale, Problem, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
+import { useRenewals } from "./renewals";
 
 /** What stands where an answer will be: that it is read, or why it could not be. */
 export function Reading({ of }: { of: { isPending: boolean; error: Error | null; refetch: () => unknown } }) {
@@ -16,7 +18,16 @@ export function UndoProblem({ error }: { error: Error | null }) {
   return <ProblemText error={error} stale={isStale(error) ? "change.stale" : undefined} />;
 }
 
-/** What went wrong, and what to do; nothing while nothing has. */
+/** Whether an error says that the session had ended, and the person has logged in again since. */
+function useIsPast(error: Error | null): boolean {
+  const renewals = useRenewals();
+  const [first, setFirst] = useState({ error, renewals });
+  if (first.error !== error) setFirst({ error, renewals });
+  const isOfSession = error instanceof Problem && error.code === "unauthorized";
+  return isOfSession && first.error === error && first.renewals < renewals;
+}
+
+/** What went wrong, and what to do; nothing while nothing has, or where it was that the session had ended. */
 export function ProblemText({
   error,
   again,
@@ -29,7 +40,8 @@ export function ProblemText({
 }) {
   const { t } = useTranslation();
   const inLanguage = useServerText();
-  if (!error) return null;
+  const isPast = useIsPast(error);
+  if (!error || isPast) return null;
   const isOfServer = error instanceof Problem && !stale;
   const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : error.message;
   return (
