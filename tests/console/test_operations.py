@@ -196,7 +196,12 @@ def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, 
     page = boss.go("/objects/routing_gateways/newcomer", "newcomer")
     simulate = page.get_by_role("button", name="Try on last week's calls")
     expect(simulate).to_be_disabled()
-    page.get_by_label("prefixes", exact=False).first.fill("44101\n44201")
+    prefixes = page.get_by_label("prefixes", exact=False).first
+    prefixes.fill("44x")
+    simulate.click()
+    expect(prefixes).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("alert")).to_have_text("Settings to correct: 1")
+    prefixes.fill("44101\n44201")
     simulate.click()
     asked = page.get_by_role("dialog")
     expect(asked.get_by_role("status")).to_contain_text(re.compile(r"^([24]) of \1 calls would go elsewhere"))

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { allOf, listText, neutralised } from "./client";
+import { allOf, listText, mistakesIn, neutralised, Problem, sentencesOf } from "./client";
 
 /** A list of three pages, and nothing else. */
 vi.mock("openapi-fetch", () => ({
@@ -14,6 +14,18 @@ vi.mock("openapi-fetch", () => ({
 
 it("reads a list to its last page", async () => {
   expect(await allOf("/balances")).toEqual([{ page: 1 }, { page: 2 }, { page: 3 }]);
+});
+
+it("says the mistakes of a refusal without the warnings of its message", () => {
+  const mistake = { field: "a.b", detail: "a.b: expected digits" };
+  const message = `a.c: warning: is no longer needed\n${mistake.detail}`;
+  const said = (answer: Record<string, unknown>) =>
+    sentencesOf(new Problem(409, "configuration_invalid", message, "", "a.b", ...mistakesIn(answer)));
+  expect(said({ errors: [mistake], warnings: [{ field: "a.c", detail: "is no longer needed" }] })).toEqual([
+    mistake.detail,
+  ]);
+  expect(said({ errors: [mistake] })).toEqual([message]);
+  expect(said({})).toEqual([message]);
 });
 
 it("lets no cell of a download begin a formula, and leaves amounts as they are", () => {

@@ -20,10 +20,16 @@ export class Problem extends Error {
     readonly field: string,
     /** Every mistake, where there are several. */
     readonly errors: readonly { field: string; detail: string }[] = [],
+    /** Whether the message has warnings beside the mistakes: they have refused nothing. */
+    readonly hasWarnings = false,
   ) {
     super(detail);
   }
 }
+
+/** What a problem says: its mistakes alone where its message has warnings beside them, for these have refused nothing. */
+export const sentencesOf = ({ message, errors, hasWarnings }: Problem): readonly string[] =>
+  hasWarnings && errors.length > 0 ? errors.map((each) => each.detail) : [message];
 
 /** No answer at all: the network, or the switch is away. */
 export class Unreachable extends Error {}
@@ -124,6 +130,11 @@ async function codeOf(answer: Response): Promise<unknown> {
   return code;
 }
 
+const listOf = (said: unknown) => (Array.isArray(said) ? said : []);
+
+/** The mistakes of a problem, and whether it has warnings beside them. */
+export const mistakesIn = ({ errors, warnings }: Row) => [listOf(errors), listOf(warnings).length > 0] as const;
+
 const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
@@ -148,7 +159,7 @@ const manners: Middleware = {
       text("detail") || response.statusText,
       text("remedy"),
       text("field"),
-      Array.isArray(said.errors) ? said.errors : [],
+      ...mistakesIn(said),
     );
   },
 };

@@ -1,6 +1,6 @@
 /** Long work: it is ordered, looked at until it has ended, and its result is read. */
 
-import { client, content, Problem, type Row, type Schemas } from "./client";
+import { client, content, mistakesIn, Problem, type Row, type Schemas } from "./client";
 import { noteAnswer } from "./untold";
 
 export type Job = Schemas["JobSheet"];
@@ -22,7 +22,7 @@ export async function endOf(begun: Job, note: (progress: number) => void = () =>
     job = await content(client.GET("/jobs/{id}", { params: { path: { id: job.id } } }));
   }
   if (job.state !== "done") {
-    const why = (job.problem ?? {}) as Record<string, string | number>;
+    const why = (job.problem ?? {}) as Row;
     const text = (name: string) => String(why[name] ?? "");
     throw new JobFailed(
       Number(why.status ?? 0),
@@ -30,6 +30,7 @@ export async function endOf(begun: Job, note: (progress: number) => void = () =>
       text("detail") || job.state,
       text("remedy"),
       text("field"),
+      ...mistakesIn(why),
     );
   }
   return job;

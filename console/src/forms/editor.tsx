@@ -112,6 +112,12 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const note = (errors: Problem["errors"]) =>
     setMistakes(new Map([...mistakesOf(kind, name, errors)].map(([place, text]) => [place, inLanguage(text)])));
 
+  /** Show the mistakes of a trial, in place of what an earlier order was refused for. */
+  const noteAlone = (errors: Problem["errors"]) => {
+    order.reset();
+    note(errors);
+  };
+
   const drawHours = (weekday: string, from: string, to: string) =>
     change("entries", withHours(itemsOf(values.entries) as Keys[], weekday, from, to));
 
@@ -243,7 +249,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
             <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </Button>
-            {!account && <Simulate disabled={!isChanged || !name} objects={tried} />}
+            {!account && <Simulate disabled={!isChanged || !name} objects={tried} onMistakes={noteAlone} />}
           </Group>
         )}
         {kind !== "routing_plans" && !isReadOnly && !account && name && <TryCall objects={tried} />}

@@ -1,7 +1,7 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ChangedSince, isStale, Problem, Unreachable } from "../api/client";
+import { ChangedSince, isStale, Problem, sentencesOf, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
@@ -43,16 +43,14 @@ export function ProblemText({
   const isPast = useIsPast(error);
   if (!error || isPast) return null;
   const isOfServer = error instanceof Problem && !stale;
+  const said = isOfServer && sentencesOf(error).map(inLanguage).join("\n");
   const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : error.message;
   return (
     <Alert
       color="red"
       variant="outline"
       role="alert"
-      title={
-        (isOfServer && inLanguage(error.message)) ||
-        t(stale ?? (error instanceof Unreachable ? "state.unreachable" : "state.failed"))
-      }
+      title={said || t(stale ?? (error instanceof Unreachable ? "state.unreachable" : "state.failed"))}
     >
       <Group justify="space-between">
         <span>{remedy}</span>

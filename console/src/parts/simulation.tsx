@@ -4,7 +4,7 @@ import { Button, Modal, Progress, Stack, Table, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas } from "../api/client";
+import { client, content, Problem, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
@@ -36,8 +36,19 @@ export interface Tried {
 /** Whether changes may send calls elsewhere, or change what they cost. */
 export const decidesRoutes = (objects: readonly Tried[]) => objects.every((each) => ROUTES.has(each.kind));
 
+const mistakesOf = (failure: Error | null) => (failure instanceof Problem ? failure.errors : []);
+
 /** A button that tries changes on last week's calls before they are made. */
-export function Simulate({ objects, disabled }: { objects: readonly Tried[]; disabled?: boolean }) {
+export function Simulate({
+  objects,
+  disabled,
+  onMistakes,
+}: {
+  objects: readonly Tried[];
+  disabled?: boolean;
+  /** Shows the mistakes for which it was refused at their fields; none when it begins. */
+  onMistakes: (errors: Problem["errors"]) => void;
+}) {
   const { t } = useTranslation();
   const may = useMay("POST /routes/simulate");
   const [progress, setProgress] = useState(0);
@@ -57,6 +68,8 @@ export function Simulate({ objects, disabled }: { objects: readonly Tried[]; dis
       );
       return resultOf(job as unknown as Schemas["JobSheet"], setProgress);
     },
+    onMutate: () => onMistakes([]),
+    onError: (failure) => onMistakes(mistakesOf(failure)),
   });
   if (!may || !decidesRoutes(objects)) return null;
   return (
@@ -74,7 +87,7 @@ export function Simulate({ objects, disabled }: { objects: readonly Tried[]; dis
         {t("simulation.go")}
       </Button>
       {simulation.isPending && <Progress value={100 * progress} w={120} aria-label={t("column.progress")} />}
-      <ProblemText error={simulation.error} />
+      {mistakesOf(simulation.error).length === 0 && <ProblemText error={simulation.error} />}
       <Modal
         opened={simulation.isSuccess}
         onClose={simulation.reset}
