@@ -443,6 +443,17 @@ def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Wa
     expect(page.locator("ol.versions > li")).to_have_count(2)
 
 
+def test_an_import_of_a_sheet_is_listed_with_its_objects(site: Watched, visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "sheet.csv").write_text("Client,Currency\nimported,USD\n")
+    (tmp_path / "map.yaml").write_text("accounts: {columns: {id: Client, currency: Currency}}\n")
+    words = ("import", str(tmp_path / "sheet.csv"), "--map", str(tmp_path / "map.yaml"))
+    assert site.daemon.succeed("definitions", *words)
+    page = visit().go("/changes", "Configuration changes")
+    line = page.locator("ol.changes > li", has_text="sheet.csv").first
+    line.get_by_role("button", name="What changed").click()
+    expect(line).to_contain_text("currency: set to USD")
+
+
 def test_a_withdrawn_change_is_listed_with_its_objects_and_the_reasons(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/withdrawn", {"keys": {"currency": "USD"}})
     site.api.ask("PATCH", "/accounts/withdrawn", {"keys": {"max_cps": "4"}})

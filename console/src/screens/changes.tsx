@@ -16,7 +16,15 @@ import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
 import { useMay, useSession } from "../session";
 
-const ACTIONS = ["SetObjects", "EndObject", "RevertObject", "ProvisionCustomer", "ChangeObjects", "WithdrawChange"];
+const ACTIONS = [
+  "SetObjects",
+  "EndObject",
+  "RevertObject",
+  "ProvisionCustomer",
+  "ChangeObjects",
+  "ImportSheet",
+  "WithdrawChange",
+];
 const LINES_READ = 100;
 const OBJECTS_SHOWN = 20;
 const PLANNED_READ = 200;
@@ -149,7 +157,7 @@ function Line({ line }: { line: Row }) {
     <li>
       <Moment value={line.at} /> <b>{String(line.principal)}</b> <span className="quiet">{String(line.means)}</span>{" "}
       {String(line.subject)} {isWithdrawal && <i>{t("changes.withdrawn")}</i>}
-      {memo ? <i>{String(memo)}</i> : null}{" "}
+      {memo ? <i>{String(memo)}</i> : null} {detail?.file ? <span className="quiet">{String(detail.file)}</span> : null}{" "}
       {made.length > 0 && (
         <Button size="compact-xs" variant="default" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           {t("changes.show")}
