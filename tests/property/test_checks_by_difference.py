@@ -27,8 +27,14 @@ from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 ASKED = ("c1", "c2", "top", "led")
+VARIABLES = {"UNSET": "", "LIMIT": "", "SECRET": ""}
+"""Variables that objects name; none is set where they are read."""
 LATER = 9_000_000_000_000
 """Moment of planned versions, UTC milliseconds."""
+
+
+BROKEN = ["max_cps: x", "rate_group: none, max_cps: x", "rate_group: sell, no_such_key: 1", "max_cps: '${UNSET}'"]
+"""Forms with mistakes that are found in the item alone."""
 
 
 class Change(NamedTuple):
@@ -58,7 +64,9 @@ OBJECTS = st.one_of(
     st.tuples(
         st.just("accounts"),
         st.sampled_from(["c1", "c2", "c3"]),
-        st.none() | st.sampled_from(customers.NEVER_WRONG) | st.sampled_from(customers.FORMS_OF_ACCOUNTS),
+        st.none()
+        | st.sampled_from(customers.NEVER_WRONG)
+        | st.sampled_from([*customers.FORMS_OF_ACCOUNTS, *BROKEN, "agent: c3, max_cps: x"]),
     ),
     st.tuples(
         st.just("mapping_gateways"),
@@ -67,7 +75,7 @@ OBJECTS = st.one_of(
         | st.builds(
             "account: {}, {}".format,
             st.sampled_from(["base", "base", "led", "c1", "c2"]),
-            st.sampled_from([each for each in customers.FORMS_OF_TRUNKS if "$" not in each]),
+            st.sampled_from([*customers.FORMS_OF_TRUNKS, *BROKEN]),
         ),
     ),
     st.tuples(
@@ -125,7 +133,7 @@ class Installation:
         database, made = Database(self.url), []
         for kind, name, text in change.objects:
             known = await SqlObjects(database).history(kind, name)
-            body = None if text is None else read_object(kind, name, f"{{{text}}}", "here", {}).body
+            body = None if text is None else read_object(kind, name, f"{{{text}}}", "here", VARIABLES).body
             number = known[0].version + 1 if known else 1
             at = LATER + self.time if change.is_planned else self.time
             made.append(
@@ -168,6 +176,7 @@ def sold(name: str, *keys: str) -> Change:
 
 LOOK = Change([("accounts", "c4", "rate_group: sell")], is_stored=False)
 """A check that reads what was stored before, and changes nothing."""
+TRUNK = Change([("mapping_gateways", "t1", "account: c1, hosts: 198.51.100.7")])
 ENDED = Change([("accounts", "c1", None)], is_stored=False)
 
 
@@ -180,6 +189,10 @@ ENDED = Change([("accounts", "c1", None)], is_stored=False)
 @example([sold("c1"), sold("c2"), LOOK, sold("c2", "agent: c1")._replace(is_checked=False), ENDED])
 @example([sold("c1"), sold("c2", "agent: c1")._replace(is_stored=False), ENDED])
 @example([sold("c1", "max_cps: x"), sold("c1")._replace(is_stored=False), sold("c3", "agent: c1")])
+@example([sold("c1"), TRUNK, sold("c1", "max_cps: x")])
+@example([sold("c1"), TRUNK, sold("c1", "max_cps: x")._replace(is_checked=False), LOOK, sold("c1")])
+@example([sold("c1"), Edit("0.012", "  - {id: c1, max_cps: x}\n"), LOOK])
+@example([sold("c2", "max_cps: x")._replace(is_checked=False), Edit("0.012", "  - {id: c2, max_cps: y}\n"), LOOK])
 @example([sold("c1"), Edit("0.012", "  - {id: c2, rate_group: sell}\n"), sold("c2")])
 @example([sold("c1")._replace(is_planned=True), Change([("accounts", "top", None)]), sold("c2", "agent: c1")])
 def test_every_check_finds_the_same_as_one_that_reads_everything(

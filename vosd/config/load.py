@@ -56,7 +56,7 @@ from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Section
 from vosd.config.reader.includes import merge
-from vosd.config.reader.items import DoubtfulError
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
@@ -221,7 +221,7 @@ def _load(
     classes = read_destination_classes(document, problems)
     groups = _groups(document, templates, defaults, asked, problems)
     state_dir, stored = wanted_of(document).state_dir, asked.stored
-    objects, rate_files = _objects(
+    objects, rate_files, of_items = _objects(
         document,
         groups,
         templates,
@@ -231,13 +231,12 @@ def _load(
         lambda: tables(state_dir),
         problems,
     )
-    for deck in stored.decks:
-        if deck.group in stored.files and deck.group in objects.rate_groups.written:
-            objects.rate_groups.written[deck.group].thing.group.name_deck(deck.number)
+    _name_decks(objects, stored)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     if uses_known and problems.has_errors:
         raise DoubtfulError
+    problems.extend(of_items.in_order())
     stir = read_stir(keys.stir, written, now_ms, problems)
     source = source_of(
         objects,
@@ -273,7 +272,7 @@ def _load(
             keys, parameters.qos_signal, written.places, known.reaches.values(), now_ms, problems
         )
         account_places = CurrencyPlaces(source.accounts.sound)
-        _refuse_errors(problems, api_problems, asked, uses_known=uses_known)
+        _refuse_errors(problems, api_problems, asked)
         check_open_sockets(known.reaches.values(), keys, opened, written, problems)
         found = asked.naming(problems.in_order())
         if problems.has_errors:
@@ -299,16 +298,9 @@ def _load(
         _take_apart(*(each.written for each in objects))
 
 
-def _refuse_errors(
-    problems: ProblemList, api_problems: Iterable[DefinitionProblem], asked: Asked, *, uses_known: bool
-) -> None:
-    """Raise ConfigError where there are errors beside those of the API; DoubtfulError where known items were used.
-
-    The errors of known items are missing.
-    """
+def _refuse_errors(problems: ProblemList, api_problems: Iterable[DefinitionProblem], asked: Asked) -> None:
+    """Raise ConfigError where there are errors beside those of the API."""
     if problems.has_errors:
-        if uses_known:
-            raise DoubtfulError
         problems.extend(api_problems)
         raise ConfigError(asked.naming(problems.in_order()))
 
@@ -343,8 +335,12 @@ def _objects(
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
-) -> tuple[ReadObjects, Mapping[str, Compiled]]:
-    """Take the other lists of objects out of the document."""
+) -> tuple[ReadObjects, Mapping[str, Compiled], ProblemList]:
+    """Take the other lists of objects out of the document.
+
+    Also return the problems of items of long lists: those that are known have no errors.
+    """
+    of_items = ProblemList()
     keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
@@ -359,8 +355,9 @@ def _objects(
 
     def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
         written = items_of(document, list_name, problems)
+        found = of_items if list_name in LONG_LISTS else problems
         sections = [
-            fill_from_template(section, templates, label_of(section, list_name, name_key, index), problems)
+            fill_from_template(section, templates, label_of(section, list_name, name_key, index), found)
             for index, section in enumerate(written)
         ]
 
@@ -368,13 +365,13 @@ def _objects(
         own = {id(section): each for section, each in zip(sections, written, strict=True)}
 
         def read(section: Section, label: str) -> Model | None:
-            before = len(problems)
-            found = read_section(model, section, label, problems, laid_under(section, list_name))
-            if len(problems) > before:
+            before = len(found)
+            thing = read_section(model, section, label, found, laid_under(section, list_name))
+            if len(found) > before:
                 with_problems.add(id(section))
-            return found
+            return thing
 
-        inventory = read_inventory(sections, list_name, name_key, read, problems)
+        inventory = read_inventory(sections, list_name, name_key, read, found)
         for name, each in inventory.written.items():
             inventory.own[name] = own[id(each.section)]
             if id(each.section) in with_problems:
@@ -408,7 +405,14 @@ def _objects(
         read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
         read_period_rates(document, problems),
     )
-    return objects, rates.tables
+    return objects, rates.tables, of_items
+
+
+def _name_decks(objects: ReadObjects, stored: Stored) -> None:
+    """Note at each rate group with a deck which one it has."""
+    for deck in stored.decks:
+        if deck.group in stored.files and deck.group in objects.rate_groups.written:
+            objects.rate_groups.written[deck.group].thing.group.name_deck(deck.number)
 
 
 def _decks_beside(source: CatalogueSource, stored: Stored) -> CatalogueSource:

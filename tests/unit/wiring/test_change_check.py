@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 import pytest
@@ -15,8 +15,10 @@ from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsT
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import Objects, ObjectVersion
+from vosd.config import load as loading
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded, load
+from vosd.config.stored import Stored
 from vosd.daemon.checks import Checks
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.storage.database import Database
@@ -418,3 +420,28 @@ def test_a_check_begins_anew_where_memory_was_short(config: Path, monkeypatch: p
     other.write_text(config.read_text())
     checker.answer(pickle.dumps((other, ChangeCheck([ObjectsThen(1, [], [])]))))
     assert seen[3] not in seen[:3], "each file has its own"
+
+
+@pytest.mark.parametrize(
+    ("body", "mistake"),
+    [
+        ('{"rate_group":"none"}', r"accounts\[new\].rate_group: value 'none'"),
+        ('{"rate_group":"sell","max_cps":"x"}', r"accounts\[new\].max_cps: value 'x'"),
+    ],
+)
+def test_a_change_with_a_mistake_reads_no_other_objects(
+    switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch, body: str, mistake: str
+) -> None:
+    last = LastLoad()
+    check_here(switch, ChangeCheck([ObjectsThen(1, [], [])]), last)
+
+    def every_object(_stored: Stored) -> NoReturn:
+        raise AssertionError("everything is read")
+
+    monkeypatch.setattr(loading, "every_object", every_object)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=mistake) as refused:
+            check_here(switch, ChangeCheck([ObjectsThen(1, [version("new", body)], [])]), last)
+        assert len(refused.value.problems) == 1
+    found = check_here(switch, ChangeCheck([ObjectsThen(1, [version("new", "{}")], [])], ["new", "shop"]), last)
+    assert found.accounts.keys() == {"new", "shop"}

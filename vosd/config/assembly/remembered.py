@@ -4,7 +4,7 @@ What an item has decides what it defines, together with what holds for all items
 ``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -142,29 +142,35 @@ class ReadItems:
         shape = remembered.shapes.setdefault(shape, shape)
         return definition._replace(origin=ItemOrigin(remembered.where, list_name, name, shape))
 
-    def together(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
-        """Return all definitions of a list; ``read`` are those that were read.
+    def together(self, list_name: str, read: dict[str, Definition[Any]], broken: Set[str]) -> Whole:
+        """Return all definitions of a list; ``read`` are those that were read, ``broken`` are names with mistakes.
 
         Raises:
             DoubtfulError: a name stands twice.
         """
-        whole = self._changed(list_name, read) if self.uses_known else Whole(read, None)
+        whole = self._changed(list_name, read, broken) if self.uses_known else Whole(read, None)
         self.whole[list_name] = whole
         return whole
 
-    def _changed(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
+    def _changed(self, list_name: str, read: dict[str, Definition[Any]], broken: Set[str]) -> Whole:
         """Return the definitions of the last load with those that were read, and without those that are gone."""
         last, objects = self._remembered.whole[list_name], self.stored.objects.get(list_name, {})
         sound, packed = last.sound, self.files.known.lists[list_name]
         difference = (self.files.differences or {})[list_name]
         ended = {each.name for each in self.stored.changes or () if each.kind == list_name and each.body is None}
-        gone = {name for name in difference.gone | ended if name in sound and name not in read}
+        gone = {name for name in difference.gone | ended | broken if name in sound and name not in read}
         if not (read or gone) and difference.keeps_order and last.is_ordered:
             return Whole(sound, NO_CHANGE)
         keeps_order = difference.keeps_order and not gone and all(name in sound for name in read)
-        change = SourceDifference(read, frozenset(gone), keeps_order, lambda: [*packed.each_name(), *sorted(objects)])
+        change = SourceDifference(
+            read,
+            frozenset(gone),
+            keeps_order,
+            lambda: [name for name in (*packed.each_name(), *sorted(objects)) if name not in broken],
+        )
         sound = edited(sound, gone, read)
-        if len(sound) != packed.number + len(objects):  # a mistake, or a name in the files and in the database
+        is_each_there = len(sound) + len(broken) == packed.number + len(objects)
+        if not is_each_there:  # an item without a name, or a name in the files and in the database
             raise DoubtfulError
         return Whole(sound, change, last.is_ordered and keeps_order)
 

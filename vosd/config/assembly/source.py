@@ -182,7 +182,7 @@ def _define_items(
         defined[each] = items.define(name, each, definition, read.own[each], has_problems=has_problems)
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
-    whole = items.together(name, defined)
+    whole = items.together(name, defined, read.broken.keys())
     return replace(definitions, sound=whole.sound, change=whole.change)
 
 
