@@ -1,6 +1,7 @@
 """Decks: the import of an export changes nothing; old rates hold until the new ones are in force, and not longer."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from vosd.billing.deck_changes import DeckChangeKind, DeckChanges
 from vosd.billing.deck_content import Chunk, header_and_lines, packed
+from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode, find, merged
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheets import lines_of
@@ -77,6 +79,31 @@ def test_the_import_of_an_export_changes_nothing(first, second, mode, again):
         assert imported == deck
         assert packed(HEADER, imported, chunks.append) == digest
         assert {kind for kind, count in changes.counts.items() if count} <= {DeckChangeKind.UNCHANGED}
+
+
+@given(
+    first=sheets(TERMS, TIMES),
+    second=sheets(TERMS, TIMES),
+    third=sheets(TERMS, TIMES),
+    mode=st.sampled_from(Mode),
+    effective=st.sampled_from(["", SOON, "2026-11-25T00:00:00.000Z"]),
+)
+def test_a_prefix_that_counts_as_unchanged_has_its_rate_at_every_moment_to_come(first, second, third, mode, effective):
+    planned = [*merged(read(first), read(second, SOON), Mode.DELTA, DeckChanges(), now=NOW, effective=SOON)]
+    changed: set[str] = set()
+    changes = DeckChanges(HEADER, each=lambda _kind, example, _before, _after: changed.add(example.prefix))
+    deck = [*merged(planned, read(third, effective), mode, changes, now=NOW, effective=effective)]
+    for prefix in {line.partition(",")[0] for line in planned + deck} - changed:
+        for moment in MOMENTS:
+            assert terms_at(deck, prefix, moment) == terms_at(planned, prefix, moment)
+
+
+def terms_at(deck: Sequence[str], prefix: str, moment: str) -> tuple[Decimal, str] | str | None:
+    """Return the price and the other columns of a prefix at a moment, or that it is closed; None = it has no rate."""
+    rows = [row for row in map(cut, deck) if row.prefix == prefix and row.holds_at(moment)]
+    if not rows:
+        return None
+    return rows[-1].closed or (Decimal(rows[-1].price), rows[-1].others)
 
 
 @given(first=sheets(TERMS, TIMES), second=sheets(TERMS), mode=st.sampled_from(Mode))
