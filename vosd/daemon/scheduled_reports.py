@@ -160,8 +160,11 @@ class ScheduledReportPart:
         self._task = asyncio.create_task(kept_going("reports", self._keep), name="scheduled reports")
 
     def read_kept(self) -> None:
-        """Read what was delivered before the start."""
-        self._done, self._refused = self._kept.read() or {}, self._kept_refused.read() or {}
+        """Read what was delivered before the start; a report that was taken out meanwhile begins anew later."""
+        done, self._refused = self._kept.read() or {}, self._kept_refused.read() or {}
+        self._done = {each.name: done[each.name] for each in self._reports if each.name in done}
+        if len(self._done) < len(done):
+            self._keep_done()
 
     async def end(self) -> None:
         """End work that goes on; its report is made again after the next start."""
@@ -174,12 +177,15 @@ class ScheduledReportPart:
         """Apply other settings from the next report on; one that is taken out has no alarm, and begins anew later."""
         reports = settings.reports
         gone = {each.name for each in self._reports} - {each.name for each in reports}
+        before = len(self._done)
         for name in sorted(gone):
             self._done.pop(name, None)
             self._forget(name)
             if name in self._raised:
                 self._raised.discard(name)
                 _log.info(Event.REPORT_SENT.value, report=name, why=GONE)
+        if len(self._done) < before:
+            self._keep_done()
         changed = {each.name for each in set(reports) - set(self._reports)} | gone
         for name in changed:
             self._forget(name)

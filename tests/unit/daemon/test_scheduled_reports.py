@@ -321,6 +321,32 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
     assert [(line["event"], line["report"]) for line in log] == [("report_sent", "m")]
 
 
+@pytest.mark.parametrize("by_reload", [True, False])
+async def test_a_report_that_was_taken_out_begins_anew_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_reload: bool
+) -> None:
+    other = replace(WANTED, name="other")
+    stage = Stage(tmp_path, monkeypatch, WANTED, other)
+    assert await stage.pass_time(24) == [day(-1)] * 2
+    stage.reports = (other,)
+    if by_reload:
+        stage.part.adjust(stage.settings(other))
+    else:
+        stage.part = stage.started()
+    stage.reports = (WANTED, other)
+    stage.part = stage.started()
+    stage.clock.move_to(stage.clock.now().mono + 3 * DAY)
+    assert [(order.name, order.period) for order in await looked(stage)] == [("other", day(0))]
+
+
+async def looked(stage: Stage) -> list[ReportOrder]:
+    """Return what is ordered at this moment."""
+    before = len(stage.orders)
+    for each in stage.part._reports:
+        await stage.part.look(each)
+    return stage.orders[before:]
+
+
 def order_of(url: str, **changes: object) -> ReportOrder:
     terms: dict[str, Any] = {
         "url": url, "node": "sw1", "name": "m", "period": "2026-09-21", "since": STARTED // DAY * DAY,
