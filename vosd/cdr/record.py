@@ -83,12 +83,13 @@ def was_sent(reason: str, code: int, pdd_ms: int | None) -> bool:
     return bool(code) or pdd_ms is not None or reason not in UNSENT_REASONS
 
 
-def is_in_vain(reason: str, end_reason: str) -> bool:
-    """Return whether a row is of an answer in vain, whose attempt has another row; ``end_reason`` is the record's.
+def is_in_vain(reason: str, end_reason: str, answered_at: int | None) -> bool:
+    """Return whether a row is of an answer in vain, whose attempt has another row; the others are of its record.
 
-    In the record of a call that a kill has cut off, a late answer is the only row of its attempt.
+    In the record of a call that a kill has cut off before it was answered, a late answer is the only row of its
+    attempt.
     """
-    return reason == FORKED or (reason == LATE_ANSWER and end_reason != _LOST)
+    return reason == FORKED or (reason == LATE_ANSWER and (end_reason != _LOST or answered_at is not None))
 
 
 CUSTOMER: Final = "customer"

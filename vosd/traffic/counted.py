@@ -260,7 +260,7 @@ class TrafficSums:
         if is_late_counted:
             tried = [each for each in sent if each.reason != FORKED]
         else:
-            tried = [each for each in sent if not is_in_vain(each.reason, call.end_reason)]
+            tried = [each for each in sent if not is_in_vain(each.reason, call.end_reason, call.answered_at)]
         self._add_attempts(slot, key, tried)
         if call.pdd_ms is not None:
             waited = TrafficKey(

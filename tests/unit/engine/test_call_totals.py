@@ -181,6 +181,19 @@ def test_a_late_answer_of_a_call_that_a_kill_has_cut_off_is_its_attempt():
     assert reported_of(reported, TrafficKind.ATTEMPT, "routing_gateway", "calls", "answered") == {"vendor-0": [1, 1]}
 
 
+def test_a_late_answer_of_an_answered_call_that_a_kill_has_cut_off_is_in_vain():
+    attempts = (
+        Attempt("vendor-0", 0, 5_000, None, "No Response"), Attempt("vendor-0", 200, 9_000, None, LATE_ANSWER),
+        Attempt("vendor-1", 200, 4_000, 940, "Answered"),
+    )  # fmt: skip
+    record = answered_call(1, attempts=attempts, end_reason="Lost", routing_gateway="vendor-1")
+    figures, totals = counted(record)
+    assert outcomes(figures, "vendor-0") == {AttemptClass.INEFFECTIVE: 1}
+    assert totals.codes == {0: 1, 200: 1}
+    tried = reported_of(reported_sums(record), TrafficKind.ATTEMPT, "routing_gateway", "calls", "answered")
+    assert tried == {"vendor-0": [1, 0], "vendor-1": [1, 1]}
+
+
 @given(st.lists(st.integers(0, 5_000)))
 def test_a_histogram_counts_every_duration_in_the_first_range_that_holds_it(durations):
     seen = Histogram((10, 100, 1_000))

@@ -57,7 +57,7 @@ class CallTotals:
         self.reasons[record.end_reason] += is_call
         for attempt in record.attempts:
             was_sent = attempt.code or attempt.pdd_ms is not None or attempt.reason not in UNSENT_REASONS
-            if was_sent and not is_in_vain(attempt.reason, record.end_reason):
+            if was_sent and not is_in_vain(attempt.reason, record.end_reason, record.answered_at):
                 self.codes[attempt.code] += 1
         if record.pdd_ms is not None:
             seen = self.post_dial_delays

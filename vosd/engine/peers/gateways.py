@@ -215,7 +215,7 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             is_barred=record.end_reason == _BARRED,
         )
     for attempt in record.attempts:
-        if not attempt.was_sent or is_in_vain(attempt.reason, record.end_reason):
+        if not attempt.was_sent or is_in_vain(attempt.reason, record.end_reason, record.answered_at):
             continue
         has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
