@@ -12,7 +12,10 @@ from uuid import uuid4
 import pymysql
 from sqlalchemy import make_url
 
+from doubles.shared_statements import share_statements
 from vosd.storage.migrate import migrate
+
+share_statements()
 
 Statements = list[tuple[str, tuple[Any, ...]]]
 """What makes the tables of a database and their rows."""
