@@ -17,6 +17,7 @@ from doubles.migrated import migrated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vosd.catalogue.asked_changes import answer_of, found_in
 from vosd.catalogue.planned_objects import ChangeCheck, states_of
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
@@ -159,9 +160,11 @@ class Installation:
         with closing(ConfiguredSwitch(self.file)) as switch:
             asked = ChangeCheck([*states_of(versions, asyncio.run(self._planned()))], ASKED)
             try:
-                return check_here(switch, asked, last)
+                found = check_here(switch, asked, last)
             except ConfigError as error:
                 return [str(each) for each in error.problems]
+        assert found_in(answer_of(found)) == found
+        return found
 
     async def _planned(self) -> Sequence[ObjectVersion]:
         database = Database(self.url)

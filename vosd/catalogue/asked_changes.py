@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd import __version__
+from vosd.billing.accounts import Account
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, SocketNotOpenError
 
@@ -24,18 +25,14 @@ class _Asking(msgspec.Struct, frozen=True):
 class FoundByCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Findings of a check."""
 
+    accounts: dict[str, Account] = {}
+    """As in ``CheckedObjects``, as the other two."""
     currencies: dict[str, str] = {}
-    """As in ``CheckedObjects``."""
     definitions: int | None = None
     problems: Sequence[DefinitionProblem] | None = None
     """Mistakes for which the change is refused, with the warnings; None = it is valid."""
     needs_socket: bool = False
     """Whether nothing is wrong but that the switch has not opened a socket."""
-
-
-def can_be_asked(asked: ChangeCheck) -> bool:
-    """Return whether the answer has what is asked for: it has no accounts."""
-    return not asked.accounts
 
 
 def question_of(asked: ChangeCheck) -> bytes:
@@ -75,7 +72,7 @@ def answer_of(found: CheckedObjects | ConfigError) -> bytes:
         return msgspec.json.encode(
             FoundByCheck(problems=found.problems, needs_socket=isinstance(found, SocketNotOpenError))
         )
-    return msgspec.json.encode(FoundByCheck(dict(found.currencies), found.definitions))
+    return msgspec.json.encode(FoundByCheck(dict(found.accounts), dict(found.currencies), found.definitions))
 
 
 def found_in(answer: bytes) -> CheckedObjects | None:
@@ -89,4 +86,4 @@ def found_in(answer: bytes) -> CheckedObjects | None:
         return None
     if found.problems is not None:
         raise (SocketNotOpenError if found.needs_socket else ConfigError)(found.problems)
-    return CheckedObjects({}, found.currencies, found.definitions)
+    return CheckedObjects(found.accounts, found.currencies, found.definitions)

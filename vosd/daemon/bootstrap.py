@@ -340,7 +340,7 @@ class Daemon:
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._api = ApiProcess(config, settings.api)
-        self._checks = Checks()
+        self._checks = ChecksForFronts(config, Checks())
         handlers = (
             *commands.handlers(),
             *self._events.handlers(),
@@ -348,7 +348,7 @@ class Daemon:
             ConfirmAlarm.answered_by(self._alarms.confirmed),
             ListScheduledReports.answered_by(self._reports.listed),
             Restart.answered_by(self._handover.restart),
-            CheckChange.answered_by(ChecksForFronts(config, self._checks).check),
+            CheckChange.answered_by(self._checks.check),
         )
         self._control = ControlServer(settings.control_socket, handlers)
 
@@ -376,11 +376,14 @@ class Daemon:
             StartStep("totals of partners", self._bilateral.begin, self._bilateral.end),
             StartStep("copies of messages", self._begin_copies, self._end_copies),
             StartStep("listeners", self._listen, self._transports.close),
-            StartStep("checks of changes", self._checks.begin, self._checks.close),
+            StartStep("checks of changes", self._begin_checks, self._checks.close),
             StartStep("control socket", self._control.open, self._control.close),
             StartStep("management API", self._api.begin, self._api.end),
             StartStep("reloads", self.configuration.begin, self.configuration.end),
         )
+
+    async def _begin_checks(self) -> None:
+        self._checks.keep_ready(sum(map(len, self.configuration.loaded.stored.objects.values())))
 
     async def prepare(self) -> None:
         """Do what can be done beside the switch that this one takes over from."""

@@ -4,14 +4,17 @@ The switch has one for itself and every front, the API one for what the switch d
 """
 
 import asyncio
+import math
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
+from vosd.catalogue.asked_changes import question_of
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError
 from vosd.control.changes import CheckChange
 from vosd.control.server import CommandError
@@ -20,6 +23,8 @@ from vosd.processes.child import Child, ended, started
 
 IDLE_S: Final = 3_600.0
 """The process ends after so long without a check, and gives its memory back; the next check reads everything."""
+READY_FROM: Final = 5_000
+"""Objects of the database from which on the process of the switch is ready before the first check, and does not end."""
 CHECK_S: Final = 300.0
 """Longest time of a check."""
 _PROCESS: Final = "vosd.wiring.check_process"
@@ -34,7 +39,7 @@ class OtherConfigurationError(CommandError):
 
 
 class Checks:
-    """The process, which checks one change after the other; it is started by the first one.
+    """The process, which checks one change after the other; it is started by the first one, or before it.
 
     A check goes on where its request is given up: the configuration that it reads is that of the next check.
     """
@@ -46,9 +51,13 @@ class Checks:
         self._checking: asyncio.Task[bytes] | None = None
         """The check under way, also one whose request was given up."""
         self._ending: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
-        """Do nothing: the first check starts the process."""
+    def keep_ready(self, config: Path, objects: int) -> None:
+        """Have the process read a configuration for the first check, and stay, where it has many objects."""
+        if objects >= READY_FROM:
+            self._idle_s = math.inf
+            self._preparing = asyncio.create_task(self._prepare(config), name="first check")
 
     async def check(self, config: Path, asked: ChangeCheck) -> CheckedObjects:
         """Check a configuration in each state of a change, and return the findings.
@@ -81,12 +90,13 @@ class Checks:
                 message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
                 raise CheckEndedError(message) from error
             finally:
-                self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
+                if self._idle_s < math.inf:
+                    self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
 
     async def close(self) -> None:
         """End the process."""
-        if self._ending is not None:
-            self._ending.cancel()
+        for waiting in filter(None, (self._ending, self._preparing)):
+            waiting.cancel()
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.wait({self._checking})
@@ -105,6 +115,11 @@ class Checks:
         except BaseException:  # also where it is cancelled: the answer would be taken for that of the next question
             await self._end()
             raise
+
+    async def _prepare(self, config: Path) -> None:
+        now = ObjectsThen(0, (), ())
+        with suppress(CheckEndedError):  # the first check starts it again
+            await self.answer(config, question_of(ChangeCheck([now])))
 
     async def _end_when_idle(self) -> None:
         await asyncio.sleep(self._idle_s)
@@ -125,6 +140,14 @@ class ChecksForFronts:
     def __init__(self, config: Path, checks: Checks) -> None:
         self._config = config.absolute()
         self._checks = checks
+
+    def keep_ready(self, objects: int) -> None:
+        """Do what ``Checks.keep_ready`` says, for so many objects of the database."""
+        self._checks.keep_ready(self._config, objects)
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._checks.close()
 
     async def check(self, order: CheckChange) -> msgspec.Raw:
         """Return the findings.

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.catalogue.asked_changes import can_be_asked, found_in, question_of
+from vosd.catalogue.asked_changes import found_in, question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.control.changes import CheckChange
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
@@ -32,8 +32,8 @@ async def checked_by_switch(running: RunningSwitch, config: Path, asked: ChangeC
 
 
 def _order(config: Path, asked: ChangeCheck) -> CheckChange | None:
-    """Return the order; None = the answer would not have what is asked for, or no switch has answered a moment ago."""
-    if asked.opened is None or not can_be_asked(asked):
+    """Return the order; None = the change is too large for one, or no switch has answered a moment ago."""
+    if asked.opened is None:
         return None
     question = question_of(asked)
     return None if len(question) > _QUESTION_MAX else CheckChange(str(config.absolute()), msgspec.Raw(question))

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from doubles.migrated import migrated
 
-from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, found_in, question_of
+from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in, found_in, question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.changes import CheckChange
 from vosd.daemon import checks as checking
-from vosd.daemon.checks import CheckEndedError, Checks, ChecksForFronts, OtherConfigurationError
+from vosd.daemon.checks import READY_FROM, CheckEndedError, Checks, ChecksForFronts, OtherConfigurationError
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.child import Child
 
@@ -167,6 +167,38 @@ async def test_the_process_ends_after_a_while_without_a_check(processes: Process
     await checks.close()
 
 
+async def test_the_process_of_a_large_configuration_is_ready_before_the_first_check_and_stays(
+    processes: Processes,
+) -> None:
+    small, large = Checks(idle_s=0.0), Checks(idle_s=0.0)
+    small.keep_ready(CONFIG, READY_FROM - 1)
+    large.keep_ready(CONFIG, READY_FROM)
+    process = await processes.newest.get()
+    config, question = await process.questions.get()
+    assert (config, asked_in(question)) == (CONFIG, ChangeCheck([ObjectsThen(0, [], [])], [], earlier=[]))
+    first = check(large, "first")
+    process.answer_with(answer_of(CheckedObjects({}, {})))
+    assert await process.questions.get() == ["first"]
+    process.answer(CheckedObjects({}, {}))
+    await first
+    for _ in range(10):  # turns in which it would end
+        await asyncio.sleep(0)
+    assert (len(processes), process.returncode) == (1, None)
+    await small.close()
+    await large.close()
+    assert process.returncode is not None
+
+
+async def test_a_process_that_ends_before_the_first_check_is_started_by_it(
+    checks: Checks, processes: Processes
+) -> None:
+    checks.keep_ready(CONFIG, READY_FROM)
+    (await processes.newest.get()).kill()
+    first = check(checks, "first")
+    (await processes.newest.get()).answer(CheckedObjects({}, {}))
+    assert await first == CheckedObjects({}, {})
+
+
 async def test_what_a_front_asks_and_the_process_answers_is_passed_on_as_it_is(
     checks: Checks, processes: Processes, tmp_path: Path
 ) -> None:
@@ -190,12 +222,13 @@ async def test_a_process_answers_in_the_form_of_the_question(tmp_path: Path) -> 
     config.write_text(f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}/state\n")
     keys = '{"currency":"EUR"}'
     shop = ObjectVersion(kind="accounts", name="shop", version=1, body=keys, begins_at=1, made_at=1, operator="ann")
-    asked = ChangeCheck([ObjectsThen(1, [shop], [])])
+    asked = ChangeCheck([ObjectsThen(1, [shop], [])], ["shop"])
     bad = ChangeCheck([ObjectsThen(1, [msgspec.structs.replace(shop, body='{"currency":"x"}')], [])])
     checks = Checks()
     try:
         found = await checks.check(config, asked)
-        assert found_in(await checks.answer(config, question_of(asked))) == found._replace(accounts={})
+        assert found.accounts.keys() == {"shop"}
+        assert found_in(await checks.answer(config, question_of(asked))) == found
         assert await checks.answer(config, b'{"program":"0.0.1","check":0}') == NOT_UNDERSTOOD
         with pytest.raises(ConfigError) as refused:
             await checks.check(config, bad)
