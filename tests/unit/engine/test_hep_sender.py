@@ -3,7 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+
+import pytest
+from doubles.silent_names import SilentNames
+from structlog.testing import capture_logs
 
 from vosd.engine.settings import HepServer
 from vosd.engine.trace import hep_sender
@@ -62,13 +67,13 @@ async def test_a_server_over_udp_that_has_moved_is_found_by_its_name_and_no_pack
 
         asked = set()
 
-        async def look_up(host, port, **_options):
+        def look_up(host, *_terms, **_options):
             asked.add(host)
             if not places:
                 raise socket.gaierror
-            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (places[0], port))]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (places[0], 0))]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up, raising=False)
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
         sender = HepSender()
         sender.begin(HepServer("udp", "hep.example.net", before.getsockname()[1]))
         await sent_until(sender, received_by(before))
@@ -84,6 +89,42 @@ async def test_a_server_over_udp_that_has_moved_is_found_by_its_name_and_no_pack
         assert sender.totals() == dropped
         await sender.end()
         assert asked == {"hep.example.net"}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_name_that_is_not_found_occupies_no_thread_of_the_loop(monkeypatch, transport):
+    monkeypatch.setattr(hep_sender, "CONNECT_S", 0.01)
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0.01)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    resolver = SilentNames(monkeypatch)
+    resolver.dead = {"hep.example.net"}
+    sender = HepSender()
+    try:
+        with capture_logs() as log:
+            sender.begin(HepServer(transport, "hep.example.net", 9))
+            await sent_until(sender, lambda: bool(log))
+            await asyncio.wait_for(asyncio.to_thread(int), PATIENCE_S)
+        await sender.end()
+        assert [line["event"] for line in log] == ["hep_server_unreachable"]
+        assert resolver.asked == {"hep.example.net": 1}
+    finally:
+        resolver.released.set()
+
+
+async def test_the_next_address_of_a_server_over_tcp_is_tried_where_one_refuses(monkeypatch):
+    def look_up(_host, *_terms, **_options):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in ("127.0.0.1", "127.0.0.2")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    sender = HepSender()
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+        sender.begin(HepServer("tcp", "hep.example.net", listening.getsockname()[1]))
+        await sent_until(sender, lambda: sender._way is not None)
+        sender.send(b"HEP3")
+        await sender.end()
+        taken, _ = listening.accept()
+        with taken:
+            assert taken.recv(4) == b"HEP3"
 
 
 async def test_a_connection_over_tcp_is_made_again_and_nothing_waits_for_it(monkeypatch):

@@ -3,13 +3,15 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any, Final, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, cast
 
 import structlog
 
+from vosd.base.host import is_address
 from vosd.engine.background import kept_going
 from vosd.engine.counting import Counting
+from vosd.engine.host_names import HostNames
 from vosd.engine.settings import HepServer
 from vosd.obs.figures import Figure
 
@@ -21,6 +23,9 @@ RETRY_MAX_S: Final = 30.0
 CONNECT_S: Final = 10.0
 LOOK_UP_S: Final = 60.0
 """The name of a server over UDP is looked up so often: no connection ends when it has moved."""
+
+_NAMES: Final = HostNames(2, "name of the capture server")
+"""A silent name server occupies one thread of its own, and none of the loop."""
 
 _log = structlog.get_logger()
 
@@ -44,13 +49,15 @@ class _Way(Protocol):
 class _Datagrams:
     """A socket for UDP: a packet that the kernel does not take at once is dropped."""
 
-    def __init__(self, sock: socket.socket, server: HepServer) -> None:
-        self._sock = sock
+    def __init__(self, address: str, server: HepServer) -> None:
+        """Raises OSError if no packet can be sent there."""
+        self._sock = _connected(address, server.port)
+        self._address = address
         self._server = server
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Datagrams":
-        return cls(_connected(*(await _addresses(server))[0]), server)
+        return cls((await _addresses(server))[0], server)
 
     async def closed(self) -> None:
         """Send to where the name of the server leads; return if no packet can be sent there.
@@ -63,13 +70,14 @@ class _Datagrams:
                 found = await _addresses(self._server)
             except OSError:
                 continue
-            before = self._sock
-            if before.getpeername() in [address for _, address in found]:
+            if self._address in found:
                 continue
+            before = self._sock
             try:
-                self._sock = _connected(*found[0])  # a new socket, for another source address may be the right one
+                self._sock = _connected(found[0], self._server.port)  # another source address may be the right one
             except OSError:
                 return
+            self._address = found[0]
             before.close()
 
     def send(self, packet: bytes) -> bool:
@@ -83,31 +91,29 @@ class _Datagrams:
         self._sock.close()
 
 
-def _connected(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+def _connected(address: str, port: int) -> socket.socket:
     """Return a socket for packets to an address.
 
     Raises:
         OSError: no packet can be sent there.
     """
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
     try:
-        sock.connect(address)
+        sock.connect((address, port))
     except OSError:
         sock.close()
         raise
     return sock
 
 
-async def _addresses(server: HepServer) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Return family and address of each place that a server over UDP is at.
+async def _addresses(server: HepServer) -> Sequence[str]:
+    """Return the addresses that a server is at.
 
     Raises:
         OSError: its name leads nowhere.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
-    return [(family, address) for family, _, _, _, address in found]
+    return [server.host] if is_address(server.host) else await _NAMES.addresses(server.host)
 
 
 class _Stream(asyncio.Protocol):
@@ -120,9 +126,15 @@ class _Stream(asyncio.Protocol):
     @classmethod
     async def to(cls, server: HepServer) -> "_Stream":
         context = ssl.create_default_context() if server.transport == "tls" else None
+        name = None if context is None else server.host
         loop = asyncio.get_running_loop()
-        _, stream = await loop.create_connection(cls, server.host, server.port, ssl=context)
-        return stream
+        refused: OSError | None = None
+        for address in await _addresses(server):
+            try:
+                return (await loop.create_connection(cls, address, server.port, ssl=context, server_hostname=name))[1]
+            except OSError as error:
+                refused = error
+        raise refused or OSError("the name of the server has no address")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no class of asyncio
