@@ -78,6 +78,11 @@ def test_systemd_never_gives_up_starting_it() -> None:
     assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
 
 
+@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+def test_a_service_goes_on_where_the_kernel_kills_a_process_beside_it_for_memory(unit: Path) -> None:
+    assert "OOMPolicy=continue" in unit.read_text().splitlines()
+
+
 def test_what_the_configuration_takes_from_the_environment_has_a_file_that_may_be_missing() -> None:
     assert "EnvironmentFile=-/etc/vosd/environment" in UNIT.read_text().splitlines()
 
