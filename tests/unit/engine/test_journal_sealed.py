@@ -1,19 +1,22 @@
 """A start that finds copies of the ends of older files knows what it would know by reading the files."""
 
+import errno
+import os
 import random
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from doubles.data.records import answered_call, call_id
-from doubles.journals import new_journal, open_call, opened
+from doubles.journals import RESERVE_BYTES, new_journal, open_call, opened
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import Journal, Remains, replay, sealing
 from vosd.engine.journal.earlier import read_segments
+from vosd.engine.journal.ends import Ends
 from vosd.engine.journal.entries import id_bytes
-from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed
+from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.released import LATE_MS
 from vosd.processes.whole_file import DRAFT
@@ -212,3 +215,99 @@ async def test_a_file_is_read_whole_for_as_long_as_its_ends_may_be_in_doubt(dire
     early = journal.sealing.due(sealing.LATER_S)
     assert early
     assert early[-1] < journal.sealing.due()[-1]
+
+
+# -- failures of the disk ------------------------------------------------------------------------------------------
+
+
+def fail_once(journal: Journal, at: int) -> None:
+    """Let a sync fail: the journal goes on in its reserve, and a tick later in a new file."""
+    journal._output.sync_failed(OSError(errno.EIO, os.strerror(errno.EIO)))
+    journal.ended(answered_call(at))
+    journal.tick(Instant(2_000 + at, 9_000 + at), has_calls=True)
+    assert not journal.is_short
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_files_before_and_behind_a_failure_of_the_disk_get_copies_too(directory, seed):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 60, seed=seed)
+    fail_once(journal, 90)
+    fill(journal, 120, first=100, seed=seed)
+    journal.tick(Instant(9_000, 90_000), has_calls=True)  # the newest file has all open calls
+    await journal.sealing.seal()
+    newest = journal._output.number
+    assert {path.stem for path in directory.glob(f"*{ENDS}")} == {
+        path.stem for path in listed(directory, IN_USE) if numbered(path) < newest
+    }
+    with_copies = read(directory)
+    for copy in directory.glob(f"*{ENDS}"):
+        copy.unlink()
+    assert known(with_copies) == known(read(directory))
+
+
+async def test_files_get_copies_where_the_name_of_one_was_taken(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 60)
+    taken = journal._files.path(journal._output.number + 1)
+    taken.touch()
+    fill(journal, 60, first=100)
+    await journal.sealing.seal()
+    copies = {path.stem for path in directory.glob(f"*{ENDS}")}
+    assert taken.stem in copies
+    assert journal._files.path(numbered(taken) + 1).stem in copies
+
+
+async def test_a_damaged_reserve_keeps_the_file_before_it_from_getting_a_copy(directory):
+    """The reserve has the end of a call, and that file has all else of it."""
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 60)
+    before = journal._files.path(journal._output.number)
+    fail_once(journal, 90)
+    fill(journal, 60, first=100)
+    reserve = journal._files.path(numbered(before) + 1)
+    content = bytearray(reserve.read_bytes())
+    content[200] ^= 0xFF
+    reserve.write_bytes(content)
+    with capture_logs() as log:
+        await journal.sealing.seal()
+    copies = {path.stem for path in directory.glob(f"*{ENDS}")}
+    assert copies
+    assert max(copies) < before.stem
+    assert [line["file"] for line in log if line["event"] == "journal_file_not_sealed"] == [reserve.name]
+
+
+async def test_all_that_replaces_a_file_is_synced_before_its_copy_is_written(directory, monkeypatch):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    journal.ended(answered_call(1))
+    fail_once(journal, 90)
+    oldest, reserve, whole = listed(directory, IN_USE)
+    synced: list[Path] = []
+    written: list[tuple[Path, set[Path]]] = []
+    real_sync, real_write = os.fdatasync, sealing.write_ends
+
+    def sync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real_sync(descriptor)
+
+    def write(file: Path, ends: Ends) -> None:
+        written.append((file, set(synced)))
+        synced.clear()
+        real_write(file, ends)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    monkeypatch.setattr(sealing, "write_ends", write)
+    await journal.sealing.seal()
+    assert written == [(reserve, {whole}), (oldest, {reserve, whole})]
+
+
+async def test_of_a_reserve_with_a_copy_only_what_was_written_stays_on_the_disk(directory):
+    journal = opened(directory)
+    journal.ended(answered_call(1))
+    fail_once(journal, 90)
+    _, reserve, _ = listed(directory, IN_USE)
+    assert reserve.stat().st_size == RESERVE_BYTES
+    await journal.sealing.seal()
+    assert reserve.with_suffix(ENDS).exists()
+    assert reserve.stat().st_size < RESERVE_BYTES // 4
+    assert known(read(directory))[1] == {id_bytes(call_id(1)), id_bytes(call_id(90))}

@@ -247,7 +247,7 @@ class Files:
         A copy of ends names the size of its file, which stays.
         """
         found = [path for path in listed(self.directory, IN_USE, UNBOOKED) if numbered(path) < before]
-        return sum(_cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
+        return sum(cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
 
     def sync_directory(self) -> None:
         """Sync the names of the files to disk."""
@@ -276,7 +276,7 @@ def all_files(directory: Path) -> list[Path]:
     return listed(directory, IN_USE, UNBOOKED, KEPT, DAMAGED)
 
 
-def _cut_zeros(path: Path) -> bool:
+def cut_zeros(path: Path) -> bool:
     """Cut off the zeros at the end of a file, but not those that may belong to its last record."""
     with path.open("r+b") as file:
         end = size = file.seek(0, os.SEEK_END)

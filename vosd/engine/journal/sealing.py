@@ -5,18 +5,19 @@ use by then. It is read in a thread, a small part at a time, so that running cal
 """
 
 import asyncio
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write_ends
-from vosd.engine.journal.files import ENDS, IN_USE, Files
+from vosd.engine.journal.files import ENDS, IN_USE, Files, cut_zeros
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.processes.spare_descriptors import is_used_up
@@ -53,23 +54,28 @@ class Sealing:
         self._has_begun.set()
 
     def due(self, later_s: float = 0.0) -> list[int]:
-        """Return the files that are to be read, the oldest first: those that were replaced ``later_s`` ago, or earlier.
+        """Return the files that are to be read, in this order: those that were replaced ``later_s`` ago, or earlier.
 
-        None behind a file in use that cannot be sealed: a start reads everything behind that whole.
+        None behind a file in use that cannot be sealed: a start reads everything behind that whole. A reserve that was
+        written to after a failure is no beginning of anything: it has ends of calls of the file before it, and is read
+        first, since its damage would leave these calls to what that file says of them.
         """
         until = self._clock_s() - later_s
-        last = max(self._whole, default=0)
+        whole = list(self._whole)
         due: list[int] = []
-        for number in self._waiting.behind_the_oldest():
-            path = self._files.in_use(number)
-            is_given_up = number in self._given_up
-            if number >= last:
+        for behind, numbers in groupby(self._waiting.behind_the_oldest(), partial(bisect_right, whole)):
+            if behind == len(whole):
                 break
-            if path.suffix == IN_USE and (is_given_up or self._whole.get(number + 1, math.inf) > until):
-                break
-            if not is_given_up and not path.with_suffix(ENDS).exists():
-                due.append(number)
+            together = list(numbers)
+            if self._files.in_use(together[0]).suffix == IN_USE:
+                if self._whole[whole[behind]] > until or not self._given_up.isdisjoint(together):
+                    break
+                together.reverse()
+            due += (number for number in together if number not in self._given_up and not self._has_copy(number))
         return due
+
+    def _has_copy(self, number: int) -> bool:
+        return self._files.in_use(number).with_suffix(ENDS).exists()
 
     async def run(self) -> None:
         """Do the work whenever a file was begun; runs until cancelled."""
@@ -85,13 +91,16 @@ class Sealing:
         while due := self.due(later_s):
             number = due[0]
             path, found = self._files.in_use(number), EndsBeingRead()
+            newer = self._replaced_by(number) if path.suffix == IN_USE else []
             try:
+                # A copy names the size of its file, which stays: what a reserve has not used would stay with it.
+                await loop.run_in_executor(None, cut_zeros, path)
                 with path.open("rb") as file:
                     steps, goes_on = read_ends(file, found), True
                     while goes_on:
                         goes_on = await loop.run_in_executor(None, _take_some, steps)
                         await asyncio.sleep(PAUSE_S)
-                await loop.run_in_executor(None, _write, path, self._files.in_use(number + 1), found)
+                await loop.run_in_executor(None, _write, path, newer, found)
             except (Unsealable, OSError) as error:
                 if isinstance(error, OSError) and is_used_up(error):
                     return  # until the next file is begun
@@ -100,15 +109,24 @@ class Sealing:
                     _log.warning("journal_file_not_sealed", file=path.name, means="a start reads it", why=repr(error))
             self._files.forget_ends_of(path)
 
+    def _replaced_by(self, number: int) -> list[Path]:
+        """Return the files behind this one, up to the first that begins with the running calls.
+
+        A reserve that was written to stands between: it has ends of calls that were answered before it.
+        """
+        last = min(each for each in self._whole if each > number)
+        return [self._files.in_use(each) for each in range(number + 1, last + 1)]
+
 
 def _take_some(steps: Iterator[None]) -> bool:
     """Read some records; return whether more may follow."""
     return sum(1 for _ in islice(steps, RECORDS_AT_ONCE)) == RECORDS_AT_ONCE
 
 
-def _write(path: Path, following: Path, found: EndsBeingRead) -> None:
-    """Sync the file that replaces this one, then write the copy, which says so."""
-    if following.exists():
-        with following.open("rb") as file:
-            os.fdatasync(file.fileno())
+def _write(path: Path, newer: Iterable[Path], found: EndsBeingRead) -> None:
+    """Sync the files that replace this one, then write the copy, which says so."""
+    for each in newer:
+        if each.exists():
+            with each.open("rb") as file:
+                os.fdatasync(file.fileno())
     write_ends(path, found.whole(path.stat().st_size))
