@@ -1,7 +1,8 @@
 """A disk that is soon full, in place of the one that the journal is written to."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,10 +18,23 @@ class Disk(small_disk_module.Disk):
         super().__init__()
         self.room = room
         self.tries = 0
+        self._removable: list[Path] = []
+        self._of_each = 0
 
     def write(self, descriptor: int, data: bytes) -> int:
         self.tries += 1
         return super().write(descriptor, data)
+
+    def gains(self, directory: Path, names: Sequence[str], room: int) -> None:
+        """Let the disk have so much more room once one of these files is removed, and again for each other."""
+        self._removable, self._of_each = [directory / name for name in names], room
+
+    def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
+        gone = [path for path in self._removable if not path.exists()]
+        for path in gone:
+            self._removable.remove(path)
+        self.room += len(gone) * self._of_each
+        super().posix_fallocate(descriptor, offset, length)
 
     def statvfs(self, _descriptor: int) -> SimpleNamespace:
         return SimpleNamespace(f_bavail=self.room, f_frsize=1)

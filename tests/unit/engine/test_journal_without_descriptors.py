@@ -4,18 +4,19 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import structlog
 from doubles.data.records import answered_call, call_id
 from doubles.few_files import used_up
 from doubles.filling_disk import Disk, small_disk
-from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
-from vosd.engine.journal import KeepSettings
+from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.files import Files
 
@@ -25,6 +26,31 @@ PLENTY = 10**9
 
 def count_of_open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def used_up_by_others(*_arguments: object) -> NoReturn:
+    """Fail as where the machine has as many files open as it may."""
+    raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+
+def kept_in(directory: Path) -> list[str]:
+    return [name for name in files_of(directory) if name.endswith(".kept")]
+
+
+def booked_twice(directory: Path, *, keep_minutes: int) -> Journal:
+    """Return a journal with two booked files."""
+    journal = opened(directory, segment_bytes=3_000, keep=KeepSettings(keep_minutes=keep_minutes))
+    while len(kept_in(directory)) < 2:
+        index = len(files_of(directory))
+        journal.ended(answered_call(index))
+        journal.booked([call_id(index)])
+    return journal
+
+
+def tick_minutes(journal: Journal, minutes: int, first: int = 0) -> None:
+    for second in range(60 * first, 60 * (first + minutes)):
+        ms = 10_000 + 1_000 * second
+        journal.tick(Instant(ms, 1_790_000_000_000 + ms), has_calls=False)
 
 
 @pytest.fixture
@@ -120,17 +146,17 @@ def test_no_booked_file_is_removed_where_the_reserve_cannot_be_opened(directory,
     first.ended(answered_call(1))
     first.booked([call_id(1)])
     first.close()
-    kept = [name for name in files_of(directory) if name.endswith(".kept")]
+    kept = kept_in(directory)
     journal = new_journal(directory, keep=KeepSettings())
     real_open = os.open
 
-    def used_up_by_others(path, flags, *arguments):
+    def open_but_the_reserve(path, flags, *arguments):
         if Path(path).name == "reserve":
-            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+            used_up_by_others()
         return real_open(path, flags, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output_module.os, "open", used_up_by_others)
+        patch.setattr(output_module.os, "open", open_but_the_reserve)
         journal.open()
     assert journal.is_overfull
     assert set(kept) <= set(files_of(directory))
@@ -141,15 +167,72 @@ def test_no_booked_file_is_removed_where_the_reserve_cannot_be_opened(directory,
     journal.close()
 
 
-def test_booked_files_are_pruned_later_where_the_directory_cannot_be_read(directory, logged):
-    journal = opened(directory, keep=KeepSettings())
-    journal.ended(answered_call(1))
-    journal.flush()
+@pytest.mark.parametrize("is_used_up", [False, True])
+def test_booked_files_make_room_for_the_ends_of_more_calls(directory, disk, logged, is_used_up):
+    """The disk takes records, and no larger reserve until booked files are removed."""
+    journal = opened(directory, segment_bytes=3_000)
+    for index in range(6):
+        journal.ended(answered_call(index))
+        journal.booked([call_id(index)])
+    booked = kept_in(directory)
+    disk(RESERVE_BYTES - 1).gains(directory, booked, RESERVE_BYTES)
+    with used_up() if is_used_up else nullcontext():
+        answered = [journal.answered(open_call(100 + index)) for index in range(24)]
+    assert all(answered)
+    assert [line["file"] for line in logged if line["event"] == "journal_kept_file_removed"] == booked[:1]
+    journal.close()
+
+
+def test_the_log_asks_for_more_files_where_booked_files_cannot_be_listed(directory, disk, logged):
+    journal = opened(directory, segment_bytes=3_000)
+    for index in range(6):
+        journal.ended(answered_call(index))
+        journal.booked([call_id(index)])
+    booked = kept_in(directory)
+    disk(RESERVE_BYTES - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", used_up_by_others)
+        answered = [journal.answered(open_call(100 + index)) for index in range(24)]
+    assert not all(answered)
+    assert kept_in(directory) == booked
+    (missing,) = [line for line in logged if line["event"] == "journal_reserve_missing"]
+    assert "LimitNOFILE" in missing["do"]
+    journal.close()
+
+
+def test_booked_files_are_pruned_with_the_spare_descriptors(directory, logged):
+    journal = opened(directory, segment_bytes=3_000, keep=KeepSettings(keep_files=2))
     with used_up():
-        journal._output._spare.obtain()
-        journal.booked([call_id(1)])
-        for _ in range(130):
-            journal.tick(LATER, has_calls=False)
+        for index in range(300):
+            journal.ended(answered_call(index))
+            journal.flush()
+            journal.booked([call_id(index)])
+    assert len(kept_in(directory)) == 2
+    journal.close()
+    assert logged == []
+
+
+def test_booked_files_that_are_too_old_are_removed_with_the_spare_descriptors(directory, logged):
+    journal = booked_twice(directory, keep_minutes=1)
+    with used_up():
+        tick_minutes(journal, 3)
+    assert kept_in(directory) == []
+    journal.close()
+    assert logged == []
+
+
+def test_booked_files_are_pruned_later_where_the_directory_cannot_be_read(directory, logged):
+    """Their age goes on meanwhile: it is counted since they were first seen."""
+    journal = booked_twice(directory, keep_minutes=3)
+    tick_minutes(journal, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", used_up_by_others)
+        tick_minutes(journal, 2, first=2)
+        journal.ended(answered_call(3))
+        journal.booked([call_id(3)])
+    assert len(kept_in(directory)) == 2
+    tick_minutes(journal, 1, first=4)
+    assert kept_in(directory) == []
     journal.close()
     assert logged == []
 

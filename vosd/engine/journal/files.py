@@ -17,7 +17,7 @@ import structlog
 
 from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
-from vosd.processes.spare_descriptors import is_used_up
+from vosd.processes.spare_descriptors import SpareDescriptors, is_used_up
 from vosd.processes.whole_file import DRAFT
 
 IN_USE: Final = ".log"
@@ -30,6 +30,8 @@ PRUNE_S: Final = 60
 """Interval at which booked files that are too old are removed."""
 REMOVED_AT_ONCE: Final = 8
 """Most booked files that are removed in a second: all that an earlier run has left become too old at the same time."""
+SPARE: Final = 3
+"""Spare descriptors: for a new file, its directory and a new reserve; to list the directory takes one."""
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
@@ -86,6 +88,7 @@ class Files:
         self.damaged: Final[set[int]] = set()
         """Numbers of files of an earlier run that could not be read completely."""
         self.keep = keep
+        self.spare: Final = SpareDescriptors(SPARE)
         self._seen: dict[str, int] = {}
         """When each booked file was first seen, in monotonic milliseconds."""
         self._sizes: dict[str, int] = {}
@@ -185,7 +188,10 @@ class Files:
         """
         if ticks % PRUNE_S and not self._has_due:
             return
-        booked = self._booked(self._names())
+        names = self._names()
+        if names is None:
+            return
+        booked = self._booked(names)
         self._seen = {name: self._seen.get(name, mono_ms) for name in booked}
         oldest, surplus = mono_ms - 60_000 * self.keep.keep_minutes, self._surplus(booked)
         due = [name for place, name in enumerate(booked) if place < surplus or self._seen[name] <= oldest]
@@ -196,6 +202,8 @@ class Files:
     def prune(self, most: int | None = None) -> None:
         """Remove booked files that are too many, ``most`` of them, and what is left of copies of ends."""
         names = self._names()
+        if names is None:
+            return
         booked = self._booked(names)
         for name in booked[: self._surplus(booked)][:most]:
             remove(self.directory / name)
@@ -203,14 +211,14 @@ class Files:
             if name.endswith(ENDS):
                 self.forget_ends_of(self.directory / name)
 
-    def _names(self) -> list[str]:
-        """Return the names of the journal's files; none where no more files may be opened: a later look finds them."""
+    def _names(self) -> list[str] | None:
+        """Return the names of the journal's files; None where no more files may be opened: a later look finds them."""
         try:
-            with os.scandir(self.directory) as entries:
+            with self.spare.lent(), os.scandir(self.directory) as entries:
                 return [entry.name for entry in entries if _ANY_NAME.fullmatch(entry.name)]
         except OSError as error:
             if is_used_up(error):
-                return []
+                return None
             raise
 
     def _booked(self, names: Collection[str]) -> list[str]:
@@ -234,8 +242,14 @@ class Files:
         return 0
 
     def give_up_oldest(self) -> bool:
-        """Remove the oldest booked file to make room; return False if there is none."""
-        for path in listed(self.directory, KEPT)[:1]:
+        """Remove the oldest booked file to make room; return False if there is none.
+
+        Raises:
+            OSError: it cannot be removed, or the directory cannot be listed.
+        """
+        with self.spare.lent():
+            booked = listed(self.directory, KEPT)
+        for path in booked[:1]:
             path.unlink()
             _log.warning(Event.JOURNAL_KEPT_FILE_REMOVED, file=path.name, why="the disk is full")
             return True
@@ -245,9 +259,13 @@ class Files:
         """Release what older files have not used of the reserve that they were; return whether that made room.
 
         A copy of ends names the size of its file, which stays.
+
+        Raises:
+            OSError: one of them cannot be cut, or the directory cannot be listed.
         """
-        found = [path for path in listed(self.directory, IN_USE, UNBOOKED) if numbered(path) < before]
-        return sum(cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
+        with self.spare.lent():
+            found = [path for path in listed(self.directory, IN_USE, UNBOOKED) if numbered(path) < before]
+            return sum(cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
 
     def sync_directory(self) -> None:
         """Sync the names of the files to disk."""

@@ -6,7 +6,7 @@ allocated. From then on ``is_short`` is set and new calls are refused, until a n
 It does not know what the records mean.
 
 A process that may open no more files says nothing about the disk: the reserve is open from the beginning, a sync opens
-nothing, and spare descriptors are kept for the next file, its directory and the next reserve.
+nothing, and spare descriptors are kept for the next file, its directory, which is also listed, and the next reserve.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import structlog
 from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
-from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
+from vosd.processes.spare_descriptors import MORE_FILES, is_used_up
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
 """Least size of the reserve, and by how much it grows: room for the ends of 4,096 calls."""
@@ -34,8 +34,6 @@ AGENT_BYTES: Final = 1_024
 DESCRIBED_BYTES: Final = 6_144
 """Room for the description of each running call at the beginning of a file."""
 
-SPARE: Final = 3
-"""Spare descriptors: for a new file, its directory and a new reserve."""
 MAKE_ROOM: Final = "make room in state_dir"
 
 _log = structlog.get_logger()
@@ -74,7 +72,7 @@ class JournalOutput:
         """Size of the reserve; 0 = there is none."""
         self._reserve = -1
         """Descriptor of the reserve; -1 = it is not open."""
-        self._spare = SpareDescriptors(SPARE)
+        self._spare = files.spare
         self._being_synced = -1
         """Descriptor that a thread syncs; -1 = there is none."""
         self._room = 0
@@ -354,9 +352,11 @@ class JournalOutput:
             except OSError as error:
                 if is_used_up(error):
                     return error
-                with suppress(OSError):  # raised where the disk is not full, but takes nothing
+                try:
                     if self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest():
                         continue
+                except OSError as failed:  # no file may be opened; else the disk is not full, but takes nothing
+                    return failed if is_used_up(failed) else error
                 return error
         return None
 
