@@ -3,21 +3,21 @@
 The tables may be large and many, so some prices of each are compared; a warning says how many.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
-from itertools import compress, islice
+from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT
 from vosd.base.parts import give_way, in_parts
 from vosd.base.prefixes import ANY
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.source import CatalogueSource, Definition
 
 _COMPARED: Final = 50
 """Prefixes of a group whose sell prices are compared with what vendors cost."""
@@ -25,7 +25,6 @@ _PRICES_MAX: Final = 50_000
 """Prices of vendors that are looked up in all."""
 _DIRECT: Final = AccountType.DIRECT  # access to enum members is slow
 _RATE_GROUP: Final = attrgetter("rate_group")
-_RATE_TYPES: Final = attrgetter("rate_types")
 _TYPED_MAX: Final = 5_000
 """Rates of a group that are searched for one of a certain type."""
 
@@ -38,15 +37,28 @@ class _Sold(NamedTuple):
     cost: Decimal
 
 
-def warn_of_rates(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
+def has_rate_types(definition: Definition[Account]) -> bool:
+    """Return whether an account asks for rates of certain types."""
+    return bool(definition.value.rate_types)
+
+
+def warn_of_rates(
+    catalogue: Catalogue,
+    source: CatalogueSource,
+    typed: Iterable[Definition[Account]],
+    now_ms: int,
+    problems: ProblemList,
+) -> None:
     """Warn of rate groups that are sold below the cost of each vendor, and of types of rates that no rate has.
+
+    ``typed`` are the accounts of ``source`` that ``has_rate_types`` chooses.
 
     Nothing is compared where there are errors: what is wrong with prices may follow from them.
     """
     if problems.has_errors:
         return
     _warn_of_losses(catalogue, source, now_ms, problems)
-    _warn_of_types(catalogue, source, now_ms, problems)
+    _warn_of_types(catalogue, typed, now_ms, problems)
 
 
 def _warn_of_losses(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
@@ -123,25 +135,25 @@ def _price(group: RateGroup, prefix: str, now_ms: int) -> Decimal | None:
     return None if rate is None else rate.price_per_minute
 
 
-def _warn_of_types(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
+def _warn_of_types(
+    catalogue: Catalogue, typed: Iterable[Definition[Account]], now_ms: int, problems: ProblemList
+) -> None:
     types: dict[str, frozenset[str]] = {}
-    for accounts in in_parts(catalogue.accounts.values()):
-        for account in compress(accounts, map(_RATE_TYPES, accounts)):
-            definition, name = source.accounts.sound.get(account.id), account.rate_group or ""
-            if definition is None or name not in catalogue.rate_groups:
-                continue
-            if name not in types:
-                types[name] = _types_of(catalogue.rate_groups[name], now_ms)
-                give_way()
-            found = types[name]
-            is_whole = catalogue.rate_groups[name].table.size <= _TYPED_MAX
-            if not found & account.rate_types and account.private_rate_group is None and (is_whole or not found):
-                what = "no rate of it" if is_whole else f"none of {_TYPED_MAX} rates of it"
-                has = f"its rates are {', '.join(sorted(found))}" if found else f"{what} has a type"
-                expected = (
-                    f"a rate_type that rates of rate group {name!r} have: {has}; calls of other types are refused"
-                )
-                problems.warning(*definition.at("rate_types"), expected, ", ".join(sorted(account.rate_types)))
+    for definition in typed:
+        account = definition.value
+        name = account.rate_group or ""
+        if name not in catalogue.rate_groups:
+            continue
+        if name not in types:
+            types[name] = _types_of(catalogue.rate_groups[name], now_ms)
+            give_way()
+        found = types[name]
+        is_whole = catalogue.rate_groups[name].table.size <= _TYPED_MAX
+        if not found & account.rate_types and account.private_rate_group is None and (is_whole or not found):
+            what = "no rate of it" if is_whole else f"none of {_TYPED_MAX} rates of it"
+            has = f"its rates are {', '.join(sorted(found))}" if found else f"{what} has a type"
+            expected = f"a rate_type that rates of rate group {name!r} have: {has}; calls of other types are refused"
+            problems.warning(*definition.at("rate_types"), expected, ", ".join(sorted(account.rate_types)))
 
 
 def _types_of(group: RateGroup, now_ms: int) -> frozenset[str]:

@@ -16,7 +16,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.decks import source_of_decks
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
-from vosd.catalogue.doubtful_rates import warn_of_rates
+from vosd.catalogue.doubtful_rates import has_rate_types, warn_of_rates
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SocketNotOpenError, SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.config.assembly.calendars import read_calendars
@@ -260,14 +260,14 @@ def _load(
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )
-        warn_of_rates(catalogue, source, now_ms, problems)
+        warn_of_rates(catalogue, source, known.chosen("accounts", has_rate_types), now_ms, problems)
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
             check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
-        check_settings(keys, parameters, classes, source, written, problems)
+        check_settings(keys, parameters, classes, source, known, written, problems)
         transports, tls, ends, api_problems = read_transports(
             keys, parameters.qos_signal, written.places, known.reaches.values(), now_ms, problems
         )

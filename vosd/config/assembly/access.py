@@ -6,10 +6,12 @@ from typing import Any, Final
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Origin
 from vosd.config.assembly.conversion import full_conversion
+from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.access import AccessKeys, AccessRuleKeys
 from vosd.engine.peers.countries import CountryFileError, read_countries
 from vosd.routing.access import NO_RULES, AccessAction, AccessRule, AccessRules, CountryOf, nowhere
 from vosd.trunks.media import MediaEngine
+from vosd.trunks.phone import Phone
 
 LOOKED_AT_MAX: Final = 5_000
 """Trunks whose addresses are compared with the rules: 100,000 would take half a second of each reload."""
@@ -28,9 +30,17 @@ def access_rules(keys: AccessKeys) -> AccessRules:
 
 
 def check_access(
-    keys: AccessKeys, engine: MediaEngine, source: CatalogueSource, origin: Origin, problems: ProblemList
+    keys: AccessKeys,
+    engine: MediaEngine,
+    source: CatalogueSource,
+    items: ReadItems,
+    origin: Origin,
+    problems: ProblemList,
 ) -> None:
-    """Report a file of countries that cannot be used, countries without such a file, and trunks that are denied."""
+    """Report a file of countries that cannot be used, countries without such a file, and trunks that are denied.
+
+    ``items`` has the long lists of ``source``.
+    """
     country_of: CountryOf = nowhere
     if keys.database is not None:
         try:
@@ -39,7 +49,7 @@ def check_access(
             problems.error(origin.place_of(_DATABASE), _DATABASE, error.expected, str(keys.database))
             return
     else:
-        for definition in _with_countries(source):
+        for definition in _with_countries(items):
             problems.error(*definition.at("countries"), "access.database as well: it has the countries of addresses")
     rules = access_rules(keys)
     if engine is not MediaEngine.RELAY and rules.needs_relay:
@@ -49,12 +59,21 @@ def check_access(
         _warn_of_denied(rules, country_of, source, problems)
 
 
-def _with_countries(source: CatalogueSource) -> list[Definition[Any]]:
+def _has_countries(definition: Definition[Any]) -> bool:
+    """Return whether an account or a trunk has countries."""
+    return bool(definition.value.countries)
+
+
+def _phone_has_countries(definition: Definition[Phone]) -> bool:
+    return bool(definition.value.gateway.countries)
+
+
+def _with_countries(items: ReadItems) -> list[Definition[Any]]:
     """Return the accounts, trunks and phones that have countries."""
     return [
-        *[each for each in source.mapping_gateways.sound.values() if each.value.countries],
-        *[each for each in source.phones.sound.values() if each.value.gateway.countries],
-        *[each for each in source.accounts.sound.values() if each.value.countries],
+        *items.chosen("mapping_gateways", _has_countries),
+        *items.chosen("phones", _phone_has_countries),
+        *items.chosen("accounts", _has_countries),
     ]
 
 

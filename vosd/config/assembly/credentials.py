@@ -5,6 +5,8 @@ challenges, and is not kept (RFC 7616 section 5.12). Passwords appear in no mess
 """
 
 import stat
+from heapq import nsmallest
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,7 +14,8 @@ from vosd.base.credentials import Credentials, Login
 from vosd.base.passwords import LENGTH_MIN, weakness
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ProblemList, SourceLine
-from vosd.catalogue.source import CatalogueSource, Definition
+from vosd.catalogue.source import Definition
+from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
@@ -20,6 +23,7 @@ from vosd.config.reader.document import Section
 from vosd.config.reader.includes import read_text
 from vosd.sip.digest.hashing import Algorithm, ha1_of
 from vosd.sip.digest.settings import DigestSettings
+from vosd.trunks.phone import Phone
 
 _HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
 """The key with the hash of each algorithm."""
@@ -68,20 +72,34 @@ def read_credentials(
     return Credentials(username, hashes, realm, domain, is_weak=is_weak, is_remote=is_remote)
 
 
-def warn_of_weak_passwords(source: CatalogueSource, problems: ProblemList) -> None:
+def _phone_is_weak(definition: Definition[Phone]) -> bool:
+    return _is_weak(definition.value.gateway.credentials)
+
+
+def _trunk_is_weak(definition: Definition[Any]) -> bool:
+    """Return whether the password of a mapping or routing gateway is easy to guess."""
+    return _is_weak(definition.value.credentials)
+
+
+def _is_weak(credentials: Credentials | None) -> bool:
+    return credentials is not None and credentials.is_weak
+
+
+def warn_of_weak_passwords(items: ReadItems, problems: ProblemList) -> None:
     """Warn, once for all of them, of phones and trunks whose passwords are easy to guess."""
-    phones = source.phones.sound.values()
-    customers, vendors = source.mapping_gateways.sound.values(), source.routing_gateways.sound.values()
-    # each reload passes here for all objects, so nothing is built for those without a password
-    found: list[tuple[Definition[Any], str]] = [
-        *[(each, "password") for each in phones if (has := each.value.gateway.credentials) is not None and has.is_weak],
-        *[(each, "auth") for each in customers if (has := each.value.credentials) is not None and has.is_weak],
-        *[(each, "dynamic") for each in vendors if (has := each.value.credentials) is not None and has.is_weak],
-    ]
-    if not found:
+    having_one = {
+        "password": items.chosen("phones", _phone_is_weak),
+        "auth": items.chosen("mapping_gateways", _trunk_is_weak),
+        "dynamic": items.chosen("routing_gateways", _trunk_is_weak),
+    }
+    number = sum(map(len, having_one.values()))
+    if not number:
         return
+    found = [
+        (each, key) for key, these in having_one.items() for each in nsmallest(_NAMED_MAX, these, attrgetter("label"))
+    ]
     named = ", ".join(each.label for each, _ in found[:_NAMED_MAX])
-    others = f" and {len(found) - _NAMED_MAX} others" if len(found) > _NAMED_MAX else ""
+    others = f" and {number - _NAMED_MAX} others" if number > _NAMED_MAX else ""
     expected = (
         f"{LENGTH_MIN} characters or more, no row of the keyboard, not the own name in a password: those of "
         f"{named}{others} are easy to guess, and calls are made with them at the cost of their accounts"

@@ -4,13 +4,14 @@ What an item has decides what it defines, together with what holds for all items
 ``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.edited import edited
+from vosd.base.parts import in_parts
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
@@ -25,6 +26,9 @@ from vosd.config.stored import Stored
 _DECIDE: Final = frozenset({"parameters", "templates"})
 """Objects of the database that decide what others mean."""
 _NOTHING_KNOWN: Final = Known()
+
+
+Chooses = Callable[[Definition[Any]], bool]
 
 
 class Whole(NamedTuple):
@@ -53,6 +57,8 @@ class Remembered:
         """By list."""
         self.reaches: Mapping[str, Reach] = {}
         """Reach of each routing gateway."""
+        self.chosen: Mapping[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
+        """Definitions of a list that a function has chosen, by name."""
         self.where = Whereabouts()
         self.shapes: dict[Shape, Shape] = {}
         self.reused = Reused()
@@ -113,6 +119,7 @@ class Remembered:
         self.apart = {name: frozenset(names) for name, names in read.apart.items()}
         self.whole = {name: whole._replace(change=None) for name, whole in read.whole.items()}
         self.reaches = read.reaches
+        self.chosen = read.chosen_by
         self.reused.renew()
 
 
@@ -127,6 +134,7 @@ class ReadItems:
         self.apart: dict[str, set[str]] = {name: set() for name in LONG_LISTS}
         self.whole: dict[str, Whole] = {}
         self.reaches: Mapping[str, Reach] = {}
+        self.chosen_by: dict[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
         remembered.where.files = files
 
     def define(
@@ -173,6 +181,23 @@ class ReadItems:
         if not is_each_there:  # an item without a name, or a name in the files and in the database
             raise DoubtfulError
         return Whole(sound, change, last.is_ordered and keeps_order)
+
+    def chosen(self, list_name: str, chooses: Chooses) -> Collection[Definition[Any]]:
+        """Return the definitions of a list that a function chooses; it is asked about those that were read.
+
+        It judges by one definition alone, and is the same function at each load.
+        """
+        whole, last = self.whole[list_name], self._remembered.chosen.get((list_name, chooses))
+        if last is None or whole.change is None:
+            found: Mapping[str, Definition[Any]] = {
+                name: each for part in in_parts(whole.sound.items()) for name, each in part if chooses(each)
+            }
+        else:
+            read = whole.change.read
+            now = {name: each for name, each in read.items() if chooses(each)}
+            found = edited(last, whole.change.gone | read.keys(), now)
+        self.chosen_by[list_name, chooses] = found
+        return found.values()
 
     def note_reaches(self, read: Mapping[str, Reach]) -> Iterable[Reach]:
         """Return where all routing gateways are; those of ``read`` were read."""

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 from itertools import combinations
+from operator import attrgetter
 from pathlib import Path
 
+from vosd.billing.accounts import Account
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import CatalogueSource, Origin
+from vosd.catalogue.source import CatalogueSource, Definition, Origin
 from vosd.cdr.retention import Age
 from vosd.config.assembly.access import check_access
 from vosd.config.assembly.credentials import warn_of_weak_passwords
 from vosd.config.assembly.media import check_media
+from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.engine.settings import HttpListener
 from vosd.net.settings import VerifyClient
+from vosd.trunks.gateways import MappingGateway
 
 
 def check_settings(
@@ -24,19 +28,20 @@ def check_settings(
     parameters: ParameterKeys,
     classes: Sequence[DestinationClass],
     source: CatalogueSource,
+    items: ReadItems,
     origin: Origin,
     problems: ProblemList,
 ) -> None:
     """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with.
 
     A file in the place of the state directory is an error, and so are one socket for two purposes, and settings of
-    media, and of ``access``, that do not fit together.
+    media, and of ``access``, that do not fit together. ``items`` has the long lists of ``source``.
     """
     _refuse_file(keys.state_dir, origin, problems)
     _refuse_shared_sockets(keys, origin, problems)
     check_media(keys, parameters, origin, problems)
-    warn_of_weak_passwords(source, problems)
-    check_access(keys.access, keys.media.engine, source, origin, problems)
+    warn_of_weak_passwords(items, problems)
+    check_access(keys.access, keys.media.engine, source, items, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
     wildcard = next(
         (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None
@@ -47,27 +52,37 @@ def check_settings(
     if classes:
         _warn_of_short_past(keys, origin, problems)
     if keys.sip.tls.verify_client is VerifyClient.NO:
-        _warn_of_certificates(source, problems)
+        _warn_of_certificates(items, problems)
     if keys.nightly.at is None or not keys.nightly.minimum:
-        _warn_of_minimums(source, problems)
+        _warn_of_minimums(items, problems)
 
 
-def _warn_of_certificates(source: CatalogueSource, problems: ProblemList) -> None:
+def _has_certificate_names(definition: Definition[MappingGateway]) -> bool:
+    return bool(definition.value.certificate_names)
+
+
+def has_minimum(definition: Definition[Account]) -> bool:
+    """Return whether an account has a minimum of a month."""
+    return bool(definition.value.minimum_consumption)
+
+
+def _warn_of_certificates(items: ReadItems, problems: ProblemList) -> None:
     """Warn of each customer that is known by a certificate which it is not asked for."""
-    for gateway in [each for each in source.mapping_gateways.sound.values() if each.value.certificate_names]:
+    for gateway in items.chosen("mapping_gateways", _has_certificate_names):
         expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
         problems.warning(*gateway.at("certificate_names"), expected)
 
 
-def _warn_of_minimums(source: CatalogueSource, problems: ProblemList) -> None:
+def _warn_of_minimums(items: ReadItems, problems: ProblemList) -> None:
     """Warn of minimums that the switch does not book."""
-    having_one = [account for account in source.accounts.sound.values() if account.value.minimum_consumption]
+    having_one = items.chosen("accounts", has_minimum)
     if having_one:
+        first = min(having_one, key=attrgetter("label"))
         expected = (
             "nightly.at with nightly.minimum as well, or `vosd month close` or `vosd ledger minimum` each month: no"
             f" night books the minimums of these accounts: {len(having_one)}"
         )
-        problems.warning(*having_one[0].at("minimum_consumption"), expected)
+        problems.warning(*first.at("minimum_consumption"), expected)
 
 
 def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None:
