@@ -220,8 +220,9 @@ ACCESS: Final = (
     Step("token add crm-$N --role finance --scope money.see --network 192.0.2.0/24", "POST /tokens",
          {"name": "crm-$N", "role": "finance", "scopes": ["money.see"], "networks": ["192.0.2.0/24"]},
          passing=frozenset({"token"}), keeps={"TOKEN": "id"}),
-    Step("token show $TOKEN", "GET /tokens/$TOKEN", passing=frozenset({"created", "created_by"})),
-    Step("token revoke $TOKEN", "DELETE /tokens/$TOKEN", passing=frozenset({"revoked"})),
+    Step("token show $TOKEN", "GET /tokens/$TOKEN",  # the program of the test is no token that could have made one
+         passing=frozenset({"created", "created_by", "maker", "permissions", "refused"})),
+    Step("token revoke $TOKEN", "DELETE /tokens/$TOKEN", passing=frozenset({"revoked", "maker"})),
 )  # fmt: skip
 
 DECKS: Final = (

@@ -199,16 +199,19 @@ def test_a_secret_is_shown_once_and_is_not_kept_for_repeats(page: Page, director
 
 
 def test_a_token_is_made_previewed_and_revoked(page: Page) -> None:
+    page.add("tom", "administrator")
+    page.log_in("tom")
     wanted = {"name": "probe", "role": "finance", "scopes": ["money.see"], "expires_at": "2099-01-01T00:00:00Z"}
-    preview = page.api.ask("GET", "/roles/finance/operations?scopes=money.see").json["items"]
+    preview = page.ask("GET", "/roles/finance/operations?scopes=money.see").json["items"]
     assert {each["permission"] for each in preview} == {"money.see", "jobs"}
-    token = page.api.ask("POST", "/tokens", wanted).json["id"]
-    assert page.api.ask("GET", f"/tokens/{token}/operations").json["items"] == preview
-    shown = page.api.ask("GET", f"/tokens/{token}").json
-    assert (shown["expires"], shown["revoked"]) == ("2099-01-01T00:00:00.000Z", None)
-    assert page.api.ask("DELETE", f"/tokens/{token}").json["revoked"] is not None
-    assert page.api.ask("DELETE", f"/tokens/{token}").status == 404
-    assert page.api.ask("GET", "/tokens/000000000000").status == 404
+    token = page.change("POST", "/tokens", wanted).json["id"]
+    assert page.ask("GET", f"/tokens/{token}/operations").json["items"] == preview
+    shown = page.ask("GET", f"/tokens/{token}").json
+    assert (shown["expires"], shown["revoked"], shown["maker"]) == ("2099-01-01T00:00:00.000Z", None, "tom")
+    assert [each["id"] for each in page.ask("GET", "/tokens?maker=tom").json["items"]] == [token]
+    assert page.change("DELETE", f"/tokens/{token}").json["revoked"] is not None
+    assert page.change("DELETE", f"/tokens/{token}").status == 404
+    assert page.ask("GET", "/tokens/000000000000").status == 404
 
 
 def test_a_program_gives_no_rights_that_it_lacks(page: Page) -> None:

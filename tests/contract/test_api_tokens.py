@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.office import office_on, operator
@@ -12,11 +13,13 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.people import (
     AddPerson,
     DisablePerson,
+    EnablePerson,
     GiveRole,
     ResetPerson,
     SetPassword,
     add_person,
     disable_person,
+    enable_person,
     give_role,
     reset_person,
     set_password,
@@ -340,3 +343,82 @@ async def test_a_bound_token_lets_no_person_into_the_installation_who_would_have
         with pytest.raises(TooPowerfulError, match="crm has networks or an end"):
             await order
     assert (await disable_person(office, who, DisablePerson("jane"))).state == "disabled"
+
+
+async def _person(installation, name="ann", role="administrator"):
+    await add_person(installation.at(), operator(), AddPerson(name=name, role=role))
+    return msgspec.structs.replace(operator(name), means=Means.PAGE)
+
+
+async def test_a_token_may_do_no_more_than_the_person_may_now_who_has_made_it(installation):
+    ann, office = await _person(installation), installation.at()
+    made = await add_token(office, ann, AddToken(name="crm", role="finance"))
+    south = await add_token(office, ann, AddToken(name="portal", role="agent", account="south"))
+    of_terminal = await installation.add(role="finance")
+    whole = (await installation.principal(made)).permissions
+    assert whole == SHIPPED["finance"].permissions
+
+    await give_role(office, operator(), GiveRole(name="ann", role="viewer"))
+    left = (await installation.principal(made)).permissions
+    assert left == SHIPPED["finance"].permissions & SHIPPED["viewer"].permissions
+    assert Permission.MONEY_BOOK in whole - left
+    assert Permission.MONEY_BOOK not in (await installation.principal(south)).permissions
+    assert Permission.MONEY_BOOK in (await installation.principal(of_terminal)).permissions
+
+    await give_role(office, operator(), GiveRole(name="ann", role="agent", account="south"))
+    with pytest.raises(UnauthorizedError, match="by a person who acts for an account now"):
+        await installation.principal(made)
+
+    await give_role(office, operator(), GiveRole(name="ann", role="administrator"))
+    assert (await installation.principal(made)).permissions == whole
+
+
+async def test_a_token_is_refused_while_the_person_is_disabled_who_has_made_it(installation):
+    ann, office = await _person(installation), installation.at()
+    made = await add_token(office, ann, AddToken(name="crm", role="finance"))
+    await add_person(office, operator(), AddPerson(name="eve", role="administrator"))
+    await disable_person(office, operator(), DisablePerson("ann"))
+    with pytest.raises(UnauthorizedError, match=f"token {made.id} was made by a person who is disabled now"):
+        await installation.principal(made)
+    shown = await show_token(office, operator(), ShowToken(made.id))
+    assert (shown.maker, shown.permissions) == ("ann", ())
+    assert shown.refused == f"token {made.id} was made by a person who is disabled now"
+    await enable_person(office, operator(), EnablePerson("ann"))
+    assert await installation.principal(made)
+    assert (await show_token(office, operator(), ShowToken(made.id))).refused is None
+
+
+async def test_tokens_that_a_token_has_made_end_with_it_and_with_its_person(installation):
+    ann, office = await _person(installation), installation.at()
+    first = await add_token(office, ann, AddToken(name="a", role="administrator"))
+    second = await add_token(office, await installation.principal(first), AddToken(name="b", role="administrator"))
+    third = await add_token(office, await installation.principal(second), AddToken(name="c", role="finance"))
+    assert (await installation.principal(third)).permissions == SHIPPED["finance"].permissions
+
+    await give_role(office, operator(), GiveRole(name="ann", role="viewer"))
+    assert Permission.MONEY_BOOK not in (await installation.principal(third)).permissions
+    await give_role(office, operator(), GiveRole(name="ann", role="administrator"))
+
+    await revoke_token(office, operator(), RevokeToken(first.id))
+    for each in (second, third):
+        with pytest.raises(UnauthorizedError, match=f"token {first.id} was revoked"):
+            await installation.principal(each)
+
+
+async def test_a_token_whose_maker_is_not_known_any_more_is_refused(installation, database):
+    made = await add_token(installation.at(), await _person(installation), AddToken(name="crm", role="viewer"))
+    for maker in ("gone", "token 000000000000"):
+        async with database.writing() as connection:
+            await connection.execute(text("UPDATE api_token SET maker = :maker"), {"maker": maker})
+        with pytest.raises(UnauthorizedError, match="person or token that is not known any more"):
+            await installation.principal(made)
+
+
+async def test_only_so_many_tokens_make_each_other(installation):
+    made = await installation.add(role="administrator")
+    for _ in range(7):
+        who = await installation.principal(made)
+        made = await add_token(installation.at(), who, AddToken(name="next", role="administrator"))
+    who = await installation.principal(made)
+    with pytest.raises(OrderError, match="would be of a token that 7 others have made"):
+        await add_token(installation.at(), who, AddToken(name="next", role="administrator"))

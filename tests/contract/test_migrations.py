@@ -18,6 +18,8 @@ from doubles.data.records import answered_call
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
 from vosd.storage import migrations, schema
+from vosd.storage.access import SqlAccess, StoredToken
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
@@ -93,6 +95,25 @@ async def test_a_migration_can_be_taken_back_and_made_again(url, database):
         await connection.run_sync(back_and_forth)
     await database.check_schema()
     assert (await SqlBooks(database).standings()).standings == {}
+
+
+async def test_tokens_of_before_have_their_makers_from_the_audit(url, database):
+    await migrate_async(url)
+    access, line = SqlAccess(database), AuditLine(1, "ann", "operator", "ann", "page", "", "AddToken", "token a", "{}")
+    for token_id, means, login in (("a", "page", "ann"), ("b", "token", "token a"), ("c", "terminal", "ann")):
+        made = StoredToken(id=token_id, name="crm", digest="0", role="viewer", created_at=1, created_by="ann")
+        await access.add_token(made, line._replace(subject=f"token {token_id}", means=means, login=login))
+
+    def back_and_forth(synchronous):
+        config = Config()
+        config.set_main_option("script_location", str(migrations_path()))
+        config.attributes["connection"] = synchronous
+        command.downgrade(config, "0095")
+        command.upgrade(config, "head")
+
+    async with database.writing() as connection:
+        await connection.run_sync(back_and_forth)
+    assert {each.id: each.maker for each in await access.tokens()} == {"a": "ann", "b": "token a", "c": None}
 
 
 async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):

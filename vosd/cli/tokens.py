@@ -9,7 +9,7 @@ from vosd.cli.arguments import MOMENT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
-_COLUMNS: Final = ("id", "name", "role", "account", "expires", "last_used")
+_COLUMNS: Final = ("id", "name", "role", "account", "maker", "expires", "last_used")
 
 
 @click.group(cls=Family)
@@ -71,7 +71,7 @@ def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
-    """Show a token, and which permissions its role and its scopes leave."""
+    """Show a token, and which permissions its role, its scopes and its maker leave."""
     from msgspec import to_builtins
 
     from vosd.admin.office.tokens import ShowToken, show_token

@@ -21,12 +21,30 @@ USE_NOTED_MS: Final = 60_000
 _token: Final = schema.api_token
 _role: Final = schema.access_role
 _person: Final = schema.person
-_token_with_role: Final = (
-    select(_token, _role.c.acts_for, _role.c.permissions, _role.c.wants_totp)
+_makers_role: Final = _role.alias()
+_in_use: Final = (
+    select(
+        _token,
+        _role.c.acts_for,
+        _role.c.permissions,
+        _role.c.wants_totp,
+        _person.c.name.label("person_name"),
+        _person.c.role.label("person_role"),
+        _person.c.disabled_at.label("person_disabled_at"),
+        _makers_role.c.acts_for.label("person_acts_for"),
+        _makers_role.c.permissions.label("person_permissions"),
+        _makers_role.c.wants_totp.label("person_wants_totp"),
+    )
     .join_from(_token, _role, _role.c.name == _token.c.role, isouter=True)
+    .join(_person, _person.c.name == _token.c.maker, isouter=True)
+    .join(_makers_role, _makers_role.c.name == _person.c.role, isouter=True)
     .where(_token.c.id == bindparam("token"))
 )
 """Made once: each request reads it."""
+OF_TOKEN: Final = "token "  # noqa: S105 - the beginning of a name, no secret
+"""Beginning of the name by which records name a token; its id follows."""
+MAKERS_MAX: Final = 8
+"""Tokens of which each has made the next one, the last one included: each is read when that is used."""
 
 
 class NoSuchRoleError(VosError):
@@ -61,6 +79,8 @@ class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     used_at: int | None = None
     revoked_at: int | None = None
+    maker: str | None = None
+    """Person, or ``OF_TOKEN`` and the id of the token, that has made it; None = it was made at the terminal."""
 
 
 class StoredRole(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +91,25 @@ class StoredRole(msgspec.Struct, frozen=True, kw_only=True):
     permissions: tuple[str, ...] | None
     """None = those that it ships with."""
     wants_totp: bool
+
+
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who has made a token, as it is now."""
+
+    name: str
+    role: str
+    stored_role: StoredRole | None
+    """The row of the role; None = it ships, or is gone."""
+    disabled_at: int | None
+
+
+class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A token with those who have made it, as they are now."""
+
+    tokens: Sequence[tuple[StoredToken, StoredRole | None]]
+    """The token, the token that has made it, and so on, each with what is stored of its role."""
+    person: Maker | None
+    """Person who has made the last of them; None = it was made at the terminal, or its maker is not known."""
 
 
 class SqlAccess:
@@ -101,13 +140,21 @@ class SqlAccess:
             row = (await connection.execute(select(_token).where(_token.c.id == token_id))).one_or_none()
         return _token_of(row) if row is not None and row.id == token_id else None  # MySQL ignores spaces at the end
 
-    async def token_with_role(self, token_id: str) -> tuple[StoredToken, StoredRole | None] | None:
-        """Return a token, also one that was revoked, and what is stored of its role; None where there is none."""
+    async def line_of(self, token_id: str) -> TokenLine | None:
+        """Return a token, also one that was revoked, with those who have made it; None where there is none."""
+        tokens: list[tuple[StoredToken, StoredRole | None]] = []
+        following: str | None = token_id
+        person = None
         async with self._database.reading() as connection:
-            row = (await connection.execute(_token_with_role, {"token": token_id})).one_or_none()
-        if row is None:
-            return None
-        return _token_of(row), None if row.acts_for is None else _role_of(row.role, row)
+            while following is not None and len(tokens) < MAKERS_MAX:
+                row = (await connection.execute(_in_use, {"token": following})).one_or_none()
+                if row is None:
+                    break
+                token = _token_of(row)
+                tokens.append((token, None if row.acts_for is None else _role_of(row.role, row)))
+                person = _maker_of(row)
+                following = maker_token_of(token)
+        return TokenLine(tokens=tokens, person=person) if tokens else None
 
     async def tokens(self) -> Sequence[StoredToken]:
         """Return all tokens, in the order in which they were made."""
@@ -185,6 +232,22 @@ async def hold_role(connection: AsyncConnection, own_role: str | None) -> None:
             raise NoSuchRoleError(own_role)
 
 
+def maker_token_of(token: StoredToken) -> str | None:
+    """Return the id of the token that has made a token; None = no token has."""
+    if token.maker is None or not token.maker.startswith(OF_TOKEN):
+        return None
+    return token.maker.removeprefix(OF_TOKEN)
+
+
+def _maker_of(row: Any) -> Maker | None:
+    if row.person_name is None:
+        return None
+    role = None
+    if row.person_acts_for is not None:
+        role = _stored_role(row.person_role, row.person_acts_for, row.person_permissions, row.person_wants_totp)
+    return Maker(name=row.person_name, role=row.person_role, stored_role=role, disabled_at=row.person_disabled_at)
+
+
 def _token_of(row: Any) -> StoredToken:
     values = {name: getattr(row, name) for name in StoredToken.__struct_fields__}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "networks")}
@@ -192,10 +255,14 @@ def _token_of(row: Any) -> StoredToken:
 
 
 def _role_of(name: str, row: Any) -> StoredRole:
-    permissions = json.loads(row.permissions)
+    return _stored_role(name, row.acts_for, row.permissions, row.wants_totp)
+
+
+def _stored_role(name: str, acts_for: str, written: str, wants_totp: int) -> StoredRole:
+    permissions = json.loads(written)
     return StoredRole(
         name=name,
-        acts_for=row.acts_for,
+        acts_for=acts_for,
         permissions=None if permissions is None else tuple(permissions),
-        wants_totp=bool(row.wants_totp),
+        wants_totp=bool(wants_totp),
     )

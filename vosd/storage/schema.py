@@ -328,6 +328,7 @@ api_token: Final = Table(
     Column("expires_at", Moment),
     Column("used_at", Moment, comment="to the minute"),
     Column("revoked_at", Moment),
+    Column("maker", String(NAME_LENGTH), comment="person, or token and its id; null = the terminal"),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )

@@ -602,6 +602,27 @@ def test_an_agent_without_rights_gets_refusals_that_are_documented(site: Site) -
     }
 
 
+@pytest.mark.parametrize("ended", ["disabled", "gone"])
+@pytest.mark.parametrize("caller", SCOPED)
+def test_nothing_is_open_to_those_of_an_agent_that_is_disabled_or_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caller: str, ended: str
+) -> None:
+    definitions = site.run(site.offices.open(needs_database=True)).definitions
+    accounts = dict(definitions.accounts())
+    agent = accounts.pop("reseller")
+    if ended == "disabled":
+        accounts["reseller"] = msgspec.structs.replace(agent, enabled=False)
+    else:
+        del accounts["shop"]
+    monkeypatch.setattr(definitions, "accounts", lambda *_: accounts)
+    let_in = set()
+    for operation in CASES:
+        own, _, _ = site.requests(operation)
+        if verdicts()[named(operation)][CALLERS.index(caller)] in "xo" and site.ask(caller, own).status in DONE:
+            let_in.add(named(operation))
+    assert let_in == set()
+
+
 def test_every_operation_has_a_verdict() -> None:
     assert verdicts().keys() == {named(each) for each in CASES}, "say in VERDICTS who may do it, and about what"
 

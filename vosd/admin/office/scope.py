@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Final
 
 from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer, recorded_as
-from vosd.admin.office.principal import Principal, Role
+from vosd.admin.office.principal import Means, Principal, Role
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.billing.authority import Authority
@@ -94,10 +94,16 @@ def scope_of(
 
     Raises:
         UnknownAccountError, NoAgentError, MayNotActError: an account that does not exist, is no agent, or is disabled.
-        MayNotActError: an agent or a customer without an account, or an operator with one.
+        MayNotActError: an agent or a customer without an account, or an operator with one; the account of a person or
+            a token is gone.
     """
     if principal.role in {Role.OPERATOR, Role.PROGRAM} and principal.account is None:
         return Scope(None)
+    if principal.account not in accounts and principal.means in {Means.PAGE, Means.TOKEN}:
+        message = (
+            f"{principal.name}, {principal.role.value}, may not act: account {principal.account} is not configured"
+        )
+        raise MayNotActError(message)
     if principal.role is Role.AGENT and principal.account is not None:
         return Scope(authority_of(accounts, agents, principal.account, was_agent=was_agent))
     if principal.role is Role.CUSTOMER and principal.account is not None:

@@ -17,12 +17,22 @@ import msgspec
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet, permissions_of
+from vosd.admin.office.permissions import ALL, ActsFor, Permission, RoleSheet, permissions_of
 from vosd.admin.office.principal import Means, Principal, Role, TokenBounds
 from vosd.admin.office.roles import check_account, check_new_name, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.storage.access import USE_NOTED_MS, NoSuchRoleError, NoSuchTokenError, StoredToken
+from vosd.storage.access import (
+    MAKERS_MAX,
+    OF_TOKEN,
+    USE_NOTED_MS,
+    Maker,
+    NoSuchRoleError,
+    NoSuchTokenError,
+    StoredRole,
+    StoredToken,
+    TokenLine,
+)
 
 _BEGINNING: Final = "vosd"
 _ID_BYTES: Final = 6
@@ -95,6 +105,7 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
     if not _narrowed(role, order.scopes):
         raise OrderError("scope", f"leaves nothing of the role {role.name}", "vosd user roles shows its permissions")
     order = _within(order, who.bounds)
+    maker = await _maker_of(office, who)
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     stored = StoredToken(
         id=token_id,
@@ -107,10 +118,26 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
         created_at=now,
         created_by=who.recorded,
         expires_at=order.expires_at,
+        maker=maker,
     )
-    line = office.audit_line(who, order, f"token {token_id}")
+    line = office.audit_line(who, order, f"{OF_TOKEN}{token_id}")
     await office.stores.access.add_token(stored, line, own_role=role.own_name)
     return NewToken(token_id, f"{_BEGINNING}_{token_id}_{secret}")
+
+
+async def _maker_of(office: Office, who: Principal) -> str | None:
+    """Return the person or token whose permissions bound what it makes; None = it is the terminal, which has all.
+
+    Raises:
+        OrderError: too many tokens have made each other.
+        StoreUnavailable: try again.
+    """
+    if who.means is Means.TOKEN:
+        line = await office.stores.access.line_of(who.login.removeprefix(OF_TOKEN))
+        if line is not None and len(line.tokens) >= MAKERS_MAX:
+            said = f"would be of a token that {MAKERS_MAX - 1} others have made, one after the other"
+            raise OrderError("token", said, "make it with one of those, or as a person")
+    return who.login if who.means in {Means.PAGE, Means.TOKEN} else None
 
 
 def _within(order: AddToken, bounds: TokenBounds | None) -> AddToken:
@@ -158,8 +185,13 @@ class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
     """To the minute."""
     revoked: str | None
     """Time at which it was revoked; None = it holds."""
+    maker: str | None
+    """Person, or token and its id, that has made it and bounds what it may do; None = it was made at the terminal."""
     permissions: tuple[Permission, ...] = ()
-    """Permissions that its role and its scopes leave; only of one that is shown alone."""
+    """Permissions that its role, its scopes and its maker leave; only of one that is shown alone."""
+    refused: str | None = None
+    """Why it is refused now, such as for its maker, who was disabled; None = it is taken; only of one that is shown
+    alone."""
 
 
 class ListTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,16 +216,21 @@ class ShowToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_SEE)
 async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenSheet:
-    """Return a token with the permissions that its role and its scopes leave.
+    """Return a token with the permissions that its role, its scopes and its maker leave.
 
     Raises:
         NoSuchTokenError: no token has the id.
-        NoSuchRoleError: its role is gone.
         StoreUnavailable: try again.
     """
-    token = await _known(office, order.id)
-    permissions = _narrowed(await role_named(office, token.role), token.scopes)
-    return msgspec.structs.replace(_sheet(token), permissions=tuple(each for each in Permission if each in permissions))
+    await _known(office, order.id)
+    line = await office.stores.access.line_of(order.id)
+    assert line is not None, "tokens are never removed"
+    sheet = _sheet(line.tokens[0][0])
+    try:
+        _, permissions = permissions_now(line, office.now())
+    except UnauthorizedError as error:
+        return msgspec.structs.replace(sheet, refused=str(error))
+    return msgspec.structs.replace(sheet, permissions=tuple(each for each in Permission if each in permissions))
 
 
 class PreviewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -231,7 +268,7 @@ async def revoke_token(office: Office, who: Principal, order: RevokeToken) -> To
         TooPowerfulError: its role has permissions that the principal has not.
         StoreUnavailable: try again.
     """
-    token, now, subject = await _known(office, order.id), office.now(), f"token {order.id}"
+    token, now, subject = await _known(office, order.id), office.now(), f"{OF_TOKEN}{order.id}"
     if who.login != subject:
         with suppress(NoSuchRoleError):  # a role that is gone gives nothing
             require_all(who, await role_named(office, token.role))
@@ -250,33 +287,70 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     token_id, _, secret = rest.partition("_")
     is_formed = beginning == _BEGINNING and token.isascii() and len(token_id) == 2 * _ID_BYTES
     access, now = office.stores.access, office.now()
-    stored = await access.token_with_role(token_id) if is_formed else None
-    digest = _NO_DIGEST if stored is None else stored[0].digest
-    if not hmac.compare_digest(_digest(secret), digest) or stored is None:
+    line = await access.line_of(token_id) if is_formed else None
+    digest = _NO_DIGEST if line is None else line.tokens[0][0].digest
+    if not hmac.compare_digest(_digest(secret), digest) or line is None:
         raise UnauthorizedError("the token is unknown: send one that vosd token add has printed")
-    found, stored_role = stored
-    if found.revoked_at is not None:
-        raise UnauthorizedError(f"token {found.id} was revoked")
-    if found.expires_at is not None and found.expires_at <= now:
-        raise UnauthorizedError(f"token {found.id} ended at {iso_utc(found.expires_at)}")
+    found, _ = line.tokens[0]
+    role, permissions = permissions_now(line, now)
     if found.networks and not _is_in(source, found.networks):
         raise UnauthorizedError(f"token {found.id} may not be used from {source}")
-    try:
-        role = role_of(found.role, stored_role)
-    except NoSuchRoleError as error:
-        raise UnauthorizedError(f"token {found.id} has a role that is gone: {found.role}") from error
     if found.used_at is None or now - found.used_at >= USE_NOTED_MS:
         await access.note_use(found.id, now)
     return Principal(
         role=ROLE_OF[role.acts_for],
         name=found.name,
-        login=f"token {found.id}",
+        login=f"{OF_TOKEN}{found.id}",
         means=Means.TOKEN,
-        permissions=_narrowed(role, found.scopes),
+        permissions=permissions,
         source=source,
         account=found.account,
         bounds=TokenBounds(found.networks, found.expires_at) if found.networks or found.expires_at else None,
     )
+
+
+def permissions_now(line: TokenLine, now: int) -> tuple[RoleSheet, frozenset[Permission]]:
+    """Return the role of a token and its permissions: those that all who have made it have now, too.
+
+    Raises:
+        UnauthorizedError: it was revoked, has ended or has no role any more, or that is so of a token that has made
+            it; or the person who has made it is disabled.
+    """
+    roles, permissions = [], ALL
+    for token, stored_role in line.tokens:
+        role = _role_that_holds(token, stored_role, now)
+        roles.append(role)
+        permissions &= _narrowed(role, token.scopes)
+    last, first = line.tokens[-1][0], line.tokens[0][0]
+    if last.maker is not None:
+        permissions &= _permissions_of_person(first, line.person)
+    return roles[0], permissions
+
+
+def _role_that_holds(token: StoredToken, stored_role: StoredRole | None, now: int) -> RoleSheet:
+    if token.revoked_at is not None:
+        raise UnauthorizedError(f"token {token.id} was revoked")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise UnauthorizedError(f"token {token.id} ended at {iso_utc(token.expires_at)}")
+    try:
+        return role_of(token.role, stored_role)
+    except NoSuchRoleError as error:
+        raise UnauthorizedError(f"token {token.id} has a role that is gone: {token.role}") from error
+
+
+def _permissions_of_person(token: StoredToken, person: Maker | None) -> frozenset[Permission]:
+    """Return what the person may do who has made a token, or the tokens before it; raises UnauthorizedError."""
+    if person is None:
+        raise UnauthorizedError(f"token {token.id} was made by a person or token that is not known any more")
+    if person.disabled_at is not None:
+        raise UnauthorizedError(f"token {token.id} was made by a person who is disabled now")
+    try:
+        role = role_of(person.role, person.stored_role)
+    except NoSuchRoleError as error:
+        raise UnauthorizedError(f"token {token.id} was made by a person whose role is gone") from error
+    if role.acts_for is not ActsFor.INSTALLATION:  # no role of these makes tokens: it has another one since
+        raise UnauthorizedError(f"token {token.id} was made by a person who acts for an account now")
+    return role.permissions
 
 
 async def _known(office: Office, token_id: str) -> StoredToken:
@@ -322,4 +396,5 @@ def _sheet(token: StoredToken) -> TokenSheet:
         expires=moment(token.expires_at),
         last_used=moment(token.used_at),
         revoked=moment(token.revoked_at),
+        maker=token.maker,
     )

@@ -216,7 +216,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=ListTokens,
         run=list_tokens,
         result=TokenSheet,
-        listing=Listing("id", filters=("name", "role", "account"), sorts=("created", "name", "last_used")),
+        listing=Listing("id", filters=("name", "role", "account", "maker"), sorts=("created", "name", "last_used")),
     ),
     Operation(
         method="POST",
@@ -234,7 +234,7 @@ _PEOPLE_AND_TOKENS: Final = (
     Operation(
         method="GET",
         path="/tokens/{id}",
-        meaning="A token with the permissions that its role and its scopes leave.",
+        meaning="A token with the permissions that its role, its scopes and its maker leave.",
         permission=permission_of(show_token),
         takes=ShowToken,
         run=show_token,
