@@ -21,6 +21,11 @@ class RateChange(NamedTuple):
     """The rate that would have held then; None = none."""
     after: DeckRow | None
 
+    @property
+    def after_holds(self) -> bool:
+        """Whether ``after`` is in force then: it has not ended before."""
+        return self.after is not None and self.after.holds_at(self.begins)
+
 
 class RateChanges:
     """Comparison of the rates of a prefix before and after an import."""
@@ -61,25 +66,54 @@ class RateChanges:
         last, found = self._differing[-1].after, self._differing[0]
         if len(self._differing) > 1:
             found = next(each for each in self._differing if each.after == last)
-        if (
-            last is not None and found.before is not None and last.begins < found.begins
-        ):  # none of ``after`` begins then
+        if last is None:
+            return self._later_begin(found)
+        if found.kind is DeckChangeKind.CHANGED:
+            found = self._last_dropped(found)
+        if last.begins < found.begins:  # none of ``after`` begins then
+            if found.begins > self.now:
+                found = self._last_dropped(found)
             later = self._after.first_after(found.begins)
-            if later is not None and later.terms == found.before.terms:
+            if found.before is not None and later is not None and later.terms == found.before.terms:
                 return RateChange(DeckChangeKind.CHANGED, later.begins, found.before, later)
         return found
 
+    def _later_begin(self, found: RateChange) -> RateChange:
+        """Return the later begin of the first rate of a prefix that has not begun; ``found`` where there is none."""
+        later = self._after.first_after(found.begins)
+        if found.begins == self.now or later is None:
+            return found
+        return RateChange(DeckChangeKind.CHANGED, later.begins, self._before.at(later.begins), later)
+
+    def _last_dropped(self, found: RateChange) -> RateChange:
+        """Return the change by the last rate to come that is dropped, where it is of another kind than the first one.
+
+        A rise and a lower price behind it are dropped: the prefix is dearer in the end. So it is where a rate with the
+        price in force replaces one that ends before a lower price.
+        """
+        last = self._differing[-1]
+        return last if last.after_holds and last.kind is not found.kind else found
+
     def planned(self, main: RateChange) -> DeckRow | None:
-        """Return the first rate to come that does not begin as it was to, other than the one that ``main`` replaces."""
-        for row in self._before.rows:
+        """Return a rate to come that does not begin as it was to, other than the one that ``main`` replaces.
+
+        It is the first one; the last one where the change by it is of another kind than ``main``.
+        """
+        last = self._differing[-1]
+        is_otherwise = last.after_holds and last.after == main.after and last.kind is not main.kind
+        for row in reversed(self._before.rows) if is_otherwise else self._before.rows:
             is_kept = any(row.begins == kept.begins and row.terms == kept.terms for kept in self._after.rows)
             if row.begins > self.now and row.begins != main.begins and not is_kept:
                 return row
         return None
 
     def first_rise(self, until: str) -> RateChange | None:
-        """Return the first increase that begins before ``until``; None = there is none."""
-        return next((each for each in self._differing if each.kind is DeckChangeKind.UP and each.begins < until), None)
+        """Return the first increase that begins before ``until``; None = there is none.
+
+        A rate that has ended by then is none.
+        """
+        rises = (each for each in self._differing if each.kind is DeckChangeKind.UP and each.after_holds)
+        return next((each for each in rises if each.begins < until), None)
 
 
 class _Rates:

@@ -289,6 +289,10 @@ def compared(old: list[str], *new: str, mode: Mode = Mode.FULL, until: str = "")
             Example("44", "0.01", "0.02", begins=MIDDLE), id="a step before it",
         ),
         pytest.param(
+            [line("44", "0.03")], DeckChangeKind.UP, Example("44", "0.01", "0.03", planned=Planned("0.05", SOON)),
+            id="a smaller rise at once",
+        ),
+        pytest.param(
             [line("44", "0", closed="yes")], DeckChangeKind.CLOSED,
             Example("44", "0.01", None, planned=Planned("0.05", SOON)), id="closed before it",
         ),
@@ -320,6 +324,8 @@ def test_a_rate_to_come_is_compared_with_the_one_that_would_have_held_then(
         (PLANNED, [line("44", "0.06", SOON)], []),
         (PLANNED, [line("44", "0.01"), line("44", "0.05", LATER)], []),
         (PLANNED, [line("44", "0.01")], []),
+        # a rate that has ended when a lower price was to begin
+        ([line("44", "0.10", ends=SOON), line("44", "0.05", SOON)], [line("44", "0.10", ends=MIDDLE)], []),
         # a rise that does not last
         ([line("44")], [line("44", "0.05", ends=SOON), line("44", "0.01", SOON)], [Example("44", "0.01", "0.05")]),
         ([line("44")], [line("44", "0.05"), line("44", "0", MIDDLE, closed="out")], [Example("44", "0.01", "0.05")]),
@@ -335,6 +341,14 @@ def test_increases_at_short_notice_are_those_over_the_price_in_force_then(old, n
     changes = compared(old, *new, until=SOON)
     assert [msgspec.structs.replace(each, others={}) for each in changes.short_examples] == short
     assert changes.short == len(short)
+
+
+def test_a_prefix_that_is_taken_out_before_a_lower_price_of_it_begins_is_no_increase():
+    changes = DeckChanges(notice_until=LATER)
+    old = [line("49", "0.10", ends=SOON), line("49", "0.05", SOON), line("50")]
+    assert [*merged(old, [line("50")], Mode.FULL, changes, now=NOW, effective=MIDDLE)]
+    assert changes.examples[DeckChangeKind.CLOSED] == [Example("49", "0.10", None, taken_out=True, begins=MIDDLE)]
+    assert not changes.short
 
 
 def test_a_rise_behind_a_price_that_ends_before_it_is_found():
@@ -353,6 +367,32 @@ def test_a_new_prefix_to_come_that_is_brought_forward_put_off_or_dropped():
     assert (early.counts[DeckChangeKind.UNCHANGED], early.early) == (1, 1)
     dropped = compared([planned], line("49"))
     assert dropped.examples[DeckChangeKind.CLOSED] == [Example("44", "0.01", None, taken_out=True, begins=SOON)]
+
+
+def test_the_first_rate_of_a_new_prefix_is_put_off_where_the_sheet_also_has_one_that_has_ended():
+    ended = line("44", "0.01", "2026-11-01T00:00:00.000Z", "2026-11-05T00:00:00.000Z")
+    changes = compared([line("44", "0.01", MIDDLE)], ended, line("44", "0.01", SOON))
+    assert changes.examples[DeckChangeKind.CHANGED] == [
+        Example("44", "0.01", "0.01", begins=SOON, planned=Planned("0.01", MIDDLE))
+    ]
+    assert (changes.counts[DeckChangeKind.CLOSED], changes.lost, changes.unrated) == (0, 0, 0)
+    gap = compared([line("44", "0.01")], ended, line("44", "0.01", SOON))
+    assert gap.examples[DeckChangeKind.CLOSED] == [Example("44", "0.01", None, taken_out=True)]
+
+
+def test_a_rise_and_a_lower_price_behind_it_that_are_dropped_make_a_prefix_dearer():
+    old = [line("49", "0.10", ends=MIDDLE), line("49", "0.20", MIDDLE, SOON), line("49", "0.05", SOON)]
+    changes = compared(old, line("49", "0.10"))
+    assert changes.examples[DeckChangeKind.UP] == [
+        Example("49", "0.05", "0.10", begins=SOON, planned=Planned("0.20", MIDDLE))
+    ]
+    assert not changes.examples[DeckChangeKind.DOWN]
+    put_off = compared(old, line("49", "0.10"), line("49", "0.05", LATER))
+    assert put_off.examples[DeckChangeKind.CHANGED] == [
+        Example("49", "0.05", "0.05", begins=LATER, planned=Planned("0.20", MIDDLE))
+    ]
+    lower = compared(old, line("49", "0.08"))
+    assert lower.examples[DeckChangeKind.DOWN] == [Example("49", "0.10", "0.08", planned=Planned("0.05", SOON))]
 
 
 def test_a_rate_that_the_deck_has_from_an_earlier_time_to_come_begins_then_and_is_named():
