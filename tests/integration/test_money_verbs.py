@@ -63,6 +63,17 @@ def test_entries_are_selected_by_time_kind_and_operator(booked: Installation) ->
     assert booked.vosd("ledger", "list", "--type", "refund").stdout == "no entries\n"
 
 
+def test_text_of_an_argument_that_is_not_utf_8_is_wrong_usage_of_each_order(booked: Installation) -> None:
+    for words in (
+        (*PAY, "--amount", "10", "--memo", "caf\udce9"),
+        ("account", "block", "customer-1", "--memo", "caf\udce9"),
+    ):
+        refused = booked.vosd(*words)
+        assert (refused.exit_code, refused.exception.__class__) == (2, SystemExit), words
+        assert "has bytes that are not UTF-8: write it in a terminal" in refused.stderr
+    assert booked.document("ledger", "list", "--type", "payment") == []
+
+
 def test_a_statement_holds_for_a_month_of_a_zone(booked: Installation) -> None:
     words = ("ledger", "statement", "--account", "customer-1", "--month")
     september = booked.document(*words, "2026-09")

@@ -4,6 +4,7 @@ import inspect
 import textwrap
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.office import NOWHERE, Defined
 from test_orders_from_json import use_cases
@@ -61,6 +62,21 @@ def test_a_use_case_that_is_for_agents_and_customers_checks_their_scope(use_case
     office.scope_of = lambda _who: _refusing()  # type: ignore[method-assign]
     with pytest.raises(OperatorsOnlyError):
         use_case(office, agent, None)
+
+
+@pytest.mark.parametrize("use_case", CASES)
+def test_a_use_case_refuses_text_that_is_not_utf_8_and_names_its_field(use_case: Any) -> None:
+    office = closed_office()
+    who = Principal(role=Role.OPERATOR, name="ann", login="ann", means=Means.TERMINAL, permissions=ALL)
+    for order in (Noted(1, "caf\udce9"), Noted(1, "", {"a": ["\ud800"]})):
+        with pytest.raises(OrderError, match=f"^`{'memo' if order.memo else 'more'}` has bytes that are not UTF-8"):
+            use_case(office, who, order)
+
+
+class Noted(msgspec.Struct):
+    number: int
+    memo: str
+    more: Any = None
 
 
 def _refusing() -> Any:

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from vosd.admin.office.office import Office
+from vosd.admin.office.order_text import require_text
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -40,7 +41,7 @@ def require(who: Principal, permission: Permission) -> None:
 def needs(
     permission: Permission, *, by_account: bool = False
 ) -> Callable[[UseCase[_More, _Result]], UseCase[_More, _Result]]:
-    """Declare the permission of a use case, and check it when the use case is called.
+    """Declare the permission of a use case; check it, and that the text of the order is UTF-8, when it is called.
 
     ``by_account``: it is for agents and customers, too, and checks itself of which accounts; else it is about the
     installation as a whole, and refuses them with OperatorsOnlyError.
@@ -52,6 +53,8 @@ def needs(
             if not by_account:
                 office.scope_of(who).require_operator()
             require(who, permission)
+            for each in args:
+                require_text(each)
             return use_case(office, who, *args, **kwargs)
 
         setattr(checked, NEEDED, permission)
