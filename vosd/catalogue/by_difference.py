@@ -5,7 +5,8 @@ Rates may have changed, too: no check regards them, and so only what holds table
 Each check of ``settle.py`` regards one definition and those that it names. So it holds for the next catalogue as it did
 for the last one, unless that definition has changed, an account that it names, or an agent above that account. What
 mapping gateways may not have in common is looked up in the indexes of the last catalogue. Where more has changed, or
-where something is wrong, the catalogue is put together as a whole.
+where they do have it in common, the catalogue is put together as a whole. So are mistakes found: the last catalogue had
+none, so each is one of a definition that is looked at.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -67,7 +68,7 @@ class _Difference(NamedTuple):
 def assemble_changes(
     last: Assembled, merged: Merged, rest: Rest, exchange: Exchange, problems: ProblemList, reused: Reused
 ) -> Catalogue | None:
-    """Return the next catalogue; None where it has to be put together as a whole.
+    """Return the next catalogue, the last one where there are errors; None where it has to be made as a whole.
 
     ``rest`` are the digests of everything but accounts, gateways and phones. Problems are those of the whole; some may
     be missing where None is returned.
@@ -120,7 +121,7 @@ class _Next:
         self._warned = {kind: {*names} for kind, names in last.watched.warned.items()}
 
     def catalogue(self) -> Catalogue:
-        """Return it.
+        """Return it; the last one where there are errors.
 
         Raises:
             _Whole: it cannot be made of the last one.
@@ -154,8 +155,10 @@ class _Next:
         wide = self._check_networks(values, gateways, domains)
         callers = [(values[name], each) for name, each in self._gateways.changed.items()]
         rules = incoming_rules(callers, before.number_lists, before.number_pools, self._last.rules, merged, problems)
+        dids, called_trunks = did_table(merged, problems)
+        sources = self._sources(values)
         if problems.has_errors:
-            raise _Whole
+            return before  # the next one cannot be used, and all of its errors are found
         rates = next_rates(
             self._last,
             merged,
@@ -171,7 +174,6 @@ class _Next:
             *self._rest,
             self._last.others,
         )
-        dids, called_trunks = did_table(merged, problems)
         catalogue = replace(
             before,
             version=version,
@@ -181,7 +183,7 @@ class _Next:
             limits_codecs=before.limits_codecs or any(each.media.codecs for each in values.values()),
             routes=rates.tables.routes,
             plans=rates.tables.plans,
-            sources=self._sources(values),
+            sources=sources,
             user_sources=self._user_sources(values, domains),
             users=domains.pop(""),
             domains=domains,

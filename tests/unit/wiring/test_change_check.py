@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from doubles.migrated import migrated
 
+from vosd.catalogue import assemble
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, states_before, states_of
 from vosd.catalogue.problems import ConfigError, SocketNotOpenError
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
@@ -445,3 +446,34 @@ def test_a_change_with_a_mistake_reads_no_other_objects(
         assert len(refused.value.problems) == 1
     found = check_here(switch, ChangeCheck([ObjectsThen(1, [version("new", "{}")], [])], ["new", "shop"]), last)
     assert found.accounts.keys() == {"new", "shop"}
+
+
+def test_each_mistake_of_a_change_is_named_though_nothing_else_is_put_together_again(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trunk = "mapping_gateways: [{name: pbx, account: acme, auth: {username: pbx, password: long-enough-1}}]"
+    config.write_text(f"{config.read_text()}{trunk}\ndids: [{{number: '4420', account: shop, trunk: pbx}}]\n")
+    wrong = [
+        version("shop", None, number=2),
+        version("new", '{"rate_group":"none"}'),
+        version("t", '{"account":"shop","hosts":["192.0.2.77"]}', kind="mapping_gateways"),
+    ]
+    last, asked = LastLoad(), ChangeCheck([ObjectsThen(1, wrong, [])])
+    with closing(ConfiguredSwitch(config)) as switch:
+        check_here(switch, ChangeCheck([ObjectsThen(1, [], [])]), last)
+        with pytest.raises(ConfigError) as read_anew:
+            check_here(switch, asked)
+
+        def whole(*_: object) -> NoReturn:
+            raise AssertionError("all is put together")
+
+        monkeypatch.setattr(assemble, "_whole", whole)
+        with pytest.raises(ConfigError) as refused:
+            check_here(switch, asked, last)
+        assert refused.value.problems == read_anew.value.problems
+        assert {each.key for each in refused.value.problems} == {
+            "accounts[new].rate_group", "dids[4420].account", "mapping_gateways[t].account",
+        }  # fmt: skip
+        assert check_here(switch, ChangeCheck([ObjectsThen(1, wrong[:0], [])], ["shop"]), last).accounts.keys() == {
+            "shop"
+        }
