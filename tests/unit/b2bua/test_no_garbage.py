@@ -29,7 +29,6 @@ def collected() -> Iterator[set[str]]:
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
-        gc.unfreeze()
         gc.enable()
 
 
