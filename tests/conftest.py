@@ -48,7 +48,7 @@ structlog.configure(
 _DIRECTORY: Final = pytest.StashKey[Path | None]()
 _HAS_PASSED: Final = pytest.StashKey[bool]()
 
-_SELDOM: Final = (10_000, 20, 20)
+_SELDOM: Final = (60_000, 20, 20)
 """When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that."""
 
 
@@ -94,8 +94,8 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Leave modules and tests out of what is searched for garbage: they stay until the end."""
-    compile_together(session.config)
     gc.disable()
+    compile_together(session.config)
     found = yield
     gc.freeze()
     gc.set_threshold(*_SELDOM)
