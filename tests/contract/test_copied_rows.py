@@ -115,3 +115,14 @@ async def test_a_row_that_another_server_does_not_take_is_named_before_anything_
         copy.seek(0)
         with pytest.raises(RowTooLong, match=f"invoice_template is too long for max_allowed_packet .*{MEBIBYTE // 4}"):
             await take
+
+
+async def test_a_row_that_no_restore_reads_ends_the_copy(database, monkeypatch):
+    await keep(database, b"\x80" * 500)
+    row = list(rows.read_rows(await copied(database)))[1]
+    monkeypatch.setattr(rows, "_ROW_BYTES_MAX", len(row))
+    assert list(rows.read_rows(await copied(database)))[1] == row
+    monkeypatch.setattr(rows, "_ROW_BYTES_MAX", len(row) - 1)
+    with pytest.raises(RowTooLong, match=f"table invoice_template is longer than {len(row) - 1} bytes") as refused:
+        await copied(database)
+    assert refused.value.remedy == "find the longest value of the table, and shorten or delete it"

@@ -22,8 +22,9 @@ from doubles.installation import CONFIGURATION, Installation
 from doubles.migrated import migrate_on_server
 from sqlalchemy import insert
 
-from vosd.admin import backup_file
+from vosd.admin import backup_file, restore
 from vosd.cdr.lease import Claimant, DatabaseState
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cli import progress
 from vosd.daemon.claim import StateDirectory
 from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
@@ -33,6 +34,9 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.lease import SqlLease
+from vosd.storage.migrate import migrate_async, upgrade
+from vosd.storage.migration_lock import alone
+from vosd.storage.migrations import newest_revision
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -557,6 +561,42 @@ def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
     site.document("restore", made["file"], "--replace")
     assert asyncio.run(_execute(site.url, "SELECT COUNT(*) FROM cdr_of_billing")) == 1
     assert asyncio.run(_execute(site.url, "SELECT COUNT(*) FROM cdr_report")) == 1
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_no_database_is_replaced_while_its_tables_are_changed(site, tmp_path):
+    site.book(calls(1))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    before = site.content()
+    refused = asyncio.run(_while_migrated(site.url, lambda: site.vosd("restore", made["file"], "--replace")))
+    assert (refused.exit_code, "another vosd migrate works on" in refused.output) == (1, True)
+    assert site.content() == before
+    site.document("restore", made["file"], "--replace", "--verify")
+
+
+async def _while_migrated(url, act):
+    database = Database(url)
+    async with database.writing(unhurried=True) as connection, alone(connection, database.place):
+        done = await asyncio.to_thread(act)
+    await database.close()
+    return done
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_no_migration_comes_between_the_steps_of_a_restore(site, tmp_path, monkeypatch):
+    site.book(calls(1))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    asked = []
+
+    async def upgraded(connection, revision):
+        with pytest.raises(StoreUnavailable, match="another vosd migrate works on"):
+            await migrate_async(site.url)
+        asked.append(revision)
+        await upgrade(connection, revision)
+
+    monkeypatch.setattr(restore, "upgrade", upgraded)
+    site.document("restore", made["file"], "--replace", "--verify")
+    assert asked == [newest_revision()]
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)

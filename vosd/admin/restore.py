@@ -23,7 +23,8 @@ from vosd.engine.settings import Settings
 from vosd.storage import schema
 from vosd.storage.copies import rows, sqlite, target
 from vosd.storage.database import Database
-from vosd.storage.migrate import migrate_async
+from vosd.storage.migrate import migrate_async, upgrade
+from vosd.storage.migration_lock import alone
 from vosd.storage.migrations import newest_revision, revisions
 
 DRAFT: Final = ".restoring"
@@ -95,7 +96,7 @@ async def restore_database(
         DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it, also one
             that has begun to do so meanwhile.
         RowTooLong: the database does not accept a row of the backup, and was not changed.
-        StoreUnavailable: the database is away.
+        StoreUnavailable: the database is away, or a migration or division of its tables is under way.
         OSError: a file cannot be written.
     """
     database = Database(url)
@@ -232,9 +233,7 @@ async def _restore_rows(
     for table in backup.manifest.tables:
         with backup.member(f"{TABLES}/{table}.rows") as file:
             await rows.check_rows_fit(database, table, file)
-    await target.empty(database)
-    await migrate_async(url, backup.manifest.schema)
-    await rows.begin_unfinished(database)
+    await _begin_anew(url, backup.manifest.schema)
     total, done = max(sum(backup.manifest.tables.values()), 1), 0
 
     def count(added: int) -> None:
@@ -254,6 +253,22 @@ async def _restore_rows(
     await target.check_untouched(database, leases)
     await rows.finish(database, backup.manifest.schema)
     return "its tables were dropped" if had_content else None
+
+
+async def _begin_anew(url: str, revision: str) -> None:
+    """Drop the tables and make those of a revision, unfinished; no migration comes between these.
+
+    Raises:
+        StoreUnavailable: another process changes the tables, or the database is away.
+    """
+    database = Database(url)  # a migration changes the settings of its session
+    try:
+        async with database.writing(unhurried=True) as connection, alone(connection, database.place):
+            await target.empty(connection)
+            await upgrade(connection, revision)
+            await rows.begin_unfinished(connection)
+    finally:
+        await database.close()
 
 
 def _with_records(journal: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, make_url
 
 import vosd.storage.repeated_migrations  # noqa: F401 - Alembic finds it by the dialect
 from vosd.cdr.ports import StoreUnavailable
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migration_lock import alone
 from vosd.storage.migrations import migrations_path
@@ -51,10 +52,7 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
         if database.is_sqlite and path:
             _make_file(Path(path))
         async with database.writing(unhurried=True) as connection, alone(connection, database.place):
-            await connection.run_sync(_upgrade, revision)
-            if not database.is_sqlite:
-                await connection.exec_driver_sql("COMMIT")  # whatever becomes of the months
-            await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
+            await upgrade(connection, revision)
     except CommandError as error:
         if revision == NEWEST and await _works_with(database):
             return  # a newer version has migrated it, and this one works with that schema
@@ -62,6 +60,14 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
         raise SchemaOutdated(message) from error
     finally:
         await database.close()
+
+
+async def upgrade(connection: AsyncConnection, revision: str) -> None:
+    """Bring a database to a revision on a connection that has it ``alone``."""
+    await connection.run_sync(_upgrade, revision)
+    if connection.dialect.name != "sqlite":
+        await connection.exec_driver_sql("COMMIT")  # whatever becomes of the months
+    await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
 
 
 async def _works_with(database: Database) -> bool:

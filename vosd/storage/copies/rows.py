@@ -71,7 +71,7 @@ async def written_rows(
     """Yield the rows of a table in the form of a copy, some at a time, with their number; its columns first.
 
     Raises:
-        RowTooLong: a row does not fit into ``max_allowed_packet``.
+        RowTooLong: a row does not fit into ``max_allowed_packet``, or is longer than ``read_rows`` takes.
         StoreUnavailable: what was yielded is not all.
     """
     yield _framed(",".join(columns)), 0
@@ -86,6 +86,8 @@ async def written_rows(
         framed = [_framed(row[0]) for row in some]
         if max(map(len, framed)) > most:  # a single row is sent to the server when the copy is restored
             raise _too_long(table, packet)
+        if max(map(len, framed)) > _LENGTH_BYTES + _ROW_BYTES_MAX:
+            raise _longer_than_copies_have(table)
         yield b"".join(framed), len(some)
 
 
@@ -105,6 +107,12 @@ def _values_at_most(packet: int, head: str) -> int:
 def _too_long(table: str, packet: int) -> RowTooLong:
     limit = f"max_allowed_packet of the server ({packet} bytes)"
     return RowTooLong(f"a row of table {table} is too long for {limit}")
+
+
+def _longer_than_copies_have(table: str) -> RowTooLong:
+    error = RowTooLong(f"a row of table {table} is longer than {_ROW_BYTES_MAX} bytes, the most that a backup takes")
+    error.remedy = "find the longest value of the table, and shorten or delete it"
+    return error
 
 
 def _written_as(name: str, kind: str) -> str:
@@ -128,12 +136,11 @@ def read_rows(file: IO[bytes]) -> Iterator[bytes]:
         yield row
 
 
-async def begin_unfinished(database: Database) -> None:
+async def begin_unfinished(connection: AsyncConnection) -> None:
     """Take away the rows that migrations have made, and mark the schema as unfinished."""
-    async with database.writing() as connection:
-        for name in await columns_of(connection):
-            await connection.execute(delete(schema.metadata.tables[name]))
-        await connection.execute(text(f"UPDATE {_VERSION} SET version_num = '{UNFINISHED}'"))  # noqa: S608 - our name
+    for name in await columns_of(connection):
+        await connection.execute(delete(schema.metadata.tables[name]))
+    await connection.execute(text(f"UPDATE {_VERSION} SET version_num = '{UNFINISHED}'"))  # noqa: S608 - our name
 
 
 async def finish(database: Database, revision: str) -> None:

@@ -70,15 +70,14 @@ async def check_untouched(database: Database, known: frozenset[tuple[object, ...
         raise DatabaseOccupied(message)
 
 
-async def empty(database: Database) -> None:
+async def empty(connection: AsyncConnection) -> None:
     """Drop all tables and views of ours; others stay."""
-    async with database.writing(unhurried=True) as connection:
-        there, views = await connection.run_sync(_tables), await connection.run_sync(_views)
-        ours = {*schema.metadata.tables, "alembic_version"}
-        for view in sorted(views):
-            await connection.execute(text(f"DROP VIEW {view}"))
-        for name in sorted(there & ours):
-            await connection.execute(text(f"DROP TABLE {name}"))
+    there, views = await connection.run_sync(_tables), await connection.run_sync(_views)
+    ours = {*schema.metadata.tables, "alembic_version"}
+    for view in sorted(views):
+        await connection.execute(text(f"DROP VIEW {view}"))
+    for name in sorted(there & ours):
+        await connection.execute(text(f"DROP TABLE {name}"))
 
 
 async def rows_in(database: Database) -> dict[str, int]:
