@@ -7,12 +7,12 @@ import asyncio
 import os
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import vosd
 from vosd.processes import entry
+from vosd.processes.started_program import StartedProgram
 
 _END_S: Final = 5.0
 
@@ -20,7 +20,7 @@ _END_S: Final = 5.0
 class Child(NamedTuple):
     """The process, and the channel to it."""
 
-    process: Process
+    process: StartedProgram
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -35,16 +35,14 @@ async def started(module: str, *descriptors: int) -> Child:
     ours.setblocking(False)
     inherited = (theirs.fileno(), *descriptors)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", entry.__name__, module, *map(str, inherited)),
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            pass_fds=inherited,
-            env={**os.environ, "PYTHONPATH": search_path()},
+        process = StartedProgram(
+            (sys.executable, "-P", "-m", entry.__name__, module, *map(str, inherited)),
+            inherited=inherited,
+            environment={**os.environ, "PYTHONPATH": search_path()},
         )
     except OSError as error:
         ours.close()
-        raise OSError(error.errno, error.strerror, sys.executable) from error  # uvloop does not say which program
+        raise OSError(error.errno, error.strerror, sys.executable) from error  # fork does not say which program
     except BaseException:
         ours.close()
         raise
