@@ -18,5 +18,6 @@ def matches(folders: tuple[str, ...], *words: str):
         for path in sorted((ROOT / folder).rglob("*.py")):
             text = path.read_text()
             if any(word in text for word in words):
+                file = path.relative_to(ROOT).as_posix()
                 for node in ast.walk(ast.parse(text)):
-                    yield path.relative_to(ROOT).as_posix(), node
+                    yield file, node

@@ -8,13 +8,16 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 RELATIVE: Final = re.compile(r"(What|Where|How|Who|Whose|Which|The same|Of|Its|Their|Those)\b")
+OPENS: Final = re.compile(rf"[\"'](?:\\n|\\\n|\s)*{RELATIVE.pattern}")
+"""Texts that may be such docstrings; most files have none and are not parsed."""
 KNOWN: Final = 0
 """Most docstrings that may open so. The number only falls."""
 
 
 def relative_openings() -> Iterator[str]:
     for path in sorted((ROOT / "vosd").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        for node in ast.walk(ast.parse(source)) if OPENS.search(source) else ():
             match node:
                 case ast.Expr(value=ast.Constant(value=str(text))) if RELATIVE.match(text.strip()):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}: {text.strip().splitlines()[0]}"

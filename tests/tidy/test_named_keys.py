@@ -72,11 +72,11 @@ def messages() -> list[tuple[str, str]]:
     """Return the place and the text of every literal of the program but docstrings, f-strings piece by piece."""
     found: list[tuple[str, str]] = []
     for path in sorted((ROOT / "vosd").rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        nodes, file = list(ast.walk(ast.parse(path.read_text()))), path.relative_to(ROOT)
+        bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         found.extend(
-            (f"{path.relative_to(ROOT)}:{node.lineno}", node.value)
-            for node in ast.walk(tree)
+            (f"{file}:{node.lineno}", node.value)
+            for node in nodes
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
         )
     return found
