@@ -155,6 +155,51 @@ def test_a_browser_that_has_left_is_not_called_and_one_that_comes_back_gets_its_
     stage.expect_nothing_left()
 
 
+def test_a_browser_that_connects_again_while_it_rings_gets_ack_and_bye_over_its_next_connection(
+    stage: Stage, browser: Telephone, desk: Telephone
+) -> None:
+    peer = browser.peer
+    assert isinstance(peer, Browser)
+    call = desk.call("7001")
+    invite = ringing(browser)
+    peer.hang_up_on(peer.server)
+    browser.register()
+    peer.reply(invite, 200, tag="telephone", headers=["Content-Type: application/sdp"], body=browser.answer)
+    peer.expect("ACK")
+    desk.talk(call)
+    call.send(call.request("BYE", 3))
+    peer.reply(peer.expect("BYE"), 200)
+    desk.peer.final_response("3 BYE", call.call_id)
+    stage.expect_nothing_left()
+
+
+def test_a_browser_that_connects_again_while_it_rings_is_cancelled_over_its_next_connection(
+    stage: Stage, browser: Telephone, desk: Telephone
+) -> None:
+    peer = browser.peer
+    assert isinstance(peer, Browser)
+    call = desk.call("7001")
+    invite = ringing(browser)
+    peer.hang_up_on(peer.server)
+    browser.register()
+    call.send(call.request("CANCEL", 2, branch="proven"))
+    peer.reply(peer.expect("CANCEL"), 200, tag="telephone")
+    peer.reply(invite, 487, tag="telephone")
+    peer.expect("ACK")
+    refusal = desk.peer.final_response("2 INVITE", call.call_id)
+    assert refusal.status == 487
+    call.remote_to = refusal["To"]
+    call.send(call.request("ACK", 2, branch="proven"))
+    stage.expect_nothing_left()
+
+
+def ringing(phone: Telephone) -> Message:
+    """Let a telephone ring; return the INVITE."""
+    invite = phone.peer.expect("INVITE", 15.0)
+    phone.peer.reply(invite, 180, tag="telephone")
+    return invite
+
+
 def test_a_registered_browser_is_pinged_and_its_own_blank_lines_are_answered(browser: Telephone) -> None:
     assert isinstance(browser.peer, Browser)
     line = browser.peer.line_to(browser.peer.server)

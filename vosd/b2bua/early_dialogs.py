@@ -82,7 +82,10 @@ class EarlyDialogs(msgspec.Struct, eq=False):
     def host(self) -> str:
         """Address that packets of the gateway come from."""
         agreed = self.agreed
-        return self.peer.host if agreed is None else agreed.seen_at.host
+        if agreed is not None:
+            return agreed.seen_at.host
+        sent = self.transaction  # a telephone may have registered over another connection since
+        return sent.parts.peer.host if sent.is_live else self.peer.host
 
     def sessions_of(self, tag: str) -> LegSessions:
         """Return the session descriptions of a fork, to be changed."""
@@ -97,4 +100,5 @@ class EarlyDialogs(msgspec.Struct, eq=False):
         agreed = self.agreed
         if agreed is not None:
             return agreed.seen_at.host if agreed.is_behind_nat else ""
-        return self.peer.host if is_behind_nat(self.transaction.parts.nat, message, self.peer) else ""
+        peer = self.transaction.parts.peer if self.transaction.is_live else self.peer
+        return peer.host if is_behind_nat(self.transaction.parts.nat, message, peer) else ""

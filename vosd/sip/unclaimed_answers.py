@@ -8,6 +8,8 @@ sources are answered, and a next hop is followed only to the host of the source 
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
@@ -90,8 +92,17 @@ class UnclaimedAnswers:
             parts = parts_acknowledged(ack)
             if response.to_tag != tag_of(parts.to):
                 return self.take_fork(key, parts, response, now)
-        self._store.out.append(ack)
+        self._store.out.append(self._readdressed(ack, response))
         return None
+
+    def _readdressed(self, ack: Datagram, answer: Response) -> Datagram:
+        """Return an ACK as it goes to where a registered user is reached by now, who may have connected again."""
+        owner = self._dialogs.owners.get(tag_of(answer.header("from") or ""))
+        dialog = None if owner is None else owner.dialog
+        if dialog is None or (dialog.call_id, dialog.remote_tag) != (answer.call_id, answer.to_tag):
+            return ack
+        has_moved = dialog.user != "" and dialog.peer.flow == ack.peer.flow and dialog.peer != ack.peer
+        return replace(ack, peer=dialog.peer) if has_moved else ack
 
     def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> None:
         """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.

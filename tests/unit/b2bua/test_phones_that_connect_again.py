@@ -8,7 +8,7 @@ from doubles.sockets.loopback import Endpoint as Address
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import Vendor, answers
+from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
@@ -161,3 +161,153 @@ def test_a_leg_that_is_hung_up_at_a_start_waits_for_its_phone_as_well(tmp_path):
     assert not at_home.only_call.is_over
     register(scene, AGAIN)
     scene.wire.run_until(lambda: at_home.only_call.is_over)
+
+
+ANSWER_AT_HOME = ANSWER.replace("192.0.2.20", HOME.host)
+ANSWERS_LATE = answers(10_000, body=ANSWER_AT_HOME)
+RELIABLY = Script((Line(0, 100), Line(0, 183, ANSWER_AT_HOME, (), True), Line(10_000, 200)))
+
+
+def ringing(scene, script=ANSWERS_LATE, intent=None):
+    """Call a phone, whose connection is lost while it rings; nothing reaches it at the old one."""
+    at_home = Vendor(scene.wire, HOME, SWITCH, script)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER, intent)
+    scene.wire.run_until(lambda: call.statuses)
+    scene.wire.run_for(1_000)
+    lose(scene)
+    return call, at_home
+
+
+def lose(scene):
+    """End the connection of the phone."""
+    lose_connection(scene)
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+
+
+def bytes_sent_to(scene, address, method):
+    return [each.data for each in scene.wire.packets if each.target == address and each.data.startswith(method)]
+
+
+@pytest.mark.parametrize("script", [ANSWERS_LATE, RELIABLY], ids=["rings", "rings reliably"])
+def test_a_phone_that_connects_again_while_it_rings_gets_what_follows_over_its_next_connection(scene, script):
+    call, at_home = ringing(scene, script)
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert bytes_sent_to(scene, AGAIN, b"ACK")
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_the_caller_cancels_what_rings_at_the_next_connection(scene):
+    call, at_home = ringing(scene, RINGS)
+    register(scene, AGAIN)
+    call.cancel()
+    scene.wire.run_for(1_000)
+    assert call.is_over
+    assert at_home.only_call.is_cancelled
+    assert len(bytes_sent_to(scene, AGAIN, b"ACK")) == 1, "the ACK of the 487"
+    scene.close()
+
+
+def test_a_phone_that_comes_back_after_its_call_was_cancelled_learns_of_that(scene):
+    call, at_home = ringing(scene, RINGS)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10_000)
+    assert not at_home.only_call.is_cancelled
+    register(scene, AGAIN)
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_cancelled
+    assert scene.close().end_reason
+
+
+def test_a_phone_that_answers_before_it_registers_gets_the_ack_of_its_repeated_answer(scene):
+    """Only a registration proves that the new connection is one of the user."""
+    call, at_home = ringing(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert bytes_sent_to(scene, AGAIN, b"ACK") == []
+    register(scene, AGAIN)
+    scene.wire.run_for(5_000)
+    assert bytes_sent_to(scene, AGAIN, b"ACK")
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize(
+    ("number", "contact"), [("1002", HOME), (NUMBER, Address("192.168.1.101", 5060))], ids=["user", "device"]
+)
+def test_nothing_of_a_ringing_call_follows_another_one(scene, number, contact):
+    call, _ = ringing(scene)
+    register(scene, ELSEWHERE, contact, number=number)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    call.hang_up()
+    scene.wire.run_for(10_000)
+    assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
+
+
+def test_a_ringing_call_does_not_leave_a_connection_at_which_its_user_is_registered(scene):
+    at_home = Vendor(scene.wire, HOME, SWITCH, RINGS)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.statuses)
+    register(scene, ELSEWHERE, user="softphone")
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    assert at_home.only_call.is_cancelled
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+
+
+def test_a_ringing_phone_is_cancelled_at_its_next_connection_after_a_crash(tmp_path):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    at_home = Vendor(scene.wire, HOME, SWITCH, RINGS)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.statuses)
+    scene.wire.hide(HOME, AGAIN)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    lose_connection(scene)
+    assert not at_home.only_call.is_cancelled
+    register(scene, AGAIN)
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_cancelled
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["before", "after"])
+def test_a_ringing_call_of_another_process_follows_its_phone_as_well(tmp_path, is_back):
+    """The phone is back before the restart, or after it."""
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = ringing(scene)
+    if is_back:
+        register(scene, AGAIN)
+    scene.stop_and_keep()
+    scene.wire.run_for(1_000)
+    if not is_back:
+        register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert bytes_sent_to(scene, AGAIN, b"ACK")
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_what_rings_behind_nat_is_cancelled_where_nat_has_moved_it():
+    scene = Scene(content(), listeners=(Listener(*SWITCH, "udp"),))
+    at_home = Vendor(scene.wire, HOME, SWITCH, RINGS)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.statuses)
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN)
+    call.cancel()
+    scene.wire.run_for(1_000)
+    assert call.is_over
+    assert at_home.only_call.is_cancelled
+    scene.close()

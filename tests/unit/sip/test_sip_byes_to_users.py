@@ -195,3 +195,30 @@ def test_another_process_goes_on_to_wait(probe):
     assert after.log[-1].data == sent.data
     assert len(after.advance(WAIT_MS)) == 1
     assert is_empty(after)
+
+
+def test_it_is_sent_at_once_over_another_connection_at_which_the_device_is_registered(probe):
+    """A device may have several flows (RFC 5626), and its dialog another one than it has registered last."""
+    places = [(SEEN, CONTACT), (AGAIN, CONTACT)]
+    probe.endpoint.dialogs.find_users_by({USER: places}.__getitem__)
+    hung_up(probe)
+    assert [each.peer for each in probe.sent()] == [AGAIN]
+    assert probe.fail(AGAIN) == []
+    assert probe.sent() == [], "each is tried once"
+    assert len(probe.advance(WAIT_MS)) == 1
+    assert is_empty(probe)
+
+
+@pytest.mark.parametrize(
+    ("peer", "contact"),
+    [
+        (AGAIN, "sip:1001@192.168.1.21:5060;transport=tcp"),
+        (AGAIN, "sip:softphone@192.168.1.20:5060;transport=tcp"),
+        (AGAIN._replace(flow=TLS), CONTACT),
+    ],
+    ids=["another host", "another user part", "another transport"],
+)
+def test_it_is_not_sent_at_once_to_another_device(probe, peer, contact):
+    probe.endpoint.dialogs.find_users_by(lambda _user: [(peer, contact)])
+    hung_up(probe)
+    assert probe.sent() == []

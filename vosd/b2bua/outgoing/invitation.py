@@ -49,8 +49,10 @@ class Invitation(msgspec.Struct, frozen=True):
         Requests within its ``early`` dialogs have used up further CSeq numbers.
         """
         sequence = max([latest.sequence, *(dialog.local_sequence for dialog in early)]) + 1
-        via = endpoint.flows.new_via(self.parts.peer.flow)
-        return replace(self, parts=replace(self.parts, via=via, sequence=sequence))
+        flow = self.parts.peer.flow
+        peer = latest.peer if latest.peer.flow == flow else self.parts.peer
+        via = endpoint.flows.new_via(flow)
+        return replace(self, parts=replace(self.parts, via=via, sequence=sequence, peer=peer))
 
 
 def written(

@@ -140,6 +140,8 @@ class Registrations(Counting):
         self._writer = writer
         self._clock = clock
         self._dialogs = dialogs
+        if dialogs is not None:
+            dialogs.find_users_by(self._places)
         self.has_connection: Callable[[Peer], bool] = lambda _peer: True
         """Return whether the connection of a peer is open; set by the owner of the connections."""
         self.has_accepted: Callable[[Peer], bool] = lambda _peer: False
@@ -401,6 +403,10 @@ class Registrations(Counting):
             bindings = sorted(bindings, key=attrgetter("q", "registered_at"), reverse=True)
         return tuple(map(self._address, bindings))
 
+    def _places(self, name: str) -> Sequence[tuple[Peer, str]]:
+        """Return where a user is registered (``PlacesOf``)."""
+        return [(each.peer, each.contact) for each in self._present_bindings(name) if not each.path]
+
     def is_registered(self, name: str) -> bool:
         """Return whether a user is registered anywhere."""
         return bool(self._present_bindings(name))
@@ -498,13 +504,14 @@ class Registrations(Counting):
         dialogs = self._dialogs
         if dialogs is None or binding.path or (earlier is not None and earlier.path):
             return
+        now = self._clock.now()
         own = [each for each in ended if each.call_id == binding.call_id]
         for each in own if earlier is None else (earlier, *own):
             if not each.path:
-                dialogs.peer_moved(name, each.peer, binding.peer, binding.contact)
+                dialogs.peer_moved(name, each.peer, binding.peer, binding.contact, now)
         if self._flows.reliable[binding.peer.flow]:
             elsewhere = [each.peer for each in (*after, *ended) if each not in own]
-            dialogs.connected_again(name, binding.peer, binding.contact, elsewhere, self._clock.now())
+            dialogs.connected_again(name, binding.peer, binding.contact, elsewhere, now)
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""

@@ -136,6 +136,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
     route: bytes
     is_behind_nat: bool
     gateway: str = ""
+    user: str = ""
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows, gateway: str = "") -> "InviteSnapshot":
@@ -151,6 +152,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             encode(parts.route),
             parts.nat is not Nat.NO,
             gateway,
+            parts.user,
         )
 
     def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
@@ -166,6 +168,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             route=text_of(self.route),
             answers=answers_of(self.gateway),
             nat=Nat.AUTO if self.is_behind_nat else Nat.NO,
+            user=self.user,
         )
 
 

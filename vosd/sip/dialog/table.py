@@ -7,11 +7,12 @@ from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
+from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.owners import DialogOwner, Witness
 from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG
-from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.transaction.store import PlacesOf, TransactionStore
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.outgoing import Peer
+from vosd.sip.wire.outgoing import InviteParts, Peer
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})
@@ -40,6 +41,10 @@ class DialogTable:
     def __len__(self) -> int:
         return len(self.owners)
 
+    def find_users_by(self, places_of: PlacesOf) -> None:
+        """Let BYEs look for the present connections of their users there."""
+        self._store.places_of = places_of
+
     def adopt(self, tag: str, owner: Kept) -> None:
         """Let ``owner`` receive the requests that have our ``tag``."""
         self.owners[tag] = owner
@@ -62,8 +67,10 @@ class DialogTable:
             self._seen_at[tag] = dialog.user, dialog.seen_at
             self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
 
-    def peer_moved(self, user: str, before: Peer, after: Peer, contact: str) -> None:
+    def peer_moved(self, user: str, before: Peer, after: Peer, contact: str, now: Instant) -> None:
         """Send requests of a user's dialogs to a new address: NAT has changed it for the device with that Contact.
+
+        So are the CANCELs and ACKs of INVITEs that ring there, and what is sent in their early dialogs.
 
         Dialogs of other users at the old address stay, although their Contact may be the same (``192.168.1.20:5060``
         is common in homes); so do dialogs of other devices of the user.
@@ -75,6 +82,17 @@ class DialogTable:
                 dialog.reach_by(after)
                 self.follow(tag, dialog)
                 owner.moved()
+        for invite in tuple(self._store.invites_to_users.get(user, ())):
+            if invite.peer == before and _may_move(invite.parts, after, contact):
+                invite.reach_by(after, now)
+                self._move_forks(invite.parts, before)
+
+    def _move_forks(self, invite: InviteParts, before: Peer) -> None:
+        """Send what the early dialogs of an INVITE have to where that is sent by now."""
+        keeper = self.owners.get(tag_of(invite.from_))
+        for fork in () if keeper is None else keeper.forks.values():
+            if fork.user == invite.user and fork.seen_at == before:
+                fork.reach_by(invite.peer)
 
     def connected_again(self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
         """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
@@ -84,9 +102,10 @@ class DialogTable:
         """
         for bye in tuple(self._store.byes_to_users.get(user, ())):
             bye.registered(after, contact, elsewhere, now)
-        for before in tuple(self._behind_nat.get(user, ())):
+        ringing = [each.peer for each in self._store.invites_to_users.get(user, ())]
+        for before in dict.fromkeys((*self._behind_nat.get(user, ()), *ringing)):
             if before.flow == after.flow and before != after and before not in elsewhere:
-                self.peer_moved(user, before, after, contact)
+                self.peer_moved(user, before, after, contact, now)
 
     def registered_again(self, user: str, peer: Peer, now: Instant) -> None:
         """Send BYEs that wait for a connection: a user has registered again from the same address and port."""
@@ -147,3 +166,11 @@ class DialogTable:
     def crosses_the_end(self, request: Request) -> bool:
         """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
         return request.method in CROSSING and self._store.finished.get(request.to_tag) in _CLOSED
+
+
+def _may_move(invite: InviteParts, after: Peer, contact: str) -> bool:
+    """Return whether an INVITE is one to the device with that Contact, and its Via fits the new address.
+
+    Behind a proxy (Route) the device is not known.
+    """
+    return invite.peer.flow == after.flow and not invite.route and hop_of(invite.uri) == hop_of(contact)

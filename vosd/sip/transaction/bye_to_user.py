@@ -37,6 +37,8 @@ class ByeToUser(Client, eq=False, kw_only=True):
     """Whether there is no connection."""
     moved_to: Peer | None = None
     """The connection over which it was sent after the first one."""
+    tried: tuple[Peer, ...] = ()
+    """The connections that were lost before it was answered."""
 
     def begin(
         self,
@@ -70,10 +72,17 @@ class ByeToUser(Client, eq=False, kw_only=True):
         self._leave()
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
-        """Send the BYE to the other address, or wait for another connection of the user."""
+        """Send the BYE to the other address or another connection of the device, or wait for the next one."""
         is_late = now.mono >= self.until or len(self.store.byes_to_users[self.user]) > MOST_OF_A_USER
         if self.spare is not None or is_late:
             return super().transport_failed(now)
+        failed = self.retry.sent.peer
+        self.tried = (*self.tried, failed)
+        for peer, contact in self.store.places_of(self.user):
+            if peer not in self.tried and self._is_for(peer, contact) and _are_of_one_device(self.contact, contact):
+                self.retry.stop(self)
+                self._send_to(peer, now)
+                return None
         self.is_waiting = True
         self.retry.wait_until(self, self.until, now)
         return None
@@ -85,8 +94,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
         the user is registered (``elsewhere``) is left alone: the other is that of another device.
         """
         before = self.retry.sent.peer
-        ours, theirs = hop_of(self.contact), hop_of(contact)
-        if peer.flow != before.flow or ours is None or theirs is None or ours.host != theirs.host:
+        if not self._is_for(peer, contact):
             return
         if self.is_waiting or (peer != before and before not in elsewhere):
             self._send_to(peer, now)
@@ -95,6 +103,12 @@ class ByeToUser(Client, eq=False, kw_only=True):
         """Send it again where the user has registered over a connection from the same address and port."""
         if self.is_waiting and peer == self.retry.sent.peer:
             self._send_to(peer, now)
+
+    def _is_for(self, peer: Peer, contact: str) -> bool:
+        """Return whether a connection may be one of the device that has the call."""
+        ours, theirs = hop_of(self.contact), hop_of(contact)
+        is_device = ours is not None and theirs is not None and ours.host == theirs.host
+        return is_device and peer.flow == self.retry.sent.peer.flow
 
     def _send_to(self, peer: Peer, now: Instant) -> None:
         self.is_waiting, self.moved_to = False, peer
@@ -112,3 +126,12 @@ class ByeToUser(Client, eq=False, kw_only=True):
             waiting.pop(self, None)
             if not waiting:
                 del self.store.byes_to_users[self.user]
+
+
+def _are_of_one_device(contact: str, other: str) -> bool:
+    """Return whether two Contacts of a user are equal: user part, host, port and transport."""
+    return hop_of(contact) == hop_of(other) and _user_part(contact) == _user_part(other)
+
+
+def _user_part(contact: str) -> str:
+    return contact.lstrip("<").rpartition("@")[0]

@@ -147,6 +147,7 @@ class InviteClientSnapshot(
         client.retry = None if retry is None else retry.restored(client, restoration)
         if client.is_live:
             client.store.clients[client.key] = client
+            client.enter()
             if dialog is not None:
                 dialog.invites += 1
         return client

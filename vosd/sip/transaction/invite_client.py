@@ -3,6 +3,7 @@
 from typing import Generic
 
 import msgspec
+from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -81,6 +82,7 @@ class InviteClient(
         time enough for one.
         """
         transaction = store.clients[key] = cls(key, PROCEEDING, is_live=True, parts=parts, store=store)
+        transaction.enter()
         return transaction
 
     @classmethod
@@ -113,6 +115,26 @@ class InviteClient(
         """Whether it was sent once, and there is no response yet."""
         return self.retry is not None and self.retry.is_first
 
+    def enter(self) -> None:
+        """Let registrations of the called user find it."""
+        if self.parts.user:
+            self.store.invites_to_users.setdefault(self.parts.user, {})[self] = None
+
+    def reach_by(self, peer: Peer, now: Instant) -> None:
+        """Send what follows the INVITE to another address: the called user has registered there.
+
+        A CANCEL that the earlier address has got is sent again, for the user may not have received it.
+        """
+        self.parts = replace(self.parts, peer=peer)
+        if self.retry is not None:
+            if not self.retry.is_reliable:
+                self.retry.sent = Datagram(peer, self.retry.sent.data)
+        elif self.cancel_headers is not None and self.state is PROCEEDING:
+            earlier = self.store.clients.get(self._key_of_cancel)
+            if isinstance(earlier, Client):
+                earlier.forget()
+            self._send_cancel(self.cancel_headers, now)
+
     def prepare(self, parts: InviteParts) -> None:
         """Wait to be sent."""
         self.key, self.parts = f"{branch_of(parts.via)} INVITE", parts
@@ -141,6 +163,8 @@ class InviteClient(
         self.refused_with = 0
         self.is_live = True
         self.store.clients[key] = self
+        if parts.user:
+            self.enter()
         if self.dialog is not None:
             self.dialog.invites += 1
         self.retry = Retry(self.store, parts.peer, data)
@@ -160,6 +184,7 @@ class InviteClient(
         if after is PROCEEDING:
             if self.cancel_headers is not None and previous is CALLING:
                 self._send_cancel(self.cancel_headers, now)
+                self._wait_for_final(now)
             elif self.dialog is not None and previous is CALLING:
                 self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
         else:
@@ -175,6 +200,8 @@ class InviteClient(
             store.finished.keep(self.key, kept, store.timers.transaction_ms, now)
             del store.clients[self.key]
             self.is_live = False
+            if self.parts.user:
+                self._leave()
             if self.dialog is not None:
                 self.dialog.invites -= 1
             self.owner = self.draft = None
@@ -199,6 +226,7 @@ class InviteClient(
             self.cancel_headers = headers
             if self.state is PROCEEDING:
                 self._send_cancel(headers, now)
+                self._wait_for_final(now)
 
     def abandon(self, headers: str, now: Instant, witness: Witness | None = None) -> None:
         """Drop the owner, and send a CANCEL now or after the first provisional response (RFC 3261 section 9.1).
@@ -284,6 +312,8 @@ class InviteClient(
             self.last_wait = None
         del self.store.clients[self.key]
         self.is_live = False
+        if self.parts.user:
+            self._leave()
         if self.dialog is not None:
             self.dialog.invites -= 1
         return NoResponse(self.owner, self, now, is_unreachable) if self.owner is not None else None
@@ -291,8 +321,18 @@ class InviteClient(
     def _send_cancel(self, headers: str, now: Instant) -> None:
         request, peer = Client(store=self.store), self.parts.peer
         spare = peer if self.store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
-        request.begin(f"{self.key[:-6]}CANCEL", peer, cancel(self.parts, headers), now, spare)
-        self._wait_for_final(now)
+        request.begin(self._key_of_cancel, peer, cancel(self.parts, headers), now, spare)
+
+    @property
+    def _key_of_cancel(self) -> str:
+        return f"{self.key[:-6]}CANCEL"
+
+    def _leave(self) -> None:
+        of_user = self.store.invites_to_users.get(self.parts.user)
+        if of_user is not None:
+            of_user.pop(self, None)
+            if not of_user:
+                del self.store.invites_to_users[self.parts.user]
 
     def _wait_for_final(self, now: Instant, longest_ms: int | None = None) -> None:
         if self.last_wait is not None:

@@ -1,6 +1,6 @@
 """Store that the transactions of one endpoint share: queue of datagrams, timers, finished transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vosd.base.clock import Instant
@@ -36,6 +36,15 @@ class Sender(TimerOwner, Protocol):
         ...
 
 
+PlacesOf = Callable[[str], Sequence[tuple[Peer, str]]]
+"""Returns the addresses and Contacts of a registered user, without those that a proxy stands before (Path)."""
+
+
+def at_no_place(_user: str) -> Sequence[tuple[Peer, str]]:
+    """Return that a user is registered nowhere (``PlacesOf``)."""
+    return ()
+
+
 UNREACHABLE_MS: Final = 300_000
 """For how long large requests are sent over UDP to a peer that accepts no connection."""
 UNREACHABLE_MAX: Final = 1_024
@@ -49,8 +58,10 @@ class TransactionStore:
         "byes_to_users",
         "clients",
         "finished",
+        "invites_to_users",
         "merging",
         "out",
+        "places_of",
         "received_again",
         "refused",
         "reliable",
@@ -73,6 +84,10 @@ class TransactionStore:
         """Peers that accepted no connection, and until when none is tried, in monotonic milliseconds."""
         self.byes_to_users: dict[str, dict[ByeToUser, None]] = {}
         """BYEs without a final response that a registered user gets over a connection, by the user."""
+        self.invites_to_users: dict[str, dict[InviteClient, None]] = {}
+        """INVITEs to registered users without a final response, by the user."""
+        self.places_of: PlacesOf = at_no_place
+        """Return where a user is registered at present."""
         self.merging: set[str] = set()
         """INVITEs in progress, by what all copies of one have in common (RFC 3261 section 8.2.2.2)."""
         self.out: list[Datagram] = []
@@ -112,6 +127,7 @@ class TransactionStore:
         """Forget all transactions and timers, as if there had been none."""
         self.streams.clear()
         self.byes_to_users.clear()
+        self.invites_to_users.clear()
         self.merging.clear()
         self.servers.clear()
         self.clients.clear()
