@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import itertools
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -9,10 +11,10 @@ from doubles.data.builders import account
 from doubles.office import office_on, operator
 from sqlalchemy import text
 
-from vosd.admin.office import log_in_turns, passwords
+from vosd.admin.office import passwords
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.log_in_turns import TooManyLogInsError
+from vosd.admin.office.log_in_turns import ROOM, LogInStanding, TooManyLogInsError
 from vosd.admin.office.people import (
     AddPerson,
     ChangedMeanwhileError,
@@ -63,6 +65,7 @@ from vosd.storage.access import NoSuchRoleError, RoleInUseError, SqlAccess
 from vosd.storage.people import LastAdministratorError, PersonExistsError, SqlPeople
 
 NOW = 1_790_000_010_000
+PLACES, PLACES_OF_SOURCE = ROOM[LogInStanding.NEW]
 HOME, ELSEWHERE = "192.0.2.7", "198.51.100.9"
 GOOD = "correct horse battery"
 
@@ -275,7 +278,7 @@ async def test_many_guesses_at_once_are_counted_one_by_one(house):
     more = await asyncio.gather(
         *(house.log_in("ann", "guess", f"203.0.113.{each}") for each in range(40)), return_exceptions=True
     )
-    assert sum(isinstance(each, TooManyGuessesError | TooManyLogInsError) for each in more) >= 40 - log_in_turns.PLACES
+    assert sum(isinstance(each, TooManyGuessesError | TooManyLogInsError) for each in more) >= 40 - PLACES
 
 
 async def test_a_source_that_is_locked_out_takes_no_place_and_one_that_has_failed_two(house, monkeypatch):
@@ -295,19 +298,60 @@ async def test_a_source_that_is_locked_out_takes_no_place_and_one_that_has_faile
         return await find(office, source, order)
 
     monkeypatch.setattr(house.log_ins, "_judge", judge_slowly)
-    waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(log_in_turns.PLACES)]
-    waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(log_in_turns.PLACES)]
-    waiting += [asyncio.create_task(house.log_in("bob", source=office)) for _ in range(log_in_turns.PLACES)]
+    waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(PLACES)]
+    waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(PLACES)]
+    waiting += [asyncio.create_task(house.log_in("bob", source=office)) for _ in range(PLACES)]
     waiting += [asyncio.create_task(house.log_in("ann")) for _ in range(2)]
     await asyncio.sleep(0)
     free.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
     asked = [looked.count(source) for source in (third, ELSEWHERE, office, HOME)]
-    assert asked == [2, 0, log_in_turns.PLACES_OF_SOURCE, 2]
+    assert asked == [2, 0, PLACES_OF_SOURCE, 2]
     assert [type(each).__name__ for each in found[-2:]] == ["OpenedSession"] * 2
     refused = [str(each) for each in found if isinstance(each, TooManyGuessesError | TooManyLogInsError)]
     others, locked = "others log in at this moment: try again in 1 s", "too many wrong passwords: try again in 180 s"
     assert refused == [others] * 30 + [locked] * 32 + [others] * 20
+
+
+@pytest.mark.parametrize(("network", "own"), [("2001:db8:1:{:x}::1", "192.0.2.{}"), ("203.0.113.{}", "2001:db8:2::{}")])
+async def test_a_person_gets_in_while_clients_guess_from_ever_new_addresses_of_one_network(
+    house, network, own, monkeypatch
+):
+    await house.add()
+    numbers = itertools.cycle(range(250))
+
+    async def guess_on():
+        while True:
+            number = next(numbers)
+            with suppress(LogInRefusedError, TooManyGuessesError, TooManyLogInsError):
+                await house.log_in(f"person {number}", "guess", network.format(number))
+            await judged.wait()
+
+    judged, looked, judge = asyncio.Event(), [], house.log_ins._judge
+    marks = {count: asyncio.Event() for count in (1, 4, 40)}
+
+    async def noted(office, source, order):
+        looked.append(source)
+        if len(looked) in marks:
+            marks[len(looked)].set()
+        try:
+            return await judge(office, source, order)
+        finally:
+            judged.set()  # those who wait try again
+            judged.clear()
+
+    monkeypatch.setattr(house.log_ins, "_judge", noted)
+    clients = [asyncio.create_task(guess_on()) for _ in range(60)]
+    try:
+        for count, mark in marks.items():
+            await mark.wait()
+            mine, before = own.format(count), len(looked)  # another one each time: no person has logged in there
+            assert (await house.log_in(source=mine)).sheet.name == "ann"
+            assert looked.index(mine, before) - before <= 2 * len(LogInStanding)
+    finally:
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
 
 
 async def test_a_person_that_logs_in_from_several_addresses_all_the_time_keeps_no_other_out(house, monkeypatch):

@@ -27,6 +27,10 @@ UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
 """Addresses of no host: of sockets bound to all addresses, and in descriptions of calls on hold (RFC 3264 8.4)."""
 SITE_BITS: Final = 64
 """Prefix length that identifies the site of an IPv6 address: its owner can use the whole /64 (RFC 6177)."""
+NETWORK_BITS: Final = 48
+"""Prefix length of the largest IPv6 network that a single customer gets (RFC 6177)."""
+IPV4_NETWORK_BITS: Final = 24
+"""Prefix length of the smallest IPv4 network with a route of its own on the internet."""
 
 
 def is_address(host: str) -> bool:
@@ -148,3 +152,16 @@ def source_of(host: str) -> str:
         return str(address.ipv4_mapped)
     base = int(address) >> SITE_BITS << SITE_BITS
     return f"{IPv6Address(base)}/{SITE_BITS}"
+
+
+@lru_cache(maxsize=1_024)
+def owner_network_of(host: str) -> str:
+    """Return the network of a source address that may have one owner: its /48, of IPv4 its /24.
+
+    Raises:
+        ValueError: ``host`` is no IP address.
+    """
+    source = source_of(host)
+    address = ip_address(source.partition("/")[0])
+    bits = NETWORK_BITS if isinstance(address, IPv6Address) else IPV4_NETWORK_BITS
+    return str(ip_network(f"{address}/{bits}", strict=False))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.base.host import domain, is_address, is_private, plain_host
+from vosd.base.host import domain, is_address, is_private, owner_network_of, plain_host
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::1", "::ffff:192.0.2.1"])
@@ -53,3 +53,17 @@ def test_private_addresses_are_those_that_only_their_own_network_reaches(host, p
 )  # fmt: skip
 def test_hosts_are_compared_in_one_form(written, host):
     assert plain_host(written) == host
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2::9", "2001:db8:1::/48"),
+        ("2001:db8:1:fff0::9", "2001:db8:1::/48"),
+        ("2001:db8:2::9", "2001:db8:2::/48"),
+    ],
+)
+def test_an_address_is_in_the_network_that_one_owner_may_have(host: str, network: str):
+    assert owner_network_of(host) == network

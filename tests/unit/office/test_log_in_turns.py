@@ -5,15 +5,16 @@ import asyncio
 import pytest
 
 from vosd.admin.office.log_in_turns import (
-    PLACES,
-    PLACES_OF_SOURCE,
-    PLACES_OF_SUSPECT,
-    SUSPECT_PLACES,
+    ROOM,
+    LogInSource,
+    LogInStanding,
     LogInTurns,
     TooManyLogInsError,
 )
 
 OFFICE = "192.0.2.7"
+PLACES, PLACES_OF_SOURCE = ROOM[LogInStanding.NEW]
+SUSPECT_PLACES, PLACES_OF_SUSPECT = ROOM[LogInStanding.FAILED]
 
 
 class Door:
@@ -24,12 +25,15 @@ class Door:
         self.looked_at: list[str] = []
         self._end = asyncio.Event()
 
-    def come(self, source: str, *, is_suspect: bool = False) -> asyncio.Task[None]:
-        return asyncio.create_task(self._log_in(source, is_suspect), name=source)
+    def come(
+        self, source: str, network: str | None = None, *, standing: LogInStanding = LogInStanding.NEW
+    ) -> asyncio.Task[None]:
+        """Log in from a source that is a network of its own, or in the one that is given."""
+        return asyncio.create_task(self._log_in(LogInSource(source, network or source), standing), name=source)
 
-    async def _log_in(self, source: str, is_suspect: bool) -> None:
-        async with self.turns.turn(source, is_suspect=is_suspect):
-            self.looked_at.append(source)
+    async def _log_in(self, source: LogInSource, standing: LogInStanding) -> None:
+        async with self.turns.turn(source, standing):
+            self.looked_at.append(source.address)
             await self._end.wait()
             self._end.clear()
 
@@ -97,9 +101,58 @@ async def test_all_people_of_an_office_get_in_beside_one_source_that_logs_in_all
     assert await refused(*office) == []
 
 
+@pytest.mark.parametrize("standing", [LogInStanding.NEW, LogInStanding.BESIDE_FAILED, LogInStanding.FAILED])
+async def test_a_person_gets_in_while_a_network_logs_in_from_a_new_source_each_time(standing):
+    door = Door()
+    numbers = iter(range(1_000_000))
+
+    async def fill() -> None:
+        log_ins = [door.come(f"s{next(numbers)}", "2001:db8:1::/48", standing=standing) for _ in range(60)]
+        await refused(*log_ins)
+
+    await fill()
+    for count in (1, ROOM[standing].of_source):
+        mine = [door.come(OFFICE, standing=standing) for _ in range(count)]
+        for _ in range(2 * len(mine) + 2):
+            assert await refused(*mine) == []
+            await fill()
+            await door.hash()
+        assert all(each.done() for each in mine)
+
+
+@pytest.mark.parametrize("standing", [LogInStanding.NEW, LogInStanding.BESIDE_FAILED, LogInStanding.FAILED])
+async def test_a_source_with_a_success_lately_gets_in_while_any_number_of_networks_log_in_all_the_time(standing):
+    door = Door()
+    numbers = iter(range(1_000_000))
+
+    async def fill() -> None:
+        await refused(*(door.come(f"s{next(numbers)}", standing=standing) for _ in range(60)))
+
+    await fill()
+    assert await refused(door.come(OFFICE, standing=standing)) == [OFFICE]
+    mine = [door.come(OFFICE, standing=LogInStanding.PROVEN) for _ in range(3)]
+    for _ in range(2 * len(mine) + 2):
+        assert await refused(*mine) == []
+        await fill()
+        await door.hash()
+    assert all(each.done() for each in mine)
+
+
+async def test_sources_of_a_network_do_not_take_the_places_of_another_one():
+    """An office with three log-ins loses none to a network with 29, whichever source of that comes."""
+    door = Door()
+    office = [door.come(OFFICE) for _ in range(3)]
+    others = [door.come(f"s{number}", "203.0.113.0/24") for number in range(PLACES - 3)]
+    late = [door.come(f"t{number}", "203.0.113.0/24") for number in range(10)]
+    assert await refused(*office, *others, *late) == [f"t{number}" for number in range(10)]
+    one = door.come(OFFICE)
+    assert await refused(one) == []
+    assert len(await refused(*others)) == 1
+
+
 async def test_sources_that_have_failed_lately_take_no_place_and_every_second_turn_of_others():
     door = Door()
-    suspects = [door.come(f"s{number}", is_suspect=True) for number in range(100)]
+    suspects = [door.come(f"s{number}", standing=LogInStanding.FAILED) for number in range(100)]
     office = [door.come(OFFICE) for _ in range(PLACES_OF_SOURCE)]
     assert len(await refused(*suspects)) == 100 - SUSPECT_PLACES
     assert await refused(*office) == []
@@ -107,7 +160,7 @@ async def test_sources_that_have_failed_lately_take_no_place_and_every_second_tu
     assert door.looked_at[: 2 * PLACES_OF_SOURCE].count(OFFICE) >= PLACES_OF_SOURCE - 1
     await door.hash()
     assert all(each.done() for each in office)
-    twice = [door.come("s", is_suspect=True) for _ in range(PLACES_OF_SUSPECT + 1)]
+    twice = [door.come("s", standing=LogInStanding.FAILED) for _ in range(PLACES_OF_SUSPECT + 1)]
     assert await refused(*twice) == ["s"]
 
 

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.office.log_in_turns import LogInTurns
+from vosd.admin.office.failed_networks import FailedNetworks
+from vosd.admin.office.log_in_turns import LogInSource, LogInStanding, LogInTurns
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
@@ -30,7 +31,7 @@ from vosd.admin.office.second_factor import (
 )
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.base.errors import VosError
-from vosd.base.host import source_of
+from vosd.base.host import owner_network_of, source_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
@@ -127,7 +128,9 @@ class LogIns:
     """
 
     def __init__(self, settings: LockOutSettings | None = None) -> None:
-        self._guesses = Guesses(settings or LockOutSettings())
+        settings = settings or LockOutSettings()
+        self._guesses = Guesses(settings)
+        self._networks = FailedNetworks(settings.suspend_ms)
         self.refused: Final = RefusedLogIns()
         self._turns = LogInTurns()
 
@@ -185,10 +188,18 @@ class LogIns:
         wait_ms = self._guesses.source_wait_ms(source, office.now())
         if wait_ms:  # before it takes a place: a source that goes on would keep all others out
             raise TooManyGuessesError(-(-wait_ms // 1_000))
-        is_suspect = self._guesses.is_suspect(source, office.now())
+        standing = self._standing(source, office.now())
         # Many at once are counted one by one, and take the memory of one.
-        async with self._turns.turn(source_of(source), is_suspect=is_suspect):
+        async with self._turns.turn(LogInSource(source_of(source), owner_network_of(source)), standing):
             return await self._judge(office, source, order)
+
+    def _standing(self, source: str, now: int) -> LogInStanding:
+        if self._guesses.is_suspect(source, now):
+            return LogInStanding.FAILED
+        if self._guesses.has_home(source, now):
+            return LogInStanding.PROVEN
+        has_failed = self._networks.has_failed(owner_network_of(source), now)
+        return LogInStanding.BESIDE_FAILED if has_failed else LogInStanding.NEW
 
     async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         people, name = office.stores.people, order.name[:NAME_LENGTH]
@@ -210,6 +221,7 @@ class LogIns:
                 self._guesses.succeeded(attempt, office.now())
                 return after
         failed = self._guesses.failed(attempt, office.now())
+        self._networks.failed(owner_network_of(source), office.now())
         why = "unknown person" if person is None else "wrong password" if not is_right else "disabled person"
         if is_right and person is not None and person.disabled_at is None:
             why = "wrong code"
