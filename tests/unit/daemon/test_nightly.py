@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles import forked_bookkeeper
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
 from doubles.office import office_on, operator
@@ -19,6 +20,7 @@ from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.daemon import daily
 from vosd.daemon.nightly import NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
 from vosd.engine.settings import InvoiceSettings, NightlySettings
@@ -57,6 +59,12 @@ def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
     assert part_of(tmp_path, zone=BERLIN).order(now).month == ""
     order = part_of(tmp_path, "Europe/Berlin", zone=UTC).order(now)
     assert (order.month, order.zone) == ("2026-10", "Europe/Berlin")
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Fork the process of the night in place of executing it, which takes half a second."""
+    monkeypatch.setattr(daily, "started", forked_bookkeeper.started)
 
 
 @pytest.fixture
@@ -115,13 +123,13 @@ async def define(tmp_path, before, after):
     await database.close()
 
 
-async def test_a_minimum_that_was_removed_after_the_end_of_the_month_is_booked(tmp_path, booked):
+async def test_a_minimum_that_was_removed_after_the_end_of_the_month_is_booked(tmp_path, booked, forked):
     await define(tmp_path, '{"minimum_consumption": "50"}', "{}")
     booked = (await log_of(part_of(tmp_path, least=None)))["minimum_booked"]
     assert (booked["account"], booked["minimum"], booked["charged"]) == ("acme", "50.00", "49.987655")
 
 
-async def test_accounts_whose_minimum_of_the_month_is_not_known_are_named(tmp_path, booked):
+async def test_accounts_whose_minimum_of_the_month_is_not_known_are_named(tmp_path, booked, forked):
     await define(tmp_path, '{"minimum_consumption": "${LEAST}"}', '{"minimum_consumption": "50"}')
     found = await log_of(part_of(tmp_path))
     assert "minimum_booked" not in found
@@ -129,14 +137,14 @@ async def test_accounts_whose_minimum_of_the_month_is_not_known_are_named(tmp_pa
     assert (line["month"], line["count"], line["accounts"]) == ("2026-09", 1, "acme")
 
 
-async def test_accounts_without_a_minimum_because_they_were_opened_later_are_named(tmp_path):
+async def test_accounts_without_a_minimum_because_they_were_opened_later_are_named(tmp_path, forked):
     migrated(tmp_path / "vosd.db")
     found = await log_of(part_of(tmp_path))
     line = found["minimum_not_begun"]
     assert (line["month"], line["count"], line["accounts"]) == ("2026-09", 1, "acme")
 
 
-async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked):
+async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked, forked):
     part = part_of(tmp_path, minimum=False, invoices=False)
     for statement, event in (("+ 1", "ledger_differs"), ("- 1", "ledger_agrees")):
         with sqlite3.connect(tmp_path / "vosd.db") as books:
