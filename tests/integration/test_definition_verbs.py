@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from doubles.installation import Installation
 
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import Reload, ReloadOutcome
+from vosd.daemon.start import as_mistakes
+from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.processes import whole_file
 from vosd.wiring import change_check
 from vosd.wiring.change_check import check_here
+from vosd.wiring.configured_switch import ConfiguredSwitch
 
 NOW_AND_LATER = "2099-01-01T00:00:00Z"
 BASIC = "currency: USD\nrate_group: sell\n"
@@ -68,6 +72,21 @@ def test_an_account_and_its_trunk_live_in_the_database_and_other_verbs_know_them
         "route", "explain", "--gateway", "shop-trunk", "--caller", "1", "--callee", "442012345678"
     )
     assert "trunk" in explained.stdout
+
+
+def test_an_account_of_the_database_with_money_in_another_currency_is_named_as_operators_know_it(
+    installation: Installation,
+) -> None:
+    define(installation, "accounts", "shop & co", "rate_group: sell\n")
+    installation.document("payment", "add", "--account", "shop & co", "--amount", "10")
+    text = installation.config.read_text()
+    installation.config.write_text(text.replace("- name: sell\n", "- name: sell\n    currency: EUR\n"))
+    mistake = "accounts shop & co (version 1) in the database: accounts[shop & co].currency: value 'EUR': expected USD"
+    (checked,) = installation.vosd("check").stdout.splitlines()
+    assert checked.startswith(mistake)
+    with closing(ConfiguredSwitch(installation.config)) as switch:
+        refused = as_mistakes(CurrencyChangedError({"shop & co": "USD"}), switch.load())
+    assert str(refused).startswith(mistake)
 
 
 def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(installation: Installation) -> None:

@@ -64,7 +64,7 @@ from vosd.config.reader.templates import check_template_keys, fill_from_template
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
-from vosd.config.stored_text import document_of, every_object
+from vosd.config.stored_text import document_of, every_object, named_place
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
@@ -126,12 +126,14 @@ class Loaded:
 class CurrencyPlaces(Mapping[str, SourceLine]):
     """The places of accounts' currencies, each found when it is asked for."""
 
-    def __init__(self, accounts: Mapping[str, Definition[Account]]) -> None:
+    def __init__(self, accounts: Mapping[str, Definition[Account]], config: Path) -> None:
+        """``config`` is the main file."""
         self._accounts = accounts
+        self._config = config
 
     def __getitem__(self, name: str) -> SourceLine:
-        """Return the place of an account's currency, or of the account itself."""
-        return self._accounts[name].origin.place_of("currency")
+        """Return the place of an account's currency, or of the account itself, as operators know it."""
+        return named_place(self._accounts[name].origin.place_of("currency"), self._config)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the accounts."""
@@ -271,7 +273,7 @@ def _load(
         transports, tls, ends, api_problems = read_transports(
             keys, parameters.qos_signal, written.places, known.reaches.values(), now_ms, problems
         )
-        account_places = CurrencyPlaces(source.accounts.sound)
+        account_places = CurrencyPlaces(source.accounts.sound, path)
         _refuse_errors(problems, api_problems, asked)
         check_open_sockets(known.reaches.values(), keys, opened, written, problems)
         found = asked.naming(problems.in_order())

@@ -6,8 +6,8 @@ It does not know what the keys mean.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -125,16 +125,19 @@ class _Reading:
 
 def naming_objects(found: Iterable[DefinitionProblem], config: Path) -> tuple[DefinitionProblem, ...]:
     """Return problems that name objects of the database as operators know them."""
+    named = _naming(config)
+    return tuple(each._replace(file=named(each.file), expected=named(each.expected)) for each in found)
+
+
+def named_place(place: SourceLine, config: Path) -> SourceLine:
+    """Return a place that names an object of the database as operators know it."""
+    return SourceLine(_naming(config)(place.file), place.line)
+
+
+def _naming(config: Path) -> Callable[[str], str]:
     names = "|".join(KINDS)
     anywhere = re.compile(rf"{re.escape(f'{config.parent}/')}({names})( \S+ \(version \d+\))?{_SUFFIX}")
-
-    def named(match: re.Match[str]) -> str:
-        return f"{match[1]}{unquote(match[2] or '')}{_SUFFIX}"
-
-    return tuple(
-        each._replace(file=anywhere.sub(named, each.file), expected=anywhere.sub(named, each.expected))
-        for each in found
-    )
+    return partial(anywhere.sub, lambda match: f"{match[1]}{unquote(match[2] or '')}{_SUFFIX}")
 
 
 def with_changes(

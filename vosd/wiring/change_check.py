@@ -123,7 +123,7 @@ def _check_kept(asked: ChangeCheck, catalogue: Catalogue, currencies: Mapping[st
     """
     first, *later = asked.states
     earlier = [(), *(each.versions for each in asked.earlier if any(map(_sets_currency, _begun(each))))]
-    kept = KeptCurrencies(loads.config, loads.with_versions, earlier if asked.is_planned else ())
+    kept = KeptCurrencies(loads.with_versions, earlier if asked.is_planned else ())
     if asked.is_planned:
         changed = _changed(first)
         made = {each.name: each for each in changed if each.kind == "accounts"}
@@ -132,7 +132,7 @@ def _check_kept(asked: ChangeCheck, catalogue: Catalogue, currencies: Mapping[st
 
     def check_without(state: ObjectsThen) -> None:
         between = (each.without for each in asked.states if each.at < state.at)
-        KeptCurrencies(loads.config, loads.with_versions, [*earlier, *between]).follow(state.without)
+        KeptCurrencies(loads.with_versions, [*earlier, *between]).follow(state.without)
 
     check_later(later, kept.follow, check_without)
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.held_currencies import planned_currencies
 from vosd.catalogue.problems import ConfigError, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import Loaded
-from vosd.config.stored_text import naming_objects
 
 
 class KeptCurrencies:
@@ -20,12 +18,10 @@ class KeptCurrencies:
 
     def __init__(
         self,
-        config: Path,
         load: Callable[[Sequence[ObjectVersion]], Loaded],
         moments: Iterable[Sequence[ObjectVersion]] = (),
     ) -> None:
         """``load`` loads a configuration file, and raises ConfigError; the first ``moments`` are not checked."""
-        self._config = config
         self._load = load
         self._had: dict[str, str] = {}
         for versions in moments:
@@ -53,7 +49,7 @@ class KeptCurrencies:
         self._had = had | found
         problems = planned_currencies(had, found, loaded.account_places)
         if problems:
-            raise ConfigError(naming_objects(problems, self._config))
+            raise ConfigError(problems)
 
 
 def _in(catalogue: Catalogue) -> dict[str, str]:
