@@ -276,9 +276,9 @@ async def test_a_division_that_an_upgrade_has_overtaken_begins_anew(database, ch
 async def test_no_migration_and_no_other_division_begins_during_one(database, mariadb_url):
     async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
         await anext(steps)
-        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+        with pytest.raises(StoreUnavailable, match="another vosd migrate or restore works on "):
             await migrate_async(mariadb_url)
-        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+        with pytest.raises(StoreUnavailable, match="another vosd migrate or restore works on "):
             await anext(divide(database, NOW))
     await migrate_async(mariadb_url)
 

@@ -301,7 +301,7 @@ async def test_one_process_alone_migrates_a_database_of_a_server(mariadb_server,
     first = asyncio.create_task(asyncio.to_thread(migrate, mariadb_url))
     await asyncio.to_thread(begun.wait, 60)
     try:
-        with pytest.raises(StoreUnavailable, match="another vosd migrate works on "):
+        with pytest.raises(StoreUnavailable, match="another vosd migrate or restore works on "):
             await migrate_async(mariadb_url)
         other = mariadb_server.create_database(f"{mariadb_url.rpartition('/')[2]}_beside")
         monkeypatch.setattr(migrating, "_upgrade", upgrade)

@@ -569,7 +569,7 @@ def test_no_database_is_replaced_while_its_tables_are_changed(site, tmp_path):
     made = site.document("backup", str(tmp_path / "one.zip"))
     before = site.content()
     refused = asyncio.run(_while_migrated(site.url, lambda: site.vosd("restore", made["file"], "--replace")))
-    assert (refused.exit_code, "another vosd migrate works on" in refused.output) == (1, True)
+    assert (refused.exit_code, "another vosd migrate or restore works on" in refused.output) == (1, True)
     assert site.content() == before
     site.document("restore", made["file"], "--replace", "--verify")
 
@@ -589,7 +589,7 @@ def test_no_migration_comes_between_the_steps_of_a_restore(site, tmp_path, monke
     asked = []
 
     async def upgraded(connection, revision):
-        with pytest.raises(StoreUnavailable, match="another vosd migrate works on"):
+        with pytest.raises(StoreUnavailable, match="another vosd migrate or restore works on"):
             await migrate_async(site.url)
         asked.append(revision)
         await upgrade(connection, revision)
@@ -597,6 +597,86 @@ def test_no_migration_comes_between_the_steps_of_a_restore(site, tmp_path, monke
     monkeypatch.setattr(restore, "upgrade", upgraded)
     site.document("restore", made["file"], "--replace", "--verify")
     assert asked == [newest_revision()]
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_a_restore_is_refused_while_another_one_writes_its_rows(site, tmp_path, monkeypatch):
+    site.book(calls(*range(3)))
+    made, refused = site.document("backup", str(tmp_path / "one.zip")), []
+    other = Site(tmp_path / "other", site.url)
+
+    async def another(table):
+        if table == schema.cdr.name:
+            refused.append(await asyncio.to_thread(other.vosd, "restore", made["file"], "--replace"))
+
+    _after_table(monkeypatch, another)
+    site.document("restore", made["file"], "--replace", "--verify")
+    (result,) = refused
+    assert (result.exit_code, "another vosd migrate or restore works on" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_a_database_that_another_restore_has_filled_meanwhile_is_not_replaced_unasked(
+    site, elsewhere, tmp_path, monkeypatch
+):
+    site.book(calls(*range(3)))
+    made, fits, ended = site.document("backup", str(tmp_path / "one.zip")), rows.check_rows_fit, []
+    third = Site(tmp_path / "third", elsewhere.url)
+
+    async def other_first(*arguments):
+        if not ended:
+            ended.append(None)
+            ended.append(await asyncio.to_thread(third.vosd, "restore", made["file"]))
+        await fits(*arguments)
+
+    monkeypatch.setattr(rows, "check_rows_fit", other_first)
+    refused = elsewhere.vosd("restore", made["file"])
+    assert (ended[1].exit_code, refused.exit_code, "is not empty" in refused.output) == (0, 1, True)
+    assert elsewhere.content() == site.content()
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_a_restored_database_lets_no_switch_start_where_rows_have_gone_meanwhile(site, tmp_path, monkeypatch):
+    site.book(calls(*range(3)))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+
+    async def deletes(table):
+        if table == schema.cdr.name:
+            await _execute(site.url, "DELETE FROM cdr LIMIT 1")
+
+    _after_table(monkeypatch, deletes)
+    result = site.vosd("restore", made["file"], "--replace")
+    assert (result.exit_code, "table cdr has 2 rows, 3 in the manifest" in result.output) == (1, True)
+    assert asyncio.run(_execute(site.url, "SELECT version_num FROM alembic_version")) == rows.UNFINISHED
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_a_restore_ends_where_the_server_has_taken_back_its_lock(site, tmp_path, monkeypatch):
+    site.book(calls(*range(3)))
+    made, written = site.document("backup", str(tmp_path / "one.zip")), []
+
+    async def unlocks(table):
+        if not written:
+            lock = "IS_USED_LOCK(CONCAT('vosd_migrate_', MD5(DATABASE())))"
+            await _execute(site.url, f"KILL {await _execute(site.url, f'SELECT {lock}')}")
+        written.append(table)
+
+    _after_table(monkeypatch, unlocks)
+    assert site.vosd("restore", made["file"], "--replace").exit_code == 1
+    assert len(written) == 1
+    assert asyncio.run(_execute(site.url, "SELECT version_num FROM alembic_version")) == rows.UNFINISHED
+
+
+def _after_table(monkeypatch, act) -> None:
+    """Act after the rows of each table are written."""
+    put_rows = rows.put_rows
+
+    async def put(database, table, *arguments):
+        count = await put_rows(database, table, *arguments)
+        await act(table)
+        return count
+
+    monkeypatch.setattr(rows, "put_rows", put)
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)

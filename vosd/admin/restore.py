@@ -21,10 +21,11 @@ from vosd.engine.journal.files import ENDS, all_files
 from vosd.engine.journal.frames import frames_in
 from vosd.engine.settings import Settings
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.copies import rows, sqlite, target
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate_async, upgrade
-from vosd.storage.migration_lock import alone
+from vosd.storage.migration_lock import alone, check_held
 from vosd.storage.migrations import newest_revision, revisions
 
 DRAFT: Final = ".restoring"
@@ -96,7 +97,7 @@ async def restore_database(
         DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it, also one
             that has begun to do so meanwhile.
         RowTooLong: the database does not accept a row of the backup, and was not changed.
-        StoreUnavailable: the database is away, or a migration or division of its tables is under way.
+        StoreUnavailable: the database is away, or another restore, a migration or a division is under way.
         OSError: a file cannot be written.
     """
     database = Database(url)
@@ -229,11 +230,32 @@ async def _restore_file(
 async def _restore_rows(
     backup: BackupReader, database: Database, url: str, show: Show, *, may_replace: bool
 ) -> str | None:
-    had_content = await target.check_free(database, may_replace=may_replace)
+    await target.check_free(database, may_replace=may_replace)
     for table in backup.manifest.tables:
         with backup.member(f"{TABLES}/{table}.rows") as file:
             await rows.check_rows_fit(database, table, file)
-    await _begin_anew(url, backup.manifest.schema)
+    locking = Database(url)  # a migration changes the settings of its session
+    try:
+        async with locking.writing(unhurried=True) as connection, alone(connection, locking.place):
+            # Another restore may have ended since, and a switch may have begun to run.
+            had_content = await target.check_free(database, may_replace=may_replace)
+            await _begin_anew(connection, backup.manifest.schema)
+            await _fill(backup, database, show, lambda: check_held(connection, locking.place))
+    finally:
+        await locking.close()
+    return "its tables were dropped" if had_content else None
+
+
+async def _begin_anew(connection: AsyncConnection, revision: str) -> None:
+    """Drop the tables and make those of a revision, unfinished."""
+    await target.empty(connection)
+    await upgrade(connection, revision)
+    await rows.begin_unfinished(connection)
+    await connection.exec_driver_sql("COMMIT")
+
+
+async def _fill(backup: BackupReader, database: Database, show: Show, check: rows.Check) -> None:
+    """Write the rows of a backup, and let switches start when all are there; ``check``: the lock is still held."""
     total, done = max(sum(backup.manifest.tables.values()), 1), 0
 
     def count(added: int) -> None:
@@ -246,29 +268,15 @@ async def _restore_rows(
         if table == schema.lease.name:
             await target.check_untouched(database, leases)
         with backup.member(f"{TABLES}/{table}.rows") as file:
-            found[table] = await rows.put_rows(database, table, file, count)
+            found[table] = await rows.put_rows(database, table, file, count, check)
         if table == schema.lease.name:
             leases = await target.leases(database)
     _compare(backup, found)
     await target.check_untouched(database, leases)
+    _compare(backup, await target.rows_in(database))  # those that are there now, whatever others have done
+    await target.check_untouched(database, leases)
+    await check()
     await rows.finish(database, backup.manifest.schema)
-    return "its tables were dropped" if had_content else None
-
-
-async def _begin_anew(url: str, revision: str) -> None:
-    """Drop the tables and make those of a revision, unfinished; no migration comes between these.
-
-    Raises:
-        StoreUnavailable: another process changes the tables, or the database is away.
-    """
-    database = Database(url)  # a migration changes the settings of its session
-    try:
-        async with database.writing(unhurried=True) as connection, alone(connection, database.place):
-            await target.empty(connection)
-            await upgrade(connection, revision)
-            await rows.begin_unfinished(connection)
-    finally:
-        await database.close()
 
 
 def _with_records(journal: Path) -> list[Path]:

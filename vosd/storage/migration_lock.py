@@ -1,7 +1,7 @@
-"""Lock of MySQL and MariaDB that lets one process alone change the tables of a database.
+"""Lock of MySQL and MariaDB that lets one process alone change or replace the tables of a database.
 
-It belongs to a connection, and ends with it. A migration takes it on the connection that upgrades: a server that
-completes a statement of a process that was killed keeps the lock until then.
+It belongs to a connection, and ends with it. A migration takes it on the connection that upgrades, a restore keeps it
+until all rows are written: a server that completes a statement of a process that was killed keeps the lock until then.
 """
 
 from collections.abc import AsyncIterator
@@ -36,8 +36,8 @@ async def alone(connection: AsyncConnection, place: str) -> AsyncIterator[None]:
         return
     if not await connection.scalar(_LOCK):
         message = (
-            f"another vosd migrate works on {place}, or the server completes a statement of one that was killed:"
-            " wait until it has ended"
+            f"another vosd migrate or restore works on {place}, or the server completes a statement of one that was"
+            " killed: wait until it has ended"
         )
         raise StoreUnavailable(message)
     try:
@@ -56,4 +56,4 @@ async def check_held(connection: AsyncConnection, place: str) -> None:
         StoreUnavailable: it has lost the lock.
     """
     if not await connection.scalar(_IS_HELD):
-        raise StoreUnavailable(f"{place} has taken back the lock of vosd migrate: start the same command again")
+        raise StoreUnavailable(f"{place} has taken back the lock of migrations: start the same command again")

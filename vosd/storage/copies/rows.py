@@ -6,7 +6,7 @@ a copy from an unknown hand can contain wrong values and no statement.
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
 from sqlalchemy import Select, delete, literal_column, select, text
@@ -33,6 +33,9 @@ _BINARY: Final = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumbl
 _VERSION: Final = "alembic_version"
 UNFINISHED: Final = "0000_restoring"
 """Stands for the schema until all rows are there, so that no switch starts on a part of them."""
+
+Check = Callable[[], Awaitable[None]]
+"""Raises an error where no more rows shall be written."""
 
 _columns: Final = text(
     "SELECT table_name, column_name, data_type FROM information_schema.columns"
@@ -168,10 +171,10 @@ async def check_rows_fit(database: Database, table: str, file: IO[bytes]) -> Non
         raise _too_long(table, packet)
 
 
-async def put_rows(database: Database, table: str, file: IO[bytes], show: Callable[[int], None]) -> int:
+async def put_rows(database: Database, table: str, file: IO[bytes], show: Callable[[int], None], check: Check) -> int:
     """Insert the rows of a copy into an empty table; return how many there are.
 
-    ``show`` receives how many rows were written since it was called last.
+    ``show`` receives how many rows were written since it was called last; ``check`` is awaited before each commit.
 
     Raises:
         StoreDamaged: the content is not that of a copy of this table.
@@ -203,6 +206,7 @@ async def put_rows(database: Database, table: str, file: IO[bytes], show: Callab
                 show(added)
                 count += added
                 size += len(values)
+            await check()
     return count
 
 
