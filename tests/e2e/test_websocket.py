@@ -150,7 +150,9 @@ def test_a_browser_that_has_left_is_not_called_and_one_that_comes_back_gets_its_
     stage.expect_nothing_left()
     peer.hang_up_on(peer.server)
     refused = desk.call("7001")
-    assert desk.peer.final_response("2 INVITE", refused.call_id).status in {408, 480, 503}
+    refusal = desk.peer.final_response("2 INVITE", refused.call_id)
+    assert refusal.status in {408, 480, 503}
+    acknowledge(refused, refusal)
     browser.register()
     stage.expect_nothing_left()
 
@@ -188,14 +190,37 @@ def test_a_browser_that_connects_again_while_it_rings_is_cancelled_over_its_next
     peer.expect("ACK")
     refusal = desk.peer.final_response("2 INVITE", call.call_id)
     assert refusal.status == 487
+    acknowledge(call, refusal)
+    stage.expect_nothing_left()
+
+
+def test_a_browser_that_connects_again_while_its_call_rings_is_answered_over_its_next_connection(
+    stage: Stage, browser: Telephone, desk: Telephone
+) -> None:
+    peer = browser.peer
+    assert isinstance(peer, Browser)
+    call = browser.call("7003")
+    invite = ringing(desk)
+    peer.hang_up_on(peer.server)
+    browser.register()
+    desk.peer.reply(invite, 200, tag="telephone", headers=["Content-Type: application/sdp"], body=desk.answer)
+    desk.peer.expect("ACK", passing=["HELLO", "INVITE"])
+    browser.talk(call)
+    call.send(call.request("BYE", 3))
+    desk.peer.reply(desk.peer.expect("BYE", passing=["HELLO"]), 200)
+    peer.final_response("3 BYE", call.call_id)
+    stage.expect_nothing_left()
+
+
+def acknowledge(call: OutgoingCall, refusal: Message) -> None:
+    """Acknowledge the refusal of a call of a telephone."""
     call.remote_to = refusal["To"]
     call.send(call.request("ACK", 2, branch="proven"))
-    stage.expect_nothing_left()
 
 
 def ringing(phone: Telephone) -> Message:
     """Let a telephone ring; return the INVITE."""
-    invite = phone.peer.expect("INVITE", 15.0)
+    invite = phone.peer.expect("INVITE", 15.0, passing=["HELLO"])
     phone.peer.reply(invite, 180, tag="telephone")
     return invite
 

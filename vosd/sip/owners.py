@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from vosd.sip.dialog.acceptance import Acceptance
     from vosd.sip.dialog.dialog import Dialog
     from vosd.sip.events import (
         AckArrived,
@@ -89,6 +90,11 @@ class DialogKeeper(Protocol):
     @property
     def forks(self) -> "Mapping[str, Dialog]":
         """Early dialogs that share our tag, by the tags of those who answered (RFC 3261 section 12.1)."""
+        ...
+
+    @property
+    def acceptance(self) -> "Acceptance | None":
+        """Our 2xx that has no ACK yet, if there is one."""
         ...
 
     def moved(self) -> None:

@@ -67,6 +67,7 @@ class Keeper:
 
     dialog: Dialog | None = None
     forks: Mapping[str, Dialog] = NO_FORKS
+    acceptance: Acceptance | None = None
 
     def moved(self) -> None:
         """Do nothing."""

@@ -37,6 +37,7 @@ from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
+from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.digest.answer import Answers
@@ -393,6 +394,11 @@ class TrialCall:
         )  # fmt: skip
         if record is not None:
             self._book(record)
+
+    @property
+    def acceptance(self) -> Acceptance | None:
+        """Nothing: a test call has no caller."""
+        return None
 
     def moved(self) -> None:
         """Do nothing: a test call does not outlive a change of address."""

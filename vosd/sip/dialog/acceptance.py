@@ -15,7 +15,7 @@ from vosd.sip.transaction.pace import OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.outgoing import Peer
+from vosd.sip.wire.outgoing import Peer, over_connection
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog
@@ -66,6 +66,15 @@ class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=
         """Send the 2xx of an earlier process again, and wait for its ACK."""
         if self.retry is not None:
             self._send_to(self.retry, self.retry.sent.peer, now)
+
+    def reach_by(self, peer: Peer, now: Instant) -> None:
+        """Send the 2xx to another address, where the caller has registered, and wait for the ACK as long as before."""
+        before = self.retry
+        if before is not None and before.sent.peer.flow == peer.flow and before.sent.peer != peer:
+            before.stop(self)
+            self.retry = Retry(self.store, peer, over_connection(before.sent, peer).data)
+            self.retry.begin(self, OF_SUCCESS, now)
+            self.retry.ends_at = before.ends_at
 
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""

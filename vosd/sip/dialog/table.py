@@ -70,7 +70,8 @@ class DialogTable:
     def peer_moved(self, user: str, before: Peer, after: Peer, contact: str, now: Instant) -> None:
         """Send requests of a user's dialogs to a new address: NAT has changed it for the device with that Contact.
 
-        So are the CANCELs and ACKs of INVITEs that ring there, and what is sent in their early dialogs.
+        So are the CANCELs and ACKs of INVITEs that ring there, what is sent in their early dialogs, and our responses
+        to the INVITEs of the user.
 
         Dialogs of other users at the old address stay, although their Contact may be the same (``192.168.1.20:5060``
         is common in homes); so do dialogs of other devices of the user.
@@ -82,6 +83,8 @@ class DialogTable:
                 dialog.reach_by(after)
                 self.follow(tag, dialog)
                 owner.moved()
+                if owner.acceptance is not None:
+                    owner.acceptance.reach_by(after, now)
         for invite in tuple(self._store.invites_to_users.get(user, ())):
             if invite.peer == before and _may_move(invite.parts, after, contact):
                 invite.reach_by(after, now)

@@ -93,6 +93,8 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
         if after is None:
             raise IllegalMoveError.of(self.state, received)
         self.state = after
+        if self.store.reliable[self.stem.peer.flow]:
+            self._follow()
         store, data = self.store, response(self.stem, status, to_tag, headers, body, line)
         if after is PROCEEDING:
             self.last = data
@@ -123,8 +125,20 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
         """Write a provisional response that ``ReliableProvisional`` sends and retransmits (RFC 3262)."""
         self.state = step(INVITE_SERVER, self.state, RESPONSE[status // 100])
+        self._follow()
         self.last = response(self.stem, status, to_tag, headers, body)
         return self.last
+
+    def _follow(self) -> None:
+        """Respond over the connection on which a user behind NAT has registered since the INVITE, as its dialog does.
+
+        The one before is gone, and only the user opens another one (RFC 3261 section 18.2.2).
+        """
+        dialog, before = None if self.owner is None else self.owner.dialog, self.stem.peer
+        if dialog is None or not (dialog.user and dialog.is_behind_nat) or not self.store.reliable[before.flow]:
+            return
+        if dialog.seen_at.flow == before.flow and dialog.seen_at != before:
+            self.request_moved(MovedSender.over(self.stem, dialog.seen_at))
 
     def request_moved(self, moved: MovedSender) -> None:
         """Send responses to another address from now on: the INVITE was repeated from there."""

@@ -83,6 +83,11 @@ class MovedSender(NamedTuple):
     after: bytes
     """``up_to_tag`` with the present source."""
 
+    @classmethod
+    def over(cls, stem: ResponseStem, peer: Peer) -> "MovedSender":
+        """Return a sender that is reached over another connection since its request."""
+        return cls(peer, stem.up_to_tag, _with_source(stem.up_to_tag, stem.peer, peer))
+
     def stem(self, stem: ResponseStem) -> ResponseStem:
         """Return the stem of further responses."""
         return replace(stem, up_to_tag=self.after, peer=self.peer)
@@ -90,6 +95,20 @@ class MovedSender(NamedTuple):
     def response(self, sent: Datagram) -> Datagram:
         """Return a response that was sent before."""
         return Datagram(self.peer, sent.data.replace(self.before, self.after, 1))
+
+
+def over_connection(response: Datagram, peer: Peer) -> Datagram:
+    """Return a response as it goes over another connection of its receiver."""
+    return Datagram(peer, _with_source(response.data, response.peer, peer))
+
+
+def _with_source(text: bytes, before: Peer, after: Peer) -> bytes:
+    """Replace the source of a request in the topmost Via (``rport`` and ``received``)."""
+    head, via, rest = text.partition(b"Via: ")
+    top, end, below = rest.partition(b"\r\n")
+    top = top.replace(b";rport=%d" % before.port, b";rport=%d" % after.port, 1)
+    top = top.replace(f";received={before.host}".encode(), f";received={after.host}".encode(), 1)
+    return head + via + top + end + below
 
 
 class PartsState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=True, gc=False):

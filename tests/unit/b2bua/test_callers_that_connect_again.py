@@ -1,0 +1,139 @@
+"""Phones behind NAT over TCP that call: their connection breaks while it rings, and they register over another one."""
+
+import pytest
+from doubles.data.builders import catalogue, phone
+from doubles.data.registering import register_request
+from doubles.killed import KilledScene
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, Line, answers
+
+from vosd.engine.registration.bindings import RegistrantKind
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
+
+NUMBER = "4930555"
+HOME, SEEN, AGAIN = Address("192.168.1.100", 5060), Address("198.51.100.99", 40_000), Address("198.51.100.98", 41_000)
+ELSEWHERE = Address("198.51.100.77", 42_000)
+OVER_TCP = (Listener(*SWITCH, "tcp"),)
+
+
+def content():
+    return catalogue([vendor_gateway(0)], phones=[phone(NUMBER), phone("1002")])
+
+
+@pytest.fixture
+def scene():
+    return Scene(content(), listeners=OVER_TCP)
+
+
+def register(scene, source, contact=HOME, number=NUMBER):
+    wanted = register_request(f"<sip:{number}@{contact}>", call_id=f"{number}-{source}")
+    now = scene.exchange.clock.now()
+    scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
+    scene.exchange.flush()
+
+
+def calling(scene, script):
+    """Let a phone call, whose connection is lost while it rings."""
+    scene.vendor.script = script
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = at_home.call(CALLEE)
+    scene.wire.run_until(lambda: 180 in call.statuses)
+    lose(scene)
+    return call
+
+
+def lose(scene):
+    """End the connection: nothing that is sent there arrives."""
+    scene.wire.hide(HOME, AGAIN)
+    scene.exchange.endpoint.transport_failed(Peer(0, *SEEN), scene.exchange.clock.now())
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+
+
+def test_a_caller_that_connects_again_while_it_rings_is_answered_over_its_next_connection(scene):
+    call = calling(scene, answers(10_000))
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    [answer] = [each for each in call.responses if each.status == 200]
+    assert f"rport={AGAIN.port}" in answer["Via"]
+    assert f"received={AGAIN.host}" in answer["Via"]
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_a_caller_that_comes_back_after_the_answer_gets_it_when_it_registers(scene):
+    call = calling(scene, answers(2_000))
+    scene.wire.run_for(7_000)
+    lose(scene)
+    assert call.final is None
+    register(scene, AGAIN)
+    scene.wire.run_for(100)
+    assert call.final == 200
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_its_answer_is_waited_for_no_longer_for_that(scene):
+    call = calling(scene, answers(2_000))
+    scene.wire.run_for(22_000)
+    register(scene, ELSEWHERE)
+    scene.wire.run_for(20_000)
+    assert call.final is None
+    assert scene.record.end_reason == "No ACK"
+
+
+def test_a_caller_that_connects_again_cancels_over_its_next_connection(scene):
+    call = calling(scene, RINGS)
+    register(scene, AGAIN)
+    call.cancel()
+    scene.wire.run_until(lambda: call.final == 487)
+    scene.wire.run_for(1_000)
+    assert scene.vendor.only_call.is_cancelled
+    scene.close()
+
+
+def test_a_caller_that_connects_again_is_refused_over_its_next_connection(scene):
+    call = calling(scene, RINGS._replace(lines=(*RINGS.lines, Line(10_000, 486))))
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 486
+    scene.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "contact"), [("1002", HOME), (NUMBER, Address("192.168.1.101", 5060))], ids=["user", "device"]
+)
+def test_nothing_of_its_call_is_sent_to_another_one(scene, number, contact):
+    call = calling(scene, answers(2_000))
+    register(scene, ELSEWHERE, contact, number)
+    scene.wire.run_for(10_000)
+    assert call.final is None
+    assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["before", "after"])
+def test_a_call_of_another_process_follows_its_caller_as_well(tmp_path, is_back):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call = calling(scene, answers(10_000))
+    if is_back:
+        register(scene, AGAIN)
+    scene.stop_and_keep()
+    scene.wire.run_for(1_000)
+    if not is_back:
+        register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_an_answer_without_ack_follows_its_caller_after_a_crash(tmp_path):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call = calling(scene, answers(2_000))
+    scene.wire.run_for(4_000)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    assert call.final is None
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200, 5_000)
+    assert scene.finish(call).end_reason == "Normal"
