@@ -322,6 +322,13 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     assert (datetime.fromisoformat(bill["until"]) - datetime.fromisoformat(bill["since"])).days == 1
     assert "00:00:00 UTC" in page.locator("dd").first.inner_text()
     assert (bill["dispute"]["memo"], bill["dispute"]["state"]) == ("please credit", "open")
+    for state, following in (("rejected", ["sent", "settled"]), ("sent", ["accepted", "rejected", "settled"])):
+        assert site.api.ask("PUT", f"/reconciliations/{bill['id']}/dispute", {"state": state}).status == 200
+        page.reload()
+        page.get_by_role("combobox", name="State").click()
+        page.get_by_role("option").first.wait_for()
+        assert page.get_by_role("option").all_inner_texts() == [state, *following]
+        page.keyboard.press("Escape")
     with page.expect_download() as download:
         page.get_by_role("button", name="Differing calls as CSV").click()
     assert b"4499123" in download.value.path().read_bytes()

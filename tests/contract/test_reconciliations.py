@@ -237,6 +237,7 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     opened = await dispute_bill(office, who, DisputeBill(id=made.id, memo="Please answer within 30 days."))
     assert opened.dispute is not None
     assert (opened.dispute.state, opened.dispute.amount) == (DisputeState.OPEN, made.disputable)
+    assert [each.value for each in opened.dispute.may_become] == ["sent", "accepted", "rejected", "settled"]
     letter = (await write_letter(office, who, WriteLetter(id=made.id))).text
     assert f"We dispute **{made.disputable} USD**" in letter
     assert "| Calls whose billing unit differs (their unit is 60 s) | 1 | 0.0123 | 0.006355 | 0.005945 |" in letter
@@ -244,6 +245,8 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17")
     settled = await dispute_bill(office, who, order)
     assert await dispute_bill(office, who, order) == settled, "a repeat changes nothing"
+    assert settled.dispute is not None
+    assert settled.dispute.may_become == ()
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
     with pytest.raises(OrderError, match=r"was settled with 0\.02"):
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(7)))

@@ -71,6 +71,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "ScheduledReportRow.gateway": (None,),
     "timezone": ("Europe/Berlin",),
     "DisputeSheet.reference": ("CN-2026-17",),
+    "DisputeSheet.may_become": (["sent", "accepted", "rejected", "settled"],),
     "DisputeSheet.state": ("open",),
     "InvoiceDocument.cancels": ("",),
     "InvoiceDocument.kind": ("invoice",),

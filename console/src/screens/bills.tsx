@@ -33,6 +33,7 @@ const WORDS: Record<string, readonly string[]> = {
   price: ["price", "amount", "cost", "charge"],
   caller: ["caller", "calling", "calling number", "a-number", "ani", "source"],
 };
+/** States that a new dispute may have. */
 const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
 /** States that say what a vendor has answered. */
 const ANSWERS: ReadonlySet<DisputeState> = new Set(["accepted", "rejected"]);
@@ -380,6 +381,7 @@ function Dispute({ row }: { row: Sheet }) {
     reference: dispute?.reference ?? "",
     memo: dispute?.memo ?? "",
   };
+  const states = dispute ? [dispute.state, ...dispute.may_become] : STATES;
   const [entered, setEntered] = useState(begun);
   const unsaved = useUnsaved(JSON.stringify(entered) !== JSON.stringify(begun));
   const [books, setBooks] = useState(true);
@@ -417,7 +419,7 @@ function Dispute({ row }: { row: Sheet }) {
           <>
             <Select
               label={t("column.state")}
-              data={STATES.map((value) => ({ value, label: t(`bills.state_${value}`) }))}
+              data={states.map((value) => ({ value, label: t(`bills.state_${value}`) }))}
               value={entered.state}
               onChange={(value) => value && set("state", value)}
             />

@@ -158,6 +158,8 @@ class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
 
     state: DisputeState
     """State of the dispute."""
+    may_become: tuple[DisputeState, ...]
+    """Other states that it may be changed to."""
     amount: str
     """Amount that the vendor is asked to credit, or has agreed to, as text."""
     reference: str | None
@@ -688,6 +690,7 @@ def _made_sheet(stored: StoredReconciliation, dispute: StoredDispute | None) -> 
 def _dispute_sheet(dispute: StoredDispute) -> DisputeSheet:
     return DisputeSheet(
         state=dispute.state,
+        may_become=tuple(each for each in DisputeState if each in _FOLLOWING[dispute.state]),
         amount=format_amount(dispute.amount),
         reference=dispute.reference,
         memo=dispute.memo,
