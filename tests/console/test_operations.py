@@ -56,6 +56,19 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
     site.stage.expect_nothing_left()
 
 
+def test_running_calls_are_read_without_a_stream_for_a_role_that_may_see_no_events(
+    site: Watched, newcomer: Visit
+) -> None:
+    visitor = newcomer("rates")
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    page = visitor.go("/calls", "Calls now")
+    page.get_by_text("0 calls", exact=True).wait_for()
+    expect(page.get_by_role("main")).to_contain_text("Read again every 15 s, without the right to see live events")
+    assert any(each.endswith("/api/v1/calls") or "/api/v1/calls?" in each for each in asked)
+    assert [each for each in asked if "/events" in each] == []
+
+
 def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_taken_back(
     site: Watched, boss: Visitor
 ) -> None:

@@ -13,16 +13,16 @@ import { ProblemText } from "../parts/problem";
 import { type Column, type Read, Table } from "../parts/table";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
-import { follow } from "./running";
+import { follow, SILENT_MS } from "./running";
 
 const HTTP_NOT_FOUND = 404;
 const NO_CALLS: readonly Row[] = [];
 
 /** The running calls, and why they could not be read. */
-function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: Read } {
+function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  useEffect(() => follow(setRows, setError), []);
+  useEffect(() => follow(setRows, setError, isLive), [isLive]);
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
   return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };
@@ -92,7 +92,8 @@ export function CallsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/calls" });
   const go = useNavigate({ from: "/calls" });
-  const { rows, error, read } = useRunningCalls();
+  const isLive = useMay("GET /events");
+  const { rows, error, read } = useRunningCalls(isLive);
   const mayEnd = useMay("DELETE /calls/{call_id}");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
@@ -193,6 +194,7 @@ export function CallsScreen() {
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
         />
         <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
+        {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
       <ProblemText error={error} />
       {hangUp.data && <span role="status">{t("calls.hung_up", hangUp.data)}</span>}

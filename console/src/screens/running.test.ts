@@ -16,6 +16,8 @@ const switchboard = vi.hoisted(() => ({
   looks: 0,
   isAway: false,
   happens: (_: { type: string; data: Row }) => {},
+  /** How often the stream was asked for. */
+  listened: 0,
 }));
 
 vi.mock("../api/client", () => ({
@@ -29,6 +31,7 @@ vi.mock("../api/client", () => ({
 vi.mock("../api/events", () => ({
   listen: (listener: typeof switchboard.happens) => {
     switchboard.happens = listener;
+    switchboard.listened += 1;
     return () => {};
   },
 }));
@@ -53,6 +56,7 @@ beforeEach(() => {
     (failure) => {
       error = failure?.message ?? null;
     },
+    true,
   );
 });
 
@@ -133,4 +137,23 @@ it("says at once that the switch is away", async () => {
   switchboard.readings[1]?.reject(new Error("away"));
   await passes(0);
   expect(error).toBe("away");
+});
+
+it("asks for no stream without the right to it, and reads again and again instead", async () => {
+  stop();
+  Object.assign(switchboard, { readings: [], listened: 0 });
+  let seen = "";
+  stop = follow(
+    (found) => {
+      seen = found.map((row) => row.call_id).join(" ");
+    },
+    () => {},
+    false,
+  );
+  switchboard.readings[0]?.resolve(rows("a"));
+  await passes(15_000);
+  expect([seen, switchboard.readings.length, switchboard.listened, switchboard.looks]).toEqual(["a", 2, 0, 0]);
+  switchboard.readings[1]?.resolve(rows("b"));
+  await passes(500);
+  expect(seen).toBe("b");
 });

@@ -7,7 +7,7 @@ const DRAWN_MS = 500;
 /** After how long a reading that has failed is repeated. */
 const AGAIN_MS = 5_000;
 /** After how long without an event the switch is asked whether it is there, and without a stream for all calls. */
-const SILENT_MS = 15_000;
+export const SILENT_MS = 15_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_away", "stream.switch_back"]);
 const STATES: Record<string, string> = {
   "call.trying": "trying",
@@ -30,9 +30,14 @@ export function take(calls: Map<string, Row>, { type, data }: Happened): void {
  * Follow the running calls until the returned function is called.
  *
  * `draw` gets them twice a second where they have changed; `note` gets why they could not be read, and null once they
- * were. There is one reading at a time: what asks for another one meanwhile gets it behind that.
+ * were. There is one reading at a time: what asks for another one meanwhile gets it behind that. Without `isLive`, for a
+ * person who may not see events, they are read again and again instead.
  */
-export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error | null) => void): () => void {
+export function follow(
+  draw: (rows: readonly Row[]) => void,
+  note: (error: Error | null) => void,
+  isLive: boolean,
+): () => void {
   let calls: Map<string, Row> | null = null;
   /** Events while a reading is under way, which may or may not have what they say. */
   let meanwhile: Happened[] | null = null;
@@ -66,8 +71,8 @@ export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error
     if (isDue && !isGone) void read();
   };
   const look = () => void pageOf("/calls", { limit: 1 }).catch(failed);
-  let silence = setInterval(look, SILENT_MS);
-  const stop = listen((event) => {
+  let silence = setInterval(isLive ? look : read, SILENT_MS);
+  const happened = (event: LiveEvent) => {
     clearInterval(silence);
     silence = setInterval(look, SILENT_MS);
     if (READ_AGAIN.has(event.type)) void read();
@@ -79,7 +84,8 @@ export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error
     if (calls) take(calls, event);
     meanwhile?.push(event);
     isChanged = true;
-  });
+  };
+  const stop = isLive ? listen(happened) : null;
   const drawing = setInterval(() => {
     if (!isChanged || !calls) return;
     isChanged = false;
@@ -91,6 +97,6 @@ export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error
     clearTimeout(again);
     clearInterval(drawing);
     clearInterval(silence);
-    stop();
+    stop?.();
   };
 }
