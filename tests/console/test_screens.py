@@ -234,6 +234,50 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     expect(entries.nth(1)).to_contain_text("first")
 
 
+@pytest.mark.parametrize(
+    ("path", "title", "heading", "field"),
+    [
+        ("/accounts", "Accounts", "Available", "available"),
+        ("/gateways", "Gateways", "ASR %", "asr"),
+        ("/calls", "Calls now", "Duration", "duration"),
+    ],
+)
+def test_a_table_is_put_in_the_order_of_a_column_and_its_link_has_that(
+    visit: Visit, path: str, title: str, heading: str, field: str
+) -> None:
+    visitor = visit()
+    page = visitor.go(path, title)
+    column = page.get_by_label(title, exact=True).get_by_role("columnheader", name=heading)
+    column.get_by_role("button").click()
+    expect(page).to_have_url(f"{visitor.base}{path}?sort={field}")
+    expect(column).to_have_attribute("aria-sort", "ascending")
+    column.get_by_role("button").click()
+    expect(page).to_have_url(f"{visitor.base}{path}?sort=-{field}")
+    expect(column).to_have_attribute("aria-sort", "descending")
+    assert violations(page) == []
+
+
+def test_accounts_stand_in_the_order_of_their_money_and_are_chosen_by_type_and_block(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+    for order in ("balance", "-balance"):
+        page = visitor.go(f"/accounts?sort={order}", "Accounts")
+        names = page.get_by_label("Accounts", exact=True).locator("tbody tr td:first-child")
+        expect(names).to_have_text([each["id"] for each in site.items(f"/balances?sort={order}")])
+    page.get_by_role("combobox", name="Type").click()
+    page.get_by_role("option", name="vendor (clearing)").click()
+    expect(names).to_have_text(["vendors"])
+    expect(page).to_have_url(f"{visitor.base}/accounts?sort=-balance&type=clearing")
+    page.get_by_role("combobox", name="Blocked").click()
+    page.get_by_role("option", name="blocked", exact=True).click()
+    expect(names).to_have_count(0)
+    assert violations(page) == []
+    page.get_by_role("button", name="Show all").click()
+    expect(page).to_have_url(f"{visitor.base}/accounts?sort=-balance")
+    expect(names).to_have_count(len(site.items("/balances")))
+
+
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(
     visit: Visit,
 ) -> None:

@@ -1,6 +1,6 @@
 /** Accounts with their money; one click to each. */
 
-import { Button, Group, TextInput } from "@mantine/core";
+import { Button, Group, Select, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
@@ -11,6 +11,7 @@ import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
+import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 
 const PAGE_ROWS = 1_000;
@@ -20,20 +21,21 @@ const NAMED_MAX = 100;
 const NAMED_CHARS_MAX = 7_000;
 const TYPED_MS = 500;
 const COLUMNS: readonly Column[] = [
-  { name: "id", kind: "account" },
+  { name: "id", kind: "account", isSortable: true },
   { name: "name" },
   { name: "category", kind: "state" },
   { name: "agent" },
-  { name: "balance", kind: "money" },
-  { name: "available", kind: "money" },
+  { name: "balance", kind: "money", isSortable: true },
+  { name: "available", kind: "money", isSortable: true },
   { name: "overdraft_limit", kind: "money" },
-  { name: "reserved", kind: "money" },
+  { name: "reserved", kind: "money", isSortable: true },
   { name: "charged_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "last_call", kind: "moment" },
   { name: "blocked", kind: "state" },
 ];
 
+const TYPES = ["direct", "clearing", "partner"];
 const RUNNING_MAX = 1_000;
 const USE_MS = 30_000;
 
@@ -71,12 +73,14 @@ export function useCharged(query: Query, pages: number): (row: Row) => Row {
 export function AccountsScreen() {
   const { t } = useTranslation();
   const { may } = useSession();
-  const { q } = useSearch({ from: "/accounts" });
+  const { q, sort, type, blocked, currency } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
+  const word = useStateWord();
   const withCalls = useCallsNow();
   const wanted = (q ?? "").toLowerCase();
   // what is looked for may be on any page
-  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true }, { isWhole: wanted !== "" });
+  const order = { limit: PAGE_ROWS, sort, type, blocked, currency };
+  const found = useRows("/balances", { ...order, last_call: true }, { isWhole: wanted !== "" });
   const rows = wanted
     ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>
@@ -91,8 +95,21 @@ export function AccountsScreen() {
   const isShort = encodeURIComponent(names).length <= NAMED_CHARS_MAX;
   const [named] = useDebouncedValue(isShort ? names : "", TYPED_MS);
   const withCharged = useCharged(
-    wanted ? { limit: PAGE_ROWS, accounts: named } : { limit: PAGE_ROWS },
+    wanted ? { limit: PAGE_ROWS, accounts: named } : order,
     wanted ? Number(named !== "") : found.pages.length,
+  );
+  // money of several currencies has no order: those that are there can be chosen
+  const currencies = [...new Set([currency, ...found.rows.map((row) => row.currency)])].filter(Boolean).map(String);
+  const choice = (name: string, value: string | undefined, data: { value: string; label: string }[]) => (
+    <Select
+      key={name}
+      label={t([`column.${name}`])}
+      data={data}
+      clearable
+      clearButtonProps={{ "aria-label": t("act.clear") }}
+      value={value ?? null}
+      onChange={(chosen) => go({ search: (before) => ({ ...before, [name]: chosen ?? undefined }), replace: true })}
+    />
   );
   return (
     <Page
@@ -125,9 +142,25 @@ export function AccountsScreen() {
           value={q ?? ""}
           onChange={(event) => {
             const text = event.currentTarget.value || undefined;
-            void go({ search: { q: text }, replace: true });
+            void go({ search: (before) => ({ ...before, q: text }), replace: true });
           }}
         />
+        {[
+          choice(
+            "type",
+            type,
+            TYPES.map((value) => ({ value, label: word(value) })),
+          ),
+          choice("blocked", blocked, [
+            { value: "true", label: word("blocked") },
+            { value: "false", label: t("customers.not_blocked") },
+          ]),
+          choice(
+            "currency",
+            currency,
+            currencies.map((value) => ({ value, label: value })),
+          ),
+        ]}
         <RowCount of={found} shown={rows.length} />
       </Group>
       <ProblemText error={found.error} again={found.again} />
@@ -136,7 +169,10 @@ export function AccountsScreen() {
         columns={COLUMNS}
         rows={rows.map(withCalls).map(withCharged)}
         rowKey={(row) => String(row.id)}
+        sort={sort}
+        onSort={(by) => go({ search: (before) => ({ ...before, sort: by }), replace: true })}
         {...found.table}
+        onClear={q || type || blocked || currency ? () => go({ search: { sort }, replace: true }) : undefined}
       />
     </Page>
   );

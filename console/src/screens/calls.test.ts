@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { grouped } from "./calls";
+import { grouped, inOrder } from "./calls";
 
 it("counts calls by a field, the most first", () => {
   const rows = [{ vendor: "x" }, { vendor: "y", answered_at: "t" }, { vendor: "y" }, { vendor: null }];
@@ -16,4 +16,20 @@ it("groups calls by the first digits of the called number", () => {
     ["4420", 2],
     ["49", 1],
   ]);
+});
+
+it("puts calls in the order of a field, those without it last in either", () => {
+  const rows = [{ vendor: "b" }, { vendor: null }, { vendor: "a" }];
+  expect(inOrder(rows, "vendor").map((row) => row.vendor)).toEqual(["a", "b", null]);
+  expect(inOrder(rows, "-vendor").map((row) => row.vendor)).toEqual(["b", "a", null]);
+  expect(inOrder(rows, undefined)).toBe(rows);
+});
+
+it("puts the call first that has run longest, by its answer where it is answered", () => {
+  const rows = [
+    { call_id: "new", started_at: "2026-01-01T10:00:05Z" },
+    { call_id: "long", started_at: "2026-01-01T09:00:00Z", answered_at: "2026-01-01T09:00:01.5Z" },
+    { call_id: "answered late", started_at: "2026-01-01T08:00:00Z", answered_at: "2026-01-01T09:59:00Z" },
+  ];
+  expect(inOrder(rows, "-duration").map((row) => row.call_id)).toEqual(["long", "answered late", "new"]);
 });

@@ -64,16 +64,22 @@ export function groupOf(row: Row, field: string): string {
     .slice(0, DESTINATION_DIGITS);
 }
 
+const sorted = (name: string, kind?: Column["kind"], show?: Column["show"]): Column => ({
+  name,
+  kind,
+  show,
+  isSortable: true,
+});
 const COLUMNS: readonly Column[] = [
-  { name: "state", kind: "state" },
-  { name: "caller" },
-  { name: "callee" },
-  { name: "customer_account", kind: "account" },
-  { name: "mapping_gateway", kind: "gateway" },
-  { name: "vendor_account", kind: "account" },
-  { name: "routing_gateway", show: (row) => <Called row={row} /> },
-  { name: "started_at", kind: "moment" },
-  { name: "duration", kind: "number", show: (row) => <Age since={String(row.answered_at ?? row.started_at)} /> },
+  sorted("state", "state"),
+  sorted("caller"),
+  sorted("callee"),
+  sorted("customer_account", "account"),
+  sorted("mapping_gateway", "gateway"),
+  sorted("vendor_account", "account"),
+  sorted("routing_gateway", undefined, (row) => <Called row={row} />),
+  sorted("started_at", "moment"),
+  sorted("duration", "number", (row) => <Age since={String(row.answered_at ?? row.started_at)} />),
   {
     name: "cost_so_far",
     kind: "number",
@@ -88,6 +94,27 @@ const COLUMNS: readonly Column[] = [
   { name: "call_id", kind: "call" },
 ];
 
+/** By what a field orders calls: their duration grows with the age of its begin. */
+function orderOf(row: Row, field: string): string | number {
+  if (field === "duration") return -Date.parse(String(row.answered_at ?? row.started_at));
+  return String(row[field] ?? "");
+}
+
+/** Calls in the order of a field, a minus for the last first; those without it are the last in either. */
+export function inOrder(rows: readonly Row[], sort: string | undefined): readonly Row[] {
+  const field = sort?.replace(/^-/, "");
+  if (!field) return rows;
+  const sign = sort?.startsWith("-") ? -1 : 1;
+  return rows
+    .map((row) => ({ row, by: orderOf(row, field) }))
+    .sort((one, other) => {
+      if (one.by === other.by) return 0;
+      if (one.by === "" || other.by === "") return one.by === "" ? 1 : -1;
+      return one.by < other.by ? -sign : sign;
+    })
+    .map(({ row }) => row);
+}
+
 export function CallsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/calls" });
@@ -98,19 +125,18 @@ export function CallsScreen() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
   const wanted = (search.q ?? "").toLowerCase();
-  const fitting = useMemo(
-    () =>
-      wanted
-        ? rows.filter((row) =>
-            FITTING.some((name) =>
-              String(row[name] ?? "")
-                .toLowerCase()
-                .includes(wanted),
-            ),
-          )
-        : rows,
-    [rows, wanted],
-  );
+  const fitting = useMemo(() => {
+    const found = wanted
+      ? rows.filter((row) =>
+          FITTING.some((name) =>
+            String(row[name] ?? "")
+              .toLowerCase()
+              .includes(wanted),
+          ),
+        )
+      : rows;
+    return inOrder(found, search.sort);
+  }, [rows, wanted, search.sort]);
   const ending = useMemo(() => {
     if (chosen.size === 0) return [];
     const running = new Set(rows.map((row) => String(row.call_id)));
@@ -204,6 +230,8 @@ export function CallsScreen() {
           columns={columns}
           rows={fitting}
           rowKey={(row) => String(row.call_id)}
+          sort={search.sort}
+          onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
           read={read}
         />
       ) : (

@@ -27,17 +27,17 @@ export interface List {
 const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, isSortable: true });
 /** A gateway as it does now, over the last five minutes. */
 export const gatewayColumns: readonly Column[] = [
-  { name: "gateway", kind: "gateway", isSortable: true },
+  sorted("gateway", "gateway"),
   { name: "kind", kind: "sentence" },
-  { name: "state", kind: "state", isSortable: true },
-  { name: "calls", kind: "number" },
+  sorted("state", "state"),
+  sorted("calls", "number"),
   { name: "max_concurrent", kind: "number" },
-  { name: "cps", kind: "percent" },
-  { name: "attempts", kind: "number" },
-  { name: "asr", kind: "percent" },
-  { name: "ner", kind: "percent" },
-  { name: "acd_s", kind: "percent" },
-  { name: "pdd_ms", kind: "number" },
+  sorted("cps", "percent"),
+  sorted("attempts", "number"),
+  sorted("asr", "percent"),
+  sorted("ner", "percent"),
+  sorted("acd_s", "percent"),
+  sorted("pdd_ms", "number"),
   { name: "rest_s", kind: "number" },
   { name: "rest", kind: "sentence" },
 ];
