@@ -11,7 +11,7 @@ from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
 from vosd.base.number import without_separators
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
+from vosd.routing.failover import FLOW_FAILED, AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.contact import preference
@@ -36,6 +36,8 @@ CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
 CONTACTS_JUDGED_MAX: Final = 20
 """Most contacts of one 3xx that are looked at; a packet has room for hundreds."""
+_OF_A_FLOW: Final = frozenset({408, FLOW_FAILED})
+"""Final responses that say nothing of the device behind a flow: its other ones are tried (RFC 5626 section 5.3)."""
 _OWN_FINDINGS: Final = (
     EndReason.NO_ANSWER,
     EndReason.UNREACHABLE,
@@ -196,7 +198,7 @@ class Hunt:
     ) -> NextHop | None:
         """Return the next telephone that rings together with a gateway; of a single phone only its own places do.
 
-        One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have refused. What
+        One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have ended. What
         follows the phones is found before its turn.
         """
         flows = [each for each in self.next_hops if _is_calling_device(in_progress, *each)]
@@ -291,9 +293,14 @@ class Hunt:
         """Return whether a next hop is a contact of a 3xx."""
         return self.named is not None and _hop_key(next_hop) in self.named
 
-    def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
-        """Remember how an attempt ended."""
+    def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, device: str = "", redirected: bool = False) -> None:
+        """Remember how an attempt ended; ``device`` is the one that has several flows (``Address.device``)."""
         self.outcomes.append(outcome)
+        if device and outcome.end is AttemptEnd.FINAL and outcome.code not in _OF_A_FLOW:
+            name = choice.gateway.name
+            self.next_hops = [
+                each for each in self.next_hops if (each[0].gateway.name, each[1].device) != (name, device)
+            ]
         if choice.gateway.ring_group is not None and is_reached(outcome):
             self.is_reached = True
         self.stays = redirected and not tries_next(choice.gateway, outcome)
@@ -302,12 +309,12 @@ class Hunt:
         else:
             self.responding, self.refused_number = choice.gateway, choice.callee_out
 
-    def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome) -> bool:
+    def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome, device: str = "") -> bool:
         """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7).
 
         It ends the search, too, but for a phone of a group that rings in turn: the next phone follows.
         """
-        self.note(choice, outcome)
+        self.note(choice, outcome, device=device)
         if outcome.end is not AttemptEnd.FINAL or outcome.code < GLOBAL_FAILURE:
             self.is_refused = self.is_refused or not tries_next(choice.gateway, outcome)
             return False

@@ -408,9 +408,11 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._one_over(attempt, outcome, now, code=code, is_telling=is_telling)
             return
         if attempt.choice.gateway.rings_with and not goes_on:
-            self.hunt.note_beside(attempt.choice, outcome)  # the last of those that rang together
+            self.hunt.note_beside(
+                attempt.choice, outcome, attempt.address.device
+            )  # the last of those that rang together
         else:
-            self.hunt.note(attempt.choice, outcome, redirected=goes_on)
+            self.hunt.note(attempt.choice, outcome, device=attempt.address.device, redirected=goes_on)
         text = verdict([outcome]).reason.text
         self._call.journey.attempts.append(attempt.row(code, text, now))
         self._leave_place(attempt, outcome if is_telling else None, now)
@@ -506,7 +508,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         """Record one of several attempts; the others go on, unless it has refused the call for all of them."""
         reason = verdict([outcome]).reason
         self._call.journey.attempts.append(attempt.row(code, reason.text, now))
-        if self.hunt.note_beside(attempt.choice, outcome):
+        if self.hunt.note_beside(attempt.choice, outcome, attempt.address.device):
             self._note_foremost(attempt)
             others = tuple(each for each in self.in_progress if each is not attempt)
             self._call.callee, self.beside = attempt, others

@@ -91,6 +91,8 @@ class Verdict(NamedTuple):
 
 FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, *range(500, 600)})
 """Final codes after which the next gateway is tried, where the configuration has no others."""
+FLOW_FAILED: Final = 430
+"""A proxy has lost the flow to a telephone, which other flows or devices of it may have (RFC 5626 section 11.5)."""
 BUSY_CODES: Final = frozenset({486, 600})
 EVERY_CODE: Final = frozenset(range(300, 700))
 
@@ -148,6 +150,8 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
                 return True
             if outcome.code < 400 and gateway.dialect.redirects is Redirects.FOLLOW:
                 return True  # as at a place that cannot be reached: no contact that it has named has taken the call
+            if outcome.code == FLOW_FAILED and gateway.is_phone:
+                return True
             codes = FAILOVER_CODES if gateway.failover_codes is None else gateway.failover_codes
             return outcome.code in codes
 
@@ -155,7 +159,7 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
 def is_reached(outcome: AttemptOutcome) -> bool:
     """Return whether a phone of several was reached: it is busy, declines, or has rung in vain."""
     if outcome.end is AttemptEnd.FINAL:
-        return outcome.code not in FAILOVER_CODES
+        return outcome.code not in FAILOVER_CODES and outcome.code != FLOW_FAILED
     return outcome.end is AttemptEnd.RING_TIMEOUT and outcome.rang
 
 

@@ -10,7 +10,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import SILENT, answers, refuses
+from doubles.virtual.vendor import RINGS, SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.engine.registration.bindings import RegistrantKind
@@ -131,6 +131,35 @@ def test_the_next_device_is_tried_where_one_cannot_be_had(script):
     call = called(scene)
     record = finish(scene, call)
     assert (call.final, len(record.attempts), record.destination_address) == (200, 2, str(OFFICE))
+
+
+def flows_of_one_device(scene, *scripts):
+    """Register a device by a flow for each script, the first one preferred."""
+    flows = []
+    for index, script in enumerate(scripts):
+        at = Endpoint("203.0.113.66", 40_000 + index)
+        flows.append(scene.exchange.telephone(NUMBER, at, script=script))
+        flows[-1].register(f'<sip:a{index}@{at}>;q=0.{9 - index};reg-id={index + 1};+sip.instance="<urn:uuid:7>"')
+    return flows
+
+
+@pytest.mark.parametrize("code", [404, 480, 503])
+def test_a_device_that_has_refused_is_not_called_over_its_other_flow(code):
+    """RFC 5626 section 5.3; another device, or the offline gateway, still is."""
+    scene = stage(offline_gateway="vendor-0")
+    first, second = flows_of_one_device(scene, refuses(code), RINGS)
+    scene.exchange.telephone(NUMBER, OFFICE, script=refuses(480)).register(f"<sip:b@{OFFICE}>;q=0.1")
+    record = finish(scene, called(scene))
+    assert [len(first.calls), len(second.calls)] == [1, 0]
+    assert [attempt.gateway for attempt in record.attempts] == [NUMBER, NUMBER, "vendor-0"]
+
+
+@pytest.mark.parametrize("script", [SILENT, refuses(408), refuses(430)], ids=["silent", "408", "430"])
+def test_the_other_flow_of_a_device_is_called_where_one_says_nothing_of_the_device(script):
+    scene = stage()
+    _, second = flows_of_one_device(scene, script, answers())
+    assert finish(scene, called(scene)).end_reason == "Normal"
+    assert len(second.calls) == 1
 
 
 def test_a_retry_after_of_one_device_does_not_affect_the_others():

@@ -619,6 +619,25 @@ def test_the_other_flow_of_a_device_is_tried_when_the_first_is_silent():
     assert (call.final, [row.code for row in record.attempts]) == (200, [0, 200])
 
 
+@pytest.mark.parametrize(("code", "rung"), [(480, 0), (408, 1)])
+def test_the_other_flow_of_a_device_does_not_ring_once_the_device_has_refused(code, rung):
+    """RFC 5626 section 5.3."""
+    scene = line()
+    scripts = (RINGS, refuses(code, 500))  # the newest is called first
+    desks = [
+        scene.exchange.telephone("44201", Endpoint("203.0.113.66", 40_000 + index), script=script)
+        for index, script in enumerate(scripts)
+    ]
+    for index, desk in enumerate(desks):
+        instance = f'+sip.instance="<urn:uuid:7>";reg-id={index + 1}'
+        desk.register(f"<sip:place{index}@203.0.113.66:{40_000 + index}>;{instance}")
+    other = scene.exchange.telephone("44201", Endpoint("203.0.113.66", 40_009), script=refuses(480, 1_000))
+    other.register("<sip:other@203.0.113.66:40009>")
+    call = called(scene, "44201")
+    assert [len(desk.received("INVITE")) for desk in (*desks, other)] == [rung, 1, 1]
+    assert call.final == 480
+
+
 def test_a_phone_that_is_busy_at_one_place_does_not_go_to_the_offline_gateway():
     scene = line(offline_gateway="vendor-0")
     places(scene, refuses(486, 500), refuses(480, 1_000))
