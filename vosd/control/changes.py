@@ -1,5 +1,7 @@
 """Order about a change of objects of the database before it is stored."""
 
+from typing import ClassVar
+
 import msgspec
 
 from vosd.control.order import Order
@@ -11,6 +13,7 @@ class CheckChange(Order[msgspec.Raw], frozen=True, tag="check_change"):
     The switch passes on both sides of it: ``catalogue.asked_changes`` has their form.
     """
 
+    ends_with_client: ClassVar[bool] = True
     configuration: str
     """Absolute path of the main file; refused where the switch has another one."""
     question: msgspec.Raw

@@ -34,11 +34,18 @@ class Handler(NamedTuple):
         """Name of the order on the wire."""
         return tag_of(self.order)
 
+    @property
+    def ends_with_client(self) -> bool:
+        """Whether the order is given up when its client disconnects."""
+        return bool(getattr(self.order, "ends_with_client", False))
+
 
 class _Typed(msgspec.Struct, Generic[Result_co], frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     __orig_bases__: ClassVar[tuple[Any, ...]]
     is_change: ClassVar[bool] = False
     """Whether the switch changes something by it, so that it is not known what holds where its answer is lost."""
+    ends_with_client: ClassVar[bool] = False
+    """Whether the switch gives it up when its client disconnects: it may wait for long, and changes nothing."""
 
 
 class Order(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TAG_FIELD):

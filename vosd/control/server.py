@@ -2,15 +2,16 @@
 
 One JSON object in each line (``wire``) over a unix socket that only the switch's user may open, any number of orders
 one after the other on a connection. An order that follows something has results until it is finished or its client
-disconnects. Owns the socket, the framing and the limits; the handlers are passed in. Command line and HTTP are handled
-elsewhere. An operator asks most when the process has used up its file descriptors: some are kept for that.
+disconnects; one that may wait for long is given up then, too. Owns the socket, the framing and the limits; the handlers
+are passed in. Command line and HTTP are handled elsewhere. An operator asks most when the process has used up its file
+descriptors: some are kept for that.
 """
 
 import asyncio
 import socket
 import stat
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ import structlog
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
+from vosd.control.hangups import Hangups
 from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
 from vosd.control.wire import ControlFailure, ControlRequest, ControlSuccess, Tagged, other_version, spoken
@@ -65,8 +67,9 @@ _TOO_MANY: Final = ControlFailure(f"{CLIENTS_MAX} commands are carried out at on
 class _Client:
     """One connection."""
 
-    def __init__(self, task: "asyncio.Task[None]") -> None:
+    def __init__(self, task: "asyncio.Task[None]", writer: asyncio.StreamWriter) -> None:
         self.task = task
+        self.writer = writer
         self.is_busy = False
         """Whether a command is carried out; else it waits for the next request."""
         self.has_slot = False
@@ -83,6 +86,7 @@ class ControlServer:
         self._beginning: set[asyncio.Task[None]] = set()
         """Connections that were accepted and have no client yet."""
         self._spare = SpareDescriptors(SPARE)
+        self._hangups = Hangups()
         self._log_limiter = LogLimiter()
         self._clients: list[_Client] = []
         """In the order in which their latest command has ended, or they have come."""
@@ -94,6 +98,7 @@ class ControlServer:
             ControlSocketError: another switch listens there, or the path cannot be created.
         """
         self._listening = _bind(self._path)
+        self._hangups.open()
         self._spare.obtain()
         asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
@@ -109,6 +114,7 @@ class ControlServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._hangups.close()
         self._path.unlink(missing_ok=True)
 
     def _accept(self, listening: socket.socket) -> None:
@@ -165,7 +171,7 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "a stream server runs each client in a task of its own"
-        client = _Client(task)
+        client = _Client(task, writer)
         try:
             if len(self._clients) >= CLIENTS_MAX + RESERVED and not self._disconnect_an_idle_one():
                 await _answer(writer, _TOO_MANY)
@@ -237,7 +243,10 @@ class ControlServer:
             client.has_slot = True
         try:
             if handler.answer is not None:
-                yield ControlSuccess(await handler.answer(order))
+                is_given_up = handler.ends_with_client
+                with self._hangups.watched(client.writer, client.task.cancel) if is_given_up else nullcontext():
+                    result = await handler.answer(order)
+                yield ControlSuccess(result)
             elif handler.follow is not None:
                 async with aclosing(handler.follow(order)) as results:
                     async for result in results:

@@ -27,6 +27,8 @@ READY_FROM: Final = 5_000
 """Objects of the database from which on the process of the switch is ready before the first check, and does not end."""
 CHECK_S: Final = 300.0
 """Longest time of a check."""
+WAITING_MAX: Final = 4
+"""Checks of fronts that wait for another one. Further fronts check by themselves, so that other commands have room."""
 _PROCESS: Final = "vosd.wiring.check_process"
 
 
@@ -36,6 +38,12 @@ class CheckEndedError(VosError):
 
 class OtherConfigurationError(CommandError):
     """The configuration is not that of the switch."""
+
+
+class ManyChecksError(CommandError):
+    """As many checks of fronts wait as may; the front checks by itself."""
+
+    code = "busy"
 
 
 class Checks:
@@ -140,6 +148,7 @@ class ChecksForFronts:
     def __init__(self, config: Path, checks: Checks) -> None:
         self._config = config.absolute()
         self._checks = checks
+        self._under_way = 0
 
     def keep_ready(self, objects: int) -> None:
         """Do what ``Checks.keep_ready`` says, for so many objects of the database."""
@@ -154,12 +163,20 @@ class ChecksForFronts:
 
         Raises:
             OtherConfigurationError: they are asked for another file.
+            ManyChecksError: too many wait.
             CheckEndedError: it was not checked.
         """
         if not self._is_own(Path(order.configuration)):
             message = f"{order.configuration} is not the configuration of this switch, which is {self._config}"
             raise OtherConfigurationError(message)
-        return msgspec.Raw(await self._checks.answer(self._config, bytes(order.question)))
+        if self._under_way > WAITING_MAX:
+            message = f"{WAITING_MAX} checks of changes wait already"
+            raise ManyChecksError(message)
+        self._under_way += 1
+        try:
+            return msgspec.Raw(await self._checks.answer(self._config, bytes(order.question)))
+        finally:
+            self._under_way -= 1
 
     def _is_own(self, path: Path) -> bool:
         try:

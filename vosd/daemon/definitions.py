@@ -25,6 +25,10 @@ POLL_S: Final = 0.5
 """Interval at which the version of the definitions is read: a changed one is loaded when it is seen twice."""
 FIRST_ANSWER_S: Final = 3.0
 """Time that a start waits for a first answer where it has kept what it read before."""
+ROWS_S: Final = 120.0
+"""Time in which a command gets the objects of the database; the switch itself waits for as long as it takes.
+
+A table that is altered or locked gives none."""
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
 
@@ -147,11 +151,11 @@ class StoredDefinitions:
         )
         since = None if known is None else await self._known_since(known, version, objects)
         if known is None or since is None:
-            seen = await objects.current(stored.at)
+            seen = await self._in_time(objects.current(stored.at))
             return stored._replace(
                 objects=with_changes({}, seen.found), next_at=seen.next_at, unkept=Unkept(everything=True)
             )
-        seen = await objects.current(stored.at, since)
+        seen = await self._in_time(objects.current(stored.at, since))
         changes = [each for each in seen.found if known.objects.get(each.kind, {}).get(each.name) != each]
         return stored._replace(
             objects=with_changes(known.objects, changes),
@@ -159,6 +163,17 @@ class StoredDefinitions:
             next_at=seen.next_at,
             unkept=(known.unkept or Unkept()).with_changes(changes),
         )
+
+    async def _in_time(self, rows: Awaitable[Read]) -> Read:
+        """Return rows of objects, for which a command does not wait for ever."""
+        if not self._trusts_switch:
+            return await rows
+        try:
+            async with asyncio.timeout(ROWS_S):
+                return await rows
+        except TimeoutError as error:
+            message = f"the database did not give its objects within {ROWS_S:g} s"
+            raise StoreUnavailable(message) from error
 
     async def _known_since(self, known: Stored, version: int, objects: ObjectStore) -> tuple[int, int] | None:
         """Return the version and the moment after which a database has to be read; None = it has to be read as a whole.

@@ -6,7 +6,7 @@ import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -44,6 +44,12 @@ class Break(Order[OrderDone], frozen=True, tag="break"):
 
 class Wait(Order[str], frozen=True, tag="wait"):
     """Waits."""
+
+
+class Look(Order[str], frozen=True, tag="look"):
+    """Waits, as long as its client does."""
+
+    ends_with_client: ClassVar[bool] = True
 
 
 class Count(Following[int], frozen=True, tag="follow"):
@@ -247,6 +253,84 @@ async def test_commands_at_once_are_bounded_and_status_is_always_answered(tmp_pa
     for _, writer in (*busy, *idle):
         writer.close()
     await server.close()
+
+
+class Waiting:
+    """An order that waits until it may answer."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.given_up = asyncio.Semaphore(0)
+        self.may_answer = asyncio.Event()
+
+    async def wait(self, _order: Look | Wait) -> str:
+        self.begun.release()
+        try:
+            await self.may_answer.wait()
+        except asyncio.CancelledError:
+            self.given_up.release()
+            raise
+        return "waited"
+
+
+@pytest.fixture
+async def waiting(tmp_path: Path) -> AsyncIterator[tuple[Path, Waiting]]:
+    waiting = Waiting()
+    handlers = (*HANDLERS, Look.answered_by(waiting.wait), Wait.answered_by(waiting.wait))
+    server = ControlServer(tmp_path / "vosd.sock", handlers)
+    await server.open()
+    yield tmp_path / "vosd.sock", waiting
+    await server.close()
+
+
+async def begin(path: Path, waiting: Waiting, order: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Give an order as ``RunningSwitch`` does: nothing more is sent."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line(order) + b"\n")
+    writer.write_eof()
+    await asyncio.wait_for(waiting.begun.acquire(), 30)
+    return reader, writer
+
+
+async def test_an_order_that_may_wait_for_long_is_given_up_when_its_client_disconnects(
+    waiting: tuple[Path, Waiting],
+) -> None:
+    path, order = waiting
+    clients = [await begin(path, order, "look") for _ in range(control.CLIENTS_MAX)]
+    (refused,) = await ask(path, line("echo"))
+    assert refused["code"] == "busy"
+    kept, *gone = clients
+    for _, writer in gone:
+        writer.close()
+    for _ in gone:
+        await asyncio.wait_for(order.given_up.acquire(), 30)
+    assert await ask(path, line("echo")) == [{"result": {}}]
+    order.may_answer.set()
+    assert body(await asyncio.wait_for(kept[0].readline(), 30)) == {"result": "waited"}
+    kept[1].close()
+
+
+async def test_a_client_that_disconnects_between_two_orders_ends_none_of_another_one(
+    waiting: tuple[Path, Waiting],
+) -> None:
+    path, order = waiting
+    order.may_answer.set()
+    reader, writer = await asyncio.open_unix_connection(path)
+    for _ in range(2):
+        writer.write(line("look") + b"\n")
+        assert body(await asyncio.wait_for(reader.readline(), 30)) == {"result": "waited"}
+    writer.close()
+    assert await ask(path, line("look"), line("look")) == [{"result": "waited"}] * 2
+    assert order.given_up.locked()
+
+
+async def test_another_order_is_carried_out_though_its_client_disconnects(waiting: tuple[Path, Waiting]) -> None:
+    path, order = waiting
+    _, writer = await begin(path, order, "wait")
+    writer.close()
+    await writer.wait_closed()
+    assert await ask(path, line("echo")) == [{"result": {}}]
+    assert order.given_up.locked()
 
 
 async def test_a_program_that_takes_turns_is_never_refused(tmp_path: Path) -> None:

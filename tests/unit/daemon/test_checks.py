@@ -16,7 +16,14 @@ from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.changes import CheckChange
 from vosd.daemon import checks as checking
-from vosd.daemon.checks import READY_FROM, CheckEndedError, Checks, ChecksForFronts, OtherConfigurationError
+from vosd.daemon.checks import (
+    READY_FROM,
+    CheckEndedError,
+    Checks,
+    ChecksForFronts,
+    ManyChecksError,
+    OtherConfigurationError,
+)
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.child import Child
 
@@ -215,6 +222,28 @@ async def test_what_a_front_asks_and_the_process_answers_is_passed_on_as_it_is(
     assert await process.questions.get() == (config, b'{"what":1}')
     process.answer_with(b'{"found":2}')
     assert bytes(await asking) == b'{"found":2}'
+
+
+async def test_few_checks_of_fronts_wait_and_the_others_are_refused_at_once(
+    checks: Checks, processes: Processes, tmp_path: Path
+) -> None:
+    config = tmp_path / "vosd.yaml"
+    config.write_text("")
+    fronts = ChecksForFronts(config, checks)
+    order = CheckChange(str(config), msgspec.Raw(b"{}"))
+    asking = [asyncio.create_task(fronts.check(order)) for _ in range(1 + checking.WAITING_MAX)]
+    process = await processes.newest.get()
+    await process.questions.get()
+    with pytest.raises(ManyChecksError) as refused:
+        await fronts.check(order)
+    assert refused.value.code == "busy"
+    asking[1].cancel()
+    await asyncio.wait({asking[1]})
+    asking[1] = asyncio.create_task(fronts.check(order))
+    for _ in asking:
+        process.answer_with(b'{"found":2}')
+    assert [bytes(each) for each in await asyncio.gather(*asking)] == [b'{"found":2}'] * len(asking)
+    assert len(processes) == 1
 
 
 async def test_a_process_answers_in_the_form_of_the_question(tmp_path: Path) -> None:

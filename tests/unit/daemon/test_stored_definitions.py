@@ -19,11 +19,11 @@ from structlog.testing import capture_logs
 from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.losses import Busy
 from vosd.catalogue.problems import ConfigError
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import Objects, ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
 from vosd.config.load import load
-from vosd.config.stored import Stored
+from vosd.config.stored import Stored, Wanted
 from vosd.daemon import bootstrap, definitions
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
@@ -701,3 +701,27 @@ def test_a_mistake_in_the_files_ends_a_start_also_where_the_database_defines_the
     site.write("nonsense: 1")
     with pytest.raises(ConfigError, match="a known key"):
         load_at_start(site.file, site.definitions.read)
+
+
+class LockedObjects(SqlObjects):
+    """Objects whose table another session has locked."""
+
+    async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
+        await asyncio.Event().wait()
+        return await super().current(at, since)
+
+
+def test_a_command_does_not_wait_for_ever_for_the_objects_of_a_locked_table(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "ROWS_S", 0.01)
+    site.define(1, '{"currency":"EUR"}')
+    wanted = Wanted(site.file.with_name("var"), site.url, frozenset())
+    known = StoredDefinitions(lambda _database: site.decks, SqlObjects, lambda: site.now, trusts_switch=True)
+    before = known.read(wanted)
+    assert (before.unread, [*before.objects["accounts"]]) == (None, ["shop"])
+    site.define(2, '{"currency":"USD"}')
+    locked = StoredDefinitions(lambda _database: site.decks, LockedObjects, lambda: site.now, trusts_switch=True)
+    after = locked.read(wanted._replace(known=before))
+    assert after.unread == "the database did not give its objects within 0.01 s"
+    assert (after.version, after.objects) == (before.version, before.objects)
