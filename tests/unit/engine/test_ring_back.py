@@ -210,14 +210,82 @@ def test_a_vendor_that_rings_again_after_its_early_media_goes_on_with_them():
     scene.finish(call)
 
 
-def test_media_of_the_callee_are_described_instead():
+@pytest.mark.parametrize("status", [180, 183])
+def test_a_callee_that_describes_its_media_and_sends_none_does_not_keep_the_caller_in_silence(status):
     scene, relay = scene_with()
-    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))
+    scene.vendor.script = Script((Line(0, status, ANSWER), Line(3_000, 200, ANSWER)))
     call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    (early,) = described(call)
+    assert early[2][0] == "PCMU"
+    port = relay.at(media_of(call.response(status).body.encode())[0].port)
+    assert (port.rings_after_ms, port.rings_as) == (2_000, "PCMU")
     scene.wire.run_until(lambda: call.final == 200)
-    early = next(response for response in call.responses if response.status == 183)
-    assert media_of(early.body.encode())[0].codecs[0] == "PCMU"
+    assert port.rings_after_ms is None
+    assert len({tag for _, tag, _ in described(call)}) == 1
+    scene.finish(call)
+
+
+def test_media_of_the_callee_end_the_tone_for_good():
+    scene, relay = scene_with()
+    lines = Line(0, 183, ANSWER), Line(1_000, 183, ANSWER), Line(1_500, 180), Line(3_000, 200, ANSWER)
+    scene.vendor.script = Script(lines)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
+    port.rings_after_ms = None  # as the worker does at the first packet of the vendor
+    scene.wire.run_for(2_000)
+    assert port.rings_after_ms is None
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.finish(call)
+
+
+def test_the_next_vendor_that_describes_its_media_has_a_tone_again():
+    scene, relay = scene_with()
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 503)))
+    scene.vendors[1].script = Script((Line(0, 183, ANSWER), Line(3_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
+    port.rings_after_ms = None  # as the worker does at the first packet of the vendor
+    scene.wire.run_for(1_000)
+    assert port.rings_after_ms == 2_000
+    scene.wire.run_until(lambda: call.final == 200)
+    assert port.rings_after_ms is None
+    scene.finish(call)
+
+
+def test_an_answer_without_a_description_ends_the_tone():
+    """The reliable response before it had the description (RFC 6337 section 2.1)."""
+    scene, relay = scene_with()
+    scene.vendor.script = Script((Line(0, 183, ANSWER, is_reliable=True), Line(3_000, 200)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_for(500)
+    assert [port.rings_after_ms for port in relay.open_ports.values() if port.rings_as] == [2_000]
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.response(200).body == ""
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer", "named"),
+    [
+        (OFFER, ANSWER, {"local_ring": False, "mode": MediaMode.ON}),
+        (OFFER, ANSWER, {"mode": MediaMode.OFF}),
+        (OFFER, ANSWER, {"early_media": Passing.STRIP}),
+        (OFFER, ANSWER + "a=inactive\r\n", {}),
+        (BOTH, ANSWERS_G729, {}),
+    ],
+    ids=["not wanted", "not relayed", "no early media", "held", "no G.711"],
+)
+def test_no_tone_is_played_beside_a_description_where_it_cannot_be_or_is_not_wanted(offer, answer, named):
+    scene, relay = scene_with(**named)
+    scene.vendor.script = Script((Line(0, 183, answer), Line(1_000, 200, answer)))
+    call = scene.caller.call(CALLEE, Intent(offer))
+    scene.wire.run_for(500)
+    assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    scene.wire.run_until(lambda: call.final == 200)
     scene.finish(call)
 
 

@@ -17,7 +17,7 @@ from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.passing_session import PassingSession, event_payload, first_host, limited, note_author
 from vosd.engine.media.relayed_sessions import RelayedSessions
-from vosd.engine.media.ring_back import ring_back, ringing_callee
+from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
@@ -32,7 +32,14 @@ from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import is_unprotected, mids_of, terminated
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import (
+    Outgoing,
+    OutgoingReinvite,
+    OutgoingReliable,
+    OutgoingRequest,
+    OutgoingResponse,
+    OutgoingSuccess,
+)
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
 from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, KeyWay
@@ -102,6 +109,8 @@ class MediaKeeper:
                 self._legs[media.number] = owner
                 return True
             return False
+        if media.is_ringing and isinstance(message, OutgoingSuccess):
+            return False  # its description was in a ringing response that was sent reliably
         if not isinstance(message, OutgoingResponse) or (not media.ports and media.rtp_call is None):
             return True
         if message.status not in RINGING:
@@ -126,6 +135,8 @@ class MediaKeeper:
             body = message.body
             if media.number in self._offered:
                 self._offer_answered(message, leg, media, now)
+            if media.is_ringing and isinstance(message, OutgoingSuccess):
+                self._stop_ring_back(media)
             if not body or SDP not in message.headers:
                 return self._ring_back(waiting, leg, media)
             if isinstance(body, Authored) and body.author == BY_SWITCH:
@@ -137,9 +148,10 @@ class MediaKeeper:
                 return without_session(message)
             passing = PassingSession(leg, media, author, theirs)
             note_author(passing, now, message)
-            if media.is_ringing and isinstance(message, OutgoingSuccess):
-                self._stop_ring_back(media)
-            return self._rewritten(waiting, passing, now)
+            verdict = self._rewritten(waiting, passing, now)
+            if theirs.settings.local_ring and isinstance(verdict, MessageChange):
+                self._ring_back_beside(message, passing, bytes(verdict.body or b""))
+            return verdict
         except Exception:
             if _has_to_encrypt(waiting.owner) and is_unprotected(bytes(waiting.message.body)):
                 waiting.change(without_session(waiting.message))
@@ -181,6 +193,20 @@ class MediaKeeper:
         change = ring_back(message, leg, attempt, media, self._parts.relay, address, delay_ms, self._legs)
         inviter.progress.has_ring_back = inviter.progress.has_ring_back or change is not None
         return change
+
+    def _ring_back_beside(self, message: Outgoing, passing: PassingSession, session: bytes) -> None:
+        """Play ring-back to a caller that is sent a ringing response with its callee's description."""
+        leg, media, attempt = passing.leg, passing.media, passing.theirs
+        if self._parts.relay is None or not isinstance(message, OutgoingResponse | OutgoingReliable):
+            return
+        if message.status not in RINGING:
+            return
+        inviter = leg.call.caller.inviter
+        if leg.route_choice is not None or inviter is None or inviter.leg is not leg:
+            return
+        if attempt.is_relayed and media.rtp_call is None:
+            delay_ms = self._parts.parameters.ring_back_delay_ms
+            begin_described(media, attempt, session, self._parts.relay, delay_ms)
 
     def _stop_ring_back(self, media: LegMedia) -> None:
         """End the ring-back of a caller whose callee has answered."""

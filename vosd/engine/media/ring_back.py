@@ -1,4 +1,4 @@
-"""Ring-back of the switch for a caller whose callee rings without media of its own (``local_ring``)."""
+"""Ring-back of the switch for a caller whose callee rings, until media of the callee come (``local_ring``)."""
 
 from collections.abc import Container
 from typing import Final
@@ -65,3 +65,22 @@ def ring_back(
         relay.play_ring_back(port, delay_ms, audio.payload)
     session = sound_answer(offer, audio, Place(address, port.rtp, port.rtcp), media.number)
     return MessageChange(headers=message.headers + SDP, body=session)
+
+
+def begin_described(media: LegMedia, attempt: LegMedia, session: bytes, relay: MediaRelay, delay_ms: int) -> None:
+    """Play ring-back to a caller that is sent its callee's own description: not all that have one send media.
+
+    The tone is G.711 that both sides take, and ends with the first packet of the callee. It begins once for each
+    attempt: a description that is repeated, or another fork's, may follow media that have ended it.
+    """
+    if media.rings_for == attempt.number:
+        return
+    port, source = media.audio_port, media.audio_source
+    if port is None or port.id < 0 or source is None or protection_of(session) is not Protection.NONE:
+        return
+    audio = playable_audio(session, _G711)
+    if audio is None or audio.place != media.audio or audio.payload not in PAYLOADS:
+        return
+    if audio.payload in source.taken()[0]:
+        media.is_ringing, media.rings_for = True, attempt.number
+        relay.play_ring_back(port, delay_ms, audio.payload)
