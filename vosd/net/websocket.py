@@ -21,6 +21,7 @@ from vosd.sip.wire.stream import PING, PONG
 
 _SUBPROTOCOL: Final = Subprotocol("sip")
 _GOING_AWAY: Final = 1001
+_INVALID_DATA: Final = 1007
 SLICE_BYTES: Final = 512
 """Bytes that are parsed at a time: the smallest frame has 6, and costs as much as one of 500."""
 FRAMES_AT_ONCE: Final = 16
@@ -48,6 +49,8 @@ class WebSocketFramer:
         """Received bytes that are not parsed yet."""
         self._pending = bytearray()
         """Fragments of a message that is not complete."""
+        self._is_text = False
+        """Whether that message, or the latest one, is text."""
         self._is_amid_message = False
         self._pings = 0
         self._has_pong = False
@@ -100,6 +103,8 @@ class WebSocketFramer:
                     messages.append(message)
                 elif len(event.data) < IDLE_FRAME_BYTES:
                     self.idle_frames += 1
+            if self.lost is not None:
+                break
         self._is_amid_message = not events or bool(self._pending)
         if protocol.close_rcvd is not None:
             self.is_over = True
@@ -126,12 +131,10 @@ class WebSocketFramer:
 
     def framed(self, message: bytes) -> bytes:
         """Return the bytes of a message to send: a text message, as browsers expect, where it is UTF-8."""
-        try:
-            message.decode()
-        except UnicodeDecodeError:
-            self._protocol.send_binary(message)
-        else:
+        if _is_utf8(message):
             self._protocol.send_text(message)
+        else:
+            self._protocol.send_binary(message)
         return self.answer(0)
 
     def ping(self) -> bytes:
@@ -164,11 +167,17 @@ class WebSocketFramer:
             self._has_pong = True
         if frame.opcode not in _DATA:
             return None
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
         if not frame.fin:
             self._pending += frame.data
             return None
         message = bytes(self._pending) + bytes(frame.data)
         self._pending.clear()
+        if self._is_text and not _is_utf8(message):
+            self._protocol.fail(_INVALID_DATA)  # RFC 6455 section 8.1
+            self.lost = "no WebSocket any more: text that is not UTF-8"
+            return None
         return self._without_blank_lines(message)
 
     def _without_blank_lines(self, message: bytes) -> bytes:
@@ -179,6 +188,14 @@ class WebSocketFramer:
             if self.is_ready:  # a Close of the peer may stand behind it in what was received
                 self._protocol.send_text(PONG)
         return text
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refusal(error: Exception) -> str:

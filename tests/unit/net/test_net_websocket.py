@@ -159,6 +159,41 @@ def test_a_frame_that_breaks_the_rules_or_the_limit_ends_the_connection(bad):
     assert not web.is_ready
 
 
+LATIN = INVITE.replace(SDP, SDP + "s=caf\xe9\r\n".encode("latin-1"))
+CAFE = "s=caf\xe9".encode()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        frame(OpCode.TEXT, LATIN),
+        frame(OpCode.TEXT, LATIN[:100], fin=False) + frame(OpCode.PING) + frame(OpCode.CONT, LATIN[100:]),
+        frame(OpCode.TEXT, b"\xed\xa0\x80"),
+        frame(OpCode.TEXT, CAFE[:-1]),
+    ],
+    ids=["whole", "in parts", "surrogate", "cut"],
+)
+def test_text_that_is_not_utf_8_ends_the_connection_with_its_code(bad):
+    """RFC 6455 section 8.1; nothing behind it is read."""
+    web = opened_framer()
+    assert web.feed(frame(OpCode.TEXT, OPTIONS) + bad + frame(OpCode.TEXT, OPTIONS)) == [OPTIONS]
+    assert web.lost == "no WebSocket any more: text that is not UTF-8"
+    last = FrameReader().feed(web.answer(0))[-1]
+    assert (last.code, last.payload) == (OpCode.CLOSE, (1007).to_bytes(2, "big"))
+    assert web.feed(frame(OpCode.TEXT, OPTIONS)) == []
+    assert not web.is_ready
+
+
+def test_a_character_may_be_cut_by_fragments_and_binary_messages_need_no_utf_8():
+    web = opened_framer()
+    cut = frame(OpCode.TEXT, CAFE[:-1], fin=False) + frame(OpCode.CONT, CAFE[-1:])
+    binary = frame(OpCode.BINARY, LATIN[:100], fin=False) + frame(OpCode.CONT, LATIN[100:])
+    assert web.feed(cut + binary + frame(OpCode.BINARY, LATIN) + frame(OpCode.TEXT, INVITE)) == [
+        CAFE, LATIN, LATIN, INVITE,
+    ]  # fmt: skip
+    assert web.lost is None
+
+
 def test_a_close_of_the_peer_is_answered_and_is_no_fault():
     web = opened_framer()
     assert web.feed(frame(OpCode.TEXT, OPTIONS) + frame(OpCode.CLOSE, b"\x03\xe9")) == [OPTIONS]
