@@ -11,7 +11,7 @@ from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, L
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
-from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
+from vosd.engine.alarms.watch import LongCall, PortsUsed, Unbooked, Watch
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.counting import census_of
@@ -210,10 +210,14 @@ class SwitchMeasures:
             losses = media.parts.customer_losses.percents(self._clock.now().mono)
             yield from (each for each in losses if each[0] in configured)
 
-    def media_ports_used(self) -> float | None:
-        """Return which percentage of the media ports is in use; None = media are not relayed."""
+    def media_ports_used(self) -> Iterator[PortsUsed]:
+        """Yield the use of each range of ports for media, and of the ports of each rtpengine."""
         media = self._service.node.media
-        return None if media is None or not media.parts.relays else media.used_percent(self._clock.now())
+        if media is not None and media.parts.relays:
+            for ports, percent in media.used_percents(self._clock.now()).items():
+                yield PortsUsed(percent, ports=str(ports))
+            for name, percent in media.rtpengine_ports_used():
+                yield PortsUsed(percent, rtpengine=name)
 
     def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
         """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""

@@ -245,8 +245,19 @@ class _Totals(msgspec.Struct, frozen=True):
     uptime: str | int | float = ""
 
 
+class _InterfacePorts(msgspec.Struct, frozen=True):
+    used: int = 0
+    all: int = msgspec.field(default=0, name="totals")
+
+
+class _Interface(msgspec.Struct, frozen=True):
+    ports: _InterfacePorts = _InterfacePorts()
+
+
 class _Statistics(msgspec.Struct, frozen=True):
     totals: _Totals = msgspec.field(default=_Totals(), name="totalstatistics")
+    interfaces: msgspec.Raw = msgspec.Raw(b"[]")
+    """Read by itself: an rtpengine that writes it otherwise works all the same."""
 
 
 class RtpReply(msgspec.Struct, frozen=True):
@@ -299,6 +310,16 @@ class RtpReply(msgspec.Struct, frozen=True):
         text = str(self.statistics.totals.uptime).partition(".")[0]
         return int(text) if text.isdecimal() and text.isascii() else None
 
+    @property
+    def ports_used_percent(self) -> float | None:
+        """Percentage of the ports in use, at the interface with the most; None where the reply does not say."""
+        try:
+            interfaces = _decode_interfaces(self.statistics.interfaces)
+        except msgspec.MsgspecError:
+            return None
+        shares = [100 * each.ports.used / each.ports.all for each in interfaces if each.ports.all > 0]
+        return max(shares, default=None)
+
 
 class EngineAnswer(NamedTuple):
     """The reply of an rtpengine, and which one has replied."""
@@ -329,6 +350,10 @@ class MediaEngines(Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether any rtpengine works."""
+        ...
+
+    def ports_used(self) -> Sequence[tuple[str, float]]:
+        """Return which percentage of the ports of each rtpengine is in use that works and says so."""
         ...
 
     def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
@@ -364,3 +389,4 @@ def reply_of(datagram: bytes) -> tuple[str, RtpReply] | None:
 
 
 _decode: Final = msgspec.json.Decoder(RtpReply, strict=False).decode
+_decode_interfaces: Final = msgspec.json.Decoder(tuple[_Interface, ...], strict=False).decode

@@ -190,7 +190,7 @@ class Event(StrEnum):
     RTP_PORT_EXHAUSTED = "rtp_port_exhausted"
     RTP_PORTS_FREE = "rtp_ports_free"
     RTP_PORTS_LOW = "rtp_ports_low"
-    """More of the media ports of an address are in use than ``alarms.media_ports`` percent."""
+    """More of a range of media ports, or of those of an rtpengine, are in use than ``alarms.media_ports`` percent."""
     RTP_PORTS_RECOVERED = "rtp_ports_recovered"
     IVR_PORT_EXHAUSTED = "ivr_port_exhausted"
     """No port of IVR_RTP_PORT is free for an announcement: the caller gets the code alone."""

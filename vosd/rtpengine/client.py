@@ -56,6 +56,10 @@ class RtpEngines:
         """Return the name of each, and whether it works."""
         return self._pool.states()
 
+    def ports_used(self) -> list[tuple[str, float]]:
+        """Return which percentage of the ports of each rtpengine is in use (``RtpEnginePool.ports_used``)."""
+        return self._pool.ports_used()
+
     def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
         """Set the receiver of rtpengines that are lost, and what says which calls go on."""
         self._pool.connect(lost, is_live)

@@ -25,7 +25,8 @@ from vosd.media.rtpengine_orders import (
     datagram_of,
     reply_of,
 )
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
+from vosd.obs.log import LogLimiter
 from vosd.trunks.media import RtpEngine
 
 REPEAT_MS: Final = 150
@@ -44,6 +45,8 @@ SWEEP: Final = 1_000
 ORPHANS_MAX: Final = 20_000
 """Calls to be ended at an rtpengine that cannot be reached; more of them end by its own time-outs."""
 DELETES_A_PING: Final = 50
+SETTLED_MS: Final = 60_000
+"""There are ports again when a call gets some and none was refused for so long."""
 
 _log: Final = structlog.get_logger()
 
@@ -55,7 +58,17 @@ Send = Callable[[bytes, str, int], None]
 class _Engine:
     """One rtpengine, as far as is known of it."""
 
-    __slots__ = ("config", "credit", "failures", "is_suspect", "is_up", "orphans", "started_ms", "successes")
+    __slots__ = (
+        "config",
+        "credit",
+        "failures",
+        "is_suspect",
+        "is_up",
+        "orphans",
+        "ports_used",
+        "started_ms",
+        "successes",
+    )
 
     def __init__(self, config: RtpEngine) -> None:
         self.config = config
@@ -68,6 +81,8 @@ class _Engine:
         """Calls that it is owed by its weight, in parts of the weight of all."""
         self.started_ms: int | None = None
         """Time of its start, by our clock; up to a second late, as its replies count whole seconds."""
+        self.ports_used: float | None = None
+        """Percentage of its ports that are in use, as it said last."""
         self.orphans: dict[str, None] = {}
         """Calls that may be there and are not wanted."""
 
@@ -120,6 +135,9 @@ class RtpEnginePool:
         """Orders by cookie, the one first that was sent first: so are the moments at which they are looked at."""
         self._next_ping: int | None = None
         self._now = 0
+        self._exhausted: dict[str, int] = {}
+        """Rtpengines that were the last to refuse a call because they were full, and when they did so last."""
+        self._log_limiter = LogLimiter()
 
     @property
     def is_usable(self) -> bool:
@@ -129,6 +147,14 @@ class RtpEnginePool:
     def states(self) -> list[tuple[str, bool]]:
         """Return the name of each, and whether it works."""
         return [(name, each.is_up) for name, each in self._engines.items()]
+
+    def ports_used(self) -> list[tuple[str, float]]:
+        """Return which percentage of the ports of each rtpengine is in use that works and says so."""
+        return [
+            (name, each.ports_used)
+            for name, each in self._engines.items()
+            if each.is_up and each.ports_used is not None
+        ]
 
     @property
     def waiting(self) -> int:
@@ -158,6 +184,8 @@ class RtpEnginePool:
             if self._engines.get(name) is not engine:
                 engine.is_up = False
                 self._lose(engine)
+        for name in [each for each in self._exhausted if each not in self._engines]:
+            self._note_room(name, why=GONE)
 
     def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None) -> str:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
@@ -207,11 +235,14 @@ class RtpEnginePool:
             return
         del self._orders[cookie]
         if reply.result == OK or not reply.is_full:
+            if self._exhausted and waiting.makes_call and reply.result == OK:
+                self._note_ports()
             waiting.done(EngineAnswer(engine.name, reply))
             return
         if reply.result != LOAD_LIMIT:
             self._note_what_it_made(waiting)
-        self._next(waiting)
+        if not self._next(waiting):
+            self._note_full(engine.name, reply)
 
     def advance(self, now_ms: int) -> None:
         """Repeat orders, ask the next rtpengine, end orders whose time is over, and ping."""
@@ -283,16 +314,34 @@ class RtpEnginePool:
             self._suspect(waiting.engine)
         self._next(waiting)
 
-    def _next(self, waiting: _Order) -> None:
-        """Give an order to the next rtpengine; it has failed if there is none, or no time."""
+    def _next(self, waiting: _Order) -> bool:
+        """Give an order to the next rtpengine; False = it has failed: there is none, or no time."""
         others = [each for each in waiting.others if each.is_up]
         if not others or self._now >= waiting.asked + WITHIN_MS:
             waiting.done(None)
-            return
+            return False
         waiting.engine, *waiting.others = others
         waiting.sendings = 0
         self._orders[waiting.cookie] = waiting
         self._dispatch(waiting)
+        return True
+
+    def _note_full(self, name: str, reply: RtpReply) -> None:
+        """Report that a call gets no ports: the last rtpengine that was asked has refused it."""
+        self._exhausted[name] = self._now
+        if self._log_limiter.admits(name, self._now):
+            _log.error(Event.RTP_PORT_EXHAUSTED, rtpengine=name, error=reply.error or reply.result)
+
+    def _note_ports(self) -> None:
+        """Report the end of all refusals when none was for a while: a call has got ports, of whichever rtpengine."""
+        if all(self._now - refused_ms >= SETTLED_MS for refused_ms in self._exhausted.values()):
+            for name in list(self._exhausted):
+                self._note_room(name)
+
+    def _note_room(self, name: str, **facts: str) -> None:
+        del self._exhausted[name]
+        self._log_limiter.forget(name)  # it may be full again within its period
+        _log.info(Event.RTP_PORTS_FREE, rtpengine=name, **facts)
 
     def _remove(self, waiting: _Order) -> None:
         del self._orders[waiting.cookie]
@@ -324,6 +373,7 @@ class RtpEnginePool:
     def _answered(self, engine: _Engine, reply: RtpReply) -> None:
         engine.failures, engine.is_suspect = 0, False
         engine.successes += 1
+        engine.ports_used = reply.ports_used_percent
         before = engine.started_ms
         if reply.uptime_s is not None:
             engine.started_ms = self._now - 1_000 * reply.uptime_s

@@ -82,6 +82,10 @@ class VirtualRtpEngines:
         """Whether any works (``MediaEngines``)."""
         return any(self.up.values())
 
+    def ports_used(self) -> Sequence[tuple[str, float]]:
+        """Return nothing: no test asks these (``MediaEngines``)."""
+        return ()
+
     def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
         """Note who is told of a loss (``MediaEngines``)."""
         self._lost = lost

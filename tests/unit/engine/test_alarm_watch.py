@@ -15,7 +15,7 @@ from vosd.base.clock import Instant
 from vosd.engine.alarms import machine, margins
 from vosd.engine.alarms.machine import MachineMeter, MinuteRate, disk_free_percent, memory_percent, network_bytes
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
-from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Threshold, Unbooked, Watch
+from vosd.engine.alarms.watch import LAG_TICKS, LongCall, PortsUsed, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
@@ -38,7 +38,7 @@ class Measured:
         self.losses: dict[str, float | None] = {}
         self.customer_losses: dict[str, float | None] = {}
         self.latest: dict[str, LatestCalls] = {}
-        self.ports_used: float | None = None
+        self.ports_used: list[PortsUsed] = []
         self.taken: dict[Pair, Takings] = {}
         self.exchange_rates: dict[Pair, Decimal] = {}
         self.by_prefix: dict[PrefixPair, Takings] = {}
@@ -90,7 +90,7 @@ class Measured:
     def customer_media_losses(self) -> list[tuple[str, float | None]]:
         return [*self.customer_losses.items()]
 
-    def media_ports_used(self) -> float | None:
+    def media_ports_used(self) -> list[PortsUsed]:
         return self.ports_used
 
     def short_calls(self) -> list[ShortCalls]:
@@ -194,7 +194,7 @@ async def test_a_gateway_is_judged_by_enough_attempts(scene: Scene):
 def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
     measured = scene.measured
     with capture_logs() as logs:
-        for measured.ports_used, lost in (
+        for percent, lost in (
             (None, None),
             (89, 2.9),
             (90, 3),
@@ -203,11 +203,32 @@ def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
             (95, 5),
             (None, None),
         ):
+            measured.ports_used = [] if percent is None else [PortsUsed(percent, ports="10000,39999")]
             measured.losses = {} if lost is None else {"a": lost, "b": None}
             scene.watch.check_media()
     names = [line["event"] for line in logs]
     assert names == ["rtp_ports_low", "media_loss_high", "rtp_ports_recovered", "media_loss_recovered"] * 2
     assert {line.get("gateway") for line in logs} == {None, "a"}
+
+
+def test_each_range_of_ports_and_each_rtpengine_is_reported_by_itself(scene: Scene):
+    measured = scene.measured
+    ours, vendors, engine = ("10000,39999", ""), ("12000,12999", ""), ("", "one")
+    with capture_logs() as logs:
+        for used in (
+            {ours: 50, vendors: 90, engine: 89},
+            {ours: 50, vendors: 95, engine: 91},
+            {ours: 50, vendors: 10, engine: 91},
+            {ours: 50},
+        ):
+            measured.ports_used = [PortsUsed(percent, *subject) for subject, percent in used.items()]
+            scene.watch.check_media()
+    assert [(line["event"], line.get("ports"), line.get("rtpengine")) for line in logs] == [
+        ("rtp_ports_low", "12000,12999", None),
+        ("rtp_ports_low", None, "one"),
+        ("rtp_ports_recovered", "12000,12999", None),
+        ("rtp_ports_recovered", None, "one"),
+    ]
 
 
 def test_lost_packets_of_a_customer_are_an_alarm_of_their_own(scene: Scene):

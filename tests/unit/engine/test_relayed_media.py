@@ -467,10 +467,10 @@ def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_a
         for _ in range(2):  # a second time within a minute
             other = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda other=other: other.final == 503)
-            assert media.used_percent(scene.exchange.clock.now()) == 100
+            assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 100
             call.hang_up()
             scene.wire.run_until(lambda call=call: call.is_over)
-            assert media.used_percent(scene.exchange.clock.now()) == 0
+            assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 0
             call, _ = scene.talk()
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE] * 2
@@ -487,10 +487,10 @@ def test_the_alarm_of_a_full_range_holds_while_each_port_that_becomes_free_is_ta
             call.hang_up()
             scene.wire.run_until(lambda call=call: call.is_over)
             call, _ = scene.talk()
-            assert media.used_percent(scene.exchange.clock.now()) == 100
+            assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 100
         call.hang_up()
         scene.wire.run_until(lambda call=call: call.is_over)
-        assert media.used_percent(scene.exchange.clock.now()) == 0
+        assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 0
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE]
 
@@ -506,11 +506,11 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
         for _ in range(3):
             call = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda call=call: call.final == 503)
-            assert media.used_percent(scene.exchange.clock.now()) == 1
+            assert media.used_percents(scene.exchange.clock.now()) == {ours: 1, ON.ivr_ports: 1, vendors: 100}
             media.parts.leg_ports.adopt(media.parts.parameters)
             scene.wire.run_for(70_000)
         full = False
-        assert media.used_percent(scene.exchange.clock.now()) == 1
+        assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 1
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
-from vosd.rtpengine.pool import DELETES_A_PING, PING_MS, REPEAT_MS, RtpEnginePool
+from vosd.rtpengine.pool import DELETES_A_PING, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 ONE, TWO = RtpEngine("one", "192.0.2.5", 2_223), RtpEngine("two", "192.0.2.6", 2_223)
@@ -25,6 +25,8 @@ class World:
         self.dead: set[str] = set()
         self.results: dict[str, dict] = {}
         """Replies to offers by rtpengine, in place of a good one."""
+        self.statistics: dict[str, dict] = {}
+        """More that an rtpengine says of itself."""
         self.started = {each.name: self.now - 100_400 for each in engines}
         self.calls: dict[str, set[str]] = {each.name: set() for each in engines}
         self.hosts = {each.host: each for each in (*engines, ONE, TWO)}
@@ -48,7 +50,8 @@ class World:
         match order["command"]:
             case "statistics":
                 uptime = (self.now - self.started.get(name, 0)) // 1_000
-                return {"result": "ok", "statistics": {"totalstatistics": {"uptime": str(uptime)}}}
+                statistics = {"totalstatistics": {"uptime": str(uptime)}, **self.statistics.get(name, {})}
+                return {"result": "ok", "statistics": statistics}
             case "list":
                 return {"result": "ok", "calls": sorted(calls)[: order["limit"]]}
             case "delete":
@@ -203,6 +206,56 @@ def test_a_full_one_sends_calls_to_the_next_and_stays_in_use(world, reply):
     world.run(10_000)
     assert world.answered() == ["two", None]
     assert world.pool.states() == [("one", True), ("two", True)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        ({"result": "load limit", "message": "load limit exceeded"}, "load limit"),
+        ({"result": "error", "error-reason": "Ran out of ports"}, "Ran out of ports"),
+    ],
+)
+def test_a_call_that_all_refuse_because_they_are_full_is_reported_until_none_was_for_a_minute(world, reply, error):
+    world.results = {"one": reply}
+    with capture_logs() as logs:
+        world.ask()
+        world.run(1_000)
+        assert not logs, "the next one has ports"
+        world.results["two"] = reply
+        for _ in range(3):
+            world.ask()
+            world.run(1_000)
+        full = [line["rtpengine"] for line in logs]
+        assert {(line["event"], line["error"]) for line in logs} == {("rtp_port_exhausted", error)}
+        assert sorted(full) == ["one", "two"], "once a minute, by the last one that was asked"
+        world.results.clear()
+        world.ask()
+        world.run(SETTLED_MS)
+        assert len(logs) == 2, "there may be calls without ports yet"
+        world.ask()
+        world.run(1_000)
+    assert [(line["event"], line["rtpengine"]) for line in logs[2:]] == [("rtp_ports_free", each) for each in full]
+    with capture_logs() as logs:
+        world.ask()
+        world.run(1_000)
+        world.results = {"one": reply, "two": reply}
+        world.ask()
+        world.run(1_000)
+        world.pool.replace([], world.now)
+    assert [line["event"] for line in logs] == ["rtp_port_exhausted", "rtp_ports_free"], "the full one is gone"
+
+
+def test_the_use_of_ports_is_that_of_the_interface_with_the_most_as_the_last_ping_says(world):
+    assert world.pool.ports_used() == []
+    ports = {"min": 30_000, "max": 30_099, "used_pct": "0.00", "last": 0}
+    shares = [{"name": name, "ports": {**ports, "used": used, "totals": 100}} for name, used in (("a", 12), ("b", 91))]
+    world.statistics = {"one": {"interfaces": shares}, "two": {"interfaces": {"of": "another version"}}}
+    world.run(PING_MS)
+    assert world.pool.ports_used() == [("one", 91)]
+    assert world.pool.states() == [("one", True), ("two", True)]
+    world.dead.add("one")
+    world.run(10_000)
+    assert world.pool.ports_used() == [], "it is not known any more"
 
 
 def test_an_error_is_an_answer(world):

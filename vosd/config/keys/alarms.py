@@ -165,7 +165,8 @@ class AlarmKeys(Keys):
     customer_media_loss: Annotated[int, whole(0, 100, "percent")] = 5
     """As `media_loss`, for the media of a mapping gateway: `customer_media_loss_high`."""
     media_ports: Annotated[int, whole(0, 100, "percent")] = 90
-    """More of the ports of SS_RTP_PORT_RANGE in use, at one address, are `rtp_ports_low`."""
+    """More of the ports of SS_RTP_PORT_RANGE, IVR_RTP_PORT or an `rtp_port_range` in use, at one address, or of those
+    of an rtpengine, are `rtp_ports_low`."""
     setup: Annotated[int, milliseconds(0, 600_000)] = 0
     """A longer time from the INVITE to the answer, ringing included, is `setup_slow`: on average of the calls that were
     answered in the last five minutes, at least `min_calls`."""

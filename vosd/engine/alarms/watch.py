@@ -97,6 +97,24 @@ class Threshold:
             _log.info(BACK[self._raised].value, **self._bad.pop(subject), why=why)
 
 
+class PortsUsed(NamedTuple):
+    """The use of a range of ports for media, or of those of an rtpengine."""
+
+    percent: float
+    ports: str = ""
+    rtpengine: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The range, or the name of the rtpengine."""
+        return self.ports or self.rtpengine
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The subject by its name in the event."""
+        return {"ports": self.ports} if self.ports else {"rtpengine": self.rtpengine}
+
+
 class LongCall(NamedTuple):
     """An answered call that lasts longer than ``alarms.call_seconds``."""
 
@@ -167,8 +185,8 @@ class Measures(Protocol):
         """Return the same of each mapping gateway."""
         ...
 
-    def media_ports_used(self) -> float | None:
-        """Return which percentage of the media ports is in use; None = media are not relayed."""
+    def media_ports_used(self) -> Iterable[PortsUsed]:
+        """Return the use of each range of ports for media, and of the ports of each rtpengine."""
         ...
 
     def short_calls(self) -> Iterable[ShortCalls]:
@@ -406,7 +424,12 @@ class Watch:
     def check_media(self) -> None:
         """Look at the ports for media that are in use, and at the packets that gateways lose."""
         settings, measures = self.settings, self._measures
-        self._ports.judge(measures.media_ports_used(), settings.media_ports, settings.hysteresis, unit="%")
+        used = {each.subject: each for each in measures.media_ports_used()}
+        self._ports.keep(frozenset(used))
+        for subject, each in used.items():
+            self._ports.judge(
+                each.percent, settings.media_ports, settings.hysteresis, subject=subject, **each.facts, unit="%"
+            )
         for threshold, limit, losses in (
             (self._loss, settings.media_loss, dict(measures.media_losses())),
             (self._customer_loss, settings.customer_media_loss, dict(measures.customer_media_losses())),

@@ -3,7 +3,7 @@
 Nothing is sent to them: packets would go round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -54,6 +54,8 @@ class LegPorts:
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
+        self._ranges: dict[PortRange, None] = {}
+        """Ranges of trunks of which a port was opened."""
         self._outside: dict[MediaAddress, PortRange] = {}
         """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
         self._apart: list[LegMedia] = []
@@ -90,6 +92,7 @@ class LegPorts:
         ports = media.settings.ports or self._parameters.ports
         if (address, ports) not in self._spared:
             self._spare(address, ports)
+            self._ranges[ports] = None
         tos = media.settings.marked(self._parameters.traffic_class)
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
         if port is None:
@@ -139,12 +142,15 @@ class LegPorts:
         apart, self._apart = self._apart, []
         return apart
 
-    def used_percent(self, now: Instant) -> float:
-        """Return which percentage of the ports of the installation is in use, at the address with the most.
+    def used_percents(self, now: Instant) -> Mapping[PortRange, float]:
+        """Return which percentage of the ports of each range is in use, at the address with the most.
+
+        Ranges are both of the installation, and those of trunks that have had a call.
 
         Asked for in even intervals: a range that was full has room again by then, or has not.
         """
         for ports in [ports for ports, each in self._exhausted.items() if each.is_full]:
             if self.relay.used_percent(ports, now) < _ROOM_PERCENT:
                 self._note_room(ports)
-        return self.relay.used_percent(self._parameters.ports, now)
+        ranges = (self._parameters.ports, self._parameters.ivr_ports, *self._ranges)
+        return {ports: self.relay.used_percent(ports, now) for ports in ranges}

@@ -1,5 +1,7 @@
 """The media of a switch: their parts, put together."""
 
+from collections.abc import Mapping, Sequence
+
 from vosd.base.clock import Instant
 from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.media.media_parts import MediaParts
@@ -7,6 +9,7 @@ from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.relayed_calls import RelayedCalls
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
+from vosd.trunks.media import PortRange
 
 
 class SwitchMedia:
@@ -23,9 +26,13 @@ class SwitchMedia:
         """Changes messages at the doors of legs."""
         self.calls = RelayedCalls(parts, self.sessions, at_rtpengines, self.moves)
 
-    def used_percent(self, now: Instant) -> float:
-        """Return which percentage of the ports of the installation is in use, at the address with the most."""
-        return 0.0 if self.parts.leg_ports is None else self.parts.leg_ports.used_percent(now)
+    def used_percents(self, now: Instant) -> Mapping[PortRange, float]:
+        """Return which percentage of the ports of each range of the relay is in use (``LegPorts.used_percents``)."""
+        return {} if self.parts.leg_ports is None else self.parts.leg_ports.used_percents(now)
+
+    def rtpengine_ports_used(self) -> Sequence[tuple[str, float]]:
+        """Return which percentage of the ports of each rtpengine is in use that works and says so."""
+        return () if self.parts.rtpengines is None else self.parts.rtpengines.engines.ports_used()
 
     def counted(self) -> tuple[int, int]:
         """Return the number of legs that have not ended, and of open ports."""
