@@ -89,6 +89,31 @@ def test_an_account_of_the_database_with_money_in_another_currency_is_named_as_o
     assert str(refused).startswith(mistake)
 
 
+def test_a_check_warns_of_a_planned_moment_at_which_the_files_will_not_do(installation: Installation) -> None:
+    text = installation.config.read_text()
+    more = text.replace(
+        "rate_groups:\n", "rate_groups:\n  - {name: spare, rates: [{prefix: '44', billing_rate: '1'}]}\n"
+    )
+    installation.config.write_text(more)
+    define(installation, "accounts", "shop", "rate_group: spare\n", "--at", NOW_AND_LATER)
+    assert "begins_at" not in installation.vosd("check").stdout
+    installation.config.write_text(text)
+    checked = installation.vosd("check")
+    assert checked.exit_code == 0
+    first, second, *_, holds = checked.stdout.splitlines()
+    assert first.startswith(
+        f"accounts shop (version 1) in the database: warning: begins_at: value '{NOW_AND_LATER[:-1]}.000Z': "
+    )
+    assert second.startswith(
+        "accounts shop (version 1) in the database: warning: accounts[shop].rate_group: value 'spare'"
+    )
+    assert "holds:" in holds
+    found = installation.document("check")
+    assert {each["severity"] for each in found} == {"warning"}
+    installation.document("definitions", "delete", "accounts", "shop", "--at", NOW_AND_LATER)
+    assert "begins_at" not in installation.vosd("check").stdout
+
+
 def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(installation: Installation) -> None:
     invoice = "invoice: {cycle: half_month, name: Shop Ltd, address: [Way 2], mail: [a@example.com]}\n"
     define(installation, "templates", "usual", "overdraft_limit: 50\n")

@@ -81,10 +81,14 @@ def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion])
 
 
 def states_before(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:
-    """Yield the state at each planned moment before a change begins."""
-    earlier = [each for each in planned if each.begins_at < change[0].begins_at]
-    for at in sorted({each.begins_at for each in earlier}):
-        versions = _latest(earlier, at)
+    """Return the states at the planned moments before a change begins."""
+    return states_planned([each for each in planned if each.begins_at < change[0].begins_at])
+
+
+def states_planned(planned: Sequence[ObjectVersion]) -> Iterator[ObjectsThen]:
+    """Yield the state at each planned moment."""
+    for at in sorted({each.begins_at for each in planned}):
+        versions = _latest(planned, at)
         yield ObjectsThen(at, versions, versions)
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from operator import itemgetter
@@ -89,6 +90,8 @@ def _print_greeting(config: Path, loaded: "Loaded") -> None:
 def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool) -> None:
     """Validate the configuration and list every problem: exit code 0 or 3.
 
+    Mistakes that the configuration will have at the first 20 moments at which planned versions begin are warnings.
+
     With --diff the running switch tries the file: exit code 3 with the reasons where a reload would be refused.
 
     Of warnings about single rates, which may be as many as there are rates, the first ten of each rate group are shown;
@@ -100,7 +103,7 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     try:
         loaded = _checked(invocation, path)
         if not diff:  # else the switch says it
-            _require_currencies(path, loaded)
+            loaded = _checked_beside_database(invocation, path, loaded)
     except ConfigError as error:
         _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)
@@ -119,10 +122,17 @@ def _checked(invocation: Invocation, path: Path) -> "Loaded":
     return loaded
 
 
-def _require_currencies(path: Path, loaded: "Loaded") -> None:
-    """Raise ConfigError where accounts have money in another currency, as far as the database can be read."""
-    from vosd.catalogue.held_currencies import held_currencies
-    from vosd.catalogue.problems import ConfigError
+def _checked_beside_database(invocation: Invocation, path: Path, loaded: "Loaded") -> "Loaded":
+    """Return the configuration with warnings of planned moments; raises ConfigError for currencies of accounts."""
+    url = _database_of(path, loaded)
+    if url is None:
+        return loaded
+    _require_currencies(url, loaded)
+    return _with_warnings_of_moments(invocation, url, loaded)
+
+
+def _database_of(path: Path, loaded: "Loaded") -> str | None:
+    """Return the URL of the database; None where its definitions cannot be read."""
     from vosd.config.places import OtherInstallationError, database_found_from, is_database_there
 
     try:
@@ -130,14 +140,32 @@ def _require_currencies(path: Path, loaded: "Loaded") -> None:
     except OtherInstallationError as error:
         with closing(ConfiguredSwitch(Path(error.other.configuration))) as other:
             url = other.database_url
-    if loaded.stored.version is None or loaded.stored.unread is not None or not is_database_there(url):
-        return
+    is_read = loaded.stored.version is not None and loaded.stored.unread is None
+    return url if is_read and is_database_there(url) else None
+
+
+def _require_currencies(url: str, loaded: "Loaded") -> None:
+    """Raise ConfigError where accounts have money in another currency."""
+    from vosd.catalogue.held_currencies import held_currencies
+    from vosd.catalogue.problems import ConfigError
     from vosd.wiring.database import held_in
 
     written = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
     mistakes = held_currencies(held_in(url, written), written, loaded.account_places)
     if mistakes:
         raise ConfigError(mistakes)
+
+
+def _with_warnings_of_moments(invocation: Invocation, url: str, loaded: "Loaded") -> "Loaded":
+    """Return the configuration with warnings of planned moments at which it will not be valid."""
+    from vosd.wiring.database import planned_in
+
+    planned = planned_in(url)
+    if not planned:
+        return loaded
+    from vosd.wiring.planned_moments import warnings_of_moments
+
+    return replace(loaded, problems=(*loaded.problems, *warnings_of_moments(invocation, planned)))
 
 
 def _show_mistakes(path: Path, error: "ConfigError", report: Path | None, *, as_json: bool) -> None:

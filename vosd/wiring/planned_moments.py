@@ -1,0 +1,23 @@
+"""Check of the moments at which planned versions of objects begin: files may have changed since these were planned."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vosd.catalogue.planned_objects import states_planned
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.wiring.change_check import Loads
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+MOMENTS_MAX: Final = 20
+"""Most moments of one check: each costs a load, which takes what is the same from the one before."""
+
+
+def warnings_of_moments(switch: ConfiguredSwitch, planned: Sequence[ObjectVersion]) -> Iterator[DefinitionProblem]:
+    """Yield the mistakes of the configuration at the first planned moments, as warnings: none of them is in force."""
+    loads = Loads(switch)
+    for state in [*states_planned(planned)][:MOMENTS_MAX]:
+        try:
+            loads.with_versions(state.versions)
+        except ConfigError as error:
+            yield from (each._replace(severity=Severity.WARNING) for each in state.error(error).problems)
