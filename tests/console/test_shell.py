@@ -4,6 +4,7 @@ import base64
 import re
 from datetime import datetime
 from time import time_ns
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -120,12 +121,40 @@ def test_the_search_leads_to_what_was_named(boss: Visitor) -> None:
         expect(page).to_have_url(boss.base + found)
 
 
+def test_the_search_finds_phones_that_are_not_registered_numbers_of_customers_and_blocked_sources(
+    site: Watched, boss: Visitor
+) -> None:
+    numbers = "442079460000-442079460099"
+    assert site.api.ask("PUT", f"/dids/{numbers}", {"keys": {"account": "acme", "phones": ["7001"]}}).status == 200
+    blocked = {"source": "192.0.2.66", "cause": "flood", "remaining_s": 60, "until": "2099-01-01T00:00:00Z"}
+    boss.page.route(
+        re.compile(r"/api/v1/sources\?"),
+        lambda route: route.fulfill(
+            json={"items": [] if "username=" in route.request.url else [blocked], "next": None}
+        ),
+    )
+    try:
+        for sought, found in (
+            ("7001", "/objects/phones/7001"),
+            ("+44 20 7946 0042", f"/objects/dids/{numbers}"),
+            ("192.0.2.66:5060", "/lists/sources?source=192.0.2.66"),
+        ):
+            boss.page.goto(f"{boss.base}/found?q={quote(sought)}")
+            expect(boss.page).to_have_url(boss.base + found)
+            boss.page.get_by_role("heading", level=1).wait_for()
+    finally:
+        boss.page.unroute_all()
+
+
 def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
     page = boss.go("/found?q=carrier", "Search: carrier")
     page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
     page = boss.go("/found?q=no-such-thing")
-    expect(page.get_by_role("status")).to_have_text("Nothing has this number, name or address")
+    expect(page.get_by_role("status")).to_have_text(
+        "Nothing has this number, name or address. Looked for in: Accounts, Gateways, Phones, Registrations, "
+        "Mapping gateways, Routing gateways, Rate groups, Blocked sources"
+    )
     boss.go(f"/found?q={'a' * 250}")
     fits_a_telephone(page)
     assert violations(page) == []

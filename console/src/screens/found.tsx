@@ -6,11 +6,12 @@ import { Link, Navigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { allOf, Problem, pageOf, queryText, type Row } from "../api/client";
 import { searchFor } from "../format";
+import { Go } from "../parts/go";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
-import { Gateway } from "../parts/values";
+import { Gateway, Value } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useSession } from "../session";
 import { gatewayColumns } from "./columns";
@@ -60,6 +61,29 @@ const REGISTERED: readonly Column[] = [
   { name: "received" },
   { name: "user_agent" },
 ];
+const SOURCES: readonly Column[] = [
+  { name: "source" },
+  { name: "cause", kind: "sentence" },
+  { name: "username" },
+  { name: "until", kind: "moment" },
+];
+const RATES: readonly Column[] = [
+  { name: "name", show: ({ name }) => <Go to={`/rates/${encodeURIComponent(String(name))}`}>{String(name)}</Go> },
+  { name: "currency" },
+  { name: "memo" },
+];
+const keyOf = (row: Row, key: string) => (row.keys as Row | undefined)?.[key];
+const objectColumns = (kind: "phones" | "dids"): readonly Column[] => [
+  {
+    name: "name",
+    show: ({ name }) => <Go to={`/objects/${kind}/${encodeURIComponent(String(name))}`}>{String(name)}</Go>,
+  },
+  {
+    name: "account",
+    show: (row) => <Value row={{ account: keyOf(row, "account") }} name="account" kind="account" />,
+  },
+  { name: "memo" },
+];
 const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly Column[] => [
   { name: "name", show: ({ name }) => <Gateway name={String(name)} kind={kind} /> },
   { name: "source" },
@@ -70,6 +94,33 @@ export function hasText(value: unknown, text: string): boolean {
   if (value === null || value === undefined) return false;
   if (typeof value === "object") return Object.values(value).some((each) => hasText(each, text));
   return String(value).toLowerCase().includes(text);
+}
+
+/** Whether a number is among those of an entry, which is a part of its only one, or in a range of as many digits. */
+export function isNumberOf(entry: string, number: string): boolean {
+  const [first = "", last] = entry.split("-");
+  if (last === undefined) return first.includes(number);
+  return number.length === first.length && first <= number && number <= last;
+}
+
+const SITE = "/64";
+const SITE_GROUPS = 4;
+
+/** The first half of an IPv6 address, without leading zeros and small. */
+function siteOf(address: string): string {
+  const [begin = "", end] = address.toLowerCase().split("::");
+  const groups = begin.split(":").filter(Boolean);
+  const behind = end === undefined ? [] : end.split(":").filter(Boolean);
+  const zeros = Array(Math.max(0, 2 * SITE_GROUPS - groups.length - behind.length)).fill("0");
+  const all = [...groups, ...zeros, ...behind].map((group) => group.replace(/^0+(?=.)/, ""));
+  return all.slice(0, SITE_GROUPS).join(":");
+}
+
+/** Whether the switch names an address as a source: of IPv6 all addresses of a site are one. */
+export function isOfSource(source: string, address: string): boolean {
+  const host = address.replace(/^\[(.*)\](:\d+)?$|^([\d.]+):\d+$/, "$1$3").toLowerCase();
+  if (source.toLowerCase() === host) return true;
+  return host.includes(":") && source.endsWith(SITE) && siteOf(source.slice(0, -SITE.length)) === siteOf(host);
 }
 
 function placesOf(text: string, seesState: boolean): Place[] {
@@ -84,7 +135,8 @@ function placesOf(text: string, seesState: boolean): Place[] {
     one: () => ({ to: "/cdrs", search: { [field]: value } }),
   });
   // the API cannot narrow these by a part of a name
-  const read = (path: string, fits: (row: Row) => boolean) => () => allOf(path).then((rows) => rows.filter(fits));
+  const read = (path: string, fits: (row: Row) => boolean, fields?: string) => () =>
+    allOf(path, { fields }).then((rows) => rows.filter(fits));
   const trunks = (list: "mapping" | "routing"): Place => ({
     name: `kind.${list}_gateways`,
     needs: `GET /${list}-gateways`,
@@ -103,7 +155,18 @@ function placesOf(text: string, seesState: boolean): Place[] {
     all: { to: "/lists/registrations" },
     one: (row) => ({ to: "/lists/registrations", search: { name: String(row.name) } }),
   };
-  if (to === "address") return [trunks("mapping"), trunks("routing"), registered];
+  const sources = (ask: Place["read"]): Place => ({
+    name: "nav.sources",
+    needs: "GET /sources",
+    read: ask,
+    columns: SOURCES,
+    all: { to: "/lists/sources" },
+    one: (row) => ({ to: "/lists/sources", search: { source: String(row.source) } }),
+  });
+  if (to === "address") {
+    const blocked = sources(read("/sources", (row) => isOfSource(String(row.source), wanted)));
+    return [trunks("mapping"), trunks("routing"), registered, blocked];
+  }
   if (to === "sip_call_id") return [calls("sip_call_id")];
   const accounts: Place = {
     name: "nav.customers",
@@ -121,7 +184,27 @@ function placesOf(text: string, seesState: boolean): Place[] {
     all: { to: "/gateways", search: { q: value } },
     one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.gateway))}` }),
   };
-  if (to !== "number") return [accounts, gateways, registered, trunks("mapping"), trunks("routing")];
+  const objects = (kind: "phones" | "dids", fits: (row: Row) => boolean): Place => ({
+    name: `kind.${kind}`,
+    needs: `GET /${kind}`,
+    read: read(`/${kind}`, fits, "name,memo,keys"),
+    columns: objectColumns(kind),
+    all: { to: `/objects/${kind}` },
+    one: ({ name }) => ({ to: `/objects/${kind}/${encodeURIComponent(String(name))}` }),
+  });
+  const phones = objects("phones", (row) => hasText([row.name, row.memo, keyOf(row, "caller_numbers")], wanted));
+  const dids = objects("dids", (row) => isNumberOf(String(row.name), wanted));
+  const attacked = sources(() => pageOf("/sources", { username: value, limit: SHOWN }).then((page) => page.items));
+  const rates: Place = {
+    name: "nav.rates",
+    needs: "GET /rates/groups",
+    read: read("/rates/groups", (row) => hasText([row.name, row.memo], wanted), "name,currency,memo"),
+    columns: RATES,
+    all: { to: "/rates" },
+    one: ({ name }) => ({ to: `/rates/${encodeURIComponent(String(name))}` }),
+  };
+  if (to !== "number")
+    return [accounts, gateways, phones, registered, trunks("mapping"), trunks("routing"), rates, attacked];
   const running = (field: "caller" | "callee"): Place => ({
     name: `found.running_${field}`,
     needs: "GET /calls",
@@ -130,7 +213,17 @@ function placesOf(text: string, seesState: boolean): Place[] {
     all: { to: "/calls", search: { q: value } },
     one: () => ({ to: "/calls", search: { q: value } }),
   });
-  return [running("callee"), running("caller"), calls("callee"), calls("caller"), accounts, registered];
+  return [
+    running("callee"),
+    running("caller"),
+    calls("callee"),
+    calls("caller"),
+    accounts,
+    phones,
+    dids,
+    registered,
+    attacked,
+  ];
 }
 
 /** A text names nothing where the API does not take it: an account with spaces, for example. */
@@ -177,7 +270,11 @@ export function FoundScreen() {
   return (
     <Page title={t("found.title", { text: q })}>
       {!isRead && <Note why="loading">{t("state.loading")}</Note>}
-      {isRead && hits.length === 0 && !hasFailed && <Note why="empty">{t("found.nothing")}</Note>}
+      {isRead && hits.length === 0 && !hasFailed && (
+        <Note why="empty">
+          {t("found.nothing", { places: places.map((place) => t([place.name])).join(t("found.comma")) })}
+        </Note>
+      )}
       {asked.map((each, index) => (
         <ProblemText key={places[index]?.name} error={each.error} again={() => each.refetch()} />
       ))}

@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+import { isNumberOf, isOfSource } from "./found";
+
+it("finds a number in an entry by a part of it, and in a range of as many digits", () => {
+  expect(isNumberOf("442079460001", "946000")).toBe(true);
+  expect(isNumberOf("442079460000-442079460099", "442079460050")).toBe(true);
+  expect(isNumberOf("442079460000-442079460099", "442079460100")).toBe(false);
+  expect(isNumberOf("442079460000-442079460099", "4420")).toBe(false);
+});
+
+it("finds the source of an address, with its port, and the site of an IPv6 address", () => {
+  expect(isOfSource("192.0.2.7", "192.0.2.7:5060")).toBe(true);
+  expect(isOfSource("192.0.2.7", "192.0.2.70")).toBe(false);
+  expect(isOfSource("2001:db8:0:1::/64", "[2001:DB8:0000:1::5]:5060")).toBe(true);
+  expect(isOfSource("2001:db8:0:1::/64", "2001:db8:0:2::5")).toBe(false);
+  expect(isOfSource("2001:db8::/64", "2001:db8::7")).toBe(true);
+});
