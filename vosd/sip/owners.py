@@ -66,6 +66,11 @@ class AcceptanceOwner(Protocol):
 class ProvisionalOwner(Protocol):
     """Has sent a reliable provisional response and waits for the PRACK."""
 
+    @property
+    def dialog(self) -> "Dialog | None":
+        """The dialog of the INVITE."""
+        ...
+
     def provisional_unacknowledged(self, event: "ProvisionalUnacknowledged", /) -> None:
         """Handle that the PRACK did not come in time."""
         ...

@@ -5,9 +5,11 @@ from doubles.data.builders import catalogue, phone
 from doubles.data.registering import register_request
 from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, Line, answers
+from doubles.virtual.vendor import RINGS, Line, Script, answers
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
@@ -35,13 +37,13 @@ def register(scene, source, contact=HOME, number=NUMBER):
     scene.exchange.flush()
 
 
-def calling(scene, script):
+def calling(scene, script, intent=None):
     """Let a phone call, whose connection is lost while it rings."""
     scene.vendor.script = script
     at_home = scene.exchange.telephone(NUMBER, HOME)
     scene.wire.hide(HOME, SEEN)
     register(scene, SEEN)
-    call = at_home.call(CALLEE)
+    call = at_home.call(CALLEE, intent)
     scene.wire.run_until(lambda: 180 in call.statuses)
     lose(scene)
     return call
@@ -100,6 +102,17 @@ def test_a_caller_that_connects_again_is_refused_over_its_next_connection(scene)
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 486
     scene.close()
+
+
+def test_a_reliable_response_that_it_has_missed_is_repeated_over_its_next_connection(scene):
+    early = Script((*RINGS.lines, Line(3_000, 183, ANSWER, (), True), Line(20_000, 200)))
+    call = calling(scene, early, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_for(5_000)
+    assert 183 not in call.statuses
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert 183 in call.statuses
+    assert scene.finish(call).end_reason == "Normal"
 
 
 @pytest.mark.parametrize(

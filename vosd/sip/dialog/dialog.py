@@ -182,6 +182,11 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         self.seen_at = peer
         self._aim(self.target)
 
+    def moved_over(self, before: Peer) -> Peer | None:
+        """Return the connection of a registered user behind NAT, if that is another one than ``before``."""
+        has_moved = self.user and self.is_behind_nat and self.seen_at != before and self.seen_at.flow == before.flow
+        return self.seen_at if has_moved else None
+
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""
         head = (

@@ -15,6 +15,7 @@ from vosd.sip.transaction.retry import Retry
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import over_connection
 
 _RACK: Final = re.compile(r"(\d{1,10})\s+(\d{1,10})\s+INVITE\Z", re.ASCII)
 
@@ -85,6 +86,14 @@ class ReliableProvisional(ReliableState[Retry], eq=False, kw_only=True):
 
     def timer_due(self, now: Instant) -> ProvisionalUnacknowledged | None:
         """Retransmit the response, or report that there was no PRACK in time."""
-        if self.retry is None or self.retry.due(self, now):
-            return None
-        return ProvisionalUnacknowledged(self.owner, now)
+        if self.retry is not None:
+            self._follow(self.retry)
+            if not self.retry.due(self, now):
+                return ProvisionalUnacknowledged(self.owner, now)
+        return None
+
+    def _follow(self, retry: Retry) -> None:
+        """Retransmit over the connection on which a user behind NAT has registered since, as responses go."""
+        after = None if self.owner.dialog is None else self.owner.dialog.moved_over(retry.sent.peer)
+        if after is not None and retry.is_reliable:
+            retry.move(self, over_connection(retry.sent, after))

@@ -134,11 +134,10 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
 
         The one before is gone, and only the user opens another one (RFC 3261 section 18.2.2).
         """
-        dialog, before = None if self.owner is None else self.owner.dialog, self.stem.peer
-        if dialog is None or not (dialog.user and dialog.is_behind_nat) or not self.store.reliable[before.flow]:
-            return
-        if dialog.seen_at.flow == before.flow and dialog.seen_at != before:
-            self.request_moved(MovedSender.over(self.stem, dialog.seen_at))
+        dialog = None if self.owner is None else self.owner.dialog
+        after = None if dialog is None else dialog.moved_over(self.stem.peer)
+        if after is not None and self.store.reliable[after.flow]:
+            self.request_moved(MovedSender.over(self.stem, after))
 
     def request_moved(self, moved: MovedSender) -> None:
         """Send responses to another address from now on: the INVITE was repeated from there."""

@@ -56,6 +56,12 @@ class Retry(Timer[TimerOwner]):
         """Send the message once more; the intervals do not change."""
         self.store.out.append(self.sent)
 
+    def move(self, owner: Sender, sent: Datagram) -> None:
+        """Go on over another connection with what it is sent there; nothing is sent at once."""
+        self._leave_stream(owner)
+        self.sent = sent
+        self.store.streams.setdefault(sent.peer, {})[owner] = None
+
     def due(self, owner: Sender, now: Instant) -> bool:
         """Retransmit and set the next timer; return False when the time is over."""
         if now.mono >= self.ends_at:
