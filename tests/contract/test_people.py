@@ -82,10 +82,11 @@ class House:
 
     def __init__(self, database, state_dir):
         self.database, self.state_dir, self.now, self.log_ins = database, state_dir, NOW, LogIns()
+        self.accounts = [account("acme")]
 
     @property
     def office(self):
-        return office_on(self.database, account("acme"), now=self.now, socket=self.state_dir / "vosd.sock")
+        return office_on(self.database, *self.accounts, now=self.now, socket=self.state_dir / "vosd.sock")
 
     async def add(self, name="ann", role="viewer", **more):
         link = await add_person(self.office, operator("root"), AddPerson(name=name, role=role, **more))
@@ -127,6 +128,16 @@ async def test_a_person_sets_a_password_by_a_link_that_works_once(house):
     who = await house.principal(await house.log_in())
     assert (who.role, who.name, who.login, who.means) == (Role.OPERATOR, "ann", "ann", Means.PAGE)
     assert who.permissions == SHIPPED["night"].permissions
+
+
+@pytest.mark.parametrize("role", ["customer", "agent", "night"])
+async def test_the_audit_has_the_kind_of_the_person_who_has_used_a_link(house, role):
+    house.accounts.append(account("shop", agent="acme"))
+    await house.add(role=role, account=None if role == "night" else "acme")
+    await house.log_in()
+    logged_in, used = (await list_audit(house.office, operator(), ListAudit()))[:2]
+    assert (used.action, used.role) == ("UseLink", "operator" if role == "night" else role)
+    assert (used.principal, used.role, used.login) == (logged_in.principal, logged_in.role, logged_in.login)
 
 
 async def test_a_link_ends_after_a_day(house):

@@ -120,7 +120,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "look at max_call_seconds; at 7,200 s a party has no session timer",
     ),
     EndReason.NO_MEDIA: Advice("There was no sound for too long.", "look for a firewall between the parties"),
-    EndReason.ADMINISTRATIVE: Advice("An operator ended the call (vosd hangup)."),
+    EndReason.ADMINISTRATIVE: Advice(
+        "A person or a program ended the call by an order, or the fraud watch did.",
+        "look at HangUp in the audit, which names the person; else at the alarm fraud_suspected",
+    ),
     EndReason.OVERLOAD: Advice(
         "The switch had too much to do.", "look at the log for overload_begins, and at disk and database"
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from vosd.admin.office.change_turns import ChangeTurns
+from vosd.admin.office.drawn_calls import DrawnCalls
 from vosd.admin.office.office import Office
 from vosd.api.shared_readings import SharedReadings
 from vosd.base.errors import VosError
@@ -54,6 +55,7 @@ class Offices:
         self._following = asyncio.Lock()
         """Held by the request that reads a configuration which has changed; others wait for it."""
         self._changing = ChangeTurns()
+        self._drawn = DrawnCalls()
         self._versions = SharedReadings[int | None]()
         self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
 
@@ -92,6 +94,7 @@ class Offices:
             now_ms,
             self._changing,
             until,
+            self._drawn,
         )
 
     @property

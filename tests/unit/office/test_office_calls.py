@@ -29,6 +29,7 @@ from vosd.admin.office.calls import (
     list_running_calls,
     make_test_call,
 )
+from vosd.admin.office.drawn_calls import LOOKS_KEPT, DrawnCalls
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.export import ReadExport, WriteExport, read_export, write_export
 from vosd.admin.office.foreign_calls import RateForeignCalls, rate_foreign_calls
@@ -362,6 +363,48 @@ async def test_new_calls_are_followed_until_the_time_is_up(office: Office, switc
     switch.reports(FollowCalls, updates[0])
     with pytest.raises(DaemonUnreachableError, match="went away"):
         _ = [each async for each in follow_new_calls(office, operator(), order)]
+
+
+async def test_the_audit_has_one_line_of_a_running_call_however_often_a_person_looks_at_it(
+    office: Office, switch: FakeSwitch
+) -> None:
+    update = CallUpdate(call_id(7), "4930", "4420", "acme", (), [], None, is_last=False)
+    switch.answers(FindRunningCall, RunningCall([call_id(7)], update))
+    ann, bob = operator("ann"), operator("bob")
+    for who in (ann, ann, bob, replace(ann, source="192.0.2.7"), ann):
+        found = await draw_running_call(office.in_time(1.0), who, DrawRunningCall(call_id(7)[:18]))
+        assert (found.outcome.call_id, found.unaudited) == (call_id(7), "")
+    switch.answers(FindRunningCall, RunningCall([call_id(8)], replace(update, call_id=call_id(8))))
+    await draw_running_call(office, ann, DrawRunningCall(call_id(8)))
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [(line.login, line.source, line.subject) for line in reversed(lines)] == [
+        ("ann", "", call_id(7)),
+        ("bob", "", call_id(7)),
+        ("ann", "192.0.2.7", call_id(7)),
+        ("ann", "", call_id(8)),
+    ]
+
+
+async def test_a_look_that_the_audit_could_not_note_is_noted_by_the_next_one(
+    tmp_path: Path, switch: FakeSwitch
+) -> None:
+    update = CallUpdate(call_id(7), "4930", "4420", "acme", (), [], None, is_last=False)
+    switch.answers(FindRunningCall, RunningCall([call_id(7)], update))
+    away = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/vosd.db")
+    office = office_on(away, now=NOW, socket=tmp_path / "vosd.sock")
+    assert "nowhere" in (await draw_running_call(office, operator(), DrawRunningCall(call_id(7)))).unaudited
+    await away.close()
+    assert not office.drawn.has(operator(), call_id(7))
+
+
+def test_looks_that_were_repeated_longest_ago_are_forgotten_first() -> None:
+    drawn = DrawnCalls()
+    drawn.add(operator(), "first")
+    drawn.add(operator(), "second")
+    assert drawn.has(operator(), "first")
+    for number in range(LOOKS_KEPT - 1):
+        drawn.add(operator(), str(number))
+    assert (drawn.has(operator(), "first"), drawn.has(operator(), "second")) == (True, False)
 
 
 async def test_an_answered_test_call_leaves_a_line_in_the_audit(office: Office, switch: FakeSwitch) -> None:

@@ -84,7 +84,9 @@ class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.CALLS_TRACE)
 async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> Done[TracedCall]:
-    """Return the call with its messages; digest credentials and media keys are blanked. The audit has a line of it.
+    """Return the call with its messages; digest credentials and media keys are blanked.
+
+    The audit has one line for each person or token and call: a page that follows a call reads them each second.
 
     Raises:
         OperatorsOnlyError: an agent asks.
@@ -95,7 +97,12 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
     if found is None:
         message = f"call {order.call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
         raise NotRunningError(message)
-    return await office.noted(found, who, order, found.call_id)
+    if office.drawn.has(who, found.call_id):
+        return Done(found)
+    done = await office.noted(found, who, order, found.call_id)
+    if not done.unaudited:
+        office.drawn.add(who, found.call_id)
+    return done
 
 
 @needs(Permission.CALLS_TRACE)

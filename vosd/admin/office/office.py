@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import msgspec
 
 from vosd.admin.office.change_turns import ChangeTurns
+from vosd.admin.office.drawn_calls import DrawnCalls
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
@@ -40,10 +41,11 @@ class Office:
         now: Callable[[], int],
         changing: ChangeTurns | None = None,
         until: float = math.inf,
+        drawn: DrawnCalls | None = None,
     ) -> None:
         """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds.
 
-        ``changing`` is ``self.changing``, where other offices of the process have it too.
+        ``changing`` and ``drawn`` are those of ``self``, where other offices of the process have them too.
         """
         self.definitions: Final = definitions
         self._stores = stores
@@ -53,10 +55,12 @@ class Office:
         """Turns of changes of objects, each held from its check until it is stored."""
         self.until: Final = until
         """Time of the event loop at which a change that is not checked yet is refused."""
+        self.drawn: Final = drawn or DrawnCalls()
+        """Looks at running calls that the audit has."""
 
     def in_time(self, until: float) -> "Office":
         """Return the same office, for a step that has until then, whatever the request has."""
-        return Office(self.definitions, self._stores, self._switch, self.now, self.changing, until)
+        return Office(self.definitions, self._stores, self._switch, self.now, self.changing, until, self.drawn)
 
     @property
     def stores(self) -> "SqlStores":

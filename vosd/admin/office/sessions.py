@@ -297,16 +297,12 @@ async def use_link(office: Office, source: str, order: UseLink) -> UsedLink:
     if before is None or before.disabled_at is not None or (before.link_until or 0) <= office.now():
         raise refused
     check_password(order.password, before.name)
+    try:
+        role = await role_named(office, before.role)
+    except NoSuchRoleError as error:
+        raise LinkRefusedError(f"the role {before.role} of {before.name} is gone: ask an administrator") from error
     after = msgspec.structs.replace(before, password=await hashed(order.password), link=None, link_until=None)
-    who = Principal(
-        role=Role.OPERATOR,
-        name=before.name,
-        login=before.name,
-        means=Means.PAGE,
-        permissions=frozenset(),
-        source=source,
-    )
-    line = office.audit_line(who, UseLink(link=HIDDEN, password=HIDDEN), before.name)
+    line = office.audit_line(_principal(before, role, source), UseLink(link=HIDDEN, password=HIDDEN), before.name)
     if not await people.change(before, after, line, ends_sessions=True):
         raise refused
     return UsedLink(before.name)
