@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,8 @@ from vosd.engine.clock import SystemClock
 class Part(dict[str, Any]):
     """A part of a catalogue that notes the thread in which it is freed."""
 
-    freed_in: list[int]
+    freed_in: ClassVar[list[int]] = []
+    """Not that of the test, where a part is freed behind it."""
 
     def __del__(self) -> None:
         self.freed_in.append(threading.get_ident())
@@ -72,7 +73,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
     monkeypatch.setattr(loading, "assemble", with_part)
     monkeypatch.setattr(reload, "read_by_a_process", read_here)
-    monkeypatch.setattr(Part, "freed_in", [], raising=False)
+    monkeypatch.setattr(Part, "freed_in", [])
     return Site(tmp_path)
 
 
