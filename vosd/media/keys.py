@@ -18,7 +18,10 @@ SHORTEST_MS: Final = 40
 LONGEST_MS: Final = 8_000
 KEYS_WAITING: Final = 32
 """Keys that wait to be sent; more are dropped: no hand is so quick, and a program may wait."""
+REPEATED_MS: Final = 200
+"""A key that comes by the other way as well within this time is the same one: some telephones send both."""
 
+_REPEATED_NS: Final = REPEATED_MS * 1_000_000
 _READ_NS: Final = 40_000_000
 """Time of one key that is read, on average: no key is shorter."""
 _LATE_PACKETS: Final = 100
@@ -56,8 +59,8 @@ class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
     __slots__ = (
-        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_sequence", "_ssrc",
-        "_stamp", "_unit_ns",
+        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_sent", "_sent_stamp",
+        "_sequence", "_ssrc", "_stamp", "_unit_ns",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +80,10 @@ class KeyReader:
         self._seen_ns = 0
         self._next_ns = -KEYS_WAITING * _READ_NS
         """Keys are admitted from here on, each for ``_READ_NS``; those of a whole burst may come at once."""
+        self._sent: dict[int, int] = {}
+        """Events of keys that were sent otherwise already, until when they may begin."""
+        self._sent_stamp = -1
+        """Time stamp of the latest event that was such a one."""
 
     def read(self, data: bytes, unit_ns: float, now_ns: int) -> list[PressedKey]:
         """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost.
@@ -99,16 +106,33 @@ class KeyReader:
             self._sequence, self._ssrc = sequence, ssrc
         ended: list[PressedKey] = []
         if stamp != self._stamp and (event, stamp) == (self._event, self._next_segment()):
+            if self._sent_stamp == self._stamp:
+                self._sent_stamp = stamp
             self._before += _UNITS_MAX
             self._stamp, self._duration = stamp, 0
         elif stamp != self._stamp:
             ended += self.end()
             self._stamp, self._event, self._before, self._duration, self._unit_ns = stamp, event, 0, 0, unit_ns
             self._is_over = False
+            if self._sent and now_ns <= self._sent.pop(event, -1):
+                self._sent_stamp = stamp
             self._is_reported = event >= len(_EVENTS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
         return ended + self.end() if flags & _END else ended
+
+    def has_read(self, key: str, now_ns: int) -> bool:
+        """Return whether a key is pressed now, or was within ``REPEATED_MS``, by an event that was not sent before."""
+        is_latest = _EVENTS[self._event : self._event + 1] == key and self._stamp != self._sent_stamp
+        return is_latest and now_ns - self._seen_ns <= _REPEATED_NS
+
+    def note_sent(self, key: str, now_ns: int) -> None:
+        """Note a key that is sent otherwise: its event, if it begins within ``REPEATED_MS``, is not another one."""
+        self._sent[_EVENTS.index(key)] = now_ns + _REPEATED_NS
+
+    def was_sent(self, stamp: int) -> bool:
+        """Return whether a packet, by its time stamp, is one of an event whose key was sent before it."""
+        return stamp == self._sent_stamp
 
     def _next_segment(self) -> int | None:
         """Return the time stamp by which the event goes on when its duration has no room for more."""
@@ -256,6 +280,10 @@ class KeySender:
         sequence = sequence + self._offset & SEQUENCE - 1
         self._sequence, self._stamp, self._stamp_ns = sequence, stamp, now_ns
         return data if not self._offset else data[:2] + sequence.to_bytes(2, "big") + data[4:]
+
+    def leave_out(self) -> None:
+        """Note that a packet of the stream is not forwarded: the numbers of those behind it go on without a gap."""
+        self._resumes = True
 
     def due(self, now_ns: int) -> list[bytes]:
         """Return packets of keys that are to be sent now."""

@@ -435,8 +435,22 @@ class MediaPort:
                 self._out.choose_send()
         for pressed in reader.read(data, unit_ns, now_ns):
             self._owner.key_pressed(self.port.id, pressed)
-        if not self.are_keys_taken:
-            self._forward(data)
+        if self.are_keys_taken:
+            return
+        if reader.was_sent(stamp):
+            if self._out is not None and self._out.key_sender is not None:
+                self._out.key_sender.leave_out()
+            return
+        self._forward(data)
+
+    def has_forwarded_key(self, key: str, now_ns: int) -> bool:
+        """Return whether the event of a key is being forwarded, or was a moment ago."""
+        return self._key_reader is not None and not self.are_keys_taken and self._key_reader.has_read(key, now_ns)
+
+    def note_sent_key(self, key: str, now_ns: int) -> None:
+        """Note a key that is sent in place of the event of the peer, which may still come: that is not forwarded."""
+        if self._key_reader is not None and not self.are_keys_taken:
+            self._key_reader.note_sent(key, now_ns)
 
     def reads_key(self, data: bytes) -> bool:
         """Read tones in a packet that is about to be forwarded; return whether it is not."""

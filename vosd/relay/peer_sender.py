@@ -105,7 +105,14 @@ class PeerSender:
     # ---- keys and sounds ----
 
     def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
-        """Send a key to the peer, among the packets that are forwarded to it."""
+        """Send a key to the peer, among the packets that are forwarded to it.
+
+        An event is not sent that is among these anyway: of a telephone that sends its keys as INFO, too. Which of both
+        comes first is known here alone, where the packets come.
+        """
+        now_ns, upstream = monotonic_ns(), None if as_tone else self.upstream
+        if upstream is not None and upstream.has_forwarded_key(key, now_ns):
+            return
         sender = self.key_sender
         if sender is None:
             sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
@@ -114,7 +121,11 @@ class PeerSender:
             if self.upstream is not None and self.upstream.reception.has_sequence:
                 sender.follow(*self.upstream.reception.last_packet(), self.upstream.reception.payload)
             self.choose_send()
-        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone) and sender.due_ns is not None:
+        if not sender.press(key, duration_ms, now_ns, as_tone=as_tone):
+            return
+        if upstream is not None:
+            upstream.note_sent_key(key, now_ns)
+        if sender.due_ns is not None:
             self._owner.sends_itself(self, sender.due_ns)
 
     def send_due(self, now_ns: int) -> int | None:

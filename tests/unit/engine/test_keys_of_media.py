@@ -12,7 +12,7 @@ from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import Line, Script
 
 from vosd.b2bua.information import KEYS_WAITING
-from vosd.engine.media.key_conversion import REPEATED_MS
+from vosd.media.keys import REPEATED_MS
 from vosd.sdp.media import media_of, with_events
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import KeyWay, MediaEngine, MediaMode, MediaParameters, MediaSettings

@@ -7,7 +7,7 @@ from vosd.b2bua.information import KeyMessages
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.media.g711 import PAYLOADS
-from vosd.media.keys import EVENT_NAME, FLASH
+from vosd.media.keys import EVENT_NAME, FLASH, REPEATED_MS
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
@@ -15,8 +15,6 @@ from vosd.sdp.media import Medium, audio_place, names_flash
 from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
 
-REPEATED_MS: Final = 200
-"""A key that comes by the other way as well within this time is the same one: some telephones send both."""
 _AUTO, _EVENTS, _INFO, _TONES = KeyWay  # access to enum members is slow
 _CONVERTED: Final = (_INFO, _TONES)
 """Ways to a leg by which no events go: they are taken out of the media of the other one, where they arrive so."""
@@ -114,7 +112,10 @@ class KeyConversion:
         return False
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did.
+
+        The relay leaves out an event that passes in the media as well (``PeerSender.press``).
+        """
         media, theirs = leg.facts.media, far.facts.media
         port = None if theirs is None else theirs.audio_port
         if self._relay is None or media is None or theirs is None or port is None or port.id < 0:
