@@ -32,7 +32,7 @@ OF_ONE = (
     "definitions show accounts a00007",
     "definitions list --limit 9",
     "ledger list --account a00007",
-    "payment add --account a00007 --amount 1",
+    "payment add --account a00008 --amount 1",  # not of a00007, whose ledger would be longer each time
     "rate explain --account a00007 --callee 4412 --duration 60",
     "why --account a00007",
     "overrides list",
