@@ -23,8 +23,10 @@ from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
 from vosd.media.sounds import EncodedSound, encoded_wav
 from vosd.media.source import RelayPort
+from vosd.obs.alarms import KINDS
+from vosd.obs.events import Event
 from vosd.relay.media_port import FILTER_AFTER
-from vosd.relay.protocol import PlaySound
+from vosd.relay.protocol import MarkUnset, PlaySound, RecordingStopped
 from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
 
@@ -852,6 +854,30 @@ async def test_a_recording_that_cannot_begin_is_reported_and_the_call_goes_on(st
     assert sorted(failed) == [first.id, second.id]
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
+
+
+async def test_a_recording_that_stops_in_the_middle_is_an_alarm(stage, peers, tmp_path):
+    first, second = connected(stage, peers(), peers(ssrc=0x9999))
+    assert stage.relay.record(first, second, tmp_path / "call.pcap")
+    with capture_logs() as logs:
+        stage.relay._recording_stopped(RecordingStopped(first.id, "the disk is nearly full", True))
+    assert [(line["event"], line["error"]) for line in logs] == [(Event.RECORDING_STOPPED, "the disk is nearly full")]
+    assert Event.RECORDING_STOPPED in KINDS
+
+
+async def test_the_log_says_that_a_worker_cannot_mark_packets(stage):
+    (link,) = stage.relay.links
+    with capture_logs() as logs:
+        link._take(MarkUnset(0xB8, "Operation not permitted"), [])
+    assert logs == [
+        {
+            "event": "media_mark_unset",
+            "log_level": "warning",
+            "pid": link.pid,
+            "tos": "0xb8",
+            "error": "Operation not permitted",
+        }
+    ]
 
 
 async def test_a_flood_of_rtcp_takes_nothing_from_the_audio(stage, peers):

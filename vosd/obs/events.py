@@ -196,6 +196,8 @@ class Event(StrEnum):
     """No port of IVR_RTP_PORT is free for an announcement: the caller gets the code alone."""
     SOUND_NOT_PLAYED = "sound_not_played"
     """There is no shared memory for a sound: callers get the code alone, a side on hold the media of the other."""
+    RECORDING_STOPPED = "recording_stopped"
+    """A recording has stopped in the middle of its call: the disk is nearly full, or too slow."""
     MEDIA_LOSS_HIGH = "media_loss_high"
     """More packets of a routing gateway are lost than ``alarms.media_loss`` percent."""
     MEDIA_LOSS_RECOVERED = "media_loss_recovered"

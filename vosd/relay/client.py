@@ -548,7 +548,7 @@ class Relay:
                 _log.warning("recording_not_begun", file=file, error=report.error)
             self.recording_failed(report.id)
         elif self._log_limiter.admits("stop", monotonic_ns() // 1_000_000):
-            _log.warning("recording_stopped", file=file, error=report.error)
+            _log.warning(Event.RECORDING_STOPPED, file=file, error=report.error)
 
     def _sound_missing(self, port: int, error: str = "its worker has no memory for it") -> None:
         served = self._ports.get(port)

@@ -19,6 +19,7 @@ from vosd.relay.protocol import (
     KeyPressed,
     ListingEnded,
     ListPorts,
+    MarkUnset,
     OffloadFailed,
     PacketFailed,
     PortListed,
@@ -297,6 +298,8 @@ class WorkerLink:
                 self._stopped(report)
             case SoundMissing():
                 self._missing(report.id)
+            case MarkUnset():
+                _log.warning("media_mark_unset", pid=self.pid, tos=f"{report.tos:#04x}", error=report.error)
             case OffloadFailed():
                 self._not_offloaded(report)
             case SourceFound():

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 17
+PROTOCOL: Final = 18
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -276,6 +276,13 @@ class SourceFound(msgspec.Struct, frozen=True, array_like=True, tag=8):
     host: str
 
 
+class MarkUnset(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Packets of a worker leave without their mark: the system refuses it; reported once."""
+
+    tos: int
+    error: str
+
+
 WorkerReport = (
     WorkerReady
     | PortListed
@@ -286,4 +293,5 @@ WorkerReport = (
     | SoundMissing
     | OffloadFailed
     | SourceFound
+    | MarkUnset
 )

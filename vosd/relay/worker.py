@@ -14,7 +14,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -46,6 +45,7 @@ from vosd.relay.protocol import (
     ListingEnded,
     ListPorts,
     LoadSound,
+    MarkUnset,
     OffloadFailed,
     OffloadStreams,
     OpenPort,
@@ -140,6 +140,8 @@ class Worker:
         """Ports that are still to be reported; None = no list was asked for."""
         self._offload: Offload | None = None
         """Streams that the kernel forwards; None = it does not."""
+        self._is_unmarked = False
+        """Whether it was reported that packets leave without their mark."""
         self._errors = 0
         """Errors about packets that were reported."""
         self._look_ns = 0
@@ -438,7 +440,7 @@ class Worker:
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port
         sockets = [received_socket(port.host, descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
-        _mark(sockets, port.host, order.tos)
+        self._mark(sockets, port.host, order.tos)
         if order.had_worker:
             take_all(sockets[0])
         served = MediaPort(order, sockets[0], None if port.rtcp is None else sockets[1], self._record, self)
@@ -497,6 +499,17 @@ class Worker:
             if self._recordings.get(str(recording.path)) is recording:
                 del self._recordings[str(recording.path)]
             recording.close()
+
+    def _mark(self, sockets: Sequence[PlainSocket], host: str, tos: int) -> None:
+        """Mark the packets of a port; where that is not permitted, report it once, and media flows unmarked."""
+        level, option = _CLASS6 if ":" in host else _CLASS4
+        try:
+            for sock in sockets:
+                sock.setsockopt(level, option, tos)
+        except OSError as error:
+            if not self._is_unmarked:
+                self._is_unmarked = True
+                self._report(MarkUnset(tos, str(error)))
 
     def _look_at_recordings(self) -> None:
         """Let packets be written, and report recordings that have stopped."""
@@ -588,14 +601,6 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.sender.play(order, sounds[order.digest])
         case StopPlaying():
             port.sender.stop_playing()
-
-
-def _mark(sockets: Sequence[PlainSocket], host: str, tos: int) -> None:
-    """Mark the packets; where that is not permitted, media flows unmarked."""
-    level, option = _CLASS6 if ":" in host else _CLASS4
-    with suppress(OSError):
-        for sock in sockets:
-            sock.setsockopt(level, option, tos)
 
 
 def _take_real_time() -> bool:

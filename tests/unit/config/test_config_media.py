@@ -271,6 +271,40 @@ def test_check_warns_of_what_an_rtpengine_does_not_do(site, keys):
     assert site.warnings(trunk(site, "media: on", POOL)) == []
 
 
+@pytest.mark.parametrize(
+    ("more", "warning"),
+    [
+        ("", "record: value '100': expected media.engine as well: without it media go from party to party"),
+        ("media: {engine: relay, mode: off}\n", "record: value '100': expected another SS_MEDIAPROXYMODE than Off"),
+        (POOL, "record: value '100': expected media.engine relay: an rtpengine has ports of its own"),
+    ],
+)
+def test_check_warns_of_accounts_whose_calls_are_not_recorded(site, more, warning):
+    text = site.minimal.replace("{id: acme,", "{id: acme, record: 100,")
+    assert text != site.minimal
+    (found,) = site.warnings(text + more)
+    assert warning in found
+    assert site.warnings(text + RELAY) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "more", "is_read"),
+    [
+        ("", RELAY, True),
+        ("", "", False),
+        ("", POOL, False),
+        ("media: off, ", RELAY, False),
+        ("media: off, ", "media: {engine: relay, mode: must_on}\n", True),
+        ("", "media: {engine: relay, mode: off}\n", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mapping", "phone"])
+def test_check_warns_of_keys_for_transfers_that_are_not_read_from_media(site, kind, keys, more, is_read):
+    warnings = site.warnings(trunk(site, f"{keys}transfer_keys: {{blind: '*1'}}", more, kind))
+    expected = "transfer_keys: expected media.engine relay and calls that it relays as well, or a telephone that sends"
+    assert [expected in each for each in warnings] == ([] if is_read else [True])
+
+
 def test_an_rtpengine_announces_its_own_address(site):
     wildcard = f"{site.minimal}sip: {{listen: udp:0.0.0.0:5060}}\n"
     assert not [each for each in site.warnings(wildcard + POOL) if "media" in each]

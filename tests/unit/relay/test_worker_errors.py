@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from vosd.relay import worker as module
+from vosd.relay.protocol import MarkUnset
 from vosd.relay.worker import Worker
 
 
@@ -41,6 +42,23 @@ def test_an_error_about_a_packet_costs_that_packet(worker):
             worker.run()
     ours.close()
     theirs.close()
+
+
+def test_marks_that_the_system_refuses_are_reported_once(worker, monkeypatch):
+    reports = []
+    monkeypatch.setattr(worker, "_report", reports.append)
+
+    class Refusing:
+        def setsockopt(self, *_option):
+            raise PermissionError(1, "Operation not permitted")
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as permitted:
+        worker._mark([permitted], "192.0.2.1", 0xB8)
+        assert permitted.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 0xB8
+    assert reports == []
+    for host in ("192.0.2.1", "192.0.2.1", "2001:db8::1"):
+        worker._mark([Refusing()], host, 0xB8)
+    assert reports == [MarkUnset(0xB8, "[Errno 1] Operation not permitted")]
 
 
 def test_an_error_about_what_the_kernel_forwards_ends_that_alone(worker):

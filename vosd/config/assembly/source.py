@@ -11,7 +11,7 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.access import access_rules
-from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.accounts import account
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
 from vosd.config.assembly.conversion import full_conversion
@@ -122,7 +122,10 @@ def source_of(
     source = replace(
         source,
         accounts=define_items(
-            "accounts", source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters)
+            "accounts",
+            source.accounts,
+            objects.accounts,
+            lambda each: account(each, parameters, call_parameters, problems),
         ),
         mapping_gateways=define_items(
             "mapping_gateways",
@@ -251,5 +254,5 @@ def check_codes(
 
     for group in groups.written.values():
         check(group, group.thing.group.currency)
-    for account in accounts.written.values():
-        check(account, account.thing.currency)
+    for each in accounts.written.values():
+        check(each, each.thing.currency)

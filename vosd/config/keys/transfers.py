@@ -54,7 +54,7 @@ def sequence() -> FromText:
 
 
 class TransferKeyKeys(Keys):
-    """Telephone keys that transfer a call, received as INFO. Default: keys do not transfer calls."""
+    """Telephone keys that transfer a call, by INFO or in media (docs/phones.md). Default: keys transfer no calls."""
 
     blind: Annotated[str, sequence()] = ""
     """Starts a transfer: the number follows, ended by ``#`` or a pause of 4 s."""
