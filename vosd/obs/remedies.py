@@ -21,7 +21,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.CDR_QUEUE_LONG: "is the database slow or away? spool_rows in vosd status",
     Event.BOOKING_LATE: "is the database slow or away? spool_rows in vosd status",
     Event.CATALOGUE_FALLBACK: "correct the file or the deck that the why names, then vosd reload",
-    Event.RTP_PORT_EXHAUSTED: "media_ports in vosd status; a wider SS_RTP_PORT_RANGE",
+    Event.RTP_PORT_EXHAUSTED: "media_ports in vosd status; a wider range of ports, here or at the rtpengine",
     Event.DISK_LOW: "du in state_dir: old logs, backups, journal.keep_files",
     Event.JOURNAL_RECORD_UNREADABLE: "vosd spool check FILE, then vosd spool salvage FILE",
     Event.JOURNAL_FILE_SET_ASIDE: (
