@@ -17,5 +17,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 1_000,
   },
   // `npx vite` beside a running API: the session's cookie is of one host and wants no TLS on this machine
-  server: { proxy: { "/api": "http://127.0.0.1:8080" } },
+  server: { proxy: { "/api": "http://127.0.0.1:8080" }, fs: { allow: [".."] } },
 });

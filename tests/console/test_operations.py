@@ -286,6 +286,53 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 
+def raised(alarm: str, subject: str, text: str = "") -> dict[str, object]:
+    since = {"since": "2026-01-01T10:00:00Z", "last": "2026-01-01T10:00:00Z", "count": 1, "cleared_at": None}
+    return {"alarm": alarm, "subject": subject, "level": "warning", "text": text, "do": "look at it", **since}
+
+
+def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(boss: Visitor, visit: Visit) -> None:
+    alarms = [
+        raised("gateway_down", "carrier-b"),
+        raised("loss_calls", "acme 4420 carrier-b"),
+        raised("auth_lockout", "192.0.2.7"),
+        raised("cpu_high", "<b>switch</b>", "percent: 99"),
+    ]
+    viewer = visit("viewer", size=NARROW, language="zh")
+    for visitor in (boss, viewer):
+        visitor.page.route(
+            re.compile(r"/api/v1/alarms\?"), lambda route: route.fulfill(json={"items": alarms, "next": None})
+        )
+    try:
+        page = boss.go("/", "Overview")
+        page.get_by_label("Alarms", exact=True).get_by_role("link", name="carrier-b", exact=True).click()
+        page.get_by_role("heading", level=1, name="carrier-b").wait_for()
+        page = boss.go("/alarms", "Alarms")
+        table = page.get_by_label("Alarms", exact=True)
+        for name, place in (
+            ("carrier-b", "/gateways/carrier-b"),
+            ("acme", "/accounts/acme"),
+            ("192.0.2.7", "/lists/sources?source=192.0.2.7"),
+        ):
+            expect(table.get_by_role("link", name=name, exact=True)).to_have_attribute("href", place)
+        expect(table).to_contain_text("<b>switch</b>")
+        page.get_by_role("link", name="More about cpu_high").click()
+        section = page.get_by_role("dialog", name="cpu_high")
+        section.get_by_text("Plan for a faster core or a second switch").wait_for()
+        expect(section.locator("ol > li")).to_have_count(4)
+        expect(page).to_have_url(f"{boss.base}/alarms?about=cpu_high")
+        assert violations(page) == []
+        section.get_by_role("button", name="Close").click()
+        expect(page).to_have_url(f"{boss.base}/alarms")
+        page = viewer.go("/alarms?about=database_regressed", "告警")
+        page.get_by_role("dialog").get_by_role("link", name="payments_lost").click()
+        page.get_by_text("booked again").wait_for()
+        fits_a_telephone(page)
+    finally:
+        boss.page.unroute_all()
+        viewer.page.unroute_all()
+
+
 def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
     visitor = visit("viewer", size=NARROW, language="zh")
     asked: list[str] = []

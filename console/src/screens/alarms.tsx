@@ -1,12 +1,15 @@
 import { Alert, Switch } from "@mantine/core";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row, send, unlessChanged, unlessOther } from "../api/client";
+import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Act } from "../parts/act";
+import { AlarmSection } from "../parts/alarmsection";
+import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
+import { Subject, useHelp } from "../parts/subject";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, useFacts } from "../parts/values";
@@ -19,7 +22,7 @@ export function AlarmsScreen() {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const facts = useFacts();
-  const { history, level } = useSearch({ from: "/alarms" });
+  const { history, level, about } = useSearch({ from: "/alarms" });
   const go = useNavigate({ from: "/alarms" });
   // levels are chosen here, and alarms that are raised may be on any page
   const found = useRows(
@@ -51,13 +54,21 @@ export function AlarmsScreen() {
             key={`${row.alarm} ${row.subject}`}
             variant="outline"
             color="yellow"
-            title={[`${inLanguage(String(row.alarm))} ${row.subject}`.trim(), facts(String(row.text))]
-              .filter(Boolean)
-              .join(": ")}
+            title={
+              <>
+                {inLanguage(String(row.alarm))}
+                {row.subject ? " " : ""}
+                <Subject alarm={String(row.alarm)} subject={String(row.subject)} />
+                {row.text ? `: ${facts(String(row.text))}` : ""}
+              </>
+            }
           >
             <p>
               <b>{t("alarms.do")}:</b> <ServerText text={row.do} />{" "}
-              <span className="quiet">({t("alarms.page", { page: `docs/operations/alarms.md#${row.alarm}` })})</span>
+              <Link to="/alarms" search={{ history, level, about: String(row.alarm) }} replace>
+                {t("alarms.section", { alarm: inLanguage(String(row.alarm)) })}
+              </Link>
+              <Help alarm={String(row.alarm)} />
             </p>
             {row.confirmed_by ? (
               <p>
@@ -76,8 +87,16 @@ export function AlarmsScreen() {
       <Table
         label={t("nav.alarms")}
         columns={[
-          { name: "alarm", kind: "sentence" },
-          { name: "subject" },
+          {
+            name: "alarm",
+            show: ({ alarm }) => (
+              <Go to={`/alarms?${queryText({ history, level, about: String(alarm) })}`}>{inLanguage(String(alarm))}</Go>
+            ),
+          },
+          {
+            name: "subject",
+            show: ({ alarm, subject }) => <Subject alarm={String(alarm)} subject={String(subject || "–")} />,
+          },
           { name: "level", kind: "state" },
           { name: "since", kind: "moment" },
           { name: "last", kind: "moment" },
@@ -93,7 +112,26 @@ export function AlarmsScreen() {
         {...found.table}
         onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
       />
+      <AlarmSection
+        alarm={about}
+        title={inLanguage(about ?? "")}
+        narrowing={{ history, level }}
+        onClose={() => go({ search: { history, level }, replace: true })}
+      />
     </Page>
+  );
+}
+
+/** The way to the page that helps with an alarm. */
+function Help({ alarm }: { alarm: string }) {
+  const { t } = useTranslation();
+  const help = useHelp(alarm);
+  if (!help) return null;
+  return (
+    <>
+      {" · "}
+      <Go to={help.to}>{t([help.text])}</Go>
+    </>
   );
 }
 

@@ -16,6 +16,7 @@ import { ProblemText, Reading } from "../parts/problem";
 import { currencyOf, linesOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
+import { Subject } from "../parts/subject";
 import { type Column, Table } from "../parts/table";
 import { Moment, State, useFacts } from "../parts/values";
 import { homeOf } from "../places";
@@ -271,9 +272,10 @@ function AlarmList() {
       {raised.slice(0, ALARMS_SHOWN).map((each) => (
         <li key={`${each.alarm} ${each.subject}`} className={BAD_LEVELS.has(each.level) ? "urgent" : undefined}>
           <Moment value={each.since} />{" "}
-          <Link to="/alarms">
-            <ServerText text={each.alarm} /> {each.subject}
+          <Link to="/alarms" search={{ about: each.alarm }}>
+            <ServerText text={each.alarm} />
           </Link>{" "}
+          <Subject alarm={each.alarm} subject={each.subject} />{" "}
           <span className="quiet">{each.text ? facts(each.text) : <ServerText text={each.do} />}</span>
         </li>
       ))}

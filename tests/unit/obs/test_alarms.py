@@ -339,3 +339,16 @@ def test_what_begins_and_ends_while_it_is_silent_is_delivered_to_no_one():
     alarms.note("gateway_down", {"gateway": "a"}, 5)
     alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, None)
     assert [each.alarm.subject for each in alarms.no_longer_silent(6)] == ["a"]
+
+
+def test_the_console_leads_to_the_subject_of_each_alarm_that_has_a_page():
+    table = (Path(__file__).parents[3] / "console/src/parts/subject.tsx").read_text()
+    leads = dict(re.findall(r'^  ([a-z_]+): "([a-z]+)",$', table, re.MULTILINE))
+    by_fact = {"gateway": {"gateway"}, "customer": {"gateway"}, "account": {"account"}, "call_id": {"call"}}
+    by_fact |= {"calendar": {"calendar"}, "report": {"report"}, "source": {"source", "search"}}
+    by_fact |= {"peer": {"search"}, "username": {"search"}, "name": {"gateway", "phone", "search"}}
+    expected = {
+        event.value: by_fact[kind.subject[0]] for event, kind in KINDS.items() if set(kind.subject[:1]) & {*by_fact}
+    }
+    assert leads.keys() == expected.keys()
+    assert [name for name, lead in leads.items() if lead not in expected[name]] == []
