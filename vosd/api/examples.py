@@ -151,6 +151,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "GatewayRow.blocked": (None,),
     "bytes": (184_320,),
     "call_id": (_CALL,),
+    "calls_now": (7,),
     "callee": ("447700900123",),
     "callee_billed": ("447700900123",),
     "callee_out": ("447700900123",),

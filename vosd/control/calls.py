@@ -53,6 +53,19 @@ class ListCalls(Order[list[CallSnapshot]], frozen=True, tag="calls"):
     """List the running calls, the oldest first."""
 
 
+class AccountCalls(msgspec.Struct, frozen=True):
+    """Numbers of running calls of one account."""
+
+    as_customer: int = 0
+    """Calls that it pays for."""
+    as_vendor: int = 0
+    """Calls of other customers for which its gateway is tried, or has answered."""
+
+
+class CountCalls(Order[dict[str, AccountCalls]], frozen=True, tag="count_calls"):
+    """Return how many calls run of each account that has any."""
+
+
 class LegRow(msgspec.Struct, frozen=True):
     """One side of a running call."""
 

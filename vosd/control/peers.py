@@ -47,6 +47,10 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Gateway groups that it is in."""
     rest: str | None = None
     """Why it rests, for ``rest_s``, or which of its addresses rest, and for whose calls; None = it does not."""
+    account: str | None = None
+    """Account of the vendor, or of the customer; None = it has none, as a group."""
+    max_cps: int | None = None
+    """Limit of calls a second; None = no limit."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

@@ -22,7 +22,9 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.control.calls import (
+    AccountCalls,
     CallSnapshot,
+    CountCalls,
     DescribeCall,
     FoundCall,
     Hangup,
@@ -88,7 +90,7 @@ from vosd.control.traces import (
 from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
-from vosd.engine.calls.snapshots import accounts_of, description, gateways_of, snapshot
+from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, snapshot
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
@@ -137,6 +139,7 @@ class Commands:
         """Yield what carries out each order."""
         yield GetStatus.answered_by(self.status)
         yield ListCalls.answered_by(self.calls)
+        yield CountCalls.answered_by(self.count_calls)
         yield ListRegistrations.answered_by(self.registrations)
         yield ForgetRegistration.answered_by(self.forget_registration)
         yield Hangup.answered_by(self.hangup)
@@ -170,6 +173,10 @@ class Commands:
         """List the running calls, the oldest first."""
         now = self._clock.now()
         return [snapshot(each, now) for each in self._service.switch.calls()]
+
+    async def count_calls(self, _order: CountCalls) -> dict[str, AccountCalls]:
+        """Count the running calls of each account."""
+        return counts_by_account(self._service.switch.calls())
 
     async def registrations(self, _order: ListRegistrations) -> list[InboundRow | OutboundRow]:
         """List registrations in both directions."""

@@ -176,6 +176,17 @@ def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
     }
 
 
+def test_a_row_has_the_account_of_the_gateway_and_its_limit_of_calls_a_second():
+    group = GatewayGroup("cheap", frozenset(), max_concurrent=9, max_cps=30)
+    stage = Stage(
+        mapping_gateway("acme", "198.51.100.10/32", max_cps=7),
+        routing_gateway("trunk", "44", max_cps=20, account="north"),
+    )
+    stage.catalogue.gateway_groups["cheap"] = group
+    found = [(each.account, each.max_cps) for each in map(stage.row, ("acme", "trunk", "cheap"))]
+    assert found == [("acme", 7), ("north", 20), (None, 30)]
+
+
 def test_a_customer_shows_the_groups_that_it_is_in():
     stage, names = Stage(), frozenset({"pair", "crowd"})
     acme = mapping_gateway("acme", "198.51.100.10/32", groups=names)

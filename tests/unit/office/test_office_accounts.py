@@ -43,6 +43,7 @@ from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
@@ -50,7 +51,7 @@ from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.retention import RecordKind
-from vosd.control.calls import ListCalls
+from vosd.control.calls import AccountCalls, CountCalls, ListCalls
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import RefreshOverrides
 from vosd.control.money import BeginWithdrawal, Commitments, ListCommitments, RefreshBalances, Withdrawal
@@ -135,6 +136,22 @@ async def test_amounts_that_running_calls_hold_and_ended_ones_owe_are_not_availa
     async with FakeSwitch(socket).answers(ListCommitments, held):
         shown = await show(office)
     assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
+
+
+async def test_running_calls_are_counted_by_the_switch_for_those_who_see_calls_and_asked_for_them(
+    office: Office, socket: Path
+) -> None:
+    counts = {"acme": AccountCalls(as_customer=12_000, as_vendor=3), "idle": AccountCalls(as_vendor=1)}
+    order, blind = ShowAccount("acme", calls=True), operator()
+    blind = msgspec.structs.replace(blind, permissions=blind.permissions - {Permission.CALLS_SEE})
+    async with FakeSwitch(socket).answers(ListCommitments, {}).answers(CountCalls, counts):
+        of_all = {each.id: each.calls_now for each in await listed(office, calls=True)}
+        shown = [await show_account(office, who, order) for who in (operator(), agent("south"), blind)]
+        plain = await show(office)
+    assert of_all == {"south": 0, "mid": 0, "acme": 12_003, "idle": 1}
+    assert [each.calls_now for each in shown] == [12_003, 12_000, msgspec.UNSET]
+    assert plain.calls_now is msgspec.UNSET
+    assert (await show_account(office, operator(), order)).calls_now is msgspec.UNSET, "no switch runs"
 
 
 async def test_an_unlimited_account_is_marked_as_unlimited(with_accounts: Callable[..., Office]) -> None:

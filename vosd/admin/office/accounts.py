@@ -27,6 +27,7 @@ from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import ChangedStandings, Standing
+from vosd.control.calls import AccountCalls, CountCalls
 from vosd.control.client import RunningSwitch
 from vosd.control.money import Commitments, ListCommitments
 from vosd.routing.calendar import Calendar
@@ -85,6 +86,9 @@ class AccountSheet(msgspec.Struct, frozen=True):
     corrected, no minimums and no payments; absent of vendors, and unless asked for."""
     last_call: str | msgspec.UnsetType = msgspec.UNSET
     """Time of its last call, paid for by it or carried by its gateways; absent without one, or unless asked."""
+    calls_now: int | msgspec.UnsetType = msgspec.UNSET
+    """Number of its running calls, of a vendor those that its gateways carry; to an agent and a customer those that it
+    pays for. Absent unless asked for, to those who may not see calls, and while no switch runs."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
@@ -111,11 +115,13 @@ class WorkTimes:
 
 
 class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One account; ``consumption``: also what its calls cost today and this month, without tax."""
+    """One account."""
 
     account: str
     consumption: bool = False
-    """Whether to add what its calls cost today and this month, without tax."""
+    """Whether to add what its calls cost today and this month, without tax, and what it was charged today, with tax."""
+    calls: bool = False
+    """Whether to add how many of its calls run now."""
 
 
 @needs(Permission.ACCOUNTS_SEE, by_account=True)
@@ -138,10 +144,16 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
         {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}
     )
     (sheet,) = await _sheets(office, scope, [name], changes)
+    if order.calls:
+        (sheet,) = await _with_calls(office, who, [sheet])
     if not order.consumption or name not in accounts:
         return sheet
-    today, month = await consumption_of(stores.consumption, accounts[name], office.now())
-    return msgspec.structs.replace(sheet, consumed_today=today, consumed_month=month)
+    account, now = accounts[name], office.now()
+    today, month = await consumption_of(stores.consumption, account, now)
+    charged = await charged_today(stores, [account], now)
+    return msgspec.structs.replace(
+        sheet, consumed_today=today, consumed_month=month, charged_today=charged.get(name, msgspec.UNSET)
+    )
 
 
 class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,6 +175,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether to add when the last call of each began; of vendors and partners to operators alone."""
     consumption: bool = False
     """Whether to add what each was charged today."""
+    calls: bool = False
+    """Whether to add how many calls of each run now."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
@@ -224,11 +238,29 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
             msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each
             for each in shown
         ]
+    if order.calls:
+        shown = await _with_calls(office, who, shown)
     if order.consumption:
         configured_ones = (accounts[each.id] for each in shown if each.id in accounts)
         charged = await charged_today(office.stores, configured_ones, office.now())
         shown = [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in shown]
     return shown
+
+
+async def _with_calls(office: Office, who: Principal, sheets: list[AccountSheet]) -> list[AccountSheet]:
+    """Return accounts with how many of their calls run; an agent does not learn which calls its gateways carry."""
+    if Permission.CALLS_SEE not in who.permissions:
+        return sheets
+    counts = await office.switch.ask_if_running(CountCalls())
+    if counts is None:
+        return sheets
+    is_operator = office.scope_of(who).agent is None
+    none = AccountCalls()
+    found = ((each, counts.get(each.id, none)) for each in sheets)
+    return [
+        msgspec.structs.replace(each, calls_now=count.as_customer + (count.as_vendor if is_operator else 0))
+        for each, count in found
+    ]
 
 
 async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:

@@ -183,7 +183,7 @@ OPERATIONS: Final = (
         needs_database=False,
         listing=Listing(
             "gateway,kind",
-            filters=("gateway", "kind", "state"),
+            filters=("gateway", "kind", "state", "account"),
             sorts=("gateway", "state", "calls", "cps", "attempts", "answered", "asr", "acd_s", "ner", "pdd_ms"),
         ),
     ),

@@ -1,5 +1,6 @@
 """Views of live calls for people. A snapshot is a copy: it does not give access to the call."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from vosd.b2bua.attempt import leg_of
@@ -7,7 +8,7 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.control.calls import CallDescription, CallSnapshot, LegRow
+from vosd.control.calls import AccountCalls, CallDescription, CallSnapshot, LegRow
 from vosd.engine.calls.live_call import LiveCall
 from vosd.sip.dialog.session_wish import Side
 
@@ -23,6 +24,21 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
         if choice is not None and choice.gateway.account is not None:
             found.add(choice.gateway.account)
     return found
+
+
+def counts_by_account(calls: Iterable[LiveCall]) -> dict[str, AccountCalls]:
+    """Count calls by the accounts of their customers and vendors; one of an account to itself is its customer's."""
+    paid: Counter[str] = Counter()
+    taken: Counter[str] = Counter()
+    for carried in calls:
+        account, choice = carried.call_request.account, carried.call.journey.choice
+        customer = None if account is None else account.id
+        vendor = None if choice is None else choice.gateway.account
+        if customer is not None:
+            paid[customer] += 1
+        if vendor is not None and vendor != customer:
+            taken[vendor] += 1
+    return {name: AccountCalls(paid[name], taken[name]) for name in paid | taken}
 
 
 def gateways_of(calls: Iterable[LiveCall]) -> set[str]:

@@ -49,6 +49,10 @@ class GatewayLoad(NamedTuple):
     calls: int
     max_concurrent: int | None
     totals: Totals
+    max_cps: int | None = None
+    """Limit of calls a second; None = no limit."""
+    account: str | None = None
+    """Account of the vendor or of the customer; None = the gateway has none."""
 
 
 GROUP: Final = "group"
@@ -154,7 +158,9 @@ class Gateways(Counting):
         for group in self._catalogue.gateway_groups.values():
             if group.limit is not None:
                 calls = live.occupancy.active(LimitScope.GROUP, group.name)
-                yield GatewayLoad(GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals())
+                yield GatewayLoad(
+                    GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals(), group.max_cps
+                )
 
     def loads(
         self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
@@ -168,7 +174,9 @@ class Gateways(Counting):
         for gateway in catalogue.routing_gateways.values():
             name, state = gateway.name, _routing_state(gateway, vendors, live, now)
             calls, totals = active(gateway.scope, name), figures.totals(LimitScope.ROUTING, name)
-            yield GatewayLoad(ROUTING, name, state, calls, gateway.max_concurrent, totals)
+            yield GatewayLoad(
+                ROUTING, name, state, calls, gateway.max_concurrent, totals, gateway.max_cps, gateway.account
+            )
         phones = catalogue.phones
         for count, (name, configured) in enumerate(catalogue.mapping_gateways.items(), 1):
             if name in phones:
@@ -189,7 +197,9 @@ class Gateways(Counting):
                     is_located=not is_lost,
                 )
                 calls, totals = active(LimitScope.MAPPING, name), figures.totals(LimitScope.MAPPING, name)
-                yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
+                yield GatewayLoad(
+                    MAPPING, name, state, calls, customer.max_concurrent, totals, customer.max_cps, customer.account
+                )
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
@@ -272,6 +282,8 @@ def _row(
         addresses=[*addresses],
         groups=[*groups],
         rest=rest,
+        account=load.account,
+        max_cps=load.max_cps,
     )
 
 
