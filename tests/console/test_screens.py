@@ -225,7 +225,7 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     page = visitor.go("/accounts", "Accounts")
     table = page.get_by_label("Accounts", exact=True)
     expect(table.locator("thead")).to_contain_text("Last call")
-    expect(table.locator("thead")).to_contain_text("Consumption today")
+    expect(table.locator("thead")).to_contain_text("Today, with tax")
     last = table.locator("tbody tr").filter(has=page.get_by_role("link", name="acme", exact=True)).locator("td").nth(10)
     expect(last).to_have_text(re.compile(r"\d{2}:\d{2}:\d{2}"))
     page = visitor.turn("/lists/ledger?account=acme", "Ledger")
@@ -276,6 +276,91 @@ def test_accounts_stand_in_the_order_of_their_money_and_are_chosen_by_type_and_b
     page.get_by_role("button", name="Show all").click()
     expect(page).to_have_url(f"{visitor.base}/accounts?sort=-balance")
     expect(names).to_have_count(len(site.items("/balances")))
+
+
+def test_the_page_of_a_vendor_has_its_gateways_the_cost_of_its_calls_and_the_way_to_all_of_them(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/accounts/vendors", "vendors")
+    gateways = page.locator("section.table-frame[aria-label='Routing gateways']")
+    expect(gateways.locator("tbody a")).to_have_text(["carrier-a", "carrier-b", "carrier-c"])
+    expect(gateways.locator("thead")).to_contain_text("Limit of calls/s")
+    calls = page.get_by_label("Last calls", exact=True)
+    expect(calls.locator("thead")).to_contain_text("Cost")
+    expect(calls.locator("thead")).not_to_contain_text("Fee")
+    expect(page.locator("dl.facts dt").filter(has_text="Today, with")).to_have_text(["Today, without tax"])
+    page.locator("section.table-frame[aria-label='Calls that it has carried today']").wait_for()
+    assert violations(page) == []
+    fits_a_telephone(page)
+    page.get_by_role("link", name="All in the call search").click()
+    page.get_by_role("heading", level=1, name="Call search").wait_for()
+    expect(page.get_by_label("Account", exact=True)).to_have_value("vendors")
+    page = visitor.turn("/gateways/carrier-b", "carrier-b")
+    page.get_by_role("link", name="vendors", exact=True).first.click()
+    page.get_by_role("heading", level=1, name="vendors").wait_for()
+    page.get_by_role("link", name="New gateway").click()
+    page.get_by_role("heading", level=1, name="New: Routing gateways").wait_for()
+    expect(page.locator("main").get_by_role("combobox", name="account")).to_have_value("vendors")
+    assert violations(page) == []
+
+
+def test_the_page_of_an_account_leads_to_its_money_its_audit_and_the_accounts_below_it(
+    site: Watched, visit: Visit
+) -> None:
+    keys = {"keys": {"agent": "other", "rate_group": "sell", "currency": "USD"}}
+    assert site.api.ask("PUT", "/accounts/stall", keys).status in {200, 201}
+    visitor = visit()
+    page = visitor.go("/accounts/rival", "rival")
+    below = page.locator("section.table-frame[aria-label='Accounts below']")
+    expect(below.get_by_role("link", name="other", exact=True)).to_have_count(1)
+    expect(below.get_by_role("link", name="stall", exact=True)).to_have_count(0)
+    page.get_by_text("All", exact=True).click()
+    expect(below.get_by_role("link", name="stall", exact=True)).to_have_count(1)
+    assert "tree=all" in page.url
+    ways = page.get_by_role("navigation", name="More of this account").get_by_role("link")
+    found = [str(each.get_attribute("href")) for each in ways.all()]
+    assert found == [
+        "/cdrs?account=rival",
+        "/payments?account=rival",
+        "/invoices?account=rival",
+        "/reports?name=daily&account=rival",
+        "/lists/audit?subject=rival",
+    ]
+    page.get_by_role("link", name="All in the ledger").click()
+    page.get_by_role("heading", level=1, name="Ledger").wait_for()
+    assert "account=rival" in page.url
+    page = visitor.turn("/accounts/acme", "acme")
+    page.get_by_text("Users of the portal").click()
+    page.get_by_role("button", name="Add a person").click()
+    expect(page.get_by_role("dialog").get_by_label("Account")).to_have_value("acme")
+    page.keyboard.press("Escape")
+    assert page.get_by_role("region", name="Accounts below").count() == 0
+
+
+def test_calls_of_accounts_are_counted_by_the_switch(visit: Visit) -> None:
+    visitor = visit()
+    page, asked = visitor.page, list[str]()
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        found = route.fetch().json()
+        for each in found.get("items", [found]):
+            assert each["calls_now"] == 0
+            each["calls_now"] = 12_345
+        route.fulfill(json=found)
+
+    page.route(re.compile("/calls[?]"), lambda route: asked.append(route.request.url) or route.abort())
+    page.route(re.compile("[?&]calls=true"), answer)
+    try:
+        visitor.go("/lists/nothing", "There is no such page")
+        visitor.turn("/accounts", "Accounts")
+        acme = page.get_by_label("Accounts", exact=True).locator("tbody tr")
+        acme = acme.filter(has=page.get_by_role("link", name="acme", exact=True))
+        expect(acme).to_contain_text("12345")
+        visitor.turn("/accounts/acme", "acme")
+        expect(page.get_by_role("link", name="12345")).to_have_attribute("href", "/calls?q=acme")
+        assert not [each for each in asked if "/calls?" in each]
+    finally:
+        page.unroute_all()
 
 
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(

@@ -2,17 +2,19 @@
 
 import { Alert, Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import { type FormEvent, useRef, useState } from "react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { type FormEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
-import { amount, enteredMoment } from "../format";
+import { amount, dayBegin, enteredMoment } from "../format";
+import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
-import { Facts, Page } from "../parts/page";
+import { useDayZone } from "../parts/minute";
+import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
@@ -21,20 +23,38 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { NewPerson } from "./acts";
+import { Below } from "./below";
 import { Tree } from "./call";
+import { gatewayColumns } from "./columns";
 import { transfer, transferBack } from "./payments";
+import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;
-const RUNNING_MAX = 1_000;
-const MONEY = ["balance", "available", "overdraft_limit", "reserved", "consumed_today", "consumed_month"];
+const MONEY = [
+  ...["balance", "available", "overdraft_limit", "reserved"],
+  ...["charged_today", "consumed_today", "consumed_month"],
+];
+const GATEWAYS_MS = 4_000;
+/** Types of accounts whose calls cost the carrier: those of vendors, and of partners on both sides. */
+const CLEARING = "clearing";
+const PARTNER = "partner";
+const COST: Column = {
+  name: "cost",
+  kind: "money",
+  show: (row) => <Money value={row.cost} currency={row.vendor_currency} />,
+};
 
 export function AccountScreen() {
   const { t } = useTranslation();
   const { name: account } = useParams({ from: "/accounts/$name" });
+  const { tree } = useSearch({ from: "/accounts/$name" });
+  const go = useNavigate({ from: "/accounts/$name" });
   const sees = {
     calls: useMay("GET /cdrs"),
     running: useMay("GET /calls"),
     money: useMay("GET /accounts/{account}/ledger"),
+    ledger: useMay("GET /ledger"),
     keys: useMay("GET /accounts/{name}"),
   };
   const may = { pay: useMay("POST /accounts/{account}/payments"), block: useMay("POST /accounts/{account}/block") };
@@ -44,18 +64,15 @@ export function AccountScreen() {
     queryKey: ["balance", account],
     queryFn: () =>
       content(
-        client.GET("/accounts/{account}/balance", { params: { path: { account }, query: { consumption: true } } }),
+        client.GET("/accounts/{account}/balance", {
+          params: { path: { account }, query: { consumption: true, calls: true } },
+        }),
       ) as unknown as Promise<Row>,
   });
   const calls = useQuery({
     queryKey: ["cdrs", account],
     queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
     enabled: sees.calls,
-  });
-  const running = useQuery({
-    queryKey: ["calls", account],
-    queryFn: () => pageOf("/calls", { account, limit: RUNNING_MAX }),
-    enabled: sees.running,
   });
   const entries = useQuery({
     queryKey: ["ledger", account],
@@ -65,6 +82,8 @@ export function AccountScreen() {
   const undo = useMay("POST /payments/{id}/undo");
   const last = [...(entries.data?.items ?? [])].reverse();
   const row = balance.data;
+  const [isVendor, isPartner] = [row?.type === CLEARING, row?.type === PARTNER];
+  const money = isVendor ? MONEY.filter((name) => name !== "charged_today") : MONEY;
   return (
     <Page
       title={account}
@@ -85,10 +104,14 @@ export function AccountScreen() {
       {row && (
         <Facts
           facts={[
-            ...MONEY.map(
+            ...money.map(
               (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
             ),
-            [t("customer.running"), running.data ? `${running.data.items.length}${running.data.next ? "+" : ""}` : "–"],
+            [
+              t("customer.running"),
+              <Running key="running" account={account} count={row.calls_now} leads={sees.running} />,
+            ],
+            [t("column.type"), <State key="type" value={row.type} />],
             [t("customer.last_call"), <Moment key="last" value={calls.data?.items[0]?.started_at} />],
             [t("column.expires"), <Moment key="expires" value={row.expires_at} />],
             [t("column.blocked"), <State key="blocked" value={row.blocked} />],
@@ -97,6 +120,20 @@ export function AccountScreen() {
             [t("column.contact"), String(row.contact || "–")],
             [t("column.memo"), String(row.memo || "–")],
           ]}
+        />
+      )}
+      {row && <Elsewhere account={account} isVendor={isVendor} />}
+      {(isVendor || isPartner) && (
+        <>
+          <VendorGateways account={account} />
+          <Profit vendor={account} />
+        </>
+      )}
+      {row?.category === "agent" && (
+        <Below
+          agent={account}
+          isWhole={tree === "all"}
+          onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined }, replace: true })}
         />
       )}
       {sees.calls && (
@@ -113,13 +150,20 @@ export function AccountScreen() {
               { name: "callee_in" },
               { name: "end_reason", kind: "state" },
               { name: "hold_time_s", kind: "number" },
-              { name: "fee", kind: "money" },
+              ...(isVendor || isPartner ? [{ name: "routing_gateway", kind: "gateway" } as const] : []),
+              ...(isVendor ? [] : [{ name: "fee", kind: "money" } as const]),
+              ...(isVendor || isPartner ? [COST] : []),
               { name: "call_id", kind: "call" },
             ]}
             rows={calls.data?.items ?? []}
             rowKey={(each) => String(each.call_id)}
             read={calls.status}
           />
+          <Rest page={calls.data}>
+            <Link to="/cdrs" search={{ account }}>
+              {t("customer.all_calls")}
+            </Link>
+          </Rest>
         </>
       )}
       {sees.money && (
@@ -143,11 +187,145 @@ export function AccountScreen() {
             rowKey={(each) => String(each.id)}
             read={entries.status}
           />
+          <Rest page={entries.data}>
+            {sees.ledger && (
+              <Link to="/lists/$list" params={{ list: "ledger" }} search={{ account }}>
+                {t("customer.all_entries")}
+              </Link>
+            )}
+          </Rest>
         </>
       )}
       {sees.keys && <Settings account={account} />}
-      <Belongings account={account} />
+      <Belongings account={account} isVendor={isVendor} />
     </Page>
+  );
+}
+
+/** How many calls of the account run, with the way to them. */
+function Running({ account, count, leads }: { account: string; count: unknown; leads: boolean }) {
+  if (typeof count !== "number") return <span className="quiet">–</span>;
+  return leads ? (
+    <Link to="/calls" search={{ q: account }}>
+      {count}
+    </Link>
+  ) : (
+    String(count)
+  );
+}
+
+/** How many rows of a list are shown below it, and the way to the whole list. */
+function Rest({
+  page,
+  children,
+}: {
+  page: { items: readonly Row[]; next?: string | null } | undefined;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  if (!page) return null;
+  return (
+    <Group gap="xs">
+      <span className="quiet">{t(page.next ? "customer.latest" : "state.rows", { count: page.items.length })}</span>
+      {children}
+    </Group>
+  );
+}
+
+/** The other pages of the console, narrowed to the account, that the person may see. */
+function Elsewhere({ account, isVendor }: { account: string; isVendor: boolean }) {
+  const { t } = useTranslation();
+  const { may } = useSession();
+  const report = isVendor ? "profit-vendors" : "daily";
+  const seesReport = useSeesReport(report);
+  const of = isVendor ? { vendor: account } : { account };
+  return (
+    <Group component="nav" gap="md" aria-label={t("customer.elsewhere")}>
+      {may.has("GET /cdrs") && (
+        <Link to="/cdrs" search={{ account }}>
+          {t("nav.cdrs")}
+        </Link>
+      )}
+      {may.has("GET /payments") && (
+        <Link to="/payments" search={{ account }}>
+          {t("nav.payments")}
+        </Link>
+      )}
+      {may.has("GET /invoices") && !isVendor && (
+        <Link to="/invoices" search={{ account }}>
+          {t("nav.invoices")}
+        </Link>
+      )}
+      {seesReport && (
+        <Link to="/reports" search={{ name: report, ...of }}>
+          {t("nav.reports")}
+        </Link>
+      )}
+      {may.has("GET /audit") && (
+        <Link to="/lists/$list" params={{ list: "audit" }} search={{ subject: account }}>
+          {t("nav.audit")}
+        </Link>
+      )}
+    </Group>
+  );
+}
+
+/** Gateways of a vendor as they do now. */
+function VendorGateways({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const sees = useMay("GET /gateways/quality");
+  const found = useRows(
+    "/gateways/quality",
+    { account, kind: "routing" },
+    { enabled: sees, refetchInterval: GATEWAYS_MS },
+  );
+  if (!sees) return null;
+  return (
+    <Part title={t("kind.routing_gateways")}>
+      <Group gap="xs">
+        <RowCount of={found} />
+        <NewObject kind="routing_gateways" account={account} />
+      </Group>
+      <ProblemText error={found.error} again={found.again} />
+      <Table
+        label={t("kind.routing_gateways")}
+        columns={gatewayColumns.filter(({ name }) => name !== "kind" && name !== "account")}
+        rows={found.rows}
+        rowKey={(row) => String(row.gateway)}
+        {...found.table}
+      />
+    </Part>
+  );
+}
+
+/** Income, cost and profit of the calls that a vendor has carried today. */
+function Profit({ vendor }: { vendor: string }) {
+  const { t } = useTranslation();
+  const since = dayBegin(new Date(), useDayZone(undefined));
+  const order = { since, group: "whole", vendor };
+  const found = useQuery({
+    queryKey: ["profit-vendors", order],
+    queryFn: () => reportOf("profit-vendors", order),
+    enabled: useSeesReport("profit-vendors"),
+  });
+  if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
+  if (!found.data) return null;
+  return (
+    <Part title={t("customer.profit")}>
+      <Missing report={found.data} />
+      <ReportTable label={t("customer.profit")} report={found.data} read={found.status} order={order} />
+    </Part>
+  );
+}
+
+/** The way to the form of a new object of the account. */
+function NewObject({ kind, account }: { kind: string; account: string }) {
+  const { t } = useTranslation();
+  if (!useMay(`POST ${pathOf(kind)}`)) return null;
+  return (
+    <Link to="/new/$kind" params={{ kind }} search={{ account }}>
+      {t(`customer.new_${kind}`)}
+    </Link>
   );
 }
 
@@ -259,13 +437,16 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
 }
 
 /** What is of the account: gateways, phones, prices, users of the portal. */
-function Belongings({ account }: { account: string }) {
+function Belongings({ account, isVendor }: { account: string; isVendor: boolean }) {
   const { t } = useTranslation();
   const { may } = useSession();
   const [shown, setShown] = useState("");
-  const parts = [
+  const ofCustomers = [
     { name: "gateways", needs: "GET /mapping-gateways", path: "/mapping-gateways", query: { account } },
     { name: "phones", needs: "GET /phones", path: "/phones", query: { account } },
+  ];
+  const parts = [
+    ...(isVendor ? [] : ofCustomers),
     {
       name: "rates",
       needs: "GET /accounts/{account}/rates",
@@ -277,7 +458,7 @@ function Belongings({ account }: { account: string }) {
   return parts.map(({ name, path, query }) => (
     <details key={name} onToggle={(event) => event.currentTarget.open && setShown(`${shown} ${name}`)}>
       <summary>{t(`customer.${name}`)}</summary>
-      {shown.split(" ").includes(name) && <Part name={name} path={path} query={query} />}
+      {shown.split(" ").includes(name) && <Belonging name={name} path={path} query={query} account={account} />}
     </details>
   ));
 }
@@ -296,13 +477,20 @@ const PART_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   users: [{ name: "name" }, { name: "role" }, { name: "state", kind: "state" }, { name: "last_login", kind: "moment" }],
 };
 
-function Part({ name, path, query }: { name: string; path: string; query: Query }) {
+const NEW_OBJECTS: Readonly<Record<string, string>> = { gateways: "mapping_gateways", phones: "phones" };
+
+function Belonging({ name, path, query, account }: { name: string; path: string; query: Query; account: string }) {
   const { t } = useTranslation();
   const found = useRows(path, query);
+  const kind = NEW_OBJECTS[name];
   return (
     <>
       <ProblemText error={found.error} again={found.again} />
-      <RowCount of={found} />
+      <Group gap="xs">
+        <RowCount of={found} />
+        {kind && <NewObject kind={kind} account={account} />}
+        {name === "users" && <NewPerson account={account} />}
+      </Group>
       <Table
         label={t(`customer.${name}`)}
         columns={PART_COLUMNS[name] ?? []}

@@ -2,17 +2,16 @@
 
 import { Button, Group, Select, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { listText, pageOf, type Query, type Row } from "../api/client";
+import { listText, type Query, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useStateWord } from "../parts/values";
-import { useMay, useSession } from "../session";
+import { useSession } from "../session";
 
 const PAGE_ROWS = 1_000;
 /** Most accounts of a search whose consumption is read: the server adds it up for those that are named. */
@@ -36,25 +35,8 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const TYPES = ["direct", "clearing", "partner"];
-const RUNNING_MAX = 1_000;
-const USE_MS = 30_000;
-
-/** How many calls of each account run now; nothing of what the person may not see. */
-export function useCallsNow(): (row: Row) => Row {
-  const running = useQuery({
-    queryKey: ["calls", "of accounts"],
-    queryFn: () => pageOf("/calls", { limit: RUNNING_MAX, fields: "customer_account,vendor_account" }),
-    enabled: useMay("GET /calls"),
-    refetchInterval: USE_MS,
-  });
-  const counts = new Map<unknown, number>();
-  for (const call of running.data?.items ?? [])
-    for (const account of new Set([call.customer_account, call.vendor_account]))
-      counts.set(account, (counts.get(account) ?? 0) + 1);
-  // where there are more calls than one page has, no count would be right
-  const isCounted = running.data?.next === null;
-  return (row) => ({ ...row, calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined });
-}
+/** After how long lists of accounts are read again. */
+export const USE_MS = 30_000;
 
 /**
  * What each account of some pages of balances was charged today: read behind them, and for no page none. Balances do not
@@ -76,11 +58,14 @@ export function AccountsScreen() {
   const { q, sort, type, blocked, currency } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
   const word = useStateWord();
-  const withCalls = useCallsNow();
   const wanted = (q ?? "").toLowerCase();
   // what is looked for may be on any page
   const order = { limit: PAGE_ROWS, sort, type, blocked, currency };
-  const found = useRows("/balances", { ...order, last_call: true }, { isWhole: wanted !== "" });
+  const found = useRows(
+    "/balances",
+    { ...order, last_call: true, calls: true },
+    { isWhole: wanted !== "", refetchInterval: USE_MS },
+  );
   const rows = wanted
     ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>
@@ -167,7 +152,7 @@ export function AccountsScreen() {
       <Table
         label={t("nav.customers")}
         columns={COLUMNS}
-        rows={rows.map(withCalls).map(withCharged)}
+        rows={rows.map(withCharged)}
         rowKey={(row) => String(row.id)}
         sort={sort}
         onSort={(by) => go({ search: (before) => ({ ...before, sort: by }), replace: true })}

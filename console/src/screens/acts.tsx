@@ -226,17 +226,17 @@ function Job({ row }: RowProps) {
 
 const linkOf = ({ link }: Schemas["PersonLink"]) => window.location.origin + link;
 
-function useRoleFields(): readonly Asked[] {
+function useRoleFields(account?: string): readonly Asked[] {
   const { t } = useTranslation();
   return [
     { name: "role", label: t("column.role"), kind: "choice", choices: ROLE_NAMES, words: "role", required: true },
-    { name: "account", label: t("column.account"), hint: t("acts.account_hint") },
+    { name: "account", label: t("column.account"), hint: t("acts.account_hint"), begin: account },
   ];
 }
 
-function NewPerson() {
+export function NewPerson({ account }: { account?: string }) {
   const { t } = useTranslation();
-  const fields = useRoleFields();
+  const fields = useRoleFields(account);
   return (
     <Act<Schemas["PersonLink"]>
       needs="POST /people"
@@ -501,7 +501,7 @@ export const rowActs: Readonly<Record<string, ComponentType<RowProps> | undefine
   backups: Backup,
 };
 
-const listActs: Readonly<Record<string, ComponentType | undefined>> = {
+const listActs: Readonly<Record<string, ComponentType<{ account?: string }> | undefined>> = {
   blacklist: AllListed,
   overrides: NewOverride,
   people: NewPerson,

@@ -318,15 +318,33 @@ function Margin({ name }: { name: string }) {
   const rows = found.data?.rows.filter((row) => row.routing_gateway === name) ?? [];
   if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
   if (!found.data || rows.length === 0) return null;
+  const totals = rows.length === found.data.rows.length ? found.data.totals : [];
   return (
     <>
       <Title order={2} size="h4">
         {t("gateway.margin")}
       </Title>
+      {totals.map((total, index) => (
+        <Facts
+          key={index}
+          facts={OF_MARGIN.map(([field, unit]) => [
+            t(`column.${field}`),
+            `${amount(String(total[field] ?? "–"))} ${total[unit] ?? "%"}`,
+          ])}
+        />
+      ))}
       <ReportTable label={t("gateway.margin")} report={{ ...found.data, rows, totals: [] }} read="success" />
     </>
   );
 }
+
+/** Sums of the day, each with the field of its currency. */
+const OF_MARGIN = [
+  ["income", "income_currency"],
+  ["cost", "vendor_currency"],
+  ["profit", "income_currency"],
+  ["margin", ""],
+] as const;
 
 /** The last day by the hour: calls, answers, waits, cost. */
 function ByHour({ name, kind }: { name: string; kind: string }) {

@@ -132,7 +132,7 @@ function Password({ number }: { number: string }) {
 export function NewObjectScreen() {
   const { t } = useTranslation();
   const { kind } = useParams({ from: "/new/$kind" });
-  const { from } = useSearch({ from: "/new/$kind" });
+  const { from, account } = useSearch({ from: "/new/$kind" });
   const go = useNavigate({ from: "/new/$kind" });
   const declared = useKind(kind);
   const copied = useQuery({
@@ -149,7 +149,7 @@ export function NewObjectScreen() {
         <Editor
           key={kind}
           declared={declared.data}
-          begin={copied.data ? withoutSecrets((copied.data.keys as Keys) ?? {}) : undefined}
+          begin={copied.data ? withoutSecrets((copied.data.keys as Keys) ?? {}) : account ? { account } : undefined}
           isReadOnly={false}
           onDone={(name) => go({ to: "/objects/$kind/$name", params: { kind, name } })}
         />

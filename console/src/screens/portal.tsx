@@ -1,34 +1,23 @@
 /** The first page of a customer or an agent: its money, how it pays in, invoices, phones, the accounts below it. */
 
-import { Alert, Button, Group, SegmentedControl, Title } from "@mantine/core";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Alert, Button, Group } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Download } from "../parts/download";
-import { Facts, Page } from "../parts/page";
+import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
-import { useMay, useSession } from "../session";
-import { useCallsNow, useCharged } from "./accounts";
+import { useMay } from "../session";
+import { Below } from "./below";
 
 const READ_MS = 15_000;
-const MONEY = ["balance", "available", "overdraft_limit", "consumed_today", "consumed_month"];
-const BELOW: readonly Column[] = [
-  { name: "id", kind: "account" },
-  { name: "name" },
-  { name: "agent" },
-  { name: "balance", kind: "money" },
-  { name: "available", kind: "money" },
-  { name: "charged_today", kind: "money" },
-  { name: "calls_now", kind: "number" },
-  { name: "blocked", kind: "state" },
-];
+const MONEY = ["balance", "available", "overdraft_limit", "charged_today", "consumed_today", "consumed_month"];
 const PHONES: readonly Column[] = [
   { name: "name" },
   { name: "state", kind: "state" },
@@ -38,6 +27,8 @@ const PHONES: readonly Column[] = [
 
 export function PortalScreen({ account }: { account: string }) {
   const { t } = useTranslation();
+  const { tree } = useSearch({ from: "/" });
+  const go = useNavigate({ from: "/" });
   const balance = useQuery({
     queryKey: ["balance", account],
     queryFn: () =>
@@ -73,19 +64,12 @@ export function PortalScreen({ account }: { account: string }) {
       <PayIn account={account} />
       <Invoices account={account} />
       <Phones />
-      <Below />
+      <Below
+        agent={account}
+        isWhole={tree === "all"}
+        onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined }, replace: true })}
+      />
     </Page>
-  );
-}
-
-function Part({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section aria-label={title}>
-      <Title order={2} size="h4">
-        {title}
-      </Title>
-      {children}
-    </section>
   );
 }
 
@@ -189,40 +173,6 @@ function Phones() {
         columns={PHONES}
         rows={found.rows}
         rowKey={(row, index) => `${row.name} ${index}`}
-        {...found.table}
-      />
-    </Part>
-  );
-}
-
-/** Accounts below this one, where there are any: those directly below it, or all. */
-function Below() {
-  const { t } = useTranslation();
-  const withCalls = useCallsNow();
-  const { tree } = useSearch({ from: "/" });
-  const go = useNavigate({ from: "/" });
-  const { account } = useSession();
-  const sees = useMay("GET /balances");
-  const below = { agent: account ?? "", all: tree === "all" };
-  const found = useRows("/balances", below, { enabled: sees, placeholderData: keepPreviousData });
-  const withCharged = useCharged(below, found.pages.length);
-  if (!found.error && found.rows.length === 0) return null;
-  return (
-    <Part title={t("portal.below")}>
-      <SegmentedControl
-        size="xs"
-        aria-label={t("portal.below")}
-        data={["direct", "all"].map((value) => ({ value, label: t(`portal.${value}`) }))}
-        value={tree === "all" ? "all" : "direct"}
-        onChange={(value) => go({ search: { tree: value === "all" ? "all" : undefined }, replace: true })}
-      />
-      <ProblemText error={found.error} again={found.again} />
-      <RowCount of={found} />
-      <Table
-        label={t("portal.below")}
-        columns={BELOW}
-        rows={found.rows.map(withCalls).map(withCharged)}
-        rowKey={(row) => String(row.id)}
         {...found.table}
       />
     </Part>
