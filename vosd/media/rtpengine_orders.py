@@ -5,7 +5,7 @@ left as it was.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
@@ -225,6 +225,8 @@ class RtpStream(msgspec.Struct, frozen=True):
     """Unix seconds; the moment of its creation while no packet came."""
     flags: tuple[str, ...] = ()
     stats: RtpStreamFigures = RtpStreamFigures()
+    sender: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="SSRC")
+    """SSRC of the peer; read by itself, as some versions leave it out or write it otherwise."""
 
 
 class RtpMedium(msgspec.Struct, frozen=True):
@@ -233,6 +235,23 @@ class RtpMedium(msgspec.Struct, frozen=True):
     index: int = 0
     """From 1."""
     streams: tuple[RtpStream, ...] = ()
+
+
+class RtpPeerFigures(msgspec.Struct, frozen=True):
+    """Means of the reports of a peer about the stream that it receives."""
+
+    round_trip_us: float = msgspec.field(default=0, name="round-trip time leg")
+    """Between the rtpengine and the peer."""
+    jitter_ms: float = msgspec.field(default=0, name="jitter")
+    lost_percent: float = msgspec.field(default=0, name="packet loss")
+    samples: int = 0
+
+
+class RtpPeerReports(msgspec.Struct, frozen=True):
+    """The reports of a peer (RTCP)."""
+
+    lost: int = msgspec.field(default=0, name="cumulative loss")
+    mean: RtpPeerFigures = msgspec.field(default=RtpPeerFigures(), name="average MOS")
 
 
 class RtpLeg(msgspec.Struct, frozen=True):
@@ -269,6 +288,8 @@ class RtpReply(msgspec.Struct, frozen=True):
     calls: tuple[str, ...] = ()
     tags: dict[str, RtpLeg] = {}
     """Legs of a call by tag."""
+    senders: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="SSRC")
+    """Read by itself, as ``RtpStream.sender``."""
     statistics: _Statistics = _Statistics()
 
     @property
@@ -303,6 +324,15 @@ class RtpReply(msgspec.Struct, frozen=True):
         if not all(map(_HOST_OF, media)):
             return ()
         return media if all(map(_PORT_OF, media)) else [each if each.rtp else None for each in media]
+
+    @property
+    def peer_reports(self) -> Mapping[bytes, RtpPeerReports]:
+        """Reports of peers with figures in them, by the SSRC of who has sent them as ``RtpStream.sender`` has it."""
+        try:
+            reports = _decode_reports(self.senders)
+        except msgspec.MsgspecError:
+            return {}
+        return {sender.encode(): each for sender, each in reports.items() if each.mean.samples}
 
     @property
     def uptime_s(self) -> int | None:
@@ -389,4 +419,5 @@ def reply_of(datagram: bytes) -> tuple[str, RtpReply] | None:
 
 
 _decode: Final = msgspec.json.Decoder(RtpReply, strict=False).decode
+_decode_reports: Final = msgspec.json.Decoder(dict[str, RtpPeerReports], strict=False).decode
 _decode_interfaces: Final = msgspec.json.Decoder(tuple[_Interface, ...], strict=False).decode

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import count
 
+import msgspec
+
 from vosd.base.clock import Clock
 from vosd.media.rtpengine_orders import (
     OK,
@@ -17,6 +19,7 @@ from vosd.media.rtpengine_orders import (
     RtpMedium,
     RtpOffer,
     RtpOrder,
+    RtpPeerReports,
     RtpPlay,
     RtpQuery,
     RtpReply,
@@ -59,6 +62,8 @@ class VirtualRtpEngines:
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
         self.last_packet_s: dict[int, int] = {}
+        self.reports: dict[int, RtpPeerReports] = {}
+        """Reports of the peer of a port, whose SSRC is the number of the port."""
         self.orders: list[RtpOrder] = []
         """All that were given, in that order."""
         self.sessions: list[RtpSession] = []
@@ -155,7 +160,11 @@ class VirtualRtpEngines:
             return (
                 RtpReply("error", error="Unknown call-id")
                 if legs is None
-                else RtpReply(OK, tags={tag: self._leg(p) for tag, p in legs.items()})
+                else RtpReply(
+                    OK,
+                    tags={tag: self._leg(p) for tag, p in legs.items()},
+                    senders=msgspec.Raw(msgspec.json.encode({str(port): each for port, each in self.reports.items()})),
+                )
             )
         if isinstance(order, RtpBlock | RtpUnblock):
             if (engine, order.call) not in self.calls:
@@ -217,5 +226,5 @@ class VirtualRtpEngines:
         figures = RtpStreamFigures(packets=self.packets.get(port, 0))
         return RtpStream(
             local_port=port, endpoint=RtpEndpoint("192.0.2.99", 9), last_packet_s=self.last_packet_s.get(port, 0),
-            flags=("RTP",), stats=figures,
+            flags=("RTP",), stats=figures, sender=msgspec.Raw(str(port).encode()),
         )  # fmt: skip

@@ -21,7 +21,16 @@ from structlog.testing import capture_logs
 from vosd.engine.calls.established import Established
 from vosd.engine.media.moves import MOVES_AT_ONCE
 from vosd.media.figures import PortFigures
-from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply, RtpUnblock
+from vosd.media.opinion import mean_opinion
+from vosd.media.rtpengine_orders import (
+    RtpAnswer,
+    RtpBlock,
+    RtpOffer,
+    RtpPeerFigures,
+    RtpPeerReports,
+    RtpReply,
+    RtpUnblock,
+)
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
@@ -76,6 +85,32 @@ def test_both_sides_are_told_ports_of_one_rtpengine():
     media = json.loads(record.media)
     assert (media["engine"], media["legs"]["caller"]["address"]) == ("rtpengine", "192.0.2.10:20000")
     assert media["legs"]["caller"]["lost_percent"] is None
+
+
+def test_the_record_has_the_codec_and_the_figures_that_an_rtpengine_was_asked_for():
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    caller_port, callee_port = place(there.theirs)[1], place(call.theirs)[1]
+    ports = sorted(next(iter(engines.calls.values())).items())
+    engines.packets = {port: 500 for _, each in ports for port in each}
+    seen_at = scene.exchange.clock.now().wall // 1_000
+    engines.last_packet_s = dict.fromkeys(engines.packets, seen_at)
+    engines.reports = {callee_port: RtpPeerReports(5, RtpPeerFigures(40_000, 10, 11, samples=3))}
+    for _ in range(60):
+        scene.wire.run_for(100)
+        scene.exchange.poll_rtpengines()
+    scene.wire.run_for(1_000)
+    legs = json.loads(scene.finish(call).media)["legs"]
+    caller, callee = legs["caller"], legs["callee"]
+    heard, silent = (caller, callee) if caller["peer"] else (callee, caller)
+    assert caller_port != callee_port
+    assert heard["peer"] == {"lost_percent": 11.0, "jitter_ms": 10.0}
+    assert (heard["round_trip_ms"], silent["round_trip_ms"], silent["peer"]) == (40.0, None, None)
+    assert (heard["mos"], silent["mos"]) == (None, mean_opinion("PCMU", 500, 11, 10, 40))
+    for each in (caller, callee):
+        assert (each["codec"], each["packets_in"]) == ("PCMU", 500)
+        assert each["first_at"] == each["last_at"] is not None
+        assert each["lost_percent"] is each["jitter_ms"] is each["packets_out"] is None
 
 
 def test_an_answer_that_waited_is_journalled_in_the_short_form_with_the_ports_that_came():

@@ -12,6 +12,7 @@ from vosd.media.opinion import mean_opinion
 from vosd.trunks.media import MediaEngine
 
 _encode: Final = msgspec.json.Encoder().encode
+_NO_AUDIO: Final = {"TELEPHONE-EVENT", "CN"}
 _NAMES: Final = {each: each.value for each in MediaEngine}  # access to enum values is slow
 
 
@@ -78,19 +79,59 @@ def media_document(
     played: Sequence[HeardSound] = (),
     encryption: Sequence[str | None] = (None, None),
 ) -> str:
-    """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter.
+    """Return the document; a leg that had no port is null.
 
     ``encryption`` is that of the caller and of the callee.
     """
-    is_measured = engine is not MediaEngine.RTPENGINE
-    legs = _Legs(
-        None if caller is None else _leg(caller, encryption[0], is_measured=is_measured),
-        None if callee is None else _leg(callee, encryption[1], is_measured=is_measured),
-    )
+    if engine is MediaEngine.RTPENGINE:
+        codec = _agreed_codec(caller, callee)
+        legs = _Legs(
+            None if caller is None else _leg_at_rtpengine(caller, callee, codec, encryption[0]),
+            None if callee is None else _leg_at_rtpengine(callee, caller, codec, encryption[1]),
+        )
+    else:
+        legs = _Legs(
+            None if caller is None else _leg(caller, encryption[0]),
+            None if callee is None else _leg(callee, encryption[1]),
+        )
     return _encode(_Document(_NAMES[engine], step, legs, recording or None, played)).decode()
 
 
-def _leg(ended: LegFigures, encryption: str | None, *, is_measured: bool) -> _Leg:
+def _agreed_codec(caller: LegFigures | None, callee: LegFigures | None) -> str | None:
+    """Return the first codec of the callee that the caller has, too; None = there is none."""
+    if caller is None or callee is None or caller.source is None or callee.source is None:
+        return None
+    theirs = frozenset(map(str.upper, caller.source.codecs))
+    for codec in callee.source.codecs:
+        name = codec.upper()
+        if name in theirs and name not in _NO_AUDIO:
+            return codec
+    return None
+
+
+def _leg_at_rtpengine(ended: LegFigures, other: LegFigures | None, codec: str | None, encryption: str | None) -> _Leg:
+    """Return what an rtpengine says of a leg: it measures neither loss nor jitter.
+
+    The score is that of the audio of the leg as the peer of the other leg reports it.
+    """
+    score, figures = None, ended.figures
+    report = None if other is None else other.figures.peer
+    if codec is not None and other is not None and report is not None:
+        round_trip_ms = other.figures.round_trip_ms
+        score = mean_opinion(codec, figures.packets_in, report.lost_percent, report.jitter_ms, round_trip_ms)
+    unmeasured = _leg(ended, encryption)
+    return msgspec.structs.replace(  # what the relay had of the call before is kept
+        unmeasured,
+        codec=unmeasured.codec or codec,
+        packets_out=None,
+        lost_percent=None,
+        jitter_ms=None,
+        jitter_max_ms=None,
+        mos=unmeasured.mos if score is None else score,
+    )
+
+
+def _leg(ended: LegFigures, encryption: str | None) -> _Leg:
     source, figures = ended.source, ended.figures
     codec, lost_percent = None, figures.lost_percent
     if source is not None and figures.payload is not None:
@@ -105,11 +146,11 @@ def _leg(ended: LegFigures, encryption: str | None, *, is_measured: bool) -> _Le
         encryption,
         codec,
         figures.packets_in,
-        figures.packets_out if is_measured else None,
+        figures.packets_out,
         figures.forwarded,
-        lost_percent if is_measured else None,
-        round(figures.jitter_ms, 1) if is_measured else None,
-        round(figures.jitter_max_ms, 1) if is_measured else None,
+        lost_percent,
+        round(figures.jitter_ms, 1),
+        round(figures.jitter_max_ms, 1),
         score,
         None if figures.first_at is None else iso_utc(figures.first_at),
         None if figures.alive_at is None else iso_utc(figures.alive_at),

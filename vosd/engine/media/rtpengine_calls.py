@@ -5,7 +5,7 @@ port of a leg stays through forks, failover, hold and transfer. Descriptions are
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
-from vosd.media.figures import DroppedPackets, PortFigures
+from vosd.media.figures import DroppedPackets, PeerReport, PortFigures
 from vosd.media.leg_media import LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
@@ -26,6 +26,7 @@ from vosd.media.rtpengine_orders import (
     RtpMedium,
     RtpOffer,
     RtpOrder,
+    RtpPeerReports,
     RtpPlay,
     RtpQuery,
     RtpStopPlaying,
@@ -499,12 +500,12 @@ class RtpEngineCalls:
             if _UNKNOWN in answer.reply.error:
                 self._gone.add(call)
             return
-        now, tags = self._clock.now(), answer.reply.tags
+        now, tags, reports = self._clock.now(), answer.reply.tags, answer.reply.peer_reports
         for tag, leg in tags.items():
             for medium in leg.medias:
                 port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
                 if port_id is not None and port_id in self._counted:
-                    self._counted[port_id] = _counted_now(self._counted[port_id], medium, now)
+                    self._counted[port_id] = _counted_now(self._counted[port_id], medium, reports, now)
 
 
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
@@ -528,7 +529,9 @@ def _ignore(_answer: EngineAnswer | None) -> None:
     """Wait for no answer."""
 
 
-def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
+def _counted_now(
+    before: _Counted, medium: RtpMedium, reports: Mapping[bytes, RtpPeerReports], now: Instant
+) -> _Counted:
     """Return the figures of a port by what an rtpengine says of its medium.
 
     Its clock may be another one: its second of the last packet counts if it lies between both questions.
@@ -550,4 +553,11 @@ def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
             latched_host=first.endpoint.address if first.stats.packets else None,
             latched_port=first.endpoint.port if first.stats.packets else None,
         )
+        if figures.first_at is None and first.stats.packets:
+            figures = msgspec.structs.replace(figures, first_at=figures.alive_at)
+        report = reports.get(bytes(first.sender)) if reports else None
+        if report is not None:
+            mean = report.mean
+            peer = PeerReport(mean.lost_percent, report.lost, mean.jitter_ms)
+            figures = msgspec.structs.replace(figures, peer=peer, round_trip_ms=mean.round_trip_us / 1_000 or None)
     return _Counted(figures, packets, now, before.before)
