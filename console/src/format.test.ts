@@ -101,8 +101,10 @@ it("has no end of what is no day, and the last day of a span that ends within on
 });
 
 it("a call costs so far what its minutes cost", () => {
-  expect(costSoFar("0.60", 90)).toBe("0.9000");
-  expect(costSoFar("1200", 60)).toBe("1\u202f200.0000");
+  const call = { price: "0.60", currency: "USD", seconds: 90 };
+  expect(costSoFar([call])).toEqual(["0.9000 USD"]);
+  expect(costSoFar([{ price: "1200", currency: "", seconds: 60 }])).toEqual(["1\u202f200.0000"]);
+  expect(costSoFar([call, { ...call, currency: "EUR" }, call])).toEqual(["1.8000 USD", "0.9000 EUR"]);
 });
 
 it.each([

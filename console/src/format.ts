@@ -115,7 +115,11 @@ export function searchFor(text: string): Sought {
 
 const SO_FAR_DECIMALS = 4;
 
-/** The price of a minute for so many seconds, for a figure that says that it is no charge. */
-export function costSoFar(price: string, seconds: number): string {
-  return amount(((Number(price) * seconds) / MINUTE_S).toFixed(SO_FAR_DECIMALS));
+/** Prices of a minute for so many seconds, added up by currency, for a figure that says that it is no charge. */
+export function costSoFar(calls: readonly { price: string; currency: string; seconds: number }[]): string[] {
+  const sums = new Map<string, number>();
+  for (const { price, currency, seconds } of calls) {
+    sums.set(currency, (sums.get(currency) ?? 0) + (Number(price) * seconds) / MINUTE_S);
+  }
+  return [...sums].map(([currency, sum]) => `${amount(sum.toFixed(SO_FAR_DECIMALS))} ${currency}`.trimEnd());
 }

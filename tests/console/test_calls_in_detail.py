@@ -67,10 +67,18 @@ def test_a_running_call_shows_its_messages_as_they_come(site: Watched, boss: Vis
     with conversing(site.stage, "4410") as (conversation,):
         conversation.establish()
         call_id = site.items("/calls")[0]["call_id"]
+        asked = list[str]()
+        boss.page.on("response", lambda response: asked.append(f"{response.status} {response.url}"))
         page = boss.go(f"/cdrs/{call_id}?tab=ladder", call_id)
         page.get_by_text("This call is running").wait_for()
         rungs = page.get_by_role("region", name="Ladder").get_by_role("button")
         rungs.nth(6).wait_for()
+        for _ in range(3):
+            with page.expect_response(re.compile(f"/calls/{call_id}/ladder")):
+                pass
+        assert [each for each in asked if each.startswith("404")] == [f"404 {boss.base}/api/v1/cdrs/{call_id}"]
+        (look,) = site.items(f"/audit?subject={call_id}")
+        assert look["action"] == "DrawRunningCall"
         conversation.hang_up()
         expect(page.get_by_text("This call is running")).to_have_count(0)
         page.get_by_text("The call is over; these messages were seen while it ran").wait_for()

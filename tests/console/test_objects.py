@@ -397,7 +397,7 @@ def test_a_plan_shows_what_it_does_with_a_number_before_it_is_saved(site: Watche
     site.api.ask("PUT", "/routing-plans/narrow", {"keys": {"gateways": ["carrier-c"]}})
     page = boss.go("/objects/routing_plans/narrow", "narrow")
     page.get_by_label("Called number").fill("4420555")
-    page.get_by_role("combobox", name="Mapping gateway").fill("acme-pbx")
+    page.get_by_role("combobox", name="Gateway or phone").fill("acme-pbx")
     gateways = page.get_by_label("Gateways by this plan").locator("tbody tr")
     expect(gateways.first).to_contain_text(re.compile(r"^1\s*carrier-c"))
     page.get_by_role("combobox", name="gateways").press("Backspace")

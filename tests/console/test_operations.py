@@ -51,7 +51,7 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
         expect(page.get_by_role("dialog")).to_contain_text("Hang up 2 calls?")
         with meanwhile(first.is_ended_by_the_switch, second.is_ended_by_the_switch):
             page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
-        page.get_by_text("2 of 2 calls were ended").wait_for()
+        page.get_by_text("Calls ended: 2 of 2").wait_for()
         assert violations(page) == []
     site.stage.expect_nothing_left()
 
@@ -222,7 +222,7 @@ def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, 
     assert violations(page) == []
     asked.get_by_role("button", name="Close").click()
     page.get_by_text("Try one call with this").click()
-    for field, value in (("Mapping gateway", "acme-pbx"), ("Caller", "1202"), ("Called number", "44101999")):
+    for field, value in (("Gateway or phone", "acme-pbx"), ("Caller", "1202"), ("Called number", "44101999")):
         page.get_by_role("textbox", name=field, exact=True).fill(value)
     page.keyboard.press("Enter")
     page.get_by_role("status").filter(has_text="as 1202 to 44101999").wait_for()

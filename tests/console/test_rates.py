@@ -194,10 +194,10 @@ def test_the_comparison_has_warnings_and_all_columns_of_a_rate(site: Watched, bo
     warnings = page.get_by_role("note").inner_text()
     for each in (
         "Columns that are not read: Valid as of",
-        "1 prefixes begin with 00 and price no number in international form (E.164): 0033.",
-        "1 prefixes are not in the sheet; their calls then have the rate of a shorter prefix",
-        "1 prefixes are not in the sheet; their calls then have no rate",
-        "1 increases with less than 7 days' notice: 44",
+        "1 prefix begins with 00 and prices no number in international form (E.164): 0033.",
+        "1 prefix is not in the sheet; its calls then have the rate of a shorter prefix",
+        "1 prefix is not in the sheet; its calls then have no rate",
+        "1 increase with less than 7 days' notice: 44",
     ):
         assert each in warnings, warnings
     assert [row.replace(NONE, "-") for row in rows(page, "Difference")] == [
@@ -218,7 +218,7 @@ def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_shown(site: Watche
     page = boss.go("/rates/rising?tab=import", "rising")
     chosen(page, rise)
     compared(page)
-    assert "1 increases with less than 7 days' notice: 44" in page.get_by_role("note").inner_text()
+    assert "1 increase with less than 7 days' notice: 44" in page.get_by_role("note").inner_text()
     (shown,) = rows(page, "Difference")
     assert shown.startswith("dearer 44")
     assert "0.01 USD 0.05 USD" in shown
@@ -291,7 +291,7 @@ def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:
     page = boss.go("/rates/wholesale?tab=import", "wholesale")
     chosen(page, "prefix,billing_rate\n44,dear\n")
     page.get_by_role("button", name="Compare with the present rates").click()
-    expect(page.get_by_label("1 rows that cannot be read")).to_contain_text("dear")
+    expect(page.get_by_label("1 row that cannot be read")).to_contain_text("dear")
     expect(page.get_by_role("button", name="Put in force")).to_have_count(0)
 
 

@@ -36,12 +36,18 @@ export function Age({ since }: { since: string }) {
   );
 }
 
-/** About what a running call has cost since its answer: the price of a minute, without tax, for the time so far. */
-export function CostSoFar({ since, price, currency }: { since: string; price: string; currency: string }) {
+/** An answered call with its price. */
+export interface PricedCall {
+  /** Its answer, RFC 3339. */
+  since: string;
+  /** Of a minute, without tax. */
+  price: string;
+  currency: string;
+}
+
+/** About what running calls have cost since their answers, by currency: the prices of a minute for the time so far. */
+export function CostSoFar({ calls }: { calls: readonly PricedCall[] }) {
   const at = useSyncExternalStore(watch, () => now);
-  return (
-    <>
-      ≈ {costSoFar(price, age(since, at))} {currency}
-    </>
-  );
+  const sums = costSoFar(calls.map(({ since, price, currency }) => ({ price, currency, seconds: age(since, at) })));
+  return <>≈ {sums.join(" + ")}</>;
 }

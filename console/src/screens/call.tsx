@@ -48,7 +48,6 @@ export function CallScreen() {
   const { call: call_id } = useParams({ from: "/cdrs/$call" });
   const search = useSearch({ from: "/cdrs/$call" });
   const go = useNavigate({ from: "/cdrs/$call" });
-  const params = { params: { path: { call_id } } };
   const sees = {
     why: useMay("GET /cdrs/{call_id}/why"),
     charges: useMay("GET /cdrs/{call_id}/charges"),
@@ -56,7 +55,10 @@ export function CallScreen() {
   };
   const record = useQuery({
     queryKey: ["cdr", call_id],
-    queryFn: () => content(client.GET("/cdrs/{call_id}", params)).catch(runningCall(call_id)) as Promise<Row>,
+    queryFn: ({ client: queries, queryKey }) => {
+      const known = queries.getQueryData<Row>(queryKey);
+      return known && !known.ended_at ? callNow(call_id) : callThen(call_id);
+    },
     refetchInterval: (query) => (query.state.data && !query.state.data.ended_at ? LIVE_MS : false),
   });
   const row = record.data;
@@ -154,13 +156,20 @@ function TraceNext({ row }: { row: Row }) {
   );
 }
 
-/** Where there is no record yet, the call may be running. */
-function runningCall(call_id: string) {
-  return async (error: unknown) => {
+/** The record of a call; where there is none yet, it may run. */
+async function callThen(call_id: string): Promise<Row> {
+  try {
+    return (await content(client.GET("/cdrs/{call_id}", { params: { path: { call_id } } }))) as Row;
+  } catch (error) {
     if (!(error instanceof Problem && error.status === NOT_FOUND)) throw error;
-    const sheet = (await content(client.GET("/calls/{call_id}", { params: { path: { call_id } } }))) as Row;
-    return (sheet.record as Row | null) ?? (sheet.call as Row | null) ?? sheet;
-  };
+    return callNow(call_id);
+  }
+}
+
+/** The record of a call, also while it runs: then as it would be if the call ended now. */
+async function callNow(call_id: string): Promise<Row> {
+  const sheet = (await content(client.GET("/calls/{call_id}", { params: { path: { call_id } } }))) as Row;
+  return (sheet.record as Row | null) ?? (sheet.call as Row | null) ?? sheet;
 }
 
 function Why({ call_id, row }: { call_id: string; row: Row }) {

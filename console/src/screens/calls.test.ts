@@ -4,10 +4,16 @@ import { grouped, inOrder } from "./calls";
 it("counts calls by a field, the most first", () => {
   const rows = [{ vendor: "x" }, { vendor: "y", answered_at: "t" }, { vendor: "y" }, { vendor: null }];
   expect(grouped(rows, "vendor")).toEqual([
-    { vendor: "y", calls: 2, answered: 1 },
-    { vendor: "x", calls: 1, answered: 0 },
-    { vendor: "", calls: 1, answered: 0 },
+    { vendor: "y", calls: 2, answered: 1, priced: [] },
+    { vendor: "x", calls: 1, answered: 0, priced: [] },
+    { vendor: "", calls: 1, answered: 0, priced: [] },
   ]);
+});
+
+it("prices the answered calls of a group, and no others", () => {
+  const call = { vendor: "x", answered_at: "t", price_per_minute: "0.60", currency: "USD" };
+  const rows = [call, { ...call, answered_at: null }, { ...call, price_per_minute: null }];
+  expect(grouped(rows, "vendor")[0]?.priced).toEqual([{ since: "t", price: "0.60", currency: "USD" }]);
 });
 
 it("groups calls by the first digits of the called number", () => {

@@ -5,9 +5,10 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, type Row } from "../api/client";
-import { Age, CostSoFar } from "../parts/age";
+import { client, content, Problem, queryText, type Row } from "../api/client";
+import { Age, CostSoFar, type PricedCall } from "../parts/age";
 import { Confirm } from "../parts/confirm";
+import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, type Read, Table } from "../parts/table";
@@ -64,6 +65,21 @@ export function groupOf(row: Row, field: string): string {
     .slice(0, DESTINATION_DIGITS);
 }
 
+/** Those of the calls that cost something by now: answered ones that have a price. */
+function pricedCalls(rows: readonly Row[]): PricedCall[] {
+  return rows
+    .filter((row) => row.answered_at && row.price_per_minute)
+    .map((row) => ({
+      since: String(row.answered_at),
+      price: String(row.price_per_minute),
+      currency: String(row.currency ?? ""),
+    }));
+}
+
+function CostOf({ calls }: { calls: readonly PricedCall[] }) {
+  return calls.length > 0 ? <CostSoFar calls={calls} /> : <span className="quiet">–</span>;
+}
+
 const sorted = (name: string, kind?: Column["kind"], show?: Column["show"]): Column => ({
   name,
   kind,
@@ -83,12 +99,7 @@ const COLUMNS: readonly Column[] = [
   {
     name: "cost_so_far",
     kind: "number",
-    show: ({ answered_at: since, price_per_minute: price, currency }) =>
-      since && price ? (
-        <CostSoFar since={String(since)} price={String(price)} currency={String(currency ?? "")} />
-      ) : (
-        <span className="quiet">–</span>
-      ),
+    show: (row) => <CostOf calls={pricedCalls([row])} />,
   },
   { name: "codec" },
   { name: "call_id", kind: "call" },
@@ -126,17 +137,21 @@ export function CallsScreen() {
   const [asks, setAsks] = useState(false);
   const wanted = (search.q ?? "").toLowerCase();
   const fitting = useMemo(() => {
+    const fields = Object.values(GROUPS).filter((field) => search[field]);
+    const ofGroups = fields.length
+      ? rows.filter((row) => fields.every((field) => groupOf(row, field) === search[field]))
+      : rows;
     const found = wanted
-      ? rows.filter((row) =>
+      ? ofGroups.filter((row) =>
           FITTING.some((name) =>
             String(row[name] ?? "")
               .toLowerCase()
               .includes(wanted),
           ),
         )
-      : rows;
+      : ofGroups;
     return inOrder(found, search.sort);
-  }, [rows, wanted, search.sort]);
+  }, [rows, wanted, search]);
   const ending = useMemo(() => {
     if (chosen.size === 0) return [];
     const running = new Set(rows.map((row) => String(row.call_id)));
@@ -219,6 +234,20 @@ export function CallsScreen() {
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
         />
+        {(Object.keys(GROUPS) as Grouping[])
+          .filter((each) => search[GROUPS[each]])
+          .map((each) => (
+            <Button
+              key={each}
+              size="xs"
+              variant="default"
+              rightSection={<span aria-hidden="true">✕</span>}
+              title={t("state.clear")}
+              onClick={() => go({ search: (before) => ({ ...before, [GROUPS[each]]: undefined }) })}
+            >
+              {t("calls.only", { group: t(`calls.${each}`), name: search[GROUPS[each]] })}
+            </Button>
+          ))}
         <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
         {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
@@ -241,9 +270,10 @@ export function CallsScreen() {
             ...(mayEnd
               ? [{ name: "choose", show: (row: Row) => groupChoice(String(row[GROUPS[group]]), GROUPS[group]) }]
               : []),
-            { name: GROUPS[group], kind: group === "destination" ? "text" : "account" },
+            { name: GROUPS[group], show: (row) => <CallsOf name={String(row[GROUPS[group]])} field={GROUPS[group]} /> },
             { name: "calls", kind: "number" },
             { name: "answered", kind: "number" },
+            { name: "cost_so_far", kind: "number", show: (row) => <CostOf calls={row.priced as PricedCall[]} /> },
           ]}
           rows={grouped(fitting, GROUPS[group])}
           rowKey={(row) => String(row[GROUPS[group]])}
@@ -264,20 +294,37 @@ export function CallsScreen() {
   );
 }
 
+/** The name of a group, which leads to its calls; other filters stay. */
+function CallsOf({ name, field }: { name: string; field: string }) {
+  const { group: _, ...search } = useSearch({ from: "/calls" });
+  if (!name) return <span className="quiet">–</span>;
+  return (
+    <Go to={`/calls?${queryText({ ...search, [field]: name })}`} isOfRow>
+      {name}
+    </Go>
+  );
+}
+
 /** A call that has ended by itself meanwhile is no failure. */
 function goneWell(error: unknown): void {
   if (!(error instanceof Problem && error.status === HTTP_NOT_FOUND)) throw error;
 }
 
-/** Calls by a field: how many there are, and how many are answered; the most first. */
+/** Calls by a field: how many there are, how many are answered, and what these cost; the most first. */
 export function grouped(rows: readonly Row[], field: string): Row[] {
-  const found = new Map<string, { calls: number; answered: number }>();
+  const found = new Map<string, Row[]>();
   for (const row of rows) {
     const name = groupOf(row, field);
-    const sums = found.get(name) ?? { calls: 0, answered: 0 };
-    sums.calls += 1;
-    sums.answered += row.answered_at ? 1 : 0;
-    found.set(name, sums);
+    const calls = found.get(name);
+    if (calls) calls.push(row);
+    else found.set(name, [row]);
   }
-  return [...found].map(([name, sums]) => ({ [field]: name, ...sums })).sort((one, other) => other.calls - one.calls);
+  return [...found]
+    .map(([name, calls]) => ({
+      [field]: name,
+      calls: calls.length,
+      answered: calls.filter((row) => row.answered_at).length,
+      priced: pricedCalls(calls),
+    }))
+    .sort((one, other) => other.calls - one.calls);
 }

@@ -14,3 +14,9 @@ it("puts gateways without a figure behind the worst one", () => {
   expect(knownFirst(rows, "asr").map((row) => row.asr)).toEqual([0, 40, null, undefined]);
   expect(knownFirst(rows, undefined)).toBe(rows);
 });
+
+it("reads lists again that change by themselves", () => {
+  expect(lists.registrations.readMs).toBe(10_000);
+  expect(lists.blacklist.readMs).toBe(10_000);
+  expect(lists.sources.readMs).toBe(10_000);
+});

@@ -24,6 +24,8 @@ export interface List {
   isForOperators?: boolean;
 }
 
+/** Lists of what phones, callers and senders do, which change by themselves. */
+const LIVE_MS = 10_000;
 const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, isSortable: true });
 /** A gateway as it does now, over the last five minutes. */
 export const gatewayColumns: readonly Column[] = [
@@ -78,6 +80,7 @@ export const lists = {
     ],
     filters: [{ name: "name" }, { name: "direction", choices: ["inbound", "outbound"] }],
     rowKey: ["direction", "name", "contact"],
+    readMs: LIVE_MS,
   },
   ledger: {
     path: "/ledger",
@@ -124,6 +127,7 @@ export const lists = {
       { name: "until", kind: "moment" },
     ],
     rowKey: ["caller"],
+    readMs: LIVE_MS,
   },
   sources: {
     path: "/sources",
@@ -136,6 +140,7 @@ export const lists = {
     ],
     filters: [{ name: "source" }, { name: "username" }],
     rowKey: ["source"],
+    readMs: LIVE_MS,
   },
   overrides: {
     path: "/overrides",
