@@ -18,7 +18,7 @@ from doubles.data.records import answered_call
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
 from vosd.storage import migrations, schema
-from vosd.storage.access import SqlAccess, StoredToken
+from vosd.storage.access import AT_TERMINAL, SqlAccess, StoredToken
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
@@ -113,7 +113,7 @@ async def test_tokens_of_before_have_their_makers_from_the_audit(url, database):
 
     async with database.writing() as connection:
         await connection.run_sync(back_and_forth)
-    assert {each.id: each.maker for each in await access.tokens()} == {"a": "ann", "b": "token a", "c": None}
+    assert {each.id: each.maker for each in await access.tokens()} == {"a": "ann", "b": "token a", "c": AT_TERMINAL}
 
 
 async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):

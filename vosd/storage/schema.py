@@ -328,7 +328,11 @@ api_token: Final = Table(
     Column("expires_at", Moment),
     Column("used_at", Moment, comment="to the minute"),
     Column("revoked_at", Moment),
-    Column("maker", String(NAME_LENGTH), comment="person, or token and its id; null = the terminal"),
+    Column(
+        "maker",
+        String(NAME_LENGTH),
+        comment="person, token and its id, or terminal after a space; null = see the audit",
+    ),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )

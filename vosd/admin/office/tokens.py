@@ -23,6 +23,7 @@ from vosd.admin.office.roles import check_account, check_new_name, require_all, 
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.storage.access import (
+    AT_TERMINAL,
     MAKERS_MAX,
     OF_TOKEN,
     USE_NOTED_MS,
@@ -125,8 +126,8 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
     return NewToken(token_id, f"{_BEGINNING}_{token_id}_{secret}")
 
 
-async def _maker_of(office: Office, who: Principal) -> str | None:
-    """Return the person or token whose permissions bound what it makes; None = it is the terminal, which has all.
+async def _maker_of(office: Office, who: Principal) -> str:
+    """Return the person or token whose permissions bound what it makes, or that it is the terminal, which has all.
 
     Raises:
         OrderError: too many tokens have made each other.
@@ -137,7 +138,7 @@ async def _maker_of(office: Office, who: Principal) -> str | None:
         if line is not None and len(line.tokens) >= MAKERS_MAX:
             said = f"would be of a token that {MAKERS_MAX - 1} others have made, one after the other"
             raise OrderError("token", said, "make it with one of those, or as a person")
-    return who.login if who.means in {Means.PAGE, Means.TOKEN} else None
+    return AT_TERMINAL if who.means is Means.TERMINAL else who.login
 
 
 def _within(order: AddToken, bounds: TokenBounds | None) -> AddToken:
@@ -186,7 +187,8 @@ class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
     revoked: str | None
     """Time at which it was revoked; None = it holds."""
     maker: str | None
-    """Person, or token and its id, that has made it and bounds what it may do; None = it was made at the terminal."""
+    """Person, or token and its id, that has made it and bounds what it may do, or ``terminal``; None = it is not known
+    yet: the first use of a token that an earlier version has made takes it from the audit."""
     permissions: tuple[Permission, ...] = ()
     """Permissions that its role, its scopes and its maker leave; only of one that is shown alone."""
     refused: str | None = None
@@ -225,6 +227,7 @@ async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenS
     await _known(office, order.id)
     line = await office.stores.access.line_of(order.id)
     assert line is not None, "tokens are never removed"
+    line = await _settled(office, line)
     sheet = _sheet(line.tokens[0][0])
     try:
         _, permissions = permissions_now(line, office.now())
@@ -291,6 +294,7 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     digest = _NO_DIGEST if line is None else line.tokens[0][0].digest
     if not hmac.compare_digest(_digest(secret), digest) or line is None:
         raise UnauthorizedError("the token is unknown: send one that vosd token add has printed")
+    line = await _settled(office, line)
     found, _ = line.tokens[0]
     role, permissions = permissions_now(line, now)
     if found.networks and not _is_in(source, found.networks):
@@ -309,12 +313,25 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     )
 
 
+async def _settled(office: Office, line: TokenLine) -> TokenLine:
+    """Return the line of a token with the makers that programs before schema 0096 did not write; these are kept.
+
+    Such a program may make tokens after the migration, too: a schema of a later version lets it start.
+    """
+    for _ in range(MAKERS_MAX):
+        last = line.tokens[-1][0]
+        if last.maker is not None or not await office.stores.access.settle_maker(last.id):
+            break
+        line = await office.stores.access.line_of(line.tokens[0][0].id) or line
+    return line
+
+
 def permissions_now(line: TokenLine, now: int) -> tuple[RoleSheet, frozenset[Permission]]:
     """Return the role of a token and its permissions: those that all who have made it have now, too.
 
     Raises:
         UnauthorizedError: it was revoked, has ended or has no role any more, or that is so of a token that has made
-            it; or the person who has made it is disabled.
+            it; or the person who has made it is disabled, or its maker is not known.
     """
     roles, permissions = [], ALL
     for token, stored_role in line.tokens:
@@ -322,7 +339,9 @@ def permissions_now(line: TokenLine, now: int) -> tuple[RoleSheet, frozenset[Per
         roles.append(role)
         permissions &= _narrowed(role, token.scopes)
     last, first = line.tokens[-1][0], line.tokens[0][0]
-    if last.maker is not None:
+    if last.maker is None:
+        raise UnauthorizedError(f"the audit has no maker of token {last.id}: make another token")
+    if last.maker != AT_TERMINAL:
         permissions &= _permissions_of_person(first, line.person)
     return roles[0], permissions
 
@@ -396,5 +415,5 @@ def _sheet(token: StoredToken) -> TokenSheet:
         expires=moment(token.expires_at),
         last_used=moment(token.used_at),
         revoked=moment(token.revoked_at),
-        maker=token.maker,
+        maker="terminal" if token.maker == AT_TERMINAL else token.maker,
     )
