@@ -183,7 +183,13 @@ class ClientCore:
             headers = self._agent_header + headers
         is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
         bye = (
-            ByeToUser(store=self._store, user=dialog.user, contact=dialog.target, until=now.mono + WAIT_MS)
+            ByeToUser(
+                store=self._store,
+                user=dialog.user,
+                contact=dialog.target,
+                device=dialog.device,
+                until=now.mono + WAIT_MS,
+            )
             if is_over_connection
             else Client(store=self._store)
         )

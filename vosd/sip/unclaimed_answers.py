@@ -101,8 +101,8 @@ class UnclaimedAnswers:
         dialog = None if owner is None else owner.dialog
         if dialog is None or (dialog.call_id, dialog.remote_tag) != (answer.call_id, answer.to_tag):
             return ack
-        has_moved = dialog.user != "" and dialog.peer.flow == ack.peer.flow and dialog.peer != ack.peer
-        return replace(ack, peer=dialog.peer) if has_moved else ack
+        after = dialog.moved_over(ack.peer)
+        return ack if after is None else replace(ack, peer=after)
 
     def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> None:
         """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.

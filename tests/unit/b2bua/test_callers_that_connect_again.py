@@ -1,5 +1,7 @@
 """Phones behind NAT over TCP that call: their connection breaks while it rings, and they register over another one."""
 
+from itertools import count
+
 import pytest
 from doubles.data.builders import catalogue, phone
 from doubles.data.registering import register_request
@@ -30,8 +32,12 @@ def scene():
     return Scene(content(), listeners=OVER_TCP)
 
 
-def register(scene, source, contact=HOME, number=NUMBER):
-    wanted = register_request(f"<sip:{number}@{contact}>", call_id=f"{number}-{source}")
+CSEQ = count(1)
+
+
+def register(scene, source, contact=HOME, number=NUMBER, call_id=None):
+    call_id = call_id or f"{number}-{contact}"
+    wanted = register_request(f"<sip:{number}@{contact}>", call_id=call_id, cseq=next(CSEQ))
     now = scene.exchange.clock.now()
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
     scene.exchange.flush()
@@ -150,3 +156,22 @@ def test_an_answer_without_ack_follows_its_caller_after_a_crash(tmp_path):
     register(scene, AGAIN)
     scene.wire.run_until(lambda: call.final == 200, 5_000)
     assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_an_answer_does_not_follow_another_phone_of_its_user(transport):
+    """That has the same private Contact in another home, and registers while the answer has no ACK."""
+    scene = Scene(content(), listeners=(Listener(*SWITCH, transport),))
+    scene.vendor.script = answers(2_000)
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = at_home.call(CALLEE)
+    scene.wire.run_until(lambda: 180 in call.statuses)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere")
+    scene.wire.run_until(lambda: call.final == 200)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere")
+    scene.wire.run_for(1_000)
+    assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)

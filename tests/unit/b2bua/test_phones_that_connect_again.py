@@ -1,5 +1,7 @@
 """Phones behind NAT over TCP: their connection breaks, they register over another one, and their calls follow them."""
 
+from itertools import count
+
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.registering import register_request
@@ -21,8 +23,18 @@ ELSEWHERE = Address("198.51.100.77", 42_000)
 OVER_TCP = (Listener(*SWITCH, "tcp"),)
 
 
-def register(scene, source, contact=HOME, number=NUMBER, user=NUMBER):
-    wanted = register_request(f"<sip:{user}@{contact}>", call_id=f"{number}-{source}")
+CSEQ = count(1)
+
+
+def call_id_of(contact, number=NUMBER, user=NUMBER):
+    """Return the Call-ID of the registrations of a device: it has one for all of them."""
+    return f"{number}-{user}-{contact}"
+
+
+def register(scene, source, contact=HOME, number=NUMBER, user=NUMBER, call_id=None, instance=""):
+    written = f"<sip:{user}@{contact}>" + (f';+sip.instance="<urn:uuid:{instance}>"' if instance else "")
+    call_id = call_id or call_id_of(contact, number, user)
+    wanted = register_request(written, call_id=call_id, cseq=next(CSEQ))
     now = scene.exchange.clock.now()
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
     scene.exchange.flush()
@@ -99,7 +111,7 @@ def test_a_call_follows_its_phone_that_replaces_its_own_binding(transport, most)
     call, at_home = connected(scene)
     scene.wire.hide(HOME, AGAIN)
     contacts = [f"<sip:a2@{HOME}>"] if most == 1 else [f"<sip:a2@{HOME}>", f"<sip:{NUMBER}@{HOME}>;expires=0"]
-    again = register_request(*contacts, call_id=f"{NUMBER}-{SEEN}", cseq=2)
+    again = register_request(*contacts, call_id=call_id_of(HOME), cseq=next(CSEQ))
     now = scene.exchange.clock.now()
     scene.exchange.registrations.register(NUMBER, RegistrantKind.PHONE, again, Peer(0, *AGAIN), now)
     scene.exchange.flush()
@@ -311,3 +323,149 @@ def test_what_rings_behind_nat_is_cancelled_where_nat_has_moved_it():
     assert call.is_over
     assert at_home.only_call.is_cancelled
     scene.close()
+
+
+OVER_UDP = (Listener(*SWITCH, "udp"),)
+OTHER_CALL_ID = "registrations@elsewhere"
+INSTANCE, OTHER_INSTANCE = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+
+
+def register_another(scene, instance=""):
+    """Register another device of the user, which has the same private Contact in another home."""
+    register(scene, ELSEWHERE, call_id=OTHER_CALL_ID, instance=instance)
+
+
+def ringing_at_home(scene, script, instance=""):
+    at_home = Vendor(scene.wire, HOME, SWITCH, script)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN, instance=instance)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.statuses)
+    scene.wire.run_for(1_000)
+    return call, at_home
+
+
+@pytest.mark.parametrize("listeners", [OVER_UDP, OVER_TCP], ids=["udp", "tcp"])
+def test_a_phone_that_rings_gets_its_ack_while_another_one_takes_its_binding(listeners):
+    """Both have one Contact and no ``+sip.instance``: the registrar takes them for one device."""
+    scene = Scene(content(), listeners=listeners)
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE)
+    register_another(scene)
+    assert len(scene.exchange.registrations.addresses(NUMBER)) == 1
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert bytes_sent_to(scene, SEEN, b"ACK")
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+    assert dialog(scene).peer == Peer(0, *SEEN)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize("listeners", [OVER_UDP, OVER_TCP], ids=["udp", "tcp"])
+def test_a_phone_that_rings_is_cancelled_while_another_one_takes_its_binding(listeners):
+    scene = Scene(content(), listeners=listeners)
+    call, at_home = ringing_at_home(scene, RINGS)
+    register_another(scene)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    assert at_home.only_call.is_cancelled
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+
+
+def test_a_repeated_answer_is_acknowledged_where_it_came_from_though_its_call_may_have_moved():
+    scene = Scene(content(), listeners=OVER_UDP)
+    call, _ = ringing_at_home(scene, ANSWERS_LATE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    [answer] = [
+        each.data
+        for each in scene.wire.packets
+        if each.target == SWITCH
+        and each.data.startswith(b"SIP/2.0 200 ")
+        and b" INVITE\r\n" in each.data
+        and each.source == SEEN
+    ]
+    register_another(scene)
+    scene.wire.send(HOME, SWITCH, answer)
+    scene.wire.run_for(1_000)
+    assert len(bytes_sent_to(scene, SEEN, b"ACK")) == 2
+    assert bytes_sent_to(scene, ELSEWHERE, b"ACK") == []
+
+
+@pytest.mark.parametrize("has_instance", [True, False], ids=["instances", "Call-IDs"])
+@pytest.mark.parametrize("rings", [True, False], ids=["rings", "talks"])
+def test_a_call_follows_its_own_phone_where_another_one_connects_before(scene, rings, has_instance):
+    own, other = (INSTANCE, OTHER_INSTANCE) if has_instance else ("", "")
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE, own)
+    if not rings:
+        scene.wire.run_until(lambda: call.final == 200)
+        scene.wire.run_for(1_000)
+    lose(scene)
+    register_another(scene, other)
+    register(scene, AGAIN, instance=own)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert dialog(scene).peer == Peer(0, *AGAIN)
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_phone_gets_its_bye_though_another_one_is_registered_when_its_connection_is_lost(scene):
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
+    scene.wire.run_until(lambda: call.final == 200)
+    register_another(scene, OTHER_INSTANCE)
+    scene.wire.hide(HOME, AGAIN)
+    call.hang_up()
+    scene.wire.run_for(100)
+    lose(scene)
+    scene.exchange.flush()
+    scene.wire.run_for(10_000)
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+    assert not at_home.only_call.is_over
+    register(scene, AGAIN, instance=INSTANCE)
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["crash", "restart"])
+def test_another_process_knows_the_phone_that_rings(tmp_path, is_killed):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = ringing_at_home(scene, RINGS, INSTANCE)
+    scene.wire.hide(HOME, AGAIN)
+    scene.kill() if is_killed else scene.stop_and_keep()
+    scene.wire.run_for(1_000)
+    lose_connection(scene)
+    register_another(scene, OTHER_INSTANCE)
+    if not is_killed:
+        call.cancel()
+    scene.wire.run_for(1_000)
+    assert not at_home.only_call.is_cancelled
+    register(scene, AGAIN, instance=INSTANCE, call_id="registrations after a restart@home")
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_cancelled
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+
+
+def test_a_call_of_another_process_follows_its_own_phone(tmp_path):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    scene.wire.hide(HOME, AGAIN)
+    register_another(scene)
+    register(scene, AGAIN)
+    assert scene.finish(call).routing_gateway == NUMBER
+    assert at_home.only_call.is_over
+
+
+def test_a_call_follows_its_phone_that_has_another_call_id_since_its_restart(scene):
+    """Nothing else has its Contact: it may be the phone of the call."""
+    call, at_home = connected(scene)
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN, call_id="registrations after a restart@home")
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over

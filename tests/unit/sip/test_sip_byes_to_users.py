@@ -7,17 +7,20 @@ from doubles.virtual.probe import LISTENER, Probe, reply
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
 from vosd.base.secret import Secret
+from vosd.sip.device import Device
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.bye_to_user import MOST_OF_A_USER, WAIT_MS
+from vosd.sip.transaction.store import RegisteredPlace
 from vosd.sip.wire.outgoing import Peer
 
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1", 5061, "tls"))
 TCP, TLS = 1, 2
 USER, CONTACT = "1001", "sip:1001@192.168.1.20:5060;transport=tcp"
+ELSEWHERE = Peer(TCP, "198.51.100.77", 42_000)
 SEEN, AGAIN = Peer(TCP, "203.0.113.9", 40_000), Peer(TCP, "203.0.113.9", 41_000)
 
 
@@ -38,23 +41,42 @@ def probe() -> Probe:
     return probe
 
 
-def dialog_with(probe: Probe, *, user: str = USER, contact: str = CONTACT, routes: tuple[str, ...] = ()) -> Dialog:
+OURS = Device("", "registrations@home")
+"""The device that has the call."""
+THEIRS = Device("", "registrations@elsewhere")
+
+
+def dialog_with(
+    probe: Probe,
+    *,
+    user: str = USER,
+    contact: str = CONTACT,
+    routes: tuple[str, ...] = (),
+    device: Device | None = OURS,
+) -> Dialog:
     return Dialog(
         "in@home", "<sip:us>;tag=ours", "<sip:1001@home>;tag=theirs", contact, routes, 1, SEEN, not routes,
-        "ours", "theirs", probe.endpoint.flows.next_hop, None, 1, Nat.AUTO, user,
+        "ours", "theirs", probe.endpoint.flows.next_hop, None, 1, Nat.AUTO, user, device,
     )  # fmt: skip
 
 
-def hung_up(probe: Probe) -> None:
+def hung_up(probe: Probe, device: Device | None = OURS) -> None:
     """Send a BYE to a user whose connection is gone."""
-    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    probe.endpoint.client.send_bye(dialog_with(probe, device=device), "", probe.now)
     assert probe.titles() == ["BYE"]
     assert probe.fail(SEEN) == []
 
 
-def register(probe: Probe, at: Peer = AGAIN, contact: str = CONTACT, elsewhere: tuple[Peer, ...] = ()) -> list[Peer]:
+def register(
+    probe: Probe,
+    at: Peer = AGAIN,
+    contact: str = CONTACT,
+    elsewhere: tuple[RegisteredPlace, ...] = (),
+    device: Device = OURS,
+) -> list[Peer]:
     """Let the user register; return where BYEs were sent to."""
-    probe.endpoint.dialogs.connected_again(USER, at, contact, (at, *elsewhere), probe.now)
+    place = RegisteredPlace(at, contact, device)
+    probe.endpoint.dialogs.connected_again(USER, place, (place, *elsewhere), probe.now)
     return [each.peer for each in probe.sent()]
 
 
@@ -105,10 +127,11 @@ def test_another_device_does_not_get_it(probe, at, contact):
     assert register(probe, at, contact) == []
 
 
-def test_a_connection_that_is_open_is_not_left(probe):
+@pytest.mark.parametrize("device", [OURS, THEIRS], ids=["a further flow", "another device"])
+def test_a_connection_that_is_open_is_not_left(probe, device):
     probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
     probe.sent()
-    assert register(probe, elsewhere=(SEEN,)) == []
+    assert register(probe, elsewhere=(RegisteredPlace(SEEN, CONTACT, OURS),), device=device) == []
 
 
 def test_it_is_given_up_after_a_bounded_time(probe):
@@ -183,7 +206,8 @@ def test_a_device_that_challenges_it_gets_the_answer_over_its_present_connection
 
 def test_another_process_goes_on_to_wait(probe):
     """Connections end with a process: what was sent and not answered is sent again."""
-    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    ours, theirs = Device("ours", "registrations@home"), Device("theirs", "registrations@elsewhere")
+    probe.endpoint.client.send_bye(dialog_with(probe, device=ours), "", probe.now)
     [sent] = probe.sent()
     kept = msgspec.msgpack.encode(EndpointSnapshot.of(probe.endpoint))
     after = Probe(listeners=LISTENERS)
@@ -191,7 +215,8 @@ def test_another_process_goes_on_to_wait(probe):
     snapshot = msgspec.msgpack.decode(kept, type=EndpointSnapshot)
     snapshot.restored(after.endpoint, lambda _gateway: None).finish()
     assert after.advance(100_000) == []
-    assert register(after) == [AGAIN]
+    assert register(after, ELSEWHERE, device=theirs) == []
+    assert register(after, device=ours) == [AGAIN]
     assert after.log[-1].data == sent.data
     assert len(after.advance(WAIT_MS)) == 1
     assert is_empty(after)
@@ -199,7 +224,7 @@ def test_another_process_goes_on_to_wait(probe):
 
 def test_it_is_sent_at_once_over_another_connection_at_which_the_device_is_registered(probe):
     """A device may have several flows (RFC 5626), and its dialog another one than it has registered last."""
-    places = [(SEEN, CONTACT), (AGAIN, CONTACT)]
+    places = [RegisteredPlace(SEEN, CONTACT, OURS), RegisteredPlace(AGAIN, CONTACT, OURS)]
     probe.endpoint.dialogs.find_users_by({USER: places}.__getitem__)
     hung_up(probe)
     assert [each.peer for each in probe.sent()] == [AGAIN]
@@ -210,15 +235,35 @@ def test_it_is_sent_at_once_over_another_connection_at_which_the_device_is_regis
 
 
 @pytest.mark.parametrize(
-    ("peer", "contact"),
+    ("peer", "contact", "device"),
     [
-        (AGAIN, "sip:1001@192.168.1.21:5060;transport=tcp"),
-        (AGAIN, "sip:softphone@192.168.1.20:5060;transport=tcp"),
-        (AGAIN._replace(flow=TLS), CONTACT),
+        (AGAIN, "sip:1001@192.168.1.21:5060;transport=tcp", OURS),
+        (AGAIN._replace(flow=TLS), CONTACT, OURS),
+        (AGAIN, CONTACT, THEIRS),
     ],
-    ids=["another host", "another user part", "another transport"],
+    ids=["another host", "another transport", "another device"],
 )
-def test_it_is_not_sent_at_once_to_another_device(probe, peer, contact):
-    probe.endpoint.dialogs.find_users_by(lambda _user: [(peer, contact)])
+def test_it_is_not_sent_at_once_to_another_device(probe, peer, contact, device):
+    """Two homes may have the same private addresses: the other device would answer 481, and this one learn nothing."""
+    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(peer, contact, device)])
     hung_up(probe)
     assert probe.sent() == []
+    assert register(probe, AGAIN._replace(port=41_001)) == [AGAIN._replace(port=41_001)]
+
+
+def test_a_device_that_is_known_to_be_another_one_never_gets_it(probe):
+    hung_up(probe, Device("ours", "registrations@home"))
+    assert register(probe, device=Device("theirs", "registrations@home")) == []
+    assert register(probe, device=Device("ours", "after a restart")) == [AGAIN]
+
+
+def test_a_device_that_may_be_that_of_the_call_gets_it(probe):
+    """It has restarted, and has another Call-ID."""
+    hung_up(probe)
+    assert register(probe, device=THEIRS) == [AGAIN]
+
+
+def test_its_device_gets_it_also_where_another_one_has_got_it(probe):
+    hung_up(probe)
+    assert register(probe, ELSEWHERE, device=THEIRS) == [ELSEWHERE]
+    assert register(probe, elsewhere=(RegisteredPlace(ELSEWHERE, CONTACT, THEIRS),)) == [AGAIN]

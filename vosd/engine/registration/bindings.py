@@ -25,6 +25,7 @@ from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import AT_ONCE, RegistrationWriter, is_refresh
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
+from vosd.sip.device import Device
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
@@ -39,6 +40,7 @@ from vosd.sip.registration.registrar import (
     removed_by,
 )
 from vosd.sip.settings import RegistrarSettings
+from vosd.sip.transaction.store import RegisteredPlace
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import without_headers
@@ -403,9 +405,9 @@ class Registrations(Counting):
             bindings = sorted(bindings, key=attrgetter("q", "registered_at"), reverse=True)
         return tuple(map(self._address, bindings))
 
-    def _places(self, name: str) -> Sequence[tuple[Peer, str]]:
+    def _places(self, name: str) -> Sequence[RegisteredPlace]:
         """Return where a user is registered (``PlacesOf``)."""
-        return [(each.peer, each.contact) for each in self._present_bindings(name) if not each.path]
+        return [_place(each) for each in self._present_bindings(name) if not each.path]
 
     def is_registered(self, name: str) -> bool:
         """Return whether a user is registered anywhere."""
@@ -505,13 +507,13 @@ class Registrations(Counting):
         if dialogs is None or binding.path or (earlier is not None and earlier.path):
             return
         now = self._clock.now()
+        place = _place(binding)
         own = [each for each in ended if each.call_id == binding.call_id]
         for each in own if earlier is None else (earlier, *own):
             if not each.path:
-                dialogs.peer_moved(name, each.peer, binding.peer, binding.contact, now)
-        if self._flows.reliable[binding.peer.flow]:
-            elsewhere = [each.peer for each in (*after, *ended) if each not in own]
-            dialogs.connected_again(name, binding.peer, binding.contact, elsewhere, now)
+                dialogs.peer_moved(name, each.peer, place, now)
+        elsewhere = [_place(each) for each in (*after, *ended) if each not in own]
+        dialogs.connected_again(name, place, elsewhere, now)
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""
@@ -598,6 +600,10 @@ class Registrations(Counting):
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)
+
+
+def _place(binding: Binding) -> RegisteredPlace:
+    return RegisteredPlace(binding.peer, binding.contact, Device.named(binding.instance, binding.call_id))
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

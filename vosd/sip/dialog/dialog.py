@@ -8,6 +8,7 @@ from typing import Final, Generic
 import msgspec
 
 from vosd.base.nat import Nat
+from vosd.sip.device import Device
 from vosd.sip.digest.answer import Answers
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
@@ -54,6 +55,10 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     nat: Nat = Nat.NO
     user: str = ""
     """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
+    device: Device | None = None
+    """The device of that user that has the call; None = unknown."""
+    guessed_at: Peer | None = None
+    """An address that may be that of another device of the user; None = the present one was not guessed."""
     invites: int = 0
     """Our INVITEs within the dialog that have no final response, also those that nothing waits for any more."""
     hops: int = 70
@@ -128,6 +133,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             remote_sequence,
             parts.nat,
             parts.user,
+            parts.device,
         )
 
     @classmethod
@@ -177,15 +183,16 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         self._aim(target)
         return True
 
-    def reach_by(self, peer: Peer) -> None:
+    def reach_by(self, peer: Peer, *, is_guessed: bool = False) -> None:
         """Use another connection or address from now on: the peer has sent from there, or NAT has changed it."""
         self.seen_at = peer
+        self.guessed_at = peer if is_guessed else None
         self._aim(self.target)
 
     def moved_over(self, before: Peer) -> Peer | None:
-        """Return the connection of a registered user behind NAT, if that is another one than ``before``."""
+        """Return the address of a registered user behind NAT, if it has surely moved there from ``before``."""
         has_moved = self.user and self.is_behind_nat and self.seen_at != before and self.seen_at.flow == before.flow
-        return self.seen_at if has_moved else None
+        return self.seen_at if has_moved and self.seen_at != self.guessed_at else None
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.nat import Nat
+from vosd.sip.device import Device
 from vosd.sip.dialog.dialog import Dialog, DialogState
 from vosd.sip.digest.answer import Answers, Challenge, ChallengeState
 from vosd.sip.flows import Flows
@@ -75,6 +76,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
     nat: Nat = Nat.NO
     user: str = ""
     asked: tuple[AnsweredChallenge, ...] = ()
+    device: Device | None = None
 
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
@@ -96,6 +98,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
             dialog.nat,
             dialog.user,
             () if answers is None else AnsweredChallenge.all_of(answers),
+            dialog.device,
         )
 
     @property
@@ -137,6 +140,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
     is_behind_nat: bool
     gateway: str = ""
     user: str = ""
+    device: Device | None = None
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows, gateway: str = "") -> "InviteSnapshot":
@@ -153,6 +157,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             parts.nat is not Nat.NO,
             gateway,
             parts.user,
+            parts.device,
         )
 
     def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
@@ -169,6 +174,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             answers=answers_of(self.gateway),
             nat=Nat.AUTO if self.is_behind_nat else Nat.NO,
             user=self.user,
+            device=self.device,
         )
 
 

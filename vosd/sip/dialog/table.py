@@ -10,7 +10,7 @@ from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.owners import DialogOwner, Witness
 from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG
-from vosd.sip.transaction.store import PlacesOf, TransactionStore
+from vosd.sip.transaction.store import PlacesOf, RegisteredPlace, TransactionStore
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import InviteParts, Peer
 
@@ -64,30 +64,40 @@ class DialogTable:
                 if not places:
                     del self._behind_nat[user]
         if dialog is not None and dialog.is_behind_nat and dialog.user:
+            if dialog.device is None:
+                dialog.device = self._store.device_at(dialog.user, dialog.seen_at)
             self._seen_at[tag] = dialog.user, dialog.seen_at
             self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
 
-    def peer_moved(self, user: str, before: Peer, after: Peer, contact: str, now: Instant) -> None:
+    def peer_moved(
+        self, user: str, before: Peer, place: RegisteredPlace, now: Instant, *, is_own_only: bool = False
+    ) -> None:
         """Send requests of a user's dialogs to a new address: NAT has changed it for the device with that Contact.
 
-        So are the CANCELs and ACKs of INVITEs that ring there, what is sent in their early dialogs, and our responses
-        to the INVITEs of the user.
-
         Dialogs of other users at the old address stay, although their Contact may be the same (``192.168.1.20:5060``
-        is common in homes); so do dialogs of other devices of the user.
+        is common in homes); so do dialogs of other devices of the user, as far as they are known.
+
+        CANCELs and ACKs of INVITEs that ring there, requests in their early dialogs and our responses to INVITEs of the
+        user move as well, but only where both addresses are provably those of one device; so do dialogs if
+        ``is_own_only``.
         """
+        hop = hop_of(place.contact)
         for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
-            if dialog is not None and hop_of(dialog.target) == hop_of(contact):
-                dialog.reach_by(after)
-                self.follow(tag, dialog)
-                owner.moved()
-                if owner.acceptance is not None:
-                    owner.acceptance.reach_by(after, now)
+            if dialog is None or hop_of(dialog.target) != hop or place.device.is_surely_not(dialog.device):
+                continue
+            is_proven = place.device.is_surely(dialog.device)
+            if is_own_only and not is_proven:
+                continue
+            dialog.reach_by(place.peer, is_guessed=not is_proven)
+            self.follow(tag, dialog)
+            owner.moved()
+            if is_proven and owner.acceptance is not None:
+                owner.acceptance.reach_by(place.peer, now)
         for invite in tuple(self._store.invites_to_users.get(user, ())):
-            if invite.peer == before and _may_move(invite.parts, after, contact):
-                invite.reach_by(after, now)
+            if invite.peer == before and _may_move(invite.parts, place):
+                invite.reach_by(place.peer, now)
                 self._move_forks(invite.parts, before)
 
     def _move_forks(self, invite: InviteParts, before: Peer) -> None:
@@ -97,18 +107,24 @@ class DialogTable:
             if fork.user == invite.user and fork.seen_at == before:
                 fork.reach_by(invite.peer)
 
-    def connected_again(self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
+    def connected_again(
+        self, user: str, place: RegisteredPlace, elsewhere: Collection[RegisteredPlace], now: Instant
+    ) -> None:
         """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
 
         So is the BYE of a call that has ended meanwhile. Where the user is registered at present (``elsewhere``) is
-        another device of his.
+        another device of his: only calls that are provably of the device that registers move from there, and over UDP
+        from any address.
         """
+        taken = {each.peer for each in elsewhere}
+        own = {each.peer for each in elsewhere if place.device.is_surely(each.device)}
         for bye in tuple(self._store.byes_to_users.get(user, ())):
-            bye.registered(after, contact, elsewhere, now)
+            bye.registered(place, own if place.device.is_surely(bye.device) else taken, now)
         ringing = [each.peer for each in self._store.invites_to_users.get(user, ())]
         for before in dict.fromkeys((*self._behind_nat.get(user, ()), *ringing)):
-            if before.flow == after.flow and before != after and before not in elsewhere:
-                self.peer_moved(user, before, after, contact, now)
+            if before.flow == place.peer.flow and before != place.peer and before not in own:
+                may_be_gone = self._store.reliable[before.flow] and before not in taken
+                self.peer_moved(user, before, place, now, is_own_only=not may_be_gone)
 
     def registered_again(self, user: str, peer: Peer, now: Instant) -> None:
         """Send BYEs that wait for a connection: a user has registered again from the same address and port."""
@@ -171,9 +187,10 @@ class DialogTable:
         return request.method in CROSSING and self._store.finished.get(request.to_tag) in _CLOSED
 
 
-def _may_move(invite: InviteParts, after: Peer, contact: str) -> bool:
-    """Return whether an INVITE is one to the device with that Contact, and its Via fits the new address.
+def _may_move(invite: InviteParts, place: RegisteredPlace) -> bool:
+    """Return whether an INVITE is provably one to the device that is registered there, and its Via fits that address.
 
     Behind a proxy (Route) the device is not known.
     """
-    return invite.peer.flow == after.flow and not invite.route and hop_of(invite.uri) == hop_of(contact)
+    is_for_it = place.device.is_surely(invite.device) and hop_of(invite.uri) == hop_of(place.contact)
+    return is_for_it and invite.peer.flow == place.peer.flow and not invite.route

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
+from vosd.sip.device import Device
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
@@ -18,6 +19,7 @@ from vosd.sip.wire.outgoing import Peer
 
 if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft
+    from vosd.sip.transaction.store import RegisteredPlace
 
 WAIT_MS: Final = 300_000
 """Time that a BYE waits at most, counted from when it was sent first: phones register again within minutes."""
@@ -33,6 +35,8 @@ class ByeToUser(Client, eq=False, kw_only=True):
     """The URI of the device that has the call."""
     until: int
     """When it waits no longer, in milliseconds of the monotonic clock: ``WAIT_MS`` after it is sent first."""
+    device: Device | None = None
+    """That device, as its REGISTER named it; None = unknown."""
     is_waiting: bool = False
     """Whether there is no connection."""
     moved_to: Peer | None = None
@@ -78,37 +82,39 @@ class ByeToUser(Client, eq=False, kw_only=True):
             return super().transport_failed(now)
         failed = self.retry.sent.peer
         self.tried = (*self.tried, failed)
-        for peer, contact in self.store.places_of(self.user):
-            if peer not in self.tried and self._is_for(peer, contact) and _are_of_one_device(self.contact, contact):
+        for place in self.store.places_of(self.user):
+            if place.peer not in self.tried and self._may_be_for(place) and place.device.is_surely(self.device):
                 self.retry.stop(self)
-                self._send_to(peer, now)
+                self._send_to(place.peer, now)
                 return None
         self.is_waiting = True
         self.retry.wait_until(self, self.until, now)
         return None
 
-    def registered(self, peer: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
-        """Send it over another connection of the user, which has registered there with that Contact.
+    def registered(self, place: "RegisteredPlace", taken: Collection[Peer], now: Instant) -> None:
+        """Send it over another connection of the user, which has registered there.
 
-        The port is not compared: devices name the port of their connection. Unless the connection is lost, one at which
-        the user is registered (``elsewhere``) is left alone: the other is that of another device.
+        Unless the connection is lost, one of those at which the user is registered (``taken``) is left alone: the other
+        is that of another device.
         """
         before = self.retry.sent.peer
-        if not self._is_for(peer, contact):
-            return
-        if self.is_waiting or (peer != before and before not in elsewhere):
-            self._send_to(peer, now)
+        if self._may_be_for(place) and (self.is_waiting or (place.peer != before and before not in taken)):
+            self._send_to(place.peer, now)
 
     def back_at(self, peer: Peer, now: Instant) -> None:
         """Send it again where the user has registered over a connection from the same address and port."""
         if self.is_waiting and peer == self.retry.sent.peer:
             self._send_to(peer, now)
 
-    def _is_for(self, peer: Peer, contact: str) -> bool:
-        """Return whether a connection may be one of the device that has the call."""
-        ours, theirs = hop_of(self.contact), hop_of(contact)
-        is_device = ours is not None and theirs is not None and ours.host == theirs.host
-        return is_device and peer.flow == self.retry.sent.peer.flow
+    def _may_be_for(self, place: "RegisteredPlace") -> bool:
+        """Return whether a connection may be one of the device that has the call.
+
+        The port is not compared: devices name the port of their connection.
+        """
+        if place.peer.flow != self.retry.sent.peer.flow or place.device.is_surely_not(self.device):
+            return False
+        ours, theirs = hop_of(self.contact), hop_of(place.contact)
+        return ours is not None and theirs is not None and ours.host == theirs.host
 
     def _send_to(self, peer: Peer, now: Instant) -> None:
         self.is_waiting, self.moved_to = False, peer
@@ -126,12 +132,3 @@ class ByeToUser(Client, eq=False, kw_only=True):
             waiting.pop(self, None)
             if not waiting:
                 del self.store.byes_to_users[self.user]
-
-
-def _are_of_one_device(contact: str, other: str) -> bool:
-    """Return whether two Contacts of a user are equal: user part, host, port and transport."""
-    return hop_of(contact) == hop_of(other) and _user_part(contact) == _user_part(other)
-
-
-def _user_part(contact: str) -> str:
-    return contact.lstrip("<").rpartition("@")[0]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vosd.sip.device import Device
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.draft import InviteDraft, InviteDraftState, RequestDraft, RequestDraftState
@@ -30,6 +31,7 @@ class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
     gateway: str = ""
     """The gateway whose login answers a challenge; empty where there is none."""
     asked: tuple[AnsweredChallenge, ...] = ()
+    device: Device | None = None
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows) -> "PartsSnapshot":
@@ -78,17 +80,20 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
     to_user: tuple[str, bytes, int] | None = None
     """User, Contact and end of the wait of a ``ByeToUser``, whose connection ends with the process."""
     spare_data: bytes = b""
+    device: Device | None = None
+    """The device of a ``ByeToUser``."""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
         """Describe a transaction; its owner refers to it."""
         retry, to_user = RetrySnapshot.of(client.retry, client.store, flows), None
+        device: Device | None = None
         if isinstance(client, ByeToUser):
             retry = retry.waiting_until(client.until)
-            to_user = client.user, encode(client.contact), client.until
+            to_user, device = (client.user, encode(client.contact), client.until), client.device
         spare = None if client.spare is None else PeerSnapshot.of(client.spare, flows)
         draft = None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows)
-        return in_form(cls, client, retry=retry, spare=spare, draft=draft, to_user=to_user)
+        return in_form(cls, client, retry=retry, spare=spare, draft=draft, to_user=to_user, device=device)
 
     def restored(self, restoration: "Restoration") -> Client:
         """Return the transaction, which has no owner yet; a BYE to a user waits for his next connection."""
@@ -96,7 +101,9 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
         to_user: dict[str, Any] = {}
         if self.to_user is not None:
             user, contact, until = self.to_user
-            kind, to_user = ByeToUser, {"user": user, "contact": text_of(contact), "until": until, "is_waiting": True}
+            kind = ByeToUser
+            to_user = {"user": user, "contact": text_of(contact), "until": until, "is_waiting": True}
+            to_user["device"] = self.device
         spare = None if self.spare is None else self.spare.restored(restoration.flows)
         draft = None if self.draft is None else self.draft.restored(restoration)
         client = in_form(kind, self, store=restoration.store, retry=None, spare=spare, draft=draft, **to_user)

@@ -118,6 +118,9 @@ class InviteClient(
     def enter(self) -> None:
         """Let registrations of the called user find it."""
         if self.parts.user:
+            if self.parts.device is None:
+                device = self.store.device_at(self.parts.user, self.parts.peer)
+                self.parts = replace(self.parts, device=device)
             self.store.invites_to_users.setdefault(self.parts.user, {})[self] = None
 
     def reach_by(self, peer: Peer, now: Instant) -> None:

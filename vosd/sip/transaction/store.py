@@ -1,10 +1,11 @@
 """Store that the transactions of one endpoint share: queue of datagrams, timers, finished transactions."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
+from vosd.sip.device import Device
 from vosd.sip.events import Event
 from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
@@ -36,11 +37,19 @@ class Sender(TimerOwner, Protocol):
         ...
 
 
-PlacesOf = Callable[[str], Sequence[tuple[Peer, str]]]
-"""Returns the addresses and Contacts of a registered user, without those that a proxy stands before (Path)."""
+class RegisteredPlace(NamedTuple):
+    """A place where a user is registered."""
+
+    peer: Peer
+    contact: str
+    device: Device
 
 
-def at_no_place(_user: str) -> Sequence[tuple[Peer, str]]:
+PlacesOf = Callable[[str], Sequence[RegisteredPlace]]
+"""Returns the places of a registered user, without those that a proxy stands before (Path)."""
+
+
+def at_no_place(_user: str) -> Sequence[RegisteredPlace]:
     """Return that a user is registered nowhere (``PlacesOf``)."""
     return ()
 
@@ -102,6 +111,11 @@ class TransactionStore:
         """Requests that peers retransmitted, since the start."""
         self.unclaimed: ClientOwner | None = None
         """Receives the failures of requests without an owner; None = they are not reported."""
+
+    def device_at(self, user: str, peer: Peer) -> Device | None:
+        """Return the device of a user that is registered from an address; None = unknown, or one of several."""
+        devices = {place.device for place in self.places_of(user) if place.peer == peer}
+        return devices.pop() if len(devices) == 1 else None
 
     def send(self, peer: Peer, data: bytes) -> None:
         """Queue a datagram."""

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
+from vosd.sip.device import Device
 from vosd.sip.forms import EMPTY, PeerT, TextT
 
 if TYPE_CHECKING:
@@ -136,3 +137,5 @@ class InviteParts(PartsState[str, Peer], frozen=True, gc=False):
 
     answers: "Answers | None" = None
     """The peer's challenges so far; None = we have no credentials there."""
+    device: Device | None = None
+    """The device of the called user that the INVITE went to; None = unknown."""
