@@ -7,7 +7,7 @@ class Device(NamedTuple):
     """A device, as its REGISTER names it."""
 
     instance: str
-    """Its ``+sip.instance`` (RFC 5626 section 4.1); empty = not given."""
+    """The ``+sip.instance`` of its Contact (RFC 5626 section 4.1); empty = not given."""
     call_id: str
     """The Call-ID of its REGISTERs: a device uses one for all of them (RFC 3261 section 10.2)."""
 

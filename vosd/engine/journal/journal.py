@@ -335,8 +335,11 @@ class Journal(Counting):
     def placed(self, placed: PlacedCall) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
         earlier = self._placed.setdefault(placed.call_id, [])
-        if earlier and earlier[-1].invite == placed.invite:
-            return  # it has waited to be sent
+        sent_before = next((each for each in earlier if each.invite.via == placed.invite.via), None)
+        if sent_before is not None:
+            if sent_before.invite == placed.invite:
+                return  # it has waited to be sent
+            earlier.remove(sent_before)  # its phone is reached elsewhere by now
         earlier.append(placed)
         self._output.append_spare(frame_of(placed), self._ends)
 
