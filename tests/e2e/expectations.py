@@ -82,7 +82,8 @@ def _check_attempts(record: Mapping[str, Any], expected: Expected) -> None:
     attempts = record["attempts"]
     assert [(attempt["gateway"], attempt["code"]) for attempt in attempts] == list(expected.attempts)
     for attempt in attempts:
-        assert set(attempt) == {"gateway", "code", "ms", "pdd_ms", "reason"}
+        of_media = {"media_path", "media_step", "media_fault"}
+        assert set(attempt) == {"gateway", "code", "ms", "pdd_ms", "reason", *of_media}
         assert attempt["ms"] >= 0
         assert attempt["reason"]
     if not expected.attempts:

@@ -26,6 +26,7 @@ from vosd.invoicing.settlement import InvoiceState
 from vosd.obs.alarms import KINDS as KINDS_OF_ALARM
 from vosd.routing.dynamic_lists import ListingCause
 from vosd.routing.routes import Cause
+from vosd.sdp.media import SessionFault
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconciliations import DisputeState
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
@@ -50,6 +51,7 @@ NAMES: Final = (
     InvoiceState,
     InvoiceOutcome,
     DisputeState,
+    SessionFault,
 )
 """What has a name for programs, which another language shows in words."""
 PLACE: Final = re.compile(r"\{\d+\}")

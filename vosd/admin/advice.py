@@ -162,6 +162,12 @@ def advice(record: CallRecord, refusal: str | None = None) -> Advice:
             "ask the parties whether anyone answered; vosd report false-answers shows whether the vendor's other calls "
             "are like that",
         )
+    fault = next((each.media_fault for each in reversed(record.attempts) if each.media_fault is not None), None)
+    if reason is EndReason.NO_COMMON_CODEC and fault is not None:
+        return Advice(
+            f"A session description could not be forwarded: {fault}.",
+            "look at the descriptions in the ladder; the party that sent it has to send another one",
+        )
     by_cause = _BY_CAUSE.get((reason, record.q850_cause or 0))
     return by_cause or _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
 

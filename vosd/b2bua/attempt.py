@@ -18,7 +18,7 @@ from vosd.b2bua.stamps import PRODUCT_MAX
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.cdr.record import FORKED, Attempt
+from vosd.cdr.record import DIRECT, FORKED, RELAYED, Attempt
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
 _TRYING = 100
+_NO_COMMON_CODEC = EndReason.NO_COMMON_CODEC.text
 _EARLY_MEDIA = "p-early-media"
 _INACTIVE = "inactive"
 
@@ -155,7 +156,12 @@ class GatewayAttempt:
         began_ms, rang_at = self.progress.started_at.mono, self.progress.rang_at
         pdd_ms = None if rang_at is None else rang_at.mono - began_ms  # written out: every call has such a row
         duration_ms = max(0, now.mono - now.waited_ms - began_ms)
-        return Attempt(self.choice.gateway.name, code, duration_ms, pdd_ms, reason)
+        media, path, step, fault = self.leg.facts.media, None, None, None
+        if media is not None and media.step is not None:
+            path, step = RELAYED if media.is_relayed else DIRECT, media.step
+        if media is not None and reason == _NO_COMMON_CODEC:
+            fault = media.refused_for
+        return Attempt(self.choice.gateway.name, code, duration_ms, pdd_ms, reason, path, step, fault)
 
     def own_deadline(self) -> int:
         """Return the deadline of the attempt, whatever other gateways do."""

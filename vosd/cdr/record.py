@@ -37,6 +37,8 @@ LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was answered after it was given up."""
 ANNOUNCEMENT: Final = "Announcement"
 """Reason of the row of a routing gateway that has played a sound."""
+RELAYED: Final = "relayed"
+DIRECT: Final = "direct"
 UNSENT_REASONS: Final = frozenset({TOO_DEAR, EndReason.NO_COMMON_CODEC.text, EndReason.NO_MEDIA_PORT.text})
 """Reasons for which a gateway is not sent the INVITE; the last two also those of INVITEs that had a response."""
 FORKED: Final = "Forked"
@@ -66,6 +68,19 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
             "`Late Answer`, `Forked`: billed; `Lost`, 0: may be",
         ),
     ]
+    media_path: Annotated[
+        str | None,
+        word(
+            8, "`relayed` or `direct`: by which way its media would go; null = not decided, or without `media.engine`"
+        ),
+    ] = None
+    media_step: Annotated[
+        int | None, number(16, "step that has decided that (media.md); 0 = the mode of the installation")
+    ] = None
+    media_fault: Annotated[
+        str | None,
+        word(64, "of `No Common Codec`: why a session description could not be forwarded; null = for want of a codec"),
+    ] = None
 
     @property
     def was_tried(self) -> bool:

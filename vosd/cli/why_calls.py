@@ -93,10 +93,10 @@ def _show_ended(call: "EndedCall") -> None:
     output.sheet({"call_id": record.call_id} | {key: found[key] for key in _SHOWN_OF_CALL if found[key] is not None})
     output.line("")
     rows = [
-        [each["gateway"], each["code"] or "no response", each["ms"], each["pdd_ms"], each["reason"]]
+        [each["gateway"], each["code"] or "no response", each["ms"], each["pdd_ms"], _media_of(each), each["reason"]]
         for each in found["attempts"]
     ]
-    output.table(("tried", "code", "ms", "rang after ms", "reason"), rows, empty="no gateway was tried")
+    output.table(("tried", "code", "ms", "rang after ms", "media", "reason"), rows, empty="no gateway was tried")
     if found["left"]:
         output.line("")
         output.table(("left out", "reason"), [[*each.values()] for each in found["left"]], empty="")
@@ -110,3 +110,9 @@ def _show_ended(call: "EndedCall") -> None:
         ladder(call.traced)
     output.line(f"log: {found['log']}")
     output.line("")
+
+
+def _media_of(attempt: dict[str, Any]) -> str:
+    """Return by which way the media of an attempt would go, and by which step (docs/media.md)."""
+    path = attempt["media_path"]
+    return "" if path is None else f"{path} (step {attempt['media_step']})"

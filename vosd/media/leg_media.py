@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.media.figures import PortFigures
 from vosd.media.source import MediaSource, RelayPort
+from vosd.sdp.media import SessionFault
 from vosd.sdp.security import Protection
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 
@@ -160,10 +161,19 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Sounds that it was played, each with its whole time."""
     refusal: MediaRefusal | None = None
     """Why it was not sent the latest description."""
+    fault: SessionFault | None = None
+    """Why a description could not be relayed, where that is the refusal."""
     is_over: bool = False
     """Whether the leg has ended; it may still answer requests that come late."""
     ended: LegFigures | None = None
     """Figures of its ports that were closed: all of them once it has ended, those of another engine before."""
+
+    @property
+    def refused_for(self) -> str | None:
+        """Why it was not sent a description, in words; None = it was, or the sides have no common codec."""
+        if self.refusal is MediaRefusal.BAD_SESSION and self.fault is not None:
+            return self.fault.value
+        return None if self.refusal is None or self.refusal is MediaRefusal.NO_COMMON_CODEC else self.refusal.value
 
     def port(self, index: int) -> RelayPort | None:
         """Return the port for a medium, by its place in the descriptions."""

@@ -9,6 +9,9 @@ export interface Attempt {
   ms: number | null;
   pdd_ms: number | null;
   reason: string | null;
+  media_path?: string | null;
+  media_step?: number | null;
+  media_fault?: string | null;
 }
 
 export interface Bar extends Attempt {
@@ -55,6 +58,7 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
               {" "}
               {t("call.attempt_took", { begin: bar.begin, ms: bar.ms ?? "–" })}
               {bar.pdd_ms !== null && ` ${t("call.attempt_rang", { ms: bar.pdd_ms })}`}
+              {bar.media_path && ` ${t(`call.attempt_${bar.media_path}`, { step: bar.media_step })}`}
             </span>
           </span>
           <svg width="100%" height="10" aria-hidden="true" preserveAspectRatio="none">

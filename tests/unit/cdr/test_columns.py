@@ -56,7 +56,8 @@ OF_TABLES = {"attempts", "charges", "postings", "recorded"}
 
 def test_the_columns_are_those_that_users_hold_on_to():
     assert list(KEYS) == PUBLISHED.split()
-    assert ATTEMPT_KEYS == ("gateway", "code", "ms", "pdd_ms", "reason")
+    expected = "gateway", "code", "ms", "pdd_ms", "reason", "media_path", "media_step", "media_fault"
+    assert expected == ATTEMPT_KEYS
     assert list(CHARGE_KEYS) == PUBLISHED_OF_A_CHARGE.split()
     assert list(json_object(answered_call(1), 7)) == PUBLISHED.split()
 
@@ -154,7 +155,16 @@ def test_money_is_plain_text_and_times_are_iso_8601_in_an_answered_call():
     assert row["answered_at"] == "2026-09-21T14:13:24.000Z"
     assert row["fee_breakdown"]["sell"]["prefix"] == "4420"
     assert row["attempts"] == [
-        {"gateway": "vendor-0-trunk", "code": 200, "ms": 4_000, "pdd_ms": 880, "reason": "Normal"}
+        {
+            "gateway": "vendor-0-trunk",
+            "code": 200,
+            "ms": 4_000,
+            "pdd_ms": 880,
+            "reason": "Normal",
+            "media_path": None,
+            "media_step": None,
+            "media_fault": None,
+        }
     ]
 
 

@@ -15,6 +15,7 @@ from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, refuses
 from structlog.testing import capture_logs
 
+from vosd.admin.advice import advice
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.clock import Instant
@@ -22,7 +23,7 @@ from vosd.engine.media.leg_ports import LegPorts
 from vosd.media.figures import DroppedPackets, PortFigures
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.obs.events import Event
-from vosd.sdp.media import media_of
+from vosd.sdp.media import SessionFault, media_of
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import OutgoingReinvite, OutgoingResponse
@@ -562,26 +563,53 @@ def test_a_call_without_a_common_codec_ends_with_488():
     scene.wire.run_until(lambda: call.final == 488)
     record = scene.close()
     assert record.end_reason == "No Common Codec"
-    assert [row.gateway for row in record.attempts] == ["vendor-0", "vendor-1"]
+    assert [(row.gateway, row.media_fault) for row in record.attempts] == [("vendor-0", None), ("vendor-1", None)]
+    assert advice(record).said == "The parties have no codec in common."
     assert relay.opened == 0
 
 
 @pytest.mark.parametrize(
-    "offer",
+    ("offer", "fault"),
     [
-        OFFER.replace("c=IN IP4 192.0.2.10\r\n", ""),
-        OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 pbx.example"),
-        OFFER.replace("20000", "70000"),
-        OFFER.replace(" 0 101", ""),
-        OFFER + "m=audio 20002 RTP/AVP 0\r\n" * 20,
+        (OFFER.replace("c=IN IP4 192.0.2.10\r\n", ""), SessionFault.NO_CONNECTION),
+        (OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 pbx.example"), SessionFault.NO_ADDRESS),
+        (OFFER.replace("20000", "70000"), SessionFault.BAD_PORT),
+        (OFFER.replace(" 0 101", ""), SessionFault.NO_FORMATS),
+        (OFFER + "m=audio 20002 RTP/AVP 0\r\n" * 20, SessionFault.TOO_MANY_MEDIA),
     ],
 )
-def test_an_offer_that_cannot_be_relayed_gets_488_and_opens_no_port(offer):
+def test_an_offer_that_cannot_be_relayed_gets_488_and_opens_no_port(offer, fault):
     scene, relay = scene_with()
     call = scene.caller.call(CALLEE, Intent(offer=offer))
     scene.wire.run_until(lambda: call.final == 488)
     assert relay.opened == 0
-    scene.close()
+    record = scene.close()
+    assert [(row.code, row.reason, row.media_fault) for row in record.attempts] == [(0, "No Common Codec", fault.value)]
+    assert advice(record).said == f"A session description could not be forwarded: {fault.value}."
+
+
+@pytest.mark.parametrize(
+    ("mode", "vendor", "path"),
+    [
+        (MediaMode.ON, {}, ("relayed", 0)),
+        (MediaMode.OFF, {}, ("direct", 0)),
+        (MediaMode.AUTO, {"mode": MediaMode.ON}, ("relayed", 3)),
+        (MediaMode.AUTO, {"mode": MediaMode.OFF}, ("direct", 2)),
+        (MediaMode.AUTO, {}, ("direct", 8)),
+    ],
+)
+def test_each_attempt_has_the_step_that_decides_its_media(mode, vendor, path):
+    """Also one that has failed, and in a call that is not relayed."""
+    scene, _ = scene_with(mode=mode, vendor=vendor, vendors=2)
+    scene.vendor.script = refuses(503)
+    scene.vendors[1].script = Script((Line(0, 180), Line(500, 200, OTHER_ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    record = scene.finish(call)
+    assert [(row.code, row.media_path, row.media_step, row.media_fault) for row in record.attempts] == [
+        (503, *path, None), (200, *path, None)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -615,7 +643,9 @@ def test_a_call_whose_only_answer_cannot_be_relayed_ends_with_488():
     scene.vendor.script = Script((Line(0, 200, ANSWER.replace("30000", "70000")),))
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: call.final == 488)
-    assert scene.close().end_reason == "No Common Codec"
+    record = scene.close()
+    assert record.end_reason == "No Common Codec"
+    assert [row.media_fault for row in record.attempts] == [SessionFault.BAD_PORT.value]
     assert relay.open_ports == {}
 
 

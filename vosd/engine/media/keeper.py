@@ -321,8 +321,8 @@ class MediaKeeper:
             return False
         try:
             _, described = self._described(passing, body)
-        except BadSession:
-            theirs.refusal = MediaRefusal.BAD_SESSION
+        except BadSession as bad:
+            theirs.refusal, theirs.fault = MediaRefusal.BAD_SESSION, bad.fault
             return True
         is_prepared = is_final and self._parts.rtpengines is None and not media.is_over
         if is_prepared and theirs.number not in self._offered:
@@ -380,8 +380,8 @@ class MediaKeeper:
         is_at_relay = self._at_rtpengines is None or (self._parts.relay is not None and passing.is_at_relay)
         try:
             body, described = self._described(passing, body)
-        except BadSession:
-            return unfit(message, passing.media, MediaRefusal.BAD_SESSION)
+        except BadSession as bad:
+            return unfit(message, passing.media, MediaRefusal.BAD_SESSION, bad.fault)
         if passing.author.moving is not None:
             self._note_offer(message, passing)
         if self._at_rtpengines is not None and not is_at_relay:
@@ -486,8 +486,8 @@ class MediaKeeper:
             return MessageChange(body=body) if body != message.body else None
         try:
             described = media_of(body)
-        except BadSession:
-            return unfit(message, media, MediaRefusal.BAD_SESSION)
+        except BadSession as bad:
+            return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
         ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
         announced = address_of(leg, self._parts.listeners, self._parts.addresses).announced
         places = [

@@ -57,8 +57,8 @@ class SessionsAtRtpEngines:
         try:
             body = with_usable_keys(reachable_by_ice(body, passing.author.host))
             described = media_of(body)
-        except BadSession:
-            return unfit(message, media, MediaRefusal.BAD_SESSION)
+        except BadSession as bad:
+            return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
         if self.asks(waiting, passing, body, described, form, digest):
             return MessageWait(WAIT_MS, may_leave=False)
         return unfit(message, media, MediaRefusal.NO_MEDIA_PORT)

@@ -4,6 +4,7 @@ from typing import Final
 
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.media.leg_media import LegMedia, MediaRefusal
+from vosd.sdp.media import SessionFault
 from vosd.sip.door.door import MessageChange, MessageWait
 from vosd.sip.door.messages import (
     Outgoing,
@@ -18,9 +19,14 @@ from vosd.sip.door.messages import (
 _WITHHELD: Final = MessageWait(0, may_leave=False)
 
 
-def unfit(message: Outgoing, media: LegMedia, refusal: MediaRefusal) -> MessageChange | MessageWait:
-    """Withhold a message whose description the leg cannot be sent; those that must leave go without it."""
-    media.refusal = refusal
+def unfit(
+    message: Outgoing, media: LegMedia, refusal: MediaRefusal, fault: SessionFault | None = None
+) -> MessageChange | MessageWait:
+    """Withhold a message whose description the leg cannot be sent; those that must leave go without it.
+
+    ``fault`` is that of a description that cannot be relayed.
+    """
+    media.refusal, media.fault = refusal, fault
     if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck):
         return _WITHHELD
     if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
