@@ -81,7 +81,7 @@ class Endpoint:
             knows: return whether a host and port are a known source.
             locate: finds the addresses of names.
             auth_gate: authenticates requests.
-            placed: called for every INVITE that begins a dialog, before it is sent.
+            placed: called for every INVITE that begins a dialog, before it is sent, and when its phone has moved.
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
             is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
             are_of_one_vendor: return whether two hosts are of the same vendor.
@@ -105,7 +105,7 @@ class Endpoint:
         """Takes the place of an INVITE that was answered with 2xx: its call lasts longer than what responses repeat."""
         self.acknowledged_invite = InviteClient.acknowledged(self.store)
         """Takes the place of an INVITE of ours whose 2xx has its ACK."""
-        self.dialogs = DialogTable(self.store)
+        self.dialogs = DialogTable(self.store, placed)
         """Dialogs, whose owners are legs and pending BYEs."""
         self.client = ClientCore(
             self.store,

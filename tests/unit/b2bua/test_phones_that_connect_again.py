@@ -469,3 +469,14 @@ def test_a_call_follows_its_phone_that_has_another_call_id_since_its_restart(sce
     register(scene, AGAIN, call_id="registrations after a restart@home")
     assert scene.finish(call).end_reason == "Normal"
     assert at_home.only_call.is_over
+
+
+def test_a_phone_that_nat_has_moved_while_it_rang_is_cancelled_there_after_a_crash(tmp_path):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_UDP)
+    _, at_home = ringing_at_home(scene, RINGS)
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_cancelled
+    assert bytes_sent_to(scene, SEEN, b"CANCEL") == []

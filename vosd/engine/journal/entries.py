@@ -64,6 +64,21 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     vendor_earns: bool = False
 
 
+def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
+    """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
+
+    One that has waited is described when it is sent, and one whose phone is reached elsewhere by then once more.
+    """
+    for index, each in enumerate(earlier):
+        if each.invite.via == placed.invite.via:
+            if each.invite == placed.invite:
+                return False
+            earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller)
+            return True
+    earlier.append(placed)
+    return True
+
+
 class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     """Legs that no call has any more and that are still to be released, most of them of an earlier run."""
 

@@ -30,6 +30,7 @@ from vosd.engine.journal.entries import (
     PlacedCall,
     Quarantined,
     TimeMark,
+    add_placed,
     answered_frame,
     ended_frame,
     frame_of,
@@ -334,14 +335,8 @@ class Journal(Counting):
 
     def placed(self, placed: PlacedCall) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
-        earlier = self._placed.setdefault(placed.call_id, [])
-        sent_before = next((each for each in earlier if each.invite.via == placed.invite.via), None)
-        if sent_before is not None:
-            if sent_before.invite == placed.invite:
-                return  # it has waited to be sent
-            earlier.remove(sent_before)  # its phone is reached elsewhere by now
-        earlier.append(placed)
-        self._output.append_spare(frame_of(placed), self._ends)
+        if add_placed(placed, self._placed.setdefault(placed.call_id, [])):
+            self._output.append_spare(frame_of(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""

@@ -32,6 +32,7 @@ from vosd.engine.journal.entries import (
     Quarantined,
     Releases,
     TimeMark,
+    add_placed,
     id_bytes,
     id_text,
 )
@@ -164,7 +165,7 @@ class Remains(msgspec.Struct):
                     self.segment_of.pop(call_id, None)
                     self.on_disk.pop(id_bytes(call_id), None)
             case PlacedCall():
-                self.placed.setdefault(entry.call_id, []).append(entry)
+                add_placed(entry, self.placed.setdefault(entry.call_id, []))
                 if entry.caller is not None:
                     self.callers[entry.call_id] = entry.caller
 

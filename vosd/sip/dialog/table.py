@@ -1,7 +1,7 @@
 """Table of dialogs: the owner of each, by the tag that we have given it."""
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
@@ -13,6 +13,9 @@ from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG
 from vosd.sip.transaction.store import PlacesOf, RegisteredPlace, TransactionStore
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import InviteParts, Peer
+
+if TYPE_CHECKING:
+    from vosd.sip.transaction.invite_client import InviteClient
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})
@@ -26,10 +29,12 @@ Kept = DialogOwner | PendingBye
 class DialogTable:
     """The owners of dialogs by our tags."""
 
-    __slots__ = ("_behind_nat", "_seen_at", "_store", "owners", "refused")
+    __slots__ = ("_behind_nat", "_placed", "_seen_at", "_store", "owners", "refused")
 
-    def __init__(self, store: TransactionStore) -> None:
+    def __init__(self, store: TransactionStore, placed: Callable[["InviteClient"], None]) -> None:
+        """``placed`` is called for an INVITE that has moved: a start after a kill has to cancel it where it rings."""
         self._store = store
+        self._placed = placed
         self.owners: dict[str, Kept] = {}
         self.refused: dict[str, Witness] = {}
         """Witnesses of INVITEs of ours that were refused, by our tag: another fork may answer all the same."""
@@ -99,6 +104,7 @@ class DialogTable:
             if invite.peer == before and _may_move(invite.parts, place):
                 invite.reach_by(place.peer, now)
                 self._move_forks(invite.parts, before)
+                self._placed(invite)
 
     def _move_forks(self, invite: InviteParts, before: Peer) -> None:
         """Send what the early dialogs of an INVITE have to where that is sent by now."""
