@@ -31,6 +31,8 @@ COLUMNS: Final = (
     "end_reason", "hangup_source", "routing_gateway", "callee_out", "sip_call_id_in", "sip_call_id_out", "codec",
     "hold_time_ms", "fee", "cost", "postings", "attempts",
 )  # fmt: skip
+ADDED: Final = ", media_path=None, media_step=None, media_fault=None"
+"""What attempts have had since then, of calls without media."""
 GOES_ON_MS: Final = 200_000
 RESULT: Final = "result"
 
@@ -132,7 +134,8 @@ def continued(directory: Path, at_ms: int) -> str:
         head = packet.data.decode(errors="replace").split("\r\n")
         numbered = next(line for line in head if line.startswith("CSeq"))
         lines.append(f"{packet.sent_at} {packet.target} {head[0].replace('sip:', '')} {numbered}")
-    lines += [str([getattr(record, name) for name in COLUMNS]) for record in exchange.sink.records]
+    records = exchange.sink.records
+    lines += [str([getattr(record, name) for name in COLUMNS]).replace(ADDED, "") for record in records]
     lines += [f"{line['event']} {line.get('why', '')}" for line in logged if line["log_level"] != "debug"]
     return "\n".join(lines)
 
