@@ -516,6 +516,25 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
     assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
 
 
+def test_the_range_of_a_gateway_is_watched_after_a_restart_and_a_reload_with_its_next_call():
+    relay, now, place = VirtualRelay(), Instant(0, 0), MediaAddress("192.0.2.1", "192.0.2.1")
+    one, wide = PortRange(12_000, 12_999), PortRange(20_000, 29_999)
+    leg = LegMedia(number=1, settings=MediaSettings(ports=one))
+    port = LegPorts(relay, [], [], ON).open(leg, 0, place, now)
+    relay.close(port, now)
+
+    later = LegPorts(relay, [], [[place]], ON)
+    assert one not in later.used_percents(now)
+    assert later.resume(leg, 0, port, place.announced)
+    assert one in later.used_percents(now)
+
+    later.adopt(msgspec.structs.replace(ON, ports=wide))
+    assert [*later.used_percents(now)] == [wide, ON.ivr_ports]
+    # The range that was that of the installation is one of a gateway by now, and spared already.
+    assert later.open(LegMedia(number=2, settings=MediaSettings(ports=ON.ports)), 0, place, now) is not None
+    assert [*later.used_percents(now)] == [wide, ON.ivr_ports, ON.ports]
+
+
 def test_a_range_with_ports_at_one_of_two_addresses_is_reported_once_a_minute():
     relay = VirtualRelay()
     leg_ports = LegPorts(relay, [], [], ON)

@@ -55,7 +55,7 @@ class LegPorts:
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
         self._ranges: dict[PortRange, None] = {}
-        """Ranges of trunks of which a port was opened."""
+        """Ranges that trunks of calls name, by the present configuration."""
         self._outside: dict[MediaAddress, PortRange] = {}
         """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
         self._apart: list[LegMedia] = []
@@ -65,6 +65,7 @@ class LegPorts:
     def adopt(self, parameters: MediaParameters) -> None:
         """Open ports of other ranges from now on; ranges that were not full but exhausted may not be used any more."""
         self._parameters = parameters
+        self._ranges.clear()  # some may be of no trunk any more; the next call notes the others again
         for ports in [ports for ports, each in self._exhausted.items() if not each.is_full]:
             self._note_room(ports)
         self._spare_own()
@@ -92,6 +93,7 @@ class LegPorts:
         ports = media.settings.ports or self._parameters.ports
         if (address, ports) not in self._spared:
             self._spare(address, ports)
+        if media.settings.ports is not None:
             self._ranges[ports] = None
         tos = media.settings.marked(self._parameters.traffic_class)
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
@@ -124,6 +126,8 @@ class LegPorts:
         address, ports = MediaAddress(port.host, announced), media.settings.ports or self._parameters.ports
         if ports.first <= port.rtp <= ports.last:
             self._spare(address, ports)
+            if media.settings.ports is not None:
+                self._ranges[ports] = None
         else:  # the configuration has changed
             before = self._outside.get(address, PortRange(port.rtp, port.rtp))
             self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
