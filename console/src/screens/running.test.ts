@@ -79,6 +79,14 @@ it("follows a call from its first gateway to its end", () => {
   expect(calls.size).toBe(0);
 });
 
+it("names the called number by an event as by a reading: the one that is billed", () => {
+  const calls = new Map<string, Row>();
+  take(calls, { type: "call.ringing", data: { ...CALL, callee_in: "00442", callee_billing: "442" } });
+  expect(calls.get("a")).toMatchObject({ caller: "1", callee: "442" });
+  take(calls, { type: "call.answered", data: { ...CALL, callee_in: "00442" } });
+  expect(calls.get("a")?.callee).toBe("00442");
+});
+
 it("takes a reading with what happened meanwhile, and reads once more behind it where that was asked for", async () => {
   happens("stream.gap");
   happens("stream.gap");

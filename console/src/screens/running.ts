@@ -23,7 +23,8 @@ export function take(calls: Map<string, Row>, { type, data }: Happened): void {
   if (type === "call.ended") calls.delete(id);
   const state = STATES[type];
   if (!state) return;
-  calls.set(id, { ...data, state, caller: data.caller_in, callee: data.callee_in });
+  // GET /calls has the billed number as the callee; while there is none, the received one is shown
+  calls.set(id, { ...data, state, caller: data.caller_in, callee: data.callee_billing ?? data.callee_in });
 }
 
 /**
