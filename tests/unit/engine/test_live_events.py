@@ -3,16 +3,20 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from doubles.data.builders import account
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import answers, refuses
+from msgspec.structs import replace
 
+from vosd.admin.office.events import for_agents
 from vosd.control.events import EventType, LiveEvent, document_of
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.booking.balances import Balances
+from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.reports import live_events
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.reporters import CallReporters
@@ -48,6 +52,28 @@ def test_a_call_tells_each_of_its_states_with_its_accounts_and_gateways():
     assert found[-1].accounts == (record.customer_account, record.vendor_account)
     assert found[-1].gateways == (record.mapping_gateway, record.routing_gateway)
     assert (found[-1].data.end_reason, found[-1].data.hold_time_ms) == ("Normal", record.hold_time_ms)
+    scene.close()
+
+
+def test_an_agent_is_told_the_same_number_and_price_of_an_answered_call_as_the_running_calls_have():
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    with events_of(scene).followed() as follower:
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
+        scene.wire.run_until(lambda: call.final is not None)
+        scene.wire.run_for(100)
+        (row,) = (snapshot(each, scene.exchange.clock.now()) for each in scene.exchange.switch.calls())
+        told = next(each for each in follower.batch().events if each.type is EventType.CALL_ANSWERED)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    shown = for_agents(replace(told, data=msgspec.to_builtins(told.data))).data
+    assert row.price_per_minute is not None
+    assert (shown["callee_billing"], shown["price_per_minute"], shown["currency"]) == (
+        row.callee,
+        row.price_per_minute,
+        row.currency,
+    )
+    assert shown["answered_at"] == row.answered_at
     scene.close()
 
 

@@ -28,8 +28,8 @@ _SUBJECTS: Final = {
 """The permission that each subject of events needs beside that of the stream."""
 _OF_ACCOUNTS: Final = frozenset({"call", "balance"})
 """Subjects that agents and customers see, of their accounts."""
-_FOR_AGENTS: Final = frozenset({*KEYS_FOR_AGENTS, "id", "seq", "state", "at"})
-"""Facts of calls that agents and customers see."""
+_FOR_AGENTS: Final = frozenset({*KEYS_FOR_AGENTS, "id", "seq", "state", "at", "price_per_minute"})
+"""Facts of calls that agents and customers see; the price is that of the customer of the call, as in ``GET /calls``."""
 
 
 class WatchEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
