@@ -37,6 +37,8 @@ const COLUMNS: readonly Column[] = [
 const TYPES = ["direct", "clearing", "partner"];
 /** After how long lists of accounts are read again. */
 export const USE_MS = 30_000;
+/** After how long the sums of today are read again: the server adds up the calls of the day. */
+export const CHARGED_MS = 120_000;
 
 /**
  * What each account of some pages of balances was charged today: read behind them, and for no page none. Balances do not
@@ -46,7 +48,7 @@ export function useCharged(query: Query, pages: number): (row: Row) => Row {
   const found = useRows(
     "/balances",
     { ...query, consumption: true, fields: "id,charged_today" },
-    { enabled: pages > 0, pagesMin: pages },
+    { enabled: pages > 0, pagesMin: pages, refetchInterval: CHARGED_MS },
   );
   const charged = new Map(found.rows.map((row) => [row.id, row.charged_today]));
   return (row) => ({ ...row, charged_today: charged.get(row.id) });
