@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { isNumberOf, isOfSource } from "./found";
+import type { Row } from "../api/client";
+import { isNumberOf, isOfSource, singleOf } from "./found";
 
 it("finds a number in an entry by a part of it, and in a range of as many digits", () => {
   expect(isNumberOf("442079460001", "946000")).toBe(true);
@@ -14,4 +15,18 @@ it("finds the source of an address, with its port, and the site of an IPv6 addre
   expect(isOfSource("2001:db8:0:1::/64", "[2001:DB8:0000:1::5]:5060")).toBe(true);
   expect(isOfSource("2001:db8:0:1::/64", "2001:db8:0:2::5")).toBe(false);
   expect(isOfSource("2001:db8::/64", "2001:db8::7")).toBe(true);
+});
+
+it("leads to the one object of a name among those that have it in theirs, and to none beside calls", () => {
+  const objects = (...names: string[]) => ({
+    place: { one: ({ name }: Row) => ({ to: `/objects/dids/${name}` }) },
+    rows: names.map((name) => ({ name })),
+  });
+  const calls = {
+    place: { one: () => ({ to: "/cdrs", search: { callee: "4420" } }), isOfCalls: true },
+    rows: [{ call_id: "a" }, { call_id: "b" }],
+  };
+  expect(singleOf([objects("4420", "44201")], "4420")).toEqual({ to: "/objects/dids/4420" });
+  expect(singleOf([calls, objects("4420")], "4420")).toBeNull();
+  expect(singleOf([calls], "4420")).toEqual({ to: "/cdrs", search: { callee: "4420" } });
 });

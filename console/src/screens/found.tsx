@@ -28,6 +28,14 @@ interface Place {
   all: Target;
   /** The page of one of its rows. */
   one: (row: Row) => Target;
+  /** Its rows are calls, by a number in them. */
+  isOfCalls?: boolean;
+}
+
+/** A place with the rows that were found there. */
+interface Hit {
+  place: Pick<Place, "one" | "isOfCalls">;
+  rows: readonly Row[];
 }
 
 interface Target {
@@ -133,6 +141,7 @@ function placesOf(text: string, seesState: boolean): Place[] {
     columns: CALLS,
     all: { to: "/cdrs", search: { [field]: value } },
     one: () => ({ to: "/cdrs", search: { [field]: value } }),
+    isOfCalls: true,
   });
   // the API cannot narrow these by a part of a name
   const read = (path: string, fits: (row: Row) => boolean, fields?: string) => () =>
@@ -212,6 +221,7 @@ function placesOf(text: string, seesState: boolean): Place[] {
     columns: RUNNING,
     all: { to: "/calls", search: { q: value } },
     one: () => ({ to: "/calls", search: { q: value } }),
+    isOfCalls: true,
   });
   return [
     running("callee"),
@@ -234,13 +244,18 @@ const noneWhereRefused = (error: unknown): Row[] => {
 
 const NAMES = ["id", "name", "gateway"];
 
-/** The one page that all hits lead to, or all those whose name is the text itself; none where there are several. */
-function singleOf(hits: readonly { place: Place; rows: readonly Row[] }[], wanted: string): Target | null {
+/**
+ * The one page that all hits lead to, or all those whose name is the text itself; none where there are several.
+ *
+ * A number that has calls is looked for because of these as often as because of its phone.
+ */
+export function singleOf(hits: readonly Hit[], wanted: string): Target | null {
   const leads = (fits: (row: Row) => boolean) => {
     const targets = hits.flatMap(({ place, rows }) => rows.filter(fits).map(place.one));
     const [first] = targets;
     return first && targets.every((each) => sameTarget(each, first)) ? first : null;
   };
+  if (hits.some(({ place }) => place.isOfCalls)) return leads(() => true);
   return leads(() => true) ?? leads((row) => NAMES.some((name) => String(row[name] ?? "").toLowerCase() === wanted));
 }
 
