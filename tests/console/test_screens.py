@@ -97,7 +97,7 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
 
 
 def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(site: Watched, visit: Visit) -> None:
-    page = visit().go("/calls", "Calls now")
+    page = visit().go("/calls?account=acme", "Calls now")
     page.get_by_text("0 calls", exact=True).wait_for()
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
@@ -108,6 +108,8 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
         page.reload()  # read from the list, as the events before said it
         expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
+        page.get_by_role("button", name="Only account acme").click()
+        expect(page).to_have_url(re.compile(r"/calls$"))
         page.get_by_text("customer", exact=True).click()
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_contain_text(
@@ -366,7 +368,7 @@ def test_calls_of_accounts_are_counted_by_the_switch(visit: Visit) -> None:
         acme = acme.filter(has=page.get_by_role("link", name="acme", exact=True))
         expect(acme).to_contain_text("12345")
         visitor.turn("/accounts/acme", "acme")
-        expect(page.get_by_role("link", name="12345")).to_have_attribute("href", "/calls?q=acme")
+        expect(page.get_by_role("link", name="12345")).to_have_attribute("href", "/calls?account=acme")
         assert not [each for each in asked if "/calls?" in each]
     finally:
         page.unroute_all()

@@ -206,7 +206,7 @@ export function AccountScreen() {
 function Running({ account, count, leads }: { account: string; count: unknown; leads: boolean }) {
   if (typeof count !== "number") return <span className="quiet">–</span>;
   return leads ? (
-    <Link to="/calls" search={{ q: account }}>
+    <Link to="/calls" search={{ account }}>
       {count}
     </Link>
   ) : (

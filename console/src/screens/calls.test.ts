@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { grouped, inOrder } from "./calls";
+import { callsOfAccount, grouped, inOrder } from "./calls";
 
 it("counts calls by a field, the most first", () => {
   const rows = [{ vendor: "x" }, { vendor: "y", answered_at: "t" }, { vendor: "y" }, { vendor: null }];
@@ -22,6 +22,16 @@ it("groups calls by the first digits of the called number", () => {
     ["4420", 2],
     ["49", 1],
   ]);
+});
+
+it("leaves the calls of one account, as the customer or the vendor, and of no other that has its name in it", () => {
+  const rows = [
+    { call_id: "paid", customer_account: "acme", vendor_account: "x" },
+    { call_id: "carried", customer_account: "acme2", vendor_account: "acme" },
+    { call_id: "of another", customer_account: "acme2", vendor_account: "x" },
+    { call_id: "without a vendor", customer_account: "big acme", mapping_gateway: "acme", caller: "acme" },
+  ];
+  expect(callsOfAccount(rows, "acme").map((row) => row.call_id)).toEqual(["paid", "carried"]);
 });
 
 it("puts calls in the order of a field, those without it last in either", () => {

@@ -53,6 +53,11 @@ const FITTING = [
 ];
 const GROUPS = { customer: "customer_account", vendor: "vendor_account", destination: "destination" } as const;
 type Grouping = keyof typeof GROUPS;
+/** Fields of the address that leave calls of one name, each with its word; an account is the customer or the vendor. */
+const NARROWINGS = [
+  ...Object.entries(GROUPS).map(([word, field]) => ({ field, word })),
+  { field: "account", word: "account" },
+];
 /** Digits by which destinations are told apart. */
 const DESTINATION_DIGITS = 4;
 const ENDED_AT_ONCE = 8;
@@ -63,6 +68,11 @@ export function groupOf(row: Row, field: string): string {
   return String(row.callee ?? "")
     .replace(/^\+/, "")
     .slice(0, DESTINATION_DIGITS);
+}
+
+/** Those of the calls that an account pays for or carries. */
+export function callsOfAccount(rows: readonly Row[], account: string): readonly Row[] {
+  return rows.filter((row) => row.customer_account === account || row.vendor_account === account);
 }
 
 /** Those of the calls that cost something by now: answered ones that have a price. */
@@ -141,15 +151,16 @@ export function CallsScreen() {
     const ofGroups = fields.length
       ? rows.filter((row) => fields.every((field) => groupOf(row, field) === search[field]))
       : rows;
+    const ofAccount = search.account ? callsOfAccount(ofGroups, search.account) : ofGroups;
     const found = wanted
-      ? ofGroups.filter((row) =>
+      ? ofAccount.filter((row) =>
           FITTING.some((name) =>
             String(row[name] ?? "")
               .toLowerCase()
               .includes(wanted),
           ),
         )
-      : ofGroups;
+      : ofAccount;
     return inOrder(found, search.sort);
   }, [rows, wanted, search]);
   const ending = useMemo(() => {
@@ -234,20 +245,18 @@ export function CallsScreen() {
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
         />
-        {(Object.keys(GROUPS) as Grouping[])
-          .filter((each) => search[GROUPS[each]])
-          .map((each) => (
-            <Button
-              key={each}
-              size="xs"
-              variant="default"
-              rightSection={<span aria-hidden="true">✕</span>}
-              title={t("state.clear")}
-              onClick={() => go({ search: (before) => ({ ...before, [GROUPS[each]]: undefined }) })}
-            >
-              {t("calls.only", { group: t(`calls.${each}`), name: search[GROUPS[each]] })}
-            </Button>
-          ))}
+        {NARROWINGS.filter(({ field }) => search[field]).map(({ field, word }) => (
+          <Button
+            key={field}
+            size="xs"
+            variant="default"
+            rightSection={<span aria-hidden="true">✕</span>}
+            title={t("state.clear")}
+            onClick={() => go({ search: (before) => ({ ...before, [field]: undefined }) })}
+          >
+            {t("calls.only", { group: t(`calls.${word}`), name: search[field] })}
+          </Button>
+        ))}
         <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
         {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
