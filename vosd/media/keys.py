@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from enum import Enum, auto
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -24,6 +25,8 @@ REPEATED_MS: Final = 200
 _REPEATED_NS: Final = REPEATED_MS * 1_000_000
 _READ_NS: Final = 40_000_000
 """Time of one key that is read, on average: no key is shorter."""
+_LEFT_OUT: Final = 8
+"""Events that are not forwarded, and whose packets may still come late."""
 _LATE_PACKETS: Final = 100
 _LATE_NS: Final = 2_000_000_000
 """Packets of an earlier event are late up to this difference of sequence numbers, within this time."""
@@ -55,12 +58,29 @@ class PressedKey(NamedTuple):
     duration_ms: int
 
 
+class _Arrival(Enum):
+    """State of the event that is read: whether its key reaches the other side, and by which way."""
+
+    OPEN = auto()
+    """Nothing of it was forwarded yet."""
+    ARRIVES = auto()
+    """It was forwarded, or its key is sent in its place."""
+    WAITS = auto()
+    """Another key is being sent: it is not forwarded, and its key is sent when it ends."""
+    SENT = auto()
+    """It is not forwarded, for its key was sent otherwise."""
+
+
+_UNDECIDED: Final = (_Arrival.OPEN, _Arrival.WAITS)
+"""States in which the key of the event has not arrived."""
+
+
 class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
     __slots__ = (
-        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_sent", "_sent_stamp",
-        "_sequence", "_ssrc", "_stamp", "_unit_ns",
+        "_arrival", "_before", "_duration", "_event", "_is_over", "_is_reported", "_left_out", "_next_ns", "_seen_ns",
+        "_sent", "_sequence", "_ssrc", "_stamp", "_unit_ns", "_unsent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -82,13 +102,17 @@ class KeyReader:
         """Keys are admitted from here on, each for ``_READ_NS``; those of a whole burst may come at once."""
         self._sent: dict[int, int] = {}
         """Events of keys that were sent otherwise already, until when they may begin."""
-        self._sent_stamp = -1
-        """Time stamp of the latest event that was such a one."""
+        self._arrival = _Arrival.SENT
+        self._left_out: deque[int] = deque(maxlen=_LEFT_OUT)
+        """Time stamps of the latest events that are not forwarded."""
+        self._unsent: list[PressedKey] = []
+        """Keys of events that have waited, and are over."""
 
-    def read(self, data: bytes, unit_ns: float, now_ns: int) -> list[PressedKey]:
+    def read(self, data: bytes, unit_ns: float, now_ns: int, *, is_held: bool = False) -> list[PressedKey]:
         """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost.
 
-        ``unit_ns`` are the nanoseconds of a unit of its time stamp: events may have several clocks.
+        ``unit_ns`` are the nanoseconds of a unit of its time stamp: events may have several clocks. ``is_held`` = an
+        event that begins now is not forwarded: another key is being sent.
         """
         start = payload_start(data)
         if len(data) < start + _EVENT.size:
@@ -106,33 +130,57 @@ class KeyReader:
             self._sequence, self._ssrc = sequence, ssrc
         ended: list[PressedKey] = []
         if stamp != self._stamp and (event, stamp) == (self._event, self._next_segment()):
-            if self._sent_stamp == self._stamp:
-                self._sent_stamp = stamp
+            if self._stamp in self._left_out:
+                self._left_out.append(stamp)
             self._before += _UNITS_MAX
             self._stamp, self._duration = stamp, 0
         elif stamp != self._stamp:
             ended += self.end()
             self._stamp, self._event, self._before, self._duration, self._unit_ns = stamp, event, 0, 0, unit_ns
             self._is_over = False
+            self._arrival = _Arrival.OPEN
             if self._sent and now_ns <= self._sent.pop(event, -1):
-                self._sent_stamp = stamp
+                self._arrival = _Arrival.SENT
+            elif (is_held or self._unsent) and event < len(_EVENTS):
+                self._arrival = _Arrival.WAITS
+            if self._arrival is not _Arrival.OPEN:
+                self._left_out.append(stamp)
             self._is_reported = event >= len(_EVENTS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
         return ended + self.end() if flags & _END else ended
 
-    def has_read(self, key: str, now_ns: int) -> bool:
-        """Return whether a key is pressed now, or was within ``REPEATED_MS``, by an event that was not sent before."""
-        is_latest = _EVENTS[self._event : self._event + 1] == key and self._stamp != self._sent_stamp
-        return is_latest and now_ns - self._seen_ns <= _REPEATED_NS
+    def has_forwarded(self, key: str, now_ns: int) -> bool:
+        """Return whether a key arrives by an event, which is pressed now, or was within ``REPEATED_MS``."""
+        return self._arrival is _Arrival.ARRIVES and self._is_latest(key, now_ns)
+
+    def note_forwarded(self, stamp: int) -> None:
+        """Note that a packet of an event was forwarded."""
+        if stamp == self._stamp and self._arrival is _Arrival.OPEN:
+            self._arrival = _Arrival.ARRIVES
 
     def note_sent(self, key: str, now_ns: int) -> None:
-        """Note a key that is sent otherwise: its event, if it begins within ``REPEATED_MS``, is not another one."""
-        self._sent[_EVENTS.index(key)] = now_ns + _REPEATED_NS
+        """Note a key that is sent otherwise: its event is not another one.
 
-    def was_sent(self, stamp: int) -> bool:
-        """Return whether a packet, by its time stamp, is one of an event whose key was sent before it."""
-        return stamp == self._sent_stamp
+        That is the latest one, where nothing of it has arrived, else one that begins within ``REPEATED_MS``.
+        """
+        if self._arrival in _UNDECIDED and self._is_latest(key, now_ns):
+            self._arrival = _Arrival.SENT
+            self._left_out.append(self._stamp)
+        else:
+            self._sent[_EVENTS.index(key)] = now_ns + _REPEATED_NS
+
+    def is_left_out(self, stamp: int) -> bool:
+        """Return whether a packet, by its time stamp, is one of an event whose key is sent in its place."""
+        return stamp in self._left_out
+
+    def take_unsent(self) -> list[PressedKey]:
+        """Return keys that are to be sent now, whose events were not forwarded."""
+        unsent, self._unsent = self._unsent, []
+        return unsent
+
+    def _is_latest(self, key: str, now_ns: int) -> bool:
+        return _EVENTS[self._event : self._event + 1] == key and now_ns - self._seen_ns <= _REPEATED_NS
 
     def _next_segment(self) -> int | None:
         """Return the time stamp by which the event goes on when its duration has no room for more."""
@@ -149,10 +197,24 @@ class KeyReader:
     def end(self) -> list[PressedKey]:
         """Return the key that is not reported yet: it is over."""
         self._is_over = True
+        self._end_wait()
         if self._is_reported:
             return []
         self._is_reported = True
-        return [PressedKey(_EVENTS[self._event], round((self._before + self._duration) * self._unit_ns / 1e6))]
+        return [self._pressed()]
+
+    def end_wait(self, other: str) -> None:
+        """Let the key of an event wait no longer, for another one is to be sent: its last packets were lost."""
+        if _EVENTS[self._event : self._event + 1] != other:
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._arrival is _Arrival.WAITS:
+            self._arrival = _Arrival.ARRIVES
+            self._unsent.append(self._pressed())
+
+    def _pressed(self) -> PressedKey:
+        return PressedKey(_EVENTS[self._event], round((self._before + self._duration) * self._unit_ns / 1e6))
 
     def ended_before(self, moment_ns: int) -> list[PressedKey]:
         """Return the key whose last packet came before a moment."""
@@ -181,8 +243,8 @@ class KeySender:
     """
 
     __slots__ = (
-        "_clock", "_clocks", "_codec", "_event_payload", "_events", "_in_use", "_offset", "_resumes", "_sending",
-        "_sequence", "_ssrc", "_stamp", "_stamp_ns", "_waiting", "due_ns",
+        "_clock", "_clocks", "_codec", "_event_payload", "_events", "_in_use", "_key_stamp", "_offset", "_resumes",
+        "_sending", "_sequence", "_ssrc", "_stamp", "_stamp_ns", "_waiting", "due_ns",
     )  # fmt: skip
 
     def __init__(self, ssrc: int) -> None:
@@ -208,6 +270,8 @@ class KeySender:
         self._waiting: deque[tuple[PressedKey, bool]] = deque()
         """Keys, and whether they are sent as tones."""
         self._sending: _Sending | None = None
+        self._key_stamp = -1
+        """Time stamp of the last key; -1 = none was sent."""
         self.due_ns: int | None = None
         """Time of the next packet of a key; None = none is being sent."""
 
@@ -281,6 +345,15 @@ class KeySender:
         self._sequence, self._stamp, self._stamp_ns = sequence, stamp, now_ns
         return data if not self._offset else data[:2] + sequence.to_bytes(2, "big") + data[4:]
 
+    def holds(self, stamp: int) -> bool:
+        """Return whether an event of the stream is not forwarded, by its time stamp.
+
+        A key is being sent or waits, or the last one that was sent would be read as a later one, or as the same.
+        """
+        if self._event_payload is None or self._sending is not None or self._waiting:
+            return self._event_payload is not None
+        return self._key_stamp >= 0 and (self._key_stamp - stamp & STAMP - 1) <= self._clock
+
     def leave_out(self) -> None:
         """Note that a packet of the stream is not forwarded: the numbers of those behind it go on without a gap."""
         self._resumes = True
@@ -331,6 +404,7 @@ class KeySender:
         assert payload is not None  # else ``describe`` has dropped the key
         units = pressed.duration_ms * self._rate(payload) // 1_000
         stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
+        self._key_stamp = stamp
         return _Sending(_EVENTS.index(pressed.key), payload, stamp, units)
 
     def _rate(self, payload: int) -> int:

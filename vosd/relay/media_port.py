@@ -433,19 +433,38 @@ class MediaPort:
             self.tone_reader = None  # it sends no tones: what sounds like one is its audio
             if self._out is not None:
                 self._out.choose_send()
-        for pressed in reader.read(data, unit_ns, now_ns):
+        out = None if self.are_keys_taken else self._out
+        sender = None if out is None else out.key_sender
+        is_held = sender is not None and sender.holds(stamp)
+        for pressed in reader.read(data, unit_ns, now_ns, is_held=is_held):
             self._owner.key_pressed(self.port.id, pressed)
+        self._send_unsent(reader)
         if self.are_keys_taken:
             return
-        if reader.was_sent(stamp):
-            if self._out is not None and self._out.key_sender is not None:
-                self._out.key_sender.leave_out()
+        if reader.is_left_out(stamp):
+            if sender is not None:
+                sender.leave_out()
             return
+        sent_before = 0 if out is None else out.packets_out
         self._forward(data)
+        if out is not None and out.packets_out != sent_before:
+            reader.note_forwarded(stamp)
+
+    def _send_unsent(self, reader: KeyReader) -> None:
+        """Send keys whose events began while another one was being sent, and are over."""
+        for pressed in reader.take_unsent():
+            if self._out is not None and not self.are_keys_taken:
+                self._out.send_key(pressed, as_tone=False)
 
     def has_forwarded_key(self, key: str, now_ns: int) -> bool:
-        """Return whether the event of a key is being forwarded, or was a moment ago."""
-        return self._key_reader is not None and not self.are_keys_taken and self._key_reader.has_read(key, now_ns)
+        """Return whether a key arrives by its event, which is being forwarded, or was a moment ago."""
+        return self._key_reader is not None and not self.are_keys_taken and self._key_reader.has_forwarded(key, now_ns)
+
+    def send_waiting_key(self, before: str) -> None:
+        """Send the key of an event that waits before another key, which is sent now."""
+        if self._key_reader is not None:
+            self._key_reader.end_wait(before)
+            self._send_unsent(self._key_reader)
 
     def note_sent_key(self, key: str, now_ns: int) -> None:
         """Note a key that is sent in place of the event of the peer, which may still come: that is not forwarded."""
@@ -469,6 +488,7 @@ class MediaPort:
         if self._key_reader is not None:
             for pressed in self._key_reader.ended_before(moment_ns):
                 self._owner.key_pressed(self.port.id, pressed)
+            self._send_unsent(self._key_reader)
         if self.tone_reader is not None:
             for pressed in self.tone_reader.ended_before(moment_ns):
                 self._owner.key_pressed(self.port.id, pressed)

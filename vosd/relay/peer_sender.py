@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from vosd.media.keys import KeySender
+from vosd.media.keys import KeySender, PressedKey
 from vosd.media.latch import Address
 from vosd.media.player import Player, ring_back
 from vosd.media.record import SENT
@@ -107,13 +107,20 @@ class PeerSender:
     def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
         """Send a key to the peer, among the packets that are forwarded to it.
 
-        An event is not sent that is among these anyway: of a telephone that sends its keys as INFO, too. Which of both
+        It is not sent where its event is among these: of a telephone that sends its keys as INFO, too. Which of both
         comes first is known here alone, where the packets come.
         """
         now_ns, upstream = monotonic_ns(), None if as_tone else self.upstream
-        if upstream is not None and upstream.has_forwarded_key(key, now_ns):
-            return
-        sender = self.key_sender
+        if upstream is not None:
+            if upstream.has_forwarded_key(key, now_ns):
+                return
+            upstream.send_waiting_key(key)
+        if self.send_key(PressedKey(key, duration_ms), as_tone=as_tone) and upstream is not None:
+            upstream.note_sent_key(key, now_ns)
+
+    def send_key(self, pressed: PressedKey, *, as_tone: bool) -> bool:
+        """Send a key, whatever is forwarded; return whether it is one that can be sent."""
+        sender, now_ns = self.key_sender, monotonic_ns()
         if sender is None:
             sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
             if self._source is not None:
@@ -121,12 +128,11 @@ class PeerSender:
             if self.upstream is not None and self.upstream.reception.has_sequence:
                 sender.follow(*self.upstream.reception.last_packet(), self.upstream.reception.payload)
             self.choose_send()
-        if not sender.press(key, duration_ms, now_ns, as_tone=as_tone):
-            return
-        if upstream is not None:
-            upstream.note_sent_key(key, now_ns)
+        if not sender.press(pressed.key, pressed.duration_ms, now_ns, as_tone=as_tone):
+            return False
         if sender.due_ns is not None:
             self._owner.sends_itself(self, sender.due_ns)
+        return True
 
     def send_due(self, now_ns: int) -> int | None:
         """Send packets of keys, and those that are played, which are due; return when the next one is."""

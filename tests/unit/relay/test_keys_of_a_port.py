@@ -3,7 +3,7 @@
 from time import monotonic_ns
 
 import pytest
-from doubles.connected_ports import ONE, OTHER, ConnectedPorts
+from doubles.pressed_ports import PressedPorts
 from doubles.sockets.rtp import rtp
 
 from vosd.media.keys import REPEATED_MS, PressedKey
@@ -11,7 +11,7 @@ from vosd.media.record import RECORD_BYTES
 from vosd.media.source import MediaSource, RelayPort
 from vosd.relay.media_port import MediaPort
 from vosd.relay.peer_sender import PeerSender
-from vosd.relay.protocol import OpenPort
+from vosd.relay.protocol import OpenPort, PlaySound
 from vosd.trunks.media import MediaTrust
 
 PEER = ("127.0.0.9", 4_000)
@@ -140,70 +140,6 @@ def test_packets_in_whose_place_a_key_is_sent_are_not_counted():
     assert sender.packets_out == len(listener.got)
 
 
-class PressedPorts:
-    """A telephone that sends telephone events, and a gateway to which keys of its INFO are sent as such, on one clock.
-
-    The telephone repeats the last packet of an event.
-    """
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, are_taken: bool = False) -> None:
-        self.now_ns = 1_000_000_000
-        self.ports = ConnectedPorts()
-        for module in ("media_port", "peer_sender"):
-            monkeypatch.setattr(f"vosd.relay.{module}.monotonic_ns", lambda: self.now_ns)
-        self.reported: list[PressedKey] = []
-        self.ports.owner.key_pressed = lambda _port, pressed: self.reported.append(pressed)
-        self.ports.ports[0].report_keys(are_reported=True, are_taken=are_taken)
-        self._sequence, self._begun_ns = 100, 0
-        self.arrived: list[bytes] = []
-        """Packets that the gateway has received."""
-
-    def passes(self, ms: int) -> None:
-        """Let time pass, in which keys are sent."""
-        for _ in range(ms // 10):
-            self.now_ns += 10_000_000
-            self.ports.ports[1].sender.send_due(self.now_ns)
-            self.arrived += [data for data, _ in self.ports.sockets[1].sent]
-            self.ports.sockets[1].sent.clear()
-
-    def info(self, key: str, ms: int = 100) -> None:
-        """Let an INFO of the telephone come."""
-        self.ports.ports[1].sender.press(key, ms, as_tone=False)
-
-    def speaks(self, ms: int) -> None:
-        """Let audio of the telephone come."""
-        for _ in range(ms // 20):
-            self._comes(0, self.now_ns // 125_000, bytes(160))
-            self.passes(20)
-
-    def presses(self, key: int, ms: int, *, begins: bool = True, ends: bool = True) -> None:
-        """Let events of one key come, or those of a part of its time."""
-        if begins:
-            self._begun_ns = self.now_ns
-        for _ in range(ms // 20):
-            self.passes(20)
-            self._event(key, 0x0A)
-        for _ in range(3 if ends else 0):
-            self._event(key, 0x8A)
-
-    def _event(self, key: int, flags: int) -> None:
-        units = (self.now_ns - self._begun_ns) // 125_000
-        segment, units = divmod(units, 0xFFFF)
-        stamp = self._begun_ns // 125_000 + 0xFFFF * segment
-        self._comes(101, stamp, bytes((key, flags)) + units.to_bytes(2, "big"))
-
-    def _comes(self, payload: int, stamp: int, body: bytes) -> None:
-        self._sequence += 1
-        sent = self.ports.give(0, rtp(self._sequence, stamp, payload=payload, body=body), ONE)
-        self.arrived += [data for data, target in sent if target == OTHER]
-
-    @property
-    def keys(self) -> list[int]:
-        """The keys that the gateway has received, by their time stamps."""
-        found = {data[4:8]: data[12] for data in self.arrived if data[1] & 0x7F == 101}
-        return list(found.values())
-
-
 def test_a_key_whose_info_comes_first_arrives_once(monkeypatch):
     pressed = PressedPorts(monkeypatch)
     pressed.speaks(100)
@@ -271,3 +207,90 @@ def test_a_key_that_is_taken_out_of_the_media_is_sent_though_it_was_just_read(mo
     pressed.info("5")
     pressed.speaks(400)
     assert pressed.keys == [5]
+
+
+FAST = [(250, 40, 40), (250, 60, 40), (250, 60, 60), (250, 80, 60), (160, 40, 40), (250, 100, 100), (100, 200, 200)]
+"""Duration that INFO tells, how long a key is pressed, and the pause behind it, in ms."""
+
+
+def press_both_ways(pressed: PressedPorts, key: int, duration_ms: int, on_ms: int, *, is_info_first: bool) -> None:
+    """Let a key be pressed that comes as INFO and as event."""
+    if is_info_first:
+        pressed.info(str(key), duration_ms)
+        pressed.presses(key, on_ms)
+    else:
+        pressed.presses(key, 20, ends=False)
+        pressed.info(str(key), duration_ms)
+        pressed.presses(key, on_ms - 20, begins=False)
+
+
+@pytest.mark.parametrize(("duration_ms", "on_ms", "gap_ms"), FAST)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_fast_keys_whose_info_and_event_come_in_turns_first_arrive_once_each(
+    monkeypatch, duration_ms, on_ms, gap_ms, is_first
+):
+    pressed = PressedPorts(monkeypatch)
+    pressed.speaks(100)
+    for key in (1, 2, 3, 4):
+        press_both_ways(pressed, key, duration_ms, on_ms, is_info_first=is_first is (key % 2 == 1))
+        pressed.speaks(gap_ms)
+    pressed.speaks(1_600)
+    assert pressed.keys == [1, 2, 3, 4]
+    assert [each.key for each in pressed.reported] == ["1", "2", "3", "4"]
+    sequences = [int.from_bytes(data[2:4], "big") for data in pressed.arrived]
+    assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_event_without_info_that_begins_while_another_key_is_sent_arrives(monkeypatch, ends):
+    """It does so as well where its last packets are lost."""
+    pressed = PressedPorts(monkeypatch)
+    pressed.speaks(100)
+    pressed.info("1", 400)
+    pressed.presses(1, 60)
+    pressed.speaks(40)
+    pressed.presses(2, 60, ends=ends)
+    pressed.speaks(600)
+    pressed.ports.ports[0].end_keys(pressed.now_ns)
+    pressed.speaks(400)
+    assert pressed.keys == [1, 2]
+
+
+def test_an_event_that_begins_while_a_key_waits_does_not_come_before_it(monkeypatch):
+    """The pause between two keys that are sent is no time for a third one."""
+    pressed = PressedPorts(monkeypatch)
+    pressed.speaks(100)
+    pressed.info("1", 100)
+    pressed.info("2", 100)
+    pressed.passes(100)
+    pressed.presses(3, 40)
+    pressed.speaks(600)
+    assert pressed.keys == [1, 2, 3]
+
+
+def test_a_late_packet_of_an_event_that_was_left_out_is_left_out_too(monkeypatch):
+    pressed = PressedPorts(monkeypatch)
+    pressed.speaks(100)
+    pressed.info("1", 100)
+    pressed.presses(1, 60, ends=False)
+    late = pressed.packet(1, 0x8A)
+    pressed.info("2", 100)
+    pressed.presses(2, 60)
+    pressed.speaks(400)
+    pressed.give(late)
+    pressed.speaks(200)
+    assert pressed.keys == [1, 2]
+
+
+def test_a_key_is_sent_whose_event_was_not_forwarded(monkeypatch):
+    """Nothing is forwarded while the other side is played something; its keys are sent all the same."""
+    pressed = PressedPorts(monkeypatch)
+    pressed.speaks(100)
+    sender = pressed.ports.ports[1].sender
+    sender.play(PlaySound(1, "", 0, 160, 20, 0), bytes(160))
+    pressed.presses(1, 60, ends=False)
+    pressed.info("1", 100)
+    sender.stop_playing()
+    pressed.presses(1, 60, begins=False)
+    pressed.speaks(400)
+    assert pressed.keys == [1]
