@@ -63,8 +63,15 @@ def story_of(scene):
         (packet.sent_at, packet.source, packet.target, LENGTH.sub(b"", packet.data.partition(b"\r\n\r\n")[0]))
         for packet in scene.wire.packets
     ]
-    records = [msgspec.structs.replace(record, media=None) for record in scene.exchange.sink.records]
+    records = [without_media(record) for record in scene.exchange.sink.records]
     return packets, records, scene.exchange.leftovers()
+
+
+def without_media(record):
+    """Return a record that says nothing of media, of its attempts neither."""
+    without = {"media_path": None, "media_step": None, "media_fault": None}
+    attempts = tuple(msgspec.structs.replace(attempt, **without) for attempt in record.attempts)
+    return msgspec.structs.replace(record, media=None, attempts=attempts)
 
 
 def carry_out(plan, make, moments=()):
