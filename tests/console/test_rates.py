@@ -227,7 +227,7 @@ def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_shown(site: Watche
     page.get_by_label("In force from").fill("2127-01-15T00:00")
     put_in_force(page)
     early = (
-        "1 rates of the sheet begin sooner than it says, because the deck has the same rates to come already: 44 (2126"
+        "1 rate of the sheet begins sooner than it says, because the deck has the same rate to come already: 44 (2126"
     )
     expect(page.get_by_role("status").filter(has_text="Version 2 has these rates already")).to_contain_text(early)
 

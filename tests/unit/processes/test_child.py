@@ -16,12 +16,13 @@ MODULE = "vosd.wiring.check_process"
 """Module of a process that ends when its channel is closed."""
 LISTING = """
 import os, sys
-for each in range(100):
+given = int(sys.argv[1])
+for each in range(given + 100):
     try:
         os.fstat(each)
     except OSError:
         continue
-    os.write(int(sys.argv[1]), f"{each} ".encode())
+    os.write(given, f"{each} ".encode())
 """
 """Writes which descriptors are open."""
 FORKS: list[int] = []
