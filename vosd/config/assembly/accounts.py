@@ -5,13 +5,9 @@ from typing import Final
 from vosd.billing.accounts import Account
 from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.billing.spending import SpendLimit
-from vosd.catalogue.catalogue import CallParameters
-from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.destinations import destination_limit
-from vosd.config.assembly.inventory import Written
-from vosd.config.assembly.media import missing_recorder
 from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
 from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -33,16 +29,6 @@ _ACCOUNT: Final = full_conversion(
 )
 _INVOICE: Final = full_conversion(InvoiceTermKeys, InvoiceTerms)
 _SPEND_LIMIT: Final = full_conversion(SpendLimitKeys, SpendLimit)
-
-
-def account(
-    written: Written[AccountKeys], parameters: ParameterKeys, installation: CallParameters, problems: ProblemList
-) -> Account:
-    """Return an account; warn where it wants recordings and nothing is recorded."""
-    keys = written.thing
-    if keys.record and (missing := missing_recorder(installation.media)) is not None:
-        problems.warning(written.section.place_of("record"), f"{written.label}.record", missing, str(keys.record))
-    return account_of(keys, parameters)
 
 
 def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
