@@ -49,8 +49,9 @@ _DIRECTORY: Final = pytest.StashKey[Path | None]()
 _HAS_PASSED: Final = pytest.StashKey[bool]()
 
 _SELDOM: Final = (10_000, 20, 20)
-"""When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that. More seldom,
-and files that garbage holds open stay open by the thousand."""
+"""When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that.
+
+More seldom, and files that garbage holds open stay open by the thousand."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
