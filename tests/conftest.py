@@ -49,9 +49,9 @@ _DIRECTORY: Final = pytest.StashKey[Path | None]()
 _HAS_PASSED: Final = pytest.StashKey[bool]()
 
 _SELDOM: Final = (10_000, 20, 20)
-"""When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that.
+"""Thresholds of the search for garbage. By Python's own ones a property spends a seventh of its time on that search.
 
-More seldom, and files that garbage holds open stay open by the thousand."""
+By much higher ones, files that garbage holds open stay open by the thousand."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -134,7 +134,7 @@ def in_vain(index: int, begin: int, reason: str, cost: Decimal):
 
 @pytest.mark.parametrize("reason", [LATE_ANSWER, FORKED])
 async def test_an_answer_in_vain_counts_as_cost_alone(booked, reason):
-    """Its call has a record of its own, with one row for each attempt and beside them one for the answer."""
+    """The call has a record of its own, with one row for each attempt and beside them one for the answer."""
     before = await advance(booked) and {kind: await sums(booked, kind=kind) for kind in TrafficKind}
     costs = {kind: await sums(booked, "routing_gateway", kind=kind, measures=("cost",)) for kind in TrafficKind}
     by_digits, days = PrefixQuery(None, 4, ("calls", "answered")), [ReportSpan(BEGIN, BEGIN + 3 * DAY, "")]

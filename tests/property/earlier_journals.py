@@ -32,7 +32,7 @@ COLUMNS: Final = (
     "hold_time_ms", "fee", "cost", "postings", "attempts",
 )  # fmt: skip
 ADDED: Final = ", media_path=None, media_step=None, media_fault=None"
-"""What attempts have had since then, of calls without media."""
+"""Fields that attempts have had since then, as calls without media have them."""
 GOES_ON_MS: Final = 200_000
 RESULT: Final = "result"
 

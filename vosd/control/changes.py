@@ -1,10 +1,13 @@
 """Order about a change of objects of the database before it is stored."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from vosd.control.order import Order
+
+CHECK_S: Final = 300.0
+"""Longest time of a check; a front with less gives it up before."""
 
 
 class CheckChange(Order[msgspec.Raw], frozen=True, tag="check_change"):

@@ -16,7 +16,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.asked_changes import question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError
-from vosd.control.changes import CheckChange
+from vosd.control.changes import CHECK_S, CheckChange
 from vosd.control.server import CommandError
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -25,8 +25,6 @@ IDLE_S: Final = 3_600.0
 """The process ends after so long without a check, and gives its memory back; the next check reads everything."""
 READY_FROM: Final = 5_000
 """Objects of the database from which on the process of the switch is ready before the first check, and does not end."""
-CHECK_S: Final = 300.0
-"""Longest time of a check."""
 WAITING_MAX: Final = 4
 """Checks of fronts that wait for another one. Further fronts check by themselves, so that other commands have room."""
 _PROCESS: Final = "vosd.wiring.check_process"

@@ -7,11 +7,9 @@ import msgspec
 
 from vosd.catalogue.asked_changes import found_in, question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
-from vosd.control.changes import CheckChange
+from vosd.control.changes import CHECK_S, CheckChange
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 
-CHECK_S: Final = 300.0
-"""Longest time of a check; a front with less gives it up before."""
 _QUESTION_MAX: Final = 60_000
 """Bytes of a question, which is a part of a request of 64 KiB at most."""
 

@@ -1,4 +1,4 @@
-"""How many ports the relay may have open."""
+"""Number of ports that the relay may have open."""
 
 from pathlib import Path
 

@@ -114,7 +114,7 @@ async def test_each_day_is_delivered_once_from_the_first_one_that_is_due(
 async def test_a_report_that_was_delivered_while_the_disk_was_full_is_delivered_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was delivered, and who has refused it, is written as soon as there is room."""
+    """The delivery, and the addresses that have refused it, are written as soon as there is room."""
     stage = Stage(tmp_path, monkeypatch, replace(WANTED, mail=("a@example.com", "b@example.com")))
     await stage.pass_time(4)
     kept = {name: (tmp_path / name).with_suffix(".draft") for name in ("reports.json", "refused_reports.json")}
