@@ -147,7 +147,8 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
 
     def place(number: int, row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, comparable(value), *(identity(listing, row) or [number])]
+        # items without a value are the last in either order
+        return [(value is None) != wanted.is_reversed, comparable(value), *(identity(listing, row) or [number])]
 
     placed = [(place(number, row), row) for number, row in enumerate(rows)]
     placed.sort(key=itemgetter(0), reverse=wanted.is_reversed)

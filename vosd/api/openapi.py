@@ -54,6 +54,7 @@ _PREFER: Final = {
 }
 _TIME: Final = {"type": "string", "format": "date-time"}
 _FIELDS: Final = "Fields of the items, with commas; default: all. Others are left out, also required ones."
+_SORT: Final = "Field to sort by, - before it: backwards. Items without a value of it are the last in either order."
 
 
 @cache
@@ -246,7 +247,7 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))
     if listing.sorts:
         schema = {"type": "string", "enum": ways_to_sort(listing)}
-        made.append(_query("sort", "Field to sort by, - before it: backwards.", schema))
+        made.append(_query("sort", _SORT, schema))
     made += [_query(name, f"As `{field}`.", {"type": "string"}) for name, field in listing.other_names.items()]
     made += [_query(name, f"Items with this {name} alone.", {"type": "string"}) for name in listing.filters]
     return made

@@ -45,13 +45,6 @@ export const gatewayColumns: readonly Column[] = [
   { name: "rest_s", kind: "number" },
   { name: "rest", kind: "sentence" },
 ];
-/** Rows in their order, behind them those without the field of the order, which the API puts first: no ASR is not the worst. */
-export function knownFirst(rows: readonly Row[], sort: string | undefined): readonly Row[] {
-  const field = sort?.replace(/^-/, "");
-  if (!field) return rows;
-  const isKnown = (row: Row) => row[field] !== null && row[field] !== undefined;
-  return [...rows.filter(isKnown), ...rows.filter((row) => !isKnown(row))];
-}
 
 /** Keys of rows, which stay with them where others come before: rows that no field tells apart are counted. */
 export function rowKeys(rows: readonly Row[], fields: readonly string[]): string[] {

@@ -23,7 +23,7 @@ import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { BlockOf } from "./account";
 import { Whole } from "./call";
-import { gatewayColumns, knownFirst } from "./columns";
+import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf, useSeesReport } from "./reports";
 
 const READ_MS = 4_000;
@@ -39,7 +39,7 @@ export function GatewaysScreen() {
     { refetchInterval: READ_MS, isWhole: true },
   );
   const wanted = (search.q ?? "").toLowerCase();
-  const rows = knownFirst(found.rows, search.sort).filter(
+  const rows = found.rows.filter(
     (row) => String(row.gateway).toLowerCase().includes(wanted) && (!search.state || standingOf(row) === search.state),
   );
   return (

@@ -173,12 +173,12 @@ def test_every_sort_is_by_a_field_of_the_items_and_amounts_are_among_them() -> N
             assert {*listing.amounts} <= {*listing.sorts}, operation.path
 
 
-def test_amounts_that_are_not_known_come_first_and_unlimited_ones_last() -> None:
+def test_amounts_that_are_not_known_are_the_last_in_either_order_and_unlimited_ones_the_greatest() -> None:
     amounts = ["9.00", None, "100.00", "unlimited", "-3.50", None]
     rows = [{"id": str(number), "available": amount} for number, amount in enumerate(amounts)]
     listing, columns = listed("/balances").listing, listed("/balances").columns()
     assert listing is not None
-    for sort, order in (("available", "154023"), ("-available", "320451")):
+    for sort, order in (("available", "402315"), ("-available", "320451")):
         found, cursor = "", {}
         while not found or cursor:
             wanted = page_wanted(listing, columns, {"limit": "1", "sort": sort, **cursor}, "")
@@ -190,6 +190,19 @@ def test_amounts_that_are_not_known_come_first_and_unlimited_ones_last() -> None
         wanted = page_wanted(listing, columns, {"sort": "available", "cursor": closed_cursor("available", place)}, "")
         with pytest.raises(RequestError, match="of another list"):
             asyncio.run(whole_list(listing, rows, wanted))
+
+
+def test_gateways_without_a_ratio_are_behind_the_worst_one_and_behind_the_best_one() -> None:
+    rows = [
+        {"gateway": name, "kind": "routing", "asr": asr}
+        for name, asr in zip("abcd", (None, 40.0, 0, None), strict=True)
+    ]
+    listing, columns = listed("/gateways/quality").listing, listed("/gateways/quality").columns()
+    assert listing is not None
+    for sort, order in (("asr", "cbad"), ("-asr", "bcda")):
+        wanted = page_wanted(listing, columns, {"sort": sort}, "")
+        page = json.loads(asyncio.run(whole_list(listing, rows, wanted)).content)
+        assert "".join(each["gateway"] for each in page["items"]) == order
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:
