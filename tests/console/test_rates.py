@@ -73,6 +73,8 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Compare with the present rates").click()
     expect(page.get_by_label("Difference").locator("tbody tr")).to_have_count(2)
     assert versions(site) == []
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
     page.get_by_role("button", name="Put in force").click()
     expect(page.get_by_role("dialog")).to_contain_text("Put 2 rates of wholesale in force?")
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
@@ -85,6 +87,8 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Compare with the present rates").click()
     page.get_by_text("0 calls of 7 days").wait_for()
     page.get_by_text("Read as last time with this header").wait_for()
+    read_behind = [each for each in asked if each.startswith("/decks/wholesale/versions")]
+    assert read_behind == ["/decks/wholesale/versions?limit=1"], "what is shown is read once behind a change"
     page.get_by_text("dearer 1", exact=True).click()
     assert rows(page, "Difference")[0].startswith("dearer 44 United Kingdom 0.30 USD 0.35 USD 30/6 30/6")
     page.get_by_text("gone 1", exact=True).click()

@@ -14,11 +14,10 @@ import {
   TextInput,
   Title,
 } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { readAgain } from "../api/again";
 import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
@@ -96,7 +95,6 @@ function mapFor(group: string, beginning: Uint8Array<ArrayBuffer>): SheetMap {
 
 export function SheetImport({ group, currency }: { group: string; currency: unknown }) {
   const { t } = useTranslation();
-  const queries = useQueryClient();
   const [chosen, setChosen] = useState<Chosen | null>(null);
   /** The map that the person has said for this sheet. */
   const [said, setSaid] = useState<SheetMap | null>(null);
@@ -305,7 +303,6 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                   trial.reset();
                   setChosen(null);
                   setTerms({ ...terms, ...ENTERED_ANEW });
-                  readAgain(queries);
                   return said;
                 }}
               />
