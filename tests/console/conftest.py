@@ -315,14 +315,14 @@ def violations(page: Page) -> list[str]:
         f"{first}: {each}"
         for each in _found_by_axe(page, is_known, ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
     ]
-    _colour(page, second)
+    colour(page, second)
     found += [f"{second}: {each}" for each in _found_by_axe(page, is_known, ["color-contrast", "link-in-text-block"])]
     if page.locator(FRAME).count():
         _FRAMES[page].add(width)
     return found
 
 
-def _colour(page: Page, scheme: Literal["dark", "light"]) -> None:
+def colour(page: Page, scheme: Literal["dark", "light"]) -> None:
     """Change the colours, which a wall does not do; they do not fade from one to the other."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(COLOURED, arg=scheme)

@@ -5,7 +5,7 @@ import re
 from base64 import b32decode
 from decimal import Decimal
 from time import time_ns
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -23,6 +23,7 @@ from console.conftest import (
     PASSWORD,
     Visit,
     Visitor,
+    colour,
     english_in,
     fits_a_telephone,
     is_in_memory,
@@ -50,6 +51,23 @@ SCREENS: Final = {
     "/lists/ledger": "Ledger",
     "/lists/nothing": "There is no such page",
 }
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+CONTRAST_OF_GRAPHICS: Final = 3
+"""What a graphic that says something needs beside what is around it (WCAG 2.2, 1.4.11)."""
+FAINTEST_MARK: Final = """() => {
+    const light = text => {
+        const parts = text.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255);
+        const [red, green, blue] = parts.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+    };
+    const marks = [...document.querySelectorAll("th[aria-sort] svg.sort-mark path")];
+    return Math.min(...marks.map(mark => {
+        const behind = getComputedStyle(mark.closest("th")).backgroundColor;
+        const [one, other] = [getComputedStyle(mark).fill, behind].map(light);
+        return Math.max(one, other) / Math.min(one, other);
+    }));
+}"""
+"""Contrast of the faintest of the marks that say in which order a table is."""
 MARKUP: Final = "<img src=x onerror=alert(1)>"
 
 
@@ -265,6 +283,12 @@ def test_a_table_is_put_in_the_order_of_a_column_and_its_link_has_that(
     column.get_by_role("button").click()
     expect(page).to_have_url(f"{visitor.base}{path}?sort=-{field}")
     expect(column).to_have_attribute("aria-sort", "descending")
+    others = page.locator("th[aria-sort=none]")
+    expect(others).not_to_have_count(0)
+    expect(page.locator("th[aria-sort] svg.sort-mark")).to_have_count(others.count() + 1)
+    for scheme in SCHEMES:
+        colour(page, scheme)
+        assert page.evaluate(FAINTEST_MARK) >= CONTRAST_OF_GRAPHICS, scheme
     assert violations(page) == []
 
 

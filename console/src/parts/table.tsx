@@ -180,9 +180,26 @@ function Heading({ column, sort, onSort }: { column: Column; sort?: string; onSo
         className="sort"
         onClick={() => onSort(order === "ascending" ? `-${column.name}` : column.name)}
       >
-        {said} {order === "ascending" ? "▲" : order === "descending" ? "▼" : ""}
+        {said} <SortMark order={order} />
       </button>
     </th>
+  );
+}
+
+/** The order of a column: one arrow for that of the table, both where another column has it. `aria-sort` says the same. */
+function SortMark({ order }: { order: "ascending" | "descending" | undefined }) {
+  return (
+    <svg
+      className={order ? "sort-mark chosen" : "sort-mark"}
+      viewBox="0 0 10 14"
+      width="10"
+      height="14"
+      aria-hidden="true"
+    >
+      {order === undefined && <path d="M5 1 9 6H1zM5 13 1 8h8z" />}
+      {order === "ascending" && <path d="M5 2 10 11H0z" />}
+      {order === "descending" && <path d="M5 12 0 3h10z" />}
+    </svg>
   );
 }
 
