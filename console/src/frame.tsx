@@ -19,20 +19,23 @@ import {
   useMantineColorScheme,
 } from "@mantine/core";
 import { useDisclosure, useHotkeys, useLocalStorage } from "@mantine/hooks";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, memo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "./api/again";
+import { client, content } from "./api/client";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import { groupsOf, keysOf } from "./places";
 import type { Narrowing } from "./router";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
-import { useLogOut, useSession } from "./session";
+import { useLogOut, useMay, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
 import { useServerText } from "./text/meanings";
 import { chooseZone, offsetText, useZone, zones } from "./zone";
+
+const IN_FORCE_MS = 30_000;
 
 export function Frame() {
   const { t } = useTranslation();
@@ -86,6 +89,7 @@ export function Frame() {
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main id="content">
+        <NotInForce />
         <Untold />
         <Outlet />
       </AppShell.Main>
@@ -148,6 +152,29 @@ function Untold() {
       onClose={() => setUntold("")}
     >
       {t("change.untold", { why: inLanguage(why) })}
+    </Alert>
+  );
+}
+
+/** Why the switch goes by an earlier configuration, on every page but the one that says more of it. */
+function NotInForce() {
+  const { t } = useTranslation();
+  const inLanguage = useServerText();
+  const { pathname } = useLocation();
+  const { data } = useQuery({
+    queryKey: ["in force"],
+    queryFn: () => content(client.GET("/status")),
+    enabled: useMay("GET /status"),
+    refetchInterval: IN_FORCE_MS,
+    refetchOnWindowFocus: false,
+  });
+  const mayCheck = useMay("POST /configuration/check");
+  const why = data?.catalogue.error;
+  if (!why || pathname === "/health") return null;
+  const [first = why] = why.split("\n", 1);
+  return (
+    <Alert variant="outline" color="red" p={6} mb="sm" role="alert" title={t("health.earlier")}>
+      {inLanguage(first)} {mayCheck && <Link to="/health">{t("nav.health")}</Link>}
     </Alert>
   );
 }

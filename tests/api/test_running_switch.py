@@ -1,6 +1,8 @@
 """What a running switch does and knows, over HTTP, with its calls."""
 
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -269,7 +271,7 @@ def test_too_many_calls_are_not_simulated_in_one_request(site: Watched, ended: s
 
 
 def test_monitors_ask_without_a_token_and_learn_nothing_else(site: Watched) -> None:
-    assert site.api.ask("GET", "/ready", token=None).json == {"ready": True}
+    assert site.api.ask("GET", "/ready", token=None).json == {"ready": True, "earlier_configuration": False}
     assert site.api.ask("GET", "/health", token=None).json == {"healthy": True}
 
 
@@ -513,6 +515,7 @@ def test_requests_go_on_by_the_configuration_from_before_while_its_file_cannot_b
         with one_call(site) as talk:
             file.write_text(broken)
             assert site.items("/accounts", f"{AGENT}reseller") == before
+            assert site.api.ask("GET", "/ready", token=None).json["earlier_configuration"] is True
             for path in ("/status", "/alarms", "/balances", "/routing-gateways/carrier-a", "/cdrs", "/me"):
                 assert site.api.ask("GET", path).status == 200, path
             assert site.api.ask("POST", "/accounts/reseller/block", {"memo": "fraud"}).status == 200
@@ -528,3 +531,36 @@ def test_requests_go_on_by_the_configuration_from_before_while_its_file_cannot_b
         file.write_text(whole)
     assert site.items("/accounts", f"{AGENT}reseller") == before
     site.stage.expect_nothing_left()
+
+
+@pytest.mark.parametrize("broken", ["accounts: [[[", ""], ids=["no YAML", "emptied"])
+def test_after_a_crash_requests_go_by_the_last_good_configuration_until_the_files_are_mended(
+    site: Watched, broken: str
+) -> None:
+    file = site.daemon.configuration_file
+    whole = file.read_text()
+    before = site.items("/accounts", f"{AGENT}reseller")
+    site.api.kill()
+    file.write_text(broken)
+    os.kill(site.daemon.pid, signal.SIGKILL)
+    site.daemon.wait()
+    with site.stage.expecting(Event.CATALOGUE_FALLBACK):
+        site.daemon.start()
+        site.api.start()
+        ready = site.api.ask("GET", "/ready", token=None).json
+        assert ready == {"ready": True, "earlier_configuration": True}
+        assert str(file) in site.api.ask("GET", "/status").json["catalogue"]["error"]
+        assert site.items("/accounts", f"{AGENT}reseller") == before
+        for path in ("/alarms", "/balances", "/routing-gateways/carrier-a", "/cdrs", "/me"):
+            assert site.api.ask("GET", path).status == 200, path
+        assert site.api.ask("POST", "/accounts/reseller/block", {"memo": "fraud"}).status == 200
+        assert site.api.ask("DELETE", "/overrides?name=reseller").status == 200
+        queued = site.api.ask("POST", "/routes/simulate", SPAN_JSON, headers={"Prefer": "respond-async"})
+        assert site.api.wait_for(queued)["state"] == "done"
+        refused = site.api.ask("POST", "/accounts", {"name": "kiosk", "keys": {}})
+        assert (refused.status, refused.json["code"]) == (422, "config")
+        assert site.api.ask("GET", "/status", token="unknown").status == 401
+        file.write_text(whole)
+        assert site.api.ask("POST", "/configuration/reload").status == 200
+    assert site.api.ask("GET", "/ready", token=None).json["earlier_configuration"] is False
+    assert site.api.ask("GET", "/status").json["catalogue"]["error"] is None

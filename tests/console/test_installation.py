@@ -11,6 +11,7 @@ from api.watched import Watched, something_of_everything
 from playwright.sync_api import Locator, Page, Route, expect
 
 from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, is_in_memory, lose_the_answer, violations
+from vosd.obs.events import Event
 
 SCREENS: Final = {
     "/customers/new": "New customer",
@@ -514,6 +515,24 @@ def test_warnings_of_the_switch_are_shown_after_a_reload_and_after_a_change(site
     finally:
         site.daemon.configure(good)
         site.daemon.succeed("reload")
+
+
+def test_every_page_says_why_the_configuration_is_an_earlier_one(site: Watched, visit: Visit) -> None:
+    good = site.daemon.configuration_file.read_text()
+    mistake = "expected keys and values; the file is empty"
+    with site.stage.expecting(Event.RELOAD_REFUSED):
+        try:
+            site.daemon.configure("")
+            assert site.daemon.verb("reload").code == 3
+            page = visit().go("/lists/overrides", "Overrides")
+            said = page.get_by_role("alert").filter(has_text="The switch goes by an earlier configuration")
+            expect(said).to_contain_text(mistake)
+            said.get_by_role("link", name="Health").click()
+            page.get_by_text("The last configuration was not taken").wait_for()
+            expect(said).to_have_count(0)
+        finally:
+            site.daemon.configure(good)
+            site.daemon.succeed("reload")
 
 
 def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(site: Watched, visit: Visit) -> None:

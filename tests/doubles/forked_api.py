@@ -15,7 +15,7 @@ from vosd.api.process import run, serve
 from vosd.daemon import checks
 from vosd.engine.settings import ApiSettings, HttpListener
 from vosd.wiring import check_process
-from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.last_good import in_force
 
 JOBS: Final = 10
 """More than one file of tests orders of one API. Each costs ten milliseconds, also one that is not ordered."""
@@ -37,5 +37,5 @@ def run_forked_api(
 def run_api(config: Path, listener: socket.socket, identify: Identify) -> None:
     """Serve a configuration at a socket that listens."""
     # Without api.listen a switch beside it starts none of its own.
-    settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener("127.0.0.1", 0))
+    settings = in_force(config).settings.api or ApiSettings(HttpListener("127.0.0.1", 0))
     run(serve(config, settings, listener, identify, None))

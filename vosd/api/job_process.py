@@ -29,7 +29,7 @@ from vosd.obs import log
 from vosd.processes.channel import message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.audit_line import JobRun
-from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.last_good import in_force
 from vosd.wiring.office import office_of
 
 MEMORY_MAX: Final = 2 << 30
@@ -108,7 +108,7 @@ async def _carried_out(opening: JobOpening, progress: Callable[[float], None]) -
     order = operation.order(Given(kept.path, kept.query, kept.header, body, {}))
     who = msgspec.json.decode(opening.who, type=Principal)
     who = msgspec.structs.replace(who, job=JobRun(opening.id, opening.attempt))
-    switch = ConfiguredSwitch(Path(opening.config))
+    switch = in_force(Path(opening.config))
     try:
         api = switch.settings.api
         replica = None if api is None or api.replica is None else api.replica.reveal()

@@ -95,6 +95,7 @@ class Offices:
             self._changing,
             until,
             self._drawn,
+            goes_by_earlier=bool(self._unreadable),
         )
 
     @property
@@ -115,7 +116,8 @@ class Offices:
         """Return the configuration as it is now; as it was, where its files cannot be read any more.
 
         Then the switch goes on with what it has, and so do requests: a bracket that is left open in an editor must not
-        keep operators and customers away. Another request may have read it meanwhile.
+        keep operators and customers away. One that was killed comes back by its last good configuration (ADR 181), and
+        requests go by it too (ADR 202). Another request may have read it meanwhile.
         """
         switch = self._configuration.current(version)
         if switch is self._switch:
@@ -125,8 +127,11 @@ class Offices:
                 await asyncio.to_thread(_read_accounts, switch)
             await self._follow(switch)
         except ConfigError as error:
-            if not self._configuration.refuse(switch):
+            before = self._configuration.refuse(switch)
+            if before is None:
                 raise
+            if before is not self._switch:
+                await self._follow(before)
             if str(error) != self._unreadable:
                 _log.warning("configuration_unreadable", why=str(error), means="requests go by the one from before")
             self._unreadable = str(error)

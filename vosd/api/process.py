@@ -34,7 +34,7 @@ from vosd.obs import log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.processes.standard_streams import occupy_closed_streams
-from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.last_good import in_force
 
 BAD_CONFIGURATION: Final = 3
 """Exit code of an invalid configuration, as of every verb."""
@@ -79,7 +79,7 @@ def _secret(kind: type, text: str) -> Secret:
 
 def _stand_alone(config: Path) -> None:
     try:
-        with closing(ConfiguredSwitch(config)) as configured:
+        with closing(in_force(config)) as configured:
             settings = configured.settings.api
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

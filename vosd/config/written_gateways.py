@@ -11,14 +11,20 @@ from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import LISTS
 from vosd.config.reader.reading import items_of
 from vosd.config.reader.templates import fill_from_template, take_templates
+from vosd.config.reader.texts import Texts
 
 _NAME_KEYS: Mapping[str, str] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
 
 
-def written_gateways(path: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[WrittenGateway]:
-    """Return what the configuration at ``path`` calls ``name``; mistakes elsewhere do not matter."""
+def written_gateways(
+    path: Path, name: str, environ: Mapping[str, str] = os.environ, texts: Texts | None = None
+) -> list[WrittenGateway]:
+    """Return what the configuration at ``path`` calls ``name``; mistakes elsewhere do not matter.
+
+    ``texts`` is where its files are; None = on the disk.
+    """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS - _NAME_KEYS.keys())
+    document = read_files(path, environ, problems, LISTS - _NAME_KEYS.keys(), texts)
     templates = take_templates(document, problems)
     return [
         WrittenGateway(

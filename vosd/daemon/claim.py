@@ -104,6 +104,15 @@ def was_killed(state_dir: Path) -> bool:
         return False
 
 
+def goes_on(state_dir: Path) -> bool:
+    """Return whether a switch runs on a state directory, or did not end in order: the next start goes on with it."""
+    try:
+        with (state_dir / LOCK).open("rb") as lock:
+            return _first_line(lock.fileno()).endswith(f" {_RUNNING}")
+    except OSError:
+        return False
+
+
 def _first_line(lock: int) -> str:
     return os.pread(lock, 64, 0).decode(errors="replace").partition("\n")[0]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vosd.config.excerpt import Excerpt
     from vosd.config.load import Loaded
     from vosd.config.reader.document import Section
+    from vosd.config.reader.texts import Texts
     from vosd.config.stored import Stored, Wanted
     from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
@@ -80,6 +81,11 @@ class ConfiguredSwitch:
         example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""
         message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."
         raise NoConfigurationError(message)
+
+    @property
+    def texts(self) -> "Texts | None":
+        """Place of the files of YAML; None = they are read from the disk as they are."""
+        return None
 
     def load(self, *, written_rates_win: bool = False) -> "Loaded":
         """Read the configuration; its problems are remarks. ``written_rates_win`` as in ``config.load``.

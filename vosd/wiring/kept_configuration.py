@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from vosd.config.named_files import files_of
 from vosd.config.reader.texts import DiskTexts, absolute
 from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.last_good import LastGoodSwitch, last_good
 
 if TYPE_CHECKING:
     from vosd.config.excerpt import Excerpt
@@ -111,6 +112,11 @@ class _KeptSwitch(ConfiguredSwitch):
         return ConfiguredSwitch(file, _home=self, _held=self._held)
 
     @property
+    def texts(self) -> _WatchedTexts:
+        """The files as they were when they were read first."""
+        return self._texts
+
+    @property
     def excerpt(self) -> "Excerpt":
         """The configuration as far as it was read, with the state of its files."""
         if self._excerpt is None:
@@ -157,7 +163,7 @@ class KeptConfiguration:
         self._is_refused = False
         """Whether the latest cannot be read."""
         self._read: ConfiguredSwitch | None = None
-        """The last one that could be read."""
+        """The last one that could be read, or the last good one."""
         self._before: list[_KeptSwitch] = []
         """The configurations that were replaced last: requests may still use them."""
 
@@ -182,13 +188,17 @@ class KeptConfiguration:
         """Note that a configuration could be read."""
         self._read = switch
 
-    def refuse(self, switch: ConfiguredSwitch) -> bool:
+    def refuse(self, switch: ConfiguredSwitch) -> ConfiguredSwitch | None:
         """Hand out the one that was accepted last while the files are those of ``switch``, which cannot be read.
 
-        Return whether there is one.
+        Where this process has accepted none, it is the last good one of the switch. Return it; None = there is none.
         """
         self._is_refused = self._is_refused or switch is self._latest
-        return self._read is not None
+        if self._read is None or isinstance(self._read, LastGoodSwitch):
+            found = last_good(self._config)
+            if found is not None and (self._read is None or found.manifest != self._read.manifest):
+                self._read = found
+        return self._read
 
     def close(self) -> None:
         """Leave what is held."""

@@ -62,7 +62,7 @@ class _Configured:
     def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
         from vosd.config.written_gateways import written_gateways
 
-        return written_gateways(self._switch.config_path(), name)
+        return written_gateways(self._switch.config_path(), name, texts=self._switch.texts)
 
     def written_names(self, kind: str) -> "Collection[str]":
         return self._switch.excerpt.written(kind).keys()

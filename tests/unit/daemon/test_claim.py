@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vosd.config.places import installation_of, recorded_in
-from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, was_killed
+from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, goes_on, was_killed
 
 
 def test_the_directory_is_created_with_access_for_the_switch_only(tmp_path: Path) -> None:
@@ -37,6 +37,7 @@ def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
     died = subprocess.run([sys.executable, "-c", claim_and_die, tmp_path], check=False)
     assert died.returncode == -9
     assert was_killed(tmp_path)
+    assert goes_on(tmp_path)
     directory = StateDirectory(tmp_path)
     directory.claim()
     directory.release()
@@ -47,8 +48,10 @@ def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
         switch.release(ending)
         assert was_killed(tmp_path), "the next start finds what this one has found, or nothing has claimed it since"
     switch.claim()
+    assert goes_on(tmp_path), "it runs"
     switch.release()
     assert not was_killed(tmp_path)
+    assert not goes_on(tmp_path)
     (tmp_path / "lock").write_text("4711\n")
     assert not was_killed(tmp_path), "an earlier version does not say how it has ended"
 

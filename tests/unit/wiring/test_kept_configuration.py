@@ -14,12 +14,18 @@ from doubles.migrated import migrated
 
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.config.kept import KeptCatalogue
+from vosd.config.load import load
+from vosd.config.places import installation_of
+from vosd.daemon.claim import StateDirectory
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.schema import CATALOGUE
 from vosd.storage.stored_objects import SqlObjects
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.kept_configuration import KeptConfiguration
+from vosd.wiring.last_good import in_force
+from vosd.wiring.office import definitions_of
 
 VERSION = 1
 
@@ -302,8 +308,59 @@ def test_a_file_that_stays_unreadable_is_read_ever_more_seldom(
     assert accounts(kept.current(VERSION)) == ["zeta"]
 
 
+def keep_as_good(config: Path, state_dir: Path) -> None:
+    """Keep the configuration as the last good one of its switch."""
+    loaded = load(config)
+    KeptCatalogue(state_dir).keep(loaded.stored, loaded.texts)
+
+
+def test_before_one_could_be_read_the_last_good_one_of_the_switch_is_handed_out(
+    kept: KeptConfiguration, config: Path, tmp_path: Path
+) -> None:
+    partner = tmp_path / "partners" / "more.yaml"
+    partner.write_text(
+        "accounts: [{id: more, agent: acme}]\nrouting_gateways: [{name: carrier, account: acme, address: 192.0.2.9}]\n"
+    )
+    good = config.read_text()
+    switch = StateDirectory(tmp_path / "state", installation_of(config, "sw1"))
+    switch.claim()
+    keep_as_good(config, tmp_path / "state")
+    config.write_text(good.replace("include:", "nonsense: ["))
+    os.utime(config, (1_700_000_001, 1_700_000_001))
+    partner.unlink()
+    broken = kept.current(VERSION)
+    with pytest.raises(ConfigError):
+        accounts(broken)
+    before = kept.refuse(broken)
+    assert before is not None
+    assert kept.current(VERSION) is before
+    assert (accounts(before), before.excerpt.agents()) == (["acme", "more"], {"more": "acme"})
+    assert before.database_url == f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    assert before.load().catalogue.accounts.keys() == {"acme", "more"}
+    assert before.load() is before.load()
+    (carrier,) = definitions_of(before).written_gateways("carrier")
+    assert carrier.keys["address"] == "192.0.2.9"
+    other = tmp_path / "other.yaml"
+    other.write_text("accounts: [{id: other}]\n")
+    assert accounts(before.with_file(other)) == ["other"]
+
+    config.write_text(good)
+    keep_as_good(config, tmp_path / "state")
+    config.write_text(good.replace("include:", "nonsense: [["))
+    os.utime(config, (1_700_000_002, 1_700_000_002))
+    later = kept.refuse(kept.current(VERSION))
+    assert later is not None
+    assert accounts(later) == ["acme"], "a good one was in force meanwhile, and no request has come"
+    assert kept.refuse(kept.current(VERSION)) is later
+
+    switch.release()
+    with closing(KeptConfiguration(config)) as fresh:
+        assert fresh.refuse(fresh.current(VERSION)) is None, "a switch that was stopped needs good files"
+        assert in_force(config).config == config
+
+
 def test_without_one_that_could_be_read_nothing_is_handed_out_in_its_place(
     kept: KeptConfiguration, config: Path
 ) -> None:
     config.write_text("accounts: [")
-    assert not kept.refuse(kept.current(VERSION))
+    assert kept.refuse(kept.current(VERSION)) is None

@@ -42,6 +42,8 @@ class Office:
         changing: ChangeTurns | None = None,
         until: float = math.inf,
         drawn: DrawnCalls | None = None,
+        *,
+        goes_by_earlier: bool = False,
     ) -> None:
         """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds.
 
@@ -57,10 +59,21 @@ class Office:
         """Time of the event loop at which a change that is not checked yet is refused."""
         self.drawn: Final = drawn or DrawnCalls()
         """Looks at running calls that the audit has."""
+        self.goes_by_earlier: Final = goes_by_earlier
+        """Whether the definitions are from before, because the files of the configuration cannot be read."""
 
     def in_time(self, until: float) -> "Office":
         """Return the same office, for a step that has until then, whatever the request has."""
-        return Office(self.definitions, self._stores, self._switch, self.now, self.changing, until, self.drawn)
+        return Office(
+            self.definitions,
+            self._stores,
+            self._switch,
+            self.now,
+            self.changing,
+            until,
+            self.drawn,
+            goes_by_earlier=self.goes_by_earlier,
+        )
 
     @property
     def stores(self) -> "SqlStores":

@@ -65,6 +65,9 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool
     """Always true: an answer that says no is a 503."""
+    earlier_configuration: bool
+    """Whether requests go by the configuration from before, because its files cannot be read: `vosd check` says why.
+    Changes of objects are refused meanwhile."""
 
 
 async def show_readiness(office: Office, _who: Principal, _order: AskNothing) -> Readiness:
@@ -79,7 +82,7 @@ async def show_readiness(office: Office, _who: Principal, _order: AskNothing) ->
         raise NotReadyError("the switch does not answer") from error
     if status.database.state != WELL:
         raise NotReadyError(f"the switch runs; its database is {status.database.state}")
-    return Readiness(True)
+    return Readiness(True, office.goes_by_earlier)
 
 
 async def keep(office: Office, who: Principal, order: KeepBackup) -> BackupSheet:
