@@ -441,6 +441,7 @@ def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_th
     expect(page.get_by_label("Amount")).to_have_value("0.70")
     page.get_by_role("combobox", name="State").click()
     page.get_by_role("option", name="settled").click()
+    page.get_by_label("Reference").fill("credit note 9")
     page.get_by_role("button", name="Change the dispute").click()
     agreed = {"state": "accepted", "amount": "0.20", "memo": "agreed by telephone"}
     assert site.api.ask("PUT", f"{place}/dispute", agreed).status == 200
@@ -449,9 +450,15 @@ def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_th
     assert balance(site, "vendors") == before
 
     expect(page.get_by_label("Amount")).to_have_value("0.20")
-    page.get_by_role("combobox", name="State").click()
-    page.get_by_role("option", name="settled").click()
+    expect(page.get_by_label("Memo")).to_have_value("agreed by telephone")
+    expect(page.get_by_label("Reference")).to_have_value("credit note 9")
+    expect(page.get_by_role("combobox", name="State")).to_have_value("settled")
+    said = page.get_by_role("status").filter(has_text="has changed the dispute meanwhile. What you have typed stays")
+    said.wait_for()
+    assert violations(page) == []
     confirmed(page, "Change the dispute", "The dispute is settled: 0.20")
+    expect(said).to_have_count(0)
+    assert (dispute()["reference"], dispute()["memo"]) == ("credit note 9", "agreed by telephone")
     assert balance(site, "vendors") == before + Decimal("0.20")
 
 

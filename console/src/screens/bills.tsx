@@ -1,7 +1,7 @@
 /** Vendors' bills: a file compared with the calls that were sent, the differences with money, the dispute. */
 
 import { Alert, Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -20,9 +20,10 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State } from "../parts/values";
 import { useMay } from "../session";
 import { beginningOf, headerOf, isCompressed, saidEncoding } from "./bill";
+import { type Disputed, typedOver } from "./dispute";
 
 type Sheet = Schemas["ReconciliationSheet"];
-type DisputeState = Schemas["DisputeState"];
+type DisputeState = Disputed["state"];
 const FIELDS = ["callee", "start", "duration", "billed", "price", "caller"] as const;
 const NEEDED = new Set<string>(["callee", "start", "duration"]);
 const WORDS: Record<string, readonly string[]> = {
@@ -310,7 +311,7 @@ export function BillScreen() {
       <LastDone />
       <Reading of={found} />
       {row && <Compared row={row} />}
-      {row && mayDispute && <Dispute key={row.dispute?.changed_at ?? ""} row={row} />}
+      {row && mayDispute && <Dispute row={row} />}
     </Page>
   );
 }
@@ -374,22 +375,30 @@ const disputedOf = ({ made_at, dispute }: Sheet) => [made_at, dispute];
 
 function Dispute({ row }: { row: Sheet }) {
   const { t } = useTranslation();
+  const queries = useQueryClient();
   const { dispute } = row;
-  const begun = {
-    state: dispute?.state ?? ("open" as DisputeState),
+  const now: Disputed = {
+    state: dispute?.state ?? "open",
     amount: dispute?.amount ?? row.disputable,
     reference: dispute?.reference ?? "",
     memo: dispute?.memo ?? "",
   };
   const states = dispute ? [dispute.state, ...dispute.may_become] : STATES;
-  const [entered, setEntered] = useState(begun);
-  const unsaved = useUnsaved(JSON.stringify(entered) !== JSON.stringify(begun));
+  const [typed, setTyped] = useState<Partial<Disputed>>({});
+  /** The dispute that a person has begun to type over. */
+  const [begun, setBegun] = useState<string | undefined>();
+  const entered = typedOver(now, typed, states);
+  const isTyped = JSON.stringify(entered) !== JSON.stringify(now);
+  const unsaved = useUnsaved(isTyped);
   const [books, setBooks] = useState(true);
   const maySeePayments = useMay("GET /payments");
   const isOver = dispute?.state === "settled";
   const settles = entered.state === "settled" && !isOver;
   const asks = isOver ? "noted" : settles ? "settled" : ANSWERS.has(entered.state) ? "answered" : "asked";
-  const set = (field: keyof typeof entered, value: string) => setEntered({ ...entered, [field]: value });
+  const set = (field: keyof Disputed, value: string) => {
+    if (!isTyped) setBegun(dispute?.changed_at);
+    setTyped({ ...typed, [field]: value });
+  };
   return (
     <Stack gap="xs">
       {unsaved.question}
@@ -413,6 +422,11 @@ function Dispute({ row }: { row: Sheet }) {
             </Link>
           )}
         </span>
+      )}
+      {isTyped && dispute && dispute.changed_at !== begun && (
+        <Alert variant="outline" role="status" p={6}>
+          {t("bills.changed_meanwhile", { who: dispute.operator })}
+        </Alert>
       )}
       <Group align="end" gap="xs">
         {!isOver && (
@@ -477,6 +491,8 @@ function Dispute({ row }: { row: Sheet }) {
                   }),
                 ),
             );
+            queries.setQueryData(["bill", String(row.id)], made);
+            setTyped({});
             return {
               said: t("bills.disputed", {
                 state: t(`bills.state_${made.dispute?.state}`),
