@@ -398,6 +398,52 @@ def test_calls_of_accounts_are_counted_by_the_switch(visit: Visit) -> None:
         page.unroute_all()
 
 
+def test_the_page_of_an_account_is_read_again_as_the_lists_are_and_not_while_its_tab_is_hidden(
+    site: Watched, newcomer: Visit
+) -> None:
+    visitor, asked = newcomer(), list[str]()
+    page = visitor.page
+    page.clock.install()
+    page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
+
+    def readings(part: str) -> int:
+        return sum(part in each for each in asked)
+
+    def passes(seconds: int) -> None:
+        page.clock.fast_forward(1_000 * seconds)
+
+    def see(visibility: str) -> None:
+        page.evaluate(
+            "state => { Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });"
+            " document.dispatchEvent(new Event('visibilitychange')); }",
+            visibility,
+        )
+
+    visitor.go("/accounts/acme", "acme")
+    page.get_by_label("Last calls", exact=True).locator("tbody tr").first.wait_for()
+    entries = page.locator("section[aria-label='Last entries of the ledger'] tbody tr")
+    page.wait_for_load_state("networkidle")
+    paid = {"amount": "3.07", "memo": "paid meanwhile"}
+    assert site.api.ask("POST", "/accounts/acme/payments", paid).status == 201
+    passes(30)
+    entries.filter(has_text="paid meanwhile").wait_for()
+    balance = site.api.ask("GET", "/accounts/acme/balance").json["balance"]
+    expect(page.locator("dl.facts dd").first).to_contain_text(balance)
+    assert min(map(readings, ("balance?calls=true", "/cdrs?", "/accounts/acme/ledger"))) >= 2
+    for _ in range(7):
+        with page.expect_response(re.compile("balance[?]calls=true")):
+            passes(30)
+    assert 2 <= readings("consumption=true") <= readings("balance?calls=true") / 2, "the server adds up the calls of it"
+    see("hidden")
+    page.wait_for_load_state("networkidle")
+    before = len(asked)
+    passes(600)
+    assert page.evaluate("document.visibilityState") == "hidden"
+    assert len(asked) == before
+    with page.expect_response(re.compile("balance[?]calls=true")):
+        see("visible")
+
+
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(
     visit: Visit,
 ) -> None:

@@ -23,6 +23,7 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { CHARGED_MS, USE_MS } from "./accounts";
 import { NewPerson } from "./acts";
 import { Below } from "./below";
 import { Tree } from "./call";
@@ -31,10 +32,9 @@ import { transfer, transferBack } from "./payments";
 import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;
-const MONEY = [
-  ...["balance", "available", "overdraft_limit", "reserved"],
-  ...["charged_today", "consumed_today", "consumed_month"],
-];
+/** What the calls of an account have cost, which the server adds up. */
+const USE = ["charged_today", "consumed_today", "consumed_month"];
+const MONEY = ["balance", "available", "overdraft_limit", "reserved", ...USE];
 const GATEWAYS_MS = 4_000;
 /** Types of accounts whose calls cost the carrier: those of vendors, and of partners on both sides. */
 const CLEARING = "clearing";
@@ -60,28 +60,21 @@ export function AccountScreen() {
   const may = { pay: useMay("POST /accounts/{account}/payments"), block: useMay("POST /accounts/{account}/block") };
   // an agent changes accounts below its own one, and sees none above it
   const isOwn = useSession().account === account;
-  const balance = useQuery({
-    queryKey: ["balance", account],
-    queryFn: () =>
-      content(
-        client.GET("/accounts/{account}/balance", {
-          params: { path: { account }, query: { consumption: true, calls: true } },
-        }),
-      ) as unknown as Promise<Row>,
-  });
+  const { balance, use, row } = useMoney(account);
   const calls = useQuery({
     queryKey: ["cdrs", account],
     queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
     enabled: sees.calls,
+    refetchInterval: USE_MS,
   });
   const entries = useQuery({
     queryKey: ["ledger", account],
     queryFn: () => pageOf(`/accounts/${encodeURIComponent(account)}/ledger`, { limit: LATEST }),
     enabled: sees.money,
+    refetchInterval: USE_MS,
   });
   const undo = useMay("POST /payments/{id}/undo");
   const last = [...(entries.data?.items ?? [])].reverse();
-  const row = balance.data;
   const [isVendor, isPartner] = [row?.type === CLEARING, row?.type === PARTNER];
   const money = isVendor ? MONEY.filter((name) => name !== "charged_today") : MONEY;
   return (
@@ -101,6 +94,7 @@ export function AccountScreen() {
     >
       <LastDone />
       <Reading of={balance} />
+      <ProblemText error={use.error} again={() => use.refetch()} />
       {row && (
         <Facts
           facts={[
@@ -200,6 +194,30 @@ export function AccountScreen() {
       <Belongings account={account} isVendor={isVendor} />
     </Page>
   );
+}
+
+/**
+ * The money of an account, read again as in the lists of accounts: its balance and its running calls, and more seldom
+ * what it was charged today, for which the server adds up calls. The balance does not wait for that, nor need it.
+ */
+function useMoney(account: string) {
+  const read = (query: { calls?: boolean; consumption?: boolean }) => () =>
+    content(
+      client.GET("/accounts/{account}/balance", { params: { path: { account }, query } }),
+    ) as unknown as Promise<Row>;
+  const balance = useQuery({
+    queryKey: ["account", account, "balance"],
+    queryFn: read({ calls: true }),
+    refetchInterval: USE_MS,
+  });
+  const use = useQuery({
+    queryKey: ["account", account, "use"],
+    queryFn: read({ consumption: true }),
+    enabled: balance.isSuccess,
+    refetchInterval: CHARGED_MS,
+  });
+  const charged = Object.fromEntries(USE.map((name) => [name, use.data?.[name]]));
+  return { balance, use, row: balance.data && { ...balance.data, ...charged } };
 }
 
 /** How many calls of the account run, with the way to them. */
@@ -307,6 +325,7 @@ function Profit({ vendor }: { vendor: string }) {
     queryKey: ["profit-vendors", order],
     queryFn: () => reportOf("profit-vendors", order),
     enabled: useSeesReport("profit-vendors"),
+    refetchInterval: CHARGED_MS,
   });
   if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
   if (!found.data) return null;
