@@ -14,7 +14,7 @@ from vosd.processes.child import Child
 
 
 class Forked:
-    """The part of ``StartedProgram`` that books use."""
+    """The part of ``WatchedProcess`` that books use."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         assert process.pid is not None

@@ -20,7 +20,7 @@ _DESCRIPTORS: Final = 4
 
 
 class Spare:
-    """The part of ``StartedProgram`` that the switch uses, for a process that is there already."""
+    """The part of ``WatchedProcess`` that the switch uses, for a process that is there already."""
 
     def __init__(self, closed: Sequence[socket.socket] = ()) -> None:
         """``closed``: what the parent alone shall have open."""

@@ -20,7 +20,9 @@ from e2e.conditions import eventually
 
 from vosd import __version__
 from vosd.cli.main import main
-from vosd.daemon import bootstrap
+from vosd.config import load as loading
+from vosd.daemon import bootstrap, checks
+from vosd.wiring.change_check import LastLoad
 
 CONFIGURATION = """
 node: sw1
@@ -181,6 +183,42 @@ def test_a_sighup_while_the_configuration_is_read_ends_no_start_and_is_carried_o
         eventually(lambda: "configuration_loaded" in [line["event"] for line in daemon.log()], "a second load")
         events = [line["event"] for line in daemon.log()]
         assert events.index("ready") < events.index("configuration_loaded")
+
+
+def check_changes_by_a_copy() -> None:
+    """Have the switch take its configuration for a large one, and its copy read no object by itself."""
+    checks.READY_FROM = 1  # type: ignore[misc]
+    of_start = LastLoad.of_start
+
+    def without_reading_all(*words: Any) -> LastLoad:
+        del loading.every_object
+        return of_start(*words)
+
+    LastLoad.of_start = without_reading_all  # type: ignore[method-assign, assignment]
+
+
+def test_the_first_change_after_a_start_is_checked_by_a_copy_of_it(tmp_path: Path, migrated: Path) -> None:
+    shutil.copy(migrated, tmp_path)
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("rate_group: sell\n")
+    configuration = CONFIGURATION.replace("14061", "14064")
+    with forked.Daemon(tmp_path, configuration) as daemon:
+        daemon.ask("definitions", "set", "accounts", "shop", "--file", str(keys))
+        assert daemon.interrupt() == 0
+    with forked.Daemon(tmp_path, configuration, prepare=check_changes_by_a_copy) as daemon:
+        (copy,) = by_name(daemon, "vosd.wiring.check_process")
+        assert daemon.ask("definitions", "set", "accounts", "next", "--file", str(keys))["in_force"] is True
+        keys.write_text("rate_group: none\n")
+        refused = daemon.verb("definitions", "set", "accounts", "last", "--file", str(keys))
+        assert (refused.code, "accounts[last].rate_group: value 'none'" in refused.stderr) == (3, True)
+        assert by_name(daemon, "vosd.wiring.check_process") == [copy]
+        assert daemon.interrupt() == 0
+        assert not Path(f"/proc/{copy}").exists()
+
+
+def by_name(daemon: Daemon, name: str) -> list[int]:
+    """Return the processes beside the switch that are listed by a name as their command."""
+    return [pid for pid in daemon.children() if Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0") == name]
 
 
 def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:

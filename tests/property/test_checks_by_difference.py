@@ -1,7 +1,7 @@
 """A check that takes from the last one what is the same finds what a check without it finds, whatever happened between.
 
-Changes are stored or not, others are stored by other processes, files are edited, moments are planned, and the database
-is put back.
+Changes are stored or not, others are stored by other processes, files are edited, moments are planned, the database is
+put back, and the switch starts, which a copy of it goes on from.
 """
 
 import asyncio
@@ -22,7 +22,10 @@ from vosd.catalogue.planned_objects import ChangeCheck, states_of
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.stored_text import read_object
+from vosd.daemon.definitions import StoredDefinitions
+from vosd.daemon.start import load_at_start
 from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
 from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -53,6 +56,10 @@ class Edit(NamedTuple):
 
     price: str
     more: str = ""
+
+
+class Start(NamedTuple):
+    """The switch starts, and a copy of it checks changes from then on."""
 
 
 class PutBack(NamedTuple):
@@ -101,6 +108,7 @@ STEPS = st.one_of(
         Edit, st.sampled_from(["0.012", "0.013"]), st.sampled_from(["", "  - {id: c1, rate_group: sell}\n", "  - {}\n"])
     ),
     st.builds(PutBack, st.integers(1, 3)),
+    st.builds(Start),
 )
 
 
@@ -166,6 +174,14 @@ class Installation:
         assert found_in(answer_of(found)) == found
         return found
 
+    def started(self) -> LastLoad | None:
+        """Return the last load of a copy of a switch that starts; None = it starts otherwise, or not at all."""
+        try:
+            started = load_at_start(self.file, StoredDefinitions(SqlDecks, SqlObjects).read)
+        except ConfigError:
+            return None
+        return None if started.wanted is None else LastLoad.of_start(started.remembered, started.wanted)
+
     async def _planned(self) -> Sequence[ObjectVersion]:
         database = Database(self.url)
         found = await SqlObjects(database).planned(LATER - 1)
@@ -197,9 +213,13 @@ ENDED = Change([("accounts", "c1", None)], is_stored=False)
 @example([sold("c1"), Edit("0.012", "  - {id: c1, max_cps: x}\n"), LOOK])
 @example([sold("c2", "max_cps: x")._replace(is_checked=False), Edit("0.012", "  - {id: c2, max_cps: y}\n"), LOOK])
 @example([sold("c1"), Edit("0.012", "  - {id: c2, rate_group: sell}\n"), sold("c2")])
+@example([sold("c1"), Start(), TRUNK, sold("c1", "max_cps: x"), ENDED])
+@example([sold("c1"), Start(), PutBack(1), sold("c2")._replace(is_checked=False), sold("c3", "agent: c1")])
+@example([sold("c1"), Edit("0.012", "  - {id: c1, max_cps: x}\n"), Start(), LOOK])
+@example([sold("c1"), Start(), Edit("0.013", "  - {id: c2, rate_group: sell}\n"), sold("c2")])
 @example([sold("c1")._replace(is_planned=True), Change([("accounts", "top", None)]), sold("c2", "agent: c1")])
 def test_every_check_finds_the_same_as_one_that_reads_everything(
-    tmp_path_factory, steps: list[Change | Edit | PutBack]
+    tmp_path_factory, steps: list[Change | Edit | PutBack | Start]
 ) -> None:
     installation, last = Installation(tmp_path_factory.mktemp("checked")), LastLoad()
     for step in steps:
@@ -208,6 +228,8 @@ def test_every_check_finds_the_same_as_one_that_reads_everything(
                 installation.edit(step)
             case PutBack():
                 installation.put_back(step.changes)
+            case Start():
+                last = installation.started() or LastLoad()
             case Change():
                 versions = installation.versions(step)
                 if step.is_checked:

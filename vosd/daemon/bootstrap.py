@@ -26,6 +26,7 @@ from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
+from vosd.config.reader.collector import without_collector
 from vosd.control.changes import CheckChange
 from vosd.control.installation import ConfirmAlarm, ListAlarms, ListScheduledReports, Restart
 from vosd.control.server import ControlServer
@@ -33,7 +34,7 @@ from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
-from vosd.daemon.checks import Checks, ChecksForFronts
+from vosd.daemon.checks import Checks, ChecksForFronts, forked_from
 from vosd.daemon.claim import EndOfClaim, StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
@@ -75,6 +76,8 @@ from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
+from vosd.processes.forked import ForkedProcess
+from vosd.processes.memory import give_back
 from vosd.processes.rights import withhold_network_rights
 from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
 from vosd.sip.flows import Listener
@@ -117,8 +120,12 @@ def run_switch(config: Path, greet: Greet) -> None:
     predecessor = Predecessor.from_environment()
     log.configure(LogLevel.INFO.value)
     try:
-        with (notifier if predecessor is None else Notifier(None)).extending("reading the configuration"):
+        telling = notifier if predecessor is None else Notifier(None)
+        with telling.extending("reading the configuration"), without_collector():
             started = load_at_start(config, DEFINITIONS.read)
+            # A collection would look at all of it: that takes a second for 100,000 accounts, and it writes to each
+            # object, whose memory a copy of this process would share no more.
+            gc.freeze()
     except VosError as error:
         if predecessor is not None:
             predecessor.refuse(error)
@@ -127,8 +134,10 @@ def run_switch(config: Path, greet: Greet) -> None:
     log.configure(loaded.settings.log_level.value)
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
+    give_back()
+    check_process = forked_from(config, started)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, started, greet, notifier, watchdog, predecessor, has_reload_come))
+        runner.run(_live(config, started, greet, notifier, watchdog, predecessor, has_reload_come, check_process))
         _leave()
 
 
@@ -153,9 +162,10 @@ async def _live(
     watchdog: Watchdog,
     predecessor: Predecessor | None,
     has_reload_come: Callable[[], bool],
+    check_process: ForkedProcess | None,
 ) -> None:
     loaded = started.loaded
-    daemon = Daemon(config, started, notifier)
+    daemon = Daemon(config, started, notifier, check_process)
     life = Lifecycle(daemon.steps(), daemon.drain, daemon.leave, notifier, watchdog)
     daemon.state = lambda: life.state
     daemon.ask_to_stop = life.ask_to_stop
@@ -202,7 +212,9 @@ class Daemon:
     _obstacle: str | None = None
     """Why it waits on, where that is not configured."""
 
-    def __init__(self, config: Path, started: Started, notifier: Notifier) -> None:
+    def __init__(
+        self, config: Path, started: Started, notifier: Notifier, check_process: ForkedProcess | None = None
+    ) -> None:
         loaded, clock = started.loaded, SystemClock()
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
@@ -340,7 +352,7 @@ class Daemon:
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._api = ApiProcess(config, settings.api)
-        self._checks = ChecksForFronts(config, Checks())
+        self._checks = ChecksForFronts(config, Checks(forked=check_process))
         handlers = (
             *commands.handlers(),
             *self._events.handlers(),
@@ -383,7 +395,7 @@ class Daemon:
         )
 
     async def _begin_checks(self) -> None:
-        self._checks.keep_ready(sum(map(len, self.configuration.loaded.stored.objects.values())))
+        await self._checks.keep_ready(sum(map(len, self.configuration.loaded.stored.objects.values())))
 
     async def prepare(self) -> None:
         """Do what can be done beside the switch that this one takes over from."""

@@ -1,12 +1,15 @@
 """Checks of changes, in a process of their own that is kept: a large configuration takes seconds to be read once.
 
-The switch has one for itself and every front, the API one for what the switch does not check.
+The switch has one for itself and every front, the API one for what the switch does not check. That of a switch with a
+large configuration is a copy of its start, which has read all that the first check needs (ADR 203).
 """
 
 import asyncio
 import math
 import pickle
+import socket
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +21,10 @@ from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsT
 from vosd.catalogue.problems import ConfigError
 from vosd.control.changes import CHECK_S, CheckChange
 from vosd.control.server import CommandError
+from vosd.daemon.start import Started
 from vosd.processes.channel import received, send
-from vosd.processes.child import Child, ended, started
+from vosd.processes.child import Child, adopted, ended, started
+from vosd.processes.forked import ForkedProcess, can_fork
 
 IDLE_S: Final = 3_600.0
 """The process ends after so long without a check, and gives its memory back; the next check reads everything."""
@@ -44,14 +49,36 @@ class ManyChecksError(CommandError):
     code = "busy"
 
 
+def forked_from(config: Path, started: Started) -> ForkedProcess | None:
+    """Return a copy of this process that goes on with the load of its start as that of its last check.
+
+    None = the configuration is small, or its process has to read it by itself: the catalogue in force is another one,
+    the database could not be read, or messages name a relative path, as fronts do not.
+    """
+    stored, wanted = started.loaded.stored, started.wanted
+    is_large = sum(map(len, stored.objects.values())) >= READY_FROM
+    if wanted is None or stored.unread is not None or not is_large or not config.is_absolute() or not can_fork():
+        return None
+
+    def go_on(channel: socket.socket) -> None:
+        import_module(_PROCESS).go_on(channel, config, started.remembered, wanted)
+
+    try:
+        return ForkedProcess(_PROCESS, go_on)
+    except OSError:
+        return None
+
+
 class Checks:
     """The process, which checks one change after the other; it is started by the first one, or before it.
 
     A check goes on where its request is given up: the configuration that it reads is that of the next check.
     """
 
-    def __init__(self, idle_s: float = IDLE_S) -> None:
+    def __init__(self, idle_s: float = IDLE_S, forked: ForkedProcess | None = None) -> None:
+        """``forked`` is a process that has read the configuration; None = there is none."""
         self._idle_s = idle_s
+        self._forked = forked
         self._child: Child | None = None
         self._turn = asyncio.Lock()
         self._checking: asyncio.Task[bytes] | None = None
@@ -59,11 +86,19 @@ class Checks:
         self._ending: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
 
-    def keep_ready(self, config: Path, objects: int) -> None:
-        """Have the process read a configuration for the first check, and stay, where it has many objects."""
-        if objects >= READY_FROM:
-            self._idle_s = math.inf
+    async def keep_ready(self, config: Path, objects: int) -> None:
+        """Have the process ready for the first check, and stay, where the configuration has many objects.
+
+        One that was not forked reads the configuration.
+        """
+        if objects < READY_FROM:
+            return
+        self._idle_s = math.inf
+        if self._forked is None:
             self._preparing = asyncio.create_task(self._prepare(config), name="first check")
+            return
+        with suppress(OSError):  # the first check starts another one
+            self._child = await adopted(self._forked)
 
     async def check(self, config: Path, asked: ChangeCheck) -> CheckedObjects:
         """Check a configuration in each state of a change, and return the findings.
@@ -148,9 +183,9 @@ class ChecksForFronts:
         self._checks = checks
         self._under_way = 0
 
-    def keep_ready(self, objects: int) -> None:
+    async def keep_ready(self, objects: int) -> None:
         """Do what ``Checks.keep_ready`` says, for so many objects of the database."""
-        self._checks.keep_ready(self._config, objects)
+        await self._checks.keep_ready(self._config, objects)
 
     async def close(self) -> None:
         """End the process."""

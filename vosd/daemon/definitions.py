@@ -136,7 +136,9 @@ class StoredDefinitions:
             message = f"the database did not answer within {patience_s:g} s"
             raise StoreUnavailable(message) from error
         known, objects = wanted.known, self._objects(database)
-        last_change = LastChange(*(await objects.last_change(version) or ())) if self._trusts_switch else None
+        last_change: LastChange | None = None
+        if self._trusts_switch or known is None:  # a process that checks changes goes on with what a start has read
+            last_change = LastChange(*(await objects.last_change(version) or ()))
         if self._trusts_switch and known is None and self._is_kept(kept, version, wanted):
             return kept.stored(kept.manifest(), wanted.decks)._replace(last_change=last_change)
         found = await store.all_current()
@@ -183,7 +185,7 @@ class StoredDefinitions:
         """
         if known.version is None or version < known.version:
             return None
-        if known.last_change is not None:
+        if self._trusts_switch and known.last_change is not None:
             last_change = LastChange(*(await objects.last_change(known.version) or ()))
             if last_change != known.last_change:
                 return None

@@ -33,6 +33,8 @@ class Started(NamedTuple):
     """For the first reload."""
     fault: str | None = None
     """Why it is not what the files and the database say; None = it is."""
+    wanted: Wanted | None = None
+    """The question of the load to the database; None = another catalogue than that of the load is in force."""
 
 
 def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Started:
@@ -61,7 +63,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     else:
         report_unread(loaded.stored.unread)
         report_api(loaded)
-        return Started(loaded, remembered)
+        return Started(loaded, remembered, wanted=asked[0])
     state_dir = asked[0].state_dir if asked else state_dir_by_line(config)
     kept = KeptCatalogue(state_dir)
     manifest, goes_on = kept.manifest(), was_killed(state_dir)

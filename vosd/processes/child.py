@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 import vosd
 from vosd.processes import entry
-from vosd.processes.started_program import StartedProgram
+from vosd.processes.forked import ForkedProcess
+from vosd.processes.started_program import WatchedProcess, start_program
 
 _END_S: Final = 5.0
 
@@ -20,7 +21,7 @@ _END_S: Final = 5.0
 class Child(NamedTuple):
     """The process, and the channel to it."""
 
-    process: StartedProgram
+    process: WatchedProcess
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -35,7 +36,7 @@ async def started(module: str, *descriptors: int) -> Child:
     ours.setblocking(False)
     inherited = (theirs.fileno(), *descriptors)
     try:
-        process = StartedProgram(
+        process = start_program(
             (sys.executable, "-P", "-m", entry.__name__, module, *map(str, inherited)),
             inherited=inherited,
             environment={**os.environ, "PYTHONPATH": search_path()},
@@ -49,6 +50,21 @@ async def started(module: str, *descriptors: int) -> Child:
     finally:
         theirs.close()
     reader, writer = await asyncio.open_connection(sock=ours)
+    return Child(process, reader, writer)
+
+
+async def adopted(forked: ForkedProcess) -> Child:
+    """Return a process that was forked before the event loop ran.
+
+    Raises:
+        OSError: it cannot be watched, and was ended.
+    """
+    try:
+        process = WatchedProcess(forked)
+    except BaseException:
+        forked.channel.close()
+        raise
+    reader, writer = await asyncio.open_connection(sock=forked.channel)
     return Child(process, reader, writer)
 
 

@@ -8,22 +8,35 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 
-class StartedProgram:
-    """A program that this process has started, watched by the running event loop."""
+class OwnProcess(Protocol):
+    """The part of ``subprocess.Popen`` that is watched."""
 
-    def __init__(self, command: Sequence[str], *, inherited: Sequence[int], environment: Mapping[str, str]) -> None:
-        """Start it, with open descriptors and without standard input and output.
+    pid: int
+    returncode: int | None
 
-        The calling thread is the one with whose end the kernel ends a program that asks for that (PR_SET_PDEATHSIG).
+    def poll(self) -> int | None:
+        """Return ``returncode``, for which the kernel is asked."""
+
+    def wait(self) -> int:
+        """Wait for the end."""
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+
+
+class WatchedProcess:
+    """A process that this one has started, watched by the running event loop."""
+
+    def __init__(self, process: OwnProcess) -> None:
+        """Watch it.
 
         Raises:
-            OSError: it cannot be started, or not be watched.
+            OSError: it cannot be watched, and was ended.
         """
-        self._process = subprocess.Popen(  # noqa: S603 - a program of the caller
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=inherited, env=environment
-        )
+        self._process = process
         self._has_ended = asyncio.Event()
         try:
             self._watched = os.pidfd_open(self._process.pid)
@@ -51,8 +64,8 @@ class StartedProgram:
     async def wait(self) -> int:
         """Wait for its end and return ``returncode``."""
         await self._has_ended.wait()
-        code: int = self._process.returncode
-        return code
+        assert self._process.returncode is not None
+        return self._process.returncode
 
     def _note_end(self) -> None:
         if self._process.poll() is None:
@@ -60,3 +73,20 @@ class StartedProgram:
         self._loop.remove_reader(self._watched)
         os.close(self._watched)
         self._has_ended.set()
+
+
+def start_program(
+    command: Sequence[str], *, inherited: Sequence[int], environment: Mapping[str, str]
+) -> WatchedProcess:
+    """Start a program, with open descriptors and without standard input and output.
+
+    The calling thread is the one with whose end the kernel ends a program that asks for that (PR_SET_PDEATHSIG).
+
+    Raises:
+        OSError: it cannot be started, or not be watched.
+    """
+    return WatchedProcess(
+        subprocess.Popen(  # noqa: S603 - a program of the caller
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=inherited, env=environment
+        )
+    )

@@ -50,6 +50,18 @@ class LastLoad:
         self._read_from: tuple[Path, str] | None = None
         """State directory and URL of the database."""
 
+    @classmethod
+    def of_start(cls, remembered: Remembered, wanted: Wanted) -> "LastLoad":
+        """Return the load that a switch has started with, which has read the database.
+
+        ``wanted`` is what it has asked for.
+        """
+        last = cls()
+        last.remembered, last._read_from = remembered, (wanted.state_dir, wanted.database_url)
+        assert remembered.stored is not None
+        last.stored = remembered.stored._replace(unkept=None)
+        return last
+
     def read(self, wanted: Wanted, definitions: Callable[[Wanted], Stored]) -> Stored:
         """Return the objects of the database, of which only those that have changed are read."""
         place = wanted.state_dir, wanted.database_url

@@ -1,4 +1,4 @@
-"""Process that checks changes: ``vosd.processes.entry vosd.wiring.check_process CHANNEL``.
+"""Process that checks changes: ``vosd.processes.entry vosd.wiring.check_process CHANNEL``, or a copy of a switch.
 
 It ends with the process that has started it, the switch or the API.
 """
@@ -15,8 +15,12 @@ from typing import Final
 from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.reader.collector import without_collector
+from vosd.config.stored import Wanted
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.processes.memory import give_back
 from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
@@ -30,28 +34,51 @@ _OOM_SCORE: Final = "900"
 
 def main() -> None:
     """Check changes until the channel is closed."""
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        _serve(channel, Checker())
+
+
+def go_on(channel: socket.socket, config: Path, remembered: Remembered, wanted: Wanted) -> None:
+    """Do the same in a copy of a switch, with the load that it has started with as the last one.
+
+    ``wanted`` is what that load has asked the database for.
+    """
+    _serve(channel, Checker(config, LastLoad.of_start(remembered, wanted)))
+
+
+def _serve(channel: socket.socket, checker: "Checker") -> None:
     live_as_long_as_the_switch()
     give_way(_NICENESS)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    checker = Checker()
-    with socket.socket(fileno=int(sys.argv[1])) as channel, channel.makefile("rwb") as pipe:
+    most = _most_kb()
+    with channel.makefile("rwb") as pipe:
         while length := pipe.read(LENGTH_BYTES):
-            pipe.write(message(checker.answer(pipe.read(int.from_bytes(length, "big")))))
-            pipe.flush()
-            # Behind the answer: later collections need not look at the configuration that is kept.
-            gc.collect()
-            gc.freeze()
+            with without_collector():
+                pipe.write(message(checker.answer(pipe.read(int.from_bytes(length, "big")))))
+                pipe.flush()
+                # Behind the answer: later collections need not look at the configuration that is kept.
+                gc.collect()
+                gc.freeze()
+            if _most_kb() > most:
+                give_back()
+                most = _most_kb()
+
+
+def _most_kb() -> int:
+    """Return the most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Checker:
     """Checks one change after the other, and keeps the configuration that it has loaded last."""
 
-    def __init__(self) -> None:
-        self._config: Path | None = None
-        self._last = LastLoad()
+    def __init__(self, config: Path | None = None, last: LastLoad | None = None) -> None:
+        """``last`` is the last load of ``config``; None = there was none."""
+        self._config = config
+        self._last = last or LastLoad()
 
     def answer(self, question: bytes) -> bytes:
         """Return the findings, or the mistakes, in the form of the question."""

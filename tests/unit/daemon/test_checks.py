@@ -3,8 +3,9 @@
 import asyncio
 import pickle
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -23,9 +24,15 @@ from vosd.daemon.checks import (
     ChecksForFronts,
     ManyChecksError,
     OtherConfigurationError,
+    forked_from,
 )
+from vosd.daemon.definitions import StoredDefinitions
+from vosd.daemon.start import Started, load_at_start
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.child import Child
+from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
+from vosd.storage.stored_objects import SqlObjects
 
 CONFIG = Path("vosd.yaml")
 
@@ -178,8 +185,8 @@ async def test_the_process_of_a_large_configuration_is_ready_before_the_first_ch
     processes: Processes,
 ) -> None:
     small, large = Checks(idle_s=0.0), Checks(idle_s=0.0)
-    small.keep_ready(CONFIG, READY_FROM - 1)
-    large.keep_ready(CONFIG, READY_FROM)
+    await small.keep_ready(CONFIG, READY_FROM - 1)
+    await large.keep_ready(CONFIG, READY_FROM)
     process = await processes.newest.get()
     config, question = await process.questions.get()
     assert (config, asked_in(question)) == (CONFIG, ChangeCheck([ObjectsThen(0, [], [])], [], earlier=[]))
@@ -196,10 +203,91 @@ async def test_the_process_of_a_large_configuration_is_ready_before_the_first_ch
     assert process.returncode is not None
 
 
+async def test_a_process_that_was_forked_at_the_start_reads_nothing_before_the_first_check(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked = Process()
+
+    async def adopted(_forked: object) -> Child:
+        return forked.child
+
+    monkeypatch.setattr(checking, "adopted", adopted)
+    checks = Checks(idle_s=0.0, forked=forked)  # type: ignore[arg-type]
+    await checks.keep_ready(CONFIG, READY_FROM)
+    first = check(checks, "first")
+    assert await forked.questions.get() == ["first"]
+    forked.answer(CheckedObjects({}, {}))
+    await first
+    assert (len(processes), forked.returncode) == (0, None)
+    forked.kill()
+    second = check(checks, "second")
+    (await processes.newest.get()).answer(CheckedObjects({}, {}))
+    await second
+    await checks.close()
+
+
+async def test_a_copy_that_cannot_be_watched_is_replaced_by_the_first_check(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def adopted(_forked: object) -> Child:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(checking, "adopted", adopted)
+    checks = Checks(forked=Process())  # type: ignore[arg-type]
+    await checks.keep_ready(CONFIG, READY_FROM)
+    first = check(checks, "first")
+    (await processes.newest.get()).answer(CheckedObjects({}, {}))
+    await first
+    await checks.close()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    """Return a start that has read one object of the database."""
+    config = tmp_path / "vosd.yaml"
+    config.write_text(f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}/state\n")
+    shop = ObjectVersion(kind="accounts", name="shop", version=1, body="{}", begins_at=1, made_at=1, operator="ann")
+
+    async def add() -> None:
+        database = Database(f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+        await SqlObjects(database).add([shop])
+        await database.close()
+
+    asyncio.run(add())
+    return load_at_start(config, StoredDefinitions(SqlDecks, SqlObjects).read)
+
+
+def test_a_copy_of_a_start_is_made_where_its_load_is_what_the_first_check_would_read(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(checking, "ForkedProcess", lambda name, _run: made.append(name) or "a copy")
+    monkeypatch.setattr(checking, "can_fork", lambda: True)
+    config, unread = tmp_path / "vosd.yaml", started.loaded.stored._replace(unread="away")
+    assert forked_from(config, started) is None, "it is small"
+    monkeypatch.setattr(checking, "READY_FROM", 1)
+    others = [
+        (Path("vosd.yaml"), started),
+        (config, started._replace(wanted=None)),
+        (config, started._replace(loaded=replace(started.loaded, stored=unread))),
+    ]
+    assert [forked_from(*each) for each in others] == [None, None, None]
+    assert (forked_from(config, started), made) == ("a copy", ["vosd.wiring.check_process"])
+    monkeypatch.setattr(checking, "can_fork", lambda: False)
+    assert forked_from(config, started) is None
+
+    def full(*_: object) -> NoReturn:
+        raise OSError("no room")
+
+    monkeypatch.setattr(checking, "can_fork", lambda: True)
+    monkeypatch.setattr(checking, "ForkedProcess", full)
+    assert forked_from(config, started) is None
+
+
 async def test_a_process_that_ends_before_the_first_check_is_started_by_it(
     checks: Checks, processes: Processes
 ) -> None:
-    checks.keep_ready(CONFIG, READY_FROM)
+    await checks.keep_ready(CONFIG, READY_FROM)
     (await processes.newest.get()).kill()
     first = check(checks, "first")
     (await processes.newest.get()).answer(CheckedObjects({}, {}))

@@ -10,7 +10,7 @@ import pytest
 
 from vosd.processes import started_program
 from vosd.processes.child import Child, ended, started
-from vosd.processes.started_program import StartedProgram
+from vosd.processes.started_program import WatchedProcess, start_program
 
 MODULE = "vosd.wiring.check_process"
 """Module of a process that ends when its channel is closed."""
@@ -51,8 +51,8 @@ def is_child(pid: int) -> bool:
     return True
 
 
-def program(*command: str) -> StartedProgram:
-    return StartedProgram(("/bin/sh", "-c", *command), inherited=(), environment={})
+def program(*command: str) -> WatchedProcess:
+    return start_program(("/bin/sh", "-c", *command), inherited=(), environment={})
 
 
 async def test_no_copy_of_the_switch_is_made_for_a_start() -> None:
@@ -100,7 +100,7 @@ async def test_a_process_gets_the_descriptors_that_it_is_given_and_no_others(tmp
         os.set_inheritable(kept.fileno(), True)
         number = given.fileno()
         command = (sys.executable, "-S", "-c", LISTING, str(number))
-        assert await StartedProgram(command, inherited=(number,), environment={}).wait() == 0
+        assert await start_program(command, inherited=(number,), environment={}).wait() == 0
     assert (tmp_path / "given").read_text().split() == ["0", "1", "2", str(number)]
 
 

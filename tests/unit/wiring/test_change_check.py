@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ from vosd.config.load import Loaded, load
 from vosd.config.stored import Stored
 from vosd.daemon.checks import Checks
 from vosd.daemon.definitions import StoredDefinitions
+from vosd.daemon.start import load_at_start
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
@@ -373,6 +375,48 @@ async def test_a_later_check_reads_only_what_has_changed_since(
     assert (later.definitions or 0) > (first.definitions or 0)
     assert (account.overdraft_limit, later.accounts["shop"].overdraft_limit) == (0, 5)
     assert last.remembered.whole["accounts"].sound["acme"] is loaded
+
+
+async def test_the_first_check_of_a_copy_of_a_start_reads_what_has_changed_since(
+    config: Path, switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = await asyncio.to_thread(load_at_start, config, StoredDefinitions(SqlDecks, SqlObjects).read)
+    assert started.wanted is not None
+    last = LastLoad.of_start(started.remembered, started.wanted)
+    database = Database(f"sqlite+aiosqlite:///{config.parent}/vosd.db")
+    await SqlObjects(database).add([version("shop", '{"overdraft_limit":"5"}', number=2)])
+    await database.close()
+    asked = ChangeCheck([ObjectsThen(1, [version("new", '{"agent":"shop"}')], [])], ["acme", "shop"])
+    anew = check_here(switch, asked)
+
+    def every_object(_stored: Stored) -> NoReturn:
+        raise AssertionError("everything is read")
+
+    monkeypatch.setattr(loading, "every_object", every_object)
+    assert check_here(switch, asked, last) == anew
+    assert anew.accounts["shop"].overdraft_limit == 5
+
+
+async def test_a_copy_of_a_start_notices_that_the_database_was_put_back_since(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    file, copy = config.parent / "vosd.db", config.parent / "copy.db"
+    shutil.copy(file, copy)
+
+    async def add(limit: str, made_at: int) -> None:
+        database = Database(f"sqlite+aiosqlite:///{file}")
+        changed = version("shop", f'{{"overdraft_limit":"{limit}"}}', number=2)
+        await SqlObjects(database).add([msgspec.structs.replace(changed, made_at=made_at)])
+        await database.close()
+
+    await add("5", 1)
+    started = await asyncio.to_thread(load_at_start, config, StoredDefinitions(SqlDecks, SqlObjects).read)
+    assert started.wanted is not None
+    shutil.copy(copy, file)
+    await add("6", 2)
+    last = LastLoad.of_start(started.remembered, started.wanted)
+    found = check_here(switch, ChangeCheck([ObjectsThen(1, [], [])], ["shop"]), last)
+    assert found.accounts["shop"].overdraft_limit == 6
 
 
 async def test_objects_that_the_switch_has_kept_are_taken_for_the_first_check_alone(

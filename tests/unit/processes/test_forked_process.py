@@ -1,0 +1,89 @@
+"""A copy of a process has its memory and a channel, nothing else, and ends with it."""
+
+import subprocess
+import sys
+import textwrap
+
+from vosd.processes.child import search_path
+
+PREAMBLE = """
+import asyncio, os, signal, socket, sys, threading
+from pathlib import Path
+from vosd.processes.channel import received, send, message
+from vosd.processes.child import adopted, ended
+from vosd.processes.forked import ForkedProcess, can_fork
+"""
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own: that of the tests has threads."""
+    return subprocess.run(
+        (sys.executable, "-c", PREAMBLE + textwrap.dedent(script)),
+        env={"PYTHONPATH": search_path()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def printed(script: str) -> list[str]:
+    """Return the lines that a script prints, which has to succeed."""
+    done = run(script)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_a_copy_has_the_memory_of_the_process_and_its_channel_alone() -> None:
+    assert printed("""
+        known, pipe = ["read before"], os.pipe()
+        def run(channel):
+            descriptors = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+            name = Path("/proc/self/cmdline").read_text().rstrip(chr(0))
+            is_first = sorted(map(int, descriptors)) == [0, 1, 2, channel.fileno()]
+            print("not on the output of the other")
+            channel.sendall(message(repr((known, is_first, name)).encode()))
+        forked = ForkedProcess("a name", run)
+        async def talk():
+            child = await adopted(forked)
+            print((await received(child.reader)).decode(), await child.process.wait(), child.process.returncode)
+        asyncio.run(talk())
+    """) == ["(['read before'], True, 'a name') 0 0"]
+
+
+def test_a_copy_ends_with_the_channel_and_by_a_signal() -> None:
+    assert printed("""
+        def run(channel):
+            while channel.recv(1):
+                pass
+        asked, killed = ForkedProcess("a", run), ForkedProcess("b", run)
+        async def end():
+            for forked, is_asked in ((asked, True), (killed, False)):
+                child = await adopted(forked)
+                await ended(child, is_asked=is_asked)
+                child.process.kill()
+                print(child.process.returncode)
+        asyncio.run(end())
+    """) == ["0", "-9"]
+
+
+def test_a_fault_of_a_copy_is_on_standard_error_and_leaves_the_process_alone() -> None:
+    done = run("""
+        def run(channel):
+            raise ValueError("a fault")
+        forked = ForkedProcess("a", run)
+        print("at the end", forked.wait(), forked.poll())
+    """)
+    assert (done.returncode, done.stdout) == (0, "at the end 1 1\n")
+    assert done.stderr.endswith("ValueError: a fault\n")
+
+
+def test_no_copy_is_made_beside_other_threads() -> None:
+    assert printed("""
+        is_over = threading.Event()
+        print(can_fork())
+        thread = threading.Thread(target=is_over.wait)
+        thread.start()
+        print(can_fork())
+        is_over.set()
+    """) == ["True", "False"]
