@@ -116,6 +116,8 @@ def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
 
 def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> FinishedSnapshot:
     raw = encode(key)
+    if isinstance(entry, str):
+        return FinishedSnapshot(raw, due_ms, Mark.ACCEPTED)
     if isinstance(entry, Mark):
         return FinishedSnapshot(raw, due_ms, Mark.CLOSED_DIALOG if entry is Mark.CLOSED_BEHIND_NAT else entry)
     if isinstance(entry, Unacknowledged):

@@ -80,6 +80,8 @@ class Repetitions:
             self._store.received_again += 1
             if isinstance(finished, Datagram):
                 self._store.out.append(self._readdressed(finished, request, source))
+            elif isinstance(finished, str):
+                self._move_success(finished, request, source, now)
             return HANDLED
         refusal = self._refused.get(key, now.mono) if self._refused.answers else None
         if refusal is not None:
@@ -104,6 +106,24 @@ class Repetitions:
     def keep_refusal(self, key: str, refusal: Datagram, now: Instant) -> None:
         """Remember a stateless refusal for its retransmissions."""
         self._refused.keep(key, refusal, now.mono)
+
+    def _move_success(self, tag: str, request: Request, source: Peer, now: Instant) -> None:
+        """Send the 2xx of an INVITE that came again to its present source, unless it has its ACK.
+
+        Nothing else would tell its sender of the answer: NAT drops what goes to the port from before.
+        """
+        owner = self._dialogs.owners.get(tag)
+        acceptance = None if owner is None else owner.acceptance
+        retry = None if acceptance is None or acceptance.invite != request.sequence else acceptance.retry
+        if acceptance is None or retry is None or retry.sent.peer == source:
+            return
+        begun = None if request.to_tag else acceptance.dialog
+        moved = self._moved(request, source, retry.sent.peer, begun)
+        if moved is None or not retry.sent.data.partition(b"\r\n")[2].startswith(moved.before):
+            return
+        acceptance.request_moved(moved, now)
+        if begun is not None and begun.is_behind_nat:
+            self._follow(begun, source)
 
     def _readdressed(self, response: Datagram, request: Request, source: Peer) -> Datagram:
         """Return a response of a finished transaction as it goes to the source of a retransmission."""

@@ -462,6 +462,34 @@ def test_an_invite_and_a_bye_without_rport_are_answered_at_the_next_mapping_also
     assert desk.repeat(REMAPPED) == [(200, answered_at)]
 
 
+def test_a_caller_whose_port_has_changed_before_it_got_the_2xx_gets_it_at_the_next_one_and_is_released_there():
+    """It went to the port from before for 32 seconds, and the call ended as No ACK, with its charge."""
+    desk = Unasking(Nat.AUTO)
+    desk.wire.hide(HOME, OUTSIDE)
+    desk.scene.vendor.script = Script((Line(0, 180), Line(100, 200, ANSWER)))
+    desk.prove("INVITE", CALLEE, CONTACT_AT_HOME, **INVITATION)
+    desk.wire.run_for(3_000)
+    assert desk.answers[-1] == (200, OUTSIDE)
+    desk.wire.hide(HOME, REMAPPED)
+    assert desk.repeat(REMAPPED)[0] == (200, REMAPPED)
+    to = Message(desk.packets[-1].data, OUTSIDE)["To"]
+    desk.send(
+        compose(
+            [
+                f"ACK sip:{CALLEE}@{SWITCH} SIP/2.0",
+                f"Via: SIP/2.0/UDP {HOME};rport;branch=z9hG4bK-within",
+                f"From: <sip:7001@{SWITCH.host}>;tag=1",
+                f"To: {to}",
+                "Call-ID: unasking",
+                "CSeq: 2 ACK",
+                "Max-Forwards: 70",
+            ]
+        )
+    )
+    desk.wire.run_for(60_000)
+    assert not any(each.data.startswith(b"BYE ") for each in desk.wire.packets), "the call goes on"
+
+
 # -- phones -----------------------------------------------------------------------------------------------------------
 
 NUMBER = "442079461001"

@@ -1,15 +1,26 @@
 """Peers behind NAT: how they are found out, where they are answered and asked, and what moves them."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, LISTENER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import (
+    CUSTOMER,
+    LISTENER,
+    UNKNOWN_SOURCE,
+    VENDOR,
+    Keeper,
+    Probe,
+    reply,
+    request,
+    straight,
+)
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
+from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
-from vosd.sip.transaction.entries import CLOSED_DIALOG
+from vosd.sip.transaction.entries import CLOSED_DIALOG, Mark
 from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -193,6 +204,82 @@ def test_all_responses_to_an_invite_follow_its_retransmission():
     assert {sent.peer for sent in probe.sent()} == {OUTSIDE}
 
 
+def accepted(probe: Probe, invite: bytes, nat: Nat = Nat.AUTO) -> Keeper:
+    """Answer the INVITE of the phone with 200, and return the owner of its dialog."""
+    event = probe.receive(invite, OUTSIDE)
+    owner = Keeper()
+    owner.dialog = Dialog.of_caller(event.request, "ours", OUTSIDE, straight, nat)
+    owner.acceptance = Acceptance(owner.dialog, 1, store=probe.endpoint.store, owner=None)
+    probe.endpoint.dialogs.adopt("ours", owner)
+    owner.acceptance.begin(event.transaction, "", b"", probe.now)
+    return owner
+
+
+def test_a_2xx_without_its_ack_follows_the_retransmission_of_its_invite_and_so_does_the_dialog():
+    probe = Probe()
+    invite = from_home()
+    owner = accepted(probe, invite)
+    assert owner.dialog is not None
+    assert owner.acceptance is not None
+    probe.advance(10_000)
+    assert answered_again(probe, invite) == [("200", REMAPPED, "41111")]
+    assert owner.dialog.peer == REMAPPED
+    assert answered_again(probe, invite) == [], "its dialog repeats it, not the INVITE (RFC 6026)"
+    probe.advance(22_000)
+    again = probe.sent()
+    assert {sent.peer for sent in again} == {REMAPPED}
+    assert (again[0].title, again[0].at) == ("200", 10_500), "the intervals begin anew"
+    assert (again[-1].title, again[-1].at) == ("BYE", 32_000), "the ACK is waited for as long as before"
+
+
+def test_a_2xx_with_its_ack_follows_no_retransmission_of_its_invite():
+    probe = Probe()
+    invite = from_home()
+    owner = accepted(probe, invite)
+    assert owner.dialog is not None
+    assert owner.acceptance is not None
+    owner.acceptance.acknowledged()
+    owner.acceptance = None
+    assert answered_again(probe, invite) == []
+    assert owner.dialog.peer == OUTSIDE
+
+
+def test_the_2xx_of_a_later_invite_does_not_follow_the_retransmission_of_the_first():
+    probe = Probe()
+    invite = from_home()
+    owner = accepted(probe, invite)
+    assert owner.dialog is not None
+    assert owner.acceptance is not None
+    owner.acceptance.acknowledged()
+    event = probe.receive(from_home("INVITE", 2, to=TO_US), OUTSIDE)
+    owner.acceptance = Acceptance(owner.dialog, 2, store=probe.endpoint.store, owner=None)
+    owner.acceptance.begin(event.transaction, "", b"", probe.now)
+    assert answered_again(probe, invite) == []
+    assert answered_again(probe, from_home("INVITE", 2, to=TO_US)) == [("200", REMAPPED, "41111")]
+    assert owner.dialog.peer == OUTSIDE, "a retransmission within a dialog moves no dialog"
+
+
+@pytest.mark.parametrize("nat", [Nat.NO, Nat.AUTO])
+def test_a_2xx_to_a_sender_that_asks_for_no_rport_follows_only_behind_nat(nat):
+    probe = Probe()
+    invite = from_home(rport=False)
+    event = probe.receive(invite, OUTSIDE)
+    owner = Keeper()
+    owner.dialog = Dialog.of_caller(event.request, "ours", OUTSIDE, straight, nat)
+    if nat is Nat.AUTO:
+        event.transaction.answer_at(OUTSIDE)
+    owner.acceptance = Acceptance(owner.dialog, 1, store=probe.endpoint.store, owner=None)
+    probe.endpoint.dialogs.adopt("ours", owner)
+    owner.acceptance.begin(event.transaction, "", b"", probe.now)
+    assert [peer for _, peer, _ in answered_again(probe, invite)] == ([REMAPPED] if nat is Nat.AUTO else [])
+
+
+def test_the_tag_of_an_answered_invite_is_written_down_as_versions_before_read_it():
+    probe = Probe()
+    accepted(probe, from_home())
+    assert {each.mark for each in EndpointSnapshot.of(probe.endpoint).finished} == {Mark.ACCEPTED}
+
+
 def test_a_request_that_is_open_is_answered_where_its_retransmission_came_from():
     probe = Probe()
     talk(probe)
@@ -233,15 +320,26 @@ def from_another_user(data: bytes) -> bytes:
         "another From",
     ],
 )
-@pytest.mark.parametrize("status", [180, 486])
+@pytest.mark.parametrize("status", [180, 200, 486])
 def test_no_one_draws_the_responses_to_an_invite_away(listeners, first, source, change, status):
     """A branch is no secret: the source has to be one of the same trunk, and the request the same."""
     probe = Probe(
         listeners=listeners, knows=lambda *_: True, is_of_one_trunk=lambda _host, _port, other: other != 5_070
     )
     invite = from_home()
-    transaction = probe.receive(invite, first).transaction
-    transaction.respond(status, "ours", "", probe.now)
+    event = probe.receive(invite, first)
+    if status == 200:
+        owner = Keeper()
+        owner.dialog = Dialog.of_caller(event.request, "ours", first, straight, Nat.AUTO)
+        owner.acceptance = Acceptance(owner.dialog, 1, store=probe.endpoint.store, owner=None)
+        probe.endpoint.dialogs.adopt("ours", owner)
+        owner.acceptance.begin(event.transaction, "", b"", probe.now)
+        assert answered_again(probe, change(invite), source) == []
+        probe.advance(1_000)
+        assert {sent.peer for sent in probe.sent()} <= {first}
+        assert owner.dialog.peer == first
+        return
+    event.transaction.respond(status, "ours", "", probe.now)
     assert [(title, peer) for title, peer, _ in answered_again(probe, change(invite), source)] == [(str(status), first)]
 
 

@@ -15,7 +15,7 @@ from vosd.sip.transaction.pace import OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.outgoing import Peer, over_connection
+from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer, over_connection
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog
@@ -71,10 +71,12 @@ class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=
         """Send the 2xx to another address, where the caller has registered, and wait for the ACK as long as before."""
         before = self.retry
         if before is not None and before.sent.peer.flow == peer.flow and before.sent.peer != peer:
-            before.stop(self)
-            self.retry = Retry(self.store, peer, over_connection(before.sent, peer).data)
-            self.retry.begin(self, OF_SUCCESS, now)
-            self.retry.ends_at = before.ends_at
+            self._send_instead(over_connection(before.sent, peer), before, now)
+
+    def request_moved(self, moved: MovedSender, now: Instant) -> None:
+        """Send the 2xx to where its INVITE came from again, and wait for the ACK as long as before."""
+        if self.retry is not None:
+            self._send_instead(moved.response(self.retry.sent), self.retry, now)
 
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
@@ -87,6 +89,12 @@ class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=
         if self.retry is None or self.retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self.retry.ends_at - now.mono))
+
+    def _send_instead(self, success: Datagram, before: Retry, now: Instant) -> None:
+        before.stop(self)
+        self.retry = Retry(self.store, success.peer, success.data)
+        self.retry.begin(self, OF_SUCCESS, now)
+        self.retry.ends_at = before.ends_at
 
     def _send_to(self, before: Retry, peer: Peer, now: Instant) -> None:
         before.stop(self)

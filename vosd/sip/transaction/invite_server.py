@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from vosd.base.clock import Instant
 from vosd.sip.forms import RetryT, StemT, TextT
 from vosd.sip.owners import InviteServerOwner
-from vosd.sip.transaction.entries import ABSORB, INVITE_ACCEPTED
+from vosd.sip.transaction.entries import ABSORB
 from vosd.sip.transaction.finished import LONG
 from vosd.sip.transaction.pace import OF_FAILURE
 from vosd.sip.transaction.retry import Retry
@@ -104,7 +104,7 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
             del store.servers[self.key]
             store.merging.discard(self.merging)
             # A copy of the INVITE that took a slower path must not become a second call.
-            store.finished.keep(self.key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self.merging)
+            store.finished.keep(self.key, to_tag, store.timers.transaction_ms, now, also=self.merging)
         elif len(data) > LONG and not self._may_wait(_COPIES * len(data), now):
             store.out.append(Datagram(self.stem.peer, data))  # once: it is not repeated, and no ACK is waited for
         else:
