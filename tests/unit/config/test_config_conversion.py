@@ -1,10 +1,12 @@
 """Keys to structs by name: what is copied, and which mistakes of a developer are errors at import."""
 
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import pytest
 
 from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.reader.amounts import price
 from vosd.config.reader.fields import milliseconds, object_name, whole
 from vosd.config.reader.model import Keys
 
@@ -41,6 +43,28 @@ def test_keys_of_another_name_and_those_made_by_hand_stand_in_tables():
     conversion = Conversion(DoorKeys, Painted, renamed={"name": "label"}, by_hand={"colours": "colour"})
     assert conversion(KEYS, colour="red") == Painted("front", "red")
     require_all_used(DoorKeys, conversion, elsewhere={"height": "the frame", "close_after": "the frame"})
+
+
+def test_items_with_the_same_values_have_a_shared_struct_in_common_and_others_their_own():
+    conversion = Conversion(DoorKeys, Painted, renamed={"name": "label"}, by_hand={"colours": "colour"}, is_shared=True)
+    first = conversion(KEYS, colour="red")
+    assert conversion(KEYS, colour="red") is first
+    assert conversion(KEYS, colour="blue") == Painted("front", "blue")
+    assert conversion(KEYS.model_copy(update={"name": "back"}), colour="blue") == Painted("back", "blue")
+    with pytest.raises(TypeError, match="values are missing: colour"):
+        conversion(KEYS)
+
+
+def test_values_that_are_equal_and_not_the_same_are_no_reason_to_share():
+    class PriceKeys(Keys):
+        cost: Annotated[Decimal, price()] = Decimal(0)
+
+    class Price(NamedTuple):
+        cost: Decimal = Decimal(0)
+
+    conversion = Conversion(PriceKeys, Price, is_shared=True)
+    short, long = (conversion(PriceKeys.model_validate({"cost": text})) for text in ("1", "1.0"))
+    assert (short, str(short.cost), str(long.cost)) == (long, "1", "1.0")
 
 
 def test_a_key_that_is_in_no_field_is_an_error_that_names_it():

@@ -1,5 +1,6 @@
 """Mapping gateways and phones: from keys to the definitions of the catalogue."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from vosd.base.number import for_matching
@@ -39,6 +40,7 @@ _DIALECT: Final = Conversion(
     CallerDialect,
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
     by_hand={**_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies", "causes": "causes"},
+    is_shared=True,
 )
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
@@ -52,7 +54,9 @@ _GATEWAY: Final = Conversion(
         "stir": "stir",
     },
 )
-_NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"})
+_NUMBERS: Final = Conversion(
+    MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"}, is_shared=True
+)
 require_all_used(
     MappingGatewayKeys,
     _DIALECT,
@@ -62,7 +66,7 @@ require_all_used(
     elsewhere={"preset": "other defaults, before the keys are read"},
 )
 
-_PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_BY_HAND)
+_PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_BY_HAND, is_shared=True)
 _PHONE_GATEWAY: Final = Conversion(
     PhoneKeys,
     MappingGateway,
@@ -83,6 +87,10 @@ _PHONE: Final = Conversion(PhoneKeys, Phone)
 _PHONE_NUMBERS: Final = Conversion(PhoneKeys, IncomingNumbers)
 require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE, _PHONE_NUMBERS, MEDIA)
 _NO_RULES: Final = IncomingNumbers()
+_NONE: Final[frozenset[str]] = frozenset()
+"""One for all trunks: an empty set takes 216 bytes."""
+_NO_CODES: Final[Mapping[str, int]] = {}
+_NO_SOUNDS: Final[Mapping[str, str]] = {}
 
 _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
 """A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""
@@ -107,9 +115,9 @@ def mapping_gateway(
     dialect = _DIALECT(
         keys,
         **_spoken(keys, parameters),
-        reject_codes=keys.reject_codes or {},
+        reject_codes=keys.reject_codes or _NO_CODES,
         headers=trunk_headers(keys.headers),
-        bodies=frozenset(keys.bodies.passes),
+        bodies=frozenset(keys.bodies.passes) or _NONE,
         causes=trunk_causes(keys.causes),
     )
     _check_announcements(written, installation, problems)
@@ -119,7 +127,7 @@ def mapping_gateway(
         keys,
         dialect=dialect,
         credentials=credentials,
-        groups=frozenset(keys.groups),
+        groups=frozenset(keys.groups) or _NONE,
         hosts=tuple(each for each in keys.hosts if isinstance(each, HostPattern)),
         named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
@@ -192,7 +200,7 @@ def _spoken(keys: MappingGatewayKeys | PhoneKeys, parameters: ParameterKeys) -> 
     return {
         "transfer_display": shown.display,
         "transfer_number": shown.number,
-        "announcements": keys.announcements or {},
+        "announcements": keys.announcements or _NO_SOUNDS,
         "transfer_keys": _TRANSFER_KEYS(keys.transfer_keys) if keys.transfer_keys.is_given else None,
         "session_timer": session_timer_settings(keys.session_timer, parameters),
     }

@@ -6,7 +6,7 @@ a forgotten key an error when the module is imported.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
+from operator import attrgetter, is_
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,6 +29,7 @@ class Conversion(Generic[Target]):
         *,
         renamed: Mapping[str, str] = _NOTHING,
         by_hand: Mapping[str, str] = _NOTHING,
+        is_shared: bool = False,
     ) -> None:
         """Find the field of each key.
 
@@ -37,6 +38,8 @@ class Conversion(Generic[Target]):
             target: a struct, dataclass or NamedTuple.
             renamed: fields of another name and the same type, by key.
             by_hand: by key, the fields whose values are passed to each call.
+            is_shared: items of which nearly all have the same values, as where a part has its defaults, have one struct
+                in common, which never changes.
 
         Raises:
             TypeError: a table names a key or a field that does not exist, or a field has another type than its key.
@@ -59,6 +62,9 @@ class Conversion(Generic[Target]):
         self._fields = tuple(copied)
         self._read = _reader(tuple(copied.values()))
         self._by_hand = frozenset(by_hand.values())
+        self._is_shared = is_shared
+        self._last: tuple[tuple[Any, ...], list[object], Target] | None = None
+        """Values of the struct that was made last, if it is shared."""
         self.used: Final = frozenset({*copied.values(), *by_hand})
         """The keys that end in a field."""
         self.fields: Final = frozenset({*copied, *self._by_hand})
@@ -72,7 +78,25 @@ class Conversion(Generic[Target]):
         """
         if not self._by_hand <= by_hand.keys():
             raise TypeError(f"values are missing: {', '.join(sorted(self._by_hand - by_hand.keys()))}")
-        by_hand.update(zip(self._fields, self._read(keys), strict=True))
+        values = self._read(keys)
+        if not self._is_shared:
+            return self._made(values, by_hand)
+        others = [*by_hand, *by_hand.values()]
+        last = self._last
+        # The same objects, not equal ones: Decimal("1") equals Decimal("1.0"), and True equals 1.
+        if (
+            last is not None
+            and all(map(is_, values, last[0]))
+            and len(others) == len(last[1])
+            and all(map(is_, others, last[1]))
+        ):
+            return last[2]
+        made = self._made(values, by_hand)
+        self._last = values, others, made
+        return made
+
+    def _made(self, values: tuple[Any, ...], by_hand: dict[str, object]) -> Target:
+        by_hand.update(zip(self._fields, values, strict=True))
         return self.target(**by_hand)
 
 
@@ -104,9 +128,10 @@ def full_conversion(
     renamed: Mapping[str, str] = _NOTHING,
     by_hand: Mapping[str, str] = _NOTHING,
     elsewhere: Mapping[str, str] = _NOTHING,
+    is_shared: bool = False,
 ) -> Conversion[Target]:
     """Return the only conversion of a model, whose keys all have an effect; arguments and errors as above."""
-    made = Conversion(model, target, renamed=renamed, by_hand=by_hand)
+    made = Conversion(model, target, renamed=renamed, by_hand=by_hand, is_shared=is_shared)
     require_all_used(model, made, elsewhere=elsewhere)
     return made
 

@@ -48,6 +48,7 @@ MEDIA: Final = full_conversion(
         "qos_rtp": "traffic_class",
         "music_on_hold": "music",
     },
+    is_shared=True,
 )
 """Conversion of the keys about media, which three kinds of trunks have."""
 _RTPENGINE: Final = full_conversion(RtpEngineKeys, RtpEngine, by_hand={"address": "host"})

@@ -17,6 +17,7 @@ _SETTINGS: Final = full_conversion(
         "early_hangup": "early_hangup_s",
         "no_timer_limit": "no_timer_limit_s",
     },
+    is_shared=True,
 )
 
 

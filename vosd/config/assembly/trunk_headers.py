@@ -1,5 +1,6 @@
 """Header rules and forms of numbers: from keys to the structs of a trunk."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -11,14 +12,17 @@ from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 from vosd.trunks.number_format import CallerFormat, NumberFormat
 
 _RULES: Final = {"remove": "removes", "add": "adds", "set": "sets"}
-_REQUESTS: Final = Conversion(HeaderKeys, HeaderRules, renamed=_RULES)
-_TRUNK: Final = Conversion(HeaderKeys, TrunkHeaders, by_hand={"responses": "responses"})
+_REQUESTS: Final = Conversion(HeaderKeys, HeaderRules, renamed=_RULES, is_shared=True)
+_TRUNK: Final = Conversion(HeaderKeys, TrunkHeaders, by_hand={"responses": "responses"}, is_shared=True)
 require_all_used(HeaderKeys, _REQUESTS, _TRUNK)
-_RESPONSES: Final = full_conversion(ResponseHeaderKeys, HeaderRules, renamed=_RULES)
+_RESPONSES: Final = full_conversion(ResponseHeaderKeys, HeaderRules, renamed=_RULES, is_shared=True)
 _NUMBERS: Final = full_conversion(NumberFormatKeys, NumberFormat)
 _CALLERS: Final = full_conversion(CallerFormatKeys, CallerFormat)
-_CAUSES: Final = full_conversion(CauseKeys, TrunkCauses, by_hand={"received": "received", "sent": "sent"})
+_CAUSES: Final = full_conversion(
+    CauseKeys, TrunkCauses, by_hand={"received": "received", "sent": "sent"}, is_shared=True
+)
 _NO_CAUSES: Final = TrunkCauses()
+_NONE: Final[Mapping[str, int]] = {}
 _NO_RULES: Final = TrunkHeaders()
 _AS_ROUTED: Final = NumberFormat()
 
@@ -37,7 +41,7 @@ def number_format(keys: NumberFormatKeys, emergency: frozenset[str]) -> NumberFo
 
 def trunk_causes(keys: CauseKeys) -> TrunkCauses | None:
     """Return the causes of a trunk; None for those of the standard."""
-    found = _CAUSES(keys, received=keys.received or {}, sent=keys.sent or {})
+    found = _CAUSES(keys, received=keys.received or _NONE, sent=keys.sent or _NONE)
     return None if found == _NO_CAUSES else found
 
 
