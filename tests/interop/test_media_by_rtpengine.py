@@ -55,6 +55,7 @@ def test_both_parties_hear_each_other_through_an_rtpengine(relaying: Stage) -> N
         media = call.hang_up(3)
     assert media["engine"] == "rtpengine"
     assert [media["legs"][side]["address"] for side in ("caller", "callee")] == places
+    assert all(media["legs"][side]["packets_in"] for side in ("caller", "callee")), "it was shorter than 5 s"
     relaying.expect_nothing_left()
 
 

@@ -225,6 +225,7 @@ class SwitchService:
         terms, addresses = catalogue.parameters.media, settings.media.addresses
         media = SwitchMedia(MediaParts(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines))
         media.parts.use_sounds(catalogue.parameters.sounds)
+        media.calls.late = self.recorder.late
         if relay is not None:
             media.parts.recordings = CallRecordings(relay, settings.state_dir / "recordings")
             relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)

@@ -72,6 +72,8 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     round_trip_ms: float | None = None
     forwarded: int = 0
     """RTP packets of those accepted that the kernel has forwarded by itself."""
+    octets_in: int = 0
+    """Octets of the accepted RTP packets, with their headers; 0 = they were not counted."""
 
     @property
     def lost_percent(self) -> float:
@@ -109,4 +111,5 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
             peer=later.peer or self.peer,
             round_trip_ms=self.round_trip_ms if later.round_trip_ms is None else later.round_trip_ms,
             forwarded=self.forwarded + later.forwarded,
+            octets_in=self.octets_in + later.octets_in,
         )

@@ -11,6 +11,8 @@ from vosd.sdp.media import SessionFault
 from vosd.sdp.security import Protection
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 
+SEVERAL: Final = -1
+"""In place of the number of one leg: there were several."""
 PLAYED_MAX: Final = 8
 """Most sounds of one leg in its record."""
 
@@ -36,6 +38,13 @@ class LegFigures(msgspec.Struct, frozen=True, gc=False):
 
     source: MediaSource | None
     figures: PortFigures
+
+
+def added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
+    """Return the figures of ports that a leg had one after the other."""
+    if before is None or later is None:
+        return before or later
+    return LegFigures(later.source or before.source, before.figures.plus(later.figures))
 
 
 class PlayedSound(msgspec.Struct, frozen=True):
@@ -108,6 +117,9 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Place of the audio in its descriptions: keys, sounds, figures and a recording belong to that medium."""
     rtp_call: RtpCall | None = None
     """Call at an rtpengine that the leg is part of; None = it is at none."""
+    rtp_partner: int = 0
+    """Number of the other leg with which it was described to rtpengines; 0 = none, or a journal of an earlier version
+    has it, ``SEVERAL`` = it was with more than one."""
     origin: str = ""
     """Address in the origin line of all descriptions that it is sent (RFC 3264 section 8); empty = none was relayed."""
     said: bytes = b""

@@ -82,7 +82,7 @@ class RtpAnswer(RtpSession, frozen=True, kw_only=True, tag="answer"):
 
 
 class RtpDelete(RtpOrder, frozen=True, kw_only=True, tag="delete"):
-    """End a call at once, or one leg of it; the reply has its last figures."""
+    """End a call at once, or one leg of it and with that a call of two; the reply has figures if it names a leg."""
 
     leg: str | UnsetType = msgspec.field(default=UNSET, name="from-tag")
     delay_s: int = msgspec.field(name="delete delay")
@@ -399,8 +399,12 @@ class MediaEngines(Protocol):
         """Wait for an answer no more; a call that the order has made is ended."""
         ...
 
-    def forget(self, engine: str, call: str) -> None:
-        """End a call at an rtpengine, now or as soon as it can be reached."""
+    def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
+        """End a call at an rtpengine, now or as soon as it can be reached.
+
+        ``leg`` is one of its two: the answer for ``done`` has the final figures of both then. It is None where the
+        rtpengine does not answer in time.
+        """
         ...
 
 

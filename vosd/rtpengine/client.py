@@ -43,8 +43,8 @@ class RtpEngines:
         self._timer: asyncio.Handle | None = None
         self._timer_ms = 0
         """Time at which the timer fires, if there is one."""
-        self._forgotten: list[tuple[str, str]] = []
-        """Rtpengines and calls that end there soon."""
+        self._forgotten: list[tuple[str, str, str, Done | None]] = []
+        """Rtpengines, and calls that end there soon with one of their legs and the receiver of the answer."""
         self._forgetting: asyncio.TimerHandle | None = None
 
     @property
@@ -80,9 +80,9 @@ class RtpEngines:
         """Wait for an answer no more (``RtpEnginePool.cancel``)."""
         self._pool.cancel(cookie)
 
-    def forget(self, engine: str, call: str) -> None:
-        """End a call at an rtpengine, soon or when it can be reached."""
-        self._forgotten.append((engine, call))
+    def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
+        """End a call at an rtpengine, soon or when it can be reached (``MediaEngines.forget``)."""
+        self._forgotten.append((engine, call, leg, done))
         if self._forgetting is None:
             self._forgetting = self._loop.call_later(_FORGET_S, self._forget)
 
@@ -90,8 +90,8 @@ class RtpEngines:
         self._forgetting = None
         forgotten, self._forgotten = self._forgotten, []
         now_ms = self._now()
-        for engine, call in forgotten:
-            self._pool.forget(engine, call, now_ms)
+        for engine, call, leg, done in forgotten:
+            self._pool.forget(engine, call, now_ms, leg, done)
         self._set_timer(now_ms + REPEAT_MS)
 
     def replace(self, engines: Sequence[RtpEngine]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from vosd.media.rtpengine_orders import (
     LOAD_LIMIT,
@@ -211,14 +212,17 @@ class RtpEnginePool:
             self._remove(waiting)
             self._note_what_it_made(waiting)
 
-    def forget(self, engine: str, call: str, now_ms: int) -> None:
-        """End a call at an rtpengine, now or as soon as it can be reached."""
+    def forget(self, engine: str, call: str, now_ms: int, leg: str = "", done: Done | None = None) -> None:
+        """End a call at an rtpengine, now or as soon as it can be reached (``MediaEngines.forget``)."""
         self._now = now_ms
         known = self._engines.get(engine)
         if known is not None:
             self._note_orphan(known, call)
             if known.is_up:
-                self._delete(known, call)
+                self._delete(known, call, leg, done)
+                return
+        if done is not None:
+            done(None)
 
     def received(self, datagram: bytes, host: str, port: int, now_ms: int) -> None:
         """Take a datagram; one that answers no order is dropped."""
@@ -423,9 +427,11 @@ class RtpEnginePool:
         if len(engine.orphans) < ORPHANS_MAX:
             engine.orphans[call] = None
 
-    def _delete(self, engine: _Engine, call: str) -> None:
+    def _delete(self, engine: _Engine, call: str, leg: str = "", done: Done | None = None) -> None:
         def deleted(answer: EngineAnswer | None) -> None:
             if answer is not None:
                 engine.orphans.pop(call, None)
+            if done is not None:
+                done(answer)
 
-        self._post(RtpDelete(call=call, delay_s=0), engine, deleted)
+        self._post(RtpDelete(call=call, leg=leg or UNSET, delay_s=0), engine, deleted)

@@ -85,9 +85,9 @@ class PooledRtpEngines(VirtualRtpEngines):
         self.withdrawn += 1
         self.pool.cancel(cookie)
 
-    def forget(self, engine: str, call: str) -> None:
+    def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
         """Have the pool end a call (``MediaEngines``)."""
-        self.pool.forget(engine, call, self._now())
+        self.pool.forget(engine, call, self._now(), leg, done)
         self._set_timer()
 
     def _now(self) -> int:
@@ -127,11 +127,7 @@ class PooledRtpEngines(VirtualRtpEngines):
         if isinstance(order, RtpList):
             return RtpReply(OK, calls=tuple(call for name, call in self.calls if name == engine))
         if isinstance(order, RtpDelete):
-            assert isinstance(order.call, str)
-            if self.calls.pop((engine, order.call), None) is not None:
-                self.forgotten.append((engine, order.call))
-                self.playing = {leg: played for leg, played in self.playing.items() if leg[0] != order.call}
-            return RtpReply(OK)
+            return self.ended(engine, order) if (engine, order.call) in self.calls else RtpReply(OK)
         if isinstance(order, RtpOffer) and engine in self.full:
             return RtpReply(LOAD_LIMIT)
         if isinstance(order, RtpAnswer) and (engine, order.call) not in self.calls:

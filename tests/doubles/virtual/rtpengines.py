@@ -1,10 +1,11 @@
 """Two rtpengines on virtual time: they give ports as real ones do, and are silent or lost where a test wants it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import msgspec
+from msgspec import UNSET
 
 from vosd.base.clock import Clock
 from vosd.media.rtpengine_orders import (
@@ -14,6 +15,7 @@ from vosd.media.rtpengine_orders import (
     EngineAnswer,
     RtpAnswer,
     RtpBlock,
+    RtpDelete,
     RtpEndpoint,
     RtpLeg,
     RtpMedium,
@@ -76,6 +78,8 @@ class VirtualRtpEngines:
         """Key that each leg of a call is sent by, which it keeps."""
         self.taken: dict[tuple[str, str], str] = {}
         """Key that each leg of a call sends by, as far as it was told."""
+        self._tags: dict[tuple[str, str], set[str]] = {}
+        """Tags of all legs of a call at an rtpengine, also of those that have no port."""
         self._ports = count(40_000, 2)
         self._cookies = count(1)
         self._open: dict[str, tuple[str, Done]] = {}
@@ -123,13 +127,35 @@ class VirtualRtpEngines:
         self.withdrawn += 1
         self._open.pop(cookie, None)
 
-    def forget(self, engine: str, call: str) -> None:
+    def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
         """End a call, which must be there if the rtpengine is (``MediaEngines``)."""
         if not self.up[engine]:
+            if done is not None:
+                done(None)
             return
-        del self.calls[engine, call]
-        self.playing = {leg: played for leg, played in self.playing.items() if leg[0] != call}
-        self.forgotten.append((engine, call))
+        reply = self.ended(engine, RtpDelete(call=call, leg=leg or UNSET, delay_s=0))
+        if done is not None:
+            answer = None if self.is_silent else EngineAnswer(engine, reply)
+            self.later(WITHIN_MS if answer is None else self.after_ms, lambda: done(answer))
+
+    def ended(self, engine: str, order: RtpDelete) -> RtpReply:
+        """End a call; the reply has its figures if the order names a leg, which has to be one of two then."""
+        assert isinstance(order.call, str)
+        self.orders.append(order)
+        legs = self.calls.pop((engine, order.call))
+        self.playing = {leg: played for leg, played in self.playing.items() if leg[0] != order.call}
+        self.forgotten.append((engine, order.call))
+        if not isinstance(order.leg, str):
+            self._tags.pop((engine, order.call), None)
+            return RtpReply(OK)
+        tags = self._tags.pop((engine, order.call))
+        assert order.leg in tags
+        assert len(tags) == 2, "an rtpengine would end one leg of several"
+        return self._figures(legs)
+
+    def _figures(self, legs: Mapping[str, Sequence[int]]) -> RtpReply:
+        senders = msgspec.json.encode({str(port): each for port, each in self.reports.items()})
+        return RtpReply(OK, tags={tag: self._leg(ports) for tag, ports in legs.items()}, senders=msgspec.Raw(senders))
 
     # -- what tests do ------------------------------------------------------------------------------------------
 
@@ -146,6 +172,7 @@ class VirtualRtpEngines:
         gone = {name for where, name in self.calls if where == engine}
         self.playing = {leg: played for leg, played in self.playing.items() if leg[0] not in gone}
         self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
+        self._tags = {call: tags for call, tags in self._tags.items() if call[0] != engine}
         for cookie, (asked, done) in list(self._open.items()):
             if asked == engine:
                 del self._open[cookie]
@@ -157,15 +184,7 @@ class VirtualRtpEngines:
         self.orders.append(order)
         if isinstance(order, RtpQuery):
             legs = self.calls.get((engine, order.call))
-            return (
-                RtpReply("error", error="Unknown call-id")
-                if legs is None
-                else RtpReply(
-                    OK,
-                    tags={tag: self._leg(p) for tag, p in legs.items()},
-                    senders=msgspec.Raw(msgspec.json.encode({str(port): each for port, each in self.reports.items()})),
-                )
-            )
+            return RtpReply("error", error="Unknown call-id") if legs is None else self._figures(legs)
         if isinstance(order, RtpBlock | RtpUnblock):
             if (engine, order.call) not in self.calls:
                 return RtpReply("error", error="Unknown call-id")
@@ -185,6 +204,7 @@ class VirtualRtpEngines:
             assert (engine, order.call) in self.calls, "an answer belongs to an offer"
         assert order.author != order.reader
         self.sessions.append(order)
+        self._tags.setdefault((engine, order.call), set()).update((order.author, order.reader))
         reader = order.reader if isinstance(order, RtpOffer) else order.author
         session = order.sdp.encode("latin-1")
         ports = self.calls.setdefault((engine, order.call), {}).setdefault(reader, [])
@@ -223,7 +243,8 @@ class VirtualRtpEngines:
         return RtpLeg(tuple(RtpMedium(index, (self._stream(port),)) for index, port in enumerate(ports, start=1)))
 
     def _stream(self, port: int) -> RtpStream:
-        figures = RtpStreamFigures(packets=self.packets.get(port, 0))
+        packets = self.packets.get(port, 0)
+        figures = RtpStreamFigures(packets=packets, bytes=172 * packets)
         return RtpStream(
             local_port=port, endpoint=RtpEndpoint("192.0.2.99", 9), last_packet_s=self.last_packet_s.get(port, 0),
             flags=("RTP",), stats=figures, sender=msgspec.Raw(str(port).encode()),

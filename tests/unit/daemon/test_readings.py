@@ -36,7 +36,6 @@ from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.media.figures import PortFigures
 from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
 from vosd.metrics.exposition import written
 from vosd.net.resolve import NameServerResolver
@@ -147,7 +146,7 @@ def relay_media(service, clock, packets, of_customers):
     parts = SimpleNamespace(losses=MediaLosses(), customer_losses=MediaLosses())
     for losses, counted in ((parts.losses, packets), (parts.customer_losses, of_customers)):
         for gateway, expected in counted.items():
-            losses.note(gateway, PortFigures(id=1, expected=expected, lost=100), clock.now().mono)
+            losses.note(gateway, expected, 100, clock.now().mono)
     service.node.media = SimpleNamespace(parts=parts)
 
 

@@ -477,10 +477,11 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
     (live,) = scene.exchange.switch.services.running.all()
     media = scene.exchange.new_media(scene.exchange.node.endpoint.flows.listeners)
     media.calls.resume(live.call)
-    assert len(scene.exchange.rtp_calls._counted) == 2
+    assert len(scene.exchange.rtp_calls._ports) == 2
     media.moves.add(live.call)
     media.calls.leave(live.call)
-    assert scene.exchange.rtp_calls._counted == {}
+    scene.wire.run_for(20)
+    assert len(scene.exchange.rtp_calls._ports) == 0
     assert media.counted() == (0, 0)
     assert not media.moves.go_on(scene.exchange.clock.now()), "it is offered no ports"
 

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ from vosd.base.clock import Clock
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, charged_by
+from vosd.engine.booking.late_media import LateMedia
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
@@ -103,6 +104,8 @@ class Recorder(Counting):
         """Called with the accounts whose balance a batch has changed."""
         self.turn: Final = asyncio.Lock()
         """Held while a batch is booked, so that only one task books."""
+        self.late: Final = LateMedia()
+        """Figures of media that records get before they are booked."""
         self._awaited: deque[tuple[int, Callable[[], None]]] = deque()
         """Functions to call once so many of the calls that ended are booked."""
         self._outage = Outage(Event.DATABASE_AWAY, part="booking")
@@ -201,6 +204,8 @@ class Recorder(Counting):
         while True:
             await self._arrived.wait()
             await self._gather()
+            if self._queue:
+                await self.late.settled(self._queue[0].call_id)
             # Both end before an error of one is raised: who begins again must not meet a file that is being read.
             for failure in await asyncio.gather(self._book_one_batch(), self._read_back(), return_exceptions=True):
                 if failure is not None:
@@ -249,8 +254,10 @@ class Recorder(Counting):
             return
         failure: StoreUnavailable | None = None
         async with self.turn:
-            batch = await self._next_batch()
+            batch = [*takewhile(self._is_complete, await self._next_batch())]
             if batch:
+                for index, record in enumerate(batch):
+                    batch[index] = self._queue[index] = self.late.completed(record)
                 try:
                     standings, refused, left = await self._book(batch)
                 except StoreUnavailable as error:
@@ -290,6 +297,9 @@ class Recorder(Counting):
         self._queue.clear()
         self._queue.extend((*others, *locked))
         return others[: self._most]
+
+    def _is_complete(self, record: CallRecord) -> bool:
+        return not self.late.is_awaited(record.call_id)
 
     def _is_of_locked(self, record: CallRecord) -> bool:
         return any(posting.account in self._locked for posting in record.postings)

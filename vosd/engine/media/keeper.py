@@ -24,7 +24,7 @@ from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
-from vosd.media.leg_media import LegMedia, MediaRefusal
+from vosd.media.leg_media import SEVERAL, LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
 from vosd.sdp.direction import sending
 from vosd.sdp.media import BadSession, Medium, Place, media_of, with_codecs, with_events
@@ -271,11 +271,9 @@ class MediaKeeper:
                     self._parts.keys.forget(media)
                     self._parts.close_ports(media, now)
             if media.ended is not None:
-                gateway = None if owner.route_choice is None else owner.route_choice.gateway
-                if gateway is not None and not gateway.is_phone:
-                    self._parts.losses.note(gateway.name, media.ended.figures, now.mono)
-                elif media.customer:
-                    self._parts.customer_losses.note(media.customer, media.ended.figures, now.mono)
+                figures = media.ended.figures
+                if figures.expected:
+                    self._parts.note_lost(owner, media, figures.expected, figures.lost, now)
 
     def _give_back(self, media: LegMedia, now: Instant) -> None:
         """Connect two legs again that a leg which ends has parted, and not replaced."""
@@ -421,7 +419,7 @@ class MediaKeeper:
         media.is_over = True  # an rtpengine may still answer for the attempt before
         caller.facts.media = LegMedia(
             media.number, media.settings, media.customer, media.author, recorded_share=media.recorded_share,
-            played=media.played,
+            played=media.played, rtp_partner=SEVERAL,
         )  # fmt: skip
 
     def _leave_rtpengine(self, passing: PassingSession, now: Instant) -> None:

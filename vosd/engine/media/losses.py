@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from vosd.media.figures import PortFigures
-
 SLICE_MS: Final = 300_000
 SLICES: Final = 6
 PACKETS_MIN: Final = 3_000
@@ -21,9 +19,9 @@ class MediaLosses:
         self._slices: dict[str, deque[tuple[int, int, int]]] = {}
         """Number of the slice, packets, lost ones; the latest last."""
 
-    def note(self, gateway: str, figures: PortFigures, mono_ms: int) -> None:
-        """Note a leg of a gateway that has ended."""
-        if not figures.expected:
+    def note(self, gateway: str, expected: int, lost: int, mono_ms: int) -> None:
+        """Note packets of a leg of a gateway that has ended, and the lost ones of them."""
+        if not expected:
             return
         slices = self._slices.get(gateway)
         if slices is None:
@@ -31,7 +29,6 @@ class MediaLosses:
                 return
             slices = self._slices[gateway] = deque(maxlen=SLICES)
         number = mono_ms // SLICE_MS
-        expected, lost = figures.expected, figures.lost
         if slices and slices[-1][0] == number:
             _, before, lost_before = slices.pop()
             expected, lost = expected + before, lost + lost_before

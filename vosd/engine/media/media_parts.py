@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.key_conversion import KeyConversion
@@ -13,7 +14,7 @@ from vosd.engine.media.ports_at_engines import PortsAtEngines
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
-from vosd.media.leg_media import LegFigures, LegMedia
+from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
 from vosd.media.source import RelayPort
@@ -76,15 +77,15 @@ class MediaParts:
             self.callers_sounds.end(media, now)
         if media.music is not None:
             self.music.over(media, now)
-        if self.rtpengines is not None:
-            self.rtpengines.leg_over(media)
-        ports, media.ports = media.ports, ()
         closed: LegFigures | None = None
-        for index, port in enumerate(ports):
+        for index, port in enumerate(media.ports):
             figures = None if port is None else self.at_engines.close(port, now)
             if figures is not None and (closed is None or index == media.audio):
                 closed = LegFigures(media.sources[index] if index < len(media.sources) else None, figures)
-        media.ended = closed if media.ended is None else _added(media.ended, closed)
+        if self.rtpengines is not None:
+            self.rtpengines.leg_over(media, closed)
+        media.ports = ()
+        media.ended = closed if media.ended is None else added(media.ended, closed)
 
     def leave_port(self, media: LegMedia, index: int, port: RelayPort, now: Instant) -> None:
         """Close a port of the relay that a leg has another one for now; music and recording go on at that one."""
@@ -96,13 +97,21 @@ class MediaParts:
                 self.recordings.moved(media, port)
         figures = self.at_engines.close(port, now)
         if figures is not None and index == media.audio:
-            media.ended = _added(media.ended, LegFigures(media.source(index), figures))
+            media.ended = added(media.ended, LegFigures(media.source(index), figures))
+
+    def note_lost(self, leg: Leg, media: LegMedia, expected: int, lost: int, now: Instant) -> None:
+        """Count packets that a gateway or customer should have sent, and the lost ones of them, for their alarms."""
+        gateway = None if leg.route_choice is None else leg.route_choice.gateway
+        if gateway is not None and not gateway.is_phone:
+            self.losses.note(gateway.name, expected, lost, now.mono)
+        elif media.customer:
+            self.customer_losses.note(media.customer, expected, lost, now.mono)
 
     def figures_of(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""
         port = media.audio_port
         figures = None if port is None else self.at_engines.figures(port)
-        return _added(media.ended, None if figures is None else LegFigures(media.audio_source, figures))
+        return added(media.ended, None if figures is None else LegFigures(media.audio_source, figures))
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
         """Put other parameters and sounds in force."""
@@ -117,10 +126,3 @@ class MediaParts:
         """Play these sounds from now on."""
         self.callers_sounds.adopt(sounds)
         self.music.sounds = sounds
-
-
-def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
-    """Return the figures of ports that a leg had one after the other."""
-    if before is None or later is None:
-        return before or later
-    return LegFigures(later.source or before.source, before.figures.plus(later.figures))

@@ -1,7 +1,7 @@
 """The media of calls: their silence, keys and sounds, what their records say of them, and going on after a restart."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import structlog
 
@@ -21,7 +21,7 @@ from vosd.engine.media.rtpengine_calls import POLL_MS
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of
 from vosd.engine.media.silence import PortLife, silence_limit
-from vosd.media.leg_media import LegMedia
+from vosd.media.leg_media import LegFigures, LegMedia
 from vosd.media.source import RelayPort
 from vosd.sdp.media import BadSession, media_of
 from vosd.sdp.security import Protection
@@ -34,6 +34,18 @@ _LATE_FIGURES_MS: Final = 3_000
 _OPEN: Final = Protection.NONE  # access to enum members is slow
 
 _log = structlog.get_logger()
+
+
+class LateFigures(Protocol):
+    """The records of calls that are over (``vosd.engine.booking.late_media``)."""
+
+    def expect(self, call_id: str) -> None:
+        """Note that figures of a call that ends now will come, or that they will not."""
+        ...
+
+    def came(self, call_id: str, document: str | None) -> None:
+        """Take the document of a call with its final figures; None = the one that its record has stands."""
+        ...
 
 
 class RelayedCalls:
@@ -50,6 +62,8 @@ class RelayedCalls:
         self._sessions = sessions
         self._at_rtpengines = at_rtpengines
         self._moves = moves
+        self.late: LateFigures | None = None
+        """Receiver of documents that change after the end of their calls; None = there is none."""
 
     # -- silence, and the record --------------------------------------------------------------------------------
 
@@ -106,7 +120,61 @@ class RelayedCalls:
         step = None if callee is None else callee.step
         caller_keys = None if caller is None or caller.protection is _OPEN else caller.protection.value
         callee_keys = None if callee is None or callee.protection is _OPEN else callee.protection.value
-        return media_document(engine, step, one, other, recording, played, (caller_keys, callee_keys))
+        keys = caller_keys, callee_keys
+        if is_elsewhere:
+
+            def document(one: LegFigures | None, other: LegFigures | None) -> str:
+                return media_document(engine, step, one, other, recording, played, keys)
+
+            self._await_figures(call, (one, other), document)
+        return media_document(engine, step, one, other, recording, played, keys)
+
+    def _await_figures(
+        self,
+        call: Call,
+        figures: tuple[LegFigures | None, LegFigures | None],
+        document: Callable[[LegFigures | None, LegFigures | None], str],
+    ) -> None:
+        """Have the record of a call that is over get the figures that its rtpengine has with its last answer."""
+        rtpengines, call_id = self._parts.rtpengines, call.arrival.call_id
+        legs = call.caller.leg, None if call.callee is None else call.callee.leg
+        if rtpengines is None or call.ending is None:
+            return
+        ended_at, late, medias = call.ending.at, self.late, [None if leg is None else leg.facts.media for leg in legs]
+        known = list(figures)
+
+        def came() -> None:
+            for index, media in enumerate(medias):
+                final = None if media is None else rtpengines.final_figures(media)
+                known[index] = final or known[index]
+            self._note_reported_losses(legs, known, ended_at)
+            if late is not None:
+                late.came(call_id, document(*known) if known != list(figures) else None)
+
+        callee = medias[1]
+        rtp_call = None if callee is None else callee.rtp_call
+        if late is not None:
+            late.expect(call_id)
+        if rtp_call is None or not rtpengines.when_final(rtp_call, came):
+            came()
+
+    def _note_reported_losses(
+        self, legs: Sequence[Leg | None], figures: Sequence[LegFigures | None], now: Instant
+    ) -> None:
+        """Count the losses of streams that an rtpengine has forwarded, as the sides report them that received these.
+
+        They are those of the whole way. rtpengine gives shares in whole percent: the counter of the peer is believed
+        within that one.
+        """
+        for index, leg in enumerate(legs):
+            sent, received = figures[index], figures[1 - index]
+            media = None if leg is None else leg.facts.media
+            if leg is None or media is None or sent is None or received is None or sent.figures.expected:
+                continue  # what the relay has measured is counted already
+            if (report := received.figures.peer) is not None:
+                packets, percent = sent.figures.packets_in, int(report.lost_percent)
+                lost = max(packets * percent // 100, min(report.lost, packets * (percent + 1) // 100))
+                self._parts.note_lost(leg, media, packets, lost, now)
 
     # -- keys, and sources to be judged ---------------------------------------------------------------------------
 
@@ -261,10 +329,10 @@ class RelayedCalls:
                 self._parts.legs.by_number.pop(media.number, None)
                 self._parts.keys.forget(media)
                 if rtpengines is not None:
-                    rtpengines.leg_over(media)
                     for port in media.ports:
                         if port is not None and port.id < 0:
                             rtpengines.close(port)
+                    rtpengines.leg_over(media)
 
     def all_resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""

@@ -41,6 +41,7 @@ class _Leg(msgspec.Struct, frozen=True, gc=False):
     codec: str | None
     packets_in: int
     packets_out: int | None
+    octets_in: int | None
     offloaded: int
     lost_percent: float | None
     jitter_ms: float | None
@@ -147,6 +148,7 @@ def _leg(ended: LegFigures, encryption: str | None) -> _Leg:
         codec,
         figures.packets_in,
         figures.packets_out,
+        figures.octets_in or None,
         figures.forwarded,
         lost_percent,
         round(figures.jitter_ms, 1),

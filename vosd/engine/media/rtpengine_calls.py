@@ -5,16 +5,16 @@ port of a leg stays through forks, failover, hold and transfer. Descriptions are
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
-from vosd.media.figures import DroppedPackets, PeerReport, PortFigures
-from vosd.media.leg_media import LegMedia, RtpCall
+from vosd.engine.media.counted_ports import CountedPorts
+from vosd.media.figures import PortFigures
+from vosd.media.leg_media import SEVERAL, LegFigures, LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     WITHIN_MS,
@@ -23,10 +23,8 @@ from vosd.media.rtpengine_orders import (
     MediaEngines,
     RtpAnswer,
     RtpBlock,
-    RtpMedium,
     RtpOffer,
     RtpOrder,
-    RtpPeerReports,
     RtpPlay,
     RtpQuery,
     RtpStopPlaying,
@@ -86,16 +84,6 @@ class WaitsAnswered(Protocol):
         ...
 
 
-class _Counted(NamedTuple):
-    """The figures of one port, and the packets of its streams when they were asked for."""
-
-    figures: PortFigures
-    packets: tuple[int, ...]
-    asked: Instant
-    before: int = 0
-    """Packets that came while it was at other rtpengines."""
-
-
 class RtpEngineCalls:
     """The calls of a switch that are at rtpengines."""
 
@@ -110,16 +98,17 @@ class RtpEngineCalls:
         """Set before the first message."""
         self._legs: dict[RtpCall, set[int]] = {}
         """Numbers of the legs of each call that have not ended."""
+        self._pairs: dict[RtpCall, tuple[int, ...]] = {}
+        """The two legs of a call one of which is over; empty where its rtpengine knows more, or may know more."""
+        self._ending: dict[RtpCall, list[Callable[[], None]]] = {}
+        """Calls that are over and whose last answer is awaited, and what to do when it has come."""
         self._given: dict[RtpCall, int] = {}
         """Number of descriptions that the rtpengine was given for each call."""
         self._asked: dict[WaitingMessage, str] = {}
         """Orders for messages that wait."""
         self._last_id = -1_000 * clock.now().wall
         """Ids of ports at rtpengines are negative, and unique over restarts."""
-        self._ids: dict[tuple[int, int], int] = {}
-        """Ids of ports by the number of their leg and the place of their medium."""
-        self._counted: dict[int, _Counted] = {}
-        """By the id of a port."""
+        self._ports = CountedPorts()
         self._report_lost: Callable[[set[int], Instant], None] = lambda _numbers, _now: None
         self._blocked: dict[int, bool] = {}
         """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
@@ -153,11 +142,13 @@ class RtpEngineCalls:
         for call in calls:
             lost |= self._legs.pop(call, set())
             self._given.pop(call, None)
+            self._pairs.pop(call, None)
+            self._ports.release(call)
         for number in lost:
             self._blocked.pop(number, None)
         self._unguarded -= lost
         now = self._clock.now()
-        self._lost_ports.update((port_id, now.mono) for (number, _), port_id in self._ids.items() if number in lost)
+        self._lost_ports.update(dict.fromkeys(self._ports.of_legs(lost), now.mono))
         if lost:
             self._report_lost(lost, now)
 
@@ -187,6 +178,9 @@ class RtpEngineCalls:
 
         if call is not None:
             self._count_given(call)
+        author, reader = wanted.author, wanted.reader
+        author.rtp_partner = reader.number if author.rtp_partner in {0, reader.number} else SEVERAL
+        reader.rtp_partner = author.number if reader.rtp_partner in {0, author.number} else SEVERAL
 
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             came(self._taken(wanted, name, answer), now)
@@ -368,33 +362,24 @@ class RtpEngineCalls:
         known = reader.port(index)
         if known is None or known.id >= 0:
             port_id = self._last_id = self._last_id - 1
-            self._open(reader.number, index, port_id)
+            self._ports.open(reader.number, index, port_id, self._clock.now())
         else:
             port_id = known.id
             if port_id in self._lost_ports:
                 del self._lost_ports[port_id]
-                self._count_anew(port_id)
+                self._ports.count_anew(port_id, self._clock.now())
         reader.note_port(index, RelayPort(port_id, *place))
-
-    def _count_anew(self, port_id: int) -> None:
-        """Go on counting at another rtpengine; silence is counted from now on."""
-        now, counted = self._clock.now(), self._counted[port_id]
-        figures = msgspec.structs.replace(counted.figures, alive_mono=now.mono)
-        self._counted[port_id] = _Counted(figures, (), now, figures.packets_in)
-
-    def _open(self, number: int, index: int, port_id: int) -> None:
-        """Count the packets of a port from now on."""
-        self._ids[number, index] = port_id
-        self._counted[port_id] = _Counted(PortFigures(port_id), (), self._clock.now())
 
     def _join(self, media: LegMedia, call: RtpCall) -> None:
         """Note that a leg is at a call; of another one it leaves."""
         before, media.rtp_call = media.rtp_call, call
         if before is not None and before != call:
+            if before in self._legs:
+                self._pairs[before] = ()
             self._leave(media.number, before)
             for port in media.ports:  # it counts the packets of its own calls
-                if port is not None and port.id in self._counted:
-                    self._count_anew(port.id)
+                if port is not None and port.id < 0:
+                    self._ports.count_anew(port.id, self._clock.now())
         legs = self._legs.get(call)
         if legs is None:
             legs = self._legs[call] = set()
@@ -411,16 +396,73 @@ class RtpEngineCalls:
             if not legs:
                 del self._legs[call]
                 self._given.pop(call, None)
-                self.engines.forget(call.engine, call.name)
+                self._end(call)
+
+    def _end(self, call: RtpCall) -> None:
+        """End a call at its rtpengine; the answer has its final figures where that is asked about one of its two legs.
+
+        Of more legs it would end one. It is asked for their figures first, then.
+        """
+        pair, now = self._pairs.pop(call, ()), self._clock.now()
+        if not self._ports.has_ended(call):
+            self.engines.forget(call.engine, call.name)
+            return
+        self._ending[call] = []
+
+        def came(answer: EngineAnswer | None) -> None:
+            if answer is not None and answer.reply.result == OK:
+                self._ports.count(answer.reply, now)
+            try:
+                for act in self._ending.pop(call):
+                    act()
+            finally:
+                self._ports.release(call)
+
+        def asked(answer: EngineAnswer | None) -> None:
+            self.engines.forget(call.engine, call.name)
+            came(answer)
+
+        if pair:
+            self.engines.forget(call.engine, call.name, str(pair[0]), came)
+        else:
+            self.engines.ask(RtpQuery(call=call.name), asked, engine=call.engine)
 
     # -- legs ---------------------------------------------------------------------------------------------------
 
-    def leg_over(self, media: LegMedia) -> None:
-        """Note that a leg has ended."""
-        for index in range(len(media.ports)):
-            self._ids.pop((media.number, index), None)
-        if media.rtp_call is not None:
-            self._leave(media.number, media.rtp_call)
+    def leg_over(self, media: LegMedia, closed: LegFigures | None = None) -> None:
+        """Note that a leg has ended, and the figures of its ports that were ``closed``."""
+        call = media.rtp_call
+        if call is None or call not in self._legs:
+            self._ports.forget_leg(media)
+            return
+        self._ports.keep_leg(media, call, closed)
+        number, partner = media.number, media.rtp_partner
+        pair = (min(number, partner), max(number, partner)) if partner > 0 else ()
+        self._pairs[call] = pair if self._pairs.get(call, pair) == pair else ()
+        self._leave(number, call)
+
+    def final_figures(self, media: LegMedia) -> LegFigures | None:
+        """Return the figures of a leg that is over, by the latest answer about it; None = no other ones are known."""
+        return self._ports.final_figures(media.number)
+
+    def when_final(self, call: RtpCall, act: Callable[[], None]) -> bool:
+        """Do something once no later figures of the legs of a call that are over will come, within ``WITHIN_MS``.
+
+        False = none are awaited. Until that is done ``final_figures`` has them.
+        """
+        acts = self._ending.get(call)
+        if acts is not None:
+            acts.append(act)
+        elif call in self._legs and self._ports.has_ended(call):  # it goes on with other legs
+
+            def asked(answer: EngineAnswer | None) -> None:
+                self._count(call, answer)
+                act()
+
+            self.engines.ask(RtpQuery(call=call.name), asked, engine=call.engine)
+        else:
+            return False
+        return True
 
     def resume(self, media: LegMedia) -> None:
         """Go on with a leg of an earlier process."""
@@ -430,24 +472,21 @@ class RtpEngineCalls:
                 if port is not None and port.id < 0:
                     if not media.sources:
                         self._blocked[media.number] = False
-                    self._open(media.number, index, port.id)
+                    self._ports.open(media.number, index, port.id, self._clock.now())
                     self._last_id = min(self._last_id, port.id)
 
     def figures(self, port: RelayPort) -> PortFigures:
         """Return the figures of an open port, as they were asked for last."""
-        counted = self._counted.get(port.id)
-        return PortFigures(port.id) if counted is None else counted.figures
+        return self._ports.figures(port.id)
 
     def close(self, port: RelayPort) -> PortFigures:
         """Return the last figures of a port."""
         self._lost_ports.pop(port.id, None)
-        counted = self._counted.pop(port.id, None)
-        return PortFigures(port.id) if counted is None else counted.figures
+        return self._ports.figures(port.id)
 
     def asked_at(self, port: RelayPort) -> int | None:
         """Return when the figures of a port were asked for last, on the monotonic clock; None = they never were."""
-        counted = self._counted.get(port.id)
-        return None if counted is None else counted.asked.mono
+        return self._ports.asked_at(port.id)
 
     def lost_at(self, port: RelayPort) -> int | None:
         """Return when the rtpengine of a port was lost, on the monotonic clock; None = it was not."""
@@ -500,12 +539,7 @@ class RtpEngineCalls:
             if _UNKNOWN in answer.reply.error:
                 self._gone.add(call)
             return
-        now, tags, reports = self._clock.now(), answer.reply.tags, answer.reply.peer_reports
-        for tag, leg in tags.items():
-            for medium in leg.medias:
-                port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
-                if port_id is not None and port_id in self._counted:
-                    self._counted[port_id] = _counted_now(self._counted[port_id], medium, reports, now)
+        self._ports.count(answer.reply, self._clock.now())
 
 
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
@@ -527,37 +561,3 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
 
 def _ignore(_answer: EngineAnswer | None) -> None:
     """Wait for no answer."""
-
-
-def _counted_now(
-    before: _Counted, medium: RtpMedium, reports: Mapping[bytes, RtpPeerReports], now: Instant
-) -> _Counted:
-    """Return the figures of a port by what an rtpengine says of its medium.
-
-    Its clock may be another one: its second of the last packet counts if it lies between both questions.
-    """
-    packets = tuple(stream.stats.packets for stream in medium.streams)
-    figures = before.figures
-    if sum(packets) > sum(before.packets) and medium.streams:
-        last_ms = 1_000 * max(stream.last_packet_s for stream in medium.streams) + 999
-        alive_at = last_ms if before.asked.wall <= last_ms <= now.wall else now.wall
-        alive_mono = max(before.asked.mono, now.mono - (now.wall - alive_at))  # the clock may have been set meanwhile
-        figures = msgspec.structs.replace(figures, alive_at=alive_at, alive_mono=alive_mono, last_at=alive_at)
-    rtp = [stream for stream in medium.streams if "RTP" in stream.flags]
-    if rtp:
-        first = rtp[0]
-        figures = msgspec.structs.replace(
-            figures,
-            packets_in=before.before + first.stats.packets,
-            dropped=DroppedPackets(unknown=first.stats.errors),
-            latched_host=first.endpoint.address if first.stats.packets else None,
-            latched_port=first.endpoint.port if first.stats.packets else None,
-        )
-        if figures.first_at is None and first.stats.packets:
-            figures = msgspec.structs.replace(figures, first_at=figures.alive_at)
-        report = reports.get(bytes(first.sender)) if reports else None
-        if report is not None:
-            mean = report.mean
-            peer = PeerReport(mean.lost_percent, report.lost, mean.jitter_ms)
-            figures = msgspec.structs.replace(figures, peer=peer, round_trip_ms=mean.round_trip_us / 1_000 or None)
-    return _Counted(figures, packets, now, before.before)
