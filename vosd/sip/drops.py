@@ -47,6 +47,8 @@ class Drop(StrEnum):
     """By the countries of its account or phone, or the agents of its account."""
     UNMATCHED_RESPONSE = "response to no request"
     LATE_ANSWER = "late answer"
+    TOO_MANY_LATE_ANSWERS = "too many late answers"
+    """Answers to INVITEs that are not remembered, beyond what is hung up in a second."""
     TOO_MANY_FORKS = "too many forks"
 
     @property

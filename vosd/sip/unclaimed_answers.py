@@ -3,8 +3,10 @@
 It costs money at the vendor: it is acknowledged, released with BYE, and reported to the owner of the INVITE, if that
 still exists (RFC 3261 section 13.2.2.4). Any source can send one to an INVITE that is not remembered: then only known
 sources are answered, and a next hop is followed only to the host of the source or to another one of the same vendor.
+The address of a known source can be forged over UDP: so many answers are released in a second, and no more.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +35,13 @@ CSeq numbers may have gaps (RFC 3261 section 12.2.2), but a number that was used
 FORKS_MAX: Final = 16
 """Most forks of one INVITE that are released, beside the answer that counts: each costs a BYE."""
 
+RELEASED_PER_S: Final = 100
+"""Most answers from one host to INVITEs that are not remembered that are released in a second.
+
+Each forged one costs the owner of the address an ACK, and as many BYEs as a silent peer is sent: eleven."""
+ALL_RELEASED_PER_S: Final = 500
+"""Most of all hosts."""
+
 SendBye = Callable[[Dialog, str, Instant], Client]
 """Sends a BYE with more headers; its response is ignored."""
 
@@ -54,6 +63,8 @@ class UnclaimedAnswers:
         "_dropped",
         "_flows",
         "_knows",
+        "_released",
+        "_second",
         "_send_bye",
         "_store",
         "released",
@@ -83,6 +94,10 @@ class UnclaimedAnswers:
         self._knows = knows
         self._are_of_one_vendor = are_of_one_vendor
         self._send_bye = send_bye
+        self._second = 0
+        """The second of the monotonic clock that is counted."""
+        self._released = Counter[str]()
+        """Answers to INVITEs that are not remembered that were released in it, by host."""
         self.released: Released = not_noted
         """Called for each dialog that is released: the peer of one whose BYE is lost bills it for ever."""
 
@@ -131,9 +146,23 @@ class UnclaimedAnswers:
         if isinstance(ack, Datagram):
             self._store.out.append(ack)
             return
+        if not self._may_release(source.host, now):
+            self._dropped[Drop.TOO_MANY_LATE_ANSWERS] += 1
+            return
         called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
         parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
+
+    def _may_release(self, host: str, now: Instant) -> bool:
+        """Count an answer; False = there were too many. Its sender repeats one that is real for 32 seconds."""
+        second = now.mono // 1_000
+        if second != self._second:
+            self._second = second
+            self._released.clear()
+        if self._released[host] >= RELEASED_PER_S or self._released.total() >= ALL_RELEASED_PER_S:
+            return False
+        self._released[host] += 1
+        return True
 
     def _known_hop(self, target: str, source: Peer) -> Peer:
         """Return the next hop of a target at the host of the source or of the same vendor, else the source."""

@@ -3,11 +3,14 @@
 Every peer that has had a request of ours knows how our branches begin, and can send such a 200.
 """
 
+from collections import Counter
+
 import pytest
 from doubles.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, VENDOR, Probe
 
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop, Listener
+from vosd.sip.unclaimed_answers import ALL_RELEASED_PER_S, RELEASED_PER_S
 from vosd.sip.wire.outgoing import Peer
 
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"))
@@ -121,3 +124,28 @@ def test_each_fork_of_a_forgotten_invite_is_ended_and_none_leads_elsewhere(probe
     assert ended_at(probe) == [VENDOR] * 2
     probe.receive(unclaimed(INSIDE, tag="third"), UNKNOWN_SOURCE)
     assert probe.sent() == []
+
+
+def test_answers_forged_in_the_name_of_a_vendor_cost_it_a_bounded_number_of_messages(probe):
+    """Each is acknowledged once, and its BYE is repeated to a vendor that is silent: the vendor, and nothing else."""
+    forged = 3 * RELEASED_PER_S
+    for number in range(forged):
+        probe.receive(unclaimed(tag=f"forged-{number}"), VENDOR)
+    probe.receive(unclaimed(tag="real"), OTHER_VENDOR)
+    assert probe.titles().count("ACK") == RELEASED_PER_S + 1, "those in the name of one vendor use up what is its own"
+    assert probe.endpoint.dropped[Drop.TOO_MANY_LATE_ANSWERS] == forged - RELEASED_PER_S
+    probe.advance(1_000)
+    probe.receive(unclaimed(tag="repeated"), VENDOR)
+    assert "ACK" in probe.titles(), "a real one is repeated by the vendor, and released in a later second"
+    probe.advance(2 * GIVE_UP)
+    counted = Counter(sent.peer.host for sent in probe.log)
+    assert counted[VENDOR.host] == 12 * (RELEASED_PER_S + 1), "an ACK and eleven BYEs each"
+    assert probe.endpoint.census()["transactions"] == 0
+
+
+def test_answers_forged_in_the_names_of_many_hosts_are_bounded_together():
+    probe = Probe(knows=lambda _host, _port: True)
+    hosts = [f"10.0.{number // 250}.{number % 250}" for number in range(ALL_RELEASED_PER_S + 50)]
+    for host in hosts:
+        probe.receive(unclaimed(f"<sip:{host}>", tag=host), Peer(0, host, 5060))
+    assert probe.titles().count("ACK") == ALL_RELEASED_PER_S
