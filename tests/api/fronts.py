@@ -24,7 +24,7 @@ from doubles.documented import operation_at
 from vosd.admin import office
 from vosd.admin.office.needs import NEEDED
 from vosd.api.operation import Operation
-from vosd.api.operations.definitions import KINDS
+from vosd.api.operations.definitions import KINDS, path_of
 from vosd.api.table import OPERATIONS
 from vosd.cli.main import main
 
@@ -225,7 +225,7 @@ def family(operation: Operation) -> str:
     """Return method and path; all kinds of definitions have the same operations, made by one function."""
     path = operation.path
     for kind in KINDS:
-        segment = f"/{kind.replace('_', '-')}"
+        segment = path_of(kind)
         if operation.fixed.get("kind") == kind and path.startswith(segment):
             path = path.replace(segment, "/KIND", 1)
     return f"{operation.method} {path}"

@@ -242,7 +242,7 @@ SHORT = {
     "has two items only after long work": {"/backups", "/jobs", "/planned-versions", "/waiting-payments"},
     "is paged as `/number-lists`": {
         "/address-groups", "/calendars", "/dids", "/gateway-groups", "/mapping-gateways", "/number-pools", "/phones",
-        "/rate-groups", "/routing-gateways", "/routing-plans", "/templates",
+        "/rate-groups", "/report-schedules", "/routing-gateways", "/routing-plans", "/templates",
     },
     "is asked with a moment": {"/ledger/balances"},
     "is paged as `/tokens`": {"/agents", "/people"},

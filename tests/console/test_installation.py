@@ -563,6 +563,53 @@ def test_reports_at_fixed_times_are_listed_with_what_comes_next(site: Watched, v
     expect(row(page, "revenue")).to_contain_text(str(site.daemon.directory / "reports"))
 
 
+def test_a_report_is_scheduled_on_its_page_and_its_definition_is_an_object_as_others(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+    page = visitor.go("/reports?name=daily&group=hour&account=acme&answered=true&zone=Europe/Berlin", "Reports")
+    page.get_by_role("link", name="Schedule it").click()
+    page.get_by_role("heading", level=1, name="New: Scheduled reports").wait_for()
+    page.get_by_role("textbox", name="name", exact=True).fill("mornings")
+    assert violations(page) == []
+    fits_a_telephone(page)
+    page.get_by_label("every", exact=False).first.select_option("week")
+    page.get_by_role("textbox", name="at", exact=True).fill("7")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_text("a time such as 09:00").first.wait_for()
+    page.get_by_role("textbox", name="at", exact=True).fill("07:30")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_text("this key, or mail, or both").first.wait_for()
+    page.get_by_role("textbox", name="directory").fill("out")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("heading", level=1, name="mornings").wait_for()
+    assert site.api.ask("GET", "/report-schedules/mornings").json["keys"] == {
+        "report": "daily", "every": "week", "at": "07:30", "timezone": "Europe/Berlin", "group": "hour",
+        "account": "acme", "answered": "yes", "directory": "out",
+    }  # fmt: skip
+    page = visitor.turn("/lists/scheduled", "Scheduled reports")
+    expect(row(page, "mornings")).to_contain_text("database")
+    expect(row(page, "mornings")).to_contain_text("account acme, answered yes")
+    expect(row(page, "revenue")).to_contain_text("vosd.yaml:")
+    page.get_by_role("link", name="revenue", exact=True).click()
+    page.get_by_text("is defined in a file").or_(page.get_by_text("vosd.yaml:")).first.wait_for()
+    expect(page.get_by_role("button", name="Check the change")).to_have_count(0)
+    page = visitor.turn("/objects/reports/mornings", "mornings")
+    page.get_by_role("button", name="End it").click()
+    page.get_by_role("dialog").get_by_role("button", name="End it").click()
+    page.get_by_text("mornings is ended").wait_for()
+    undo(page)
+    assert {each["name"] for each in site.items("/scheduled-reports")} == {"revenue", "mornings"}
+    site.api.ask("DELETE", "/report-schedules/mornings")
+
+
+def test_who_may_not_see_the_books_is_not_offered_to_schedule_reports(visit: Visit) -> None:
+    page = visit("viewer").go("/reports?name=daily", "Reports")
+    page.get_by_role("button", name="PDF").wait_for()
+    expect(page.get_by_role("link", name="Schedule it")).to_have_count(0)
+
+
 def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> None:
     site.api.wait_for(site.api.ask("POST", "/cdrs/export", {}))
     page = visit().go("/lists/jobs", "Jobs")

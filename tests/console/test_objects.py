@@ -31,6 +31,7 @@ KINDS = {
     "dids": "Numbers of customers",
     "address_groups": "Address groups",
     "gateway_groups": "Gateway groups",
+    "reports": "Scheduled reports",
     "templates": "Templates",
 }
 

@@ -66,6 +66,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "ScheduledReportRow.name": ("revenue",),
     "ScheduledReportRow.report": ("revenue",),
     "ScheduledReportRow.retry_at": (None,),
+    "ScheduledReportRow.source": ("config/vosd.yaml:31",),
     "ScheduledReportRow.why": (None,),
     "ScheduledReportRow.account": (None,),
     "ScheduledReportRow.gateway": (None,),

@@ -24,6 +24,7 @@ KINDS: Final[Mapping[str, str | None]] = {
     "dids": "number",
     "address_groups": "name",
     "gateway_groups": "name",
+    "reports": "name",
     "templates": None,
     "parameters": None,
 }

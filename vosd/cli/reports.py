@@ -34,7 +34,8 @@ _LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME
 
 _HOUR_MS: Final = 3_600_000
 _SCHEDULED: Final = (
-    "name", "report", "every", "timezone", "form", "directory", "mail", "period", "due_at", "why", "retry_at",
+    "name", "report", "every", "timezone", "form", "directory", "mail", "done_until", "period", "due_at", "why",
+    "retry_at", "source",
 )  # fmt: skip
 
 

@@ -113,12 +113,17 @@ class Excerpt:
     def settings(self) -> "Settings":
         """The settings of the installation."""
         from vosd.config.assembly.credentials import with_mail_password
+        from vosd.config.assembly.scheduled_reports import read_scheduled_reports, scheduled_reports
         from vosd.config.assembly.settings import settings_of
         from vosd.config.assembly.shown_files import with_shown_files
 
         keys, parameters = self._installation()
         keys = with_mail_password(with_shown_files(keys, self._copy(), ProblemList()), self._copy())
-        return settings_of(keys, parameters, None, {})
+        problems = ProblemList()
+        reports = read_scheduled_reports(self._copy(), problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return settings_of(keys, parameters, None, {}, scheduled_reports(reports))
 
     @property
     def database_url(self) -> str:

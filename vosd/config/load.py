@@ -33,6 +33,7 @@ from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import RateReport, check_rates, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered
+from vosd.config.assembly.scheduled_reports import check_mail_server, read_scheduled_reports, scheduled_reports
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.shown_files import with_shown_files
@@ -53,6 +54,7 @@ from vosd.config.keys.presets import Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Section
 from vosd.config.reader.includes import merge
@@ -234,6 +236,7 @@ def _load(
         problems,
     )
     _name_decks(objects, stored)
+    reports = read_scheduled_reports(document, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     if uses_known and problems.has_errors:
@@ -266,8 +269,9 @@ def _load(
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
-            check_special_numbers(special_numbers(keys, parameters), written, problems)
+            _check_installation(
+                keys, parameters, known.note_reaches(_reaches(objects, source)), reports, written, problems
+            )
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, known, written, problems)
         transports, tls, ends, api_problems = read_transports(
@@ -282,7 +286,7 @@ def _load(
         known.stored = stored
         remembered.renew(known)
         return Loaded(
-            settings_of(keys, parameters, stir.certificates, ends),
+            settings_of(keys, parameters, stir.certificates, ends, scheduled_reports(reports)),
             catalogue,
             found,
             rate_reports,
@@ -298,6 +302,20 @@ def _load(
         )
     finally:
         _take_apart(*(each.written for each in objects))
+
+
+def _check_installation(
+    keys: InstallationKeys,
+    parameters: ParameterKeys,
+    reaches: Iterable[Reach],
+    reports: Inventory[ScheduledReportKeys],
+    written: _WrittenSettings,
+    problems: ProblemList,
+) -> None:
+    """Check what depends on settings of the installation: sockets, special numbers, reports that go by mail."""
+    check_sockets([*reaches], keys, written, problems)
+    check_special_numbers(special_numbers(keys, parameters), written, problems)
+    check_mail_server(reports, has_server=bool(keys.alarms.mail.server), problems=problems)
 
 
 def _refuse_errors(problems: ProblemList, api_problems: Iterable[DefinitionProblem], asked: Asked) -> None:

@@ -26,6 +26,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.trunk_presets import TRUNK_PRESETS
 from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import FromText
@@ -94,6 +95,7 @@ def reference() -> str:
         *_section("Destination classes", "destination_classes[]", DestinationClassKeys),
         *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
         *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
+        *_section("Reports at fixed times", "reports[]", ScheduledReportKeys),
     ]
     return "\n".join(parts)
 

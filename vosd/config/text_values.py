@@ -16,6 +16,7 @@ from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_in_list, section_of
@@ -30,6 +31,7 @@ MODELS_OF: Final[Mapping[str, tuple[type[Keys], ...]]] = {
     "gateway_groups": (GatewayGroupKeys,),
     "rate_groups": (RateGroupKeys,),
     "routing_plans": (RoutingPlanKeys,),
+    "reports": (ScheduledReportKeys,),
     "templates": tuple(MODELS.values()),
 }
 """Models of the keys of each kind of object that the database may define; a template may have keys of several."""

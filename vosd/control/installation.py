@@ -181,6 +181,8 @@ class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):
     """Why the latest attempt has failed, or the calls that it waits for; None = neither."""
     retry_at: str | None
     """Time of the next attempt, RFC 3339; None = none has failed."""
+    source: str = ""
+    """Place of its definition: file and line, or ``database``; empty = the running switch does not say it."""
 
 
 class ListScheduledReports(Order[list[ScheduledReportRow]], frozen=True, tag="scheduled_reports"):

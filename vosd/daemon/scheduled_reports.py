@@ -86,6 +86,7 @@ def scheduled_row(
         criteria=", ".join(f"{name} {_said(value)}" for name, value in wanted.chosen().items()),
         mail=list(wanted.mail),
         directory=None if wanted.directory is None else str(wanted.directory),
+        source=wanted.source,
     )
 
 

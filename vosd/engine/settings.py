@@ -484,6 +484,8 @@ class ScheduledReport:
     caller: str | None = None
     callee_digits: int | None = None
     caller_digits: int | None = None
+    source: str = field(default="", compare=False)
+    """Place of its definition: file and line, or ``database``. A report that has only moved is the same one."""
 
     def chosen(self) -> dict[str, str | int | bool]:
         """Return the criteria of its calls that are given, as orders name them."""

@@ -101,6 +101,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const opener = useRef<HTMLButtonElement>(null);
   const [theirs, setTheirs] = useState<Sheet | null>(null);
   const kind = declared.kind;
+  const isOfCalls = kind !== "reports";
   const loaded = sheet ? base : (begin ?? NO_KEYS);
   const keys = cleaned(declared.keys, values, loaded);
   const isChanged = !isSame(cleaned(declared.keys, values), cleaned(declared.keys, loaded)) || (!sheet && name !== "");
@@ -249,10 +250,12 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
             <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </Button>
-            {!account && <Simulate disabled={!isChanged || !name} objects={tried} onMistakes={noteAlone} />}
+            {!account && isOfCalls && (
+              <Simulate disabled={!isChanged || !name} objects={tried} onMistakes={noteAlone} />
+            )}
           </Group>
         )}
-        {kind !== "routing_plans" && !isReadOnly && !account && name && <TryCall objects={tried} />}
+        {kind !== "routing_plans" && isOfCalls && !isReadOnly && !account && name && <TryCall objects={tried} />}
       </Stack>
       {unsaved.question}
       <Confirm

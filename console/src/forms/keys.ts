@@ -13,8 +13,11 @@ export type Mistakes = ReadonlyMap<string, string>;
 /** In the place of a password that is set. */
 export const HIDDEN = "(hidden)";
 
+/** Kinds whose name is another resource of the API. */
+const PATHS: Readonly<Record<string, string>> = { reports: "/report-schedules" };
+
 /** The path of a kind of objects below `/api/v1`. */
-export const pathOf = (kind: string): string => `/${kind.replaceAll("_", "-")}`;
+export const pathOf = (kind: string): string => PATHS[kind] ?? `/${kind.replaceAll("_", "-")}`;
 
 const isKeys = (value: unknown): value is Keys => typeof value === "object" && value !== null && !Array.isArray(value);
 const text = (value: unknown): string => (value === undefined || value === null ? "" : String(value));

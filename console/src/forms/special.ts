@@ -12,5 +12,6 @@ export interface Special {
 
 export const SPECIAL: Readonly<Record<string, Special>> = {
   calendars: { fields: { entries: EntriesField }, first: ["timezone", "holidays", "entries"] },
+  reports: { fields: {}, first: ["report", "every", "at", "timezone", "group", "form", "mail"] },
   routing_plans: { fields: { order: OrderField }, first: ["order", "gateways"] },
 };

@@ -26,7 +26,8 @@ export type Kind =
   | "act"
   | "role"
   | "permissions"
-  | "report";
+  | "report"
+  | "schedule";
 
 const BAD = new Set(["down", "blocked", "disabled", "unregistered", "not located", "failed", "critical", "error"]);
 const GOOD = new Set(["up", "registered", "well", "done", "paid", "in force", "talking"]);
@@ -119,6 +120,12 @@ export function Gateway({ name, kind }: { name: string; kind?: "mapping_gateways
   return name;
 }
 
+/** A report at a fixed time, with the way to its definition. */
+function Scheduled({ name }: { name: string }) {
+  const leads = useMay("GET /report-schedules/{name}");
+  return leads ? <Go to={`/objects/reports/${encodeURIComponent(name)}`}>{name}</Go> : name;
+}
+
 function Call({ id }: { id: string }) {
   const shown = `${id.slice(0, 8)}…`;
   if (!useMay("GET /cdrs/{call_id}")) return <span title={id}>{shown}</span>;
@@ -164,6 +171,8 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <Gateway name={text} kind={name === "mapping_gateway" ? "mapping_gateways" : undefined} />;
     case "call":
       return <Call id={text} />;
+    case "schedule":
+      return <Scheduled name={text} />;
     default:
       return <>{text}</>;
   }

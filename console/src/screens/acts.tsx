@@ -12,6 +12,7 @@ import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
 import { ProblemText } from "../parts/problem";
+import { Schedule } from "../parts/schedule";
 import { useSession } from "../session";
 import { Tree } from "./call";
 import type { List } from "./columns";
@@ -501,12 +502,13 @@ export const rowActs: Readonly<Record<string, ComponentType<RowProps> | undefine
   backups: Backup,
 };
 
-const listActs: Readonly<Record<string, ComponentType<{ account?: string }> | undefined>> = {
+const listActs: Readonly<Record<string, ComponentType | undefined>> = {
   blacklist: AllListed,
   overrides: NewOverride,
   people: NewPerson,
   tokens: NewToken,
   roles: NewRole,
+  scheduled: Schedule,
   backups: NewBackup,
 };
 

@@ -7,13 +7,14 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
-import { type Keys, pathOf } from "../forms/keys";
+import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { History } from "../parts/history";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
+import type { Narrowing } from "../router";
 import { useMay } from "../session";
 
 const DATABASE = "database";
@@ -128,11 +129,11 @@ function Password({ number }: { number: string }) {
   );
 }
 
-/** A new object: from nothing, or with the keys of another one. */
+/** A new object: from nothing, with the keys of another one, or with those that the address has. */
 export function NewObjectScreen() {
   const { t } = useTranslation();
   const { kind } = useParams({ from: "/new/$kind" });
-  const { from, account } = useSearch({ from: "/new/$kind" });
+  const { from, ...given } = useSearch({ from: "/new/$kind" });
   const go = useNavigate({ from: "/new/$kind" });
   const declared = useKind(kind);
   const copied = useQuery({
@@ -149,13 +150,19 @@ export function NewObjectScreen() {
         <Editor
           key={kind}
           declared={declared.data}
-          begin={copied.data ? withoutSecrets((copied.data.keys as Keys) ?? {}) : account ? { account } : undefined}
+          begin={copied.data ? withoutSecrets((copied.data.keys as Keys) ?? {}) : knownIn(declared.data, given)}
           isReadOnly={false}
           onDone={(name) => go({ to: "/objects/$kind/$name", params: { kind, name } })}
         />
       )}
     </Page>
   );
+}
+
+/** What an address has of the keys of a kind; never a password, which an address would keep. */
+export function knownIn(declared: Kind, given: Narrowing): Keys | undefined {
+  const known = declared.keys.filter(({ name, form, many }) => given[name] && !many && form !== "secret");
+  return known.length > 0 ? Object.fromEntries(known.map(({ name }) => [name, given[name]])) : undefined;
 }
 
 /** The keys of an object without its passwords, which a copy cannot have. */

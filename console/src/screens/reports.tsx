@@ -13,6 +13,7 @@ import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
+import { keysOfSchedule, Schedule } from "../parts/schedule";
 import { Bars, OverTime } from "../parts/spanchart";
 import { spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
@@ -376,6 +377,7 @@ export function ReportsScreen() {
               {t(`reports.${form}`)}
             </Download>
           ))}
+          <Schedule keys={keysOfSchedule(name, order, zone)} />
         </Group>
       }
     >

@@ -164,7 +164,7 @@ async def _answered(application: Application, caller: str, asked: Asked) -> Repl
 
 OPERATORS_KINDS: Final = (
     "routing-gateways", "rate-groups", "routing-plans", "calendars", "number-lists", "number-pools", "dids",
-    "address-groups", "gateway-groups", "templates",
+    "address-groups", "gateway-groups", "report-schedules", "templates",
 )  # fmt: skip
 NAMES: Final = {"dids": ("4931000", "4931001", "4931002")}
 """Own, new and absent name where a kind has other names than words."""
@@ -181,9 +181,12 @@ KEYS: Final[dict[str, dict[str, Any]]] = {
     "dids": {"ring_timeout": "25"},
     "address-groups": {"hosts": ["192.0.2.201"]},
     "gateway-groups": {"gateways": ["member"]},
+    "report-schedules": {"report": "daily", "directory": "reports"},
     "templates": {"max_concurrent": 5},
 }
 """Keys of an object of each kind."""
+SECTIONS: Final = {"report-schedules": "reports"}
+"""Section of the configuration of a kind, where it has another name than its path."""
 
 
 def own(kind: str) -> str:
@@ -200,7 +203,8 @@ def furnish(site: Site) -> None:
             "payment": {"amount": "10"},
         })  # fmt: skip
     objects = [
-        {"action": "create", "kind": k.replace("-", "_"), "name": own(k), "keys": KEYS[k]} for k in OPERATORS_KINDS
+        {"action": "create", "kind": SECTIONS.get(k, k.replace("-", "_")), "name": own(k), "keys": KEYS[k]}
+        for k in OPERATORS_KINDS
     ]
     member = {"kind": "routing_gateways", "name": "member", "keys": KEYS["routing-gateways"]}
     site.make("/bulk", {"objects": [*objects, {"action": "create", **member}]})

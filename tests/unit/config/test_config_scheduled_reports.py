@@ -1,12 +1,18 @@
 """``reports``: what is made when, and where it goes."""
 
+import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import load
+from vosd.config.stored import Stored, Wanted
 from vosd.engine.settings import ReportForm
 from vosd.traffic.schedule import ReportRhythm
 
@@ -31,7 +37,7 @@ def test_every_key_is_in_force(tmp_path: Path) -> None:
     assert asdict(found) == {
         "name": "m", "report": "profit", "every": ReportRhythm.MONTH, "at_s": 27_000, "zone": "Europe/Berlin",
         "group": "day", "account": "acme", "gateway": "pbx", "area": "London", "form": ReportForm.PDF,
-        "directory": Path("out"), "mail": ("a@example.com", "b@example.com"),
+        "directory": Path("out"), "mail": ("a@example.com", "b@example.com"), "source": f"{tmp_path / 'vosd.yaml'}:5",
         **dict.fromkeys(("below", "vendor", "reason", "answered", "callee", "caller")),
         **dict.fromkeys(("callee_digits", "caller_digits")),
     }  # fmt: skip
@@ -64,11 +70,52 @@ def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:
         ("[{name: m, report: daily, directory: out, callee: '44'}]", "no callee: daily knows account"),
         ("[{name: m, report: daily, directory: out, reason: busy}]", "one of Normal"),
         ("[{name: m, report: daily, directory: out, below: yes}]", "account beside it"),
-        ("[{name: m, report: daily, mail: a@example.com}]", "alarms.mail, whose server sends them"),
-        ("[{name: m, report: daily, directory: o}, {name: m, report: daily, directory: o}]", "each name once"),
+        ("[{name: m, report: daily, mail: a@example.com}]", "alarms.mail as well, whose server sends it"),
+        (
+            "[{name: m, report: daily, directory: o}, {name: m, report: daily, directory: o}]",
+            "each name once; it also stands at",
+        ),
     ],
 )
 def test_what_goes_nowhere_or_twice_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         loaded(tmp_path, f"reports: {text}\n")
+    assert said in str(refused.value)
+
+
+def stored(_wanted: Wanted, **bodies: dict[str, object]) -> Stored:
+    """Return reports that the database defines."""
+    found = {
+        name: ObjectVersion(
+            kind="reports", name=name, version=3, body=json.dumps(keys), begins_at=0, made_at=0, operator="ann"
+        )
+        for name, keys in bodies.items()
+    }
+    return Stored(CatalogueSource(DATABASE), version=1, objects={"reports": found})
+
+
+def test_the_database_defines_them_beside_the_files(tmp_path: Path) -> None:
+    (tmp_path / "vosd.yaml").write_text(f"{BASE}\nreports: [{{name: m, report: daily, directory: out}}]\n")
+    keys = {"report": "revenue", "every": "week", "at": "07:30", "directory": "out", "group": "day"}
+    found = load(tmp_path / "vosd.yaml", {}, definitions=partial(stored, weekly=keys)).settings.reports
+    assert [(each.name, each.report, each.every, each.at_s, each.source) for each in found] == [
+        ("m", "daily", ReportRhythm.DAY, 21_600, f"{tmp_path / 'vosd.yaml'}:5"),
+        ("weekly", "revenue", ReportRhythm.WEEK, 27_000, "database"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "said"),
+    [
+        ("n", {"report": "daily"}, "reports n (version 3) in the database: reports[n].directory: expected this key"),
+        ("n", {"report": "daily", "mail": "a@example.com"}, "reports[n].mail: expected alarms.mail as well"),
+        ("m", {"report": "daily", "directory": "o"}, "reports[m].name: value 'm': expected each name once"),
+    ],
+)
+def test_a_mistake_in_the_database_is_named_with_its_object(
+    tmp_path: Path, name: str, keys: dict[str, object], said: str
+) -> None:
+    (tmp_path / "vosd.yaml").write_text(f"{BASE}\nreports: [{{name: m, report: daily, directory: out}}]\n")
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / "vosd.yaml", {}, definitions=partial(stored, **{name: keys}))
     assert said in str(refused.value)

@@ -32,6 +32,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.load import load
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
@@ -120,6 +121,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "currencies": CurrencyKeys,
     "exchange_rates": ExchangeRateKeys,
     "destination_classes": DestinationClassKeys,
+    "reports": ScheduledReportKeys,
 }
 
 WITHOUT_EFFECT: Final = {

@@ -283,6 +283,19 @@ async def test_the_list_says_what_comes_next_and_why_one_has_failed(
     assert (row.period, row.done_until, row.why, row.retry_at) == (day(0), iso_utc(MIDNIGHT), None, None)
 
 
+async def test_a_report_whose_definition_has_only_moved_keeps_its_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, replace(WANTED, source="vosd.yaml:7"))
+    stage.answers = ["full"] * 9
+    await stage.pass_time(6)
+    (before,) = await stage.part.listed(ListScheduledReports())
+    stage.part.adjust(stage.settings(replace(WANTED, source="vosd.yaml:9")))
+    (after,) = await stage.part.listed(ListScheduledReports())
+    assert (before.source, after.source, after.why) == ("vosd.yaml:7", "vosd.yaml:9", "full")
+    assert after.retry_at == before.retry_at
+
+
 async def test_a_process_that_dies_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(tmp_path, monkeypatch, WANTED)
 

@@ -43,8 +43,10 @@ from vosd.admin.office.definitions import (
     show_object,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
@@ -550,3 +552,20 @@ async def test_a_password_that_was_imported_stays_until_it_changes(office: Offic
     await changed(office, WantedObject("phones", "7009", weak | {"max_concurrent": "2"}))
     with pytest.raises(OrderError, match="easy to guess"):
         await changed(office, WantedObject("phones", "7009", weak | {"password": "shorter"}))
+
+
+async def test_a_report_at_a_fixed_time_is_for_those_alone_who_see_the_books(office: Office) -> None:
+    """It goes to any address with costs and profit in it, so the right to change definitions is not enough."""
+    wanted = WantedObject("reports", "margins", {"report": "profit", "mail": "ann@example.com"})
+    blind = msgspec.structs.replace(operator(), permissions=ALL - {Permission.BOOKS_SEE})
+    with pytest.raises(PermissionLackingError, match=r"books\.see"):
+        await set_objects(office, blind, SetObjects(objects=(wanted,)))
+    bulk = BulkObject(action=BulkAction.CREATE, kind="reports", name="margins", keys=dict(wanted.keys))
+    with pytest.raises(BulkRefusedError, match=r"books\.see"):
+        await change_objects(office, blind, ChangeObjects(objects=(bulk,)))
+    made = await set_objects(office, operator(), SetObjects(objects=(wanted,)))
+    assert [(each.kind, each.name, each.version) for each in made.changes] == [("reports", "margins", 1)]
+    with pytest.raises(PermissionLackingError, match=r"books\.see"):
+        await end_object(office, blind, EndObject(kind="reports", name="margins"))
+    with pytest.raises(NoSuchObjectError):
+        await set_objects(office, agent("south"), SetObjects(objects=(wanted,)))

@@ -79,6 +79,8 @@ _ASKED_ALONE: Final = 50
 
 
 _CALLS_NAMED: Final = 5
+_NEEDED_BESIDE: Final[Mapping[str, Permission]] = {"reports": Permission.BOOKS_SEE}
+"""Permission that a change of a kind needs, too: a report at a fixed time shows costs and profit to its recipients."""
 _USED_AS: Final[Mapping[str, Sequence[str]]] = {
     "accounts": ("customer_account", "vendor_account"),
     "mapping_gateways": ("mapping_gateway",),
@@ -276,6 +278,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
 
     Raises:
         OutOfScopeError, RightLackingError: the agent may not.
+        PermissionLackingError: a report at a fixed time is among them, and the principal may not see the books.
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.
         AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
@@ -708,6 +711,8 @@ async def compared_each(
     for asked in objects:
         versions = known.get((asked.kind, asked.name), ())
         try:
+            if owned is None and asked.kind in _NEEDED_BESIDE:  # agents learn that there are none
+                require(who, _NEEDED_BESIDE[asked.kind])
             found = in_force_at(versions, now)
             if found is None or found.body is None:
                 _check_name(asked)

@@ -48,8 +48,16 @@ from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
-    "number_lists", "number_pools", "dids", "address_groups", "gateway_groups", "templates",
+    "number_lists", "number_pools", "dids", "address_groups", "gateway_groups", "reports", "templates",
 )  # fmt: skip
+_PATHS: Final[Mapping[str, str]] = {"reports": "/report-schedules"}
+"""Paths of kinds whose name is another resource: ``/reports`` has the figures."""
+_WORDS: Final[Mapping[str, str]] = {"reports": "reports at fixed times"}
+
+
+def path_of(kind: str) -> str:
+    """Return the path of the objects of a kind."""
+    return _PATHS.get(kind, f"/{kind.replace('_', '-')}")
 
 
 _OF_ACCOUNTS: Final = frozenset({"mapping_gateways", "phones"})
@@ -159,7 +167,8 @@ _CHANGES: Final = (
 
 def _operations() -> Iterator[Operation]:
     for kind in KINDS:
-        path, words = f"/{kind.replace('_', '-')}", kind.replace("_", " ")
+        path = path_of(kind)
+        words = _WORDS.get(kind, kind.replace("_", " "))
         one, fixed = f"{path}/{{name}}", {"kind": kind}
         see, change = Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE
         yield Operation(

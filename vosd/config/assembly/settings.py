@@ -22,7 +22,6 @@ from vosd.config.keys.invoices import AgentIssuerKeys, InvoiceKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.retention import RetentionKeys
-from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
 from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.control.events import TYPES_BY_NAME
@@ -90,7 +89,6 @@ _WEBHOOK: Final = full_conversion(
 _MAIL: Final = full_conversion(
     MailKeys, MailSettings, elsewhere={"password_file": "the password, which is read from it"}
 )
-_REPORT: Final = full_conversion(ScheduledReportKeys, ScheduledReport, by_hand={"timezone": "zone", "group": "group"})
 _OF_THE_FORM: Final = "the settings of all issuers"
 _ISSUER: Final = full_conversion(
     InvoiceKeys,
@@ -127,7 +125,6 @@ _SETTINGS: Final = full_conversion(
         "nightly": "nightly",
         "bilateral": "bilateral",
         "invoices": "invoices",
-        "reports": "reports",
     },
     elsewhere={
         "limits": "the parameters of the catalogue",
@@ -145,10 +142,12 @@ def settings_of(
     parameters: ParameterKeys,
     certificates: CertificateSettings | None,
     certificate_ends: Mapping[str, int],
+    reports: tuple[ScheduledReport, ...],
 ) -> Settings:
     """Return the settings that the installation's own keys and the parameters make.
 
-    ``certificates`` has what the files of ``stir`` say, ``certificate_ends`` when those of TLS end, by file.
+    ``certificates`` has what the files of ``stir`` say, ``certificate_ends`` when those of TLS end, by file;
+    ``reports`` are those at fixed times.
     """
     sip, journal = keys.sip, keys.journal
     radius = radius_settings(keys.radius, keys.node)
@@ -187,14 +186,7 @@ def settings_of(
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
         bilateral=tuple(map(_BILATERAL, keys.bilateral)),
         invoices=_invoice_settings(keys),
-        reports=tuple(
-            _REPORT(
-                each,
-                zone="UTC" if each.timezone is None else str(each.timezone),
-                group=None if each.group is None else each.group.value,
-            )
-            for each in keys.reports
-        ),
+        reports=reports,
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
         radius=radius,

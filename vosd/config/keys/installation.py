@@ -32,7 +32,6 @@ from vosd.config.keys.radius import RadiusKeys
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
-from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.webhooks import ReceiverKeys
@@ -236,7 +235,6 @@ class InstallationKeys(Keys):
     nightly: NightlyKeys = NightlyKeys()
     bilateral: tuple[BilateralKeys, ...] = ()
     invoices: InvoiceKeys = InvoiceKeys()
-    reports: tuple[ScheduledReportKeys, ...] = ()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 
@@ -258,6 +256,7 @@ class InstallationKeys(Keys):
         "gateway_groups": "Named groups of routing gateways.",
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
+        "reports": "List of reports that are made at fixed times.",
         "period_rates": "List of period rates.",
         "destination_classes": "Named sets of called prefixes, for limits of their use.",
         "currencies": "List of currencies whose fees have decimals of their own.",
@@ -270,8 +269,4 @@ class InstallationKeys(Keys):
             raise KeyProblemError("webhooks", "each name once")
         if len({each.account for each in self.bilateral}) < len(self.bilateral):
             raise KeyProblemError("bilateral", "each account once")
-        if len({each.name for each in self.reports}) < len(self.reports):
-            raise KeyProblemError("reports", "each name once")
-        if any(each.mail for each in self.reports) and not self.alarms.mail.server:
-            raise KeyProblemError("reports", "alarms.mail, whose server sends them")
         return self

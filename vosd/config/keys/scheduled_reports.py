@@ -11,6 +11,8 @@ from vosd.base.cause import EndReason
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    ValueForm,
+    ValueShape,
     choice,
     mail_address,
     object_name,
@@ -37,7 +39,8 @@ def _one_of(names: Collection[str]) -> FromText:
             raise ValueError
         return text
 
-    return FromText(f"one of {', '.join(names)}", read)
+    shape = ValueShape(ValueForm.CHOICE, choices=tuple(names))
+    return FromText(f"one of {', '.join(names)}", read, shape=shape)
 
 
 class ScheduledReportKeys(Keys):
@@ -46,7 +49,7 @@ class ScheduledReportKeys(Keys):
     name: Annotated[str, object_name()]
     """Name of its files and mails; each once."""
     report: Annotated[str, _one_of((*REPORTS, *LEDGER_REPORTS))]
-    """As `vosd report list` has them."""
+    """Name of the report, as ``vosd report list`` has it."""
     every: Annotated[ReportRhythm, choice(ReportRhythm)] = ReportRhythm.DAY
     """``day``, ``week`` or ``month``."""
     at: Annotated[int, start_of_hours()] = 21_600
@@ -55,7 +58,7 @@ class ScheduledReportKeys(Keys):
     """The zone of ``at``, and of the periods. Default: UTC."""
     group: Annotated[Grouping | None, choice(Grouping)] = None
     """Spans into which it is divided. Default: as the report says."""
-    account: Annotated[str | None, object_name()] = None
+    account: Annotated[str | None, object_name("accounts")] = None
     """Calls of this account alone."""
     below: Annotated[bool | None, switch()] = None
     """``yes``: also the calls of the accounts below ``account``. Default: its own alone."""
@@ -63,7 +66,7 @@ class ScheduledReportKeys(Keys):
     """Calls by this gateway or phone alone."""
     area: Annotated[str | None, object_name()] = None
     """Calls to this destination alone."""
-    vendor: Annotated[str | None, object_name()] = None
+    vendor: Annotated[str | None, object_name("accounts")] = None
     """Calls whose costs are booked on this account alone."""
     reason: Annotated[str | None, _one_of([each.text for each in EndReason])] = None
     """Calls that ended so alone, such as ``Busy``."""
