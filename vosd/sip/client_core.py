@@ -189,6 +189,7 @@ class ClientCore:
                 contact=dialog.target,
                 device=dialog.device,
                 until=now.mono + WAIT_MS,
+                is_guess=dialog.is_guessed,
             )
             if is_over_connection
             else Client(store=self._store)

@@ -11,7 +11,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, Line, Script, answers
+from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
@@ -35,9 +35,10 @@ def scene():
 CSEQ = count(1)
 
 
-def register(scene, source, contact=HOME, number=NUMBER, call_id=None):
+def register(scene, source, contact=HOME, number=NUMBER, call_id=None, instance=""):
     call_id = call_id or f"{number}-{contact}"
-    wanted = register_request(f"<sip:{number}@{contact}>", call_id=call_id, cseq=next(CSEQ))
+    written = f"<sip:{number}@{contact}>" + (f';+sip.instance="<urn:uuid:{instance}>"' if instance else "")
+    wanted = register_request(written, call_id=call_id, cseq=next(CSEQ))
     now = scene.exchange.clock.now()
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
     scene.exchange.flush()
@@ -177,3 +178,37 @@ def test_an_answer_does_not_follow_another_phone_of_its_user(transport):
     assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
+
+
+@pytest.mark.parametrize("restart", ["no restart", "restart", "crash"])
+@pytest.mark.parametrize("is_late", [False, True], ids=["back before the hang-up", "back after it"])
+def test_a_call_whose_phone_is_unknown_goes_to_each_that_may_be_it(tmp_path, restart, is_late):
+    """It came over another connection than its phone had registered on; another phone has the same private Contact."""
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    Vendor(scene.wire, ELSEWHERE, SWITCH, RINGS)
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, Address(SEEN.host, 39_000), instance="ours")
+    call = at_home.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    lose(scene)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
+    scene.wire.run_for(2_000)
+    if restart == "restart":
+        scene.stop_and_keep()
+    elif restart == "crash":
+        scene.kill()
+    scene.wire.run_for(1_000)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
+    if is_late:
+        scene.vendor.only_call.hang_up()
+        scene.wire.run_for(1_000)
+        assert not call.is_over
+    register(scene, AGAIN, instance="ours")
+    scene.wire.run_for(1_000)
+    if not is_late:
+        scene.vendor.only_call.hang_up()
+    scene.wire.run_until(lambda: call.is_over, 5_000)
+    assert [each.data[:3] for each in scene.wire.packets if each.target == AGAIN] == [b"BYE"]
+    scene.close()

@@ -411,21 +411,50 @@ def test_a_call_follows_its_own_phone_where_another_one_connects_before(scene, r
     assert at_home.only_call.is_over
 
 
-def test_a_phone_gets_its_bye_though_another_one_is_registered_when_its_connection_is_lost(scene):
-    call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
+@pytest.mark.parametrize("has_instance", [True, False], ids=["instances", "Call-IDs"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+def test_a_phone_gets_its_bye_though_another_one_is_registered_when_its_connection_is_lost(
+    scene, has_instance, is_first
+):
+    """The other one registers before the connection is lost, or while the BYE waits."""
+    own, other = (INSTANCE, OTHER_INSTANCE) if has_instance else ("", "")
+    Vendor(scene.wire, ELSEWHERE, SWITCH, RINGS)
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE, own)
     scene.wire.run_until(lambda: call.final == 200)
-    register_another(scene, OTHER_INSTANCE)
+    if is_first:
+        register_another(scene, other)
     scene.wire.hide(HOME, AGAIN)
     call.hang_up()
     scene.wire.run_for(100)
     lose(scene)
+    if not is_first:
+        register_another(scene, other)
     scene.exchange.flush()
     scene.wire.run_for(10_000)
-    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+    if has_instance:
+        assert bytes_sent_to(scene, ELSEWHERE, b"") == []
     assert not at_home.only_call.is_over
-    register(scene, AGAIN, instance=INSTANCE)
+    register(scene, AGAIN, instance=own)
     scene.wire.run_for(1_000)
     assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize("is_same_place", [True, False], ids=["the same place", "another place"])
+def test_a_call_stays_at_its_phone_over_udp_while_another_one_takes_its_binding(is_same_place):
+    """Over UDP no connection is lost, so that a move is one only where it is proven."""
+    scene = Scene(content(), listeners=OVER_UDP)
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    register_another(scene)
+    assert dialog(scene).peer == Peer(0, *SEEN)
+    if not is_same_place:
+        scene.wire.hide(HOME, AGAIN)
+        register(scene, AGAIN)
+        assert dialog(scene).peer == Peer(0, *AGAIN)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
 
 
 @pytest.mark.parametrize("is_killed", [True, False], ids=["crash", "restart"])

@@ -263,6 +263,69 @@ def test_a_device_that_may_be_that_of_the_call_gets_it(probe):
     assert register(probe, device=THEIRS) == [AGAIN]
 
 
+@pytest.mark.parametrize("device", [OURS, None], ids=["known", "unknown"])
+@pytest.mark.parametrize("status", [481, 404, 500, 0], ids=["481", "404", "500", "no answer"])
+def test_its_device_gets_it_where_another_one_did_not_know_the_call(probe, status, device):
+    """Both have one Contact and no instance; the other one is asked no more, also over a connection of later."""
+    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(ELSEWHERE, CONTACT, THEIRS)])
+    hung_up(probe, device)
+    if device is None:  # it is sent to every place that may be it
+        assert [each.peer for each in probe.sent()] == [ELSEWHERE]
+    else:
+        assert register(probe, ELSEWHERE, device=THEIRS) == [ELSEWHERE]
+    if status:
+        assert probe.receive(reply(probe.log[-1], status), ELSEWHERE) is None
+    else:
+        assert probe.advance(32_000) == []
+    probe.endpoint.dialogs.registered_again(USER, ELSEWHERE, probe.now)
+    assert probe.sent() == []
+    assert register(probe, ELSEWHERE._replace(port=42_001), device=THEIRS) == []
+    assert register(probe) == [AGAIN]
+    probe.receive(reply(probe.log[-1], 200), AGAIN)
+    assert is_empty(probe)
+
+
+def test_one_that_another_device_has_refused_waits_no_longer_than_others(probe):
+    hung_up(probe)
+    probe.advance(WAIT_MS - 10_000)
+    assert register(probe, ELSEWHERE, device=THEIRS) == [ELSEWHERE]
+    assert probe.receive(reply(probe.log[-1], 481), ELSEWHERE) is None
+    [event] = probe.advance(10_000)
+    assert isinstance(event, NoResponse)
+    assert is_empty(probe)
+
+
+def test_one_to_its_device_is_over_where_that_has_no_such_call(probe):
+    hung_up(probe)
+    register(probe)
+    assert probe.receive(reply(probe.log[-1], 481), AGAIN) is None
+    assert is_empty(probe)
+
+
+def test_a_user_has_only_so_many_that_another_device_may_refuse(probe):
+    """A call that has moved to a place that may be another device's is ended there."""
+    dialog = dialog_with(probe)
+    dialog.reach_by(ELSEWHERE, is_guessed=True)
+    for _ in range(MOST_OF_A_USER + 8):
+        probe.endpoint.client.send_bye(dialog, "", probe.now)
+    for sent in probe.sent():
+        probe.receive(reply(sent, 481), ELSEWHERE)
+    assert len(probe.endpoint.store.byes_to_users[USER]) == MOST_OF_A_USER
+    assert len(register(probe)) == MOST_OF_A_USER
+
+
+def test_a_device_that_is_unknown_is_looked_for_at_every_place_that_may_be_it(probe):
+    first, second = (RegisteredPlace(each, CONTACT, Device("", each.host)) for each in (ELSEWHERE, AGAIN))
+    other = RegisteredPlace(AGAIN._replace(host="198.51.100.78"), CONTACT.replace(".20:", ".21:"), THEIRS)
+    probe.endpoint.dialogs.find_users_by(lambda _user: [other, first, second])
+    hung_up(probe, None)
+    assert [each.peer for each in probe.sent()] == [ELSEWHERE]
+    assert probe.receive(reply(probe.log[-1], 481), ELSEWHERE) is None
+    assert [each.peer for each in probe.sent()] == [AGAIN]
+    probe.receive(reply(probe.log[-1], 200), AGAIN)
+    assert is_empty(probe)
+
+
 def test_its_device_gets_it_also_where_another_one_has_got_it(probe):
     hung_up(probe)
     assert register(probe, ELSEWHERE, device=THEIRS) == [ELSEWHERE]

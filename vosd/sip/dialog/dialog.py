@@ -160,6 +160,11 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         )
 
     @property
+    def is_guessed(self) -> bool:
+        """Whether the latest source address may be that of another device of the user."""
+        return self.seen_at == self.guessed_at
+
+    @property
     def next_stop(self) -> str:
         """The first route, or without one the target: what requests are sent to."""
         return self.routes[0] if self.routes else self.target
@@ -192,7 +197,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     def moved_over(self, before: Peer) -> Peer | None:
         """Return the address of a registered user behind NAT, if it has surely moved there from ``before``."""
         has_moved = self.user and self.is_behind_nat and self.seen_at != before and self.seen_at.flow == before.flow
-        return self.seen_at if has_moved and self.seen_at != self.guessed_at else None
+        return self.seen_at if has_moved and not self.is_guessed else None
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""

@@ -77,6 +77,8 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
     user: str = ""
     asked: tuple[AnsweredChallenge, ...] = ()
     device: Device | None = None
+    is_guessed: bool = False
+    """Whether the address may be that of another device of the user."""
 
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
@@ -99,6 +101,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
             dialog.user,
             () if answers is None else AnsweredChallenge.all_of(answers),
             dialog.device,
+            peer == dialog.guessed_at,
         )
 
     @property
@@ -108,11 +111,13 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
 
     def restored(self, flows: Flows, answers: Answers | None) -> Dialog:
         """Return the dialog as it stood: its next request has the next number."""
+        seen_at = self.seen_at.restored(flows)
         return in_form(
             Dialog,
             self,
             routes=tuple(map(text_of, self.routes)),
-            seen_at=self.seen_at.restored(flows),
+            seen_at=seen_at,
+            guessed_at=seen_at if self.is_guessed else None,
             local_tag=self.local_tag,
             remote_tag=tag_of(text_of(self.remote)),
             next_hop_of=flows.next_hop,

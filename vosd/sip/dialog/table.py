@@ -69,10 +69,14 @@ class DialogTable:
                 if not places:
                     del self._behind_nat[user]
         if dialog is not None and dialog.is_behind_nat and dialog.user:
-            if dialog.device is None:
-                dialog.device = self._store.device_at(dialog.user, dialog.seen_at)
+            self._name_device(dialog)
             self._seen_at[tag] = dialog.user, dialog.seen_at
             self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
+
+    def _name_device(self, dialog: Dialog) -> None:
+        """Note the device of a dialog, if that is unknown; an address that was guessed may be that of another one."""
+        if dialog.device is None and not dialog.is_guessed:
+            dialog.device = self._store.device_at(dialog.user, dialog.seen_at)
 
     def peer_moved(
         self, user: str, before: Peer, place: RegisteredPlace, now: Instant, *, is_own_only: bool = False
@@ -83,17 +87,21 @@ class DialogTable:
         is common in homes); so do dialogs of other devices of the user, as far as they are known.
 
         CANCELs and ACKs of INVITEs that ring there, requests in their early dialogs and our responses to INVITEs of the
-        user move as well, but only where both addresses are provably those of one device; so do dialogs if
-        ``is_own_only``.
+        user move as well, but only where both addresses are provably those of one device; so do dialogs over UDP, where
+        no connection is lost, and all if ``is_own_only``, but for those whose device is unknown and whose address was
+        guessed.
         """
         hop = hop_of(place.contact)
+        is_own_only = is_own_only or not self._store.reliable[before.flow]
         for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
-            if dialog is None or hop_of(dialog.target) != hop or place.device.is_surely_not(dialog.device):
+            if dialog is None or hop_of(dialog.target) != hop:
                 continue
+            self._name_device(dialog)
             is_proven = place.device.is_surely(dialog.device)
-            if is_own_only and not is_proven:
+            may_be_guessed = not is_own_only or (dialog.device is None and dialog.is_guessed)
+            if place.device.is_surely_not(dialog.device) or not (is_proven or may_be_guessed):
                 continue
             dialog.reach_by(place.peer, is_guessed=not is_proven)
             self.follow(tag, dialog)

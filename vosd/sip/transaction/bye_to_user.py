@@ -2,6 +2,9 @@
 
 A phone behind NAT is reached over a connection that it has opened, and over no other. After a restart of the switch, or
 of the router of the phone, it learns of the end of its call when it registers again.
+
+Without a ``+sip.instance`` a place of the user may be that of the device or of another one with the same private
+Contact. The BYE is sent there as well, as a guess: where that does not succeed, it waits for the device.
 """
 
 from collections.abc import Collection
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.sip.device import Device
+from vosd.sip.draft import CHALLENGES
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
@@ -41,8 +45,12 @@ class ByeToUser(Client, eq=False, kw_only=True):
     """Whether there is no connection."""
     moved_to: Peer | None = None
     """The connection over which it was sent after the first one."""
+    is_guess: bool = False
+    """Whether it is now at a place that may be that of another device."""
     tried: tuple[Peer, ...] = ()
-    """The connections that were lost before it was answered."""
+    """The connections that were lost before it was answered, or over which another device has refused it."""
+    refused_by: tuple[Device, ...] = ()
+    """Other devices that have got and refused it."""
 
     def begin(
         self,
@@ -64,7 +72,11 @@ class ByeToUser(Client, eq=False, kw_only=True):
         self.store.byes_to_users.setdefault(self.user, {})[self] = None
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
-        """Take a response, as every client transaction does."""
+        """Take a response, as every client transaction does; another device than that of the call ends nothing."""
+        is_refused = response.status >= 300 and response.status not in CHALLENGES
+        if self.is_guess and is_refused and self._may_wait(now):
+            self._guessed_wrong(now)
+            return None
         event = super().response_came(response, now)
         if self.is_over:
             self._leave()
@@ -75,20 +87,19 @@ class ByeToUser(Client, eq=False, kw_only=True):
         super().forget()
         self._leave()
 
+    def timer_due(self, now: Instant) -> NoResponse | None:
+        """Report no response, as every client transaction does; another device than that of the call ends nothing."""
+        if self.is_guess and now.mono >= self.retry.ends_at and self._may_wait(now):
+            self._guessed_wrong(now)
+            return None
+        return super().timer_due(now)
+
     def transport_failed(self, now: Instant) -> NoResponse | None:
         """Send the BYE to the other address or another connection of the device, or wait for the next one."""
-        is_late = now.mono >= self.until or len(self.store.byes_to_users[self.user]) > MOST_OF_A_USER
-        if self.spare is not None or is_late:
+        if self.spare is not None or not self._may_wait(now):
             return super().transport_failed(now)
-        failed = self.retry.sent.peer
-        self.tried = (*self.tried, failed)
-        for place in self.store.places_of(self.user):
-            if place.peer not in self.tried and self._may_be_for(place) and place.device.is_surely(self.device):
-                self.retry.stop(self)
-                self._send_to(place.peer, now)
-                return None
-        self.is_waiting = True
-        self.retry.wait_until(self, self.until, now)
+        self.tried = (*self.tried, self.retry.sent.peer)
+        self._go_on(now)
         return None
 
     def registered(self, place: "RegisteredPlace", taken: Collection[Peer], now: Instant) -> None:
@@ -99,12 +110,17 @@ class ByeToUser(Client, eq=False, kw_only=True):
         """
         before = self.retry.sent.peer
         if self._may_be_for(place) and (self.is_waiting or (place.peer != before and before not in taken)):
-            self._send_to(place.peer, now)
+            self._send_to_place(place, now)
 
     def back_at(self, peer: Peer, now: Instant) -> None:
         """Send it again where the user has registered over a connection from the same address and port."""
         if self.is_waiting and peer == self.retry.sent.peer:
-            self._send_to(peer, now)
+            device = self.store.device_at(self.user, peer)
+            if device is None or not self._was_refused_by(device):
+                self._send_to(peer, now, is_guess=device is not None and not device.is_surely(self.device))
+
+    def _may_wait(self, now: Instant) -> bool:
+        return now.mono < self.until and len(self.store.byes_to_users[self.user]) <= MOST_OF_A_USER
 
     def _may_be_for(self, place: "RegisteredPlace") -> bool:
         """Return whether a connection may be one of the device that has the call.
@@ -113,11 +129,38 @@ class ByeToUser(Client, eq=False, kw_only=True):
         """
         if place.peer.flow != self.retry.sent.peer.flow or place.device.is_surely_not(self.device):
             return False
+        if self._was_refused_by(place.device):
+            return False
         ours, theirs = hop_of(self.contact), hop_of(place.contact)
         return ours is not None and theirs is not None and ours.host == theirs.host
 
-    def _send_to(self, peer: Peer, now: Instant) -> None:
-        self.is_waiting, self.moved_to = False, peer
+    def _was_refused_by(self, device: Device) -> bool:
+        return any(map(device.is_surely, self.refused_by))
+
+    def _go_on(self, now: Instant) -> None:
+        """Send it to another place of the device, or of any device that may be the one if that is unknown, or wait."""
+        for place in self.store.places_of(self.user):
+            is_candidate = self.device is None or place.device.is_surely(self.device)
+            if is_candidate and place.peer not in self.tried and self._may_be_for(place):
+                self._send_to_place(place, now)
+                return
+        self.is_waiting, self.is_guess = True, False
+        self.retry.wait_until(self, self.until, now)
+
+    def _guessed_wrong(self, now: Instant) -> None:
+        """Look for the device of the call elsewhere: another one has got it."""
+        peer = self.retry.sent.peer
+        self.spare, self.tried = None, (*self.tried, peer)
+        other = self.store.device_at(self.user, peer)
+        if other is not None and not self._was_refused_by(other):
+            self.refused_by = (*self.refused_by, other)
+        self._go_on(now)
+
+    def _send_to_place(self, place: "RegisteredPlace", now: Instant) -> None:
+        self._send_to(place.peer, now, is_guess=not place.device.is_surely(self.device))
+
+    def _send_to(self, peer: Peer, now: Instant, *, is_guess: bool) -> None:
+        self.is_waiting, self.moved_to, self.is_guess = False, peer, is_guess
         self.retry.stop(self)
         self.retry = Retry(self.store, peer, self.retry.sent.data)
         self.retry.begin(self, OF_REQUEST, now)
