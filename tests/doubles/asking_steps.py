@@ -87,7 +87,7 @@ class ScriptedAsker:
         self.asked.append(Asked(ticket, question))
         return self.at_once(ticket, question)
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Note that an answer is no longer wanted."""
         assert ticket in {each.ticket for each in self.asked}, "cancelled before it was asked"
         assert ticket not in self.cancelled, "cancelled twice"

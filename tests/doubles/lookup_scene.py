@@ -22,17 +22,19 @@ class _ClockOfScene:
     """The clock of an exchange that is made later."""
 
     scene: Scene | None = None
+    ahead_ms = 0
+    """Time that has passed since the event that the switch handles, as on a busy machine."""
 
     def now(self) -> Instant:
         assert self.scene is not None
-        return self.scene.exchange.clock.now()
+        return self.scene.exchange.clock.now().plus(self.ahead_ms)
 
 
 class LookupScene(Scene):
     """A customer, vendors, and a server that is asked before calls are routed."""
 
     def __init__(self, content: Catalogue, settings: LookupSettings, script: Script | None = None) -> None:
-        clock = _ClockOfScene()
+        self.clock = clock = _ClockOfScene()
         self.lookups = Lookups(clock, settings)
         super().__init__(content, asker=self.lookups)
         clock.scene = self

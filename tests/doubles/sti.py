@@ -230,6 +230,6 @@ class KnownCertificates:
         none = BadIdentityInfoError("not known here")
         return Certificates({each: self.found.get(each, none) for each in question.signature.addresses})
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Note that a call does not wait any more."""
         self.cancelled.append(ticket)

@@ -62,7 +62,7 @@ class Lookups:
             self._later(seconds, about, answer)
         return None
 
-    def cancel(self, _ticket: Ticket) -> None:
+    def cancel(self, _ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Go on looking: what comes of it is late."""
 
     def _when_told(self, ticket: Ticket, answer: SetupAnswer) -> None:

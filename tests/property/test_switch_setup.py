@@ -69,7 +69,7 @@ class Counting(ScriptedAsker):
             return None
         return ANSWERS[at_once]
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
         super().cancel(ticket)
         self.open.remove(ticket)
 

@@ -41,8 +41,8 @@ class Asker(Protocol):
         """Return the answer if it is known at once. None: it is passed to ``Switch.take_answer`` with the ticket."""
         ...
 
-    def cancel(self, ticket: Ticket) -> None:
-        """Abandon the question: its deadline has passed, or the call is over."""
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
+        """Abandon the question: its deadline has passed (``is_overdue``), or the call is over."""
         ...
 
 
@@ -53,7 +53,7 @@ class CannotAsk:
         """Return that there is no answer."""
         return Unanswered(f"nothing answers {type(question).__name__} here")
 
-    def cancel(self, _ticket: Ticket) -> None:
+    def cancel(self, _ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Do nothing: no question of this asker stays open."""
 
 

@@ -314,6 +314,30 @@ def test_a_server_that_is_silent_is_left_alone_for_a_while():
     settled(scene)
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 40])
+def test_a_server_that_is_silent_is_one_also_where_the_time_of_the_call_is_over_first(ahead_ms):
+    """A switch that is busy asks a moment after the arrival of the call, from which its time counts."""
+    scene = scene_of(SILENT)
+    scene.clock.ahead_ms = ahead_ms
+    for number in range(FAILURES):
+        assert scene.lookups.redirects.availability.failed_total == number
+        assert scene.dial().final == 200
+    assert scene.lookups.redirects.availability.rests(scene.clock.now().mono)
+    settled(scene)
+
+
+def test_a_server_that_is_asked_again_after_a_restart_for_the_rest_of_a_calls_time_is_not_silent():
+    scene = scene_of(SILENT)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(1_500)
+    (asked,) = scene.lookups.redirects._open
+    scene.lookups.redirects.cancel(asked)
+    assert scene.lookups.ask(asked, WhereTo(CALLEE, "12025550100", 69, 2_000)) is None
+    scene.wire.run_until(lambda: call.is_over, within_ms=120_000)
+    assert scene.lookups.redirects.availability.failed_total == 0
+    settled(scene)
+
+
 def test_a_reload_may_take_the_server_away():
     scene = scene_of(contacts(at(1)))
     scene.lookups.adjust(LookupSettings())

@@ -40,7 +40,7 @@ class OpenSetup:
     def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on by the answer to the open question; None = the deadline has passed."""
         if answer is None:
-            self._services.asker.cancel(self.ticket)
+            self._services.asker.cancel(self.ticket, is_overdue=True)
             answer = Unanswered("deadline")
         return self._go_on(self._take(answer, now), now)
 

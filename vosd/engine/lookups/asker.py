@@ -69,10 +69,10 @@ class Lookups(Counting):
             return self.certificates.ask(ticket, question)
         return Unanswered(f"nothing answers {type(question).__name__} here")
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Abandon the question of a call: a call has one at a time."""
         self.portability.cancel(ticket)
-        self.redirects.cancel(ticket)
+        self.redirects.cancel(ticket, is_overdue=is_overdue)
         if self.certificates is not None:
             self.certificates.cancel(ticket)
 

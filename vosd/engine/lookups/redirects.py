@@ -65,11 +65,17 @@ class RedirectServer:
         asked.begin(server, question.callee, question.caller, question.hops, question.timeout_ms, now)
         return None
 
-    def cancel(self, ticket: Ticket) -> None:
-        """Send CANCEL: the caller has given up, or the time is over."""
-        asked = self._open.pop(ticket, None)
-        if asked is not None:
-            asked.abandon(self._clock.now())
+    def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
+        """Send CANCEL: the caller has given up, or the time of its call is over (``is_overdue``).
+
+        That ends a moment before the time of the question where the switch was busy: the server is silent all the same.
+        """
+        asked, now = self._open.pop(ticket, None), self._clock.now()
+        if asked is None:
+            return
+        asked.abandon(now)
+        if is_overdue and asked.has_had_time(now):
+            self.availability.failed("no answer in time", now)
 
     def _answered(self, ticket: Ticket, server: Address, response: Response | None, at: Instant) -> None:
         wiring = self.wiring

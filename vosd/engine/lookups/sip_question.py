@@ -39,13 +39,22 @@ class Wiring(NamedTuple):
 class SipQuestion:
     """Asks one server where one number is."""
 
-    __slots__ = ("_alarm", "_done", "_endpoint", "_transaction")
+    __slots__ = ("_alarm", "_done", "_endpoint", "_fair_ms", "_transaction")
 
     def __init__(self, endpoint: Endpoint, done: Done) -> None:
         self._endpoint = endpoint
         self._done: Done | None = done
         self._alarm: Timer[TimerOwner] | None = None
         self._transaction: InviteClient | None = None
+        self._fair_ms = 0
+        """Instant from which silence is the fault of the server, in milliseconds of the monotonic clock."""
+
+    def has_had_time(self, now: Instant) -> bool:
+        """Return whether the server has had half of its time at least.
+
+        One that was asked again after a restart, of a call whose time was nearly over, has not.
+        """
+        return now.mono >= self._fair_ms
 
     def begin(self, server: Address, callee: str, caller: str, hops: int, timeout_ms: int, now: Instant) -> None:
         """Send the INVITE."""
@@ -66,6 +75,7 @@ class SipQuestion:
         )
         headers = f"{endpoint.flows.contacts[flow]}{endpoint.agent_header}{ALLOW}{ACCEPT}"
         self._alarm = endpoint.set_alarm(self, now.plus(timeout_ms))
+        self._fair_ms = now.mono + timeout_ms // 2
         self._transaction = endpoint.client.send_invite(parts, hops, headers, b"", self, now)
 
     def abandon(self, now: Instant) -> None:
