@@ -4,15 +4,16 @@ One call of the interpreter keeps it for as long as it takes, for 100,000 texts 
 wait for it while a thread reads a configuration.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 AT_ONCE: Final = 5_000
 """Items that are handled by one call."""
 
+_FREED_AT_ONCE: Final = 500
 Item = TypeVar("Item")
 
 
@@ -34,6 +35,21 @@ def give_way() -> None:
     rest = _REST.get()
     if rest is not None:
         rest()
+
+
+def free(things: list[Any]) -> None:
+    """Empty a list, some things at a time: to free a hundred thousand takes a tenth of a second."""
+    while things:
+        del things[-_FREED_AT_ONCE:]
+        give_way()
+
+
+def take_apart(*mappings: MutableMapping[Any, Any]) -> None:
+    """Free the entries of mappings one by one, for the same reason."""
+    for mapping in mappings:
+        while mapping:
+            mapping.popitem()
+            give_way()
 
 
 def in_parts(items: Iterable[Item], at_once: int = AT_ONCE) -> Iterator[list[Item]]:

@@ -45,6 +45,8 @@ from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.gateways import MappingGateway
 
 _ACCOUNT: Final = attrgetter("account")
+_CHANGED_MAX: Final = 20_000
+"""Definitions of a kind that were read: with more of them, as where their template has changed, all is made anew."""
 
 
 class _Whole(Exception):  # noqa: N818 - it names the finding
@@ -90,7 +92,7 @@ def _differences(last: Assembled, merged: Merged) -> dict[str, _Difference] | No
     for field in CHANGING:
         now: Definitions[Any] = getattr(merged, field)
         before: Mapping[str, Definition[Any]] = getattr(last.merged, field).sound
-        if now.change is None or now.broken:
+        if now.change is None or now.broken or len(now.change.read) > _CHANGED_MAX:
             return None
         read = now.change.read.items()
         changed = {name: each for name, each in read if name not in before or before[name].value != each.value}

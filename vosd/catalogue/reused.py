@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.base.parts import give_way
+from vosd.base.parts import give_way, take_apart
 from vosd.billing.accounts import Account
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.rest import Rest
@@ -130,14 +130,18 @@ class Reused:
             stripped = {field: replace(getattr(made.merged, field), change=None) for field in CHANGING}
             self.last = made._replace(merged=made.merged._replace(**stripped))
             if self._gone is None:
-                self._settled = self._begun
+                before, self._settled, self._begun = self._settled, self._begun, {}
+                take_apart(before)
             else:
                 for name in self._gone:
                     self._settled.pop(name, None)
                 self._settled.update(self._begun)
         for kind, digests in self._made_digests.items():
             if isinstance(digests, _Digests):
+                old = self._digests.get(kind)
                 self._digests[kind] = digests
+                if old is not None:
+                    take_apart(old.by_name)
             else:
                 by_name = self._digests[kind].by_name
                 for name in digests.left:

@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from vosd.base.parts import free, take_apart
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
@@ -56,7 +58,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Section
+from vosd.config.reader.document import Section, YamlList
 from vosd.config.reader.includes import merge
 from vosd.config.reader.items import LONG_LISTS, DoubtfulError
 from vosd.config.reader.model import Keys
@@ -130,20 +132,20 @@ class CurrencyPlaces(Mapping[str, SourceLine]):
 
     def __init__(self, accounts: Mapping[str, Definition[Account]], config: Path) -> None:
         """``config`` is the main file."""
-        self._accounts = accounts
+        self.accounts = accounts
         self._config = config
 
     def __getitem__(self, name: str) -> SourceLine:
         """Return the place of an account's currency, or of the account itself, as operators know it."""
-        return named_place(self._accounts[name].origin.place_of("currency"), self._config)
+        return named_place(self.accounts[name].origin.place_of("currency"), self._config)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the accounts."""
-        return iter(self._accounts)
+        return iter(self.accounts)
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
-        return len(self._accounts)
+        return len(self.accounts)
 
 
 class _WrittenSettings(NamedTuple):
@@ -301,7 +303,16 @@ def _load(
             api_problems,
         )
     finally:
-        _take_apart(*(each.written for each in objects))
+        _free(objects, document)
+
+
+def _free(objects: ReadObjects, document: Section) -> None:
+    """Free in steps what was read of objects."""
+    take_apart(*chain.from_iterable((each.written, each.own) for each in objects))
+    for name in LONG_LISTS:
+        entry = document.entries.get(name)
+        if entry is not None and isinstance(entry.node, YamlList):
+            free(entry.node.items)
 
 
 def _check_installation(
@@ -337,13 +348,6 @@ def _groups(
     ]
     asked.rows(document, deck_names(groups))
     return with_decks(groups, asked.stored.files, problems)
-
-
-def _take_apart(*mappings: MutableMapping[str, Any]) -> None:
-    """Free the entries one by one: a hundred thousand at once would delay every other thread by half a second."""
-    for mapping in mappings:
-        while mapping:
-            mapping.popitem()
 
 
 def _objects(

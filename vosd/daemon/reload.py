@@ -7,18 +7,19 @@ decides what may change while calls run.
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from traceback import clear_frames
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.edited import Edited
 from vosd.base.errors import VosError
-from vosd.base.parts import give_way, giving_way
+from vosd.base.parts import free, give_way, giving_way, in_parts
 from vosd.catalogue.losses import Busy, objections, settled
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.cdr.ports import StoreUnavailable
@@ -26,7 +27,7 @@ from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue
-from vosd.config.load import Loaded
+from vosd.config.load import CurrencyPlaces, Loaded
 from vosd.config.places import Installation, installation_of
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.whole_files import ReaderEndedError, read_by_a_process
@@ -71,15 +72,26 @@ def _beside_calls() -> Iterator[None]:
         sys.setswitchinterval(usual_s)
 
 
-def _free(replaced: list[Loaded]) -> None:
-    """Free what is no longer in force, one large mapping after the other: calls wait for each, but not for all."""
+def _free(replaced: list[Loaded], *, is_whole: bool) -> None:
+    """Free what is no longer in force, one large mapping after the other: calls wait for each, but not for all.
+
+    ``is_whole``: nothing of it is used by what is in force, and the objects in these mappings are freed in steps.
+    """
     parts: list[object] = []
+    things: list[object] = []
     while replaced:
         loaded = replaced.pop()
         catalogue = loaded.catalogue
         parts += [loaded.account_places, *(getattr(catalogue, field.name) for field in fields(catalogue))]
+        if is_whole:
+            large: list[Mapping[Any, object]] = [part for part in parts if isinstance(part, (dict, Edited))]
+            if isinstance(loaded.account_places, CurrencyPlaces):
+                large.append(loaded.account_places.accounts)
+            things += [each for part in large for some in in_parts(part.values()) for each in some]
+            del large
         del loaded, catalogue
     _free_parts(parts)
+    free(things)
 
 
 def _free_parts(parts: list[object]) -> None:
@@ -191,7 +203,7 @@ class Configuration:
         self.loaded = replace(self.loaded, texts={})
 
     def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
-        _free(replaced)
+        _free(replaced, is_whole=loaded.catalogue.changes is None)
         sweep(loaded.settings.state_dir, loaded.rate_files)
         if self.last_error is None:
             try:

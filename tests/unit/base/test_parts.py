@@ -1,5 +1,6 @@
 """Long lists in parts give what one call gives, and other threads get their turn between two of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,3 +29,22 @@ def test_other_threads_go_first_where_that_is_wanted_alone():
         parts.give_way()
     parts.give_way()
     assert turns == ["outer", "inner", "outer"]
+
+
+class Thing:
+    """Object whose end is counted."""
+
+    freed = 0
+
+    def __del__(self) -> None:
+        Thing.freed += 1
+
+
+def test_objects_are_freed_some_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parts, "_FREED_AT_ONCE", 4)
+    monkeypatch.setattr(Thing, "freed", 0)
+    steps: list[int] = []
+    with parts.giving_way(lambda: steps.append(Thing.freed)):
+        parts.free([Thing() for _ in range(10)])
+        parts.take_apart({1: Thing(), 2: Thing()}, {}, {3: Thing()})
+    assert steps == [4, 8, 10, 11, 12, 13]

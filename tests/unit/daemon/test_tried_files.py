@@ -1,11 +1,13 @@
 """A file that the switch tries for ``vosd check --diff``: nothing of it is left, and it is freed beside the calls."""
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from vosd.base import parts
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.losses import Busy
 from vosd.catalogue.problems import ConfigError
@@ -103,3 +105,28 @@ async def test_a_file_is_tried_while_that_of_the_switch_is_away(site: Site) -> N
     assert tried.version == site.configuration.loaded.catalogue.version
     with pytest.raises(ConfigError, match="no such file"):
         await site.configuration.tried(site.file)
+
+
+class Thing:
+    """Object of a catalogue whose end is counted."""
+
+    freed = 0
+
+    def __del__(self) -> None:
+        Thing.freed += 1
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_replaced_as_a_whole_is_freed_in_steps(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    monkeypatch.setattr(parts, "_FREED_AT_ONCE", 5)
+    monkeypatch.setattr(Thing, "freed", 0)
+    loaded, steps = loading.load(site.file), [0]
+    object.__setattr__(loaded.catalogue, "accounts", {number: Thing() for number in range(50)})
+    replaced = [loaded]
+    del loaded
+    with parts.giving_way(lambda: steps.append(Thing.freed)):
+        reload._free(replaced, is_whole=is_whole)
+    most = max(later - before for before, later in pairwise(steps))
+    assert (Thing.freed, most) == (50, 5 if is_whole else 50)

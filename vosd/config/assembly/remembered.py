@@ -1,7 +1,8 @@
 """Definitions that the last load made of the items of long lists, by name (ADR 112).
 
-What an item has decides what it defines, together with what holds for all items: parameters, presets, templates,
-``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
+What an item has decides what it defines, together with what holds for all items: parameters, presets, ``sip`` and
+``routing``, and with its template. Where one of the former has changed, or a template of items in files, nothing is
+remembered; where a template of objects has, these objects are read again.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
@@ -10,21 +11,26 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from vosd.base.edited import edited
-from vosd.base.parts import in_parts
+from vosd.base.parts import free, in_parts
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
-from vosd.config.reader.document import Node, Section
+from vosd.config.reader.document import Node, Scalar, Section
 from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Known, ListDifference, ReadFiles, names_file
+from vosd.config.reader.templates import TEMPLATE, TEMPLATES
 from vosd.config.reader.texts import Texts
 from vosd.config.reader.whole_files import Reads, read_here, unchanged
 from vosd.config.stored import Stored
 
-_DECIDE: Final = frozenset({"parameters", "templates"})
-"""Objects of the database that decide what others mean."""
+_PARAMETERS: Final = "parameters"
+"""Objects of the database that decide what all others mean."""
+_VARIABLE: Final = "$"
+_LOOKED_AT_ONCE: Final = 1_000
 _NOTHING_KNOWN: Final = Known()
 
 
@@ -60,6 +66,8 @@ class Remembered:
         self.chosen: Mapping[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
         """Definitions of a list that a function has chosen, by name."""
         self.where = Whereabouts()
+        self.templates: frozenset[str] = frozenset()
+        """Templates on which items of files are built, and perhaps others on which some were."""
         self.shapes: dict[Shape, Shape] = {}
         self.reused = Reused()
         self._is_renewed = True
@@ -102,10 +110,13 @@ class Remembered:
         if stored.changes is None and (stored.objects or (self.stored is not None and self.stored.objects)):
             raise DoubtfulError
         changes = stored.changes or ()
-        if any(each.kind in _DECIDE for each in changes):
+        templates = {each.name for each in changes if each.kind == TEMPLATES}
+        if any(each.kind == _PARAMETERS for each in changes) or templates & self.templates:
             raise DoubtfulError
-        changed = {(each.kind, each.name) for each in changes if each.kind in LONG_LISTS}
-        changed |= {(kind, name) for kind, names in self.apart.items() for name in names}
+        # In the order of the database, as far as it goes: a hundred thousand are sorted later.
+        changed = dict.fromkeys(_built_on(templates, stored) if templates else ())
+        changed |= dict.fromkeys((each.kind, each.name) for each in changes if each.kind in LONG_LISTS)
+        changed |= dict.fromkeys((kind, name) for kind, names in self.apart.items() for name in names)
         found = (stored.objects.get(kind, {}).get(name) for kind, name in changed)
         others = (of_kind.values() for kind, of_kind in stored.objects.items() if kind not in LONG_LISTS)
         return [*(each for each in found if each is not None), *chain.from_iterable(others)]
@@ -114,13 +125,18 @@ class Remembered:
         """Remember the items of a load that succeeded, in place of what was remembered, unless that is kept."""
         if not self._is_renewed:
             return
+        replaced = [] if read.uses_known else [
+            each for whole in self.whole.values() for part in in_parts(whole.sound.values()) for each in part
+        ]  # fmt: skip
         self.read = read.files._replace(sections={}, differences=None)
         self.stored = read.stored._replace(changes=None)
         self.apart = {name: frozenset(names) for name, names in read.apart.items()}
+        self.templates = frozenset(read.templates)
         self.whole = {name: whole._replace(change=None) for name, whole in read.whole.items()}
         self.reaches = read.reaches
         self.chosen = read.chosen_by
         self.reused.renew()
+        free(replaced)
 
 
 class ReadItems:
@@ -132,6 +148,8 @@ class ReadItems:
         self._remembered = remembered
         self.uses_known = uses_known
         self.apart: dict[str, set[str]] = {name: set() for name in LONG_LISTS}
+        self.templates: set[str] = {*remembered.templates} if uses_known else set()
+        """As in ``Remembered``."""
         self.whole: dict[str, Whole] = {}
         self.reaches: Mapping[str, Reach] = {}
         self.chosen_by: dict[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
@@ -145,6 +163,9 @@ class ReadItems:
             self.apart[list_name].add(name)
         if not section.place.line:
             return definition._replace(origin=StoredOrigin(section.place))
+        template = section.entries.get(TEMPLATE)
+        if template is not None and isinstance(template.node, Scalar):
+            self.templates.add(template.node.text)
         remembered = self._remembered
         shape = shape_of(section)
         shape = remembered.shapes.setdefault(shape, shape)
@@ -207,6 +228,23 @@ class ReadItems:
             known = self._remembered.reaches
             self.reaches = edited(known, {name for name in known if name not in there}, read)
         return self.reaches.values()
+
+
+class _Built(msgspec.Struct):
+    """Keys of an object, as far as they are read here."""
+
+    template: Any = None
+
+
+def _built_on(templates: Set[str], stored: Stored) -> Iterator[tuple[str, str]]:
+    """Yield kind and name of the objects of long lists that are built on some templates, or may be."""
+    decode = msgspec.json.Decoder(_Built).decode
+    for kind in LONG_LISTS:
+        for part in in_parts(stored.objects.get(kind, {}).values(), _LOOKED_AT_ONCE):
+            for each in part:
+                name = None if each.body is None else decode(each.body).template
+                if name is not None and (not isinstance(name, str) or name in templates or _VARIABLE in name):
+                    yield kind, each.name
 
 
 Shape = tuple[tuple[str, int], ...]
