@@ -53,7 +53,7 @@ def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path
 
 @webhooks.command()
 @click.argument("receiver")
-@click.argument("number", required=False, type=int)
+@click.argument("number", required=False, type=click.IntRange(1))
 @json_option
 @pass_invocation
 def replay(invocation: Invocation, receiver: str, number: int | None, as_json: bool) -> None:

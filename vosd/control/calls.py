@@ -123,7 +123,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """Mapping or routing."""
     prefix: str | None = None
     """Beginning of the called number as it is rated; a leading plus sign is dropped from both."""
-    older_than_s: int | None = None
+    older_than_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Seconds since the INVITE arrived."""
 
     def fits(self, call: CallSnapshot) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -138,7 +138,7 @@ class ReplayDeadLetters(Order[ReplayedLetters], frozen=True, tag="replay_dead_le
 
     receiver: str
     """Name of the webhook."""
-    number: int | None = None
+    number: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Number of the dead letter; None = all."""
 
 

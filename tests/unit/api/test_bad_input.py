@@ -16,7 +16,7 @@ from vosd.api.operation import TIMES, VERSION, Field, FieldPlace, Given, Operati
 from vosd.api.table import OPERATIONS
 
 HUGE = 10**18
-VALUES = ([["x"]], {"x": [1]}, "x\u00e9", 7.5, HUGE, True, None)
+VALUES = ([["x"]], {"x": [1]}, "x\u00e9", 7.5, HUGE, -5, True, None)
 """JSON of every kind; a field refuses those that its type does not have."""
 GOOD = ("1", 1, [], {}, [{"role": "customer"}])
 HEADERS = {"authorization": "Bearer x", "content-type": "application/json"}
@@ -92,7 +92,8 @@ def flaws(operation: Operation) -> Iterator[Flaw]:
             if each.is_required:
                 yield Flaw(path_of(operation, but=each.name), content, each.name)
         if each.place is FieldPlace.QUERY and not takes_text(each, "x\u00e9"):
-            for text in ("x\u00e9", "null"):
+            texts = ("x\u00e9", "null") if takes_text(each, "-5") else ("x\u00e9", "null", "-5")
+            for text in texts:
                 yield Flaw(more(path_of(operation, but=each.name), **{each.name: text}), content, each.name)
         if each.place is FieldPlace.PATH and not takes_text(each, "x\u00e9"):
             yield Flaw(path_of(operation, **{each.name: "x\u00e9"}), content, each.name)
@@ -169,6 +170,14 @@ def _fits(field: Field, value: Any, *, strict: bool) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
+def test_no_whole_number_is_below_zero(operation: Operation) -> None:
+    """A negative age selected every call. A moment may be, and objects and versions that do not exist are not found."""
+    wanted = [each for each in operation.fields() if each.place is not FieldPlace.PATH and each.name not in TIMES]
+    whole = [each for each in wanted if each.name != VERSION and takes(each, 5) and not takes(each, 7.5)]
+    assert [each.name for each in whole if takes(each, -5)] == []
 
 
 def test_a_version_or_a_key_that_is_none_is_refused(loop: asyncio.AbstractEventLoop) -> None:

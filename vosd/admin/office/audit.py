@@ -54,7 +54,7 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Number of a line: those that are listed after it follow."""
     oldest_first: bool = False
     """Whether the line that was written first comes first."""
-    number: int | None = None
+    number: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Number of the one line that is wanted."""
 
 

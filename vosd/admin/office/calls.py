@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -45,7 +46,7 @@ class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The customer's or the vendor's."""
     gateway: str | None = None
     """The mapping or the routing one; not for agents."""
-    longer_ms: int | None = None
+    longer_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Calls that began longer ago."""
 
 

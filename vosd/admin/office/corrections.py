@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import takewhile
-from typing import Final
+from typing import Annotated, Final
 from uuid import uuid4
 
 import msgspec
@@ -24,6 +24,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 
+BILLED_SECONDS_MAX: Final = 2**31 - 1
+"""Most seconds that the columns of a call take."""
 _decode: Final = msgspec.json.Decoder(list[Step]).decode
 
 
@@ -36,11 +38,11 @@ class WantedCharge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     role: str
     """Party of the charge: ``customer``, ``agent`` or ``vendor``."""
-    level: int = 0
+    level: Annotated[int, msgspec.Meta(ge=0)] = 0
     """0 = customer or vendor, 1 = the customer's agent, and so on."""
     fee: Decimal | None = None
     tax: Decimal | None = None
-    billed_seconds: int | None = None
+    billed_seconds: Annotated[int, msgspec.Meta(ge=0, le=BILLED_SECONDS_MAX)] | None = None
 
     def __post_init__(self) -> None:
         """Raise OrderError where an amount is below zero."""

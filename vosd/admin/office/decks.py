@@ -7,7 +7,7 @@ is kept compressed. Then it is put in force in one transaction.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -234,7 +234,7 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The return to the rates of an earlier version."""
 
     rate_group: str
-    to: int | None = None
+    to: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Number of the version; None = that before the last change."""
     memo: str | None = None
     if_version: int | None = None
@@ -285,7 +285,7 @@ class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rates of a version of a deck; None = that in force."""
 
     rate_group: str
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Number of the version; None = the one in force."""
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -188,7 +188,7 @@ class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields
 
     kind: str
     name: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=1)]
     """Number of the version whose keys hold again."""
     if_version: int | None = None
     """Only where this version is in force; None = whichever is."""
@@ -1359,7 +1359,7 @@ class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     kind: str
     name: str
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Number of a version; None = the one in force."""
     secrets: bool = False
     """With its passwords."""
@@ -1451,9 +1451,9 @@ class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     kind: str
     name: str
-    first: int | None = None
+    first: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The earlier version; None = the one that is in force until the later one begins."""
-    last: int | None = None
+    last: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The later version; None = the newest."""
 
 

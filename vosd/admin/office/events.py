@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -43,7 +43,7 @@ class WatchEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Events about this gateway or phone; not for agents."""
     after: str | None = None
     """Id of the last event that the client has; the same as the header Last-Event-ID, which wins."""
-    seconds: int | None = None
+    seconds: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Time after which the stream ends; None = never."""
 
 

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ Call = tuple[Any, ...]
 class ReadExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calls in the order in which they were booked."""
 
-    after: int = 0
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Calls booked after that ``export_seq``."""
     profile: str | None = None
     """File with columns and format on the machine of the switch; None = all columns as CSV."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Annotated, Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
 from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, rates_named_by
 from vosd.admin.rating import explain_rate as explained
 from vosd.billing.accounts import AccountType
+
+DURATION_MAX_MS: Final = 10**12 - 1
+"""Longest duration of a call that is not made: nine digits of seconds, as on the command line."""
 
 
 class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +116,7 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account: str
     callee: str
-    duration_ms: int
+    duration_ms: Annotated[int, msgspec.Meta(ge=0, le=DURATION_MAX_MS)]
     """From answer to end."""
     caller: str = ""
     at: int | None = None

@@ -50,7 +50,7 @@ class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Compare the stored steps of each fee, too."""
     limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
     """At most so many calls, the newest."""
-    top: int = 20
+    top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Calls and prefixes that are listed."""
     corrected_too: bool = False
     """Also charges that were corrected by hand."""

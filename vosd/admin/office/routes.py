@@ -219,7 +219,7 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """At most so many calls, the newest."""
     currency: str | None = None
     """Currency of fees, costs and margins; None = that of most customers."""
-    top: int = 20
+    top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Destinations that are listed."""
 
 

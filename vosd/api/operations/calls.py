@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -83,7 +83,7 @@ class EndCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Mapping or routing."""
     prefix: str | None = None
     """Beginning of the called number as it is rated."""
-    older_than_s: int | None = None
+    older_than_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Seconds since the INVITE arrived."""
     is_confirmed: bool = False
     """Also where several match."""

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -68,12 +68,12 @@ class UploadDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     if_version: int | None = None
     """Only where this is the version in force, 0 = where there is none yet; None = whichever is."""
     memo: str | None = None
-    traffic: int | None = None
+    traffic: Annotated[int, msgspec.Meta(ge=1, le=366)] | None = None
     """Days of calls of which a trial tells the margin by the old and the new rates."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense."""
-        if self.traffic is not None and not (self.is_trial and 1 <= self.traffic <= 366):
+        if self.traffic is not None and not self.is_trial:
             raise OrderError("traffic", "is 1 to 366 days, and for a trial", "add dry_run=true")
 
 

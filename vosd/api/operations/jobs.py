@@ -8,13 +8,12 @@ from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from sys import maxsize
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from vosd.admin.office.bulk import ChangeObjects, change_objects
 from vosd.admin.office.definitions import ChangeSheet
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.export import ReadExport, read_export
 from vosd.admin.office.jobs import (
     CancelJob,
@@ -55,9 +54,9 @@ class RerateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Rate the calls of the account by this rate group instead."""
     compares_steps: bool = False
     """Compare the stored steps of each fee, too."""
-    limit: int | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """At most so many calls, the newest."""
-    top: int = 20
+    top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Calls and prefixes that are listed."""
     corrected_too: bool = False
     """Also charges that were corrected by hand."""
@@ -70,10 +69,6 @@ class RerateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense."""
-        if self.limit is not None and self.limit < 1:
-            raise OrderError("limit", f"is {self.limit}: expected at least 1")
-        if self.top < 1:
-            raise OrderError("top", f"is {self.top}: expected at least 1")
         self.order()
 
     def order(self) -> RerateCalls:
@@ -84,7 +79,7 @@ class RerateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calls in the order in which they were booked, with all columns."""
 
-    after: int = 0
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Calls booked after that ``export_seq``."""
     as_json: bool = False
     """As JSON lines; else as CSV."""

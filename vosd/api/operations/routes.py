@@ -1,7 +1,7 @@
 """Operations about routes, rates and gateways."""
 
 from sys import maxsize
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -73,11 +73,11 @@ class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     until: int
     account: str | None = None
     """The customer's or the vendor's."""
-    limit: int | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """At most so many calls, the newest."""
     currency: str | None = None
     """Currency of fees, costs and margins; without it that of most customers."""
-    top: int = 20
+    top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Destinations that are listed."""
     objects: tuple[BulkObject, ...] = ()
     """Changes of objects that are tried and not made."""
@@ -92,8 +92,6 @@ async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[
     if order.limit is not None and not 1 <= order.limit <= SIMULATED_MAX:
         raise OrderError("limit", f"is {order.limit}: expected 1 to {SIMULATED_MAX}")
     limit = order.limit or SIMULATED_MAX + 1
-    if order.top < 1:
-        raise OrderError("top", f"is {order.top}: expected at least 1")
     wanted = SimulateRoutes(**msgspec.structs.asdict(order) | {"limit": limit})
     seen = 0
 
