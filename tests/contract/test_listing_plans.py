@@ -193,6 +193,24 @@ async def test_the_last_call_of_each_account_is_one_entry_of_an_index(database, 
     assert found == last
 
 
+@pytest.mark.parametrize("filled", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+@pytest.mark.parametrize("oldest_first", [False, True])
+async def test_a_page_of_many_customers_reads_one_entry_of_each_beside_the_first_calls(
+    database, monkeypatch, oldest_first
+):
+    """Those of an agent that call no more: to find them by time, the calls of all others would be read."""
+    monkeypatch.setattr(listing, "FIRST_SEARCHED", NEWEST)
+    silent = frozenset(f"silent-{number}" for number in range(300))
+    wanted = CallFilter(limit=LIMIT, customers=silent, oldest_first=oldest_first)
+    async with database.reading() as connection:
+        await connection.exec_driver_sql("FLUSH STATUS")
+        keys = await queries_module._keys(connection, wanted)
+        counts = await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+        read = sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
+    assert keys == []
+    assert read <= 3 * NEWEST + 10 * len(silent)
+
+
 @pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("criteria", [{}, {"account": "vendor-3"}, {"callee": "33"}, {"callee": "44"}], ids=str)
 async def test_pages_one_after_the_other_are_the_whole_listing(database, criteria, oldest_first):
@@ -262,7 +280,7 @@ def _filters(operation: Operation) -> list[dict[str, str]]:
 
 
 def _wanted(operation: Operation, given: Mapping[str, str]) -> set[str]:
-    if operation.path == "/balances":
+    if operation.path in {"/balances", "/cdrs"}:
         return {"agent"} if "all" in given else set()
     names_none = operation.path == "/statements/{month}" and given.keys().isdisjoint({"all", "group"})
     return {"accounts"} if names_none else set()
@@ -273,7 +291,9 @@ def lists(filled, tmp_path_factory):
     """The application on that database, with an audit and a ledger."""
     asyncio.run(_fill_lines(filled))
     config = tmp_path_factory.mktemp("lists") / "vosd.yaml"
-    accounts = "".join(f"  - {{id: customer-{number}}}\n" for number in range(50))
+    # so many are below an agent that their calls are searched in parts
+    agents = ("", ", agent: customer-7")
+    accounts = "".join(f"  - {{id: customer-{number}{agents[number >= 10]}}}\n" for number in range(50))
     config.write_text(f"database: {{url: '{filled}'}}\nstate_dir: {config.parent}\naccounts:\n{accounts}")
     return config
 

@@ -9,6 +9,9 @@ from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from vosd.base.ids import uuid7
 from vosd.storage.ports import CallFilter, CallPosition
 
+MANY = frozenset({"acme", "beta", *(f"b{number}" for number in range(40))})
+"""More customers than are searched at once: acme among the first ones, beta among the last ones."""
+
 
 @pytest.fixture
 async def listed(store):
@@ -88,6 +91,10 @@ async def listed(store):
         ({"customers": frozenset({"acme", "beta"})}, [5, 3, 2, 1]),
         ({"customers": frozenset({"acme", "beta"}), "limit": 3}, [5, 3, 2]),
         ({"customers": frozenset({"acme", *(f"c{number}" for number in range(40))})}, [3, 1]),
+        ({"customers": MANY, "limit": 2}, [5, 3]),
+        ({"customers": MANY, "limit": 2, "oldest_first": True}, [1, 2]),
+        ({"customers": MANY, "answered": True}, [3, 2, 1]),
+        ({"customers": MANY, "limit": 2, "after": CallPosition(STARTED + 5, call_id(5))}, [3, 2]),
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "account": "carrier-a"}, [2, 1]),
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "limit": 1}, [5]),
         ({"customers": frozenset()}, []),

@@ -7,6 +7,9 @@ it has found enough calls, which takes longest where the calls are few and come 
 among the first calls only, and, if those are not enough, over the range of the number with the order hidden from the
 database.
 
+The calls of many customers are searched among the first calls, too, and then by the index of those customers whose
+first call comes first, some of them at a time: with each part the page has a last call, up to which the next are read.
+
 Neither calls sold below cost, nor answered ones, nor those of an area or of a type of rates have an index: they are
 looked for among those that the other criteria leave.
 
@@ -14,10 +17,11 @@ A listing that continues after a call begins at that call's key, not at a count 
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, union, union_all
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.number import for_matching
@@ -32,6 +36,8 @@ RECENT_LIMIT_MAX: Final = 1_000
 """Greatest limit for which those calls are searched first; they seldom fill a longer listing."""
 CUSTOMERS_APART: Final = 30
 """Most customers whose calls are searched one customer after the other."""
+CUSTOMERS_NAMED: Final = 400
+"""Most customers in a statement that reads the first call of each; SQLite takes 500 parts of a union."""
 
 _BY_TIME: Final = "FORCE INDEX FOR ORDER BY (cdr_started)"
 """For the first of many calls the server would rather sort a table that is partitioned."""
@@ -65,7 +71,7 @@ def keys_among_first(wanted: CallFilter) -> Select[Any] | None:
 
     If it finds as many as the limit, they are the result. None if ``listed_keys`` is as fast.
     """
-    if not _seeks_number(wanted) or wanted.limit > RECENT_LIMIT_MAX:
+    if not (_seeks_number(wanted) or are_many(wanted)) or wanted.limit > RECENT_LIMIT_MAX:
         return None
     table = schema.cdr
     recent = (
@@ -79,6 +85,50 @@ def keys_among_first(wanted: CallFilter) -> Select[Any] | None:
     fitting = or_(*(and_(*conditions) for conditions in _alternatives(wanted, recent)))
     found = select(recent.c.started_at, recent.c.call_id).where(fitting)
     return found.order_by(*in_order(wanted, recent)).limit(wanted.limit)
+
+
+def are_many(wanted: CallFilter) -> bool:
+    """Return whether a page is of so many customers that they are searched in parts.
+
+    A listing of many customers alone has no index of its own: the databases would read all calls of each, or walk back
+    by time until the page is full, through the whole table where these customers have stopped calling.
+    """
+    others = (
+        wanted.account, wanted.customer, wanted.vendor, wanted.gateway, wanted.mapping_gateway, wanted.routing_gateway,
+        wanted.caller, wanted.callee, wanted.reason, wanted.sip_call_id,
+    )  # fmt: skip
+    is_page = wanted.limit <= RECENT_LIMIT_MAX
+    return is_page and len(wanted.customers or ()) > CUSTOMERS_APART and all(each is None for each in others)
+
+
+def first_of_each(wanted: CallFilter, customers: Collection[str]) -> Select[Any] | None:
+    """Return the statement for customers with the moment of the first call of each in the order of a listing.
+
+    It is one entry of an index for each. The calls of a page are among those of as many customers as it has rows, of
+    those that come first. None where a criterion without an index is given, which this call may not fit.
+    """
+    unindexed = (wanted.area, wanted.rate_type, wanted.answered, wanted.loss or None)
+    if any(each is not None for each in unindexed):
+        return None
+    cdr = schema.cdr
+    named = union_all(*(select(literal(as_stored(name)).label("name")) for name in customers)).subquery("named")
+    order, _ = in_order(wanted, cdr)
+    first = (
+        select(cdr.c.started_at)
+        .where(cdr.c.customer_account == named.c.name, *_at_the_time(wanted, cdr))
+        .order_by(order)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(named.c.name, first.label("first"))
+
+
+def within(wanted: CallFilter, last: int) -> CallFilter:
+    """Return the same listing up to the calls that began at a moment, UTC milliseconds."""
+    if wanted.oldest_first:
+        until = last + 1 if wanted.until is None else min(wanted.until, last + 1)
+        return replace(wanted, until=until)
+    return replace(wanted, since=last if wanted.since is None else max(wanted.since, last))
 
 
 def last_of_each(accounts: Collection[str], *, as_vendors: bool) -> Select[Any]:

@@ -17,7 +17,17 @@ from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.listing import as_stored, keys_among_first, last_of_each, listed_keys
+from vosd.storage.listing import (
+    CUSTOMERS_APART,
+    CUSTOMERS_NAMED,
+    are_many,
+    as_stored,
+    first_of_each,
+    keys_among_first,
+    last_of_each,
+    listed_keys,
+    within,
+)
 from vosd.storage.ports import CallFilter, CallPosition, StoredCall
 from vosd.storage.types import is_call_id
 
@@ -174,13 +184,46 @@ def _begins(beginning: str) -> ColumnElement[bool]:
 
 async def _keys(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
     """Return the keys of a listing."""
+    if wanted.customers is not None and not wanted.customers:
+        return []
     recent = keys_among_first(wanted)
     if recent is not None:
         found: Sequence[Row[Any]] = (await connection.execute(recent)).all()
         if len(found) == wanted.limit:
             return found
+    if are_many(wanted):
+        return await _keys_in_parts(connection, wanted)
     keys: Sequence[Row[Any]] = (await connection.execute(listed_keys(wanted))).all()
     return keys
+
+
+async def _keys_in_parts(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
+    """Return the keys of a listing of many customers; some of these are searched at a time."""
+    customers = await _first_customers(connection, wanted)
+    keys: list[Row[Any]] = []
+    for start in range(0, len(customers), CUSTOMERS_APART):
+        part = replace(wanted, customers=frozenset(customers[start : start + CUSTOMERS_APART]))
+        if len(keys) == wanted.limit:
+            part = within(part, keys[-1].started_at)
+        keys += (await connection.execute(listed_keys(part))).all()
+        keys.sort(key=lambda key: (key.started_at, key.call_id), reverse=not wanted.oldest_first)
+        del keys[wanted.limit :]
+    return keys
+
+
+async def _first_customers(connection: AsyncConnection, wanted: CallFilter) -> list[str]:
+    """Return those of the customers of a listing that may have calls of the page, where that can be seen, else all."""
+    customers = sorted(wanted.customers or ())
+    found: list[tuple[int, str]] = []
+    for start in range(0, len(customers), CUSTOMERS_NAMED):
+        statement = first_of_each(wanted, customers[start : start + CUSTOMERS_NAMED])
+        if statement is None:
+            return customers
+        found += [(first, name) for name, first in await connection.execute(statement) if first is not None]
+    found.sort(reverse=not wanted.oldest_first)
+    # of several that begin in the same millisecond, each may be the one
+    last = found[wanted.limit - 1][0] if len(found) > wanted.limit else None
+    return [name for number, (first, name) in enumerate(found) if number < wanted.limit or first == last]
 
 
 async def _calls_of(connection: AsyncConnection, keys: Sequence[Row[Any]]) -> list[StoredCall]:

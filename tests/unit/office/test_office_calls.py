@@ -15,7 +15,7 @@ from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from msgspec.structs import replace
 
-from vosd.admin.names import UnknownNameError
+from vosd.admin.names import UnknownAccountError, UnknownNameError
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.calls import (
     DrawRunningCall,
@@ -149,6 +149,42 @@ async def test_an_agent_sees_the_running_calls_of_its_subtree_without_the_vendor
         await list_running_calls(office, agent("south"), ListRunningCalls(account="acme"))
     with pytest.raises(OrderError, match="gateway"):
         await list_running_calls(office, agent("south"), ListRunningCalls(gateway="carrier-a"))
+
+
+async def test_calls_of_the_accounts_below_an_agent_are_listed_directly_below_it_or_all(
+    tmp_path: Path, database: Database, switch: FakeSwitch
+) -> None:
+    tree = (*ACCOUNTS, builders.account("corner", agent="shop"))
+    office = office_on(database, *tree, now=NOW, socket=tmp_path / "vosd.sock")
+    of_corner = replace(CALL, call_id=call_id(3), customer_account="corner")
+    switch.answers(ListCalls, [CALL, OF_ACME, of_corner])
+    await SqlBooks(database).book(
+        [answered_call(3, customer_account="corner"), answered_call(4, customer_account="south")]
+    )
+    for who in (operator(), agent("south")):
+        assert await listed(office, who, agent="south") == [call_id(1)]
+        assert await listed(office, who, agent="south", all=True) == [call_id(3), call_id(1)]
+        assert await listed(office, who, agent="south", all=True, customer="corner") == [call_id(3)]
+        assert await listed(office, who, agent="corner") == []
+        running = await list_running_calls(office, who, ListRunningCalls(agent="south"))
+        assert [each.call_id for each in running] == [call_id(1)]
+        running = await list_running_calls(office, who, ListRunningCalls(agent="south", all=True))
+        assert [each.call_id for each in running] == [call_id(1), call_id(3)]
+    for refused in (ListRecords, ListRunningCalls):
+        with pytest.raises(OrderError, match="all"):
+            refused(all=True)
+    for asked in (
+        listed(office, agent("south"), agent="acme"),
+        list_running_calls(office, agent("south"), ListRunningCalls(agent="acme")),
+    ):
+        with pytest.raises(OutOfScopeError):
+            await asked
+    for asked in (
+        listed(office, operator(), agent="nil"),
+        list_running_calls(office, operator(), ListRunningCalls(agent="nil")),
+    ):
+        with pytest.raises(UnknownAccountError):
+            await asked
 
 
 async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_vendor(office: Office) -> None:

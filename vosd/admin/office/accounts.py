@@ -11,6 +11,7 @@ import msgspec
 from vosd.admin.consumption import charged_today, consumption_of
 from vosd.admin.ledger import available, known_standing, shown_limit
 from vosd.admin.names import configured
+from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -21,7 +22,6 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
-from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Overrides, Setting, Target
@@ -180,8 +180,7 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
-        if self.all and self.agent is None:
-            raise OrderError("all", "says how many accounts below an agent are listed", "give `agent` as well")
+        require_agent(self.agent, is_whole=self.all)
 
 
 @needs(Permission.ACCOUNTS_SEE, by_account=True)
@@ -198,11 +197,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     scope, accounts, agent = office.scope_of(who), office.definitions.accounts(), order.agent
     below: Collection[str] | None = None
     if agent is not None:
-        scope.require_visible(agent)
-        configured(accounts, agent)
-        agents = office.definitions.agents()
-        hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
-        below = frozenset(hierarchy.all_below(agent) if order.all else hierarchy.directly_below(agent))
+        below = accounts_below(office, scope, agent, is_whole=order.all)
 
     def listed(names: Iterable[str]) -> Iterator[str]:
         return (name for name in names if (below is None or name in below) and scope.sees(name))

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec.structs import asdict, replace
 
+from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -48,6 +49,14 @@ class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The mapping or the routing one; not for agents."""
     longer_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Calls that began longer ago."""
+    agent: str | None = None
+    """Agent: calls that accounts directly below it pay for."""
+    all: bool = False
+    """With an agent: those of accounts below its sub-agents, too."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where it says ``all`` of no agent."""
+        require_agent(self.agent, is_whole=self.all)
 
 
 @needs(Permission.CALLS_SEE, by_account=True)
@@ -57,6 +66,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     Raises:
         OrderError: an agent names a gateway.
         OutOfScopeError: an agent names an account that it does not see.
+        UnknownAccountError: the agent that is named is not configured.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
@@ -64,6 +74,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         raise OrderError("gateway", "is not for agents")
     if order.account is not None:
         scope.require_visible(order.account)
+    below = None if order.agent is None else accounts_below(office, scope, order.agent, is_whole=order.all)
     running = await office.switch.ask(ListCalls())
     if (visible := scope.visible) is not None:
         of_agent = [call for call in running if call.customer_account in visible]
@@ -72,6 +83,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         call
         for call in running
         if order.account in {None, call.customer_account, call.vendor_account}
+        and (below is None or call.customer_account in below)
         and order.gateway in {None, *call.gateways}
         and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
     ]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.names import check_names, end_reason
+from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -33,6 +34,10 @@ _NOT_FOR_AGENTS: Final = ("vendor", "gateway", "routing_gateway", "sip_call_id",
 """Criteria about the vendor's side."""
 
 
+_OF_AGENT: Final = frozenset({"agent", "all"})
+"""Criteria that name accounts, of which the calls are searched."""
+
+
 class NoRecordError(VosError):
     """No call of the database has that id, or none that the principal sees."""
 
@@ -51,6 +56,10 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Account of the customer or of the vendor; of an agent that of the customer."""
     customer: str | None = None
     """Account of the customer."""
+    agent: str | None = None
+    """Agent: calls that accounts directly below it pay for."""
+    all: bool = False
+    """With an agent: those of accounts below its sub-agents, too."""
     vendor: str | None = None
     """Account of the vendor."""
     gateway: str | None = None
@@ -78,6 +87,10 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     oldest_first: bool = False
     """Whether the call that began first comes first."""
 
+    def __post_init__(self) -> None:
+        """Raise OrderError where it says ``all`` of no agent."""
+        require_agent(self.agent, is_whole=self.all)
+
 
 @needs(Permission.CALLS_SEE, by_account=True)
 async def list_records(office: Office, who: Principal, order: ListRecords) -> AsyncGenerator[StoredCall, None]:
@@ -86,6 +99,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     Raises:
         OrderError: a criterion is not for agents, or there is no such type of rates.
         OutOfScopeError: an agent names an account that it does not see.
+        UnknownAccountError: the agent that is named is not configured.
         NoRecordError, AmbiguousCallError: ``after`` names no call, or several.
         UnknownNameError: there is no such end reason; or nothing fits, and a name is unknown.
         StoreUnavailable: the calls yielded so far are correct.
@@ -101,12 +115,16 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
         position = (await booked_call(queries, order.after, scope)).position
     reason = None if order.reason is None else end_reason(order.reason)
     rate_type = None if order.rate_type is None else _rate_type(order.rate_type)
-    criteria = asdict(order) | {"reason": reason, "rate_type": rate_type, "after": position}
+    criteria = {name: value for name, value in asdict(order).items() if name not in _OF_AGENT}
+    criteria |= {"reason": reason, "rate_type": rate_type, "after": position}
     if customers is not None:
         # An account below an agent may have carried calls as a vendor, too: those would say where they went.
         customers = customers.intersection(*({name} for name in named))
-        criteria |= {"account": None, "customer": None, "customers": customers}
-    wanted = CallFilter(**criteria)
+        criteria |= {"account": None, "customer": None}
+    if order.agent is not None:
+        below = accounts_below(office, scope, order.agent, is_whole=order.all)
+        customers = below if customers is None else customers & below
+    wanted = CallFilter(**criteria, customers=customers)
     is_empty = True
     async with aclosing(queries.stream(wanted)) as calls:
         async for call in calls:

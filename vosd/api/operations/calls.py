@@ -162,7 +162,7 @@ OPERATIONS: Final = (
         takes=ListRunningCalls,
         run=list_running_calls,
         result=CallSnapshot,
-        problems=("daemon_unreachable", "out_of_scope", "unknown_name"),
+        problems=("daemon_unreachable", "out_of_scope", "unknown_account", "unknown_name"),
         needs_database=False,
         listing=Listing(
             "call_id",
