@@ -769,6 +769,38 @@ def test_an_agent_has_the_accounts_directly_below_it_or_all_with_what_they_were_
         page.unroute_all()
 
 
+def test_the_page_of_an_agent_has_the_running_and_the_last_calls_of_the_accounts_below_it(
+    site: Watched, visit: Visit
+) -> None:
+    running, records = (
+        f"section.table-frame[aria-label='{label} of the accounts below'] tbody tr"
+        for label in ("Calls now", "Last calls")
+    )
+    with conversing(site.stage, "4410") as (conversation,):
+        conversation.establish()
+        for visitor, path in ((visit("agent", "reseller"), "/"), (visit(), "/accounts/reseller")):
+            page = visitor.go(path, "reseller")
+            expect(page.locator(running)).to_have_count(1)
+            expect(page.locator(running)).to_contain_text("acme")
+            expect(page.locator(records).first).to_contain_text("acme")
+            assert violations(page) == []
+        fits_a_telephone(page)
+        page.get_by_role("link", name="All that run").click()
+        page.get_by_role("heading", level=1, name="Calls now").wait_for()
+        page.get_by_text("1 calls", exact=True).wait_for()
+        page.get_by_role("button", name="Only accounts directly below reseller").click()
+        expect(page).to_have_url(f"{visitor.base}/calls")
+        page = visitor.go("/calls?agent=rival", "Calls now")
+        page.get_by_text("0 calls", exact=True).wait_for()
+        page = visitor.turn("/cdrs?agent=reseller&all=true", "Call search")
+        expect(page.get_by_label("Below the agent")).to_have_value("reseller")
+        expect(page.get_by_label("All accounts below it")).to_be_checked()
+        expect(page.get_by_label("Call search", exact=True).locator("tbody tr").first).to_contain_text("acme")
+        assert violations(page) == []
+        conversation.hang_up()
+    site.stage.expect_nothing_left()
+
+
 def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> None:
     record = refused_call(site)
     visitor = visit("customer", "acme")

@@ -1,7 +1,8 @@
 /** Rows of a list of the API, of which a page is read when the last rows are seen. */
 
+import { Group } from "@mantine/core";
 import { infiniteQueryOptions, type keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Row } from "../api/client";
 
@@ -72,5 +73,23 @@ export function RowCount({ of, shown = of.rows.length }: { of: Rows; shown?: num
     <span className="quiet" role="status">
       {of.table.read === "success" && t(of.hasMore ? "state.rows_more" : "state.rows", { count: shown })}
     </span>
+  );
+}
+
+/** How many rows of a list are shown below it, and the way to the whole list. */
+export function Rest({
+  page,
+  children,
+}: {
+  page: { items: readonly Row[]; next?: string | null } | undefined;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  if (!page) return null;
+  return (
+    <Group gap="xs">
+      <span className="quiet">{t(page.next ? "customer.latest" : "state.rows", { count: page.items.length })}</span>
+      {children}
+    </Group>
   );
 }

@@ -3,7 +3,7 @@
 import { Alert, Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
@@ -16,7 +16,7 @@ import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
-import { RowCount, useRows } from "../parts/rows";
+import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { TakeBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
@@ -229,24 +229,6 @@ function Running({ account, count, leads }: { account: string; count: unknown; l
     </Link>
   ) : (
     String(count)
-  );
-}
-
-/** How many rows of a list are shown below it, and the way to the whole list. */
-function Rest({
-  page,
-  children,
-}: {
-  page: { items: readonly Row[]; next?: string | null } | undefined;
-  children: ReactNode;
-}) {
-  const { t } = useTranslation();
-  if (!page) return null;
-  return (
-    <Group gap="xs">
-      <span className="quiet">{t(page.next ? "customer.latest" : "state.rows", { count: page.items.length })}</span>
-      {children}
-    </Group>
   );
 }
 

@@ -1,14 +1,19 @@
-/** Accounts below an agent, for its own first page and for its page. */
+/** Accounts below an agent and their calls, for its own first page and for its page. */
 
-import { SegmentedControl } from "@mantine/core";
-import { keepPreviousData } from "@tanstack/react-query";
+import { SegmentedControl, Title } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { pageOf } from "../api/client";
+import { Age } from "../parts/age";
 import { Part } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { RowCount, useRows } from "../parts/rows";
+import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { useMay } from "../session";
 import { USE_MS, useCharged } from "./accounts";
+import { SILENT_MS } from "./running";
 
 const COLUMNS: readonly Column[] = [
   { name: "id", kind: "account" },
@@ -21,7 +26,32 @@ const COLUMNS: readonly Column[] = [
   { name: "blocked", kind: "state" },
 ];
 
-/** Accounts directly below an agent, or all; nothing where there are none. */
+const LATEST = 50;
+const RUNNING: readonly Column[] = [
+  { name: "state", kind: "state" },
+  { name: "caller" },
+  { name: "callee" },
+  { name: "customer_account", kind: "account" },
+  { name: "started_at", kind: "moment" },
+  {
+    name: "duration",
+    kind: "number",
+    show: (row) => <Age since={String(row.answered_at ?? row.started_at)} />,
+  },
+  { name: "call_id", kind: "call" },
+];
+const RECORDS: readonly Column[] = [
+  { name: "started_at", kind: "moment" },
+  { name: "caller_in" },
+  { name: "callee_in" },
+  { name: "customer_account", kind: "account" },
+  { name: "end_reason", kind: "state" },
+  { name: "hold_time_s", kind: "number" },
+  { name: "fee", kind: "money" },
+  { name: "call_id", kind: "call" },
+];
+
+/** Accounts directly below an agent, or all, with their calls; nothing where there are none. */
 export function Below({
   agent,
   isWhole,
@@ -59,6 +89,67 @@ export function Below({
         rowKey={(row) => String(row.id)}
         {...found.table}
       />
+      <CallsBelow agent={agent} isWhole={isWhole} />
     </Part>
+  );
+}
+
+/** Calls of the accounts below an agent: those that run, and the last ones. */
+function CallsBelow({ agent, isWhole }: { agent: string; isWhole: boolean }) {
+  const { t } = useTranslation();
+  const sees = { running: useMay("GET /calls"), records: useMay("GET /cdrs") };
+  const below = { agent, all: isWhole || undefined };
+  const search = { agent, all: isWhole ? "true" : undefined };
+  const running = useQuery({
+    queryKey: ["calls below", below],
+    queryFn: () => pageOf("/calls", { ...below, sort: "-started_at", limit: LATEST }),
+    enabled: sees.running,
+    placeholderData: keepPreviousData,
+    refetchInterval: SILENT_MS,
+  });
+  const records = useQuery({
+    queryKey: ["cdrs below", below],
+    queryFn: () => pageOf("/cdrs", { ...below, limit: LATEST }),
+    enabled: sees.records,
+    placeholderData: keepPreviousData,
+    refetchInterval: USE_MS,
+  });
+  const part = (title: string, found: typeof running, columns: readonly Column[], way: ReactNode) => (
+    <>
+      <Title order={3} size="h5">
+        {title}
+      </Title>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={title}
+        columns={columns}
+        rows={found.data?.items ?? []}
+        rowKey={(row) => String(row.call_id)}
+        read={found.status}
+      />
+      <Rest page={found.data}>{way}</Rest>
+    </>
+  );
+  return (
+    <>
+      {sees.running &&
+        part(
+          t("portal.below_running"),
+          running,
+          RUNNING,
+          <Link to="/calls" search={search}>
+            {t("portal.below_all_running")}
+          </Link>,
+        )}
+      {sees.records &&
+        part(
+          t("portal.below_calls"),
+          records,
+          RECORDS,
+          <Link to="/cdrs" search={search}>
+            {t("customer.all_calls")}
+          </Link>,
+        )}
+    </>
   );
 }

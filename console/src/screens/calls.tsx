@@ -1,11 +1,11 @@
 /** Running calls: all, filtered or grouped; some or all are hung up. */
 
 import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, queryText, type Row } from "../api/client";
+import { allOf, client, content, Problem, queryText, type Row } from "../api/client";
 import { Age, CostSoFar, type PricedCall } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Go } from "../parts/go";
@@ -14,10 +14,12 @@ import { ProblemText } from "../parts/problem";
 import { type Column, type Read, Table } from "../parts/table";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
+import { USE_MS } from "./accounts";
 import { follow, SILENT_MS } from "./running";
 
 const HTTP_NOT_FOUND = 404;
 const NO_CALLS: readonly Row[] = [];
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** The running calls, and why they could not be read. */
 function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read } {
@@ -27,6 +29,19 @@ function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error 
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
   return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };
+}
+
+/** The names of the accounts below an agent, directly or at any depth, whose calls are shown; none without an agent. */
+function useAccountsBelow(agent: string | undefined, all: string | undefined) {
+  const found = useQuery({
+    queryKey: ["balances", "below", agent, all],
+    queryFn: () => allOf("/balances", { agent, all, fields: "id" }),
+    enabled: agent !== undefined,
+    refetchInterval: USE_MS,
+  });
+  const names = useMemo(() => found.data && new Set(found.data.map((row) => String(row.id))), [found.data]);
+  const none: ReadonlySet<string> | undefined = agent === undefined ? undefined : NO_NAMES;
+  return { names: names ?? none, error: found.error, isPending: agent !== undefined && found.isPending };
 }
 
 /** The gateway or phone that is called, and those that ring beside it. */
@@ -57,6 +72,7 @@ type Grouping = keyof typeof GROUPS;
 const NARROWINGS = [
   ...Object.entries(GROUPS).map(([word, field]) => ({ field, word })),
   { field: "account", word: "account" },
+  { field: "agent", word: "agent" },
 ];
 /** Digits by which destinations are told apart. */
 const DESTINATION_DIGITS = 4;
@@ -141,7 +157,11 @@ export function CallsScreen() {
   const search = useSearch({ from: "/calls" });
   const go = useNavigate({ from: "/calls" });
   const isLive = useMay("GET /events");
-  const { rows, error, read } = useRunningCalls(isLive);
+  const running = useRunningCalls(isLive);
+  const below = useAccountsBelow(search.agent, search.all);
+  const error = running.error ?? below.error;
+  const read = error ? "error" : below.isPending ? "pending" : running.read;
+  const rows = running.rows;
   const mayEnd = useMay("DELETE /calls/{call_id}");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
@@ -151,7 +171,8 @@ export function CallsScreen() {
     const ofGroups = fields.length
       ? rows.filter((row) => fields.every((field) => groupOf(row, field) === search[field]))
       : rows;
-    const ofAccount = search.account ? callsOfAccount(ofGroups, search.account) : ofGroups;
+    const ofAgent = below.names ? ofGroups.filter((row) => below.names?.has(String(row.customer_account))) : ofGroups;
+    const ofAccount = search.account ? callsOfAccount(ofAgent, search.account) : ofAgent;
     const found = wanted
       ? ofAccount.filter((row) =>
           FITTING.some((name) =>
@@ -162,7 +183,7 @@ export function CallsScreen() {
         )
       : ofAccount;
     return inOrder(found, search.sort);
-  }, [rows, wanted, search]);
+  }, [rows, wanted, search, below.names]);
   const ending = useMemo(() => {
     if (chosen.size === 0) return [];
     const running = new Set(rows.map((row) => String(row.call_id)));
@@ -252,9 +273,14 @@ export function CallsScreen() {
             variant="default"
             rightSection={<span aria-hidden="true">✕</span>}
             title={t("state.clear")}
-            onClick={() => go({ search: (before) => ({ ...before, [field]: undefined }) })}
+            onClick={() => {
+              const more = field === "agent" ? { all: undefined } : {};
+              void go({ search: (before) => ({ ...before, [field]: undefined, ...more }) });
+            }}
           >
-            {t("calls.only", { group: t(`calls.${word}`), name: search[field] })}
+            {field === "agent"
+              ? t(search.all ? "calls.below_all" : "calls.below", { name: search[field] })
+              : t("calls.only", { group: t(`calls.${word}`), name: search[field] })}
           </Button>
         ))}
         <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>

@@ -1,6 +1,6 @@
 /** Calls that have ended: narrowed by the address, so that a search is a link. */
 
-import { Button, Group, Menu, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type Ref, useRef } from "react";
@@ -21,7 +21,7 @@ import type { Narrowing } from "../router";
 
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
-const OF_LINKS = ["customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const;
+const OF_LINKS = ["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const;
 const COLUMNS: readonly Column[] = [
   { name: "started_at", kind: "moment" },
   { name: "caller_in" },
@@ -112,6 +112,12 @@ export function CdrsScreen() {
   );
 }
 
+/** What is entered, with a field of it; whether all accounts below an agent are meant goes with the agent. */
+function withField({ all, ...wanted }: Narrowing, field: string, text: string): Narrowing {
+  const entered = { ...wanted, [field]: text || undefined };
+  return entered.agent ? { ...entered, all } : entered;
+}
+
 function Narrow({
   form,
   search,
@@ -147,9 +153,17 @@ function Narrow({
             key={field}
             label={t(`cdrs.${field}`)}
             value={wanted[field] ?? ""}
-            onChange={(event) => setWanted({ ...wanted, [field]: event.currentTarget.value || undefined })}
+            onChange={(event) => setWanted(withField(wanted, field, event.currentTarget.value))}
           />
         ))}
+        {wanted.agent && (
+          <Checkbox
+            label={t("cdrs.all")}
+            checked={wanted.all === "true"}
+            onChange={(event) => setWanted({ ...wanted, all: event.currentTarget.checked ? "true" : undefined })}
+            pb={8}
+          />
+        )}
         <ReasonChoice
           value={wanted.reason}
           onChange={(reason) => setWanted({ ...wanted, reason: reason ?? undefined })}
