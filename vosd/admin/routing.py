@@ -36,7 +36,15 @@ from vosd.callcontrol.signatures import WhichCertificates, attestation_outlook, 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
-from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSheet, RouteSheet, StepSheet
+from vosd.control.routes import (
+    CandidateSheet,
+    LeftOutSheet,
+    LevelSheet,
+    MediaStepSheet,
+    RateSheet,
+    RouteSheet,
+    StepSheet,
+)
 from vosd.routing.access import AccessAction
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
@@ -98,6 +106,9 @@ def _offered(choice: Offered) -> CandidateSheet:
     )
     if choice.media is not None:
         sheet = msgspec.structs.replace(sheet, relayed=choice.media.is_relayed, media_step=choice.media.step)
+        if choice.media.steps:
+            steps = [MediaStepSheet(each.step, each.is_relayed, each.reason) for each in choice.media.steps]
+            sheet = msgspec.structs.replace(sheet, media_steps=steps)
         if choice.media.encryption:
             sheet = msgspec.structs.replace(sheet, encryption=choice.media.encryption)
     if choice.attestation is not None:
@@ -278,7 +289,9 @@ def explain_route(
             max_attempts=table.plan.max_attempts or catalogue.parameters.max_attempts,
             others=catalogue.routes,
             is_live=is_live,
-            outlook=partial(media_outlook, catalogue.parameters.media, mapping),
+            outlook=lambda callee: media_outlook(
+                catalogue.parameters.media, mapping, source, callee, live.addresses_of(callee)
+            ),
             attestation=partial(attestation_outlook, call, catalogue),
         )
     return RouteExplanation(

@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 _LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
@@ -95,6 +95,12 @@ def is_private(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in _PRIVATE if network.version == address.version)
+
+
+def is_within_private(network: IPv4Network | IPv6Network) -> bool | None:
+    """Return whether the addresses of a network are private ones (``is_private``); None = some are."""
+    alike = [each for each in _PRIVATE if each.version == network.version and each.overlaps(network)]
+    return None if alike and not any(network.prefixlen >= each.prefixlen for each in alike) else bool(alike)
 
 
 @lru_cache(maxsize=1_024)

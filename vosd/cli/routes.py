@@ -12,7 +12,7 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.simulate import simulate
 
 if TYPE_CHECKING:
-    from vosd.control.routes import CandidateSheet, RouteSheet
+    from vosd.control.routes import CandidateSheet, MediaStepSheet, RouteSheet
 
 _BY_COST: Final = {"cost", "price", "blend"}
 """Criteria of a plan for which prices are shown."""
@@ -80,13 +80,31 @@ def _show_comparison(answer: "RouteSheet") -> None:
         output.line(f"sold for {rate.effective_price} {rate.currency} (price {rate.price_per_minute})")
 
 
+_OTHERWISE: Final = 8
+"""The step of the decision about media behind all questions."""
+
+
 def _media(candidate: "CandidateSheet") -> str:
     encryption = f" (encryption: {candidate.encryption})" if candidate.encryption is not UNSET else ""
     if candidate.relayed is None:
-        return f"by networks and NAT{encryption}"
+        return f"by steps 6 to 8{encryption}"
     how = "relayed" if candidate.relayed else "direct"
     by = f"step {candidate.media_step}" if candidate.media_step else "by SS_MEDIAPROXYMODE"
     return f"{how}, {by}{encryption}"
+
+
+def _show_media_steps(answer: "RouteSheet") -> None:
+    """Say how networks and NAT decide about media, once for all gateways with the same answers."""
+    found: dict[tuple[MediaStepSheet, ...], list[str]] = {}
+    for candidate in answer.candidates:
+        if candidate.media_steps is not UNSET:
+            found.setdefault((*candidate.media_steps,), []).append(candidate.routing_gateway)
+    for steps, gateways in found.items():
+        output.line("")
+        output.line(f"media of {', '.join(gateways)} by networks and NAT:")
+        for each in steps:
+            known = "relayed" if each.relayed else "direct" if each.step == _OTHERWISE else "no"
+            output.line(f"  step {each.step}: {'not known' if each.relayed is None else known}, {each.reason}")
 
 
 def _show(answer: "RouteSheet") -> None:
@@ -116,6 +134,7 @@ def _show(answer: "RouteSheet") -> None:
         for row, candidate in zip(cells, answer.candidates, strict=True):
             row.append(" ".join(answer.addresses[candidate.routing_gateway]))
     output.table(columns, cells, empty="no gateway would be tried")
+    _show_media_steps(answer)
     if answer.agents:
         output.line("charged to its agents as well:")
         levels = ["level", "account", "rate_group", "rate_prefix", "price_per_minute"]

@@ -20,6 +20,17 @@ class RateSheet(msgspec.Struct, frozen=True, omit_defaults=True):
     """Rate groups that may price the call."""
 
 
+class MediaStepSheet(msgspec.Struct, frozen=True):
+    """A step of the decision whether media are relayed that goes by addresses: 6, 7 or 8."""
+
+    step: int
+    """Number of the step (docs/media.md)."""
+    relayed: bool | None
+    """Whether this step has media relayed; None = it is known in the call alone."""
+    reason: str
+    """Reason for the answer, or the facts that are not known before the call."""
+
+
 class CandidateSheet(msgspec.Struct, frozen=True):
     """A gateway that would be tried; ``position`` counts from 1."""
 
@@ -51,6 +62,8 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     ``media.engine``, as the next one."""
     media_step: int | msgspec.UnsetType | None = msgspec.UNSET
     """Step of that decision, 1 to 8; 0 = SS_MEDIAPROXYMODE."""
+    media_steps: list[MediaStepSheet] | msgspec.UnsetType = msgspec.UNSET
+    """Steps 6 to 8 up to the one that decides, with their answers. Absent where a step before decides."""
     encryption: str | msgspec.UnsetType = msgspec.UNSET
     """Encryption that each side is to have by its trunk, with its ICE. Absent where neither has any."""
     attestation: str | msgspec.UnsetType = msgspec.UNSET

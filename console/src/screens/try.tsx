@@ -7,6 +7,7 @@ import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
 import { NotShown } from "../parts/lacking";
+import { MediaSteps } from "../parts/mediasteps";
 import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
@@ -92,6 +93,7 @@ export function TryScreen() {
           <Admission steps={(sheet.steps ?? []) as Row[]} detail={String(sheet.detail ?? "")} />
           <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} />
           <Left rows={(sheet.left ?? []) as Row[]} />
+          <MediaSteps rows={(sheet.candidates ?? []) as Row[]} />
           <NotShown lacking={found.data?.lacking} />
           {mayCall &&
             ((sheet.candidates ?? []) as Row[]).map((each) => (

@@ -139,7 +139,8 @@ def test_encryption_is_said_of_both_sides() -> None:
 
 def test_whether_media_would_be_relayed_is_said_of_each_gateway() -> None:
     must, off = MediaSettings(mode=MediaMode.MUST_ON), MediaSettings(mode=MediaMode.OFF)
-    assert relays(DEFAULT_MEDIA, must) == [(True, 1), (None, None)]
+    assert relays(DEFAULT_MEDIA, must) == [(True, 1), (True, 6)]
+    assert relays(DEFAULT_MEDIA, must, between_networks=False) == [(True, 1), (None, None)]
     assert relays(off, must) == [(True, 1), (False, 2)]
     assert relays(DEFAULT_MEDIA, MediaSettings(local_ring=True), between_networks=False, behind_nat=False) == [
         (True, 4),
@@ -147,6 +148,15 @@ def test_whether_media_would_be_relayed_is_said_of_each_gateway() -> None:
     ]
     assert relays(off, must, mode=MediaMode.MUST_ON) == [(True, 0)] * 2
     assert relays(off, must, engine=MediaEngine.NONE) == [("-", "-")] * 2, "nothing relays"
+
+
+def test_steps_by_networks_and_nat_are_said_with_their_answers_and_reasons() -> None:
+    media = MediaParameters(engine=MediaEngine.RELAY, between_networks=False)
+    (first,) = document_of(explain(catalogue=builders.catalogue([ACME, FIRST], media=media)))["candidates"]
+    assert [(each["step"], each["relayed"]) for each in first["media_steps"]] == [(6, False), (7, None), (8, False)]
+    assert first["media_steps"][0]["reason"] == "SS_MEDIAPROXYBETWEENNET is Off"
+    (first,) = document_of(explain(catalogue=builders.catalogue([ACME, FIRST])))["candidates"]
+    assert "media_steps" not in first, "there is no engine"
 
 
 def test_a_gateway_of_the_other_address_family_is_left_out_where_it_would_not_be_relayed() -> None:

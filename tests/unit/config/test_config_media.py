@@ -46,7 +46,7 @@ def media_of_trunk(site, keys: str, kind: str = "mapping") -> MediaSettings:
 
 def test_nothing_is_relayed_until_an_operator_chooses_an_engine(site):
     loaded = site.load(f"{site.minimal}")
-    assert loaded.catalogue.parameters.media == MediaParameters()
+    assert loaded.catalogue.parameters.media == MediaParameters(sockets=("127.0.0.1",))
     assert loaded.catalogue.parameters.media.engine is MediaEngine.NONE
     assert (loaded.catalogue.parameters.media.ports, loaded.catalogue.parameters.media.ivr_ports) == (
         PortRange(10_000, 39_999),
@@ -71,6 +71,7 @@ def test_parameters_of_vos3000_are_read(site):
         ivr_ports=PortRange(50_000, 50_999),
         traffic_class=0xB8,
         ring_back_delay_ms=0,
+        sockets=("127.0.0.1",),
     )
 
 

@@ -94,6 +94,7 @@ def media_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> Media
         traffic_class=parameters.qos_rtp.byte,
         ring_back_delay_ms=1_000 * parameters.ring_back_delay,
         rtpengines=tuple(_RTPENGINE(each, host=each.address.host, port=each.address.port) for each in media.rtpengine),
+        sockets=tuple(dict.fromkeys(each.host for each in keys.sip.listen)),
     )
 
 
