@@ -15,13 +15,20 @@ from vosd.config.load import load
 HEAD = """\
 rate_groups: [{name: sell, rates: [{prefix: "44", billing_rate: "0.01"}]}]
 """
-ACCOUNTS = ["rate_group: sell", "rate_group: sell, minimum_consumption: 5", "rate_group: sell, rate_types: [gold]"]
+ACCOUNTS = [
+    "rate_group: sell",
+    "rate_group: sell, minimum_consumption: 5",
+    "rate_group: sell, rate_types: [gold]",
+    "rate_group: sell, record: 100",
+]
 TRUNKS = [
     "hosts: $host", "auth: {username: $name, password: '12345678'}, hosts: $host",
     "auth: {username: $name, password: long-enough-1}", "certificate_names: [$name.example], hosts: $host",
+    "transfer_keys: {blind: '*1'}, hosts: $host", "transfer_keys: {blind: '*1'}, media: off, hosts: $host",
 ]  # fmt: skip
 COUNTRIES = ", countries: [DE]"
 """Makes an error of an account or a trunk where there is no file of the countries of addresses."""
+RELAY = "media: {engine: relay}\n"
 NAMES = ["a1", "a2", "a3", "a4"]
 DAYS = st.tuples(
     st.lists(st.sampled_from(NAMES), unique=True).flatmap(
@@ -31,7 +38,7 @@ DAYS = st.tuples(
         lambda names: st.fixed_dictionaries(dict.fromkeys(names, st.sampled_from(TRUNKS)))
     ),
     st.sampled_from(["", "", COUNTRIES]),
-    st.sampled_from(["", "", "nightly: {at: '03:00'}\n"]),
+    st.sampled_from(["", "", "nightly: {at: '03:00'}\n", RELAY]),
 )
 Day = tuple[Mapping[str, str], Mapping[str, str], str, str]
 
@@ -58,6 +65,8 @@ def found(path: Path, remembered: Remembered | None) -> list[str]:
 @given(st.lists(DAYS, min_size=2, max_size=5))
 @example([({}, {}, "", ""), ({"a1": ACCOUNTS[1]}, {"a1": TRUNKS[1]}, "", ""), ({}, {}, "", "")])
 @example([({"a2": ACCOUNTS[2]}, {"a2": TRUNKS[3]}, "", ""), ({"a2": ACCOUNTS[0]}, {"a2": TRUNKS[0]}, "", "")])
+@example([({"a2": ACCOUNTS[3]}, {"a2": TRUNKS[5]}, "", RELAY), ({"a2": ACCOUNTS[3]}, {"a2": TRUNKS[5]}, "", "")])
+@example([({}, {"a2": TRUNKS[5]}, "", RELAY), ({}, {"a1": TRUNKS[4], "a2": TRUNKS[4]}, "", RELAY)])
 @example([({"a2": ACCOUNTS[1]}, {}, "", ""), ({"a1": ACCOUNTS[1], "a2": ACCOUNTS[1]}, {}, "", "")])
 def test_warnings_about_objects_that_are_known_stay_and_end_with_them(tmp_path_factory, days: list[Day]) -> None:
     path, remembered = tmp_path_factory.mktemp("days") / "vosd.yaml", Remembered()

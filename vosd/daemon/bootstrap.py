@@ -53,7 +53,7 @@ from vosd.daemon.open_files import allow_files
 from vosd.daemon.reload import Configuration
 from vosd.daemon.scheduled_reports import CallsOutside, ScheduledReportPart
 from vosd.daemon.silenced import Silenced
-from vosd.daemon.start import Started, as_mistakes, load_at_start
+from vosd.daemon.start import Started, as_mistakes, load_at_start, report_warnings
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.traffic import LAST_COUNTS_S, TrafficPart
@@ -132,8 +132,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         raise
     loaded = started.loaded
     log.configure(loaded.settings.log_level.value)
-    for problem in loaded.problems:
-        _log.warning("configuration", problem=str(problem))
+    report_warnings(loaded.problems)
     give_back()
     check_process = forked_from(config, started)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -36,7 +36,7 @@ from vosd.config.reload import Reloaded, reload
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
 from vosd.daemon.pace import ThreadPace
-from vosd.daemon.start import Started, report_api
+from vosd.daemon.start import Started, report_api, report_warnings
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
@@ -319,8 +319,7 @@ class Configuration:
         self.last_error = None
         await self._keep(replaced)
         log.configure(self.loaded.settings.log_level.value)
-        for problem in reloaded.problems:
-            _log.warning("configuration", problem=str(problem))
+        report_warnings(reloaded.problems)
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
         report_unread(stored.unread, were_unread=were_unread)
         return SoundFile(self.loaded.catalogue.version, reloaded.problems)

@@ -1,14 +1,14 @@
 """The configuration at a start: a mistake in the files ends it, one between files and database does not (ADR 59)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
 from vosd.catalogue.held_currencies import held_currencies
-from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.control_socket import state_dir_by_line
@@ -21,6 +21,9 @@ from vosd.daemon.definitions import report_unread
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.obs.events import Event
 from vosd.storage.kept_objects import MissingObjectsError
+
+WARNINGS_MAX: Final = 100
+"""Most warnings of a configuration that one load logs."""
 
 _log = structlog.get_logger()
 
@@ -96,6 +99,14 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     )
     report_api(in_force)
     return Started(in_force, remembered, str(fault))
+
+
+def report_warnings(problems: Sequence[DefinitionProblem]) -> None:
+    """Log warnings of a configuration: the first of them, for calls wait meanwhile, and the number of the others."""
+    for problem in problems[:WARNINGS_MAX]:
+        _log.warning("configuration", problem=str(problem))
+    if (more := len(problems) - WARNINGS_MAX) > 0:
+        _log.warning("configuration", problem=f"{more} more", do="vosd check")
 
 
 def report_api(loaded: Loaded, before: Loaded | None = None) -> None:

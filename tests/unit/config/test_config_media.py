@@ -3,6 +3,8 @@
 import pytest
 from doubles.data.wavs import wav
 
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import load
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
     Encryption,
@@ -275,9 +277,12 @@ def test_check_warns_of_what_an_rtpengine_does_not_do(site, keys):
 @pytest.mark.parametrize(
     ("more", "warning"),
     [
-        ("", "record: value '100': expected media.engine as well: without it media go from party to party"),
-        ("media: {engine: relay, mode: off}\n", "record: value '100': expected another SS_MEDIAPROXYMODE than Off"),
-        (POOL, "record: value '100': expected media.engine relay: an rtpengine has ports of its own"),
+        (
+            "",
+            "record: expected media.engine as well: without it media go from party to party",
+        ),
+        ("media: {engine: relay, mode: off}\n", "record: expected another SS_MEDIAPROXYMODE than Off"),
+        (POOL, "record: expected media.engine relay: an rtpengine has ports of its own"),
     ],
 )
 def test_check_warns_of_accounts_whose_calls_are_not_recorded(site, more, warning):
@@ -302,8 +307,28 @@ def test_check_warns_of_accounts_whose_calls_are_not_recorded(site, more, warnin
 @pytest.mark.parametrize("kind", ["mapping", "phone"])
 def test_check_warns_of_keys_for_transfers_that_are_not_read_from_media(site, kind, keys, more, is_read):
     warnings = site.warnings(trunk(site, f"{keys}transfer_keys: {{blind: '*1'}}", more, kind))
-    expected = "transfer_keys: expected media.engine relay and calls that it relays as well, or a telephone that sends"
+    expected = "transfer_keys: expected media.engine relay and calls that it relays as well, or telephones that send"
     assert [expected in each for each in warnings] == ([] if is_read else [True])
+
+
+def test_one_warning_is_about_all_trunks_with_keys_and_none_of_them_is_read_again(site):
+    """A template may have the keys of all phones: each of them was read again by each load."""
+    text = site.minimal.replace("{id: acme,", "{id: acme, record: 100,").replace(
+        "hosts: 192.0.2.1", "hosts: 192.0.2.1, transfer_keys: {blind: '*1'}"
+    )
+    phones = [
+        f"{{number: {number}, account: acme, password: a-long-secret-7, transfer_keys: {{blind: '*1'}}}}"
+        for number in range(1_001, 1_009)
+    ]
+    remembered = Remembered()
+    problems = load(
+        site.write("vosd.yaml", f"{text}phones: [{', '.join(phones)}]\n"), {}, remembered=remembered
+    ).problems
+    of_accounts, of_trunks = [each.expected for each in problems]
+    assert of_accounts.endswith("; calls of accounts[acme] are not recorded")
+    named = ", ".join(f"phones[{number}]" for number in range(1_001, 1_005))
+    assert f"telephone events of mapping_gateways[acme-pbx], {named} and 4 others are not read" in of_trunks
+    assert not any(remembered.apart.values())
 
 
 def test_an_rtpengine_announces_its_own_address(site):

@@ -9,7 +9,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
-from vosd.config.assembly.media import MEDIA, missing_key_reader, trunk_media
+from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_announcements, missing_player
 from vosd.config.assembly.stir import caller_signatures
@@ -22,7 +22,6 @@ from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
 from vosd.trunks.gateways import CallerLimits, CallerNumbers, HostName, HostPattern, MappingGateway
-from vosd.trunks.media import MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
@@ -122,7 +121,6 @@ def mapping_gateway(
     )
     _check_announcements(written, installation, problems)
     media = trunk_media(written, installation, problems)
-    _check_transfer_keys(written, installation, media, problems)
     return _GATEWAY(
         keys,
         dialect=dialect,
@@ -148,7 +146,6 @@ def phone(
     username = keys.username or keys.number
     _check_announcements(written, installation, problems)
     media = trunk_media(written, installation, problems)
-    _check_transfer_keys(written, installation, media, problems)
     digest = installation.digest
     gateway = _PHONE_GATEWAY(
         keys,
@@ -174,19 +171,6 @@ def _check_announcements(
     check_announcements(wanted, installation.sounds, place_of, f"{written.label}.", problems)
     if (missing := missing_player(installation.media)) is not None:
         problems.warning(place_of("announcements"), f"{written.label}.announcements", missing)
-
-
-def _check_transfer_keys(
-    written: Written[MappingGatewayKeys] | Written[PhoneKeys],
-    installation: CallParameters,
-    media: MediaSettings,
-    problems: ProblemList,
-) -> None:
-    """Warn of keys for transfers that are read from INFO alone."""
-    if not written.thing.transfer_keys.is_given:
-        return
-    if (missing := missing_key_reader(installation.media, media.mode)) is not None:
-        problems.warning(written.section.place_of("transfer_keys"), f"{written.label}.transfer_keys", missing)
 
 
 def _numbers(configured: IncomingNumbers) -> IncomingNumbers | None:

@@ -5,8 +5,6 @@ challenges, and is not kept (RFC 7616 section 5.12). Passwords appear in no mess
 """
 
 import stat
-from heapq import nsmallest
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -15,6 +13,7 @@ from vosd.base.passwords import LENGTH_MIN, weakness
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition
+from vosd.config.assembly.named_first import named_first
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
@@ -27,8 +26,6 @@ from vosd.trunks.phone import Phone
 
 _HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
 """The key with the hash of each algorithm."""
-_NAMED_MAX: Final = 5
-"""Weak passwords that a warning names."""
 
 
 def read_credentials(
@@ -87,25 +84,20 @@ def _is_weak(credentials: Credentials | None) -> bool:
 
 def warn_of_weak_passwords(items: ReadItems, problems: ProblemList) -> None:
     """Warn, once for all of them, of phones and trunks whose passwords are easy to guess."""
-    having_one = {
-        "password": items.chosen("phones", _phone_is_weak),
-        "auth": items.chosen("mapping_gateways", _trunk_is_weak),
-        "dynamic": items.chosen("routing_gateways", _trunk_is_weak),
-    }
-    number = sum(map(len, having_one.values()))
-    if not number:
+    found = named_first(
+        [
+            ("password", items.chosen("phones", _phone_is_weak)),
+            ("auth", items.chosen("mapping_gateways", _trunk_is_weak)),
+            ("dynamic", items.chosen("routing_gateways", _trunk_is_weak)),
+        ]
+    )
+    if found is None:
         return
-    found = [
-        (each, key) for key, these in having_one.items() for each in nsmallest(_NAMED_MAX, these, attrgetter("label"))
-    ]
-    named = ", ".join(each.label for each, _ in found[:_NAMED_MAX])
-    others = f" and {number - _NAMED_MAX} others" if number > _NAMED_MAX else ""
     expected = (
         f"{LENGTH_MIN} characters or more, no row of the keyboard, not the own name in a password: those of "
-        f"{named}{others} are easy to guess, and calls are made with them at the cost of their accounts"
+        f"{found.named}{found.others} are easy to guess, and calls are made with them at the cost of their accounts"
     )
-    first, key = found[0]
-    problems.warning(*first.at(key), expected)
+    problems.warning(found.place, found.key, expected)
 
 
 def read_login(

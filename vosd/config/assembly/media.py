@@ -65,10 +65,6 @@ _ONLY_RTPENGINE: Final = "media.engine rtpengine with media.rtpengine as well: t
 _NOT_OFF: Final = "another media or SS_MEDIAPROXYMODE than off: what is not relayed is not encrypted here"
 _NO_RING_BACK: Final = "media.ring_back as well: an rtpengine plays a sound of media.sounds, and has no tone"
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
-_KEYS_UNREAD: Final = (
-    "media.engine relay and calls that it relays as well, or a telephone that sends keys as INFO: "
-    "else its telephone events are not read"
-)
 _ONLY_ANNOUNCED: Final = "auto: the first that sends to a port of its calls takes over the stream"
 _COUNTED_LATE: Final = "3 at least, or media.offload off: what the kernel forwards is counted once a second"
 _COUNTED_LATE_MS: Final = 3_000
@@ -185,10 +181,9 @@ def missing_recorder(installation: MediaParameters) -> str | None:
     return _missing_relay(installation, MediaMode.AUTO)
 
 
-def missing_key_reader(installation: MediaParameters, mode: MediaMode) -> str | None:
-    """Return what was expected where keys of a trunk are read from no media; None where they may be."""
-    is_relayed = _missing_relay(installation, mode) is None
-    return None if is_relayed and installation.engine is MediaEngine.RELAY else _KEYS_UNREAD
+def may_read_keys(installation: MediaParameters, mode: MediaMode) -> bool:
+    """Return whether keys of a trunk may be read from its media."""
+    return installation.engine is MediaEngine.RELAY and _missing_relay(installation, mode) is None
 
 
 def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from vosd.cdr.retention import Age
 from vosd.config.assembly.access import check_access
 from vosd.config.assembly.credentials import warn_of_weak_passwords
 from vosd.config.assembly.media import check_media
+from vosd.config.assembly.needed_relay import warn_of_missing_relay
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
@@ -40,6 +41,8 @@ def check_settings(
     _refuse_file(keys.state_dir, origin, problems)
     _refuse_shared_sockets(keys, origin, problems)
     check_media(keys, parameters, origin, problems)
+    if source.parameters is not None:
+        warn_of_missing_relay(source.parameters.value.media, items, problems)
     warn_of_weak_passwords(items, problems)
     check_access(keys.access, keys.media.engine, source, items, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)

@@ -11,6 +11,7 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.access import access_rules
+from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
 from vosd.config.assembly.conversion import full_conversion
@@ -24,7 +25,6 @@ from vosd.config.assembly.media import media_parameters
 from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
-from vosd.config.assembly.recorded_accounts import account
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.routing_plans import routing_plan
 from vosd.config.assembly.sounds import check_played, read_sounds
@@ -125,7 +125,7 @@ def source_of(
             "accounts",
             source.accounts,
             objects.accounts,
-            lambda each: account(each, parameters, call_parameters, problems),
+            lambda each: account_of(each.thing, parameters),
         ),
         mapping_gateways=define_items(
             "mapping_gateways",
