@@ -3,15 +3,18 @@
 from collections import defaultdict
 from ipaddress import ip_address, ip_network
 
+import msgspec
 import pytest
-from doubles.data.builders import routing_gateway
+from doubles.data.builders import mapping_gateway, routing_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.routing import identify
 from vosd.routing.capacity import Occupancy
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.ports import Full
 from vosd.routing.route_table import RouteTable
+from vosd.trunks.dialect import CalleeSource, CallerDialect
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.scope import LimitScope
 
@@ -121,6 +124,48 @@ def test_source_belongs_to_the_most_specific_claim(sources, packets):
             )
             assert identified.gateway == gateway
             assert gateway.tech_prefix + identified.callee == callee
+
+
+claim_terms = st.lists(
+    st.tuples(
+        st.sampled_from(["10.0.0.0/8", "10.0.0.0/24", "10.0.0.1/32"]),
+        st.sampled_from([None, 5060, 5062]),
+        st.text("12+", max_size=3),
+        st.sampled_from(CalleeSource),
+    ),
+    min_size=3,
+    max_size=14,
+    unique_by=lambda each: each[:3],
+)
+numbers_dialled = st.sampled_from(["urn:service:sos.fire", "1 2-1", "+1(2)2", "anne", ""]) | st.text("12+", max_size=6)
+
+
+@given(
+    claim_terms,
+    st.lists(st.tuples(numbers_dialled, numbers_dialled, st.sampled_from([5060, 5061])), min_size=3, max_size=9),
+)
+def test_claims_are_found_in_tables_as_by_comparing_one_after_the_other(terms, packets):
+    """So is what is read of a message: some of it may be malformed, which only matters where it is needed."""
+    gateways = [
+        msgspec.structs.replace(
+            mapping_gateway(f"g{place}", tech_prefix=prefix, dialect=CallerDialect(callee_from=callee_from)),
+            hosts=(HostPattern(ip_network(network), port),),
+        )
+        for place, (network, port, prefix, callee_from) in enumerate(terms)
+    ]
+    for uri, to, port in packets:
+        found = []
+        for few in (0, len(gateways)):
+            index, read = SourceIndex(gateways), set()
+
+            def called(part, read=read, uri=uri, to=to):
+                read.add(part)
+                return uri if part is CalleeSource.REQUEST_URI else to
+
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(identify, "FEW", few)
+                found.append((index.identify("10.0.0.1", port, called), read))
+        assert found[0] == found[1]
 
 
 @given(

@@ -10,28 +10,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import chain
 from typing import Final, NamedTuple
 
-import msgspec
-
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.base.nat import Nat
 from vosd.base.networks import NetworkBits, address_of, bits_of
-from vosd.base.number import EMERGENCY_SERVICE, for_matching, without_separators
+from vosd.base.number import without_separators
+from vosd.routing.host_claims import FEW, HostClaims, Identified, SourceClaim, without_prefix
 from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
 """Known hosts whose claims are cached: the limit against a flood with forged sources inside a wide network."""
-
-
-class Identified(msgspec.Struct, frozen=True, gc=False):
-    """The mapping gateway of a call, and the called number."""
-
-    gateway: MappingGateway
-    callee: str
-    """Without visual separators and the gateway's tech prefix."""
-    dialled: str
-    """As received."""
 
 
 def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource], str]) -> Identified:
@@ -41,7 +30,7 @@ def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource]
     """
     dialled = called(gateway.dialect.callee_from)
     callee = without_separators(dialled)
-    return Identified(gateway, _without_prefix(callee, gateway.tech_prefix) or "", dialled)
+    return Identified(gateway, without_prefix(callee, gateway.tech_prefix) or "", dialled)
 
 
 class SourceConflict(VosError):  # noqa: N818 - it names the finding
@@ -66,16 +55,6 @@ class NameConflict(NamedTuple):
     """The gateway that its calls belong to."""
 
 
-class _Claim(NamedTuple):
-    """One pattern of one gateway, as it is compared with a packet."""
-
-    port: int | None
-    host_bits: int
-    tech_prefix: str
-    callee_from: CalleeSource
-    gateway: MappingGateway
-
-
 class SourceIndex:
     """Every source pattern of the catalogue, most specific first for each host.
 
@@ -84,7 +63,8 @@ class SourceIndex:
     """
 
     __slots__ = (
-        "_addresses_by_name", "_claimants", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named",
+        "_addresses_by_name", "_claimants", "_claims", "_claims_by_name", "_masks", "_of_networks", "_remembered",
+        "conflicts", "named",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +75,7 @@ class SourceIndex:
         Raises:
             SourceConflict: two gateways claim the same packets, and there is no ``report``.
         """
-        claims: dict[NetworkBits, list[_Claim]] = {}
+        claims: dict[NetworkBits, list[SourceClaim]] = {}
         claimants: dict[HostName, list[MappingGateway]] = {}
         named: dict[str, MappingGateway] = {}
         taken = _TakenPlaces()
@@ -111,14 +91,17 @@ class SourceIndex:
         self.named: Mapping[str, MappingGateway] = named
         """Gateways with names; their addresses are those of ``located``."""
         self.conflicts: Sequence[NameConflict] = ()
-        self._claims_by_name: Mapping[NetworkBits, Sequence[_Claim]] = {}
+        self._claims_by_name: Mapping[NetworkBits, Sequence[SourceClaim]] = {}
         self._addresses_by_name: Mapping[str, Sequence[str]] = {}
         """The addresses that gateways have by their names, by name of the gateway."""
-        self._claims: Mapping[NetworkBits, Sequence[_Claim]] = claims
+        self._claims: Mapping[NetworkBits, Sequence[SourceClaim]] = claims
         self._claimants: Mapping[HostName, Sequence[MappingGateway]] = claimants
         """Gateways by the names that they have."""
         self._masks = sorted({(network.version, network.host_bits) for network in self._claims})
-        self._remembered: dict[str, tuple[_Claim, ...]] = {}
+        self._remembered: dict[str, HostClaims] = {}
+        """By host."""
+        self._of_networks: dict[tuple[NetworkBits, ...], HostClaims] = {}
+        """By the networks with claims that a host is in."""
 
     def changed(self, without: Sequence[MappingGateway], added: Iterable[MappingGateway]) -> "SourceIndex":
         """Return an index without some of its gateways, and with others.
@@ -171,7 +154,7 @@ class SourceIndex:
         ]
         had = before._addresses_by_name
         wanted.sort(key=lambda each: (each[2] not in had.get(each[0].name, ()), each[0].name))
-        claims: dict[NetworkBits, list[_Claim]] = {}
+        claims: dict[NetworkBits, list[SourceClaim]] = {}
         held: dict[str, list[str]] = defaultdict(list)
         conflicts, taken = [], _TakenPlaces()
         for gateway, name, address in wanted:
@@ -192,7 +175,7 @@ class SourceIndex:
 
     def _holder(self, address: str, pattern: HostPattern, gateway: MappingGateway) -> str | None:
         """Return the gateway that an address belongs to by the configuration, and not to this one; None = to none."""
-        for claim in self._claims_on(address):
+        for claim in self._claims_on(address).claims:
             if claim.tech_prefix == gateway.tech_prefix and _meets(claim, pattern, gateway):
                 return claim.gateway.name
         return None
@@ -227,57 +210,54 @@ class SourceIndex:
         Raises:
             ValueError: ``host`` is not an IP address.
         """
+        known = self._remembered.get(host) or self._claims_on(host)
+        if len(known.claims) > FEW:
+            return known.identify(port, called)
         read_from, dialled, callee = None, "", ""
-        for wanted_port, _, tech_prefix, callee_from, gateway in self._remembered.get(host) or self._claims_on(host):
+        for wanted_port, _, tech_prefix, callee_from, gateway in known.claims:
             if wanted_port is not None and wanted_port != port:
                 continue
             if callee_from is not read_from:
                 read_from = callee_from
                 dialled = called(read_from)
                 callee = dialled if dialled.isdigit() else without_separators(dialled)
-            wanted = _without_prefix(callee, tech_prefix) if tech_prefix else callee
+            wanted = without_prefix(callee, tech_prefix) if tech_prefix else callee
             if wanted is not None:
                 return Identified(gateway, wanted, dialled)
         return None
 
     def knows(self, host: str, port: int) -> bool:
         """Return whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
-        for claim in self._remembered.get(host) or self._claims_on(host):
-            if claim.port is None or claim.port == port:
-                return True
-        return False
+        first = (self._remembered.get(host) or self._claims_on(host)).first
+        return None in first or port in first
 
     def is_trusted(self, host: str, port: int) -> bool:
         """Return whether all requests from ``host``:``port`` belong to one gateway whose address is proof enough.
 
         False where the called number decides which gateway it is.
         """
-        for claim in self._remembered.get(host) or self._claims_on(host):
-            if claim.port is None or claim.port == port:
-                return not claim.tech_prefix and claim.gateway.credentials is None
-        return False
+        first = (self._remembered.get(host) or self._claims_on(host)).first
+        claim = first.get(port) or first.get(None)
+        return claim is not None and not claim.tech_prefix and claim.gateway.credentials is None
 
     def nat_at(self, host: str, port: int) -> Nat:
         """Return the ``nat`` of the gateway that sends from ``host``:``port``; the first one's where there are more."""
-        for claim in self._claims_on(host):
-            if claim.port is None or claim.port == port:
-                return claim.gateway.dialect.nat
-        return Nat.AUTO
+        first = self._claims_on(host).first
+        claim = first.get(port) or first.get(None)
+        return Nat.AUTO if claim is None else claim.gateway.dialect.nat
 
     def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
         """Return whether what comes from two ports of a host belongs to the same gateways: none has one port alone."""
-        return port == other or all(claim.port not in {port, other} for claim in self._claims_on(host))
+        return port == other or self._claims_on(host).first.keys().isdisjoint((port, other))
 
     def is_from(self, name: str, host: str, port: int | None) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``; None = from any port there."""
-        return any(
-            claim.gateway.name == name and (port is None or claim.port in {None, port})
-            for claim in self._claims_on(host)
-        )
+        ports = self._claims_on(host).ports_by_name.get(name, ())
+        return bool(ports) if port is None else port in ports or None in ports
 
     def knows_host(self, host: str) -> bool:
         """Return whether any gateway sends from ``host``, whatever the port."""
-        return bool(self._claims_on(host))
+        return bool(self._claims_on(host).claims)
 
     def gateways_at(self, host: str) -> tuple[MappingGateway, ...]:
         """Return all gateways that a request from ``host`` may belong to, whatever its port, tech prefix or proof.
@@ -285,37 +265,44 @@ class SourceIndex:
         Raises:
             ValueError: ``host`` is not an IP address.
         """
-        found: dict[str, MappingGateway] = {}
-        taken: int | None = None
-        for claim in self._claims_on(host):
-            if taken is not None and claim.host_bits > taken:
-                break  # a more specific pattern without port and tech prefix takes everything
-            found[claim.gateway.name] = claim.gateway
-            if claim.port is None and not claim.tech_prefix:
-                taken = claim.host_bits
-        return tuple(found.values())
+        return self._claims_on(host).gateways
 
-    def _claims_on(self, host: str) -> tuple[_Claim, ...]:
+    def _claims_on(self, host: str) -> HostClaims:
         """Return the claims on a host, and remember those of a known one."""
         claims = self._remembered.get(host)
         if claims is None:
             claims = self._gather(host)
-            if claims:
+            if claims.claims:
                 if len(self._remembered) >= _REMEMBERED_HOSTS:
                     self._remembered.clear()
                 self._remembered[host] = claims
         return claims
 
-    def _gather(self, host: str) -> tuple[_Claim, ...]:
+    def _gather(self, host: str) -> HostClaims:
+        """Return the claims on a host: hosts within the same networks share them."""
         address = address_of(host)
-        found: list[_Claim] = []
-        for version, host_bits in self._masks:
-            if version == address.version:
-                network = NetworkBits(version, host_bits, int(address) >> host_bits << host_bits)
-                found.extend(self._claims.get(network, ()))
-                found.extend(self._claims_by_name.get(network, ()))
-        found.sort(key=lambda claim: (claim.port is None, claim.host_bits, -len(claim.tech_prefix)))
-        return tuple(found)
+        networks = tuple(
+            network
+            for version, host_bits in self._masks
+            if version == address.version
+            and (
+                (network := NetworkBits(version, host_bits, int(address) >> host_bits << host_bits)) in self._claims
+                or network in self._claims_by_name
+            )
+        )
+        found = self._of_networks.get(networks)
+        if found is None:
+            found = HostClaims(
+                [
+                    claim
+                    for network in networks
+                    for claim in chain(self._claims.get(network, ()), self._claims_by_name.get(network, ()))
+                ]
+            )
+            if len(self._of_networks) >= _REMEMBERED_HOSTS:
+                self._of_networks.clear()
+            self._of_networks[networks] = found
+        return found
 
 
 class _TakenPlaces:
@@ -352,7 +339,7 @@ class _TakenPlaces:
 
 
 def _add_sources(
-    claims: dict[NetworkBits, list[_Claim]],
+    claims: dict[NetworkBits, list[SourceClaim]],
     claimants: dict[HostName, list[MappingGateway]],
     taken: _TakenPlaces,
     gateway: MappingGateway,
@@ -366,7 +353,7 @@ def _add_sources(
 
 
 def _add(
-    on: dict[NetworkBits, list[_Claim]], taken: _TakenPlaces, pattern: HostPattern, gateway: MappingGateway
+    on: dict[NetworkBits, list[SourceClaim]], taken: _TakenPlaces, pattern: HostPattern, gateway: MappingGateway
 ) -> None:
     network = bits_of(pattern.network)
     place = network, pattern.port
@@ -375,29 +362,16 @@ def _add(
         taken.note(place, gateway)
 
 
-def _claim(pattern: HostPattern, network: NetworkBits, gateway: MappingGateway) -> _Claim:
-    return _Claim(pattern.port, network.host_bits, gateway.tech_prefix, gateway.dialect.callee_from, gateway)
+def _claim(pattern: HostPattern, network: NetworkBits, gateway: MappingGateway) -> SourceClaim:
+    return SourceClaim(pattern.port, network.host_bits, gateway.tech_prefix, gateway.dialect.callee_from, gateway)
 
 
-def _meets(claim: _Claim, pattern: HostPattern, gateway: MappingGateway) -> bool:
+def _meets(claim: SourceClaim, pattern: HostPattern, gateway: MappingGateway) -> bool:
     """Return whether packets of another gateway's claim may be taken for those of a pattern on the same addresses."""
     other = claim.gateway
     both_prove = other.credentials is not None and gateway.credentials is not None
     same_port = claim.port is None or pattern.port is None or claim.port == pattern.port
     return same_port and other.name != gateway.name and not both_prove
-
-
-def _without_prefix(callee: str, tech_prefix: str) -> str | None:
-    """Return a number without a gateway's tech prefix; None where it does not begin with it.
-
-    The URN of an emergency service has none, and fits all.
-    """
-    if callee.startswith(tech_prefix):
-        return callee[len(tech_prefix) :]
-    if callee.startswith(EMERGENCY_SERVICE):
-        return callee
-    bare = for_matching(callee)
-    return bare[len(tech_prefix) :] if bare.startswith(tech_prefix) else None
 
 
 def _holds(pattern: HostPattern, address: IPv4Address | IPv6Address) -> bool:
