@@ -114,6 +114,32 @@ def test_a_check_warns_of_a_planned_moment_at_which_the_files_will_not_do(instal
     assert "begins_at" not in installation.vosd("check").stdout
 
 
+def test_a_check_names_each_mistake_of_planned_moments_once_and_each_present_warning_once(
+    installation: Installation,
+) -> None:
+    text = installation.config.read_text()
+    spare = "rate_groups:\n  - {name: spare, rates: [{prefix: '44', billing_rate: '1'}]}\n"
+    installation.config.write_text(text.replace("rate_groups:\n", spare))
+    for year, name in ((2097, "shop"), (2098, "cafe"), (2099, "cafe")):
+        group = "spare" if year < 2099 else "sell"
+        define(installation, "accounts", name, f"rate_group: {group}\n", "--at", f"{year}-01-01T00:00:00Z")
+    define(installation, "accounts", "bar", "rate_group: sell\nrecord: 100\n")
+    installation.config.write_text(text)
+    checked = installation.vosd("check").stdout.splitlines()
+    moment = "expected a configuration that is valid then, too: the mistakes of that moment follow"
+    unknown = "value 'spare': expected the name of a rate group"
+    accounts = [f"accounts {name} (version 1) in the database: warning: " for name in ("bar", "shop", "cafe")]
+    present, *planned = checked[:-1]
+    assert present.startswith(f"{accounts[0]}accounts[bar].record: expected media.engine as well")
+    assert [each.partition(";")[0] for each in planned] == [
+        f"{accounts[1]}begins_at: value '2097-01-01T00:00:00.000Z': {moment}",
+        f"{accounts[1]}accounts[shop].rate_group: {unknown}",
+        f"{accounts[2]}begins_at: value '2098-01-01T00:00:00.000Z': {moment}",
+        f"{accounts[2]}accounts[cafe].rate_group: {unknown}",
+    ]
+    assert "holds: " in checked[-1]
+
+
 def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(installation: Installation) -> None:
     invoice = "invoice: {cycle: half_month, name: Shop Ltd, address: [Way 2], mail: [a@example.com]}\n"
     define(installation, "templates", "usual", "overdraft_limit: 50\n")

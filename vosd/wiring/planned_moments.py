@@ -14,10 +14,17 @@ MOMENTS_MAX: Final = 20
 
 
 def warnings_of_moments(switch: ConfiguredSwitch, planned: Sequence[ObjectVersion]) -> Iterator[DefinitionProblem]:
-    """Yield the mistakes of the configuration at the first planned moments, as warnings: none of them is in force."""
-    loads = Loads(switch)
+    """Yield the mistakes of the configuration at the first planned moments, as warnings: none of them is in force.
+
+    A mistake is named with the first moment that has it; a moment that has no other one is left out.
+    """
+    loads, named = Loads(switch), set[DefinitionProblem]()
     for state in [*states_planned(planned)][:MOMENTS_MAX]:
         try:
             loads.with_versions(state.versions)
         except ConfigError as error:
-            yield from (each._replace(severity=Severity.WARNING) for each in state.error(error).problems)
+            mistakes = [each for each in error.problems if each.severity is Severity.ERROR and each not in named]
+            if mistakes:
+                named.update(mistakes)
+                found = state.error(ConfigError(mistakes)).problems
+                yield from (each._replace(severity=Severity.WARNING) for each in found)
