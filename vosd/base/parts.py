@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-AT_ONCE: Final = 5_000
-"""Items that are handled by one call."""
+AT_ONCE: Final = 1_000
+"""Items that are handled by one call: they are in no cache of the processor, and take a microsecond each."""
 
 _FREED_AT_ONCE: Final = 500
 Item = TypeVar("Item")

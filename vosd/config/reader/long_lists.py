@@ -46,12 +46,16 @@ class LongList(Mapping[str, Section]):
     ) -> Iterator[tuple[str, str]]:
         """Yield the name of each item with each text that some keys have, as written in it or its template, once.
 
-        Only objects of the database with one of the words in their text are looked at.
+        Only objects of the database with one of the words in their text are looked at, and with a template only where
+        one has any of these keys.
         """
-        by_template = {name: [name_of(each, key) for key in keys] for name, each in templates.items()}
         nothing = [""] * len(keys)
-        for name, (template, *own) in self._written((template_key, *keys)):
-            given = by_template.get(template, nothing)
+        of_templates = ((name, [name_of(each, key) for key in keys]) for name, each in templates.items())
+        by_template = {name: given for name, given in of_templates if given != nothing}
+        asked = [template_key] if by_template else []
+        for name, texts in self._written((*asked, *keys)):
+            own = texts[len(asked) :]
+            given = by_template.get(texts[0], nothing) if asked else nothing
             for found in {text or of_template for text, of_template in zip(own, given, strict=True)}:
                 if found:
                     yield name, found
