@@ -41,7 +41,7 @@ _INTERVAL_NS: Final = 20_000_000
 _ENDS: Final = 3
 """Repetitions of the last packet of an event (RFC 4733 section 2.5.1.4)."""
 _PAUSE_NS: Final = 60_000_000
-"""Pause between two keys."""
+"""Pause between two keys, from the last packet of one to the beginning of the next."""
 ROWS: Final = (697, 770, 852, 941)
 COLUMNS: Final = (1209, 1336, 1477, 1633)
 """Frequencies of the two tones of a key (ITU-T Q.23), in Hz."""
@@ -372,8 +372,12 @@ class KeySender:
         assert self.due_ns is not None
         sending = self._sending
         if sending is None:
-            sending = self._sending = self._begun(*self._waiting.popleft(), now_ns)
+            self._sending = self._begun(*self._waiting.popleft(), now_ns)
             self._resumes = True
+            # As a packet of audio does, the first one leaves at the end of the time that it covers: else the stream
+            # would go on behind the key with a time stamp from within it, and keys in a row would run ahead of it.
+            self.due_ns += _INTERVAL_NS
+            return []
         step = self._rate(sending.payload) // 50
         before = sending.sent_units
         sending.sent_units = min(sending.sent_units + step, sending.units)
@@ -390,12 +394,11 @@ class KeySender:
                 self._event(sending, units, begins=not before and not number, is_end=is_end)
                 for number in range(_ENDS if is_end else 1)
             ]
-        self.due_ns += _INTERVAL_NS
+        self.due_ns += _PAUSE_NS if is_end else _INTERVAL_NS
         if is_end:
             self._sending = None
             self._stamp = sending.stamp + sending.units & STAMP - 1
             self._stamp_ns = now_ns
-            self.due_ns += _PAUSE_NS
         return packets
 
     def _begun(self, pressed: PressedKey, as_tone: bool, now_ns: int) -> _Sending:

@@ -37,7 +37,7 @@ def test_a_flash_is_sent_as_an_event_and_is_no_tone():
     sender = KeySender(7)
     sender.describe(*EVENTS)
     assert sender.press(FLASH, 100, 0, as_tone=False)
-    assert {packet[12] for packet in sender.due(0)} == {16}
+    assert {body[0] for *_, body in sent(sender)} == {16}
     assert not sender.press(FLASH, 100, 0, as_tone=True)
 
 
@@ -164,15 +164,34 @@ def test_a_key_is_sent_in_the_stream_with_three_last_packets():
 def test_audio_gives_way_to_a_key_and_goes_on_without_a_gap_in_its_numbers():
     sender = talking()
     sender.press("1", 40, 1_020 * MS, as_tone=False)
-    first = sender.due(1_020 * MS)
-    assert len(first) == 1
+    assert sender.due(1_020 * MS) == []
     assert sender.forwarded(rtp(101, 16_160, ssrc=9), 1_020 * MS) is None
-    last = sent(sender, 1_040 * MS)
+    last = sent(sender, 1_060 * MS)
     numbers = [header[2] for _, header, _ in last]
     after = sender.forwarded(rtp(103, 16_480, ssrc=9), 1_060 * MS)
     assert after == rtp(numbers[-1] + 1, 16_480, ssrc=9)
     assert sender.forwarded(rtp(105, 16_800, ssrc=9), 1_100 * MS) == rtp(numbers[-1] + 3, 16_800, ssrc=9)
     assert sender.forwarded(rtp(7, 3, ssrc=10), 1_120 * MS) == rtp(7, 3, ssrc=10)
+
+
+@pytest.mark.parametrize("after_ms", [1, 10, 19])
+@pytest.mark.parametrize("as_tone", [False, True])
+def test_time_stamps_of_keys_go_with_those_of_the_stream_around_them(after_ms, as_tone):
+    """A packet has what was before it: keys, also several in a row, cover no time of the audio that follows."""
+    sender, end = talking(), 0
+    for key in "123":
+        assert sender.press(key, 100, (1_000 + after_ms) * MS, as_tone=as_tone)
+    until = 1_000 * MS
+    for number in range(1, 60):
+        arrives = (1_000 + 20 * number) * MS
+        for at_ns, header, body in sent(sender, arrives - 1):
+            length = len(body) if as_tone else int.from_bytes(body[2:], "big")
+            assert header[3] >= end or not as_tone
+            assert header[3] + length <= 16_160 + (at_ns - 1_000 * MS) * 8 // MS, "time that is not over"
+            until, end = at_ns, header[3] + length
+        if (audio := sender.forwarded(rtp(100 + number, 16_000 + 160 * number, ssrc=9), arrives)) is not None:
+            assert HEADER.unpack_from(audio)[3] >= end
+    assert until > 1_000 * MS
 
 
 @pytest.mark.parametrize(("wanted", "units"), [(1, 320), (40, 320), (100, 800), (8_000, 64_000), (60_000, 64_000)])
@@ -252,7 +271,8 @@ def test_keys_that_a_new_description_does_not_take_are_not_sent(as_tone):
     sender = talking()
     for key in "123":
         sender.press(key, 100, 1_020 * MS, as_tone=as_tone)
-    assert len(sender.due(1_020 * MS)) == 1
+    sender.due(1_020 * MS)
+    assert len(sender.due(1_040 * MS)) == 1
     sender.describe((18,), (8_000,), ("G729",))
     assert sent(sender) == []
     assert sender.forwarded(rtp(101, 16_320, ssrc=9), 1_040 * MS) == rtp(102, 16_320, ssrc=9)
@@ -261,7 +281,8 @@ def test_keys_that_a_new_description_does_not_take_are_not_sent(as_tone):
 def test_a_key_goes_on_where_a_new_description_takes_it():
     sender = talking()
     sender.press("1", 100, 1_020 * MS, as_tone=False)
-    assert len(sender.due(1_020 * MS)) == 1
+    sender.due(1_020 * MS)
+    assert len(sender.due(1_040 * MS)) == 1
     sender.describe(*EVENTS)
     assert {header[1] & 0x7F for _, header, _ in sent(sender)} == {EVENTS[0][-1]}
 
