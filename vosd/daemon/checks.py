@@ -91,7 +91,7 @@ class Checks:
 
         One that was not forked reads the configuration.
         """
-        if objects < READY_FROM:
+        if objects < READY_FROM and self._forked is None:  # it may have had more when it was forked
             return
         self._idle_s = math.inf
         if self._forked is None:

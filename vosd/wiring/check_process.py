@@ -25,7 +25,7 @@ from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 MEMORY_MAX: Final = 4 << 30
-"""Bytes of address space."""
+"""Bytes of address space, beyond that at the beginning: a copy of a switch has all tables of rates in it."""
 _NICENESS: Final = 5
 """That of the API, for which most checks are."""
 _OOM_SCORE: Final = "900"
@@ -51,7 +51,8 @@ def _serve(channel: socket.socket, checker: "Checker") -> None:
     give_way(_NICENESS)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
+    most_bytes = _address_space() + MEMORY_MAX
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = _most_kb()
     with channel.makefile("rwb") as pipe:
@@ -65,6 +66,11 @@ def _serve(channel: socket.socket, checker: "Checker") -> None:
             if _most_kb() > most:
                 give_back()
                 most = _most_kb()
+
+
+def _address_space() -> int:
+    """Return the size of the address space in bytes."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
 
 
 def _most_kb() -> int:

@@ -213,7 +213,7 @@ async def test_a_process_that_was_forked_at_the_start_reads_nothing_before_the_f
 
     monkeypatch.setattr(checking, "adopted", adopted)
     checks = Checks(idle_s=0.0, forked=forked)  # type: ignore[arg-type]
-    await checks.keep_ready(CONFIG, READY_FROM)
+    await checks.keep_ready(CONFIG, READY_FROM - 1)  # one object has gone since it was forked
     first = check(checks, "first")
     assert await forked.questions.get() == ["first"]
     forked.answer(CheckedObjects({}, {}))

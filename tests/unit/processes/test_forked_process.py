@@ -87,3 +87,25 @@ def test_no_copy_is_made_beside_other_threads() -> None:
         print(can_fork())
         is_over.set()
     """) == ["True", "False"]
+
+
+def test_the_address_space_that_a_process_for_checks_begins_with_does_not_count_against_its_limit() -> None:
+    assert printed("""
+        import mmap, resource
+        from vosd.wiring import check_process
+        check_process.MEMORY_MAX = 200 << 20
+        rates = mmap.mmap(-1, 300 << 20)
+        def run(channel):
+            check_process._serve(channel, None)
+            kept = bytearray(100 << 20)
+            try:
+                bytearray(200 << 20)
+            except MemoryError:
+                channel.sendall(message(b"some room"))
+        forked = ForkedProcess("a", run)
+        async def talk():
+            child = await adopted(forked)
+            child.writer.write_eof()
+            print((await received(child.reader)).decode())
+        asyncio.run(talk())
+    """) == ["some room"]
