@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from copy import copy
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from doubles.data.records import answered_call
 from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
+from vosd.config.places import installation_of
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import Reload, ReloadOutcome
 from vosd.daemon.start import as_mistakes
@@ -303,6 +305,39 @@ def test_an_export_is_a_configuration_and_is_imported_without_a_difference(insta
     with installation.config.open("a", encoding="utf-8") as config:
         config.write(f"include: [{file.name}]\n")
     assert installation.vosd("check").exit_code == 0
+
+
+def test_an_export_is_accepted_in_the_directory_of_its_installation(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = tmp_path / "var"
+    state.mkdir()
+    shutil.copy(migrated, state / "vosd.db")
+    installation = Installation(tmp_path)
+    lines = installation.config.read_text().splitlines()
+    installation.config.write_text("\n".join(line for line in lines if not line.startswith(("database", "control"))))
+    define(installation, "rate_groups", "retail", PROMO)
+    define(installation, "accounts", "shop", "rate_group: retail\nmemo: 'A & B'\n")
+    define(installation, "accounts", "shop", "rate_group: retail\n", "--at", NOW_AND_LATER)
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    define(installation, "templates", "small", "max_concurrent: 5\n")
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "900\n")
+    written = copy(installation)
+    written.config = tmp_path / "export.yaml"
+    installation.vosd("definitions", "export", "--out", str(written.config))
+    assert written.vosd("check").exit_code == 0
+    (state / "lock").write_text(f"1\n{json.dumps(installation_of(installation.config, 'sw1')._asdict())}\n")
+    said = written.vosd("check")
+    assert (said.exit_code, "checked with what the database of the switch 'sw1'" in said.stderr) == (0, True)
+    text = written.config.read_text()
+    written.config.write_text(text.replace("A & B", "A & C"))
+    said = written.vosd("check")
+    assert (said.exit_code, said.stdout.count("expected each id once")) == (3, 1)
+    (state / "lock").write_text(f"1\n{json.dumps(installation_of(written.config, 'sw1')._asdict())}\n")
+    written.config.write_text(text)
+    said = written.vosd("check")
+    assert (said.exit_code, said.stdout.count("expected each id once")) == (3, 1), "it is its configuration"
 
 
 def test_an_export_that_cannot_be_written_leaves_the_earlier_one_and_says_why(

@@ -1,6 +1,7 @@
 """``vosd run``, ``check``, ``migrate``, ``reload`` and ``status``: operation of the daemon."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -160,7 +161,7 @@ def _with_warnings_of_moments(invocation: Invocation, url: str, loaded: "Loaded"
     """Return the configuration with warnings of planned moments at which it will not be valid."""
     from vosd.wiring.database import planned_in
 
-    planned = planned_in(url)
+    planned = () if loaded.stored.yields else planned_in(url)  # they are planned for the files of the installation
     if not planned:
         return loaded
     from vosd.wiring.planned_moments import warnings_of_moments
@@ -260,14 +261,30 @@ def _summary(loaded: "Loaded") -> str:
 
 def _definitions_beside(invocation: Invocation, wanted: "Wanted") -> "Stored":
     """Return the definitions of the database that a file may become the configuration of, as ``_switch_beside``."""
-    from vosd.config.places import OtherInstallationError
+    from vosd.config.places import DATABASE_URL, OtherInstallationError
 
     try:
-        return invocation.definitions(wanted)
+        stored = invocation.definitions(wanted)
     except OtherInstallationError as error:
         output.remark(f"checked with what the database of the switch {error.other} defines")
         other = invocation.held(closing(ConfiguredSwitch(Path(error.other.configuration))))
-        return other.definitions(wanted)
+        if wanted.database_url == DATABASE_URL:  # the file, such as an export, says nothing about it
+            wanted = wanted._replace(state_dir=other.excerpt.state_dir, database_url=other.excerpt.database_url)
+        return other.definitions(wanted)._replace(yields=True)
+    return stored._replace(yields=stored.has_objects and _is_export(invocation.config_path(), wanted.state_dir))
+
+
+def _is_export(path: Path, state_dir: Path) -> bool:
+    """Return whether a file has objects alone, as ``vosd definitions export`` writes it, and no switch ran on it."""
+    from vosd.config.places import recorded_in, state_dir_found_from
+    from vosd.config.stored_text import BadObjectError, read_objects
+
+    if recorded_in(state_dir_found_from(path, state_dir)) is not None:
+        return False
+    try:
+        return bool(read_objects(path.read_text(encoding="utf-8"), str(path), os.environ))
+    except (BadObjectError, OSError, UnicodeDecodeError):
+        return False
 
 
 def _switch_beside(invocation: Invocation) -> "RunningSwitch":

@@ -269,7 +269,7 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 )
 @pass_invocation
 def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
-    """Write the objects in force as YAML, passwords included: vosd check accepts it, and import takes it back."""
+    """Write the objects of the database, none of the files, as YAML with passwords; check and import accept it."""
     from vosd.admin.office.definitions import ExportObjects, export_objects
     from vosd.config.stored_text import yaml_of_objects
     from vosd.processes.whole_file import write_private
@@ -284,7 +284,9 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     except OSError as error:
         message = f"{out}: {error.strerror}"
         raise OperationError(message) from error
-    output.remark(f"{len(found)} objects written to {out}, which may have passwords")
+    output.remark(
+        f"{len(found)} objects written to {out}, which may have passwords; objects of the files are not in it"
+    )
 
 
 @definitions.command("import")

@@ -69,6 +69,8 @@ class Stored(NamedTuple):
     """Objects that have to be kept; None = they are those that were."""
     last_change: LastChange | None = None
     """By which commands notice that the database was put back since; None = it was not asked for."""
+    yields: bool = False
+    """Whether an object yields to an equal one of the files, which are not the configuration of the installation."""
 
     @property
     def has_objects(self) -> bool:

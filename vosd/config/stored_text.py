@@ -158,6 +158,45 @@ def overlaid(stored: Stored, changes: Iterable[ObjectVersion]) -> Stored:
     return stored._replace(objects=with_changes(stored.objects, changes), changes=None)
 
 
+def without_equals(stored: Stored, files: Section) -> Stored:
+    """Return what the database defines without the objects that the files define with the same keys."""
+    written = {(each.kind, each.name): each.keys for each in _objects_of(files)}
+    objects = {
+        kind: {
+            name: each
+            for name, each in by_name.items()
+            if each.body is None or written.get((kind, name)) != _as_written(keys_of(each.body))
+        }
+        for kind, by_name in stored.objects.items()
+    }
+    return stored._replace(objects=objects, changes=None)
+
+
+def _objects_of(files: Section) -> Iterator[Object]:
+    """Yield the objects of a document that have a name; what is not written as objects are is left out."""
+    for kind, name_key in KINDS.items():
+        entry = files.entries.get(kind)
+        if entry is None:
+            continue
+        if name_key is None and isinstance(entry.node, Section):
+            for name, keyed in entry.node.entries.items():
+                yield Object(kind, name, _plain(keyed.node))
+        elif name_key is not None and isinstance(entry.node, YamlList):
+            for node in entry.node.items:
+                keys = plain_keys(node) if isinstance(node, Section) else {}
+                if isinstance(name := keys.pop(name_key, None), str):
+                    yield Object(kind, name, keys)
+
+
+def _as_written(value: Any) -> Any:
+    """Return a value of a body as a file would have it."""
+    if isinstance(value, dict):
+        return {name: _as_written(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_written(each) for each in value]
+    return str(value)
+
+
 def every_object(stored: Stored) -> Iterator[ObjectVersion]:
     """Yield all objects that the database defines."""
     return (each for by_name in stored.objects.values() for each in by_name.values())

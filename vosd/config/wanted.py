@@ -11,7 +11,7 @@ from vosd.config.places import DATABASE_URL, STATE_DIR
 from vosd.config.reader.document import Section
 from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.stored import Stored, Wanted
-from vosd.config.stored_text import naming_objects
+from vosd.config.stored_text import naming_objects, without_equals
 
 
 def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
@@ -36,6 +36,8 @@ class Asked:
     def objects(self, files: Section) -> Stored:
         """Return what the database defines, without the rows of decks; ``files`` is the document of the files."""
         self.stored = self._definitions(wanted_of(files)._replace(known=self._known))
+        if self.stored.yields:
+            self.stored = without_equals(self.stored, files)
         return self.stored
 
     def rows(self, document: Section, decks: Set[str]) -> None:
