@@ -284,9 +284,7 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     except OSError as error:
         message = f"{out}: {error.strerror}"
         raise OperationError(message) from error
-    output.remark(
-        f"{len(found)} objects written to {out}, which may have passwords; objects of the files are not in it"
-    )
+    output.remark(f"{len(found)} objects of the database, none of the files, written to {out}; it may have passwords")
 
 
 @definitions.command("import")
