@@ -82,8 +82,16 @@ class StoredDefinitions:
             MissingObjectsError: the database cannot be read, and its objects are not on the disk any more.
         """
         kept = KeptCatalogue(wanted.state_dir)
+        found: list[Stored] = []
+
+        async def fetch() -> None:
+            found.append(await self._fetched(wanted, kept))
+
         try:
-            return asyncio.run(self._fetched(wanted, kept))
+            # The task has no result: in the main thread ``run`` makes a text of that, with each object of the database,
+            # where it restores the handler of SIGINT (``signal._int_to_enum``).
+            asyncio.run(fetch())
+            return found[0]
         except (VosError, OSError) as error:
             manifest, known = kept.manifest(), wanted.known
             if known is None or known.version is None:

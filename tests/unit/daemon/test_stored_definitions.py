@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -725,3 +726,13 @@ def test_a_command_does_not_wait_for_ever_for_the_objects_of_a_locked_table(
     after = locked.read(wanted._replace(known=before))
     assert after.unread == "the database did not give its objects within 0.01 s"
     assert (after.version, after.objects) == (before.version, before.objects)
+
+
+def test_a_start_describes_no_object_that_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[int] = []
+    site = Site(tmp_path)
+    site.define(1, "{}")
+    monkeypatch.setattr(Stored, "__repr__", lambda stored: described.append(len(stored.objects)) or "")
+    assert threading.current_thread() is threading.main_thread(), "elsewhere no handler of SIGINT is restored"
+    assert load_at_start(site.file, site.definitions.read).loaded.catalogue.accounts.keys() == {"acme", "shop"}
+    assert described == [], "a hundred thousand objects take a third of a second"
