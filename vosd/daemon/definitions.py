@@ -12,6 +12,7 @@ from vosd.catalogue.decks import DeckStore, DeckVersion, source_of_decks
 from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.kept import KeptCatalogue
+from vosd.config.places import holder_of
 from vosd.config.stored import LastChange, Stored, Unkept, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.engine import background
@@ -29,6 +30,13 @@ ROWS_S: Final = 120.0
 """Time in which a command gets the objects of the database; the switch itself waits for as long as it takes.
 
 A table that is altered or locked gives none."""
+KEPT_WITHIN_S: Final = 1.0
+"""Time in which a running switch has kept a change: a command or the API waits for that before it reads many objects.
+
+Each change has such a moment, and what is read then costs a second or two of processor time, beside that change."""
+KEPT_LOOK_S: Final = 0.02
+KEPT_BYTES_MIN: Final = 1 << 20
+"""Size of the file of kept objects from which on it is waited for: some thousands of them."""
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
 
@@ -144,6 +152,8 @@ class StoredDefinitions:
             message = f"the database did not answer within {patience_s:g} s"
             raise StoreUnavailable(message) from error
         known, objects = wanted.known, self._objects(database)
+        if self._trusts_switch and known is None:
+            version = await self._version_kept(store, version, kept, wanted)
         last_change: LastChange | None = None
         if self._trusts_switch or known is None:  # a process that checks changes goes on with what a start has read
             last_change = LastChange(*(await objects.last_change(version) or ()))
@@ -173,6 +183,21 @@ class StoredDefinitions:
             next_at=seen.next_at,
             unkept=(known.unkept or Unkept()).with_changes(changes),
         )
+
+    async def _version_kept(self, store: DeckStore, version: int, kept: KeptCatalogue, wanted: Wanted) -> int:
+        """Return the version of the database that a running switch has kept; the present one where it does not soon."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + KEPT_WITHIN_S
+        while self._is_behind(kept, version, wanted) and loop.time() < until:
+            await asyncio.sleep(KEPT_LOOK_S)
+            version = await store.version()
+        return version
+
+    def _is_behind(self, kept: KeptCatalogue, version: int, wanted: Wanted) -> bool:
+        """Return whether a switch runs that has kept many objects, of an earlier version."""
+        if kept.objects.size < KEPT_BYTES_MIN or self._is_kept(kept, version, wanted):
+            return False
+        return (kept.manifest().version or version) < version and holder_of(wanted.state_dir) is not None
 
     async def _in_time(self, rows: Awaitable[Read]) -> Read:
         """Return rows of objects, for which a command does not wait for ever."""

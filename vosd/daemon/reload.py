@@ -40,6 +40,7 @@ from vosd.daemon.start import Started, report_api, report_warnings
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
+from vosd.processes.memory import give_back
 
 LOST_ADVICE: Final = (
     "the database has lost commits, and lacks what calls go by: put it back, or vosd restore FILE, or make the same"
@@ -203,7 +204,10 @@ class Configuration:
         self.loaded = replace(self.loaded, texts={})
 
     def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
-        _free(replaced, is_whole=loaded.catalogue.changes is None)
+        is_whole = loaded.catalogue.changes is None
+        _free(replaced, is_whole=is_whole)
+        if is_whole:
+            give_back()
         sweep(loaded.settings.state_dir, loaded.rate_files)
         if self.last_error is None:
             try:

@@ -50,6 +50,14 @@ class KeptObjects:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
     def state(self) -> KeptState | None:
         """Return the moment of which the objects are; None where there is no file, or it cannot be read."""
         try:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from doubles.forked_compiler import Subprocesses
@@ -23,6 +24,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import Objects, ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
+from vosd.config.kept import KeptCatalogue
 from vosd.config.load import load
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon import bootstrap, definitions
@@ -736,3 +738,45 @@ def test_a_start_describes_no_object_that_it_has_read(tmp_path: Path, monkeypatc
     assert threading.current_thread() is threading.main_thread(), "elsewhere no handler of SIGINT is restored"
     assert load_at_start(site.file, site.definitions.read).loaded.catalogue.accounts.keys() == {"acme", "shop"}
     assert described == [], "a hundred thousand objects take a third of a second"
+
+
+class NotedObjects(SqlObjects):
+    """Objects that note each time that all were read."""
+
+    reads: ClassVar[list[int]] = []
+
+    async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
+        self.reads.append(at)
+        return await super().current(at, since)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_command_waits_for_a_change_that_a_running_switch_is_about_to_keep(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_running: bool, keeps: bool
+) -> None:
+    monkeypatch.setattr(definitions, "KEPT_BYTES_MIN", 1)
+    monkeypatch.setattr(definitions, "KEPT_LOOK_S", 0.0)
+    monkeypatch.setattr(definitions, "KEPT_WITHIN_S", 60.0 if keeps else 0.01)
+    monkeypatch.setattr(definitions, "holder_of", lambda _state_dir: 1 if is_running else None)
+    monkeypatch.setattr(NotedObjects, "reads", [])
+    kept = KeptCatalogue(site.file.with_name("var"))
+    wanted = Wanted(site.file.with_name("var"), site.url, frozenset())
+    site.define(1, '{"currency":"EUR"}')
+    kept.keep(site.definitions.read(wanted), {})
+    site.define(2, '{"currency":"USD"}')
+    command = StoredDefinitions(lambda _database: site.decks, NotedObjects, lambda: site.now, trusts_switch=True)
+    later = site.definitions.read(wanted)
+    looks: list[int] = []
+    is_kept = command._is_kept
+
+    def looked(kept: KeptCatalogue, version: int, wanted: Wanted) -> bool:
+        looks.append(version)
+        if len(looks) == 3 and keeps:
+            kept.keep(later, {})
+        return is_kept(kept, version, wanted)
+
+    monkeypatch.setattr(command, "_is_kept", looked)
+    found = command.read(wanted)
+    assert found.objects["accounts"]["shop"].version == 2
+    assert NotedObjects.reads == ([] if is_running and keeps else [NOW])
