@@ -566,6 +566,24 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
     assert site.items("/overrides") == []
 
 
+def test_the_block_that_a_colleague_has_set_meanwhile_is_shown_and_not_ended(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    for place, name in (("/accounts/other", "other"), ("/gateways/carrier-c", "carrier-c")):
+        assert site.api.ask("POST", f"{place}/block", {"memo": "does not pay"}).status == 200
+        page = visitor.go(place, name)
+        page.get_by_text("does not pay").first.wait_for()
+        assert site.api.ask("DELETE", f"{place}/block").status == 200
+        assert site.api.ask("POST", f"{place}/block", {"memo": "fraud"}).status == 200
+        page.get_by_role("button", name="End the block").click()
+        page.get_by_role("alert").filter(has_text=f"blocked of {name} was set anew at").wait_for()
+        page.get_by_text("fraud").first.wait_for()
+        assert [each["memo"] for each in site.items("/overrides")] == ["fraud"]
+        assert violations(page) == []
+        page.get_by_role("button", name="End the block").click()
+        page.get_by_role("button", name="Block", exact=True).wait_for()
+        assert site.items("/overrides") == []
+
+
 def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_made(
     site: Watched, visit: Visit
 ) -> None:

@@ -10,7 +10,7 @@ from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import OverrideAction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused, Database
-from vosd.storage.overrides import SqlOverrides
+from vosd.storage.overrides import LaterOverride, SqlOverrides
 
 HOUR_MS = 3_600_000
 BLOCK = Override(Target.ROUTING, "carrier-a", Setting.BLOCKED, "", "ann", STARTED, memo="no answer, ticket 4711")
@@ -46,6 +46,15 @@ async def test_clearing_returns_what_there_was(store):
     assert await store.overrides.clear([LIMIT.key, BLOCK.key, BLOCK.key], "bob", STARTED + 5) == [BLOCK]
     assert await store.overrides.clear([BLOCK.key], "bob", STARTED + 6) == []
     assert await held(store) == []
+
+
+async def test_an_override_that_was_set_after_the_one_that_was_seen_is_not_cleared(store):
+    later = msgspec.structs.replace(BLOCK, since=BLOCK.since + 1, memo="fraud")
+    await store.overrides.put([LIMIT, later], STARTED + 1)
+    with pytest.raises(LaterOverride, match="was set anew at"):
+        await store.overrides.clear([LIMIT.key, BLOCK.key], "bob", STARTED + 2, seen_at=BLOCK.since)
+    assert await held(store) == [later, LIMIT]
+    assert await store.overrides.clear([BLOCK.key], "bob", STARTED + 2, seen_at=later.since) == [later]
 
 
 async def test_every_change_changes_the_version_and_reading_does_not(store):

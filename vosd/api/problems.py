@@ -37,7 +37,7 @@ _STATUS: Final = {
         "reference_taken", "role_in_use", "set_by_others", "socket_not_open", "too_little_left", "too_many_calls",
         "trunk_under_test", "unconfirmed", "was_refused",
     ),
-    HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
+    HTTPStatus.PRECONDITION_FAILED: ("later_override", "stale_version"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("no_number", "not_understood"),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_changes", "too_many_guesses", "too_many_jobs", "too_many_passwords"),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("defect",),

@@ -6,8 +6,10 @@ from typing import Any, Final
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
+from vosd.base.errors import VosError
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
 from vosd.catalogue.ports import NOT_KNOWN, OverrideAction, OverrideRecord
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -20,6 +22,19 @@ from vosd.storage.types import descriptive, identifying
 _table: Final = schema.operational_override
 _change: Final = schema.override_change
 _version: Final = select(schema.counter.c.value).where(schema.counter.c.name == schema.OVERRIDES)
+
+
+class LaterOverride(VosError):  # noqa: N818 - states what was found
+    """An override was set after the moment up to which its operator has seen it."""
+
+
+def require_seen(overrides: Collection[Override], seen_at: int | None) -> None:
+    """Raise LaterOverride where one was set after a moment, UTC milliseconds; None = any may be."""
+    for each in overrides:
+        if seen_at is not None and each.since > seen_at:
+            since = iso_utc(each.since)
+            message = f"{each.setting.value} of {each.name} was set anew at {since}: look at it before you end it"
+            raise LaterOverride(message)
 
 
 class SqlOverrides:
@@ -96,17 +111,26 @@ class SqlOverrides:
             await note_audit(connection, audit)
 
     async def clear(
-        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
+        self,
+        keys: Collection[Key],
+        operator: str,
+        now: int,
+        audit: AuditLine | None = None,
+        seen_at: int | None = None,
     ) -> Sequence[Override]:
         """Remove overrides, and return those that there were; where there were none, nothing is written.
 
+        ``seen_at``: only if each was set at that moment or before.
+
         Raises:
+            LaterOverride: one was set later; nothing was removed.
             StoreUnavailable: probably nothing was changed; try the same again.
         """
         async with self._database.writing() as connection:
             await _advance(connection)
             present = await self._expired(connection, now)
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
+            require_seen(found, seen_at)
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))
                 await note(connection, OverrideRecord(now, OverrideAction.CLEARED, each, operator))

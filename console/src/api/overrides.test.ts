@@ -12,8 +12,8 @@ vi.mock("./client", async (original) => ({
     items: [...inForce.values()].filter((row) => row.name === name),
     next: null,
   }),
-  send: async (method: string, path: string, { body }: { body?: Row } = {}) => {
-    sent.push(`${method} ${path}`);
+  send: async (method: string, path: string, { body, query }: { body?: Row; query?: Row } = {}) => {
+    sent.push(`${method} ${path}${query?.since ? `?since=${query.since}` : ""}`);
     const [, list, name = ""] = path.split("/");
     const target = list === "accounts" ? "account" : "routing";
     if (method === "delete") inForce.delete(`${target} ${name}`);
@@ -54,6 +54,14 @@ it("clears no override that another person has set since it was seen", async () 
   inForce.set("account acme", ACCOUNT);
   await cleared(MAY, "accounts", "acme", "blocked", { seen: ACCOUNT });
   expect(inForce.size).toBe(0);
+});
+
+it("says which block was seen where it ends one", async () => {
+  const since = "2026-11-27T09:00:00.000Z";
+  inForce.set("account acme", { ...ACCOUNT, since });
+  await cleared(MAY, "accounts", "acme", "blocked", { seen: { ...ACCOUNT, since } });
+  await cleared(MAY, "accounts", "acme", "blocked", { since });
+  expect(sent).toEqual(Array(2).fill(`delete /accounts/acme/block?since=${since}`));
 });
 
 it("offers no undo of opening an account, which it cannot close again", async () => {

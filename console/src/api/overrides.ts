@@ -44,11 +44,17 @@ function set(target: Target, name: string, values: Record<string, string>, terms
   return send("post", `${place}/overrides`, { headers, body });
 }
 
-function clear(target: Target, name: string, setting: string, key?: string): Promise<unknown> {
+/** What an order to clear says beside the override: its key, and the begin of the block that was seen. */
+interface Clearing {
+  key?: string;
+  since?: string;
+}
+
+function clear(target: Target, name: string, setting: string, { key, since }: Clearing = {}): Promise<unknown> {
   const headers = keyed(key);
   // a block of a destination of an account has a name that nothing else has
   if (setting === BLOCKED && target !== "destinations")
-    return send("delete", `/${target}/${encodeURIComponent(name)}/block`, { headers });
+    return send("delete", `/${target}/${encodeURIComponent(name)}/block`, { headers, query: { since } });
   return send("delete", "/overrides", { query: { name, setting, confirm: true }, headers });
 }
 
@@ -101,15 +107,15 @@ export function override(
   return changed(may, target, name, Object.keys(values), () => set(target, name, values, terms, key));
 }
 
-/** Clear an override of an object; where one was `seen`, nothing else than that. */
+/** Clear an override of an object; where one was `seen`, nothing else than that, and no block that began after `since`. */
 export function cleared(
   may: ReadonlySet<string>,
   target: Target,
   name: string,
   setting: string,
-  { seen, key }: { seen?: Row; key?: string } = {},
+  { seen, key, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
 ): Promise<Undo | undefined> {
-  const act = () => clear(target, name, setting, key);
+  const act = () => clear(target, name, setting, { key, since });
   const seenOnly = () =>
     unlessOther(
       seen,

@@ -6,7 +6,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
+import { client, content, isStale, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
 import { amount, dayBegin, enteredMoment } from "../format";
@@ -87,7 +87,7 @@ export function AccountScreen() {
             {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
             <Transfer account={account} currency={String(row.currency ?? "")} />
             {!isOwn && <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />}
-            {!isOwn && may.block && <Block account={account} isBlocked={row.blocked === true} />}
+            {!isOwn && may.block && <Block account={account} row={row} />}
           </Group>
         )
       }
@@ -108,7 +108,7 @@ export function AccountScreen() {
             [t("column.type"), <State key="type" value={row.type} />],
             [t("customer.last_call"), <Moment key="last" value={calls.data?.items[0]?.started_at} />],
             [t("column.expires"), <Moment key="expires" value={row.expires_at} />],
-            [t("column.blocked"), <State key="blocked" value={row.blocked} />],
+            [t("column.blocked"), <Blocked key="blocked" row={row} />],
             [t("column.agent"), <Value key="agent" row={row} name="agent" kind={isOwn ? "text" : "account"} />],
             [t("column.name"), String(row.name || "–")],
             [t("column.contact"), String(row.contact || "–")],
@@ -218,6 +218,29 @@ function useMoney(account: string) {
   });
   const charged = Object.fromEntries(USE.map((name) => [name, use.data?.[name]]));
   return { balance, use, row: balance.data && { ...balance.data, ...charged } };
+}
+
+/** Whether an account is blocked; by a person or an agent, by which one, since when, until when and why. */
+function Blocked({ row }: { row: Row }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <State value={row.blocked} />
+      {row.blocked_since !== undefined && (
+        <>
+          {" "}
+          {t("customer.blocked_by", { who: row.blocked_by })} <Moment value={row.blocked_since} />
+          {row.blocked_until !== undefined && (
+            <>
+              {" "}
+              {t("customer.blocked_until")} <Moment value={row.blocked_until} />
+            </>
+          )}
+          {row.blocked_memo !== undefined && `: ${row.blocked_memo}`}
+        </>
+      )}
+    </>
+  );
 }
 
 /** How many calls of the account run, with the way to them. */
@@ -628,13 +651,17 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   );
 }
 
-function Block({ account, isBlocked }: { account: string; isBlocked: boolean }) {
+/** A moment before every block. */
+const NO_BLOCK = "1970-01-01T00:00:00Z";
+
+function Block({ account, row }: { account: string; row: Row }) {
   const { t } = useTranslation();
   return (
     <BlockOf
       target="accounts"
       name={account}
-      isBlocked={isBlocked}
+      isBlocked={row.blocked === true}
+      since={String(row.blocked_since ?? NO_BLOCK)}
       title={t("customer.block_title", { account })}
       lead={t("customer.block_lead")}
       blocked={t("customer.blocked", { account })}
@@ -648,6 +675,8 @@ export function BlockOf(props: {
   target: "accounts" | "gateways";
   name: string;
   isBlocked: boolean;
+  /** Begin of the block that the page shows: it ends that one alone. */
+  since?: string;
   title: string;
   lead: string;
   blocked: string;
@@ -656,16 +685,19 @@ export function BlockOf(props: {
   const { t } = useTranslation();
   const { may } = useSession();
   const say = useSay();
+  const queries = useQueryClient();
   const [asks, setAsks] = useState(false);
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
       wanted
         ? override(may, props.target, props.name, { blocked: "yes" }, {})
-        : cleared(may, props.target, props.name, "blocked"),
+        : cleared(may, props.target, props.name, "blocked", { since: props.since }),
     onSuccess: (undo, wanted) => {
       setAsks(false);
       say(wanted ? props.blocked : props.unblocked, undo);
     },
+    // the page shows the block that a colleague has set meanwhile
+    onError: (error) => isStale(error) && readAgain(queries),
   });
   return (
     <>

@@ -94,6 +94,7 @@ export function GatewayScreen() {
       content(client.GET("/gateways/{name}", { params: { path: { name } as never } })) as unknown as Promise<Row>,
   });
   const row = found.data?.items[0];
+  const overrides = useOverrides(name);
   return (
     <Page
       title={name}
@@ -106,6 +107,7 @@ export function GatewayScreen() {
             target="gateways"
             name={name}
             isBlocked={row.state === "blocked"}
+            since={blockedSince(overrides.data)}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
             blocked={t("gateway.blocked", { gateway: name })}
@@ -165,6 +167,23 @@ const ONLY_SOMETIMES: readonly Column[] = [{ name: "blocked" }, { name: "since_s
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps"] as const;
 const DAY_MS = 86_400_000;
 
+/** When the latest block among overrides began; one name may be of gateways on both sides. */
+export const blockedSince = (overrides: readonly Row[] | undefined): string | undefined =>
+  overrides
+    ?.filter(({ setting }) => setting === "blocked")
+    .map(({ since }) => String(since))
+    .sort()
+    .at(-1);
+
+/** The overrides of a gateway, for those who may see them. */
+function useOverrides(name: string) {
+  return useQuery({
+    queryKey: ["overrides", name],
+    queryFn: () => overridesOf("gateways", name),
+    enabled: useMay("GET /overrides"),
+  });
+}
+
 /** What operators have set until it ends: blocks, priority, capacity; each can be taken back. */
 function Overrides({ name }: { name: string }) {
   const { t } = useTranslation();
@@ -184,11 +203,7 @@ function Overrides({ name }: { name: string }) {
     setUntil("");
     setMemo("");
   };
-  const found = useQuery({
-    queryKey: ["overrides", name],
-    queryFn: () => overridesOf("gateways", name),
-    enabled: may.see,
-  });
+  const found = useOverrides(name);
   if (!may.see) return null;
   const terms = { until: enteredMoment(until), memo: memo || undefined };
   const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));

@@ -11,6 +11,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused
+from vosd.storage.overrides import require_seen
 from vosd.storage.types import Unstorable, descriptive, identifying
 
 
@@ -54,10 +55,16 @@ class MemoryOverrides:
         self._note(audit)
 
     async def clear(
-        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
+        self,
+        keys: Collection[Key],
+        operator: str,
+        now: int,
+        audit: AuditLine | None = None,
+        seen_at: int | None = None,
     ) -> Sequence[Override]:
-        """Remove overrides, and return those that there were."""
+        """Remove overrides, and return those that there were; ``seen_at``: none that was set later."""
         self._expire(now)
+        require_seen([self._kept[key] for key in keys if key in self._kept], seen_at)
         found = [self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept]
         by = descriptive(operator, NAME_LENGTH)
         self._changes += [OverrideRecord(now, OverrideAction.CLEARED, each, by) for each in found]

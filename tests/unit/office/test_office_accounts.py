@@ -50,6 +50,7 @@ from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Setting, Target
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import RecordKind
 from vosd.control.calls import AccountCalls, CountCalls, ListCalls
 from vosd.control.client import DaemonUnreachableError
@@ -152,6 +153,16 @@ async def test_running_calls_are_counted_by_the_switch_for_those_who_see_calls_a
     assert [each.calls_now for each in shown] == [12_003, 12_000, msgspec.UNSET]
     assert plain.calls_now is msgspec.UNSET
     assert (await show_account(office, operator(), order)).calls_now is msgspec.UNSET, "no switch runs"
+
+
+async def test_an_account_names_the_block_that_it_has_and_its_operator_to_operators(office: Office) -> None:
+    await block_account(office, operator("ann"), BlockAccount(account="acme", until=NOW + 60_000, memo="does not pay"))
+    fields = ("blocked", "blocked_since", "blocked_until", "blocked_by", "blocked_memo")
+    of_block = [getattr(await show(office), name) for name in fields]
+    assert of_block == [True, iso_utc(NOW), iso_utc(NOW + 60_000), "ann", "does not pay"]
+    of_block = [getattr(await show(office, who=agent("south")), name) for name in fields]
+    assert of_block == [True, iso_utc(NOW), iso_utc(NOW + 60_000), "operator", msgspec.UNSET]
+    assert (await show(office, "idle")).blocked_since is msgspec.UNSET
 
 
 async def test_an_unlimited_account_is_marked_as_unlimited(with_accounts: Callable[..., Office]) -> None:

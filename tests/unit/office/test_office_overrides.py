@@ -50,6 +50,7 @@ from vosd.control.order import OrderDone
 from vosd.control.server import CommandError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.overrides import LaterOverride
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (
@@ -236,6 +237,23 @@ async def test_a_setting_that_the_gateway_does_not_have_is_refused(office: Offic
     with pytest.raises(UnfitSettingError, match="acme-pbx is a mapping gateway, which has no priority"):
         await set_gateway(office, operator(), order)
     assert await in_force(office) == set()
+
+
+async def test_the_block_that_was_seen_ends_and_no_later_one(at: Callable[..., Office], office: Office) -> None:
+    bob, later = operator("bob"), at(NOW + 1_000)
+    for place in (office, later):
+        await block(place, "carrier-a")
+        await block_account(place, bob, BlockAccount(account="acme", memo="fraud"))
+    for act, order in (
+        (unblock_gateway, UnblockGateway("carrier-a", NOW)),
+        (unblock_account, UnblockAccount("acme", None, NOW)),
+    ):
+        with pytest.raises(LaterOverride, match=r"set anew at 2026-09-21T14:13:21\.000Z"):
+            await act(later, bob, order)
+    assert len(await in_force(later)) == 2
+    await unblock_gateway(later, bob, UnblockGateway("carrier-a", NOW + 1_000))
+    await unblock_account(later, bob, UnblockAccount("acme", since=NOW + 1_000))
+    assert await in_force(later) == set()
 
 
 async def test_an_end_in_the_past_or_after_the_year_9999_is_refused(office: Office) -> None:

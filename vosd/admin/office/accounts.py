@@ -24,7 +24,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import Overrides, Setting, Target
+from vosd.catalogue.overrides import Override, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.calls import AccountCalls, CountCalls
@@ -60,6 +60,14 @@ class AccountSheet(msgspec.Struct, frozen=True):
     currency: str | None
     blocked: bool
     """Whether its calls are refused: by the configuration, or by an operator or agent."""
+    blocked_since: str | msgspec.UnsetType = msgspec.UNSET
+    """Time at which an operator or agent has blocked it; absent where the configuration alone does."""
+    blocked_until: str | msgspec.UnsetType = msgspec.UNSET
+    """End of that block; absent where it has to be ended."""
+    blocked_by: str | msgspec.UnsetType = msgspec.UNSET
+    """Name of the operator or agent who has blocked it."""
+    blocked_memo: str | msgspec.UnsetType = msgspec.UNSET
+    """Reason of the block; to operators alone."""
     category: str | msgspec.UnsetType = msgspec.UNSET
     """``agent`` while other accounts name this one as theirs; else absent."""
     agent: str | msgspec.UnsetType = msgspec.UNSET
@@ -270,13 +278,15 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     committed = await commitments(office.switch)
     left_over = [name for name in names if name not in accounts]
     held = await stores.books.currencies(left_over) if left_over else {}
-    without_calls = overrides.without_calls()
+    without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
     sheets = []
     for name in names:
         is_agent, is_blocked = name in agents, name in without_calls
         sheet = _sheet(
             name, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
         )
+        if name in blocks:
+            sheet = _with_block(sheet, blocks[name], scope)
         if scope.agent is not None:
             sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
             if name == scope.agent:
@@ -285,6 +295,17 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
                 sheet = msgspec.structs.replace(sheet, agent=msgspec.UNSET)
         sheets.append(sheet)
     return sheets
+
+
+def _with_block(sheet: AccountSheet, block: Override, scope: Scope) -> AccountSheet:
+    """Return an account with the block that it has, as the principal sees it."""
+    return msgspec.structs.replace(
+        sheet,
+        blocked_since=iso_utc(block.since),
+        blocked_until=msgspec.UNSET if block.until is None else iso_utc(block.until),
+        blocked_by=scope.shown_operator(block.operator),
+        blocked_memo=block.memo if block.memo and scope.agent is None else msgspec.UNSET,
+    )
 
 
 async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:

@@ -142,6 +142,8 @@ class UnblockGateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """End of the block of a gateway or phone."""
 
     name: str
+    since: int | None = None
+    """Begin of the block that was seen: one that began later stays; None = whatever block there is."""
 
 
 @needs(Permission.BLOCK, by_account=True)
@@ -150,6 +152,7 @@ async def unblock_gateway(office: Office, who: Principal, order: UnblockGateway)
 
     Raises:
         NoSuchOverrideError: it is not blocked.
+        LaterOverride: it was blocked again after ``since``.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         StoreUnavailable: probably nothing was changed.
     """
@@ -201,6 +204,8 @@ class UnblockAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: str
     destination: str | None = None
     """Class of destinations whose block ends; None = the block of the account."""
+    since: int | None = None
+    """Begin of the block that was seen: one that began later stays; None = whatever block there is."""
 
 
 @needs(Permission.BLOCK, by_account=True)
@@ -209,6 +214,7 @@ async def unblock_account(office: Office, who: Principal, order: UnblockAccount)
 
     Raises:
         NoSuchOverrideError: it is not blocked.
+        LaterOverride: it was blocked again after ``since``.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         StoreUnavailable: probably nothing was changed.
     """
@@ -574,5 +580,6 @@ async def _clear(
     subject: str,
 ) -> OverrideOutcome:
     audit = office.audit_line(who, order, subject)
-    cleared = await office.stores.overrides.clear(found, who.recorded, office.now(), audit)
+    seen_at = None if isinstance(order, ClearOverrides) else order.since
+    cleared = await office.stores.overrides.clear(found, who.recorded, office.now(), audit, seen_at)
     return OverrideOutcome([*map(shown, cleared)], await tell_overrides(office.switch))

@@ -239,7 +239,7 @@ OPERATIONS: Final = (
         takes=UnblockGateway,
         run=unblock_gateway,
         result=OverrideOutcome,
-        problems=("no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
+        problems=("later_override", "no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
         method="POST",
@@ -259,7 +259,7 @@ OPERATIONS: Final = (
         takes=UnblockAccount,
         run=unblock_account,
         result=OverrideOutcome,
-        problems=("no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
+        problems=("later_override", "no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
         method="GET",
