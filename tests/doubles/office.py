@@ -156,7 +156,7 @@ class Defined:
         """Return the keys of a kind as they are declared."""
         return key_sheets(kind)
 
-    def checked(self) -> CheckedDefinitions:
+    def checked(self, planned: Sequence[ObjectVersion] = ()) -> CheckedDefinitions:
         """Return no problems, and the currencies of the accounts of the test."""
         places = dict.fromkeys(self._accounts, SourceLine(str(self.files()[0]), 1))
         return CheckedDefinitions((), {name: each.currency for name, each in self._accounts.items()}, places)

@@ -116,16 +116,19 @@ class _Configured:
 
         return key_sheets(kind)
 
-    def checked(self) -> "CheckedDefinitions":
+    def checked(self, planned: "Sequence[ObjectVersion]" = ()) -> "CheckedDefinitions":
         from vosd.admin.office.ports import CheckedDefinitions
         from vosd.catalogue.problems import ConfigError
-        from vosd.config.load import load
+        from vosd.wiring.change_check import Loads
+        from vosd.wiring.planned_moments import warnings_of_moments
 
+        loads = Loads(self._switch)
         try:
-            loaded = load(self._switch.config_path(), tables=self._switch.tables, definitions=self._switch.definitions)
+            loaded = loads.with_versions(())
         except ConfigError as error:
             return CheckedDefinitions(sorted(error.problems, key=lambda each: each.severity.value))
-        problems = chain(loaded.api_problems, loaded.problems, *loaded.reports_by_group())
+        later = warnings_of_moments(loads, planned)
+        problems = chain(later, loaded.api_problems, loaded.problems, *loaded.reports_by_group())
         currencies = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
         return CheckedDefinitions(problems, currencies, loaded.account_places)
 

@@ -7,18 +7,18 @@ from vosd.catalogue.planned_objects import states_planned
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.wiring.change_check import Loads
-from vosd.wiring.configured_switch import ConfiguredSwitch
 
 MOMENTS_MAX: Final = 20
 """Most moments of one check: each costs a load, which takes what is the same from the one before."""
 
 
-def warnings_of_moments(switch: ConfiguredSwitch, planned: Sequence[ObjectVersion]) -> Iterator[DefinitionProblem]:
+def warnings_of_moments(loads: Loads, planned: Sequence[ObjectVersion]) -> Iterator[DefinitionProblem]:
     """Yield the mistakes of the configuration at the first planned moments, as warnings: none of them is in force.
 
-    A mistake is named with the first moment that has it; a moment that has no other one is left out.
+    A mistake is named with the first moment that has it; a moment that has no other one is left out. ``loads`` may have
+    loaded what is in force, which saves the whole load at the first moment.
     """
-    loads, named = Loads(switch), set[DefinitionProblem]()
+    named = set[DefinitionProblem]()
     for state in [*states_planned(planned)][:MOMENTS_MAX]:
         try:
             loads.with_versions(state.versions)

@@ -557,6 +557,33 @@ async def test_a_change_that_cannot_be_put_back_stays(office: Office, tmp_path: 
     assert await numbers(office, "accounts", "shop") == [2, 1]
 
 
+async def test_a_check_of_the_configuration_warns_of_mistakes_at_a_planned_moment(tmp_path: Path) -> None:
+    file = tmp_path / "vosd.yaml"
+    text = (
+        f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}\n"
+        f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: desk, currency: USD}}, {{id: shop, currency: USD}}]\n"
+    )
+
+    async def checked() -> tuple[bool, list[tuple[str, str]]]:
+        async with Offices(file) as offices:
+            office = await offices.open(needs_database=True, patience_s=60)
+            found = await check_configuration(office, operator(), CheckConfiguration())
+        by_command = await asyncio.to_thread(CliRunner().invoke, main, ["-c", str(file), "check"])
+        assert by_command.exit_code == 0
+        assert all(each.key in by_command.output for each in found.problems)
+        return found.valid, [(each.key, each.severity) for each in found.problems]
+
+    file.write_text(text)
+    async with Offices(file) as offices:
+        office = await offices.open(needs_database=True, patience_s=60)
+        await set_objects(office, operator(), SetObjects(objects=(TRUNK,), at=office.now() + 3_600_000))
+    assert await checked() == (True, [])
+    file.write_text(text.replace("id: shop", "id: other"))
+    is_valid, found = await checked()
+    assert is_valid, "what is not in force yet refuses nothing"
+    assert found == [("begins_at", "warning"), ("mapping_gateways[pbx].account", "warning")]
+
+
 async def test_a_check_of_the_configuration_finds_accounts_with_money_in_another_currency(tmp_path: Path) -> None:
     file = tmp_path / "vosd.yaml"
     text = (

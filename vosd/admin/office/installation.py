@@ -1,7 +1,7 @@
 """Use cases of the installation: status, reload and restart of the running switch, and a backup."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import Severity
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
 from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
@@ -185,10 +186,15 @@ class CheckedConfiguration(msgspec.Struct, frozen=True):
 async def check_configuration(office: Office, who: Principal, _order: CheckConfiguration) -> CheckedConfiguration:
     """Validate the whole configuration, and the currencies of accounts by the ledger; nothing is changed.
 
+    Mistakes that it will have at the first planned moments are warnings, as in ``vosd check``: none is in force.
+
     Raises:
         OperatorsOnlyError: an agent asks.
     """
-    checked = await asyncio.to_thread(office.definitions.checked)
+    planned: Sequence[ObjectVersion] = ()
+    with suppress(StoreUnavailable):
+        planned = await office.stores.objects.planned(office.now())
+    checked = await asyncio.to_thread(office.definitions.checked, planned)
     held: Mapping[str, str] = {}
     with suppress(StoreUnavailable):  # then it is the check of the files and of what the switch has read last
         held = await office.stores.books.other_currencies(checked.currencies)

@@ -193,8 +193,8 @@ class ConfiguredObjects(Protocol):
         """Return the keys of a kind of ``stored_objects.KINDS`` as they are declared."""
         ...
 
-    def checked(self) -> "CheckedDefinitions":
-        """Check the whole configuration as it is now."""
+    def checked(self, planned: Sequence[ObjectVersion] = ()) -> "CheckedDefinitions":
+        """Check the whole configuration as it is now, and, where it is valid, at the first planned moments."""
         ...
 
     def check_kind(self, kind: str) -> None:
