@@ -32,7 +32,27 @@ class SoundOffer(NamedTuple):
     lasts_ms: int
 
 
-class GatewayBoard(Protocol):
+class AttemptBoard(Protocol):
+    """The gateways of one call, as its attempts know them."""
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Release the capacity of an answered attempt."""
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by which key."""
+        ...
+
+
+class TargetBoard(Protocol):
+    """The media of one call, as a side that has left it knows them."""
+
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer rings, with early media or without."""
+        ...
+
+
+class GatewayBoard(AttemptBoard, Protocol):
     """The gateways that one call may be sent to: their places and addresses, and what is learnt of them."""
 
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
@@ -58,10 +78,6 @@ class GatewayBoard(Protocol):
         """Note the next gateways that are not tried because a limit of the search is reached: time, or attempts."""
         ...
 
-    def vacate(self, choice: RouteChoice) -> None:
-        """Release the capacity of an answered attempt."""
-        ...
-
     def attempt_rings(self, attempt: "GatewayAttempt") -> None:
         """Note that a gateway rings: it works."""
         ...
@@ -73,10 +89,6 @@ class GatewayBoard(Protocol):
 
         ``frees_place``: its capacity is released, since no other attempt of the call is at the same phone.
         """
-        ...
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway, and by which key."""
         ...
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
@@ -92,7 +104,7 @@ class GatewayBoard(Protocol):
         ...
 
 
-class MediaBoard(Protocol):
+class MediaBoard(TargetBoard, Protocol):
     """The media of one call: sounds, keys, silence, and addresses that may have no media."""
 
     def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
@@ -105,10 +117,6 @@ class MediaBoard(Protocol):
 
     def sound_over(self, now: Instant) -> None:
         """Play the caller nothing more."""
-        ...
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer rings, with early media or without."""
         ...
 
     def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:

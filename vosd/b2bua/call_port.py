@@ -22,7 +22,7 @@ from vosd.sip.wire.message import Message, Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
-    from vosd.b2bua.boards import GatewayBoard, MediaBoard
+    from vosd.b2bua.boards import AttemptBoard, TargetBoard
     from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.caller import Caller
     from vosd.b2bua.caller_side import CallerSide
@@ -66,12 +66,12 @@ class SwitchPort(Protocol):
         ...
 
     @property
-    def gateways(self) -> "GatewayBoard":
+    def gateways(self) -> "AttemptBoard":
         """The part for attempts at gateways."""
         ...
 
     @property
-    def media(self) -> "MediaBoard":
+    def media(self) -> "TargetBoard":
         """The part for media."""
         ...
 

@@ -103,10 +103,6 @@ class Trials:
             callee, caller = vendors.numbers_out(gateway, callee, caller, is_emergency=is_emergency)
         choice = RouteChoice(gateway, "*", callee, caller, terms, hides_caller=not shows_caller)
         sink, live = switch.services.sink, switch.live
-        signed = None
-        if gateway.dialect.stir is not None:  # of no customer: C
-            signed = attested(CallRequest("", 0, 0, looped=False, at=now), caller, switch.catalogue)
-        return TrialCall(
-            service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now, signed,
-            charges_ringing=switch.catalogue.parameters.charges_ringing,
-        )  # fmt: skip
+        signed = attested(CallRequest("", 0, 0, looped=False, at=now), caller, switch.catalogue)  # of no customer: C
+        endpoint, settings = service.node.endpoint, switch.terms.call_settings
+        return TrialCall(endpoint, live, sink, self._node, choice, wanted, now, signed, settings)

@@ -5,14 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, rate_group
 from doubles.journals import opened
 from doubles.recording import Database
 from doubles.sockets.peer import ANSWER
 from doubles.sti import usual
-from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.trial_scene import Trial, said
+from doubles.virtual.scene import CALLEE, VENDORS, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 from vosd.base.clock import Instant
@@ -20,16 +20,11 @@ from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.callcontrol.bookkeeping import lost
-from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED
-from vosd.callcontrol.signatures import attested
-from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.calls.trial import GatewayBusyError, TrialCall, TrialOrder
+from vosd.engine.calls.trial import GatewayBusyError
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
-from vosd.routing.pipeline import RouteChoice
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.trunks.announcements import GatewaySound
@@ -37,54 +32,6 @@ from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.stir import VendorSignatures
 
 ANSWERS = answers(1_000)
-
-
-class Trial:
-    """A scene with a test call to its first vendor."""
-
-    def __init__(
-        self,
-        script: Script,
-        terms: dict[str, Any] | None = None,
-        content: Catalogue | None = None,
-        *,
-        charges_ringing: bool = False,
-        **order: Any,
-    ) -> None:
-        self.scene = Scene(content or usual_catalogue(terms=terms))
-        self.scene.vendor.script = script
-        self.exchange = self.scene.exchange
-        switch = self.exchange.switch
-        gateway = switch.catalogue.routing_gateways["vendor-0"]
-        now = self.exchange.clock.now()
-        terms_of = LiveVendors(switch.catalogue, switch.live).terms(gateway, CALLEE, now.wall, "")
-        self.call = TrialCall(
-            self.exchange.endpoint, switch.live, switch.services.sink, "sw1", switch.live.entropy,
-            RouteChoice(gateway, "*", CALLEE, order.get("caller", ""), terms_of), TrialOrder(CALLEE, **order), now,
-            None if gateway.dialect.stir is None
-            else attested(CallRequest("", 0, 0, looped=False, at=now), order.get("caller", ""), switch.catalogue),
-            charges_ringing=charges_ringing,
-        )  # fmt: skip
-
-    def run(self) -> dict[str, Any]:
-        """Make the call, and return its report."""
-        self.begin()
-        self.scene.wire.run_until(lambda: self.call.is_over, within_ms=120_000)
-        return self.over()
-
-    def begin(self) -> None:
-        self.call.begin()
-        self.exchange.flush()
-
-    def over(self) -> dict[str, Any]:
-        """Require that nothing is left of it, and return its report."""
-        assert self.exchange.leftovers() == {}
-        assert self.exchange.residue() == {}
-        return dict(msgspec.to_builtins(self.call.report()))
-
-
-def said(report: dict[str, Any]) -> list[str]:
-    return [step["what"] for step in report["steps"]]
 
 
 def test_an_answered_call_shows_its_steps_and_is_hung_up_after_its_time() -> None:
@@ -106,7 +53,6 @@ def test_an_answered_call_shows_its_steps_and_is_hung_up_after_its_time() -> Non
     assert 0 < report["pdd_ms"] < 200
     invite = trial.scene.vendor.only_call.invite
     assert "a=inactive" in invite.body
-    assert b"100rel" not in trial.scene.bytes_to(VENDORS[0])
 
 
 def test_the_vendor_is_booked_as_for_any_call_and_no_customer_is() -> None:

@@ -73,6 +73,11 @@ class TermsInForce:
         before, self._overrides = self._overrides, overrides
         self._set_overdraft_limits(before.accounts() | overrides.accounts())
 
+    @property
+    def call_settings(self) -> CallSettings:
+        """The settings of new calls, but for those of routing plans with values of their own."""
+        return self._intake.settings
+
     def vendors_at(self, host: str) -> Sequence[RoutingGateway]:
         """Return the routing gateways that are configured at a host."""
         gateways = self._services.admission.catalogue.routing_gateways

@@ -1,22 +1,27 @@
 """A test call to one routing gateway: an INVITE with a session on hold, without a caller, step by step for an operator.
 
-It is sent as a call of a customer would be, takes a place on the gateway, and is not part of the gateway's quality. The
-vendor charges for it like for any call, so an answered one is journaled and booked as a call of no customer (ADR 63),
-and so is one that rings where calls are charged from the INVITE (ADR 66).
+It is an attempt at the gateway like one of a customer's call (ADR 205), takes its places, and is not part of its
+quality. The vendor charges for it like for any call, so an answered one is journaled and booked as a call of no
+customer (ADR 63), and so is one that rings where calls are charged from the INVITE (ADR 66).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from vosd.b2bua.early_dialogs import EARLY_MAX
-from vosd.b2bua.given_up import released
-from vosd.b2bua.identity import PLAIN
-from vosd.b2bua.outgoing.invitation import written
-from vosd.b2bua.outgoing.signatures import CallerAttestation, signature_lines
+from vosd.b2bua import states
+from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.attempt_progress import AttemptProgress
+from vosd.b2bua.call_port import ConversationPort, SearchPort, SwitchPort
+from vosd.b2bua.caller_side import CallerSide
+from vosd.b2bua.given_up import GivenUp
+from vosd.b2bua.leg import RINGING, Leg
+from vosd.b2bua.outgoing.reasons import reason_headers
+from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
@@ -31,25 +36,20 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import buy_rate
-from vosd.cdr.record import FORKED, LATE_ANSWER, Attempt, CallRecord
+from vosd.cdr.record import FORKED, Attempt, CallRecord
 from vosd.control.calls import TrialReport, TrialResult, TrialStep
 from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
-from vosd.routing.failover import AttemptOutcome, verdict
+from vosd.engine.calls.trial_sides import BoardOfTrial, ConversationOfTrial, DialogOfTrial, WithoutCaller
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
-from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import DialogSnapshot
-from vosd.sip.digest.answer import Answers
+from vosd.sip.door.messages import OutgoingCancel, OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AckArrived, AlarmFired, NoResponse, RequestArrived, ResponseArrived, UnwantedAnswer
-from vosd.sip.flows import peer_of
+from vosd.sip.events import AlarmFired
 from vosd.sip.headers.reason import q850_cause, reason_text
-from vosd.sip.screening import ALLOW, CAPABILITIES
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.body import session_of
-from vosd.sip.wire.message import Response
+from vosd.sip.wire.message import Message, Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
 PATIENCE_MS: Final = 60_000
@@ -57,9 +57,6 @@ PATIENCE_MS: Final = 60_000
 _HOPS: Final = 70
 _LATE_S: Final = 2
 """Time that an answered call may last longer than wanted, until its BYE is sent."""
-_RINGING: Final = range(180, 200)
-_REFUSED: Final = {"INVITE": 488, "PRACK": 481, "REFER": 403}
-"""Requests of a vendor that a test call refuses; so is an UPDATE with an offer."""
 _CANCELLED: Final = 487
 
 
@@ -152,15 +149,8 @@ class GatewayBusyError(VosError):
     """The gateway takes no test call now: it has one, it is full, or it has no address."""
 
 
-class _Phase(Enum):
-    CALLING = "calling"
-    CANCELLING = "cancelling"
-    TALKING = "talking"
-    OVER = "over"
-
-
-class TrialCall:
-    """One test call."""
+class TrialCall(WithoutCaller):
+    """One test call: the ``CallPort`` and the ``SearchPort`` of its attempt at the gateway."""
 
     def __init__(
         self,
@@ -168,49 +158,41 @@ class TrialCall:
         live: LiveState,
         sink: CallSink,
         node: str,
-        entropy: Callable[[], bytes],
         choice: RouteChoice,
         order: TrialOrder,
         now: Instant,
-        attested: CallerAttestation | None = None,
-        *,
-        charges_ringing: bool = False,
+        attested: CallerAttestation,
+        settings: CallSettings,
     ) -> None:
         """``choice`` has the gateway, the numbers as they are sent, and the vendor's terms.
 
-        ``attested`` is for a gateway that is sent signatures. ``charges_ringing``: the vendor charges from the INVITE.
+        ``attested`` is for a gateway that is sent signatures.
         """
-        self._attested = attested
-        self._charges_ringing = charges_ringing
-        self._endpoint, self._live, self._sink, self._node, self._entropy = endpoint, live, sink, node, entropy
-        self._choice = choice
-        self._phase = _Phase.CALLING
-        self._tag = endpoint.token()
+        self.endpoint, self.settings = endpoint, settings
+        self._live, self._sink, self._node = live, sink, node
+        self._choice, self._attested = choice, attested
         self._alarm: Timer[TimerOwner] | None = None
-        self._transaction: InviteClient | None = None
-        self._journey = Journey()
+        self.journey = Journey()
         self._open: OpenCall | None = None
         self._order, self._began = order, now
         self._log = TrialLog(order, now)
-        self._arrival = Arrival(uuid7(now.wall, entropy()), order.caller, order.callee, "", "", now)
+        self.arrival = Arrival(uuid7(now.wall, live.entropy()), order.caller, order.callee, "", "", now)
         self._request = CallRequest(source_host="", source_port=0, hops=_HOPS, looped=False, at=now)
         self._request.callee_billing = for_matching(order.callee)
         self._called_off: tuple[EndReason, Instant] | None = None
         """Why and when it was cancelled."""
         self._record: CallRecord | None = None
         self._hold: AccountHold | None = None
-        self.dialog: Dialog | None = None
-        self._early: dict[str, Dialog] = {}
+        self.state = states.SETUP
+        self.callee: GatewayAttempt | None = None
+        self.caller: CallerSide = Substitute(self)
+        self.to_forward: Message | None = None
+        self.refused: tuple[GivenUp, ...] = ()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
-        return self._phase is _Phase.OVER
-
-    @property
-    def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs by their remote tags: a vendor may ask something within them."""
-        return self._early
+        return self.state is states.OVER
 
     @property
     def steps(self) -> Sequence[TrialStep]:
@@ -219,7 +201,26 @@ class TrialCall:
 
     def report(self) -> TrialReport:
         """Return the outcome."""
-        return self._log.report(self._choice, self._journey, self._record)
+        return self._log.report(self._choice, self.journey, self._record)
+
+    # -- as its leg knows it ------------------------------------------------------------------------------------
+
+    @property
+    def board(self) -> SwitchPort:
+        """The switch, for a call of no customer."""
+        return BoardOfTrial(self._attested)
+
+    @property
+    def search(self) -> SearchPort | None:
+        """The call itself, until the answer."""
+        return self if self.state is states.HUNTING else None
+
+    @property
+    def conversation(self) -> ConversationPort:
+        """The conversation of the gateway with no one."""
+        return ConversationOfTrial()
+
+    # -- the beginning ------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Send the INVITE.
@@ -243,10 +244,15 @@ class TrialCall:
         if refusal is not None:
             self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
             raise GatewayBusyError(refusal.detail)
-        if not self._send(addresses[0], gateway, now):
+        if not self._charge_ringing(now):
             self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
             self._release()
             raise GatewayBusyError("the journal cannot be written, so no call is made")
+        try:
+            self._send(addresses[0], gateway, now)
+        finally:
+            if not self.journey.sip_call_ids_out:  # an error occurred: nothing else gives back what it holds
+                self._over(now)
 
     def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
         """Hold what the whole call may cost on the vendor's account, which may be paid in advance."""
@@ -254,154 +260,137 @@ class TrialCall:
         if credit is None or rate is None or gateway.earns:
             return None
         rings_ms = min(max(gateway.response_timeout_ms, gateway.ring_timeout_ms), PATIENCE_MS)
-        seconds = (self._order.talk_ms + (rings_ms if self._charges_ringing else 0)) // 1_000 + _LATE_S
+        seconds = (self._order.talk_ms + (rings_ms if self.settings.charges_ringing else 0)) // 1_000 + _LATE_S
         hold = credit.hold(rate, seconds, seconds)
         if isinstance(hold, Refusal):
             return hold
         self._hold = hold
         return None
 
-    def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> bool:
-        """Send the INVITE; False = the vendor charges from it on, and that cannot be journaled."""
-        endpoint, dialect, login = self._endpoint, gateway.dialect, gateway.login
-        flow = address.flow
+    def _charge_ringing(self, now: Instant) -> bool:
+        """Journal a call that is charged from its INVITE on, before that is written; False = that fails."""
+        if not self.settings.charges_ringing:
+            return True
+        self.journey.choice = self._choice
+        self.journey.charged_from(now)
+        self._open = self._opened()
+        return self._open is None or self._sink.answered(self._open, UNDESCRIBED)
+
+    def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> None:
+        """Send the INVITE, as one of a customer's call would be sent."""
+        flows, flow = self.endpoint.flows, address.flow
         if flow is None:
-            flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
-        peer = peer_of(flow, address.host, address.port or 5060)
-        invitation = written(
-            endpoint,
-            self._choice,
-            address,
-            peer,
-            _HOPS,
-            caller_identity=PLAIN,
-            tag=self._tag,
-            offer=_on_hold(endpoint.flows.listeners[flow].host, now),
-            may_be_reliable=False,
-            answers=None if login is None else Answers(login, 1, gateway.name),
-            signed=None
-            if self._attested is None
-            else signature_lines(PLAIN, self._choice, self._attested, shows_number=True, now=now),
-        )
-        self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
-        self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
-        if self._charges_ringing:
-            self._journey.charged_from(now)
-            self._open = self._opened()
-            if self._open is not None and not self._sink.answered(self._open, UNDESCRIBED):
-                return False
+            flow = flows.towards(address.host, address.transport, gateway.dialect.interface)
+        self.state = states.HUNTING
+        attempt = self.callee = GatewayAttempt(self.endpoint, self, self._choice, address, AttemptProgress(now))
         self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
-        headers = invitation.headers if dialect.sent_as is None else dialect.sent_as.named(invitation.headers)
-        self._transaction = endpoint.client.send_invite(
-            invitation.parts, _HOPS, headers + invitation.content, invitation.body, self, now,
-            is_fixed=invitation.is_fixed,
-        )  # fmt: skip
-        return True
+        sip_call_id = attempt.begin(_on_hold(flows.listeners[flow].host, now), _HOPS, now)
+        self._log.note(f"INVITE to {attempt.peer.host}:{attempt.peer.port} for {self._choice.callee_out}", now)
+        self.journey.note_attempt(self._choice, sip_call_id, str(attempt.peer))
+        if self._open is not None and not self.is_over:
+            self._open = self._opened()
+            if self._open is not None:
+                self._sink.answered(self._open, UNDESCRIBED)  # with its Call-ID
 
     # -- what the vendor says -----------------------------------------------------------------------------------
 
-    def response_came(self, event: ResponseArrived) -> None:
-        """Take a response to the INVITE."""
-        response, now = event.response, event.at
+    def progressed(self, attempt: GatewayAttempt, status: int, _session: bytes, now: Instant) -> None:
+        """Take a provisional response."""
+        self._respond_noted(self.to_forward, now)
+        self._watch(attempt)
+        if self._called_off is not None:
+            if attempt.transaction.cancel_headers is None:  # a 422 has crossed the CANCEL, and another INVITE followed
+                self._cancel(attempt, self._called_off[0], now)
+        elif status in RINGING and self._order.is_ring_only:
+            self._call_back(attempt, EndReason.CANCELLED, now)
+        else:
+            self._wait(self._began.plus(min(self._choice.gateway.ring_timeout_ms, PATIENCE_MS)))
+
+    def _respond_noted(self, response: Message | None, now: Instant) -> None:
+        """Add a response to the steps, and the PRACK that it got."""
+        if isinstance(response, Response):
+            self._log.responded(response, now)
+            if response.status < 200 and response.header("rseq") is not None:
+                self._log.note("PRACK", now)
+
+    def attempt_failed(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
+        """End: the vendor has refused the call."""
         self._log.responded(response, now)
-        if response.status >= 300:
-            self._over(now, AttemptOutcome.final(response.status, q850=q850_cause(response), text=self._log.reason))
-        elif response.status >= 200:
-            self._answered(response, now)
-        elif self._phase is _Phase.CALLING:
-            self._progressed(response, now)
+        self._over(now, attempt.refusal(response))
 
-    def _progressed(self, response: Response, now: Instant) -> None:
-        tag, transaction = response.to_tag, self._transaction
-        if tag and tag not in self._early and len(self._early) < EARLY_MAX and transaction is not None:
-            if not self._early:
-                self._endpoint.dialogs.adopt(self._tag, self)
-            next_hop = self._endpoint.flows.next_hop
-            self._early[tag] = Dialog.of_callee(transaction.parts, self._tag, response, next_hop)
-        if response.status in _RINGING and self._order.is_ring_only:
-            self._cancel(EndReason.CANCELLED, now)
-            return
-        gateway = self._choice.gateway
-        self._wait(self._began.plus(min(gateway.ring_timeout_ms, PATIENCE_MS)))
-
-    def _answered(self, response: Response, now: Instant) -> None:
-        transaction = self._transaction
-        if transaction is None:
-            return
-        endpoint, gateway = self._endpoint, self._choice.gateway
-        early = self._early.get(response.to_tag)
-        if early is not None:
-            early.confirm(response)
-        dialog = early or Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
-        self.dialog = dialog
-        self._early = {}
-        endpoint.dialogs.adopt(self._tag, self)
-        endpoint.client.send_ack(transaction, dialog, "", b"")
-        self._log.note("ACK", now)
-        attempt = Attempt(gateway.name, response.status, now.mono - self._began.mono, self._log.pdd_ms, "Answered")
-        codec = first_audio_codec(response.body)
-        self._journey.answered(attempt, codec, codec, now.came)
-        self._open = self._opened()
-        legs = (DialogSnapshot.of(dialog, endpoint.flows, gateway.name, transaction.parts.sequence),)
-        is_kept = self._open is not None and self._sink.answered(self._open, Description(legs))
-        if self._phase is _Phase.CANCELLING or self._order.is_ring_only or not is_kept:
-            self._hang_up(now)
-            return
-        self._phase = _Phase.TALKING
-        self._wait(now.plus(self._order.talk_ms))
-
-    def no_response(self, event: NoResponse) -> None:
+    def attempt_silent(self, _attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
         """End: no response came in time, or the vendor cannot be reached."""
-        said = "no response" if self._phase is _Phase.CALLING else "no final response to the CANCEL"
-        self._log.note("unreachable" if event.is_unreachable else said, event.at)
-        self._over(event.at, AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent())
+        silent = "no response" if self._called_off is None else "no final response to the CANCEL"
+        self._log.note("unreachable" if outcome.end is AttemptEnd.UNREACHABLE else silent, now)
+        self._over(now, outcome)
 
-    def request_came(self, event: RequestArrived) -> None:
-        """Answer a request of the vendor within a dialog; its BYE ends an answered call (RFC 3261 section 15)."""
-        request, transaction, now = event.request, event.transaction, event.at
-        method, is_early = request.method, self.dialog is None
-        status = 481 if is_early and method == "BYE" else _REFUSED.get(method, 200)
-        headers = CAPABILITIES if method == "OPTIONS" else ""
-        if method == "UPDATE":
-            if session_of(request):
-                status = 488
-            elif event.dialog.refresh(request):
-                self.moved()
-            headers = self._endpoint.flows.contacts[event.dialog.peer.flow] + ALLOW
-        transaction.respond(status, self._tag, self._endpoint.server_header + headers, now)
-        self._log.note(f"{method} of the vendor, answered {status}", now)
-        if method == "BYE" and not is_early:
-            self._log.reason = reason_text(request)
+    def not_sent(self, _leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
+        """End: the door has not let the INVITE out, because of its session; that of a 200 to a re-INVITE is refused."""
+        if isinstance(message, OutgoingSuccess):
+            return False
+        self._log.note("INVITE not sent: the gateway takes none of the codecs of a test call", now)
+        self._over(now, AttemptOutcome.withheld(EndReason.NO_COMMON_CODEC))
+        return True
+
+    def answered(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Acknowledge the answer, and journal it: the vendor charges from now on."""
+        if self.state is not states.HUNTING:
+            return
+        self._respond_noted(self.to_forward, now)
+        self.state = states.TALKING
+        self._watch(attempt)
+        attempt.acknowledge(b"", now)
+        self._log.note("ACK", now)
+        codec, dialog = first_audio_codec(attempt.answer), attempt.leg.dialog
+        self.journey.answered(attempt.row(200, "Answered", now), codec, codec, now.came)
+        self._open = self._opened()
+        legs = []
+        if dialog is not None:
+            name, sequence = self._choice.gateway.name, attempt.invite_sequence
+            legs.append(DialogSnapshot.of(dialog, self.endpoint.flows, name, sequence))
+        is_kept = self._open is not None and self._sink.answered(self._open, Description(tuple(legs)))
+        if self._called_off is not None or self._order.is_ring_only or not is_kept:
+            self._hang_up(attempt, now)
+        else:
+            self._wait(now.plus(self._order.talk_ms))
+
+    def hung_up(self, _leg: Leg | None, _cause: int | None, now: Instant, _at: Instant | None = None) -> None:
+        """End: the vendor has sent BYE (RFC 3261 section 15)."""
+        if self.state is states.TALKING:
+            self._log.reason = self.journey.reason_text
             self._ended(HangupSource.CALLEE, now)
 
-    def ack_came(self, event: AckArrived) -> None:
-        """Do nothing: a re-INVITE is refused, and the ACK of that is absorbed before."""
+    def lost(self, _leg: Leg, _status: int, now: Instant) -> None:
+        """End: the vendor does not know the dialog any more."""
+        self.end(EndReason.NORMAL, now)
 
-    def unwanted_answer(self, event: UnwantedAnswer) -> None:
+    def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
+        """Do nothing: the time of the vendor is counted from the beginning, also where the INVITE has waited."""
+
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Book an answer of another fork, or one that came too late; it is hung up already, and charged for."""
-        now, is_fork = event.at, self._journey.vendor_answered_at is not None
         another = "200 of another fork, which was sent BYE: the vendor may charge for both"
         late = "200 after the end, which was sent BYE: the vendor may charge for it"
-        self._log.note(another if is_fork else late, now)
-        journey = self._journey
-        tried = Tried(self._choice, journey.sip_call_ids_out[-1], journey.destination_address or "", self._began)
-        reason = FORKED if is_fork else LATE_ANSWER
-        row = released(self._choice.gateway.name, self._began, self._log.pdd_ms, reason, now)
-        call_id = uuid7(now.wall, self._entropy())
+        self._log.note(another if row.reason == FORKED else late, now)
+        tried = Tried(given_up.choice, given_up.sip_call_id, given_up.address, given_up.started_at)
+        call_id = uuid7(now.wall, self._live.entropy())
         record = cost_of_late_answer(
-            self._node, call_id, self._arrival, self._request, tried, row, now,
-            charged_from_invite=self._charges_ringing,
+            self._node, call_id, self.arrival, self._request, tried, row, now,
+            charged_from_invite=self.settings.charges_ringing,
         )  # fmt: skip
         if record is not None:
             self._book(record)
 
-    @property
-    def acceptance(self) -> Acceptance | None:
-        """Nothing: a test call has no caller."""
-        return None
+    def request_answered(self, method: str, status: int, now: Instant) -> None:
+        """Add a request of the vendor within a dialog to the steps."""
+        self._log.note(f"{method} of the vendor, answered {status}", now)
 
-    def moved(self) -> None:
-        """Do nothing: a test call does not outlive a change of address."""
+    def _watch(self, attempt: GatewayAttempt) -> None:
+        """Have requests of the vendor pass here on their way to the leg."""
+        if attempt.tag in self.endpoint.dialogs.owners:
+            self.endpoint.dialogs.adopt(attempt.tag, DialogOfTrial(self, attempt))
+
+    # -- what a caller would do ---------------------------------------------------------------------------------
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Hang up, or give up an INVITE that was not answered in time."""
@@ -414,41 +403,53 @@ class TrialCall:
 
     def abandon(self, now: Instant) -> None:
         """End the call with the process: it receives nothing any more, and what it has sent is repeated without it."""
-        if self._phase is _Phase.TALKING:
-            self._hang_up(now)
-        elif self._phase is not _Phase.OVER and self._transaction is not None:
+        if self.state is states.HUNTING:
             self._log.note("given up: the switch stops", now)
-            self._called_off = self._called_off or (EndReason.SHUTDOWN, now)
-            self._transaction.abandon("", now, self)
+        self.end(EndReason.SHUTDOWN, now)
+
+    def end(self, reason: EndReason, now: Instant) -> None:
+        """End the call at once, answered or not."""
+        if self.callee is not None and self.state is states.TALKING:
+            self._hang_up(self.callee, now)
+        elif self.callee is not None:
+            self._called_off = self._called_off or (reason, now)
+            self.callee.give_up(reason, now)
             self._over(now)
+
+    def drop(self, now: Instant) -> None:
+        """End the call after an error in its end."""
+        self._over(now)
 
     # -- endings ------------------------------------------------------------------------------------------------
 
     def _stop(self, unanswered: EndReason, now: Instant) -> None:
-        if self._phase is _Phase.TALKING:
-            self._hang_up(now)
-        elif self._phase is _Phase.CALLING:
-            self._cancel(unanswered, now)
-
-    def _cancel(self, reason: EndReason, now: Instant) -> None:
-        self._call_off()
-        self._called_off = reason, now
-        self._phase = _Phase.CANCELLING
-        transaction = self._transaction
-        if transaction is None:
+        attempt = self.callee
+        if attempt is None:
             return
-        if self._log.has_responded:
-            self._log.note("CANCEL", now)
-            transaction.cancel("", now)
+        if self.state is states.TALKING:
+            self._hang_up(attempt, now)
+        elif self._called_off is not None:
+            return
+        elif self._log.has_responded:
+            self._call_back(attempt, unanswered, now)
         else:
             self._log.note("given up: no response", now)
-            transaction.abandon("", now, self)  # a late answer is sent BYE
-            self._over(now)
+            self.end(unanswered, now)  # a late answer is sent BYE
 
-    def _hang_up(self, now: Instant) -> None:
-        if self.dialog is not None:
-            self._endpoint.client.send_bye(self.dialog, "", now)
-            self._log.note("BYE", now)
+    def _call_back(self, attempt: GatewayAttempt, reason: EndReason, now: Instant) -> None:
+        """Send CANCEL, and wait for the final response: a 200 may cross it, and is charged for."""
+        self._call_off()
+        self._called_off = reason, now
+        self._cancel(attempt, reason, now)
+
+    def _cancel(self, attempt: GatewayAttempt, reason: EndReason, now: Instant) -> None:
+        lines = reason_headers(attempt.reasons, reason, reason.q850_cause, reason.sip_status)
+        attempt.leg.send(OutgoingCancel(lines, b"", attempt.transaction, False, None), now)
+        self._log.note("CANCEL", now)
+
+    def _hang_up(self, attempt: GatewayAttempt, now: Instant) -> None:
+        attempt.hang_up("", now)
+        self._log.note("BYE", now)
         self._ended(HangupSource.SWITCH, now)
 
     def _ended(self, source: HangupSource, now: Instant) -> None:
@@ -456,7 +457,7 @@ class TrialCall:
         if self._open is not None:
             at = now.came if now.came.mono > self._open.answered_mono else Instant(self._open.answered_mono, now.wall)
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
-            self._record = conclude(self._open, ending, self._journey.codec, self._journey.vendor_codec, recorded=True)
+            self._record = conclude(self._open, ending, self.journey.codec, self.journey.vendor_codec, recorded=True)
             self._book(self._record)
         self._over(now)
 
@@ -481,13 +482,17 @@ class TrialCall:
             self._live.credits[posting.account].post(posting.amount)
 
     def _over(self, now: Instant, outcome: AttemptOutcome | None = None) -> None:
-        if self._phase is _Phase.OVER:
+        if self.state is states.OVER:
             return
-        self._phase = _Phase.OVER
+        self.state = states.OVER
         if self._open is not None and self._record is None:
             self._unanswered(self._open, outcome or AttemptOutcome.silent(), now)
         self._call_off()
-        self._endpoint.dialogs.forget(self._tag, now)
+        attempt, self.callee = self.callee, None
+        if attempt is not None:
+            attempt.close(now)
+            self.endpoint.dialogs.refused.pop(attempt.tag, None)
+        self.refused = ()
         self._release()
         gateway = self._choice.gateway
         self._live.occupancy.release(gateway.scope, gateway.name)
@@ -499,15 +504,15 @@ class TrialCall:
 
     def _opened(self) -> OpenCall | None:
         """Return the call as the journal keeps it: a record with a vendor, and without a customer."""
-        return opened(self._node, self._arrival, self._request, self._journey, recorded=True)
+        return opened(self._node, self.arrival, self._request, self.journey, recorded=True)
 
     def _wait(self, until: Instant) -> None:
         self._call_off()
-        self._alarm = self._endpoint.set_alarm(self, until)
+        self._alarm = self.endpoint.set_alarm(self, until)
 
     def _call_off(self) -> None:
         if self._alarm is not None:
-            self._endpoint.call_off(self._alarm)
+            self.endpoint.call_off(self._alarm)
             self._alarm = None
 
 
