@@ -456,6 +456,11 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         return self.account is None or self.credentials is not None
 
     @cached_property
+    def limits(self) -> tuple[SharedLimit, ...]:
+        """Limits of its calls: its own, and those that it shares."""
+        return SharedLimit(self.scope, self.name, self.max_concurrent, self.max_cps), *self.shared_limits
+
+    @cached_property
     def is_limited(self) -> bool:
         """Whether it has a limit of calls or of calls a second."""
         return self.max_concurrent is not None or self.max_cps is not None

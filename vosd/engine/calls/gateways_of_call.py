@@ -288,5 +288,4 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
 def _limits_of(choice: RouteChoice) -> tuple[SharedLimit, ...]:
     """Return all limits of an attempt: its gateway's own, and those that it shares."""
-    gateway = choice.gateway
-    return (SharedLimit(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps), *choice.limits)
+    return (choice.gateway.limits[0], *choice.limits)

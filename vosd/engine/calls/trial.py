@@ -35,6 +35,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.ports import CallSink
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import FORKED, Attempt, CallRecord
 from vosd.control.calls import TrialReport, TrialResult, TrialStep
@@ -183,6 +184,8 @@ class TrialCall(WithoutCaller):
         """Why and when it was cancelled."""
         self._record: CallRecord | None = None
         self._hold: AccountHold | None = None
+        self._places: list[PlaceTaken] = []
+        """Places of the gateway, and of what it shares with others, that the call occupies."""
         self.state = states.SETUP
         self.callee: GatewayAttempt | None = None
         self.caller: CallerSide = Substitute(self)
@@ -236,23 +239,40 @@ class TrialCall(WithoutCaller):
         if not addresses:
             message = f"no address of {gateway.name} is known: vosd status --gateways says why"
             raise GatewayBusyError(message)
-        full = self._live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None:
-            message = f"{gateway.name} has reached its limit ({full.value}): a test call counts like any other"
-            raise GatewayBusyError(message)
+        self._take_places(gateway, now)
         refusal = self._hold_money(gateway)
         if refusal is not None:
-            self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
+            self._undo()
             raise GatewayBusyError(refusal.detail)
         if not self._charge_ringing(now):
-            self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
-            self._release()
+            self._undo()
             raise GatewayBusyError("the journal cannot be written, so no call is made")
         try:
             self._send(addresses[0], gateway, now)
         finally:
             if not self.journey.sip_call_ids_out:  # an error occurred: nothing else gives back what it holds
                 self._over(now)
+
+    def _take_places(self, gateway: RoutingGateway, now: Instant) -> None:
+        """Take a place at the gateway, and those that it shares with others.
+
+        Raises:
+            GatewayBusyError: one of them has no room.
+        """
+        occupancy = self._live.occupancy
+        for limit in gateway.limits:
+            full = occupancy.take(*limit, now.mono)
+            if full is not None:
+                self._undo()
+                message = f"{limit.name} has reached its limit ({full.value}): a test call counts like any other"
+                raise GatewayBusyError(message)
+            self._places.append(PlaceTaken(occupancy, limit.scope, limit.name, now.mono))
+
+    def _undo(self) -> None:
+        """Give back places and money as if there had been no call."""
+        while self._places:
+            self._places.pop().undo()
+        self._release()
 
     def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
         """Hold what the whole call may cost on the vendor's account, which may be paid in advance."""
@@ -488,14 +508,13 @@ class TrialCall(WithoutCaller):
         if self._open is not None and self._record is None:
             self._unanswered(self._open, outcome or AttemptOutcome.silent(), now)
         self._call_off()
-        attempt, self.callee = self.callee, None
+        self._release()
+        while self._places:
+            self._places.pop().give_back()
+        attempt, self.callee, self.refused = self.callee, None, ()
         if attempt is not None:
             attempt.close(now)
             self.endpoint.dialogs.refused.pop(attempt.tag, None)
-        self.refused = ()
-        self._release()
-        gateway = self._choice.gateway
-        self._live.occupancy.release(gateway.scope, gateway.name)
 
     def _release(self) -> None:
         hold, self._hold = self._hold, None
