@@ -56,7 +56,7 @@ def test(
     else:
         _show(report)
     if report.result not in _WELL:
-        raise OperationError(f"the test call has ended with {report.result}")
+        raise OperationError(f"the test call has ended: {report.result.value}")
 
 
 async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:
