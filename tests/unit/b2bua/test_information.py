@@ -4,11 +4,14 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 """
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.header_rules import SessionIdUse
 
 KEY = "Signal=5\r\nDuration=160\r\n"
 RELAY = "application/dtmf-relay"
@@ -151,3 +154,32 @@ def test_a_side_that_was_replaced_while_it_had_an_info_gets_one_bye(scene, ends)
     assert party.got["INFO"] == [504]
     assert scene.bytes_to(CUSTOMER).count(b"BYE sip:") == 1
     assert scene.finish(pickup).end_reason == "Normal"
+
+
+@both_sides
+@pytest.mark.parametrize("said", [200, 0])
+def test_a_key_that_is_answered_after_the_end_of_the_call_has_its_answer_with_the_name_of_the_trunk(side, said):
+    named = {"user_agent": "trunk/7", "session_id": SessionIdUse.MAKE, "bodies": frozenset({"application/pidf+xml"})}
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(**named)),
+        vendor_gateway(0, dialect=CalleeDialect(**named)),
+    ]
+    scene = Scene(catalogue(trunks))
+    ends = scene.talk()
+    asking, asked = sorted_by(ends, side)
+    asked.will("INFO", Reply(said, after_ms=2_000))
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(500)
+    ends[0].hang_up()
+    scene.wire.run_for(40_000)
+    assert [status for status in asking.got["INFO"] if status >= 200] == [said or 504]
+    place = CUSTOMER if side == "caller" else VENDORS[0]
+    (answer,) = [
+        packet.data
+        for packet in scene.wire.packets
+        if packet.target == place
+        and b" INFO\r\n" in packet.data
+        and packet.data.startswith(b"SIP/2.0 %d" % (said or 504))
+    ]
+    assert b"Server: trunk/7\r\n" in answer
+    assert b"\r\nSession-ID: " in answer

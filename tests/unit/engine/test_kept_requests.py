@@ -6,9 +6,11 @@ A call that is over may still have a BYE or a CANCEL that its vendor has not ans
 import pytest
 from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, usual_catalogue
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, answers, refuses
+
+from vosd.trunks.dialect import CalleeDialect
 
 LASTS_MS = 40_000
 """Longer than a request is repeated."""
@@ -16,9 +18,9 @@ UNANSWERED_MS = pytest.mark.parametrize("unanswered_ms", [1_000, 8_000])
 OTHERS = pytest.mark.parametrize("others", [0, 1], ids=["no other call", "another call"])
 
 
-def begin(tmp_path, others):
+def begin(tmp_path, others, *content):
     """Return a switch with that many calls beside."""
-    scene = KilledScene(tmp_path)
+    scene = KilledScene(tmp_path, *content)
     scene.vendor.script = answers()
     for _ in range(others):
         scene.caller.call(CALLEE)
@@ -112,12 +114,12 @@ ANSWERS_TO_INFO = pytest.mark.parametrize(("said", "told"), [(200, 200), (415, 4
 """Answers of the asked side (0 = none), and what is told to the one that has sent the INFO."""
 
 
-def with_info(tmp_path, said, then="", asks="vendor"):
+def with_info(tmp_path, said, then="", asks="vendor", content=()):
     """Return both ends of a call, one of which has sent an INFO that the other answers after a second.
 
     ``then``: the caller ``hangs up``, or ``is replaced`` by another phone, before the next process takes over.
     """
-    scene = begin(tmp_path, 1)
+    scene = begin(tmp_path, 1, *content)
     call, party = scene.talk()
     asking, asked = (party, call) if asks == "vendor" else (call, party)
     asked.will("INFO", Reply(said, after_ms=1_000))
@@ -159,3 +161,18 @@ def test_an_info_of_a_caller_that_was_replaced_is_answered_and_may_show_that_the
     assert [status for status in asking.got["INFO"] if status] == [told]
     assert len(scene.exchange.switch.calls()) == (1 if said == 481 else 2)
     assert ([callee.facts.last_seen_at for callee in callees] != before) is (said in {200, 415})
+
+
+@pytest.mark.parametrize(("then", "named"), [("", True), ("is replaced", True), ("hangs up", False)])
+def test_the_answer_to_an_info_has_the_name_of_the_trunk_while_its_sender_is_part_of_a_call(tmp_path, then, named):
+    content = usual_catalogue(terms={"dialect": CalleeDialect(user_agent="trunk/7")})
+    scene, asking, _ = with_info(tmp_path, 200, then, content=[content])
+    before = len(scene.wire.packets)
+    scene.wire.run_for(LASTS_MS)
+    assert asking.got["INFO"][-1] == 200
+    (answer,) = [
+        packet.data
+        for packet in scene.wire.packets[before:]
+        if packet.target == VENDORS[0] and packet.data.startswith(b"SIP/2.0 200") and b" INFO\r\n" in packet.data
+    ]
+    assert (b"\r\nServer: trunk/7\r\n" in answer) is named

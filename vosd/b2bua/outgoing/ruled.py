@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from vosd.b2bua.outgoing.connected import show_connected, withholds_sender
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
-from vosd.b2bua.outgoing.session_ids import session_id_line
+from vosd.b2bua.outgoing.session_ids import line_of, session_id_line
+from vosd.b2bua.states import OVER
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.door.messages import (
     Outgoing,
@@ -44,6 +45,9 @@ _FAILURE: Final = 300
 
 def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     """Change the headers of a message as its trunk wants them."""
+    if leg.call.state is OVER:
+        _name_after_end(message, leg, sent_as)
+        return
     if not sent_as.has_only_rules:
         _name_and_enclose(message, leg, sent_as)
     if sent_as.headers is not None and type(message) not in _UNRULED:
@@ -58,6 +62,13 @@ def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
         line = session_id_line(leg, sent_as.session_id, is_first=type(message) is OutgoingInvite)
         if line:
             message.headers = without(message.headers, "session-id") + line
+
+
+def _name_after_end(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
+    """Name us in a message of a call that is over, as the answer to an INFO: it has no sides that rules could read."""
+    message.headers = sent_as.named(message.headers)
+    if sent_as.session_id is not SessionIdUse.OFF:
+        message.headers += line_of(leg.facts.other_session_id, leg.facts.session_id)
 
 
 def _name_and_enclose(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:

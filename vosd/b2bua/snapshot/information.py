@@ -69,9 +69,12 @@ class LateInformation:
         self._respond(504, event.at)
 
     def _respond(self, status: int, now: Instant) -> None:
-        if self.origin is not None:
+        """Answer by the leg of the sender; without one, the name of its trunk is not known (ADR 116)."""
+        if self.origin is None:
+            self.server.respond(status, "", of_response(self._endpoint, status), now)
+        else:
             self.origin.informing -= 1
-        self.server.respond(status, "", of_response(self._endpoint, status), now)
+            self.origin.respond(self.server, status, now)
 
 
 class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
