@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -65,6 +65,54 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """Directory to which the journal that was there was moved; None = it was not replaced."""
     left_out: tuple[str, ...]
     """Files of state of the backup that were not written and differ from those that are there."""
+
+
+class StateClaim(Protocol):
+    """The state directory, which one process may use at a time."""
+
+    def claim(self) -> None:
+        """Take it for this process; an error says that another one has it."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
+async def put_back(
+    backup: BackupReader,
+    settings: Settings,
+    journal: JournalChoice | None,
+    state: StateClaim,
+    show: Show,
+    now: Callable[[], int],
+    *,
+    may_replace: bool,
+) -> Restored:
+    """Put a backup into the database and the state directory of ``settings``, while no switch may run on them.
+
+    Every checksum of the backup has been compared. Whether its journal may be written is decided before the database
+    is touched, and the journal is written after that: a restore that has failed is begun again.
+
+    Raises:
+        BackupError, DatabaseOccupied, RowTooLong, StoreUnavailable, OSError: as ``check_state``, ``restore_database``
+            and ``restore_state``; and those of ``StateClaim.claim``.
+    """
+    state.claim()
+    try:
+        choice = check_state(backup, settings, journal)
+        url = settings.database_url.reveal()
+        replaced = await restore_database(backup, url, show, now, may_replace=may_replace)
+        return Restored(
+            made_at=backup.manifest.made_at,
+            node=backup.manifest.node,
+            schema=newest_revision(),
+            tables=await rows_now(url),
+            replaced=replaced,
+            **restore_state(backup, settings, choice, now)._asdict(),
+        )
+    finally:
+        state.release()
 
 
 def check_fits(backup: BackupReader, database: Database) -> None:

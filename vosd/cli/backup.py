@@ -175,28 +175,13 @@ def _tell(restored: "Restored") -> None:
 async def _put_back(
     invocation: Invocation, reader: "BackupReader", journal: str | None, *, may_replace: bool
 ) -> "Restored":
-    from vosd.admin.restore import JournalChoice, Restored, check_state, restore_database, restore_state, rows_now
+    from vosd.admin.restore import JournalChoice, put_back
     from vosd.daemon.claim import StateDirectory
-    from vosd.storage.migrations import newest_revision
 
-    settings = invocation.settings
-    state_directory = StateDirectory(settings.state_dir)
-    state_directory.claim()
-    try:
-        choice = check_state(reader, settings, JournalChoice(journal) if journal else None)
-        url = settings.database_url.reveal()
-        with meter("rows" if reader.manifest.database == "mysql" else "bytes") as shown:
-            replaced = await restore_database(reader, url, shown.show, now_ms, may_replace=may_replace)
-        return Restored(
-            made_at=reader.manifest.made_at,
-            node=reader.manifest.node,
-            schema=newest_revision(),
-            tables=await rows_now(url),
-            replaced=replaced,
-            **restore_state(reader, settings, choice, now_ms)._asdict(),
-        )
-    finally:
-        state_directory.release()
+    settings, choice = invocation.settings, JournalChoice(journal) if journal else None
+    state = StateDirectory(settings.state_dir)
+    with meter("rows" if reader.manifest.database == "mysql" else "bytes") as shown:
+        return await put_back(reader, settings, choice, state, shown.show, now_ms, may_replace=may_replace)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def _is_healthy(listener: "HttpListener", *, has_tls: bool) -> bool:
         if has_tls
         else HTTPConnection(*listener, timeout=ANSWER_S)
     )
-    try:
+    with suppress(OSError, HTTPException), closing(kind):
         kind.request("GET", "/api/v1/health")
         return kind.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        kind.close()
+    return False

@@ -331,35 +331,19 @@ def provision(
 
     FILE has the sections of a configuration: one account, and its mapping gateways, phones and rate group, if any.
     """
-    from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
+    from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, objects_of_customer, provision_customer
+    from vosd.admin.office.definitions import WantedObject
+    from vosd.config.stored_text import read_objects
 
-    parts = _parts_of(file)
+    text, called = _text_of(file)
+    read = (WantedObject(*each) for each in read_objects(text, called, os.environ))
+    parts = objects_of_customer(read, called)
 
     def order(**terms: Any) -> ProvisionCustomer:
         first = None if payment is None else FirstPayment(payment, terms["memo"])
         return ProvisionCustomer(**parts, payment=first, reference=reference, **terms)
 
     change_objects(invocation, provision_customer, order, **terms)
-
-
-def _parts_of(file: Path) -> dict[str, Any]:
-    """Return the objects of a customer's file by their places in the order."""
-    from vosd.admin.office.customers import NewObject
-    from vosd.config.stored_text import read_objects
-
-    text, called = _text_of(file)
-    found: dict[str, list[NewObject]] = {}
-    for each in read_objects(text, called, os.environ):
-        found.setdefault(each.kind, []).append(NewObject(each.name, each.keys))
-    accounts, groups = found.pop("accounts", []), found.pop("rate_groups", [])
-    gateways, phones = found.pop("mapping_gateways", []), found.pop("phones", [])
-    if len(accounts) != 1 or len(groups) > 1 or found:
-        expected = "expected one account, its mapping_gateways and phones, and at most one rate group"
-        raise OperationError(f"{called}: {expected}")
-    return {
-        "account": accounts[0].name, "keys": accounts[0].keys, "rate_group": next(iter(groups), None),
-        "mapping_gateways": tuple(gateways), "phones": tuple(phones),
-    }  # fmt: skip
 
 
 def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) -> None:

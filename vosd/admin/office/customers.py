@@ -1,7 +1,7 @@
 """Use case of a new customer: account, rate group, gateways, phones and the first payment, all of it or nothing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 from uuid import uuid4
@@ -36,6 +36,7 @@ from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import check_decimals, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
@@ -105,6 +106,30 @@ class ProvisionCustomer(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_f
         for kind, objects in (("mapping_gateways", self.mapping_gateways), ("phones", self.phones)):
             made += [WantedObject(kind, each.name, each.keys | own, is_new=True) for each in objects]
         return tuple(made)
+
+
+class NotOneCustomerError(VosError):
+    """A file that has not the objects of one customer."""
+
+
+def objects_of_customer(objects: Iterable[WantedObject], file: str) -> dict[str, Any]:
+    """Return the objects of a ``file`` as fields of ``ProvisionCustomer``.
+
+    Raises:
+        NotOneCustomerError: they are not one account, its gateways and phones, and at most one rate group.
+    """
+    found: dict[str, list[NewObject]] = {}
+    for each in objects:
+        found.setdefault(each.kind, []).append(NewObject(each.name, each.keys))
+    accounts, groups = found.pop("accounts", []), found.pop("rate_groups", [])
+    gateways, phones = found.pop("mapping_gateways", []), found.pop("phones", [])
+    if len(accounts) != 1 or len(groups) > 1 or found:
+        message = f"{file}: expected one account, its mapping_gateways and phones, and at most one rate group"
+        raise NotOneCustomerError(message)
+    return {
+        "account": accounts[0].name, "keys": accounts[0].keys, "rate_group": next(iter(groups), None),
+        "mapping_gateways": tuple(gateways), "phones": tuple(phones),
+    }  # fmt: skip
 
 
 class FirstPaymentSheet(msgspec.Struct, frozen=True):
