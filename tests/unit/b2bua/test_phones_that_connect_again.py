@@ -439,10 +439,12 @@ def test_a_phone_gets_its_bye_though_another_one_is_registered_when_its_connecti
     assert at_home.only_call.is_over
 
 
+@pytest.mark.parametrize("listeners", [OVER_UDP, OVER_TCP], ids=["udp", "tcp"])
 @pytest.mark.parametrize("is_same_place", [True, False], ids=["the same place", "another place"])
-def test_a_call_stays_at_its_phone_over_udp_while_another_one_takes_its_binding(is_same_place):
-    """Over UDP no connection is lost, so that a move is one only where it is proven."""
-    scene = Scene(content(), listeners=OVER_UDP)
+def test_a_call_stays_at_its_phone_while_another_one_takes_its_binding(listeners, is_same_place):
+    """Over UDP no connection is lost, and over TCP it is open, so that a move is one only where it is proven."""
+    scene = Scene(content(), listeners=listeners)
+    scene.exchange.registrations.has_accepted = lambda _peer: True
     call, at_home = ringing_at_home(scene, ANSWERS_LATE)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

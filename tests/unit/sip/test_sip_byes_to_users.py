@@ -9,6 +9,7 @@ from vosd.base.nat import Nat
 from vosd.base.secret import Secret
 from vosd.sip.device import Device
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.table import from_none
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.events import NoResponse
@@ -106,9 +107,9 @@ def test_it_is_sent_over_a_connection_that_opens_before_the_old_one_is_known_to_
 
 def test_it_is_sent_again_from_the_same_port(probe):
     hung_up(probe)
-    probe.endpoint.dialogs.registered_again(USER, SEEN, probe.now)
+    probe.endpoint.dialogs.registered_again(USER, RegisteredPlace(SEEN, CONTACT, OURS), probe.now)
     assert [each.peer for each in probe.sent()] == [SEEN]
-    probe.endpoint.dialogs.registered_again(USER, SEEN, probe.now)
+    probe.endpoint.dialogs.registered_again(USER, RegisteredPlace(SEEN, CONTACT, OURS), probe.now)
     assert probe.sent() == []
 
 
@@ -225,7 +226,7 @@ def test_another_process_goes_on_to_wait(probe):
 def test_it_is_sent_at_once_over_another_connection_at_which_the_device_is_registered(probe):
     """A device may have several flows (RFC 5626), and its dialog another one than it has registered last."""
     places = [RegisteredPlace(SEEN, CONTACT, OURS), RegisteredPlace(AGAIN, CONTACT, OURS)]
-    probe.endpoint.dialogs.find_users_by({USER: places}.__getitem__)
+    probe.endpoint.dialogs.find_users_by({USER: places}.__getitem__, from_none)
     hung_up(probe)
     assert [each.peer for each in probe.sent()] == [AGAIN]
     assert probe.fail(AGAIN) == []
@@ -245,7 +246,7 @@ def test_it_is_sent_at_once_over_another_connection_at_which_the_device_is_regis
 )
 def test_it_is_not_sent_at_once_to_another_device(probe, peer, contact, device):
     """Two homes may have the same private addresses: the other device would answer 481, and this one learn nothing."""
-    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(peer, contact, device)])
+    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(peer, contact, device)], from_none)
     hung_up(probe)
     assert probe.sent() == []
     assert register(probe, AGAIN._replace(port=41_001)) == [AGAIN._replace(port=41_001)]
@@ -267,7 +268,7 @@ def test_a_device_that_may_be_that_of_the_call_gets_it(probe):
 @pytest.mark.parametrize("status", [481, 404, 500, 0], ids=["481", "404", "500", "no answer"])
 def test_its_device_gets_it_where_another_one_did_not_know_the_call(probe, status, device):
     """Both have one Contact and no instance; the other one is asked no more, also over a connection of later."""
-    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(ELSEWHERE, CONTACT, THEIRS)])
+    probe.endpoint.dialogs.find_users_by(lambda _user: [RegisteredPlace(ELSEWHERE, CONTACT, THEIRS)], from_none)
     hung_up(probe, device)
     if device is None:  # it is sent to every place that may be it
         assert [each.peer for each in probe.sent()] == [ELSEWHERE]
@@ -277,7 +278,7 @@ def test_its_device_gets_it_where_another_one_did_not_know_the_call(probe, statu
         assert probe.receive(reply(probe.log[-1], status), ELSEWHERE) is None
     else:
         assert probe.advance(32_000) == []
-    probe.endpoint.dialogs.registered_again(USER, ELSEWHERE, probe.now)
+    probe.endpoint.dialogs.registered_again(USER, RegisteredPlace(ELSEWHERE, CONTACT, THEIRS), probe.now)
     assert probe.sent() == []
     assert register(probe, ELSEWHERE._replace(port=42_001), device=THEIRS) == []
     assert register(probe) == [AGAIN]
@@ -317,13 +318,25 @@ def test_a_user_has_only_so_many_that_another_device_may_refuse(probe):
 def test_a_device_that_is_unknown_is_looked_for_at_every_place_that_may_be_it(probe):
     first, second = (RegisteredPlace(each, CONTACT, Device("", each.host)) for each in (ELSEWHERE, AGAIN))
     other = RegisteredPlace(AGAIN._replace(host="198.51.100.78"), CONTACT.replace(".20:", ".21:"), THEIRS)
-    probe.endpoint.dialogs.find_users_by(lambda _user: [other, first, second])
+    probe.endpoint.dialogs.find_users_by(lambda _user: [other, first, second], from_none)
     hung_up(probe, None)
     assert [each.peer for each in probe.sent()] == [ELSEWHERE]
     assert probe.receive(reply(probe.log[-1], 481), ELSEWHERE) is None
     assert [each.peer for each in probe.sent()] == [AGAIN]
     probe.receive(reply(probe.log[-1], 200), AGAIN)
     assert is_empty(probe)
+
+
+def test_a_device_that_has_registered_before_the_connection_is_lost_gets_it_when_it_registers_again(probe):
+    """It has another Call-ID since then: it is not known to be the device, and gets nothing at once."""
+    place = RegisteredPlace(AGAIN, CONTACT, THEIRS)
+    probe.endpoint.dialogs.find_users_by(lambda _user: [place], from_none)
+    hung_up(probe)
+    assert probe.sent() == []
+    probe.endpoint.dialogs.registered_again(USER, place._replace(contact=CONTACT.replace(".20:", ".21:")), probe.now)
+    assert probe.sent() == []
+    probe.endpoint.dialogs.registered_again(USER, place, probe.now)
+    assert [each.peer for each in probe.sent()] == [AGAIN]
 
 
 def test_its_device_gets_it_also_where_another_one_has_got_it(probe):

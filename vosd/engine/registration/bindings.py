@@ -143,7 +143,7 @@ class Registrations(Counting):
         self._clock = clock
         self._dialogs = dialogs
         if dialogs is not None:
-            dialogs.find_users_by(self._places)
+            dialogs.find_users_by(self._places, self._is_open)
         self.has_connection: Callable[[Peer], bool] = lambda _peer: True
         """Return whether the connection of a peer is open; set by the owner of the connections."""
         self.has_accepted: Callable[[Peer], bool] = lambda _peer: False
@@ -409,6 +409,10 @@ class Registrations(Counting):
         """Return where a user is registered (``PlacesOf``)."""
         return [_place(each) for each in self._present_bindings(name) if not each.path]
 
+    def _is_open(self, peer: Peer) -> bool:
+        """Return whether a connection is open that the peer has opened (``HasAccepted``)."""
+        return self.has_accepted(peer)
+
     def is_registered(self, name: str) -> bool:
         """Return whether a user is registered anywhere."""
         return bool(self._present_bindings(name))
@@ -475,8 +479,8 @@ class Registrations(Counting):
                 writer.put(name, binding, earlier)
                 if earlier is None or earlier.peer != binding.peer:
                     self._let_calls_follow(name, earlier, binding, after, ended)
-                elif self._dialogs is not None and self._flows.reliable[binding.peer.flow]:
-                    self._dialogs.registered_again(name, binding.peer, self._clock.now())
+                elif self._dialogs is not None and self._flows.reliable[binding.peer.flow] and not binding.path:
+                    self._dialogs.registered_again(name, _place(binding), self._clock.now())
         now = self._clock.now()
         for slot, binding in was.items():
             if binding.is_live(now) or writer.is_known(name, slot):  # else the database may have a newer row

@@ -26,15 +26,25 @@ Kept = DialogOwner | PendingBye
 """Owner of a dialog: an owner, or after the end of the call the BYE that waits for an ACK."""
 
 
+HasAccepted = Callable[[Peer], bool]
+"""Returns whether a connection is open, and the peer has opened it."""
+
+
+def from_none(_peer: Peer) -> bool:
+    """Return that no connection is open (``HasAccepted``)."""
+    return False
+
+
 class DialogTable:
     """The owners of dialogs by our tags."""
 
-    __slots__ = ("_behind_nat", "_placed", "_seen_at", "_store", "owners", "refused")
+    __slots__ = ("_behind_nat", "_has_accepted", "_placed", "_seen_at", "_store", "owners", "refused")
 
     def __init__(self, store: TransactionStore, placed: Callable[["InviteClient"], None]) -> None:
         """``placed`` is called for an INVITE that has moved: a start after a kill has to cancel it where it rings."""
         self._store = store
         self._placed = placed
+        self._has_accepted: HasAccepted = from_none
         self.owners: dict[str, Kept] = {}
         self.refused: dict[str, Witness] = {}
         """Witnesses of INVITEs of ours that were refused, by our tag: another fork may answer all the same."""
@@ -46,9 +56,10 @@ class DialogTable:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def find_users_by(self, places_of: PlacesOf) -> None:
-        """Let BYEs look for the present connections of their users there."""
+    def find_users_by(self, places_of: PlacesOf, has_accepted: HasAccepted) -> None:
+        """Let BYEs look for the present connections of their users there; dialogs stay at those that are open."""
         self._store.places_of = places_of
+        self._has_accepted = has_accepted
 
     def adopt(self, tag: str, owner: Kept) -> None:
         """Let ``owner`` receive the requests that have our ``tag``."""
@@ -87,12 +98,12 @@ class DialogTable:
         is common in homes); so do dialogs of other devices of the user, as far as they are known.
 
         CANCELs and ACKs of INVITEs that ring there, requests in their early dialogs and our responses to INVITEs of the
-        user move as well, but only where both addresses are provably those of one device; so do dialogs over UDP, where
-        no connection is lost, and all if ``is_own_only``, but for those whose device is unknown and whose address was
-        guessed.
+        user move as well, but only where both addresses are provably those of one device. So do dialogs where no
+        connection is lost (over UDP, or it is open), and all if ``is_own_only``, but for those whose device is unknown
+        and whose address was guessed.
         """
         hop = hop_of(place.contact)
-        is_own_only = is_own_only or not self._store.reliable[before.flow]
+        is_own_only = is_own_only or not self._store.reliable[before.flow] or self._has_accepted(before)
         for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
@@ -127,8 +138,7 @@ class DialogTable:
         """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
 
         So is the BYE of a call that has ended meanwhile. Where the user is registered at present (``elsewhere``) is
-        another device of his: only calls that are provably of the device that registers move from there, and over UDP
-        from any address.
+        another device of his: only calls that are provably of the device that registers move from there.
         """
         taken = {each.peer for each in elsewhere}
         own = {each.peer for each in elsewhere if place.device.is_surely(each.device)}
@@ -137,13 +147,12 @@ class DialogTable:
         ringing = [each.peer for each in self._store.invites_to_users.get(user, ())]
         for before in dict.fromkeys((*self._behind_nat.get(user, ()), *ringing)):
             if before.flow == place.peer.flow and before != place.peer and before not in own:
-                may_be_gone = self._store.reliable[before.flow] and before not in taken
-                self.peer_moved(user, before, place, now, is_own_only=not may_be_gone)
+                self.peer_moved(user, before, place, now, is_own_only=before in taken)
 
-    def registered_again(self, user: str, peer: Peer, now: Instant) -> None:
+    def registered_again(self, user: str, place: RegisteredPlace, now: Instant) -> None:
         """Send BYEs that wait for a connection: a user has registered again from the same address and port."""
         for bye in tuple(self._store.byes_to_users.get(user, ())):
-            bye.back_at(peer, now)
+            bye.registered_again(place, now)
 
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""

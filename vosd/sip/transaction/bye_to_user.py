@@ -110,14 +110,12 @@ class ByeToUser(Client, eq=False, kw_only=True):
         """
         before = self.retry.sent.peer
         if self._may_be_for(place) and (self.is_waiting or (place.peer != before and before not in taken)):
-            self._send_to_place(place, now)
+            self._send_to(place, now)
 
-    def back_at(self, peer: Peer, now: Instant) -> None:
-        """Send it again where the user has registered over a connection from the same address and port."""
-        if self.is_waiting and peer == self.retry.sent.peer:
-            device = self.store.device_at(self.user, peer)
-            if device is None or not self._was_refused_by(device):
-                self._send_to(peer, now, is_guess=device is not None and not device.is_surely(self.device))
+    def registered_again(self, place: "RegisteredPlace", now: Instant) -> None:
+        """Send it, if it waits, where the user has registered again from the same address and port."""
+        if self.is_waiting and self._may_be_for(place):
+            self._send_to(place, now)
 
     def _may_wait(self, now: Instant) -> bool:
         return now.mono < self.until and len(self.store.byes_to_users[self.user]) <= MOST_OF_A_USER
@@ -142,7 +140,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
         for place in self.store.places_of(self.user):
             is_candidate = self.device is None or place.device.is_surely(self.device)
             if is_candidate and place.peer not in self.tried and self._may_be_for(place):
-                self._send_to_place(place, now)
+                self._send_to(place, now)
                 return
         self.is_waiting, self.is_guess = True, False
         self.retry.wait_until(self, self.until, now)
@@ -156,13 +154,11 @@ class ByeToUser(Client, eq=False, kw_only=True):
             self.refused_by = (*self.refused_by, other)
         self._go_on(now)
 
-    def _send_to_place(self, place: "RegisteredPlace", now: Instant) -> None:
-        self._send_to(place.peer, now, is_guess=not place.device.is_surely(self.device))
-
-    def _send_to(self, peer: Peer, now: Instant, *, is_guess: bool) -> None:
-        self.is_waiting, self.moved_to, self.is_guess = False, peer, is_guess
+    def _send_to(self, place: "RegisteredPlace", now: Instant) -> None:
+        self.is_waiting, self.moved_to = False, place.peer
+        self.is_guess = not place.device.is_surely(self.device)
         self.retry.stop(self)
-        self.retry = Retry(self.store, peer, self.retry.sent.data)
+        self.retry = Retry(self.store, place.peer, self.retry.sent.data)
         self.retry.begin(self, OF_REQUEST, now)
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
