@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import struct
@@ -491,6 +492,7 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
         stage.daemon.kill()
         call.talk()
         stage.daemon.start()
+        call.call.send(call.call.request("ACK", 1))  # the kill may have come before the first was journalled
         call.talk()
         stage.daemon.signal(signal.SIGTERM)
         assert stage.daemon.wait() == 0
@@ -500,6 +502,29 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
         legs = call.hang_up()["legs"]
         assert legs["caller"]["packets_in"] >= 4 * BURST
         assert stage.daemon.ask("status")["media_ports"] == 0
+
+
+def test_calls_keep_their_relay_until_they_end_where_the_next_run_has_no_engine(tmp_path: Path) -> None:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31200,31399") as stage, calling(stage) as call:
+        call.talk()
+        stage.daemon.signal(signal.SIGTERM)
+        assert stage.daemon.wait() == 0
+        file = stage.daemon.configuration_file
+        text = re.sub(r"(?m)^media: .*$", "media: {engine: none}", file.read_text())
+        file.write_text(re.sub(r"(?m)^  IVR_RTP_PORT.*\n", "", text))
+        stage.daemon.start()
+        call.talk()
+        assert [each["ports"] for each in stage.daemon.log() if each["event"] == "media_relay_goes_on"] == [2]
+        with Peer(stage.endpoint_of("acme")) as customer:
+            direct = RelayedCall(stage, customer, call.vendor)
+            parties = direct.caller, direct.callee
+            assert [direct.of_callee, direct.of_caller] == [(each.host, each.port) for each in parties]
+            assert direct.hang_up() is None
+            direct.close()
+        assert call.hang_up()["legs"]["callee"]["packets_in"] >= 2 * BURST
+        stage.daemon.signal(signal.SIGTERM)
+        assert stage.daemon.wait() == 0
+        assert not list(stage.daemon.directory.rglob("media-*.sock")), "no worker is left"
 
 
 def test_sides_are_offered_other_ports_where_a_program_has_taken_one_over_a_restart(tmp_path: Path) -> None:

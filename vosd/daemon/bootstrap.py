@@ -244,6 +244,7 @@ class Daemon:
             boot=boot_id(),
             relay=self._media.relay,
             rtpengines=self._media.at_rtpengines,
+            relays_new_calls=not self._media.is_for_earlier_calls,
         )
         places = VendorPlaces(self.service.switch.terms.vendors_at, self.service.directory.names_to)
         core = Core(

@@ -2,15 +2,20 @@
 
 import hashlib
 import socket
+from typing import Final
+
+import structlog
 
 from vosd.base.clock import Clock
 from vosd.config.load import Loaded
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.settings import Settings
 from vosd.engine.tokens import TokenSource
-from vosd.relay.client import Relay
+from vosd.relay.client import Relay, has_left_workers
 from vosd.rtpengine.client import RtpEngines
 from vosd.trunks.media import MediaEngine, MediaFallback, MediaOffload
+
+_log: Final = structlog.get_logger()
 
 
 class MediaEngineParts:
@@ -21,9 +26,11 @@ class MediaEngineParts:
         engine = settings.media.engine
         is_pool = engine is MediaEngine.RTPENGINE
         needs_relay = parameters.fallback is MediaFallback.RELAY if is_pool else engine is MediaEngine.RELAY
+        self.is_for_earlier_calls = engine is MediaEngine.NONE and has_left_workers(settings.state_dir)
+        """Whether the relay serves calls of the run before alone, until they end: there is no engine any more."""
         self.relay: Relay | None = None
         """None = the switch relays nothing itself."""
-        if needs_relay:
+        if needs_relay or self.is_for_earlier_calls:
             are_offloaded = settings.media.offload is MediaOffload.AUTO
             self.relay = Relay(
                 settings.state_dir, settings.media.workers, TokenSource().entropy, are_offloaded=are_offloaded
@@ -40,11 +47,14 @@ class MediaEngineParts:
         """Start the workers of the relay."""
         if self.relay is not None:
             await self.relay.start()
+            if self.is_for_earlier_calls:
+                _log.info("media_relay_goes_on", ports=len(self.relay.ports))
 
     async def stop(self, *, keep: bool) -> None:
         """Stop them, unless calls go on in the next process; ask rtpengines nothing more."""
         if self.relay is not None:
-            await self.relay.stop(keep=keep)
+            is_idle = self.is_for_earlier_calls and not self.relay.ports
+            await self.relay.stop(keep=keep and not is_idle)
         if self._pool is not None:
             self._pool.close()
 

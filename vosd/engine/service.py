@@ -113,12 +113,14 @@ class SwitchService:
         asker: Asker | None = None,
         relay: MediaRelay | None = None,
         rtpengines: RtpEngineCalls | None = None,
+        relays_new_calls: bool = True,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
         ``overrides`` are those of the database, ``last_standings`` a copy of its balances; None = there are none.
         ``boot`` identifies the boot of the machine; empty = it is not known. ``relay`` is that of media; None = they go
-        from party to party. ``rtpengines`` relay in place of it, while one of them works.
+        from party to party. ``rtpengines`` relay in place of it, while one of them works. Without ``relays_new_calls``
+        the relay is for calls of the run before alone.
         """
         # Called when a database that has lost commits is mended: its definitions are other ones, too.
         self.doubt_definitions: Callable[[], Awaitable[None]] = _doubt_nothing
@@ -169,7 +171,7 @@ class SwitchService:
             asker=asker or self.lookups,
             country_of=self.countries.of,
             ask_others=self.passwords.ask,
-            media=self._new_media(relay, rtpengines, settings, catalogue),
+            media=self._new_media(relay, rtpengines, settings, catalogue, relays_new_calls=relays_new_calls),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
@@ -220,12 +222,19 @@ class SwitchService:
         """Parts that have figures for ``vosd status``."""
 
     def _new_media(
-        self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None, settings: Settings, catalogue: Catalogue
+        self,
+        relay: MediaRelay | None,
+        rtpengines: RtpEngineCalls | None,
+        settings: Settings,
+        catalogue: Catalogue,
+        *,
+        relays_new_calls: bool,
     ) -> SwitchMedia:
         terms, addresses = catalogue.parameters.media, settings.media.addresses
         media = SwitchMedia(MediaParts(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines))
         media.parts.use_sounds(catalogue.parameters.sounds)
         media.calls.late = self.recorder.late
+        media.parts.takes_calls = media.parts.relays and relays_new_calls
         if relay is not None:
             media.parts.recordings = CallRecordings(relay, settings.state_dir / "recordings")
             relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)

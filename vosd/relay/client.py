@@ -95,6 +95,11 @@ class _ServedPort(msgspec.Struct, eq=False):
             sock.close()
 
 
+def has_left_workers(directory: Path) -> bool:
+    """Return whether the sockets of workers are there: those of a run before that had calls with ports."""
+    return any(directory.glob(_SOCKETS.format("*")))
+
+
 class Relay:
     """Media ports on all addresses; a ``MediaRelay``."""
 

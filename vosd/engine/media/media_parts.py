@@ -43,6 +43,8 @@ class MediaParts:
         self.rtpengines = rtpengines
         self.relays = relay is not None or rtpengines is not None
         """Whether there is anything that relays media; else codecs are limited alone."""
+        self.takes_calls = self.relays
+        """Whether it relays new calls; else those of a run before that had an engine, until they end."""
         self.listeners = listeners
         self.addresses = addresses
         """Addresses of the relay for each listener."""

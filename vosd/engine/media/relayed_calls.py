@@ -215,7 +215,7 @@ class RelayedCalls:
     def offer_sound(self, call: Call, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
         """Return how a caller is played a sound so often, for a time at most; None = it cannot be (``CallMedia``)."""
         leg = call.caller.leg
-        if leg is None or call.caller.dialect.early_media is Passing.STRIP:
+        if leg is None or call.caller.dialect.early_media is Passing.STRIP or not self._parts.takes_calls:
             return None
         return self._parts.callers_sounds.offer(leg, name, times, most_ms, self._parts.parameters, now)
 
