@@ -171,6 +171,7 @@ async def test_nothing_goes_that_is_not_in_a_sound_archive(booked, run, state_di
     (state_dir / "archive").unlink()
     await run()
     (path,) = (state_dir / "archive").iterdir()
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     sound = path.read_bytes()
     lines = gzip.decompress(sound).splitlines(keepends=True)
     for damaged in (sound[:-20], gzip.compress(b"".join(lines[:-1])), gzip.compress(b"".join(lines[:3] + lines[4:]))):

@@ -5,6 +5,7 @@ import csv
 import gzip
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -322,6 +323,20 @@ async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files
         assert command in text
     assert msgspec.json.decode((directory / "month.json").read_bytes(), type=MonthPage) == page
     assert await office.stores.checkpoints.closed_until() == OCTOBER
+
+
+def modes_of(paths: Iterable[Path]) -> set[int]:
+    return {each.stat().st_mode & 0o777 for each in paths}
+
+
+async def test_the_files_of_a_month_are_for_their_owner_alone(office: Office) -> None:
+    """An earlier version left directories that others could enter."""
+    months = office.definitions.settings.state_dir / DIRECTORY_OF_MONTHS
+    months.mkdir(mode=0o755)
+    made = await close_month(office, operator(), ALL_PASSED, lambda _part, _calls: None)
+    directory = Path(made.directory or "")
+    assert modes_of(directory.iterdir()) == {0o600}  # noqa: ASYNC240 - nothing else runs
+    assert modes_of((directory, months)) == {0o700}
 
 
 async def test_no_cell_of_the_files_is_a_formula_for_a_spreadsheet(database: Database, tmp_path: Path) -> None:

@@ -18,8 +18,12 @@ import msgspec
 from vosd.base.errors import VosError
 
 STATE_VERSION: Final = 1
-_MODE: Final = 0o640
-"""Telephone numbers: for the owner, and for the group of who fetches the files."""
+FETCHED: Final = 0o640
+"""Mode of files with telephone numbers: for the owner, and for the group that fetches them."""
+KEPT: Final = 0o600
+"""Mode of files of the state directory: for the owner alone."""
+KEPT_DIRECTORY: Final = 0o700
+"""Mode of directories with such files."""
 _READ_AT_ONCE: Final = 1 << 20
 _GZIP_LEVEL: Final = 6
 _STATE: Final = ".state.json"
@@ -215,14 +219,14 @@ def positions(directory: Path) -> dict[str, int]:
 
 
 @contextmanager
-def opened(directory: Path, name: str) -> Iterator[ExportDirectory]:
-    """Yield a directory that no other run exports to meanwhile.
+def opened(directory: Path, name: str, mode: int = FETCHED) -> Iterator[ExportDirectory]:
+    """Yield a directory that no other run exports to meanwhile; ``mode`` is that of the file with the lock.
 
     Raises:
         ExportBlocked: it does not exist, or another run has it.
     """
     try:
-        lock = open_private(directory / f".{name}.lock")
+        lock = open_private(directory / f".{name}.lock", mode)
     except FileNotFoundError as error:
         message = f"{directory} is no directory: make it, for the user who runs this"
         raise ExportBlocked(message) from error
@@ -238,9 +242,9 @@ def opened(directory: Path, name: str) -> Iterator[ExportDirectory]:
 class ExportPart:
     """The file that is being written: counts and digests what is written to the disk."""
 
-    def __init__(self, path: Path, *, is_compressed: bool) -> None:
+    def __init__(self, path: Path, *, is_compressed: bool, mode: int = FETCHED) -> None:
         self._path = path
-        self._file = open_private(path)
+        self._file = open_private(path, mode)
         # Without name and time, so that the same calls give the same file.
         self._out: Any = gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0) if is_compressed else self._file
 
@@ -258,9 +262,15 @@ class ExportPart:
         return self._path.stat().st_size, _digest(self._path)
 
 
-def open_private(path: Path) -> Any:
-    """Open a file for writing, which its owner and its group may read."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb")
+def open_private(path: Path, mode: int = FETCHED) -> Any:
+    """Open a file for writing, which others than its owner and the group of ``mode`` may not read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb")
+
+
+def make_kept_directory(directory: Path) -> None:
+    """Make a directory for its owner alone, with those above it; one that is there becomes such a directory."""
+    directory.mkdir(mode=KEPT_DIRECTORY, parents=True, exist_ok=True)
+    directory.chmod(KEPT_DIRECTORY)
 
 
 def settle(file: Any) -> None:

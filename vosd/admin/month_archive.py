@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.export_files import ExportPart, opened
+from vosd.admin.export_files import KEPT, ExportPart, make_kept_directory, opened
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import PLAIN
 from vosd.admin.ledger import EntrySheet, entry_sheet
@@ -151,8 +151,9 @@ class MonthArchive:
         Raises:
             ExportBlocked: another run has it.
         """
-        self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return opened(self._directory, "month")
+        make_kept_directory(self._directory.parent)  # an earlier version let the group read the months in it
+        make_kept_directory(self._directory)
+        return opened(self._directory, "month", KEPT)
 
     async def _calls(self, sums: "_OfCalls", report: Callable[[float, int], None]) -> MonthFile:
         columns = list(dict.fromkeys([*_CALL_SUMS, *columns_wanted(PLAIN.columns)]))
@@ -213,7 +214,7 @@ class MonthArchive:
         return self._finished(name, part, len(rows) - 1)
 
     def _part(self, name: str) -> ExportPart:
-        return ExportPart(self._directory / f".{name}.part", is_compressed=name.endswith(".gz"))
+        return ExportPart(self._directory / f".{name}.part", is_compressed=name.endswith(".gz"), mode=KEPT)
 
     def _finished(self, name: str, part: ExportPart, rows: int) -> MonthFile:
         size, digest = part.finish()

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.export_files import ExportPart, settle_directory
+from vosd.admin.export_files import FETCHED, KEPT, ExportPart, make_kept_directory, settle_directory
 from vosd.admin.ledger import entry_sheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
@@ -43,7 +43,9 @@ class ArchiveSheet(msgspec.Struct, frozen=True):
 class PaymentArchive:
     """The archive of the payments that are dropped up to one date."""
 
-    def __init__(self, directory: Path, until: int) -> None:
+    def __init__(self, directory: Path, until: int, mode: int = FETCHED) -> None:
+        """``mode`` is that of the file; ``KEPT`` in the state directory."""
+        self._mode = mode
         self._until = iso_utc(until)
         name = f"payments-before-{self._until.replace(':', '')}.jsonl.gz"
         self.path: Final = directory / name
@@ -63,8 +65,11 @@ class PaymentArchive:
             )
             raise ArchiveFault(message)
         try:
-            self._part.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            part = ExportPart(self._part, is_compressed=True)
+            if self._mode == KEPT:
+                make_kept_directory(self._part.parent)
+            else:
+                self._part.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            part = ExportPart(self._part, is_compressed=True, mode=self._mode)
 
             def add(document: object) -> None:
                 line = msgspec.json.encode(document) + b"\n"

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.export_files import positions
+from vosd.admin.export_files import FETCHED, KEPT, positions
 from vosd.admin.payment_archive import ArchiveFault, PaymentArchive
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
@@ -193,7 +193,8 @@ class Retention:
                     unfinished = PaymentArchive(directory, begun)
                     await self._drop(plan._replace(until=begun), _drop_archived(unfinished, store, drops))
                 if plan.until > begun and await store.has_any(plan.until):
-                    archive = PaymentArchive(directory, plan.until)
+                    mode = KEPT if self._settings.payments_archive is None else FETCHED
+                    archive = PaymentArchive(directory, plan.until, mode)
                     await archive.write(store.closed(plan.until))
                     await self._drop(plan, _drop_archived(archive, store, drops))
         except (ArchiveFault, UnlikeArchive) as error:
