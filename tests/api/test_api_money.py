@@ -58,6 +58,13 @@ def test_a_payment_below_zero_takes_back_what_was_booked(api: Api) -> None:
     assert (taken["amount"], taken["after"], balance(api)) == ("-3.00", before, before)
 
 
+def test_an_amount_with_which_the_balance_is_too_large_books_nothing(api: Api) -> None:
+    before = balance(api)
+    refused = pay(api, "999999999999")
+    assert (refused.status, refused.json["code"], balance(api)) == (422, "balance_too_large", before)
+    assert "with the amount 999999999999.00: amounts and balances are at most" in refused.json["detail"]
+
+
 def test_a_reference_of_another_amount_and_an_unknown_account_are_refused(api: Api) -> None:
     assert pay(api, "1", reference="bank-2").status == 201
     again = pay(api, "1", reference="bank-2").json["receipts"][0]

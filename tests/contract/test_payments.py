@@ -8,7 +8,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call
 
 from vosd.cdr.ports import Standing
-from vosd.storage.database import ContentRefused
+from vosd.storage.database import BalanceTooLarge, ContentRefused
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
@@ -103,6 +103,16 @@ async def test_an_amount_that_no_column_holds_is_refused_and_books_nothing(datab
     with pytest.raises(ContentRefused):
         await SqlPayments(database).add(payment("9999999999999"))
     assert await SqlQueries(database).standing("acme") is None
+
+
+async def test_a_balance_that_no_column_holds_is_refused_by_its_amount_and_books_nothing(database):
+    payments, amount = SqlPayments(database), "92233720368"
+    fitting = 10 if database.engine.dialect.name == "mysql" else 1
+    for number in range(fitting):
+        await payments.add(payment(amount, reference=f"bank-{number}"))
+    with pytest.raises(BalanceTooLarge, match=f"account acme would have [0-9.]+ with the amount {amount}.00: amounts"):
+        await payments.add(payment(amount, reference="bank"))
+    assert await SqlQueries(database).standing("acme") == Standing(Decimal(amount) * fitting, fitting)
 
 
 def transfer(amount: str = "3", **changes) -> MoneyTransfer:

@@ -27,6 +27,8 @@ OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
 """Beginning of the names under which the switch records its own actions: ``the switch``, ``the fraud watch``."""
+COLUMN_MAX: Final = 2**63 - 1
+"""Largest whole number that the databases take."""
 FOR_PEOPLE: Final = 1_000
 """Items of a list for people who do not say how many."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -230,6 +232,21 @@ class Seconds(click.ParamType[int]):
         return int(Decimal(value) * 1_000)
 
 
+class Count(click.IntRange):
+    """A whole number from a lowest one on; the database can compare with it."""
+
+    def __init__(self, least: int, most: int = COLUMN_MAX) -> None:
+        super().__init__(least)
+        self._most = most  # a bound of the range would stand in the help of each option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Convert the number; one that is too large is wrong usage."""
+        number = int(super().convert(value, param, ctx))
+        if number > self._most:
+            self.fail(f"{value} is too large: at most {self._most}", param, ctx)
+        return number
+
+
 class CallId(click.ParamType[str]):
     """A call id or its beginning, of eight digits or more; the value is in canonical form."""
 
@@ -288,7 +305,7 @@ def operator_option(command: Any) -> Any:
 def limit_option(command: Any) -> Any:
     """Add ``--limit`` to a list that may be long; the verb gets None where the option is not given."""
     text = f"The first N; default {FOR_PEOPLE:,}, with --json all."
-    return click.option("--limit", type=click.IntRange(1), metavar="N", help=text)(command)
+    return click.option("--limit", type=Count(1, COLUMN_MAX - 1), metavar="N", help=text)(command)  # one more is read
 
 
 def as_option(command: Any) -> Any:

@@ -5,13 +5,13 @@ from typing import Any
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT
+from vosd.cli.arguments import MOMENT, Count
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
 
 @click.command(cls=Verb)
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The newest N.")
+@click.option("--limit", type=Count(1), default=100, show_default=True, metavar="N", help="The newest N.")
 @click.option("--operator", metavar="NAME", help="By this person, or agent.")
 @click.option("--subject", metavar="NAME", help="About this account or object.")
 @click.option("--action", metavar="NAME", help="Orders of this kind, such as BookPayment.")

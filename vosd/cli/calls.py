@@ -9,7 +9,7 @@ from msgspec.structs import astuple, replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, DURATION, as_option
+from vosd.cli.arguments import CALL_ID, DURATION, Count, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.cli.output import ScreenColumn
@@ -128,7 +128,7 @@ def _print_call(document: dict[str, Any]) -> None:
 @click.option("--account", metavar="ID", help="Calls of this customer or vendor account.")
 @click.option("--gateway", metavar="NAME", help="Calls through this mapping or routing gateway.")
 @click.option("--prefix", metavar="DIGITS", help="Calls to numbers that begin so.")
-@click.option("--older-than", "older_than_s", type=click.IntRange(0), metavar="SECONDS", help="Long calls.")
+@click.option("--older-than", "older_than_s", type=Count(0), metavar="SECONDS", help="Long calls.")
 @click.option("--yes", is_flag=True, help="End them even where they are many.")
 @json_option
 @pass_invocation

@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
-from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, as_option
+from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, Count, as_option
 from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
@@ -43,7 +43,7 @@ cdr.add_command(corrections)
 
 
 @cdr.command("list")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N")
+@click.option("--limit", type=Count(1), default=100, show_default=True, metavar="N")
 @click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later.")
 @click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
 @click.option("--ended-since", type=MOMENT, help="Calls that ended then or later, as the ledger dates them.")

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from vosd.cli import output
+from vosd.cli.arguments import Count
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.wiring.office import office_of
@@ -24,9 +25,7 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command("export", cls=Verb)
-@click.option(
-    "--after", type=click.IntRange(0), metavar="SEQ", help="Calls booked after that export_seq; default 0, all."
-)
+@click.option("--after", type=Count(0), metavar="SEQ", help="Calls booked after that export_seq; default 0, all.")
 @click.option(
     "--profile", "profile_file", type=_FILE, metavar="FILE", help="Columns and format (docs/operations/exports.md)."
 )

@@ -9,6 +9,7 @@ import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cli import output
+from vosd.cli.arguments import Count
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
@@ -32,7 +33,7 @@ _COLUMNS: Final = (
     "--map", "map_file", type=_FILE, required=True, metavar="MAP", help="Which column is what (docs/billing.md)."
 )
 @click.option("--diff", metavar="COLUMN", help="Column with what was charged; default: the map's.")
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Rows of each list.")
+@click.option("--top", type=Count(1), default=20, show_default=True, metavar="N", help="Rows of each list.")
 @csv_option
 @json_option
 @pass_invocation

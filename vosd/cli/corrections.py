@@ -9,7 +9,7 @@ import click
 from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, operator_option
+from vosd.cli.arguments import CALL_ID, Count, operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
@@ -41,7 +41,7 @@ class _Charge(click.ParamType[Decimal]):
 
 _CHARGE: Final = _Charge()
 _SECONDS: Final = click.IntRange(0, 2**31 - 1)
-_LEVEL: Final = click.IntRange(1)
+_LEVEL: Final = Count(1)
 
 
 @click.command("correct", cls=Verb)

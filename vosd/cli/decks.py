@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import COMING, operator_option
+from vosd.cli.arguments import COMING, Count, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
@@ -146,7 +146,7 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 
 @rates.command("rollback")
 @_GROUP
-@click.option("--to", "to", type=click.IntRange(1), metavar="N", help="The version; default: that before the last.")
+@click.option("--to", "to", type=Count(1), metavar="N", help="The version; default: that before the last.")
 @_MEMO
 @operator_option
 @json_option
@@ -203,7 +203,7 @@ def _show_rate(found: "FoundRate") -> None:
 @rates.command("export")
 @_GROUP
 @click.argument("file", type=_FILE)
-@click.option("--version", type=click.IntRange(1), metavar="N", help="An earlier version; default: that in force.")
+@click.option("--version", type=Count(1), metavar="N", help="An earlier version; default: that in force.")
 @json_option
 @pass_invocation
 def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, limit_option, operator_option
+from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_option
 from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
@@ -140,7 +140,7 @@ def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *,
 @definitions.command()
 @_KIND
 @_NAME
-@click.option("--version", type=click.IntRange(1), metavar="N", help="This version; default: the one in force.")
+@click.option("--version", type=Count(1), metavar="N", help="This version; default: the one in force.")
 @click.option("--secrets", is_flag=True, help="Show passwords too.")
 @json_option
 @pass_invocation
@@ -231,8 +231,8 @@ def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
 @definitions.command()
 @_KIND
 @_NAME
-@click.option("--from", "first", type=click.IntRange(1), metavar="N", help="Default: the version before.")
-@click.option("--to", "last", type=click.IntRange(1), metavar="N", help="Default: the newest version.")
+@click.option("--from", "first", type=Count(1), metavar="N", help="Default: the version before.")
+@click.option("--to", "last", type=Count(1), metavar="N", help="Default: the newest version.")
 @json_option
 @pass_invocation
 def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None, as_json: bool) -> None:
@@ -250,7 +250,7 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
 @definitions.command()
 @_KIND
 @_NAME
-@click.option("--to", "version", type=click.IntRange(1), required=True, metavar="N", help="The version to go back to.")
+@click.option("--to", "version", type=Count(1), required=True, metavar="N", help="The version to go back to.")
 @change_options
 @pass_invocation
 def revert(invocation: Invocation, /, kind: str, name: str, version: int, **terms: Any) -> None:

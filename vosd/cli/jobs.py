@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import operator_option
+from vosd.cli.arguments import Count, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.jobs import JobSheet
 
 _COLUMNS: Final = ("id", "kind", "subject", "state", "progress", "ordered_by", "queued", "ended")
-_NUMBER: Final = click.argument("number", type=click.IntRange(1), metavar="ID")
+_NUMBER: Final = click.argument("number", type=Count(1), metavar="ID")
 
 
 @click.group(cls=Family)

@@ -17,6 +17,7 @@ from vosd.cli.arguments import (
     MOMENT,
     MONTH,
     ZONE,
+    Count,
     as_option,
     ask,
     beginning_of_day,
@@ -76,7 +77,7 @@ ledger.add_command(profit)
 @click.option("--until", type=MOMENT, help="Entries dated before.")
 @click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
-@click.option("--limit", "newest", type=click.IntRange(1), metavar="N", help="The newest N of them.")
+@click.option("--limit", "newest", type=Count(1), metavar="N", help="The newest N of them.")
 @click.option("--newest-first", is_flag=True, help="From the entry that was booked last.")
 @as_option
 @csv_option

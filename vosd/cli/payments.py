@@ -12,7 +12,7 @@ import msgspec
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, MOMENT, as_option, ask, operator_option, yes_option
+from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
@@ -123,7 +123,7 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
 @click.option("--until", type=MOMENT, help="Booked before.")
 @click.option("--type", "kinds", type=click.Choice(_TYPES), multiple=True, help="Of this type; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
-@click.option("--limit", "newest", type=click.IntRange(1), metavar="N", help="The newest N of them.")
+@click.option("--limit", "newest", type=Count(1), metavar="N", help="The newest N of them.")
 @click.option("--newest-first", is_flag=True, help="From the one that was booked last.")
 @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
 @as_option
@@ -186,7 +186,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") 
 
 
 @payment.command("undo")
-@click.argument("number", type=click.IntRange(1), metavar="ID")
+@click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
 @json_option
@@ -301,7 +301,7 @@ def waiting(invocation: Invocation, as_json: bool) -> None:
 
 
 @payment.command("confirm")
-@click.argument("number", type=click.IntRange(1), metavar="ID")
+@click.argument("number", type=Count(1), metavar="ID")
 @operator_option
 @json_option
 @pass_invocation
@@ -318,7 +318,7 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 
 
 @payment.command("refuse")
-@click.argument("number", type=click.IntRange(1), metavar="ID")
+@click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
 @operator_option
 @json_option

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, COMING, MOMENT, operator_option
+from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
@@ -22,7 +22,7 @@ _CLASSES: Final = (
     "matched", "missing_here", "missing_there", "duration_differs", "unit_differs", "rate_differs", "rounding_differs",
 )  # fmt: skip
 _STATES: Final = ("open", "sent", "accepted", "rejected", "settled")
-_NUMBER: Final = click.argument("number", type=click.IntRange(1), metavar="ID")
+_NUMBER: Final = click.argument("number", type=Count(1), metavar="ID")
 _CALLS: Final = click.option("--calls", type=click.File("w"), metavar="FILE", help="Write the calls that differ: CSV.")
 
 

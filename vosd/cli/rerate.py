@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.arguments import MOMENT, Count, operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences
@@ -24,10 +24,8 @@ from vosd.cli.progress import SpanMeter, meter
 )
 @click.option("--with", "deck", metavar="DECK", help="Rate its calls by this rate group instead; needs --account.")
 @click.option("--steps", "compares_steps", is_flag=True, help="Compare the stored steps of each fee, too.")
-@click.option("--limit", type=click.IntRange(1), default=maxsize, metavar="N", help="At most so many, the newest.")
-@click.option(
-    "--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Calls, prefixes listed."
-)
+@click.option("--limit", type=Count(1), default=maxsize, metavar="N", help="At most so many, the newest.")
+@click.option("--top", type=Count(1), default=20, show_default=True, metavar="N", help="Calls, prefixes listed.")
 @click.option("--corrected-too", is_flag=True, help="Also charges that were corrected by hand.")
 @click.option("--book", is_flag=True, help="Book the differences as corrections; needs --memo.")
 @click.option("--memo", metavar="TEXT", help="Why; it stands in the ledger.")

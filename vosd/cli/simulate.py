@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT
+from vosd.cli.arguments import MOMENT, Count
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import SpanMeter, meter
@@ -31,11 +31,11 @@ _OF_VENDORS: Final = ("calls", "cost", "margin", "loss_calls", "loss")
     help="Another configuration whose routes and rates are tried; default the one of -c.",
 )
 @click.option("--account", metavar="ID", help="The customer's or the vendor's.")
-@click.option("--limit", type=click.IntRange(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
+@click.option("--limit", type=Count(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
 @click.option("--currency", metavar="CODE", help="Of fees, costs and margins; default that of most customers.")
 @click.option(
     "--top",
-    type=click.IntRange(1),
+    type=Count(1),
     default=20,
     show_default=True,
     metavar="N",

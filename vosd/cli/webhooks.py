@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import Count
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, in_office_or_kept, outcome_of, principal
 
@@ -53,7 +54,7 @@ def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path
 
 @webhooks.command()
 @click.argument("receiver")
-@click.argument("number", required=False, type=click.IntRange(1))
+@click.argument("number", required=False, type=Count(1))
 @json_option
 @pass_invocation
 def replay(invocation: Invocation, receiver: str, number: int | None, as_json: bool) -> None:

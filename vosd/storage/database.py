@@ -117,6 +117,10 @@ class ContentRefused(VosError):  # noqa: N818 - the database's verdict on a valu
     """The database will never take this content, however often it is tried."""
 
 
+class BalanceTooLarge(ContentRefused):
+    """An account would have more money, or owe more, than a column holds."""
+
+
 class AlreadyThere(ContentRefused):
     """A unique key exists already."""
 

@@ -24,12 +24,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 86_400_000
 _MOMENT_LENGTH: Final = len("2026-12-31T23:59:59.999Z")
 _INT64_MAX: Final = 2**63 - 1
+_DECIMAL_MAX: Final = Decimal("999999999999.99999999")
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 """Characters that some database refuses: NUL, and the lone surrogates that stand for undecodable bytes."""
 
 
 class Unstorable(VosError):  # noqa: N818 - says what is wrong with the value
     """A value that no column can hold as it is; the message names it."""
+
+
+def largest_money(dialect: str) -> Decimal:
+    """Return the largest amount that a column of a database holds: that of SQLite ends with an int64."""
+    return Decimal(_INT64_MAX).scaleb(-PLACES) if dialect == "sqlite" else _DECIMAL_MAX
 
 
 def money_units(amount: Decimal) -> int:

@@ -18,11 +18,14 @@ import pytest
 from click.testing import CliRunner
 
 from vosd import __version__
-from vosd.cli.arguments import MOMENT
+from vosd.cli.arguments import MOMENT, Count
 from vosd.cli.command import Invocation, VerbDirectory
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
 from vosd.wiring import configured_switch
+
+TWENTY_DIGITS = "9" * 20
+"""More than a database can compare with."""
 
 
 def test_help_lists_every_verb() -> None:
@@ -184,12 +187,33 @@ def test_a_verb_that_is_not_built_yet_says_so(words: list[str]) -> None:
         ["overrides", "clear", "acme", "--setting", "colour"],
         ["definitions", "list", "acounts"],
         ["definitions", "show", "acounts", "acme"],
+        ["audit", "--limit", TWENTY_DIGITS],
+        ["account", "list", "--limit", str(2**63 - 1)],
+        ["ledger", "list", "--account", "acme", "--limit", TWENTY_DIGITS],
+        ["cdr", "export", "--after", TWENTY_DIGITS],
+        ["reconcile", "show", TWENTY_DIGITS],
+        ["jobs", "show", TWENTY_DIGITS],
     ],
     ids=" ".join,
 )
 def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_no_whole_number_is_without_a_largest_one() -> None:
+    """A larger one got an error of the database, with its SQL."""
+    found, waiting = [], [(main, click.Context(main, info_name="vosd"))]
+    while waiting:
+        command, context = waiting.pop()
+        for each in command.params:
+            is_bounded = isinstance(each.type, Count) or (isinstance(each.type, click.IntRange) and each.type.max)
+            if isinstance(each.type, type(click.INT)) and not is_bounded:
+                found.append(f"{context.command_path} {each.name}")
+        if isinstance(command, click.Group):
+            parts = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+            waiting += [(part, click.Context(part, context, name)) for name, part in parts if part is not None]
+    assert found == []
 
 
 def test_without_a_configuration_the_searched_paths_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

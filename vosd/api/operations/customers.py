@@ -37,6 +37,7 @@ OPERATIONS: Final = (
             "not_taken",
             "objects_moved",
             "out_of_scope",
+            "balance_too_large",
             "reference_taken",
             "right_lacking",
             "socket_not_open",

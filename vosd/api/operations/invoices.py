@@ -140,6 +140,7 @@ OPERATIONS: Final = (
         run=pay,
         result=Booked,
         problems=(
+            "balance_too_large",
             "may_not_act",
             "no_such_invoice",
             "not_issued",

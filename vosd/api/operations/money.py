@@ -172,8 +172,8 @@ _ENTRIES_OF_ACCOUNT: Final = Listing(
     "id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first", ends_first=True
 )
 _BOOKING_PROBLEMS: Final = (
-    "may_not_act", "other_currency", "out_of_scope", "own_payment", "reference_taken", "right_lacking",
-    "too_little_left", "unknown_account", "was_refused",
+    "balance_too_large", "may_not_act", "other_currency", "out_of_scope", "own_payment", "reference_taken",
+    "right_lacking", "too_little_left", "unknown_account", "was_refused",
 )  # fmt: skip
 
 OPERATIONS: Final = (
@@ -261,7 +261,7 @@ OPERATIONS: Final = (
         takes=UndoPayment,
         run=undo,
         result=Booked,
-        problems=("no_such_payment", "other_currency", "was_refused"),
+        problems=("balance_too_large", "no_such_payment", "other_currency", "was_refused"),
         status=HTTPStatus.CREATED,
     ),
     Operation(
@@ -370,6 +370,7 @@ OPERATIONS: Final = (
         run=confirm,
         result=Booked,
         problems=(
+            "balance_too_large",
             "not_waiting",
             "other_currency",
             "own_payment",

@@ -154,7 +154,14 @@ OPERATIONS: Final = (
         takes=DisputeBill,
         run=dispute_bill,
         result=ReconciliationSheet,
-        problems=("dispute_moved", "no_such_reconciliation", "other_currency", "reference_taken", "was_refused"),
+        problems=(
+            "balance_too_large",
+            "dispute_moved",
+            "no_such_reconciliation",
+            "other_currency",
+            "reference_taken",
+            "was_refused",
+        ),
     ),
     Operation(
         method="GET",
