@@ -38,7 +38,7 @@ _STATUS: Final = {
         "trunk_under_test", "unconfirmed", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("later_override", "stale_version"),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("no_number", "not_understood"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("balance_too_large", "no_number", "not_understood"),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_changes", "too_many_guesses", "too_many_jobs", "too_many_passwords"),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("defect",),
     HTTPStatus.GATEWAY_TIMEOUT: ("outcome_unknown", "statement_too_long"),

@@ -245,17 +245,26 @@ def test_a_rollback_takes_back_the_map_as_well(site):
     assert site.ask("import", "acme", sheet, "--dry-run")["layout"] == "m.yaml"
 
 
+def test_the_rate_of_a_number_has_amounts_and_seconds_as_explained_calls_have_them(site):
+    columns = "prefix,billing_rate,billing_cycle,first_rate,first_duration,connection_fee,minimum_charge,tax_rate"
+    site.run("import", "acme", site.write(f"{columns}\n44,0.0120,6,0.100,60,1,0.2,10.0\n"))
+    assert site.ask("lookup", "acme", "44")["rate"] == {
+        "prefix": "44", "billing_rate": "0.012", "billing_cycle": 6, "first_rate": "0.10", "first_duration": 60,
+        "connection_fee": "1.00", "minimum_charge": "0.20", "tax_rate": "10.0",
+    }  # fmt: skip
+
+
 def test_a_number_is_looked_up_in_the_version_of_the_moment(site):
     site.run("import", "acme", site.write(SHEET))
     found = site.ask("lookup", "acme", "+442071234")
     assert found["rate"] == {
-        "prefix": "4420", "billing_rate": "0.010", "area": "London, City", "interval": "1/1",
+        "prefix": "4420", "billing_rate": "0.01", "area": "London, City", "interval": "1/1",
     }  # fmt: skip
     assert [each["prefix"] for each in found["neighbours"]] == ["44", "*"]
     made_at = site.ask("versions", "acme")[0]["made_at"]
     site.run("import", "acme", site.write("prefix,billing_rate\n4420,0.5\n"), "--mode", "delta")
-    assert site.ask("lookup", "acme", "4420")["rate"]["billing_rate"] == "0.5"
-    assert site.ask("lookup", "acme", "4420", "--at", made_at)["rate"]["billing_rate"] == "0.010"
+    assert site.ask("lookup", "acme", "4420")["rate"]["billing_rate"] == "0.50"
+    assert site.ask("lookup", "acme", "4420", "--at", made_at)["rate"]["billing_rate"] == "0.01"
     closed = site.ask("lookup", "acme", "4479123", code=1)
     assert (closed["closed"], closed["rate"]) == (True, None)
     assert "first imported" in site.run("lookup", "acme", "44", "--at", "2020-01-01T00:00:00Z", code=1)

@@ -6,6 +6,7 @@ is kept compressed. Then it is put in force in one transaction.
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 CLOSED_AT_MOST: Final = 5
 """An import that closes more than one prefix in so many has to be confirmed."""
+_AMOUNTS: Final = frozenset({"billing_rate", "connection_fee", "first_rate", "minimum_charge"})
+_SECONDS: Final = frozenset({"billing_cycle", "first_duration"})
 _IN_MEMORY: Final = 1 << 24
 DAY_MS: Final = 86_400_000
 _REPORTED_ROWS: Final = 10_000
@@ -318,9 +321,9 @@ class FoundRate(msgspec.Struct, frozen=True):
     """Time at which the version of the deck was made, RFC 3339."""
     closed: bool
     """Whether the prefix is closed: calls to the number are refused."""
-    rate: Mapping[str, str] | None
+    rate: Mapping[str, str | int] | None
     """Columns of the rate; None = there is none, or the prefix is closed."""
-    neighbours: Sequence[Mapping[str, str]]
+    neighbours: Sequence[Mapping[str, str | int]]
     """Rates of shorter prefixes for the number, the longest first."""
 
 
@@ -353,7 +356,7 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
     digits = number.removeprefix("+")
     chunks = await decks.chunks(deck, prefixes_of(digits))
     header, lines = header_and_lines(chunk.compressed for chunk in chunks)
-    rows = [columns_of(header, row.line) for row in find(lines, digits, iso_utc(at))]
+    rows = [_shown(columns_of(header, row.line)) for row in find(lines, digits, iso_utc(at))]
     is_closed = bool(rows) and CLOSED in rows[0]
     return FoundRate(
         rate_group=rate_group,
@@ -365,6 +368,16 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
         rate=rows[0] if rows and not is_closed else None,
         neighbours=rows if is_closed else rows[1:],
     )
+
+
+def _shown(row: Mapping[str, str]) -> dict[str, str | int]:
+    """Return the columns of a rate as explanations of calls have them: amounts in their form, seconds as numbers."""
+    shown: dict[str, str | int] = {**row}
+    for name in _AMOUNTS & row.keys():
+        shown[name] = format_amount(Decimal(row[name]))
+    for name in _SECONDS & row.keys():
+        shown[name] = int(row[name])
+    return shown
 
 
 class FindRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
