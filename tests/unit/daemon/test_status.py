@@ -92,7 +92,12 @@ OTHERS = [
     "catalogue",
     "listen",
 ]
-"""Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
+"""Users hold on to these names: none is renamed. New ones are added when a release has them."""
+
+
+def figures(*, are_totals):
+    """Return the figures that count since the start, or those that return to zero."""
+    return [figure.value for figure in Figure if figure.is_total is are_totals]
 
 
 @pytest.fixture
@@ -141,7 +146,7 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_r
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
     shown = Status(service, configuration, silenced, call_reports, accounting, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status(GetStatus())).document()
-    assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
+    assert sorted(status) == sorted([*Figure, *OTHERS])
     assert status["listen"] == ["udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"]
 
 
@@ -155,9 +160,12 @@ def test_a_switch_says_what_is_owed_of_a_time(service, clock):
     assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED))) == 0
 
 
-def test_every_figure_is_declared_with_its_meaning_and_explained():
-    assert sorted(CENSUS) == sorted(figure for figure in Figure if not figure.is_total)
-    assert sorted(TOTALS) == sorted(figure for figure in Figure if figure.is_total)
+def test_no_figure_is_renamed_or_counts_otherwise_than_before():
+    assert set(CENSUS) <= set(figures(are_totals=False))
+    assert set(TOTALS) <= set(figures(are_totals=True))
+
+
+def test_every_figure_is_explained():
     told = CliRunner().invoke(main, ["status", "--explain", "--json"])
     assert json.loads(told.output) == {figure.value: figure.meaning for figure in Figure}
     assert min(len(figure.meaning.split()) for figure in Figure) > 2
@@ -174,8 +182,10 @@ class Refusing(Counting):
 
 
 def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports, accounting):
-    assert census_of((*service.parts, silenced, call_reports, accounting)) == dict.fromkeys(CENSUS, 0)
-    assert totals_of((*service.parts, call_reports, accounting)) == dict.fromkeys(TOTALS, 0)
+    assert census_of((*service.parts, silenced, call_reports, accounting)) == dict.fromkeys(
+        figures(are_totals=False), 0
+    )
+    assert totals_of((*service.parts, call_reports, accounting)) == dict.fromkeys(figures(are_totals=True), 0)
 
 
 def test_a_total_adds_up_what_several_parts_have_counted(service):
