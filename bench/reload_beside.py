@@ -72,14 +72,18 @@ def _write_editions(file: Path) -> None:
 def _measured(daemon: Daemon, arguments: argparse.Namespace) -> Turns:
     loads, turns = Loads(daemon), Turns(arguments.calls)
     file = daemon.configuration_file
+    took: list[float] = []
+    """Seconds of each load."""
 
     def load(edition: Path, into: Path) -> None:
         """Put an edition in the place of a file, and wait until the switch uses it."""
         beside = into.with_suffix(".next")
         os.link(edition, beside)
         beside.replace(into)
+        began = time.monotonic()
         daemon.signal(signal.SIGHUP)
         loads.one_more()
+        took.append(time.monotonic() - began)
 
     def again_and_again(*editions: str) -> Callable[[], None]:
         def act() -> None:
@@ -103,6 +107,10 @@ def _measured(daemon: Daemon, arguments: argparse.Namespace) -> Turns:
             turns.beside("a new large table", table)
     CONSOLE.print(f"{arguments.accounts:,} accounts and trunks, {arguments.rates:,} rates")
     turns.report()
+    took.sort()
+    CONSOLE.print(
+        f"{len(took)} loads, in force after {took[len(took) // 2]:.2f} s (median), {took[-1]:.2f} s (longest)"
+    )
     return turns
 
 
