@@ -1,6 +1,7 @@
 """The installation in the office: status, reload, restart, backup, retention and refused records are for operators."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,8 @@ from vosd.control.installation import (
 from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
 from vosd.control.server import CommandError
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
@@ -159,6 +162,84 @@ async def test_bookings_whose_answer_is_lost_leave_a_line_in_the_audit(office: O
         with pytest.raises(AnswerLostError):
             await book_journal_file(office, operator(), BookJournalFile("/old/journal"))
     assert await audited(office) == [("BookRefused", "spool"), ("BookJournalFile", "spool")]
+
+
+async def test_an_order_whose_giver_is_interrupted_before_the_answer_leaves_a_line_in_the_audit(
+    office: Office, tmp_path: Path
+) -> None:
+    has_it, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def later(_order: Reload) -> ReloadOutcome:
+        has_it.set()
+        await goes_on.wait()
+        return ReloadOutcome("def", [])
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, later):
+        request = RequestKey("ann", "k1", "f1")
+        keyed = msgspec.structs.replace(operator(), request=request)
+        ordered = asyncio.create_task(reload_configuration(office, keyed, ReloadConfiguration()))
+        await has_it.wait()
+        ordered.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ordered
+        goes_on.set()
+    assert await audited(office) == [("ReloadConfiguration", "configuration")]
+    assert await office.stores.requests.find(request) is None
+
+
+async def test_an_interruption_waits_until_the_line_of_the_audit_is_written(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, goes_on = asyncio.Event(), asyncio.Event()
+    add = SqlAudit.add
+
+    async def slow(audit: SqlAudit, line: AuditLine) -> None:
+        writes.set()
+        await goes_on.wait()
+        await add(audit, line)
+
+    monkeypatch.setattr(SqlAudit, "add", slow)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [])):
+        ordered = asyncio.create_task(reload_configuration(office, operator(), ReloadConfiguration()))
+        await writes.wait()
+        ordered.cancel()
+        asyncio.get_running_loop().call_soon(goes_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await ordered
+    assert await audited(office) == [("ReloadConfiguration", "configuration")]
+
+
+async def test_a_restart_leaves_a_line_in_the_audit_whether_a_successor_answers_or_not(
+    office: Office, tmp_path: Path
+) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(Restart, Successor(8))
+    async with switch.answers(GetStatus, CommandError("the successor has no status")):
+        with pytest.raises(DaemonRefusedError, match="no status"):
+            await restart_switch(office, operator(), RestartSwitch())
+    assert await audited(office) == [("RestartSwitch", "switch")]
+
+
+async def test_a_backup_whose_giver_is_interrupted_appears_and_leaves_a_line_in_the_audit(
+    office: Office, tmp_path: Path
+) -> None:
+    (tmp_path / "vosd.yaml").write_text("node: sw1\n")
+    loop, begun, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hold(_part: float, _count: int) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        goes_on.wait()
+
+    place = tmp_path / "kept.zip"
+    ordered = asyncio.create_task(make_backup(office, operator(), MakeBackup(str(place)), hold))
+    await begun.wait()
+    ordered.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ordered
+    lines = await audited(office)
+    goes_on.set()
+    await loop.shutdown_default_executor()
+    assert lines == [("MakeBackup", "kept.zip")]
+    assert place.exists()
 
 
 async def test_a_backup_is_written_and_described(office: Office, tmp_path: Path) -> None:

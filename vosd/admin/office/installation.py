@@ -77,6 +77,8 @@ class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
     """Have it restarted, and return the status of its successor once that takes calls.
 
+    The audit has the line once the switch has begun it, whatever becomes of the successor.
+
     Raises:
         OperatorsOnlyError: an agent orders it.
         DaemonRefusedError: it goes on as it was.
@@ -85,13 +87,14 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
     """
     switch = office.switch.patient(RELOAD_S)
     pid = (await office.carried_out(switch.ask(Restart()), who, order, "switch")).pid
+    unaudited = (await office.noted(None, who, order, "switch")).unaudited
     with suppress(TimeoutError):
         async with asyncio.timeout(RELOAD_S):
             while True:
                 with suppress(DaemonUnreachableError, OtherVersionError):  # one that stops may be of another version
                     found = await switch.ask(GetStatus())
                     if found.pid == pid:
-                        return await office.noted(found, who, order, "switch")
+                        return Done(found, unaudited)
                 await asyncio.sleep(_LOOK_S)
     raise NoSuccessorError(f"process {pid} was to take over and does not answer: its log says why")
 
@@ -143,8 +146,9 @@ async def make_backup(
         finally:
             await apart.close()
 
-    # In a thread: to compress a database of gigabytes would keep a front from its other requests.
-    manifest = await asyncio.to_thread(asyncio.run, made())
+    # In a thread: to compress a database of gigabytes would keep a front from its other requests. An interruption does
+    # not end the thread: the file appears.
+    manifest = await office.carried_out(asyncio.to_thread(asyncio.run, made()), who, order, place.name)
     sheet = BackupSheet(str(place), place.stat().st_size, manifest)
     done = await office.noted(sheet, who, order, place.name)
     return msgspec.structs.replace(sheet, unaudited=done.unaudited)

@@ -1,7 +1,9 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
@@ -104,24 +106,35 @@ class Office:
     async def carried_out(
         self, answer: Awaitable[Outcome], principal: Principal, order: msgspec.Struct, subject: str
     ) -> Outcome:
-        """Return what the running switch answers to an order.
+        """Return the result of an order that the running switch, or a thread, carries out.
 
-        Where its answer is lost, the audit has the line all the same, for the order may be carried out; and the key of
-        the request is not kept, for it may not.
+        Where its answer is lost, or is no longer waited for, the audit has the line all the same, for the order may be
+        carried out; and the key of the request is not kept, for it may not.
         """
         try:
             return await answer
-        except AnswerLostError:
+        except (AnswerLostError, asyncio.CancelledError):
             await self.noted(None, msgspec.structs.replace(principal, request=None), order, subject)
             raise
 
     async def noted(self, outcome: Outcome, principal: Principal, order: msgspec.Struct, subject: str) -> Done[Outcome]:
         """Write the line of a change that was made outside of the database, and return the outcome of that.
 
-        A database that is away does not undo the change.
+        A database that is away does not undo the change, and an interruption waits until the line is written.
         """
         try:
-            await self.stores.audit.add(self.audit_line(principal, order, subject))
+            await _to_the_end(self.stores.audit.add(self.audit_line(principal, order, subject)))
         except VosError as error:
             return Done(outcome, str(error))
         return Done(outcome)
+
+
+async def _to_the_end(writing: Coroutine[None, None, None]) -> None:
+    """Let something end before the interruption of its caller, if there is one, goes on."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(VosError):
+            await task
+        raise

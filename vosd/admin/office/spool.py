@@ -119,7 +119,8 @@ async def _booked(
     if outcome is None:
         with office.definitions.claimed():  # a switch that starts meanwhile would not know of the bookings
             await office.stores.check_schema()
-            outcome = await work(Spool(office.stores.books, _quarantine(office), {}))
+            here = work(Spool(office.stores.books, _quarantine(office), {}))
+            outcome = await office.carried_out(here, who, order, "spool")
     return await office.noted(outcome, who, order, "spool") if outcome.booked else Done(outcome)
 
 
