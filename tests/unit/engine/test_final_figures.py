@@ -174,3 +174,31 @@ def test_losses_that_a_side_reports_count_for_the_one_that_has_sent_the_stream()
     parts, now = scene.exchange.media.parts, scene.exchange.clock.now().mono
     assert dict(parts.losses.percents(now)) == {"vendor-0": 100 * 176 / 4_000}
     assert dict(parts.customer_losses.percents(now)) == {"acme": 2.0}
+
+
+def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_the_end():
+    """The first of them is over a moment before the call at the rtpengine is: it is asked once more."""
+    scene, engines, late = scene_with()
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    first, second = (scene.caller.call(CALLEE) for _ in range(2))
+    scene.wire.run_until(lambda: first.final == second.final == 200)
+    scene.wire.run_for(1_000)
+    party, target = scene.vendor.calls
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
+    scene.wire.run_for(3_000)
+    assert first.is_over
+    assert second.is_over
+    hear(scene, engines, party, 300)
+    hear(scene, engines, target, 290)
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
+    assert len(scene.exchange.sink.records) == len(late.documents) == 2
+    assert sorted(legs_of(each)[1]["packets_in"] for each in late.documents.values() if each) == [290, 300]
+    assert len(scene.exchange.rtp_calls._ports) == 0
+
+
+def replaced(call):
+    """Return the dialog of a call as a Refer-To names the one that is to be replaced."""
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    return f"{call.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")

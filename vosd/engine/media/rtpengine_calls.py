@@ -454,9 +454,11 @@ class RtpEngineCalls:
         if acts is not None:
             acts.append(act)
         elif call in self._legs and self._ports.has_ended(call):  # it goes on with other legs
+            now = self._clock.now()
 
             def asked(answer: EngineAnswer | None) -> None:
-                self._count(call, answer)
+                if answer is not None and answer.reply.result == OK:
+                    self._ports.count(answer.reply, now)
                 act()
 
             self.engines.ask(RtpQuery(call=call.name), asked, engine=call.engine)
