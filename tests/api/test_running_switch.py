@@ -97,6 +97,9 @@ def test_calls_are_hung_up_one_by_its_id_and_others_by_what_they_have_in_common(
         first.is_ended_by_the_switch()
         assert site.api.ask("POST", "/calls/hangup", {}).json["code"] == "order"
         assert site.api.ask("POST", "/calls/hangup", {"prefix": ""}).json["field"] == "prefix"
+        no_id = site.api.ask("DELETE", "/calls/zz")
+        assert (no_id.status, no_id.json["field"]) == (422, "call_id")
+        assert no_id.json["detail"] == site.api.ask("GET", "/cdrs/zz").json["detail"]
         many = site.api.ask("POST", "/calls/hangup", {"account": "acme"})
         assert (many.status, many.json["code"]) == (409, "too_many_calls")
         assert site.api.ask("POST", "/calls/hangup", {"gateway": "carier-a"}).json["code"] == "unknown_name"

@@ -92,8 +92,9 @@ def list_calls(
 async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: ListingForm) -> None:
     from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
+    order = ListRecords(**criteria)
     async with office_of(invocation) as office:
-        async with aclosing(list_records(office, who, ListRecords(**criteria))) as calls:
+        async with aclosing(list_records(office, who, order)) as calls:
             async for call in calls:
                 form.add(call)
         form.finish(await shorten_ids(office, who, ShortenIds(form.call_ids)) if form.call_ids else {})

@@ -1,6 +1,7 @@
 """``vosd rates``: rate groups, and decks of rates in the database: import, versions, roll back, look up, export."""
 
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +16,11 @@ from vosd.cli.output import ScreenColumn
 from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vosd.admin.office.decks import FoundRate, ImportReport
     from vosd.admin.office.principal import Principal
+    from vosd.billing.deck_content import Chunk
     from vosd.storage.deck_values import StoredDeck
 
 _VERSIONS: Final = (
@@ -202,22 +206,32 @@ def _show_rate(found: "FoundRate") -> None:
 
 @rates.command("export")
 @_GROUP
-@click.argument("file", type=_FILE)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--version", type=Count(1), metavar="N", help="An earlier version; default: that in force.")
 @json_option
 @pass_invocation
 def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
-    """Write the rates of deck GROUP to FILE as CSV; an import of it changes nothing."""
+    """Write the rates of deck GROUP to FILE as CSV, - for standard output; an import of it changes nothing."""
     from vosd.admin.office.decks import ReadDeck, read_deck
     from vosd.wiring.deck_import import write_content
 
-    order = ReadDeck(rate_group, version)
+    is_printed, order = str(file) == "-", ReadDeck(rate_group, version)
+    if is_printed and as_json:
+        raise click.UsageError("--json or - as FILE, not both")
     deck, chunks = in_office(invocation, lambda office: read_deck(office, principal(), order))
+    if is_printed:
+        _print_content(chunks)
+        return
     write_content(file, chunks)
     if as_json:
         output.document(_document(deck))
     else:
         output.line(f"{deck.rates} rates of version {deck.version} written to {file}")
+
+
+def _print_content(chunks: "Iterable[Chunk]") -> None:
+    for chunk in chunks:
+        click.echo(zlib.decompress(chunk.compressed), nl=False)
 
 
 def _document(deck: "StoredDeck") -> dict[str, Any]:

@@ -254,6 +254,14 @@ def test_the_rate_of_a_number_has_amounts_and_seconds_as_explained_calls_have_th
     }  # fmt: skip
 
 
+def test_a_deck_is_exported_to_standard_output(site, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    site.run("import", "acme", site.write(SHEET))
+    site.run("export", "acme", "acme.csv")
+    assert site.run("export", "acme", "-") == (tmp_path / "acme.csv").read_text()
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_number_is_looked_up_in_the_version_of_the_moment(site):
     site.run("import", "acme", site.write(SHEET))
     found = site.ask("lookup", "acme", "+442071234")

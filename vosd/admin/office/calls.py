@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from vosd.admin.office.below_agents import accounts_below, require_agent
+from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -171,10 +172,10 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
     given = {name: value for name, value in asdict(selection).items() if value is not None}
     if not given:
         raise OrderError("account", "or `gateway`, `prefix`, `older_than` or the id of a call is needed")
-    for name, value in given.items():
-        if value == "":  # an empty prefix would match every call
-            raise OrderError(name, "is empty and chooses no calls")
+    refuse_empty(selection)  # an empty prefix would match every call
     names_one = selection.call_id is not None
+    if selection.call_id is not None:
+        selection = replace(selection, call_id=call_id_of(selection.call_id))
     subject = next(str(value) for value in given.values())
     ending = office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
     outcome = await office.carried_out(ending, who, order, subject)

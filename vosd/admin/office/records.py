@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.below_agents import accounts_below, require_agent
+from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -17,7 +18,6 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
-from vosd.base.ids import beginning_of
 from vosd.billing.rates import RateType
 from vosd.cdr.charges import with_breakdowns
 from vosd.cdr.columns import json_object, record_for_agent
@@ -88,8 +88,9 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether the call that began first comes first."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it says ``all`` of no agent."""
+        """Raise OrderError where it says ``all`` of no agent, or a criterion is empty."""
         require_agent(self.agent, is_whole=self.all)
+        refuse_empty(self)
 
 
 @needs(Permission.CALLS_SEE, by_account=True)
@@ -372,8 +373,7 @@ async def booked_call(queries: Queries, beginning: str, scope: Scope | None = No
 
 
 async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
-    if beginning_of(beginning) is None:
-        raise OrderError("call_id", f"{beginning!r} is not a call id or the first digits of one")
+    call_id_of(beginning)
     visible = None if scope is None else scope.visible
     found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1, visible)
     if len(found) <= 1:

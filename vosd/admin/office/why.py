@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.advice import Advice, advice
+from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -80,7 +81,8 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Most calls that are over."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where no calls are named."""
+        """Raise OrderError where no calls are named, or a criterion is empty."""
+        refuse_empty(self)
         if all(each is None for each in (self.callee, self.caller, self.account, self.gateway, self.call_id)):
             raise OrderError("callee", "or `caller`, `account`, `gateway` or `call_id` is needed: say which calls")
 
