@@ -232,9 +232,9 @@ class Admission:
             if name in parameters.local_domains or name in self.catalogue.domains:
                 return None
             why = f"phone-context {context} is none of routing.local_domains"
-            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 404, why)
+            return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, why)
         if not beginning:
-            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 484, f"phone-context {context} is no number")
+            return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"phone-context {context} is no number")
         call.callee = beginning + number
         call.callee_in = gateway.tech_prefix + call.callee
         call.callee_billing = for_matching(call.callee)

@@ -148,6 +148,9 @@ class OwnAnswers:
 
 
 def _reason(status: int) -> str:
-    """Return the Reason of a call that is refused before its trunk is known (RFC 6432)."""
-    reason = EndReason.LOOP if status == 482 else EndReason.UNAVAILABLE
-    return f'Reason: Q.850;cause={q850_of_status(status)};text="{reason.text}"\r\n'
+    """Return the Reason of a call that is refused before its trunk is known (RFC 6432).
+
+    No text but that of a loop: texts are end reasons of calls, and this message has become none.
+    """
+    text = f';text="{EndReason.LOOP.text}"' if status == 482 else ""
+    return f"Reason: Q.850;cause={q850_of_status(status)}{text}\r\n"

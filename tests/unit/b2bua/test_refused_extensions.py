@@ -68,6 +68,8 @@ def test_its_trunk_says_how_the_reason_is_written(form, said):
         ({"headers": "Content-Type: text/plain\r\n", "body": b"hello"}, 415, 79),
         ({"headers": "no colon\r\n"}, 400, 41),
         ({"uri": "mailto:a@b"}, 416, 127),
+        ({"uri": "sips:4420@192.0.2.1"}, 480, 18),
+        ({"uri": "sip:192.0.2.1"}, 484, 28),
         ({"headers": "Replaces: x;to-tag=a;from-tag=b\r\n"}, 481, 41),
     ],
 )
@@ -75,7 +77,7 @@ def test_a_call_that_is_refused_before_its_trunk_is_known_gets_a_reason(scene, c
     scene.wire.send(CUSTOMER, SWITCH, request(**{"uri": f"sip:{CALLEE}@192.0.2.1", "body": SDP, **changes}))
     scene.wire.run_for(100)
     [refusal] = {packet.data for packet in scene.wire.packets if packet.data.startswith(b"SIP/2.0 %d " % status)}
-    assert re.findall(rb"(?m)^Reason: (.*)\r", refusal) == [b'Q.850;cause=%d;text="Unavailable"' % cause]
+    assert re.findall(rb"(?m)^Reason: (.*)\r", refusal) == [b"Q.850;cause=%d" % cause]
 
 
 def test_the_second_copy_of_a_call_is_a_loop(scene):

@@ -105,17 +105,17 @@ def test_the_domain_of_a_phone_or_trunk_is_one_of_ours():
     [
         ("example.com", 404, "phone-context example.com is none of routing.local_domains"),
         ("sub.example.org", 404, "phone-context sub.example.org is none of routing.local_domains"),
-        ("+", 484, "phone-context + is no number"),
-        ("+49x", 484, "phone-context +49x is no number"),
+        ("+", 404, "phone-context + is no number"),
+        ("+49x", 404, "phone-context +49x is no number"),
     ],
 )
 def test_a_local_number_of_another_context_is_refused_and_its_record_says_why(context, status, why_not):
     call, record = called(scene_of(), f"tel:{LOCAL};phone-context={context}")
     assert call.final == status
-    assert (record.sip_code, record.end_reason, record.callee_in) == (status, "Number Not Allowed", LOCAL)
+    assert (record.sip_code, record.end_reason, record.callee_in) == (status, "No Available Route", LOCAL)
     assert (record.mapping_gateway, why(record)["refusal"]) == ("acme", why_not)
     found = explain(f"{LOCAL};phone-context={context}")
-    assert (found.result, found.detail) == ("Number Not Allowed", why_not)
+    assert (found.result, found.detail) == ("No Available Route", why_not)
 
 
 @pytest.mark.parametrize("context", ["+49", "example.com", "+"])

@@ -15,14 +15,17 @@ _STALE_DATE: Final = 403, "Stale Date"
 """A status and its phrase in RFC 8224 section 6.2.2; the other ones have theirs everywhere."""
 
 
-def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:
-    """Return whole Reason lines; ``status`` is the matching SIP code, if there is one."""
-    text = f'text="{reason.text}"'
+def reason_headers(form: ReasonForm, reason: EndReason | None, q850_cause: int, status: int | None = None) -> str:
+    """Return whole Reason lines; ``status`` is the matching SIP code, if there is one.
+
+    ``reason`` is the text; None = there is none, because a message is refused and no call has ended.
+    """
+    text = "" if reason is None else f';text="{reason.text}"'
     lines = ""
     if form is ReasonForm.Q850 or form is ReasonForm.BOTH:
-        lines = f"Reason: Q.850;cause={q850_cause};{text}\r\n"
+        lines = f"Reason: Q.850;cause={q850_cause}{text}\r\n"
     if status is not None and (form is ReasonForm.SIP or form is ReasonForm.BOTH):
-        lines += f"Reason: SIP;cause={status};{text}\r\n"
+        lines += f"Reason: SIP;cause={status}{text}\r\n"
     return lines
 
 

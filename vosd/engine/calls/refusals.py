@@ -183,14 +183,23 @@ class Refusals:
         dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
         if is_answered_where_seen(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
-        self.answer(event, status, headers, dialect.reasons)
-        self.record(arrival, call_request, Refusal(_reason_of(status), status, headers.strip()))
+        reason = EndReason.SESSION_INTERVAL_TOO_SMALL if status == 422 else EndReason.UNAVAILABLE
+        self.answer(event, status, headers, dialect.reasons, reason)
+        self.record(arrival, call_request, Refusal(reason, status, headers.strip()))
 
     def answer(
-        self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _UNKNOWN_SOURCES.reasons
+        self,
+        event: InviteArrived,
+        status: int,
+        headers: str,
+        form: ReasonForm = _UNKNOWN_SOURCES.reasons,
+        reason: EndReason | None = None,
     ) -> None:
-        """Answer an INVITE that is malformed or not acceptable; no record is written here."""
-        headers += reason_headers(form, _reason_of(status), q850_of_status(status), status)
+        """Answer an INVITE that is malformed or not acceptable; no record is written here.
+
+        Without a record there is no end ``reason``, and the Reason has no text.
+        """
+        headers += reason_headers(form, reason, q850_of_status(status), status)
         event.transaction.respond(status, self._endpoint.token(), self._endpoint.server_header + headers, event.at)
 
     def unreadable(self, event: Event, error: ParseError) -> None:
@@ -274,8 +283,3 @@ class Refusals:
         self._observer.ended(arrival, journey, record)
         if self.reporter is not None:
             self.reporter.ended(record)
-
-
-def _reason_of(status: int) -> EndReason:
-    """Return the end reason of an INVITE that is refused with that status."""
-    return EndReason.SESSION_INTERVAL_TOO_SMALL if status == 422 else EndReason.UNAVAILABLE
