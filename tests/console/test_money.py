@@ -279,11 +279,16 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     assert site.items("/invoices")[0]["state"] == "paid"
     confirmed(page, "Cancel the invoice", "The credit note is")
     assert {each["kind"] for each in site.items("/invoices")} == {"invoice", "credit_note"}
+    page = boss.turn(f"/found?q={invoice['number']}", invoice["number"])
+    expect(page).to_have_url(f"{boss.base}/invoices/{invoice['id']}")
+    page = boss.turn(f"/invoices?number={invoice['number']}", "Invoices")
+    expect(page.get_by_label("Invoices", exact=True).locator("tbody tr")).to_have_count(1)
+    visit("customer", "rival").go(f"/found?q={invoice['number']}").get_by_text("Nothing has this number").wait_for()
     customer = visit("customer", "acme", NARROW)
     seen = customer.go("/invoices", "Invoices")
     seen.get_by_role("link", name=invoice["number"], exact=True).wait_for()
     expect(seen.get_by_role("button", name="Make invoices")).to_have_count(0)
-    seen.get_by_role("link", name=invoice["number"], exact=True).click()
+    customer.turn(f"/found?q={invoice['number']}", invoice["number"])
     seen.get_by_role("button", name="PDF").wait_for()
     expect(seen.get_by_role("button", name="Issue")).to_have_count(0)
     assert seen.evaluate("document.documentElement.scrollWidth") <= NARROW[0]

@@ -152,7 +152,7 @@ def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> 
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
     page = boss.go("/found?q=no-such-thing")
     expect(page.get_by_role("status")).to_have_text(
-        "Nothing has this number, name or address. Looked for in: Accounts, Gateways, Phones, Registrations, "
+        "Nothing has this number, name or address. Looked for in: Accounts, Invoices, Gateways, Phones, Registrations, "
         "Mapping gateways, Routing gateways, Rate groups, Blocked sources"
     )
     boss.go(f"/found?q={'a' * 250}")

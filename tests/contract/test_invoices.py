@@ -1300,6 +1300,10 @@ async def test_agents_and_customers_see_the_invoices_of_their_accounts(site: Sit
         await show_invoice(site.office, customer("shop"), ShowInvoice(id=of_acme.id))
     with pytest.raises(NoSuchInvoiceError):  # the reseller's first invoice has the same number
         await find_invoice(site.office, operator(), FindInvoice("2026-000001"))
+    of_number = [
+        await site.listed(who, number="2026-000001") for who in (operator(), agent("reseller"), customer("acme"))
+    ]
+    assert [sorted(each.account for each in found) for found in of_number] == [["acme", "shop"], ["shop"], ["acme"]]
     own = await find_invoice(site.office, agent("reseller"), FindInvoice("2026-000001"))
     assert (own.account, own.issuer, own.operator) == ("shop", "reseller", "operator")
     assert of_acme.operator == operator().recorded
@@ -1328,8 +1332,10 @@ async def many_invoices(database: Database) -> None:
     rows += [values | {"issuer": "", "account": f"agent-{of}", "number": f"own-{of}"} for of in range(AGENTS)]
     async with database.writing() as connection:
         await connection.execute(insert(schema.invoice), rows)
+        of = [{"issuer": issuer, "series": "#", "last": 0} for issuer in ("", *(f"agent-{of}" for of in range(AGENTS)))]
+        await connection.execute(insert(schema.invoice_series), of)
         if not database.is_sqlite:
-            await connection.exec_driver_sql("ANALYZE TABLE invoice")
+            await connection.exec_driver_sql("ANALYZE TABLE invoice, invoice_series")
 
 
 async def test_the_list_of_an_agent_is_read_by_indexes_and_is_what_it_sees(database: Database) -> None:
@@ -1361,6 +1367,32 @@ async def test_the_list_of_an_agent_is_read_by_indexes_and_is_what_it_sees(datab
             assert not sees_below or sum("account=?" in each["detail"] for each in plan) == sees_own + 1
         else:
             assert sum(int(each["rows"]) for each in plan) < 10 * len(expected) + 100, plan
+
+
+async def test_an_invoice_is_found_by_its_number_of_each_issuer_and_by_an_index(database: Database) -> None:
+    await many_invoices(database)
+    store, statements = SqlInvoices(database), list[tuple[str, Any]]()
+    listen = database.engine.sync_engine, "before_cursor_execute"
+    event.listen(*listen, lambda _c, _k, asked, parameters, *_: statements.append((asked, parameters)))
+    (found,) = await store.list(InvoiceFilter(number="117"))
+    assert (found.number, found.issuer, found.account) == ("117", "agent-1", "shop-1-2")
+    [(asked, parameters)] = [each for each in statements if "FROM invoice" in each[0]]
+    async with database.reading() as connection:
+        if database.is_sqlite:
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", parameters)).mappings().all()
+            used = [each["detail"] for each in plan if " invoice " in f"{each['detail']} "]
+            assert used, plan
+            assert all("USING INDEX" in each and "number=?" in each for each in used), plan
+        else:
+            await connection.exec_driver_sql("FLUSH STATUS")
+            (await connection.exec_driver_sql(asked, parameters)).all()
+            counts = await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+            read = sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
+            assert read <= 6 * AGENTS, "one or two entries of each issuer, and not 4,000 invoices"
+    seen = InvoicesSeen("agent-0", ["agent-0", *(f"shop-0-{number}" for number in range(OF_AGENT))], True, True)
+    assert await store.list(InvoiceFilter(number="117", seen=seen)) == []
+    assert [each.number for each in await store.list(InvoiceFilter(number="17", seen=seen))] == ["17"]
+    assert await store.list(InvoiceFilter(number="11")) != await store.list(InvoiceFilter(number="1"))
 
 
 async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:

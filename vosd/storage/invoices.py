@@ -253,6 +253,8 @@ class InvoiceFilter(NamedTuple):
     drafts: bool = True
     is_to_send: bool = False
     """Whether to list those alone that were issued and not mailed, apart from cancelled ones and their credit notes."""
+    number: str | None = None
+    """The whole number; several issuers may have the same one."""
 
 
 class SqlInvoices:
@@ -432,10 +434,16 @@ class SqlInvoices:
 
     async def list(self, wanted: InvoiceFilter) -> Sequence[StoredInvoice]:
         """Return invoices and credit notes without their documents, the newest first unless ``oldest_first``."""
-        order = _invoice.c.id.asc() if wanted.oldest_first else _invoice.c.id.desc()
+        # a number is an entry for each issuer: in the order of an index, all invoices would be looked at for it
+        key = _invoice.c.id if wanted.number is None else func.coalesce(_invoice.c.id, _invoice.c.id)
+        order = key.asc() if wanted.oldest_first else key.desc()
         query = select(*_BARE).order_by(order).limit(wanted.limit)
         if wanted.account is not None:
             query = query.where(_invoice.c.account == wanted.account)
+        if wanted.number is not None:
+            issuers = select(_series.c.issuer).distinct()
+            number = descriptive(wanted.number, _SEARCHED_AT_MOST)
+            query = query.where(_invoice.c.issuer.in_(issuers), _invoice.c.number == number)
         if wanted.seen is not None:
             query = query.where(wanted.seen.condition())
         if wanted.state is not None:

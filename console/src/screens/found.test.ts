@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Row } from "../api/client";
-import { isNumberOf, isOfSource, singleOf } from "./found";
+import { invoiceRow, isNumberOf, isOfSource, singleOf } from "./found";
 
 it("finds a number in an entry by a part of it, and in a range of as many digits", () => {
   expect(isNumberOf("442079460001", "946000")).toBe(true);
@@ -29,4 +29,17 @@ it("leads to the one object of a name among those that have it in theirs, and to
   expect(singleOf([objects("4420", "44201")], "4420")).toEqual({ to: "/objects/dids/4420" });
   expect(singleOf([calls, objects("4420")], "4420")).toBeNull();
   expect(singleOf([calls], "4420")).toEqual({ to: "/cdrs", search: { callee: "4420" } });
+});
+
+it("leads to an invoice by its number, and to none by its id, which another thing may be called", () => {
+  const invoices = {
+    place: { one: ({ invoice }: Row) => ({ to: `/invoices/${invoice}` }) },
+    rows: [{ id: 117, number: "2026-000017", account: "acme" }].map(invoiceRow),
+  };
+  const accounts = {
+    place: { one: ({ id }: Row) => ({ to: `/accounts/${id}` }) },
+    rows: [{ id: "2026-000017 north" }],
+  };
+  expect(singleOf([invoices, accounts], "2026-000017")).toEqual({ to: "/invoices/117" });
+  expect(singleOf([invoices, accounts], "117")).toBeNull();
 });

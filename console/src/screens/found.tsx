@@ -63,6 +63,16 @@ const ACCOUNTS: readonly Column[] = [
   { name: "name" },
   { name: "balance", kind: "money" },
 ];
+const INVOICES_OF: Column = { name: "invoices", show: ({ id }) => <InvoicesOf account={String(id)} /> };
+const INVOICES: readonly Column[] = [
+  { name: "number", show: ({ name, invoice }) => <Go to={`/invoices/${invoice}`}>{String(name)}</Go> },
+  { name: "account", kind: "account" },
+  { name: "kind", kind: "state" },
+  { name: "state", kind: "state" },
+  { name: "period" },
+  { name: "gross", kind: "money" },
+  { name: "due_on" },
+];
 const REGISTERED: readonly Column[] = [
   { name: "name" },
   { name: "state", kind: "state" },
@@ -131,7 +141,10 @@ export function isOfSource(source: string, address: string): boolean {
   return host.includes(":") && source.endsWith(SITE) && siteOf(source.slice(0, -SITE.length)) === siteOf(host);
 }
 
-function placesOf(text: string, seesState: boolean): Place[] {
+/** An invoice as a row that is found by its name, which is its number; its id is a number among others. */
+export const invoiceRow = ({ id, number, ...row }: Row): Row => ({ ...row, name: number, invoice: id });
+
+function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Place[] {
   const { to, value } = searchFor(text);
   const wanted = value.toLowerCase();
   const calls = (field: "caller" | "callee" | "sip_call_id"): Place => ({
@@ -181,9 +194,19 @@ function placesOf(text: string, seesState: boolean): Place[] {
     name: "nav.customers",
     needs: "GET /balances",
     read: read("/balances", (row) => hasText([row.id, row.name, row.memo, row.contact], wanted)),
-    columns: ACCOUNTS,
+    columns: seesInvoices ? [...ACCOUNTS, INVOICES_OF] : ACCOUNTS,
     all: { to: "/accounts", search: { q: value } },
     one: (row) => ({ to: `/accounts/${encodeURIComponent(String(row.id))}` }),
+  };
+  // a number is written with signs that a called one has not
+  const written = text.trim();
+  const invoices: Place = {
+    name: "nav.invoices",
+    needs: "GET /invoices",
+    read: () => pageOf("/invoices", { number: written, limit: SHOWN }).then((page) => page.items.map(invoiceRow)),
+    columns: INVOICES,
+    all: { to: "/invoices", search: { number: written } },
+    one: ({ invoice }) => ({ to: `/invoices/${invoice}` }),
   };
   const gateways: Place = {
     name: "nav.gateways",
@@ -213,7 +236,7 @@ function placesOf(text: string, seesState: boolean): Place[] {
     one: ({ name }) => ({ to: `/rates/${encodeURIComponent(String(name))}` }),
   };
   if (to !== "number")
-    return [accounts, gateways, phones, registered, trunks("mapping"), trunks("routing"), rates, attacked];
+    return [accounts, invoices, gateways, phones, registered, trunks("mapping"), trunks("routing"), rates, attacked];
   const running = (field: "caller" | "callee"): Place => ({
     name: `found.running_${field}`,
     needs: "GET /calls",
@@ -229,11 +252,18 @@ function placesOf(text: string, seesState: boolean): Place[] {
     calls("callee"),
     calls("caller"),
     accounts,
+    invoices,
     phones,
     dids,
     registered,
     attacked,
   ];
+}
+
+/** The way to the invoices of an account. */
+function InvoicesOf({ account }: { account: string }) {
+  const { t } = useTranslation();
+  return <Go to={`/invoices?${queryText({ account })}`}>{t("nav.invoices")}</Go>;
 }
 
 /** A text names nothing where the API does not take it: an account with spaces, for example. */
@@ -266,7 +296,9 @@ export function FoundScreen() {
   const { t } = useTranslation();
   const { q = "" } = useSearch({ from: "/found" });
   const { may } = useSession();
-  const places = placesOf(q, may.has("GET /gateways/quality")).filter((place) => q && may.has(place.needs));
+  const places = placesOf(q, may.has("GET /gateways/quality"), may.has("GET /invoices")).filter(
+    (place) => q && may.has(place.needs),
+  );
   const asked = useQueries({
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],

@@ -50,7 +50,7 @@ export function InvoicesScreen() {
       <LastDone />
       {mayRun && <Run />}
       <Group align="end" gap="xs">
-        {(["account", "period"] as const).map((field) => (
+        {(["account", "period", "number"] as const).map((field) => (
           <NarrowInput
             key={field}
             label={t(`column.${field}`)}

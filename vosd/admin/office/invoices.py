@@ -291,6 +291,8 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """State, by what is paid now; None = any."""
     period: str | None = None
     """Period, such as 2026-10; None = any."""
+    number: str | None = None
+    """The whole number; an agent may have issued one with the number of another one."""
     after: int | None = None
     """Invoices that are listed after the one with this id."""
     oldest_first: bool = False
@@ -751,7 +753,7 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     while order.limit is None or len(sheets) < order.limit:
         page = InvoiceFilter(
             order.account, seen, period=order.period, after=after, oldest_first=order.oldest_first, limit=LISTED_MAX,
-            drafts=seen is None,
+            drafts=seen is None, number=order.number,
         )  # fmt: skip
         found = await office.stores.invoices.list(page)
         made = await _sheets(office, scope, found)
