@@ -252,7 +252,7 @@ SHORT = {
         "/rate-groups", "/report-schedules", "/routing-gateways", "/routing-plans", "/templates",
     },
     "is asked with a moment": {"/ledger/balances"},
-    "is paged as `/tokens`": {"/agents", "/people"},
+    "is paged as `/tokens`": {"/agents", "/people", "/views"},
 }  # fmt: skip
 """Lists of which there are no two items here, by the reason; tests/unit/api pages those that are read whole, too."""
 

@@ -523,6 +523,8 @@ NO_VERB: Final = {
     "vosd user list has all of each": ("people.show_person",),
     "for customers: at the terminal it is a key of the phone": ("phone_passwords.set_phone_password",),
     "for forms in which a token is made": ("tokens.preview_token",),
+    "for pages of the console": ("saved_views.add_view", "saved_views.change_view", "saved_views.drop_view",
+        "saved_views.list_views"),
     "for forms of objects; docs/configuration.md has the same": ("declarations.show_kind",),
     "for forms, in which a calendar is drawn before it is saved": ("calendars.draw_calendar",),
     "part of other use cases": ("definitions.plan_of",),
@@ -569,7 +571,7 @@ APART: Final = {
         "GET /rates/lookup", "POST /calendar-days",
         "GET /roles/{role}/operations", "POST /backups", "POST /backups/{name}/verify", "POST /bulk",
         "POST /payment-files",
-        "PUT /phones/{number}/password"),
+        "PUT /phones/{number}/password", "GET /views", "POST /views", "PUT /views/{id}", "DELETE /views/{id}"),
     "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),
     "vosd token show prints the permissions, not the operations": ("GET /tokens/{id}/operations",),
 }  # fmt: skip

@@ -186,20 +186,82 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     expect(page.get_by_role("combobox", name="Chart of")).to_have_value("Fee")
     page.get_by_label("Name to save it").fill("mine")
     page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("mine is saved").wait_for()
     boss.go("/reports?name=daily", "Reports").get_by_role("combobox", name="Saved reports").click()
     page.get_by_role("option", name="mine").click()
     expect(page).to_have_url(re.compile("name=revenue&account=acme&figure=fee"))
     expect(page.get_by_label("Account", exact=True)).to_have_value("acme")
     page.go_back()
     expect(page.get_by_label("Account", exact=True)).to_have_value("")
-    delete = page.get_by_role("button", name="Delete a saved report")
-    delete.click()
-    page.get_by_role("menuitem", name="mine").click()
+    manage = page.get_by_role("button", name="Change saved reports")
+    manage.click()
+    page.get_by_role("menuitem", name="Delete mine").click()
     page.get_by_text("mine is deleted").wait_for()
-    expect(delete).to_have_count(0)
+    expect(manage).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
-    delete.wait_for()
+    manage.wait_for()
     assert violations(page) == []
+
+
+def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_owner(boss: Visitor, visit: Visit) -> None:
+    page = boss.go("/reports?name=daily&group=hour&account=acme", "Reports")
+    page.get_by_label("Name to save it").fill("by the hour")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("by the hour is saved").wait_for()
+    page.get_by_role("button", name="Change saved reports").click()
+    page.get_by_role("menuitem", name="Share by the hour with all operators").click()
+    page.get_by_text("All operators see by the hour").wait_for()
+    boss.go("/reports?name=daily&group=day", "Reports")
+    page.get_by_label("Name to save it").fill("by the hour")
+    page.get_by_role("button", name="Save", exact=True).click()  # another search under the same name
+    page.get_by_text("by the hour is saved").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone").wait_for()
+
+    other = visit("viewer").go("/reports", "Reports")
+    other.get_by_role("combobox", name="Saved reports").click()
+    other.get_by_role("option", name="by the hour").click()
+    expect(other).to_have_url(re.compile("name=daily&group=hour&account=acme"))
+    expect(other.get_by_role("button", name="Change saved reports")).to_have_count(0)
+    assert violations(other) == []
+    other = visit("customer", "acme").go("/reports", "Reports")
+    other.get_by_role("button", name="Save", exact=True).wait_for()
+    expect(other.get_by_role("combobox", name="Saved reports")).to_have_count(0)
+
+    page.get_by_role("button", name="Change saved reports").click()
+    page.get_by_role("menuitem", name="Share by the hour no longer").click()
+    page.get_by_text("by the hour is no longer shared").wait_for()
+    page.get_by_role("button", name="Change saved reports").click()
+    page.get_by_role("menuitem", name="Delete by the hour").click()
+    page.get_by_text("by the hour is deleted").wait_for()
+
+
+def test_reports_that_the_browser_kept_are_taken_over_once(visit: Visit) -> None:
+    visitor = visit("viewer")
+    page = visitor.go("/reports?name=daily", "Reports")
+    kept = [
+        {"name": "old", "search": {"name": "revenue", "account": "acme"}},
+        {"name": "too long", "search": {"name": "daily", "area": "a" * 3_000}},
+    ]
+    page.evaluate("kept => localStorage.setItem('vosd.reports', JSON.stringify(kept))", kept)
+    page.reload()
+    page.get_by_text("Not taken over from this browser: too long").wait_for()
+    visitor.go("/cdrs", "Call search")
+    visitor.go("/reports?name=daily", "Reports")
+    saved = page.get_by_role("combobox", name="Saved reports")
+    saved.click()
+    page.get_by_role("option", name="too long").wait_for()  # it stays where it is
+    page.get_by_role("option", name="old").click()
+    expect(page).to_have_url(re.compile("name=revenue&account=acme"))
+    page.evaluate("localStorage.removeItem('vosd.reports')")
+    page.reload()
+    page.get_by_role("button", name="Change saved reports").click()
+    page.get_by_role("menuitem", name="Delete old").click()
+    page.get_by_text("old is deleted").wait_for()
+    page.evaluate("kept => localStorage.setItem('vosd.reports', JSON.stringify(kept))", kept[:1])
+    page.reload()
+    page.get_by_role("button", name="PDF").wait_for()
+    expect(saved).to_have_count(0)  # what was deleted does not come back
 
 
 def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, boss: Visitor) -> None:

@@ -208,6 +208,7 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     page.keyboard.press("Escape")
     page.get_by_label("Name of the search").fill("mine")
     page.get_by_role("button", name="Save this search").click()
+    page.get_by_text("mine is saved").wait_for()
     page.evaluate("localStorage.removeItem('vosd.cdrs.columns')")
     visitor.go("/cdrs", "Call search").get_by_role("combobox", name="Saved searches").click()
     page.get_by_role("option", name="mine").click()
@@ -216,7 +217,9 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
 
 
 def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visit: Visit, used: str) -> None:
-    page = visit().go("/cdrs", "Call search")
+    visitor = visit()
+    page = visitor.go("/cdrs", "Call search")
+    views = f"{visitor.base}/api/v1/views?page=cdrs"
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     account, caller = page.get_by_label("Account", exact=True), page.get_by_label("Caller", exact=True)
@@ -229,10 +232,10 @@ def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visi
     account.fill("acme")
     page.get_by_label("Name of the search").fill("of acme")
     page.keyboard.press("Enter")
-    page.get_by_text("of acme").first.wait_for()
     expect(page).to_have_url(re.compile(r"/cdrs\?account=acme$"))
-    kept = page.evaluate("JSON.parse(localStorage.getItem('vosd.cdrs.searches'))")
-    assert [each["search"] for each in kept if each["name"] == "of acme"] == [{"account": "acme"}]
+    page.get_by_text("of acme is saved").wait_for()
+    kept = page.request.get(views).json()["items"]
+    assert [each["query"] for each in kept if each["name"] == "of acme"] == ["account=acme"]
     since = page.get_by_label("From", exact=True)
     since.click()
     page.keyboard.type("0301")
@@ -243,7 +246,7 @@ def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visi
     page.get_by_role("button", name="CSV").click()
     expect(since).to_be_focused()
     assert [url for url in asked if "/cdrs" in url] == []
-    assert len(page.evaluate("JSON.parse(localStorage.getItem('vosd.cdrs.searches'))")) == len(kept)
+    assert len(page.request.get(views).json()["items"]) == len(kept)
 
 
 def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:

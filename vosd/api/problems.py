@@ -17,16 +17,16 @@ RETRY_AFTER_S: Final = 5
 _STATUS: Final = {
     HTTPStatus.UNAUTHORIZED: ("code_missing", "link_refused", "log_in_refused", "unauthorized"),
     HTTPStatus.FORBIDDEN: (
-        "csrf", "may_not_act", "no_agent", "operators_only", "own_payment", "permission_lacking", "right_lacking",
-        "second_factor_missing", "too_powerful",
+        "csrf", "may_not_act", "no_agent", "not_your_view", "operators_only", "own_payment", "permission_lacking",
+        "right_lacking", "second_factor_missing", "too_powerful",
     ),
     HTTPStatus.NOT_FOUND: (
         "no_deck_group", "no_dispute", "no_provider", "no_record", "no_result", "no_such_alarm", "no_such_backup",
         "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_invoice", "no_such_job",
-        "no_such_object", "no_such_override", "no_such_payment",
-        "no_such_person", "no_such_receiver", "no_such_reconciliation", "no_such_report",
-        "no_such_role", "no_such_token", "no_such_trunk", "not_refused", "not_registered", "not_running", "not_waiting",
-        "nothing_kept", "out_of_scope", "unknown_account", "unknown_gateway", "unknown_name",
+        "no_such_object", "no_such_override", "no_such_payment", "no_such_person", "no_such_receiver",
+        "no_such_reconciliation", "no_such_report", "no_such_role", "no_such_token", "no_such_trunk", "no_such_view",
+        "not_refused", "not_registered", "not_running", "not_waiting", "nothing_kept", "out_of_scope",
+        "unknown_account", "unknown_gateway", "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
         "accounts_below", "already_defined", "already_there", "ambiguous_call", "books_moved", "changed_meanwhile",
@@ -35,7 +35,7 @@ _STATUS: Final = {
         "many_overrides",
         "month_open", "not_a_draft", "not_issued", "not_taken", "objects_moved", "other_currency", "person_exists",
         "reference_taken", "role_in_use", "set_by_others", "socket_not_open", "too_little_left", "too_many_calls",
-        "trunk_under_test", "unconfirmed", "was_refused",
+        "too_many_views", "trunk_under_test", "unconfirmed", "view_exists", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("later_override", "stale_version"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("balance_too_large", "no_number", "not_understood"),

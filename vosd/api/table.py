@@ -20,6 +20,7 @@ from vosd.api.operations import (
     routes,
     session,
     traces,
+    views,
     watch,
 )
 
@@ -27,6 +28,7 @@ BASE: Final = "/api/v1"
 _OTHERS: Final[tuple[Operation, ...]] = (
     *installation.OPERATIONS,
     *session.OPERATIONS,
+    *views.OPERATIONS,
     *definitions.OPERATIONS,
     *customers.OPERATIONS,
     *money.OPERATIONS,

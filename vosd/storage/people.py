@@ -17,6 +17,7 @@ from vosd.storage.access import hold_role
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.saved_views import SqlSavedViews
 from vosd.storage.types import descriptive, identifying
 
 _person: Final = schema.person
@@ -90,6 +91,8 @@ class SqlPeople:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.views: Final = SqlSavedViews(database)
+        """Views of pages of the console that they keep by name."""
 
     async def add(self, person: StoredPerson, audit: AuditLine | None = None, *, own_role: str | None = None) -> None:
         """Write a new person; ``own_role`` as ``hold_role`` takes it.

@@ -378,6 +378,23 @@ person_session: Final = Table(
     **_IN_MYSQL,
 )
 
+saved_view: Final = Table(
+    "saved_view",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("owner", String(NAME_LENGTH), nullable=False, comment="person, or token and its id"),
+    Column("page", String(KIND_LENGTH), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("query", Text, nullable=False, comment="of the address of the page"),
+    Column("shared", SmallInteger, nullable=False, comment="1 = all operators see it"),
+    Column("version", Integer, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("changed_by", String(NAME_LENGTH), nullable=False),
+    Unique("owner", "page", "name", name="saved_view_once"),
+    Index("saved_view_shared", "shared"),
+    **_IN_MYSQL,
+)
+
 dropped_reference: Final = Table(
     "dropped_reference",
     metadata,

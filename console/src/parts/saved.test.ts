@@ -1,11 +1,40 @@
-import { expect, test } from "vitest";
-import { put } from "./saved";
+import { beforeEach, expect, test, vi } from "vitest";
+import { leftInBrowser, nameFor, noteTaken, queryOf, searchOf } from "./saved";
 
-const KEPT = ["a", "b", "c"].map((name) => ({ name, search: { account: name } }));
+const kept = new Map<string, string>();
 
-test("a view that is saved again has the new search, and one that is deleted comes back to its place", () => {
-  expect(put(KEPT, "b", { account: "x" }).map((each) => each.search.account)).toEqual(["a", "c", "x"]);
-  const without = put(KEPT, "b", undefined);
-  expect(without.map((each) => each.name)).toEqual(["a", "c"]);
-  expect(put(without, "b", { account: "b" }, 1)).toEqual(KEPT);
+beforeEach(() => {
+  kept.clear();
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+  });
+});
+
+test("a view has the query of its address and gets its search back, whatever that contains", () => {
+  const search = { caller: "+44 20", area: "Größe & 中", columns: "a,b", empty: "", none: undefined };
+  expect(queryOf(search)).toMatch(/^[\w.*%+&=-]+$/);
+  expect(searchOf(queryOf(search))).toEqual({ caller: "+44 20", area: "Größe & 中", columns: "a,b" });
+});
+
+test("a view of the browser is taken over once for each person who uses it", () => {
+  kept.set("vosd.reports", JSON.stringify([{ name: "a", search: {} }, { name: "b", search: {} }, "no view"]));
+  expect(leftInBrowser("ann", "reports").map((each) => each.name)).toEqual(["a", "b"]);
+  noteTaken("ann", "reports", "a");
+  expect(leftInBrowser("ann", "reports").map((each) => each.name)).toEqual(["b"]);
+  expect(leftInBrowser("bob", "reports").map((each) => each.name)).toEqual(["a", "b"]);
+  expect(leftInBrowser("ann", "cdrs")).toEqual([]);
+  kept.set("vosd.reports", "{");
+  expect(leftInBrowser("ann", "reports")).toEqual([]);
+});
+
+test("a view that is on the server already is not made again, and another one of its name gets a name of its own", () => {
+  const saved = { name: " busy ", search: { reason: "Busy" } };
+  expect(nameFor(saved, [])).toBe("busy");
+  expect(nameFor(saved, [{ name: "busy", query: "reason=Busy" }])).toBeNull();
+  expect(nameFor(saved, [{ name: "busy", query: "reason=Loop" }])).toBe("busy (2)");
+  const long = { name: "a".repeat(90), search: {} };
+  const first = nameFor(long, []) ?? "";
+  expect(first).toHaveLength(64);
+  expect(nameFor(long, [{ name: first, query: "x=1" }])).toBe(`${"a".repeat(60)} (2)`);
 });

@@ -1,16 +1,79 @@
-/** Views that are kept by name: a search, or a report. */
+/** Views that are kept by name: a search, or a report. Earlier versions of the console kept them in the browser. */
 
+import { pageOf, type Schemas } from "../api/client";
 import type { Narrowing } from "../router";
 
+export type View = Schemas["ViewSheet"];
+export type ViewPage = "cdrs" | "reports";
+
+/** A view as earlier versions kept it in the browser. */
 export interface Saved {
   name: string;
   search: Narrowing;
 }
 
-/** Return the views with one of them replaced, taken away where it has no search, or put at a place. */
-export function put(saved: readonly Saved[], name: string, search: Narrowing | undefined, at?: number): Saved[] {
-  const others = saved.filter((each) => each.name !== name);
-  if (!search) return others;
-  const place = at ?? others.length;
-  return [...others.slice(0, place), { name, search }, ...others.slice(place)];
+const VIEWS_MAX = 1_000;
+const NAME_MAX = 64;
+/** Where earlier versions of the console kept the views of each page. */
+const BEFORE: Record<ViewPage, string> = { cdrs: "vosd.cdrs.searches", reports: "vosd.reports" };
+const TAKEN = "vosd.views.taken";
+
+/** The views of a page that the person sees. */
+export async function viewsOf(page: ViewPage): Promise<View[]> {
+  return (await pageOf("/views", { page, limit: VIEWS_MAX })).items as unknown as View[];
+}
+
+/** The query of the address of a view. */
+export function queryOf(search: Narrowing): string {
+  const known = Object.entries(search).filter(([, value]) => value !== undefined && value !== "");
+  return new URLSearchParams(known as [string, string][]).toString();
+}
+
+/** What narrows a page by a query: the page is that of the view, so it leads nowhere else. */
+export const searchOf = (query: string): Narrowing => Object.fromEntries(new URLSearchParams(query));
+
+function read(key: string): unknown {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+const isSaved = (each: unknown): each is Saved => {
+  const { name, search } = (each ?? {}) as Partial<Saved>;
+  return typeof name === "string" && typeof search === "object" && search !== null;
+};
+
+/** Names of a page's views that were taken over for a person, or deleted since. */
+function takenBy(person: string, page: ViewPage): string[] {
+  const names = (read(TAKEN) as Record<string, string[]> | null)?.[`${page} ${person}`];
+  return Array.isArray(names) ? names : [];
+}
+
+/** Note that a view of the browser is on the server for a person; others who use the browser take it over, too. */
+export function noteTaken(person: string, page: ViewPage, name: string): void {
+  const all = { ...(read(TAKEN) as Record<string, string[]> | null) };
+  all[`${page} ${person}`] = [...new Set([...takenBy(person, page), name])];
+  localStorage.setItem(TAKEN, JSON.stringify(all));
+}
+
+/** The views of a page that the browser keeps and that are not on the server for a person yet. */
+export function leftInBrowser(person: string, page: ViewPage): Saved[] {
+  const kept = read(BEFORE[page]);
+  const taken = takenBy(person, page);
+  return Array.isArray(kept) ? kept.filter(isSaved).filter(({ name }) => !taken.includes(name)) : [];
+}
+
+/** The name under which a view of the browser is kept on the server; none where it is there already. */
+export function nameFor({ name, search }: Saved, own: readonly { name: string; query: string }[]): string | null {
+  const first = name.trim().slice(0, NAME_MAX).trim() || "–";
+  const query = queryOf(search);
+  for (let number = 1; ; number += 1) {
+    const end = number === 1 ? "" : ` (${number})`;
+    const wanted = first.slice(0, NAME_MAX - end.length).trim() + end;
+    const there = own.find((each) => each.name === wanted);
+    if (!there) return wanted;
+    if (there.query === query) return null;
+  }
 }

@@ -74,13 +74,7 @@ export function CdrsScreen() {
       actions={
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={choose} />
-          <SavedViews
-            of="cdrs"
-            kept="vosd.cdrs.searches"
-            search={{ ...wanted, columns }}
-            apply={apply}
-            onChoose={narrow}
-          />
+          <SavedViews of="cdrs" search={{ ...wanted, columns }} apply={apply} onChoose={narrow} />
           <Download path={`/cdrs?${asked}`} apply={apply} accept="text/csv" name="calls.csv">
             {t("cdrs.csv")}
           </Download>

@@ -366,12 +366,7 @@ export function ReportsScreen() {
       needs="GET /reports/{name}"
       actions={
         <Group gap="xs">
-          <SavedViews
-            of="reports"
-            kept="vosd.reports"
-            search={search}
-            onChoose={(wanted) => void go({ search: wanted })}
-          />
+          <SavedViews of="reports" search={search} onChoose={(wanted) => void go({ search: wanted })} />
           {FILES.map(([form, accept]) => (
             <Download key={form} path={`/reports/${name}?${asked}`} accept={accept} name={`${name}.${form}`}>
               {t(`reports.${form}`)}

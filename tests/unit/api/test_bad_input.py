@@ -18,7 +18,7 @@ from vosd.api.table import OPERATIONS
 HUGE = 10**18
 VALUES = ([["x"]], {"x": [1]}, "x\u00e9", 7.5, HUGE, -5, True, None)
 """JSON of every kind; a field refuses those that its type does not have."""
-GOOD = ("1", 1, [], {}, [{"role": "customer"}])
+GOOD = ("1", 1, [], {}, [{"role": "customer"}], "cdrs")
 HEADERS = {"authorization": "Bearer x", "content-type": "application/json"}
 MOMENT = "2026-03-01T00:00:00Z"
 

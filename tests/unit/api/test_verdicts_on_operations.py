@@ -220,6 +220,7 @@ def furnish(site: Site) -> None:
     site.make("/roles/spare", {"permissions": ["accounts.see"]})
     for path in ("/accounts/shop/block", "/gateways/shop-in/block"):
         site.make(path, {}, "agent")
+    site.made["VIEW"] = str(site.make("/views", {"page": "cdrs", "name": "busy", "query": "reason=Busy"})["id"])
     site.made["TOKEN"] = site.make("/tokens", {"name": "probe", "role": "viewer"})["id"]
     site.made["BACKUP"] = site.make("/backups", None)["file"].rpartition("/")[2]
     for name, caller in (("JOB", "finance"), ("OTHER-JOB", "setup")):
@@ -285,6 +286,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/roles": ("spare", "", "absent"),
     "/tokens": ("TOKEN", "", "000000000000"),
     "/jobs": ("JOB", "OTHER-JOB", "999"),
+    "/views": ("VIEW", "", "999"),
     "/backups": ("BACKUP", "", "vosd-20260301T000000Z.zip"),
     "/webhooks": ("crm", "", "absent"),
     "/waiting-payments": ("998", "", "999"),
@@ -308,6 +310,8 @@ REQUESTS: Final[dict[str, Any]] = {
     **{f"PUT /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"PATCH /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"POST /{kind}/{{name}}/revert": {"version": 1} for kind in KEYS},
+    "POST /views": {"page": "reports", "name": "own", "query": "name=daily"},
+    "PUT /views/{id}": {"name": "busier", "query": "reason=Busy&answered=false"},
     "PUT /parameters/{name}": {"value": "30"},
     "POST /parameters/{name}/revert": {"version": 1},
     "PUT /phones/{number}/password": {"password": "another-long-one"},
@@ -401,6 +405,10 @@ VERDICTS: Final = """
     GET    /backups                                    ....x.....
     POST   /backups                                    ....x.....
     POST   /backups/{name}/verify                      ....x.....
+    GET    /views                                      xxxxx.x.xx
+    POST   /views                                      xxxxx.x.xx
+    PUT    /views/{id}                                 xxxxx.x.hh
+    DELETE /views/{id}                                 xxxxx.x.hh
     GET    /accounts                                   xxxxx.x.xx
     POST   /accounts                                   ....x...o.
     GET    /accounts/{name}                            xxxxx.x.oo
