@@ -7,7 +7,9 @@ import texts from "../text/en.json";
 import { alike, answerOf, MediaSteps } from "./mediasteps";
 
 beforeAll(async () => {
-  await i18next.use(initReactI18next).init({ lng: "en", resources: { en: { translation: texts } }, showSupportNotice: false });
+  await i18next
+    .use(initReactI18next)
+    .init({ lng: "en", resources: { en: { translation: texts } }, showSupportNotice: false });
 });
 
 it.each([
