@@ -808,7 +808,7 @@ def test_the_page_of_an_agent_has_the_running_and_the_last_calls_of_the_accounts
         fits_a_telephone(page)
         page.get_by_role("link", name="All that run").click()
         page.get_by_role("heading", level=1, name="Calls now").wait_for()
-        page.get_by_text("1 calls", exact=True).wait_for()
+        page.get_by_text("1 call", exact=True).wait_for()
         page.get_by_role("button", name="Only accounts directly below reseller").click()
         expect(page).to_have_url(f"{visitor.base}/calls")
         page = visitor.go("/calls?agent=rival", "Calls now")
