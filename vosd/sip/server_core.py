@@ -5,6 +5,7 @@ event for its dialog or for the endpoint's user.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
@@ -42,6 +43,9 @@ from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.stateless import common_invite
 from vosd.sip.wire.status import phrase
 from vosd.sip.wire.uri import SECURE
+
+_OFFERS: Final = frozenset({"INVITE", "UPDATE"})
+"""Requests that change a session: one that comes again asks for the same once more."""
 
 SendPendingBye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE waits for the ACK of our 200."""
@@ -306,10 +310,15 @@ class ServerCore:
         if dialog.is_behind_nat:
             stem = stem.answered_at(source)
         number = request.sequence
-        if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD:
+        # The journal of a killed switch has the number of an offer that was agreed, but not the response to it. To
+        # refuse its repetition would leave this side with the session of before, and the other with the new one.
+        resumed = self._dialogs.resumed
+        is_again = request.to_tag in resumed and number == dialog.remote_sequence and method in _OFFERS
+        if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD and not is_again:
             self._answers.answer(stem, key, method, 500, "", now)
             return None
         dialog.remote_sequence = max(dialog.remote_sequence, number)
+        resumed.discard(request.to_tag)
         if source != dialog.peer and self._has_moved(dialog, request, source):
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)

@@ -53,7 +53,11 @@ class Continuation:
     def resume(self, remains: Remains, now: Instant) -> Resumed:
         """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
         resumption = Resumption(self._endpoint, self._services, self._intake, self._intake.settings, now)
-        return resumption.run(remains)
+        dialogs = self._endpoint.dialogs
+        before = {*dialogs.owners}
+        resumed = resumption.run(remains)
+        dialogs.resumed |= dialogs.owners.keys() - before
+        return resumed
 
     def report_closed(self, closed: ClosedCalls) -> None:
         """Report the end of the calls of an earlier process that do not go on."""

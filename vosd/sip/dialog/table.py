@@ -38,7 +38,7 @@ def from_none(_peer: Peer) -> bool:
 class DialogTable:
     """The owners of dialogs by our tags."""
 
-    __slots__ = ("_behind_nat", "_has_accepted", "_placed", "_seen_at", "_store", "owners", "refused")
+    __slots__ = ("_behind_nat", "_has_accepted", "_placed", "_seen_at", "_store", "owners", "refused", "resumed")
 
     def __init__(self, store: TransactionStore, placed: Callable[["InviteClient"], None]) -> None:
         """``placed`` is called for an INVITE that has moved: a start after a kill has to cancel it where it rings."""
@@ -48,6 +48,9 @@ class DialogTable:
         self.owners: dict[str, Kept] = {}
         self.refused: dict[str, Witness] = {}
         """Witnesses of INVITEs of ours that were refused, by our tag: another fork may answer all the same."""
+        self.resumed: set[str] = set()
+        """Our tags of dialogs that a process which was killed has left, and whose peers have sent no request since: the
+        latest one may come again, for its response may be lost."""
         self._seen_at: dict[str, tuple[str, Peer]] = {}
         """User and source address of the peer, by our tag; only for registered users behind NAT."""
         self._behind_nat: dict[str, dict[Peer, dict[str, None]]] = {}
@@ -157,6 +160,7 @@ class DialogTable:
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""
         owner = self.owners.pop(tag, None)
+        self.resumed.discard(tag)
         if owner is not None:
             if tag in self._seen_at:
                 self.follow(tag, None)
@@ -168,6 +172,7 @@ class DialogTable:
         """Remove all dialogs, as if there had been none."""
         self.owners.clear()
         self.refused.clear()
+        self.resumed.clear()
         self._seen_at.clear()
         self._behind_nat.clear()
 

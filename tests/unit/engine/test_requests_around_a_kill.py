@@ -1,0 +1,92 @@
+"""Requests within a call whose responses are lost around a kill: their peers repeat them to the next process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from doubles.conformance import faults_of
+from doubles.killed import KilledScene
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.side import Side
+from doubles.virtual.wire import Packet
+
+
+class SceneOfKill(KilledScene):
+    """An answered call; the responses to one method get lost until the kill."""
+
+    def __init__(self, directory: Path, side: str) -> None:
+        super().__init__(directory)
+        self.call = self.caller.call(CALLEE)
+        self.wire.run_until(lambda: self.call.final == 200)
+        self.wire.run_for(5_000)
+        (party,) = self.vendor.calls
+        self.asking: Side = self.call if side == "caller" else party
+        self.other: Side = party if side == "caller" else self.call
+
+    def lose(self, method: str) -> None:
+        """Lose the responses to a method of the side that asks."""
+        delays = self.wire.delays
+
+        def lossy(packet: Packet) -> Sequence[int]:
+            is_lost = packet.source == SWITCH and packet.data.startswith(b"SIP/2.0 ")
+            is_of_it = packet.target == self.asking.agent.address and f" {method}\r\n".encode() in packet.data
+            return () if is_lost and is_of_it else delays(packet)
+
+        self.wire.delays = lossy
+        self._delays = delays
+
+    def kill_and_heal(self) -> None:
+        """Kill the switch, and lose nothing any more."""
+        self.kill(20)
+        self.wire.delays = self._delays
+
+    def ends_well(self) -> None:
+        """Hang up, and require that nothing is left and that no peer has found a fault.
+
+        To an INVITE that comes again the next switch says 100, where the one before had answered it.
+        """
+        self.call.hang_up()
+        self.wire.run_for(40_000)
+        assert self.exchange.leftovers() == {}
+        assert [each for each in faults_of(self.wire.packets, SWITCH) if "100 Trying" not in each] == []
+        (record,) = self.exchange.sink.records
+        assert record.end_reason == "Normal"
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_an_offer_whose_answer_was_lost_around_a_kill_is_answered_when_it_comes_again(
+    tmp_path: Path, method: str, side: str
+) -> None:
+    """The journal has the session that was agreed, with the CSeq of the offer: the peer was left with the old one."""
+    scene = SceneOfKill(tmp_path, side)
+    scene.lose(method)
+    scene.asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_500)
+    assert (scene.asking.got.get(method), len(scene.other.asked["INVITE"])) == (None, 1)
+    scene.kill_and_heal()
+    scene.wire.run_for(10_000)
+    assert scene.asking.got[method] == [200]
+    assert len(scene.other.asked["INVITE"]) == 1, "nothing has changed for the other side since"
+    scene.asking.propose("a=sendrecv", method=method)
+    scene.wire.run_for(5_000)
+    assert (scene.asking.got[method], len(scene.other.asked["INVITE"])) == ([200, 200], 2)
+    scene.ends_well()
+
+
+def test_only_the_latest_request_of_before_the_kill_may_come_again(tmp_path: Path) -> None:
+    scene = SceneOfKill(tmp_path, "caller")
+    scene.lose("UPDATE")
+    scene.asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(1_500)
+    (update, *_) = [each.data for each in scene.wire.packets if each.data.startswith(b"UPDATE ")]
+    scene.kill_and_heal()
+    scene.wire.run_for(10_000)
+    scene.asking.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(5_000)
+    before = len(scene.wire.packets)
+    scene.wire.send(scene.asking.agent.address, SWITCH, update.replace(b";branch=", b";branch=z9hG4bK-other-"))
+    scene.wire.run_for(100)
+    (refusal,) = [each.data[:11] for each in scene.wire.packets[before:] if each.source == SWITCH]
+    assert refusal == b"SIP/2.0 500"
