@@ -83,10 +83,11 @@ class Bridge:
         elif any(each is not None and not each.gives_way_to(leg) for each in refreshes) or self._is_inviting:
             leg.respond(server, 491, now)
         else:
+            displaces = isinstance(change, Introduction) or (change is not None and change.facts.displaces_introduction)
             for each in (change, *refreshes):
                 if each is not None:
                     each.withdraw(now, 491)
-            self._renegotiate(leg, event, offer)
+            self._renegotiate(leg, event, offer, displaces_introduction=displaces)
 
     @property
     def _is_inviting(self) -> bool:
@@ -143,13 +144,14 @@ class Bridge:
         """Forward an INFO to the other leg."""
         information.relay(leg, self.opposite(leg), event)
 
-    def introduce(self, now: Instant, first: Leg | None = None) -> None:
+    def introduce(self, now: Instant, first: Leg | None = None, *, is_repeated: bool = False) -> None:
         """Renegotiate the media of two legs that were just connected, with ``first`` before the other one.
 
         If they have no codec in common, the call of the leg that was named first at the construction ends.
         """
         first = first or self.one
         self.proposal = introduction = Introduction.of(self._endpoint, self, first, self.opposite(first))
+        introduction.facts.is_repeated = is_repeated
         introduction.begin_when_free(now)
 
     def no_common_media(self, now: Instant) -> None:
@@ -187,7 +189,7 @@ class Bridge:
         """Return the proposal in progress that one of that leg would conflict with."""
         return leg.refresh if self.proposal is None else self.proposal
 
-    def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
+    def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes, *, displaces_introduction: bool) -> None:
         far, server = self.opposite(leg), event.transaction
         # A peer may allow UPDATE on one leg only: the method is chosen for each. UPDATE needs no ACK, but must be
         # answered at once, so a re-INVITE, which a person may have to accept, stays one (RFC 3311 section 5.1).
@@ -203,6 +205,7 @@ class Bridge:
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
         self.proposal.facts.is_early = far.is_early
+        self.proposal.facts.displaces_introduction = displaces_introduction
         self.proposal.parts = parts_for(far, event.request)
         self.proposal.begin(event.at)
 

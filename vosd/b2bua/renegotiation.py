@@ -57,6 +57,11 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     """Whether it was begun before the answer of the call."""
     is_last: bool = False
     """Whether the far side's answer is offered to the other side no more."""
+    displaces_introduction: bool = False
+    """Whether it took the place of an ``Introduction``, which follows where this offer is refused: without either the
+    two sides send their media to who has connected them."""
+    is_repeated: bool = False
+    """Whether it is such an ``Introduction``: both sides get an offer, for one may have refused that of before."""
 
 
 class Proposal:
@@ -140,6 +145,8 @@ class Proposal:
                 self._far_is_gone(status, now)
             elif self.facts.is_early:
                 self.call.conversation.offer_answer(now)
+            else:
+                self._introduce_after_all(now)
         self.returns = None
 
     def no_response(self, event: NoResponse) -> None:
@@ -149,6 +156,8 @@ class Proposal:
             self._not_reached(event.at)
             if self.facts.is_early:
                 self.call.conversation.offer_answer(event.at)
+            else:
+                self._introduce_after_all(event.at)
         else:
             self._not_answered(event.at)
 
@@ -165,8 +174,10 @@ class Proposal:
             if self.asked.state is TransactionState.TERMINATED:  # it was never sent
                 self.asked = None
                 self.withdraw(now)
+                self._introduce_after_all(now)
         elif self.asked is None:
             self.withdraw(now)
+            self._introduce_after_all(now)
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer: the other side's takes precedence (491), or the call is over."""
@@ -254,6 +265,11 @@ class Proposal:
         if self.asked is not None:
             self._cancel(self.asked, now, is_abandoned=True)
         self.asked = None
+
+    def _introduce_after_all(self, now: Instant) -> None:
+        """Begin the introduction whose place this offer took, now that it is refused."""
+        if self.facts.displaces_introduction and self._bridge is not None and self._bridge.is_quiet:
+            self._bridge.introduce(now, is_repeated=True)
 
     def _comes_too_early(self, response: Response) -> bool:
         """Return whether the offer is to be sent again after a refusal."""
@@ -438,12 +454,15 @@ class Introduction(Proposal):
             self._over()
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
-        elif self.far is first and session and not second.sessions.is_latest_said(as_reached(session, second)):
+        elif self.far is first and session and self._is_new_to(second, session):
             self._go_on(second, session, now)
         else:
             self._over()
             if self.far is second and session and self._bridge is not None:
                 self._bridge.answer_changed(second, session, now, is_last=True)
+
+    def _is_new_to(self, second: "Leg", session: bytes) -> bool:
+        return self.facts.is_repeated or not second.sessions.is_latest_said(as_reached(session, second))
 
     def _go_on(self, far: "Leg", offer: bytes, now: Instant) -> None:
         self.far, self.offer, self.facts.tries = far, offer, 0

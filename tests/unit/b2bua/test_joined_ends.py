@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
@@ -217,6 +218,60 @@ def test_a_side_that_proposes_something_itself_while_it_is_introduced_goes_first
     assert not there.is_over
     there.hang_up()
     scene.wire.run_for(1_000)
+    assert {record.end_reason for record in records(scene)} == {"Normal"}
+
+
+@pytest.mark.parametrize("refusals", [[488], [500], [491] * 5], ids=["488", "500", "491 five times"])
+@pytest.mark.parametrize("busy", [0, 1], ids=["the party", "the target"])
+def test_two_sides_are_introduced_after_all_where_what_one_proposes_meanwhile_is_refused(scene, busy, refusals):
+    """Each sent its media to who had connected them, and the calls went on in silence."""
+    first, second = two_calls(scene, 10)
+    there, other = scene.vendor.calls[busy], scene.vendor.calls[1 - busy]
+    there.will("INVITE", Reply(491))
+    refer(first, second)
+    scene.wire.run_until(lambda: there.asked["INVITE"])
+    scene.wire.run_for(3)
+    other.will("INVITE", *map(Reply, refusals))
+    there.propose("a=sendonly")
+    scene.wire.run_for(40_000)
+    assert there.got["INVITE"] == refusals[-1:]
+    assert media_of(there.theirs) == media_of(other.mine)
+    assert media_of(other.theirs) == media_of(there.mine)
+    there.hang_up()
+    scene.wire.run_for(1_000)
+    assert {record.end_reason for record in records(scene)} == {"Normal"}
+
+
+def test_two_sides_are_introduced_after_all_where_what_one_proposes_meanwhile_is_cancelled(scene):
+    first, second = two_calls(scene, 10)
+    there, other = scene.vendor.calls
+    there.will("INVITE", Reply(491))
+    refer(first, second)
+    scene.wire.run_until(lambda: there.asked["INVITE"])
+    scene.wire.run_for(3)
+    other.will("INVITE", Reply(200, after_ms=9_000))
+    asked = there.ask("INVITE", body=revised(there.mine, "a=sendonly"))
+    scene.wire.run_for(500)
+    asked.cancel()
+    scene.wire.run_for(20_000)
+    assert there.got["INVITE"] == [487]
+    assert media_of(there.theirs) == media_of(other.mine)
+    assert media_of(other.theirs) == media_of(there.mine)
+
+
+def test_a_side_that_hangs_up_while_what_it_proposes_waits_is_not_introduced(scene):
+    first, second = two_calls(scene, 10)
+    there, other = scene.vendor.calls
+    there.will("INVITE", Reply(491))
+    refer(first, second)
+    scene.wire.run_until(lambda: there.asked["INVITE"])
+    scene.wire.run_for(3)
+    other.will("INVITE", Reply(491))
+    there.propose("a=sendonly")
+    scene.wire.run_for(50)
+    other.hang_up()
+    scene.wire.run_for(40_000)
+    assert len(there.asked["INVITE"]) == 1
     assert {record.end_reason for record in records(scene)} == {"Normal"}
 
 
