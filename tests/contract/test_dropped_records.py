@@ -19,6 +19,7 @@ from sqlalchemy import func, insert, select
 
 from vosd.admin.export_files import ExportBlocked
 from vosd.admin.office.ledger import ClosePeriod, close_period
+from vosd.admin.office.retention import RunRetention
 from vosd.admin.retention import Retention, RetentionError
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import RejectedRecords
@@ -26,6 +27,8 @@ from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, DropPlan, RecordKind
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import retention, schema
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -463,3 +466,21 @@ async def test_a_correction_that_an_earlier_version_booked_for_a_dropped_call_ke
     async with booked.writing() as connection:
         await connection.execute(insert(schema.cdr_correction).values(row | amounts | others))
     assert await audited(booked) == []
+
+
+async def test_the_audit_has_a_line_of_each_kind_of_records_that_an_order_drops(booked, state_dir):
+    while await SqlTraffic(booked).advance():
+        pass
+    kept = RetentionSettings(calls=Age(days=100), ledger=Age(days=200), daily_totals=Age(days=300))
+
+    async def subjects(**how) -> list[str]:
+        work = Retention(booked, kept, state_dir, "ann", lambda: NOW, audit=line_of, **how)
+        await work.run()
+        return [each.subject for each in await SqlAudit(booked).newest(9)][::-1]
+
+    def line_of(kind: str) -> AuditLine:
+        return operator().audit_line(RunRetention(), kind, NOW)
+
+    assert await subjects(is_trial=True) == []
+    assert await subjects() == ["calls", "ledger", "daily_totals"]
+    assert await subjects() == ["calls", "ledger", "daily_totals"]

@@ -54,6 +54,8 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     done = site.vosd("retention", "run", "--operator", "ann")
     assert done.exit_code == 0
     assert site.document("cdr", "list") == []
+    runs = [(line["principal"], line["subject"]) for line in site.document("audit", "--action", "RunRetention")]
+    assert runs == [("ann", "calls")]
     assert "ann" in site.vosd("retention", "history").output
     assert "customer-1" in site.vosd("retention", "totals").output
     assert site.document("retention", "totals", "--since", "2100-01-01") == []

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from vosd.cdr.retention import (
 from vosd.engine.journal.kept import oldest_call
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, DropTerms
@@ -42,6 +44,8 @@ from vosd.storage.old_payments import AT_ONCE, SqlOldPayments, UnlikeArchive
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
+DAILY_TOTALS: Final = "daily_totals"
+"""Subject of the audit where the totals of dropped calls are dropped; the kinds of records have their own."""
 ARCHIVE: Final = "archive"
 PAUSE_S: Final = 0.02
 """Shortest pause between two steps."""
@@ -106,8 +110,12 @@ class Retention:
         *,
         is_trial: bool = False,
         show: Callable[[int], None] = lambda _: None,
+        audit: Callable[[str], AuditLine] | None = None,
     ) -> None:
-        """``now`` returns UTC milliseconds; ``show`` receives after each step how many records were looked at."""
+        """``now`` returns UTC milliseconds; ``show`` receives after each step how many records were looked at.
+
+        ``audit`` makes the line of the audit for a kind of records; None = no person has ordered the run.
+        """
         self._database = database
         self._store = SqlRetention(database)
         self._settings = settings
@@ -116,6 +124,7 @@ class Retention:
         self._now = now
         self._is_trial = is_trial
         self._show = show
+        self._audit = audit
         self._looked_at = 0
 
     async def run(self) -> RetentionRun:
@@ -205,7 +214,7 @@ class Retention:
         if self._settings.daily_totals is None or self._is_trial:
             return 0
         first_kept = iso_utc(self._settings.daily_totals.before(now))[:10]
-        return await SqlDailyTotals(self._database).drop(first_kept)
+        return await SqlDailyTotals(self._database).drop(first_kept, self._audited(DAILY_TOTALS))
 
     async def _exports(self) -> Sequence[ExportProgress]:
         """Return how far each of the exports is; one that has taken nothing yet holds all calls."""
@@ -219,7 +228,11 @@ class Retention:
         return exports
 
     def _drops(self, plan: DropPlan, begun_at: int) -> Drops:
-        return Drops(plan.kind, DropTerms(plan.until, begun_at, self._operator), self._now, is_trial=self._is_trial)
+        terms, audit = DropTerms(plan.until, begun_at, self._operator), self._audited(plan.kind.value)
+        return Drops(plan.kind, terms, self._now, is_trial=self._is_trial, audit=audit)
+
+    def _audited(self, kind: str) -> Callable[[], AuditLine] | None:
+        return None if self._audit is None else partial(self._audit, kind)
 
     async def _sheet(self, plan: DropPlan, age: str, drops: Drops) -> KindSheet:
         """Return what was done; holds are named only if they keep anything."""

@@ -3,7 +3,7 @@
 They are added in the transaction that drops the calls, so that every call is in one of both and never in both.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,8 @@ from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, type_
 from vosd.cdr.columns import iso_utc
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note as note_audit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.types import Money
 
@@ -115,7 +117,10 @@ class SqlDailyTotals:
             rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()
         return [TotalsLine(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
 
-    async def drop(self, first_day_kept: str) -> int:
-        """Drop the totals of days before; return how many lines."""
+    async def drop(self, first_day_kept: str, audit: Callable[[], AuditLine] | None = None) -> int:
+        """Drop the totals of days before; return how many lines. ``audit`` makes the line of the audit, if any goes."""
         async with self._database.writing() as connection:
-            return (await connection.execute(delete(_total).where(_total.c.day < first_day_kept))).rowcount
+            dropped = (await connection.execute(delete(_total).where(_total.c.day < first_day_kept))).rowcount
+            if dropped and audit is not None:
+                await note_audit(connection, audit())
+        return dropped

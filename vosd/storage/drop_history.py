@@ -1,6 +1,6 @@
 """History of dropped and masked records: a line for each run, kind and month, written with each step (ADR 73)."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -14,6 +14,8 @@ from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note as note_audit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.dropped import began, hold_off_division
 from vosd.storage.ledger_values import LedgerEntry
@@ -59,8 +61,20 @@ class MonthOfDrops:
 class Drops:
     """Records of one kind that one run drops."""
 
-    def __init__(self, kind: RecordKind, terms: DropTerms, now: Any, *, is_trial: bool) -> None:
-        """``now`` returns UTC milliseconds. In a trial nothing is dropped and nothing written down."""
+    def __init__(
+        self,
+        kind: RecordKind,
+        terms: DropTerms,
+        now: Any,
+        *,
+        is_trial: bool,
+        audit: Callable[[], AuditLine] | None = None,
+    ) -> None:
+        """``now`` returns UTC milliseconds. In a trial nothing is dropped and nothing written down.
+
+        ``audit`` makes the line of the audit, written with the first records that are dropped; None = no person has
+        ordered the run.
+        """
         self.kind = kind
         self.is_trial = is_trial
         self.months: dict[str, MonthOfDrops] = {}
@@ -69,6 +83,7 @@ class Drops:
         self._terms = terms
         self._now = now
         self._changed: set[str] = set()
+        self._audit = audit
 
     @asynccontextmanager
     async def step(self, database: Database) -> AsyncGenerator[AsyncConnection, None]:
@@ -86,7 +101,12 @@ class Drops:
             yield connection
             for month in sorted(self._changed):
                 await self._write(connection, month)
-            self._changed.clear()
+            has_line = self._audit is not None and bool(self._changed)
+            if self._audit is not None and has_line:
+                await note_audit(connection, self._audit())
+        if has_line:
+            self._audit = None
+        self._changed.clear()
 
     def add_calls(self, calls: Iterable[Row[Any]]) -> None:
         """Note calls that were dropped."""

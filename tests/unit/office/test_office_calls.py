@@ -500,9 +500,10 @@ async def test_calls_are_exported_in_the_order_of_their_booking_to_files_each_on
     lines = b"".join([part async for part in read_export(office, operator(), ReadExport(as_json=True))]).splitlines()
     assert [msgspec.json.decode(line)["call_id"] for line in lines] == [call_id(1), call_id(2)]
     order = WriteExport(out=str(tmp_path))
-    first, again = [await write_export(office, operator(), order) for _ in range(2)]
+    first, again = [(await write_export(office, operator(), order)).outcome for _ in range(2)]
     assert ([each.rows for each in first.files], first.goes_on) == ([2], False)
     assert (again.files, again.goes_on) == ([], True)
+    assert [(line.action, line.subject) for line in await office.stores.audit.newest(9)] == [("WriteExport", "cdr")]
 
 
 async def test_the_calls_of_another_switch_are_rated_and_compared(office: Office, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vosd.admin.export_files import ExportBlocked, ExportDirectory, ExportManife
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
 from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
@@ -81,8 +81,10 @@ class WrittenExport(msgspec.Struct, frozen=True):
 
 
 @needs(Permission.CALLS_EXPORT)
-async def write_export(office: Office, who: Principal, order: WriteExport) -> WrittenExport:
+async def write_export(office: Office, who: Principal, order: WriteExport) -> Done[WrittenExport]:
     """Write what was booked since the run before to new files, each with a manifest.
+
+    The audit has a line of it once the first file is there.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -94,9 +96,13 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Wr
     profile = _profile(office, order.profile)
     export = Export(office.stores.export, profile)
     with opened(Path(order.out), profile.name) as directory:
+        files, unaudited = list[ExportManifest](), ""
         async with aclosing(export.to_files(directory, order.after or 0, office.now)) as manifests:
-            files = [manifest async for manifest in manifests]
-        return WrittenExport(files, goes_on=not directory.is_new)
+            async for manifest in manifests:
+                if not files:
+                    unaudited = (await office.noted(None, who, order, profile.name)).unaudited
+                files.append(manifest)
+        return Done(WrittenExport(files, goes_on=not directory.is_new), unaudited)
 
 
 def _profile(office: Office, file: str | None) -> ExportProfile:

@@ -632,9 +632,11 @@ async def rebuild_reports(office: Office, who: Principal, order: RebuildReports)
             yield iso_utc(end)
 
 
-@needs(Permission.CALLS_SEE)
+@needs(Permission.BOOKS_CHANGE)
 async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> AsyncGenerator[int, None]:
     """Add calls to the sums until all are in them; yield how many were added in all.
+
+    The audit has a line of it where any were missing.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -642,6 +644,8 @@ async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> Asy
     """
     traffic, added = office.stores.traffic, 0
     while some := await traffic.advance():
+        if not added:
+            await office.noted(None, who, order, "reports")
         added += some
         yield added
     while await traffic.close_day(office.now()):

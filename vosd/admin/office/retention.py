@@ -28,6 +28,8 @@ async def run_retention(
 ) -> RetentionRun:
     """Drop what may go, in small steps; the switch may run meanwhile. The history names the principal.
 
+    The audit has a line for each kind of records of which some were dropped, written with the first of them.
+
     ``report`` receives after each step how many records were looked at.
 
     Raises:
@@ -45,6 +47,7 @@ async def run_retention(
         office.now,
         is_trial=order.is_trial,
         show=report,
+        audit=lambda kind: office.audit_line(who, order, kind),
     ).run()
 
 
