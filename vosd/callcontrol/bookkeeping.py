@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
+from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import in_places
@@ -24,7 +24,7 @@ from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.charges import loss_of
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.trunks.dialect import PRIVACY_WORDS
 
@@ -57,6 +57,7 @@ def draft(
     vendor_rate = buy_rate(choice)
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
     vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
+    left = call_request.left
     return CallRecord(
         call_id=arrival.call_id,
         node=node,
@@ -103,10 +104,10 @@ def draft(
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
-        verdicts=None
-        if not has_verdicts or (vendor_answered is not None and not call_request.is_sampled)
-        else verdicts(call_request, choice),
-        attempts=(*_too_dear(call_request.left), *journey.attempts) if call_request.left else tuple(journey.attempts),
+        verdicts=verdicts(call_request, choice)
+        if has_verdicts and (vendor_answered is None or call_request.is_sampled or (left and _any_too_dear(left)))
+        else None,
+        attempts=tuple(journey.attempts),
         recorded=recorded and not call_request.leaves_no_cdr,
     )
 
@@ -155,10 +156,9 @@ def answered_late(
     return concluded if concluded.postings else None
 
 
-def _too_dear(left: Sequence[LeftOut]) -> list[Attempt]:
-    """Return a row for each gateway that was not tried because of its price."""
-    names = (each.gateway.name for each in left if each.cause is Cause.LOSS)
-    return [Attempt(name, 0, 0, None, TOO_DEAR) for name in list(dict.fromkeys(names))[:ATTEMPTS_MAX]]
+def _any_too_dear(left: Sequence[LeftOut]) -> bool:
+    """Return whether a gateway was left out for its price, which an answered call keeps in its verdicts, too."""
+    return any(each.cause is Cause.LOSS for each in left)
 
 
 def opened(

@@ -32,7 +32,7 @@ from vosd.cdr.kinds import (
 )
 
 TOO_DEAR: Final = "Loss"
-"""Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
+"""Reason of an attempt of earlier versions that was not made: the gateway would have left too little margin."""
 LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was answered after it was given up."""
 ANNOUNCEMENT: Final = "Announcement"
@@ -57,14 +57,14 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One gateway that was tried, or that was too dear."""
 
     gateway: Annotated[str, gateway("routing gateway")]
-    code: Annotated[int, number(16, "final SIP code; 0 = no response")]
+    code: Annotated[int, number(16, "final SIP code; 0 = no response, or no INVITE was sent: `reason` says it")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
     reason: Annotated[
         str,
         word(
             REASON_LENGTH,
-            "why it ended; `Loss`, or `No Common Codec` or `No Media Port` with 0: no INVITE was sent; "
+            "why it ended; `No Common Codec` or `No Media Port` with 0: no INVITE was sent; "
             "`Late Answer`, `Forked`: billed; `Lost`, 0: may be",
         ),
     ]

@@ -43,7 +43,7 @@ REPORT: Final[Mapping[str, str | None]] = {
         for level in range(1, AGENTS + 1)
         for name, meaning in _OF_AGENT.items()
     },
-    "attempts": "number of gateways tried, those included that were left out as too dear",
+    "attempts": "number of gateways tried; of earlier versions also those that were left out as too dear",
     "corrected": "how often a charge of the call was corrected; 0 = as rated",
 }
 """Meanings by column; None = the meaning of the column of the same name in the CDR."""

@@ -35,7 +35,8 @@ class RoutingKeys(Keys):
     to a prefix of the customer's rates have ended lately: from then on the average of these counts."""
     verdicts_one_in: Annotated[int, whole(0, 1_000_000)] = 100
     """One of so many answered calls keeps with its CDR why its gateway was chosen and others were not
-    (``vosd cdr show CALL_ID --why``); calls that fail all do. 0: no answered call does; 1: all.
+    (``vosd cdr show CALL_ID --why``); calls that fail all do, and those for which a gateway was too dear. 0: no other
+    answered call does; 1: all.
     """
     emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(
         sorted(EMERGENCY)
