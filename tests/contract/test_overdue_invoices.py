@@ -12,10 +12,12 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import PayInvoice, pay_invoice
 from vosd.admin.office.overdue import lock_overdue, overdue_accounts
 from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
+from vosd.catalogue.overrides import Override, Overrides, Setting, Target
 from vosd.daemon.nightly_process import THE_SWITCH
 from vosd.invoicing.settlement import InvoiceState
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.overrides import SqlOverrides
 
 RATE = applied_rate("28.435636", prefix="4420")
 
@@ -61,3 +63,28 @@ async def test_a_block_that_a_person_has_set_is_left_whatever_its_memo_says(data
     assert await night(site) == ([], [])
     (kept,) = (await site.office.stores.overrides.load()).at(site.now).by_key.values()
     assert kept.memo == memo
+
+
+async def test_a_block_that_a_person_sets_while_the_nightly_work_looks_is_left(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await overdue_site(database)
+    load = SqlOverrides.load
+    by_person = Override(Target.ACCOUNT, "acme", Setting.BLOCKED, "", "ann", site.now, memo="overdue invoice 7")
+
+    async def load_before(store: SqlOverrides) -> Overrides:
+        found = await load(store)
+        await store.put([by_person], site.now)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlOverrides, "load", load_before)
+        assert await night(site) == ([], [])
+    assert (await load(site.office.stores.overrides)).by_key[by_person.key].operator == "ann"
+    await site.office.stores.overrides.clear([by_person.key], "ann", site.now)
+    assert await night(site) == (["acme"], [])
+    await site.pay("acme", "100", site.now)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlOverrides, "load", load_before)
+        assert await night(site) == ([], [])
+    assert (await load(site.office.stores.overrides)).by_key[by_person.key].operator == "ann"

@@ -7,10 +7,10 @@ import pytest
 from doubles.data.records import STARTED
 
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.catalogue.ports import OverrideAction
+from vosd.catalogue.ports import LaterOverride, OverrideAction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused, Database
-from vosd.storage.overrides import LaterOverride, SqlOverrides
+from vosd.storage.overrides import SqlOverrides
 
 HOUR_MS = 3_600_000
 BLOCK = Override(Target.ROUTING, "carrier-a", Setting.BLOCKED, "", "ann", STARTED, memo="no answer, ticket 4711")

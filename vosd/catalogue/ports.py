@@ -5,10 +5,19 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
+from vosd.base.errors import VosError
 from vosd.catalogue.overrides import Key, Override, Overrides
 
 NOT_KNOWN: Final[Mapping[Key, str]] = MappingProxyType({})
 """No values of the configuration."""
+
+
+class LaterOverride(VosError):  # noqa: N818 - states what was found
+    """An override was set after the moment up to which its operator has seen it."""
+
+
+class SetByOthersError(VosError):
+    """An override was set by another than the one who replaces or clears it: an operator, or an agent above."""
 
 
 class OverrideAction(Enum):

@@ -6,9 +6,8 @@ from typing import Any, Final
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
-from vosd.base.errors import VosError
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
-from vosd.catalogue.ports import NOT_KNOWN, OverrideAction, OverrideRecord
+from vosd.catalogue.ports import NOT_KNOWN, LaterOverride, OverrideAction, OverrideRecord, SetByOthersError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
@@ -24,8 +23,12 @@ _change: Final = schema.override_change
 _version: Final = select(schema.counter.c.value).where(schema.counter.c.name == schema.OVERRIDES)
 
 
-class LaterOverride(VosError):  # noqa: N818 - states what was found
-    """An override was set after the moment up to which its operator has seen it."""
+def _require_set_by(overrides: Collection[Override], operators: Collection[str] | None, by: str) -> None:
+    """Raise SetByOthersError where one was set by none of these operators; None = by any."""
+    for each in overrides:
+        if operators is not None and each.operator not in operators:
+            message = f"{each.setting.value} of {each.name} was not set by {by}, nor by one below it"
+            raise SetByOthersError(message)
 
 
 def require_seen(overrides: Collection[Override], seen_at: int | None) -> None:
@@ -87,12 +90,15 @@ class SqlOverrides:
         now: int,
         configured: Mapping[Key, str] = NOT_KNOWN,
         audit: AuditLine | None = None,
+        set_by: Collection[str] | None = None,
     ) -> None:
         """Set overrides; one of the same key is replaced.
 
         ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
+        ``set_by``: only if each that is replaced was set by one of these operators.
 
         Raises:
+            SetByOthersError: another one has set one; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
             StoreUnavailable: probably nothing was changed; try the same again.
         """
@@ -101,6 +107,7 @@ class SqlOverrides:
             present = await self._expired(connection, now)
             for each in overrides:
                 row = _row_of(each)
+                _require_set_by([present[each.key]] if each.key in present else (), set_by, each.operator)
                 replaced = present.get(each.key)
                 if replaced is not None:
                     await connection.execute(delete(_table).where(*_is(each.key)))
@@ -117,19 +124,22 @@ class SqlOverrides:
         now: int,
         audit: AuditLine | None = None,
         seen_at: int | None = None,
+        set_by: Collection[str] | None = None,
     ) -> Sequence[Override]:
         """Remove overrides, and return those that there were; where there were none, nothing is written.
 
-        ``seen_at``: only if each was set at that moment or before.
+        ``seen_at``: only if each was set at that moment or before; ``set_by``: only if by one of these operators.
 
         Raises:
             LaterOverride: one was set later; nothing was removed.
+            SetByOthersError: another one has set one; nothing was removed.
             StoreUnavailable: probably nothing was changed; try the same again.
         """
         async with self._database.writing() as connection:
             await _advance(connection)
             present = await self._expired(connection, now)
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
+            _require_set_by(found, set_by, operator)
             require_seen(found, seen_at)
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))

@@ -1,7 +1,7 @@
 """Operational overrides in the office: set, cleared and listed with their lines in the audit."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from vosd.admin.office.overrides import (
     ManyOverridesError,
     NoSuchOverrideError,
     OverrideOutcome,
-    SetByOthersError,
     SetGateway,
     SetOverdraftLimit,
     ShowOverrideChanges,
@@ -44,13 +43,14 @@ from vosd.admin.office.overrides import (
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
-from vosd.catalogue.overrides import Key, Setting, Target
+from vosd.catalogue.overrides import Key, Override, Setting, Target
+from vosd.catalogue.ports import LaterOverride, SetByOthersError
 from vosd.control.installation import RefreshOverrides
 from vosd.control.order import OrderDone
 from vosd.control.server import CommandError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
-from vosd.storage.overrides import LaterOverride
+from vosd.storage.overrides import SqlOverrides
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (
@@ -64,6 +64,7 @@ LISTS = {
     "phones": frozenset({"1001"}),
     "routing_gateways": frozenset({"carrier-a", "twin"}),
 }
+OF_ANN = Override(Target.ACCOUNT, "acme", Setting.BLOCKED, "", "ann", NOW)
 PAYERS = {"acme-pbx": "acme", "1001": "shop", "twin": "south"}
 
 
@@ -334,6 +335,44 @@ async def test_an_agent_neither_replaces_nor_clears_an_override_of_others(office
         await unblock_account(office, south, UnblockAccount("acme"))
     with pytest.raises(SetByOthersError, match="overdraft_limit"):
         await set_overdraft_limit(office, south, SetOverdraftLimit(account="acme", overdraft_limit="2"))
+
+
+async def test_an_agent_neither_replaces_nor_clears_an_override_that_an_operator_sets_meanwhile(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    south, put, clear = agent("south"), SqlOverrides.put, SqlOverrides.clear
+
+    async def put_later(store: SqlOverrides, *given: Any, **named: Any) -> None:
+        await put(store, [OF_ANN], NOW)
+        await put(store, *given, **named)
+
+    async def clear_later(store: SqlOverrides, *given: Any, **named: Any) -> Sequence[Override]:
+        await put(store, [OF_ANN], NOW)
+        return await clear(store, *given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlOverrides, "put", put_later)
+        with pytest.raises(SetByOthersError, match="blocked of acme was not set by agent south"):
+            await block_account(office, south, BlockAccount(account="acme"))
+    await office.stores.overrides.clear([OF_ANN.key], "ann", NOW)
+    await block_account(office, south, BlockAccount(account="acme"))
+    monkeypatch.setattr(SqlOverrides, "clear", clear_later)
+    with pytest.raises(SetByOthersError, match="blocked of acme was not set by agent south"):
+        await unblock_account(office, south, UnblockAccount("acme"))
+    assert (await office.stores.overrides.load()).by_key[OF_ANN.key].operator == "ann"
+
+
+async def test_a_block_that_ends_while_it_is_ended_is_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await block_account(office, operator(), BlockAccount(account="acme"))
+    clear = SqlOverrides.clear
+
+    async def twice(store: SqlOverrides, *given: Any, **named: Any) -> Sequence[Override]:
+        await clear(store, *given, **named)
+        return await clear(store, *given, **named)
+
+    monkeypatch.setattr(SqlOverrides, "clear", twice)
+    with pytest.raises(NoSuchOverrideError, match="account acme is not blocked"):
+        await unblock_account(office, operator("bob"), UnblockAccount("acme"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Accounts with overdue invoices: who they are, and their block until they have paid."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from vosd.admin.office.overrides import BlockAccount, UnblockAccount, tell_overr
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO
 from vosd.catalogue.overrides import Key, Override, Setting, Target
+from vosd.catalogue.ports import LaterOverride, SetByOthersError
 from vosd.control.client import RunningSwitch
 from vosd.invoicing.settlement import is_paid
 
@@ -87,14 +89,17 @@ async def lock_overdue(
             memo = f"{_MEMO}{each.number}"
             wanted = Override(Target.ACCOUNT, name, Setting.BLOCKED, "", who.recorded, now, memo=memo)
             line = who.audit_line(BlockAccount(account=name, memo=memo), name, now)
-            await stores.overrides.put([wanted], now, audit=line)
-            locked.append(name)
+            with suppress(SetByOthersError):  # a person has blocked it meanwhile
+                await stores.overrides.put([wanted], now, audit=line, set_by=())
+                locked.append(name)
     for name, block in blocked.items():
         is_own = block.operator == who.recorded and (block.memo or "").startswith(_MEMO)
         if is_own and name not in late:
             line = who.audit_line(UnblockAccount(name), name, now)
-            await stores.overrides.clear([Key(Target.ACCOUNT, name, Setting.BLOCKED)], who.recorded, now, line)
-            opened.append(name)
+            key, own = Key(Target.ACCOUNT, name, Setting.BLOCKED), {who.recorded}
+            with suppress(SetByOthersError, LaterOverride):  # a person has blocked it meanwhile
+                if await stores.overrides.clear([key], who.recorded, now, line, block.since, own):
+                    opened.append(name)
     if locked or opened:
         await tell_overrides(switch)
     return locked, opened

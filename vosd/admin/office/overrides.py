@@ -56,10 +56,6 @@ class NoSuchOverrideError(VosError):
     """No override that could be cleared is in force."""
 
 
-class SetByOthersError(VosError):
-    """An override was set by an operator, or by an agent above: another agent neither replaces nor clears it."""
-
-
 class OverrideOutcome(msgspec.Struct, frozen=True):
     """The overrides that were set or cleared, and why a running switch does not know it yet, empty if it does."""
 
@@ -508,16 +504,9 @@ async def _in_force(office: Office) -> Mapping[Key, Override]:
     return (await office.stores.overrides.load()).at(office.now()).by_key
 
 
-def _require_own(in_force: Mapping[Key, Override], wanted: Collection[Key], scope: Scope) -> None:
-    """Check that an agent may set or clear overrides: those in force are its own, or of agents below it."""
-    if scope.visible is None:
-        return
-    own = {recorded_as(name) for name in scope.visible}
-    for key in wanted:
-        found = in_force.get(key)
-        if found is not None and found.operator not in own:
-            message = f"{key.setting.value} of {key.name} was not set by agent {scope.agent}, nor by one below it"
-            raise SetByOthersError(message)
+def _replaceable(scope: Scope) -> Collection[str] | None:
+    """Return the operators whose overrides a principal may replace and clear: an agent, and those below; None = all."""
+    return None if scope.visible is None else frozenset(map(recorded_as, scope.visible))
 
 
 async def _set(
@@ -548,9 +537,8 @@ async def _set(
         for setting, value in values.items()
         if setting in SETTINGS[target]
     ]
-    if scope.agent is not None:
-        _require_own(await _in_force(office), [each.key for each in wanted], scope)
-    await office.stores.overrides.put(wanted, now, configured, office.audit_line(who, order, name))
+    audit = office.audit_line(who, order, name)
+    await office.stores.overrides.put(wanted, now, configured, audit, _replaceable(scope))
     return OverrideOutcome([*map(shown, wanted)], await tell_overrides(office.switch))
 
 
@@ -566,10 +554,10 @@ async def _unblock(
     in_force = await _in_force(office)
     keys = (Key(target, name, Setting.BLOCKED) for target in targets)
     found = [key for key in keys if key in in_force]
-    _require_own(in_force, found, scope)
-    if not found:
+    outcome = await _clear(office, who, order, found, name, _replaceable(scope)) if found else None
+    if outcome is None or not outcome.overrides:  # also where it has ended meanwhile
         raise NoSuchOverrideError(f"{called} is not blocked; vosd overrides list shows what is")
-    return await _clear(office, who, order, found, name)
+    return outcome
 
 
 async def _clear(
@@ -578,8 +566,9 @@ async def _clear(
     order: UnblockGateway | UnblockAccount | ClearOverrides,
     found: Collection[Key],
     subject: str,
+    set_by: Collection[str] | None = None,
 ) -> OverrideOutcome:
     audit = office.audit_line(who, order, subject)
     seen_at = None if isinstance(order, ClearOverrides) else order.since
-    cleared = await office.stores.overrides.clear(found, who.recorded, office.now(), audit, seen_at)
+    cleared = await office.stores.overrides.clear(found, who.recorded, office.now(), audit, seen_at, set_by)
     return OverrideOutcome([*map(shown, cleared)], await tell_overrides(office.switch))
