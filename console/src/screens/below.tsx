@@ -72,25 +72,27 @@ export function Below({
   const withCharged = useCharged(below, found.pages.length);
   if (!found.error && found.rows.length === 0) return null;
   return (
-    <Part title={t("portal.below")}>
-      <SegmentedControl
-        size="xs"
-        aria-label={t("portal.below")}
-        data={["direct", "all"].map((value) => ({ value, label: t(`portal.${value}`) }))}
-        value={isWhole ? "all" : "direct"}
-        onChange={(value) => onWhole(value === "all")}
-      />
-      <ProblemText error={found.error} again={found.again} />
-      <RowCount of={found} />
-      <Table
-        label={t("portal.below")}
-        columns={COLUMNS}
-        rows={found.rows.map(withCharged)}
-        rowKey={(row) => String(row.id)}
-        {...found.table}
-      />
+    <>
+      <Part title={t("portal.below")}>
+        <SegmentedControl
+          size="xs"
+          aria-label={t("portal.below")}
+          data={["direct", "all"].map((value) => ({ value, label: t(`portal.${value}`) }))}
+          value={isWhole ? "all" : "direct"}
+          onChange={(value) => onWhole(value === "all")}
+        />
+        <ProblemText error={found.error} again={found.again} />
+        <RowCount of={found} />
+        <Table
+          label={t("portal.below")}
+          columns={COLUMNS}
+          rows={found.rows.map(withCharged)}
+          rowKey={(row) => String(row.id)}
+          {...found.table}
+        />
+      </Part>
       <CallsBelow agent={agent} isWhole={isWhole} />
-    </Part>
+    </>
   );
 }
 
@@ -116,7 +118,7 @@ function CallsBelow({ agent, isWhole }: { agent: string; isWhole: boolean }) {
   });
   const part = (title: string, found: typeof running, columns: readonly Column[], way: ReactNode) => (
     <>
-      <Title order={3} size="h5">
+      <Title order={2} size="h4">
         {title}
       </Title>
       <ProblemText error={found.error} again={() => found.refetch()} />
