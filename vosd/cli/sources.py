@@ -2,14 +2,20 @@
 
 import time
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import from_memory, in_office, in_office_or_kept, outcome_of, principal
-from vosd.control.peers import ClearBlacklist, ListBlacklist, ListLockedOut, Unblock
+from vosd.control.peers import ClearBlacklist, ClearedCallers, ListBlacklist, ListLockedOut, Unblock
+
+if TYPE_CHECKING:
+    from vosd.admin.office.office import Done
+    from vosd.admin.office.principal import Principal
+    from vosd.wiring.kept_state import LeftState
 
 
 @click.command(cls=Verb)
@@ -83,13 +89,32 @@ def list_callers(invocation: Invocation, as_json: bool) -> None:
 def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
     """Take NUMBER off the list, or all callers; exit code 1 if NUMBER is not on it.
 
-    A leading + makes no difference.
+    A leading + makes no difference. While no switch runs, the list is meant that its next start will find.
     """
     from vosd.admin.office.alarms import clear_blacklist
 
     who, order = principal(), ClearBlacklist(number)
-    outcome = outcome_of(in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False))
+    kept = partial(_clear_kept, invocation, who, order)
+    outcome = outcome_of(in_office_or_kept(invocation, lambda office: clear_blacklist(office, who, order), kept))
     if as_json:
         output.document(outcome)
     else:
         output.line(f"{outcome.cleared} taken off the list")
+
+
+def _clear_kept(
+    invocation: Invocation, who: "Principal", order: ClearBlacklist, state_dir: Path
+) -> "LeftState[Done[ClearedCallers]]":
+    """Clear the list that the next start will find, and write the line of the audit."""
+    from vosd.admin.office.alarms import CallerNotRefusedError
+    from vosd.wiring.kept_changes import clear_kept_blacklist
+    from vosd.wiring.kept_state import LeftState, kept_blacklist
+
+    now_ms = time.time_ns() // 1_000_000
+    written = kept_blacklist(state_dir, now_ms).at
+    outcome = clear_kept_blacklist(state_dir, order.number, now_ms)
+    if order.number is not None and not outcome.cleared:
+        raise CallerNotRefusedError(f"{order.number} is not on the list; vosd blacklist list shows who is")
+    subject = order.number or "blacklist"
+    noted = in_office(invocation, lambda office: office.noted(outcome, who, order, subject), with_database=False)
+    return LeftState(noted, written)

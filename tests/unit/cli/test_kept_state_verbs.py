@@ -1,4 +1,4 @@
-"""Lists of what a switch has left in its state directory, while none runs."""
+"""Lists of what a switch has left in its state directory, and changes of it, while none runs."""
 
 import json
 import os
@@ -84,6 +84,28 @@ def test_what_a_switch_has_left_is_listed_with_its_time(
     assert [each[key] for each in json.loads(listed.stdout)] == values
     assert listed.stderr == f"no switch runs: this is the state that it left, written at {WRITTEN}\n"
     assert (listed.exit_code, sorted(state.rglob("*"))) == (0, files)
+
+
+@pytest.mark.parametrize(("number", "left"), [("+2", ["1"]), (None, [])])
+def test_the_blacklist_of_the_next_start_is_cleared(state: Path, number: str | None, left: list[str]) -> None:
+    words = () if number is None else (number,)
+    cleared = verb(state.parent, "blacklist", "clear", *words, "--json")
+    found = {"number": number and number.lstrip("+"), "cleared": 1}
+    assert cleared.exit_code == 0, cleared.output
+    assert json.loads(cleared.stdout) == found
+    assert "no switch runs: this is the state that it left" in cleared.stderr
+    assert [each.caller for each in blacklist_file(state).load() or []] == left
+    again = verb(state.parent, "blacklist", "clear", "2")
+    assert (again.exit_code, "2 is not on the list" in again.stderr) == (1, True)
+
+
+def test_the_blacklist_of_a_switch_that_starts_meanwhile_stays(state: Path) -> None:
+    switch = StateDirectory(state)
+    switch.claim()
+    refused = verb(state.parent, "blacklist", "clear")
+    switch.release()
+    assert (refused.exit_code, "another switch" in refused.stderr) == (1, True)
+    assert len(blacklist_file(state).load() or []) == 2
 
 
 @pytest.mark.parametrize("words", [("alarms",), ("blacklist", "list"), ("webhooks", "list")])
