@@ -100,7 +100,7 @@ def test_a_partial_sheet_leaves_the_values_of_the_columns_that_it_does_not_have(
     }  # fmt: skip
     site.run("import", "acme", site.write("prefix,billing_rate,billing_cycle\n44,0.02,60\n"), "--mode", "delta")
     rate = site.ask("lookup", "acme", "44")["rate"]
-    assert (rate["billing_cycle"], rate.get("interval"), rate["tax_rate"]) == ("60", None, "19")
+    assert (rate["billing_cycle"], rate.get("interval"), rate["tax_rate"]) == (60, None, "19")
     site.run("import", "acme", site.write("prefix,billing_rate,area\n44,0.02,\n"), "--mode", "delta")
     assert "area" not in site.ask("lookup", "acme", "44")["rate"]  # the sheet says that there is none
 
