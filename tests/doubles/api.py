@@ -103,7 +103,7 @@ class Api:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; one that does not answer well is ended."""
         with socket.create_server((HOST, 0)) as listener:
             self.port = listener.getsockname()[1]
             if self._is_executed:
@@ -113,7 +113,11 @@ class Api:
                 self._process = Forked(
                     run_forked_api, self.config, listener, environment, self._knows, self._jobs_ready
                 )
-        assert self.ask("GET", "/health").status == 200
+        try:
+            assert self.ask("GET", "/health").status == 200
+        except BaseException:  # no ``with`` statement ends one that did not begin
+            self.kill()
+            raise
 
     def stop(self) -> int:
         """End it by SIGTERM, and return its exit code."""
