@@ -34,6 +34,8 @@ _ON_SCREEN: Final = {
     "--ladder", "ladder_of", type=CALL_ID, metavar="CALL_ID", help="Draw what was said in one of them so far."
 )
 @click.option("--account", metavar="ID", help="Calls of this customer or vendor account.")
+@click.option("--agent", metavar="ID", help="Calls that accounts directly below this agent pay for.")
+@click.option("--all", "is_whole", is_flag=True, help="With --agent: those of accounts below its sub-agents, too.")
 @click.option("--gateway", metavar="NAME", help="Calls through this mapping or routing gateway.")
 @click.option("--longer", "longer_ms", type=DURATION, metavar="30m", help="Calls that began longer ago.")
 @json_option
@@ -43,6 +45,8 @@ def calls(
     /,
     ladder_of: str | None,
     account: str | None,
+    agent: str | None,
+    is_whole: bool,
     gateway: str | None,
     longer_ms: int | None,
     as_json: bool,
@@ -53,7 +57,7 @@ def calls(
         return
     from vosd.admin.office.calls import ListRunningCalls, list_running_calls
 
-    order = ListRunningCalls(account=account, gateway=gateway, longer_ms=longer_ms)
+    order = ListRunningCalls(account=account, agent=agent, all=is_whole, gateway=gateway, longer_ms=longer_ms)
     running = in_office(invocation, lambda office: list_running_calls(office, principal(), order), with_database=False)
     if as_json:
         output.document(running)

@@ -274,6 +274,17 @@ class TestCalls:
         assert [each["account"] for each in seen_above["charges"]] == ["acme", "mid", "top"]
         assert said(site, "cdr", "list", "--as", "weak") == []
 
+    def test_calls_of_accounts_below_an_agent_are_listed_directly_or_at_any_depth(self, site):
+        def listed(*words):
+            return [each["call_id"] for each in said(site, "cdr", "list", *words)]
+
+        assert listed("--agent", "mid") == listed("--agent", "top", "--all") == [call_id(1)]
+        assert listed("--agent", "top") == []
+        assert listed("--agent", "top", "--all", "--as", "top") == [call_id(1)]
+        assert "has no account top" in refused(site, "cdr", "list", "--agent", "top", "--all", "--as", "mid")
+        assert "did you mean 'mid'?" in refused(site, "cdr", "list", "--agent", "midd")
+        assert "--all says how many accounts" in refused(site, "cdr", "list", "--all")
+
     def test_csv_and_tables_have_the_same_columns(self, site):
         header, row = csv.reader(vosd(site, "cdr", "list", "--as", "mid", "--csv").stdout.splitlines())
         assert ("carrier" in " ".join(row), "cost" in header) == (False, False)

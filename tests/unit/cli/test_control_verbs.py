@@ -209,6 +209,22 @@ async def test_calls_for_people_are_a_table(switch: Switch, monkeypatch) -> None
     assert [row[0] for row in cells[1:]] == ["c1", "c2"]
 
 
+async def test_calls_of_accounts_below_an_agent_are_listed_directly_or_at_any_depth(switch: Switch) -> None:
+    accounts = "[{id: top}, {id: mid, agent: top}, {id: acme, agent: mid}, {id: other}]"
+    switch.config.write_text(f"control_socket: {switch.config.parent / 'vosd.sock'}\naccounts: {accounts}\n")
+    switch.answers(ListCalls, [CALL, replace(CALL, call_id="c2", customer_account="other")])
+    for words, ids in (
+        (["--agent", "mid"], ["c1"]),
+        (["--agent", "top"], []),
+        (["--agent", "top", "--all"], ["c1"]),
+        ([], ["c1", "c2"]),
+    ):
+        assert [each["call_id"] for each in document(await switch.vosd("calls", *words, "--json"))] == ids
+    unknown, alone = await switch.vosd("calls", "--agent", "tip"), await switch.vosd("calls", "--all")
+    assert (unknown.exit_code, "did you mean 'top'?" in unknown.stderr) == (1, True)
+    assert (alone.exit_code, "--all says how many accounts" in alone.stderr) == (2, True)
+
+
 async def test_hangup_sends_what_was_selected(switch: Switch) -> None:
     answer = document(await switch.vosd("hangup", "--account", "acme", "--older-than", "60", "--json"))
     assert answer == {"fitting": 1, "ended": 1}
