@@ -103,7 +103,9 @@ class KeyMessages:
         self._send_next(event.at)
 
     def _send_next(self, now: Instant) -> None:
-        early = self._far.early
+        early, media = self._far.early, self._far.facts.media
+        if media is not None and media.is_over:  # the leg has ended: its peer does not know the dialog any more
+            self._waiting.clear()
         if self.is_asking or not self._waiting:
             return
         if self._far.dialog is None and (early is None or early.speaking is None):

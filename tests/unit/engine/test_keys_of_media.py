@@ -359,6 +359,20 @@ def test_a_side_that_answers_no_info_ends_no_call():
     keys.finish()
 
 
+@pytest.mark.parametrize("reply", [SILENCE, Reply(200, after_ms=700)])
+@pytest.mark.parametrize("is_vendor", [False, True])
+def test_keys_that_wait_when_their_call_ends_are_sent_no_more(reply, is_vendor):
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    keys.there.will("INFO", reply)
+    keys.event(keys.of_caller, "1")
+    keys.event(keys.of_caller, "2")
+    keys.scene.wire.run_for(100)
+    (keys.there if is_vendor else keys.call).hang_up()
+    keys.scene.wire.run_for(40_000)
+    assert [body[7] for body in keys.infos(keys.there)] == ["1"]
+    keys.finish()
+
+
 def test_a_call_that_is_not_relayed_keeps_its_keys():
     keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS, mode=MediaMode.OFF)
     keys.info(keys.call, "3")
