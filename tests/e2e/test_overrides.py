@@ -284,6 +284,6 @@ def test_live_events_tell_calls_overrides_and_payments_as_they_happen(overridden
     asyncio.run(follow())
     calls = [each for each in found if each.type.startswith("call.")]
     assert [each.type.value for each in calls] == ["call.trying", "call.answered", "call.ended"]
-    record = overridden.record_of(calls[-1].data["callee_in"])
-    assert (calls[-1].data["call_id"], calls[-1].data["fee"]) == (record["call_id"], record["fee"])
+    record = overridden.record_of(calls[-1].data.callee_in)
+    assert (calls[-1].data.call_id, calls[-1].data.fee) == (record["call_id"], record["fee"])
     assert calls[-1].accounts == ("acme", "vendors")

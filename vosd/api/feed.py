@@ -9,15 +9,25 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from time import time_ns
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.admin.office.events import for_agents
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.control.client import RunningSwitch
-from vosd.control.events import EventType, FollowEvents, LiveEvent, document_of
+from vosd.control.events import (
+    FollowEvents,
+    LiveEvent,
+    NoFacts,
+    StreamFacts,
+    StreamGap,
+    SwitchAway,
+    SwitchBack,
+    document_of,
+)
 
 RING: Final = 10_000
 """Events that are kept for clients that come again: about 15 MB where all are of calls."""
@@ -37,7 +47,7 @@ class FedEvent:
 
     __slots__ = ("_for_agents", "_whole", "event", "id")
 
-    def __init__(self, event: LiveEvent, event_id: str) -> None:
+    def __init__(self, event: LiveEvent[msgspec.Struct], event_id: str) -> None:
         self.event = event
         self.id = event_id
         self._whole = b""
@@ -46,16 +56,16 @@ class FedEvent:
     def lines(self, *, whole: bool) -> bytes:
         """Return it as Server-Sent Events have it; not ``whole``: without what agents do not see."""
         if whole:
-            self._whole = self._whole or self._lines(self.event)
+            self._whole = self._whole or self._lines(None)
             return self._whole
         self._for_agents = self._for_agents or self._lines(for_agents(self.event))
         return self._for_agents
 
-    def _lines(self, event: LiveEvent) -> bytes:
+    def _lines(self, shown: Mapping[str, object] | None) -> bytes:
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (
             self.id.encode(),
-            event.type.encode(),
-            document_of(event, self.id),
+            self.event.type.encode(),
+            document_of(self.event, self.id, shown),
         )
 
 
@@ -132,9 +142,9 @@ class EventFeed:
 
     def gap(self, why: str) -> FedEvent:
         """Return the event for a client that misses some: as if it had all until now."""
-        return FedEvent(_of_stream(EventType.GAP, {"why": why}), f"{self._epoch}-{self._next - 1}")
+        return FedEvent(StreamGap(_now(), StreamFacts(why)), f"{self._epoch}-{self._next - 1}")
 
-    def report(self, event: LiveEvent) -> None:
+    def report(self, event: LiveEvent[msgspec.Struct]) -> None:
         """Add an event that is not the switch's; without clients it is dropped."""
         if self._task is not None and not self._task.done():
             self._add(event)
@@ -166,7 +176,7 @@ class EventFeed:
                 why = type(error).__name__
             if not self._is_away:
                 self._is_away = True
-                self._add(_of_stream(EventType.SWITCH_AWAY, {"why": why}))
+                self._add(SwitchAway(_now(), StreamFacts(why)))
             self._known.set()
             await asyncio.sleep(RETRY_S)
             idle_s = 0.0 if self._clients else idle_s + RETRY_S
@@ -183,11 +193,11 @@ class EventFeed:
             async for batch in batches:
                 if self._is_away:
                     self._is_away = False
-                    self._add(_of_stream(EventType.SWITCH_BACK, {}))
+                    self._add(SwitchBack(_now(), NoFacts()))
                 self._known.set()
                 if batch.left_out:
                     why = f"{batch.left_out} events were dropped: the management API was too slow"
-                    self._keep(_of_stream(EventType.GAP, {"why": why}))
+                    self._keep(StreamGap(_now(), StreamFacts(why)))
                 for event in batch.events:
                     self._keep(event)
                 if batch.events:
@@ -198,11 +208,11 @@ class EventFeed:
                     return True
         return False
 
-    def _add(self, event: LiveEvent) -> None:
+    def _add(self, event: LiveEvent[msgspec.Struct]) -> None:
         self._keep(event)
         self._wake()
 
-    def _keep(self, event: LiveEvent) -> None:
+    def _keep(self, event: LiveEvent[msgspec.Struct]) -> None:
         self._ring[self._next] = FedEvent(event, f"{self._epoch}-{self._next}")
         self._next += 1
         if len(self._ring) > self._most:
@@ -247,5 +257,5 @@ class Subscription:
         self._feed.left()
 
 
-def _of_stream(kind: EventType, data: Mapping[str, Any]) -> LiveEvent:
-    return LiveEvent(kind, iso_utc(time_ns() // 1_000_000), data)
+def _now() -> str:
+    return iso_utc(time_ns() // 1_000_000)

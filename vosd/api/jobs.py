@@ -21,7 +21,7 @@ from typing import IO, Final, NamedTuple, TypeVar
 import msgspec
 import structlog
 
-from vosd.admin.office.jobs import KEPT_MS, JobKind, job_event
+from vosd.admin.office.jobs import KEPT_MS, JobKind, JobSheet, job_event
 from vosd.api.http import HttpRequest, RequestError
 from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress
 from vosd.api.offices import Offices
@@ -59,7 +59,7 @@ class Jobs:
     """The jobs of one installation."""
 
     def __init__(
-        self, config: Path, offices: Offices, report: Callable[[LiveEvent], None] = lambda _event: None
+        self, config: Path, offices: Offices, report: Callable[[LiveEvent[JobSheet]], None] = lambda _event: None
     ) -> None:
         """``report`` takes the live events of jobs."""
         self._report = report

@@ -46,6 +46,8 @@ def events(
 
 
 async def _follow(invocation: Invocation, order: "WatchEvents", *, as_json: bool) -> None:
+    from msgspec import to_builtins
+
     from vosd.admin.office.events import follow_events
     from vosd.control.events import document_of
 
@@ -56,12 +58,13 @@ async def _follow(invocation: Invocation, order: "WatchEvents", *, as_json: bool
     ):
         try:
             async with asyncio.timeout(order.seconds):
-                async for event in found:
+                async for event, seen in found:
                     number += 1
                     if as_json:
-                        output.line(document_of(event, str(number)).decode())
+                        output.line(document_of(event, str(number), seen).decode())
                         continue
-                    facts = " ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
+                    named = to_builtins(event.data) if seen is None else seen
+                    facts = " ".join(f"{name}={value}" for name, value in named.items() if value is not None)
                     output.line(f"{event.at}  {event.type.value:20} {facts}")
         except TimeoutError:
             output.remark(f"{number} events in {order.seconds} s")

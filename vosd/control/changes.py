@@ -13,7 +13,8 @@ CHECK_S: Final = 300.0
 class CheckChange(Order[msgspec.Raw], frozen=True, tag="check_change"):
     """Check the configuration with a change, in a process beside the switch, which has read it for the check before.
 
-    The switch passes on both sides of it: ``catalogue.asked_changes`` has their form.
+    The switch passes on question and answer and reads neither, hence both are raw: ``catalogue.asked_changes`` has
+    their types, by which the process that asks and the one that checks read them.
     """
 
     ends_with_client: ClassVar[bool] = True

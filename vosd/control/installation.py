@@ -190,7 +190,10 @@ class ListScheduledReports(Order[list[ScheduledReportRow]], frozen=True, tag="sc
 
 
 class GetConfiguration(Order[dict[str, dict[str, Any]]], frozen=True, tag="configuration"):
-    """Describe the configuration in force: for each object its keys and values."""
+    """Describe the configuration in force: for each object its keys and values.
+
+    The values are free: each kind of object has keys of its own, and a reader compares or prints them.
+    """
 
 
 class OverrideRow(msgspec.Struct, frozen=True):

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.data.builders import account
+from doubles.live_events import balance_low, call_ended, gateway_down
 from doubles.office import agent, customer, office_on, operator
 from msgspec.structs import replace
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.events import EventView, WatchEvents, follow_events, for_agents, view_events
-from vosd.admin.office.jobs import job_event
+from vosd.admin.office.jobs import JobSheet, job_event
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.tokens import UnauthorizedError
@@ -25,7 +26,8 @@ from vosd.api.streams import CLIENTS_MAX, OF_ACCOUNTS_MAX, OF_ONE_MAX, StreamPla
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import NoDaemonError
-from vosd.control.events import EventBatch, EventType, LiveEvent
+from vosd.control.events import AlarmRaised, CallEnded, EventBatch, EventType, LiveEvent, StreamFacts, StreamGap
+from vosd.control.installation import AlarmRow
 from vosd.storage.jobs import JobState, StoredJob
 
 ACCOUNTS = (account("south", rights=frozenset()), account("acme", agent="south"), account("other"))
@@ -60,8 +62,15 @@ class Source:
             self.followers -= 1
 
 
-def event(number: int, kind: EventType = EventType.CALL_ENDED, **data: Any) -> LiveEvent:
-    return LiveEvent(kind, "2026-01-01T00:00:00.000Z", {"number": number, **data})
+def event(number: int) -> CallEnded:
+    return call_ended(seq=number)
+
+
+def job(state: JobState) -> LiveEvent[JobSheet]:
+    stored = StoredJob(id=7, kind="bulk", subject="", login="ann", means="terminal", who="", order="", queued_at=0)
+    event = job_event(replace(stored, state=state), 0)
+    assert event is not None
+    return event
 
 
 async def admitted() -> EventView:
@@ -112,7 +121,7 @@ class Client:
 
     @property
     def numbers(self) -> list[int]:
-        return [data["data"]["number"] for name, data in self.events if name == "call.ended"]
+        return [data["data"]["seq"] for name, data in self.events if name == "call.ended"]
 
     async def until(self, text: bytes) -> None:
         async with self._got, asyncio.timeout(30):
@@ -150,7 +159,7 @@ async def test_two_hundred_clients_share_one_stream_of_the_switch_and_a_slow_one
         source.put(event(number))
         if number % 50 == 49:
             for each in others:
-                await each.until(b'"number":%d}' % number)
+                await each.until(b'"seq":%d,' % number)
     assert source.opened == 1
     assert all(each.numbers == list(range(300)) for each in others)
     slow.reads.set()
@@ -199,7 +208,7 @@ async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stre
     source.put(event(1))
     await asyncio.sleep(0)
     task = asyncio.ensure_future(_sent(client, answer))
-    await client.until(b'"number":1}')
+    await client.until(b'"seq":1,')
     await closed((client, task))
     assert feed.clients == 0
 
@@ -207,15 +216,15 @@ async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stre
 async def test_a_client_that_comes_again_gets_what_it_has_missed_or_gets_of_a_gap(source, feed):
     first = await opened(feed)
     source.put(event(1), event(2))
-    await first[0].until(b'"number":2}')
+    await first[0].until(b'"seq":2,')
     after = first[0].events[0][1]["id"]
     await closed(first)
     again = await opened(feed, WatchEvents(after=after))
-    await again[0].until(b'"number":2}')
+    await again[0].until(b'"seq":2,')
     assert again[0].numbers == [2]
     for begin in (3, 76):
         source.put(*(event(number) for number in range(begin, begin + 73)))
-        await again[0].until(b'"number":%d}' % (begin + 72))
+        await again[0].until(b'"seq":%d,' % (begin + 72))
     for missed in (after, "00000000-1", "nonsense", "-"):
         late = await opened(feed, WatchEvents(after=missed))
         await late[0].until(b"stream.gap")
@@ -223,7 +232,7 @@ async def test_a_client_that_comes_again_gets_what_it_has_missed_or_gets_of_a_ga
         gap = late[0].events[0][1]
         resumed = await opened(feed, WatchEvents(after=gap["id"]))
         source.put(event(1_000))
-        await resumed[0].until(b'"number":1000}')
+        await resumed[0].until(b'"seq":1000,')
         assert [name for name, _ in resumed[0].events] == ["call.ended"]
         await closed(late, resumed)
     await closed(again)
@@ -237,8 +246,8 @@ async def test_a_switch_that_goes_away_gets_and_streams_go_on_when_it_is_back(so
     source.is_there = True
     await client[0].until(b"stream.switch_back")
     source.put(event(7), left_out=3)
-    await client[0].until(b'"number":7}')
-    await late[0].until(b'"number":7}')
+    await client[0].until(b'"seq":7,')
+    await late[0].until(b'"seq":7,')
     names = [name for name, _ in client[0].events]
     assert names == ["stream.switch_away", "stream.switch_back", "stream.gap", "call.ended"]
     await closed(client, late)
@@ -276,7 +285,7 @@ async def test_the_stream_of_the_switch_is_closed_some_time_after_the_last_clien
     feed = EventFeed(lambda: source, linger_s=0.01)  # type: ignore[arg-type,return-value]
     client = await opened(feed)
     source.put(event(1))
-    await client[0].until(b'"number":1}')
+    await client[0].until(b'"seq":1,')
     after = client[0].events[0][1]["id"]
     await closed(client)
     async with asyncio.timeout(30):
@@ -293,19 +302,17 @@ async def test_the_stream_of_the_switch_is_closed_some_time_after_the_last_clien
 # -- who sees what --------------------------------------------------------------------------------------------------
 
 
-def call(customer_account: str | None, **more: Any) -> LiveEvent:
-    data = {
-        "call_id": "c", "state": "ended", "customer_account": customer_account, "vendor_account": "other",
-        "routing_gateway": "v1", "cost": "1", "fee": "2", "callee_in": "44", "mapping_gateway": "m1",
-    }  # fmt: skip
+def call(customer_account: str | None) -> CallEnded:
     accounts = (customer_account, "other") if customer_account else ("other",)
-    return LiveEvent(EventType.CALL_ENDED, "", data | more, accounts, ("m1", "v1"))
+    return call_ended(
+        "", accounts, ("m1", "v1"), customer_account=customer_account, vendor_account="other", routing_gateway="v1",
+        cost="1", fee="2", callee_in="44", mapping_gateway="m1",
+    )  # fmt: skip
 
 
-GATEWAY = LiveEvent(EventType.GATEWAY_DOWN, "", {"gateway": "v1"}, (), ("v1",))
-ALARM = LiveEvent(EventType.ALARM_RAISED, "", {"alarm": "gateway_down"})
-LOW = LiveEvent(EventType.BALANCE_LOW, "", {"account": "acme"}, ("acme",))
-GAP = LiveEvent(EventType.GAP, "", {"why": ""})
+GATEWAY, LOW = gateway_down("v1", ""), balance_low("acme", "")
+ALARM = AlarmRaised("", AlarmRow("gateway_down", "v1", "critical", "", "", 1, "", "", None))
+GAP = StreamGap("", StreamFacts(""))
 EVENTS = {"acme": call("acme"), "foreign": call("foreign"), "gateway": GATEWAY, "alarm": ALARM, "low": LOW, "gap": GAP}
 
 
@@ -355,9 +362,9 @@ async def test_events_of_jobs_are_for_those_who_ordered_them_and_for_administrat
 
 
 async def test_events_of_the_api_itself_come_between_those_of_the_switch_and_are_dropped_without_clients(source, feed):
-    feed.report(event(0, EventType.JOB_BEGUN))
+    feed.report(job(JobState.RUNNING))
     client, task = await opened(feed)
-    feed.report(event(1, EventType.JOB_DONE))
+    feed.report(job(JobState.DONE))
     source.put(event(2))
     await client.until(b"call.ended")
     assert [name for name, _ in client.events] == ["job.done", "call.ended"]
@@ -372,9 +379,12 @@ async def test_agents_and_customers_see_calls_and_balances_of_their_accounts_wit
         await seen(agent("south"), gateway="v1")
     with pytest.raises(OutOfScopeError):
         await seen(agent("south"), account="other")
-    shown = for_agents(EVENTS["acme"]).data
-    assert set(shown) == {"call_id", "state", "customer_account", "fee", "callee_in", "mapping_gateway"}
-    assert for_agents(LOW) is LOW
+    shown = for_agents(EVENTS["acme"])
+    assert shown is not None
+    assert {name for name, value in shown.items() if value is not None} == {
+        "id", "seq", "node", "call_id", "state", "at", "customer_account", "fee", "callee_in", "mapping_gateway",
+    }  # fmt: skip
+    assert for_agents(LOW) is None
 
 
 async def test_the_command_line_follows_the_same_events_by_the_same_rules():
@@ -383,5 +393,5 @@ async def test_the_command_line_follows_the_same_events_by_the_same_rules():
     office = office_on(None, *ACCOUNTS, now=0)  # type: ignore[arg-type]
     office._switch = lambda: source  # type: ignore[assignment,return-value]
     async with aclosing(follow_events(office, agent("south"), WatchEvents(types="call,balance"))) as found:
-        kinds = [(await anext(found)).type.value for _ in range(3)]
+        kinds = [(await anext(found)).event.type.value for _ in range(3)]
     assert kinds == ["call.ended", "balance.low", "stream.gap"]

@@ -13,7 +13,7 @@ from doubles.virtual.vendor import answers, refuses
 
 from vosd.base.secret import Secret
 from vosd.cdr.columns import json_object
-from vosd.engine.reports.report import CallStateReport
+from vosd.control.call_states import CallStateReport
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.settings import CallReportSettings, CallReportState
 

@@ -4,16 +4,17 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pytest
 from doubles.data.builders import account
+from doubles.live_events import balance_low, call_ended
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import answers, refuses
-from msgspec.structs import replace
 
 from vosd.admin.office.events import for_agents
-from vosd.control.events import EventType, LiveEvent, document_of
+from vosd.control.events import EventBatch, EventType, LiveEvent, document_of
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.booking.balances import Balances
 from vosd.engine.calls.snapshots import snapshot
@@ -66,7 +67,7 @@ def test_an_agent_is_told_the_same_number_and_price_of_an_answered_call_as_the_r
         told = next(each for each in follower.batch().events if each.type is EventType.CALL_ANSWERED)
     scene.wire.run_until(lambda: call.is_over)
     scene.wire.run_for(100)
-    shown = for_agents(replace(told, data=msgspec.to_builtins(told.data))).data
+    shown = for_agents(told)
     assert row.price_per_minute is not None
     assert (shown["callee_billing"], shown["price_per_minute"], shown["currency"]) == (
         row.callee,
@@ -107,9 +108,9 @@ def test_a_follower_that_is_too_slow_loses_the_oldest_events_and_is_told_how_man
     monkeypatch.setattr(live_events, "WAITING_MAX", 3)
     follower = live_events.EventFollower()
     for number in range(5):
-        follower.put(LiveEvent(EventType.JOB_DONE, "", number))
+        follower.put(call_ended(seq=number))
     batch = follower.batch()
-    assert ([each.data for each in batch.events], batch.left_out) == ([2, 3, 4], 2)
+    assert ([each.data.seq for each in batch.events], batch.left_out) == ([2, 3, 4], 2)
     assert follower.batch().left_out == 0
 
 
@@ -117,14 +118,15 @@ def test_events_of_the_log_are_told_with_the_objects_that_they_are_about():
     stream, clock = EventStream(), ManualClock()
     events = LiveEvents("sw1", clock, lambda _reporter: None)
     desk = AlarmDesk(stream, clock, AlarmSettings(), {}, events=events)
-    override = {"target": "account", "name": "acme", "setting": "blocked", "value": True, "operator": "ann"}
+    override = {"target": "account", "name": "acme", "setting": "blocked", "value": "", "operator": "ann"}
+    override |= {"until": None, "memo": None}
     with events.followed() as follower:
         for name, facts in (
             ("gateway_down", {"gateway": "g1"}),
             ("gateway_up", {"gateway": "g1", "why": GONE}),
-            ("balance_low", {"account": "acme", "left": "1.5"}),
+            ("balance_low", msgspec.to_builtins(balance_low("acme").data)),
             ("override_set", override),
-            ("override_ended", {**override, "target": "gateway"}),
+            ("override_ended", {**override, "target": "gateway", "why": "cleared"}),
             ("configuration_loaded", {"catalogue": "v2"}),
         ):
             stream.put(Noted(name, facts, AT))
@@ -175,5 +177,50 @@ async def test_a_payment_of_another_process_is_told_and_a_booked_call_is_not():
 
 
 def test_text_of_peers_that_is_not_utf_8_does_not_break_a_document():
-    data: dict[str, Any] = {"caller_in": "\udcff"}
-    assert b"udcff" in document_of(LiveEvent(EventType.CALL_ENDED, "", data), "1")
+    assert b"udcff" in document_of(call_ended(caller_in="\udcff"), "1")
+
+
+def test_a_document_has_the_facts_in_the_order_in_which_they_were_logged():
+    events = LiveEvents("sw1", ManualClock(), lambda _reporter: None)
+    facts = {"gateway": "g1", "address": "192.0.2.1:5060", "rest_s": 30, "customer": "acme"}
+    override = {
+        "target": "account", "name": "acme", "setting": "overdraft_limit", "value": "5", "operator": "ann",
+        "until": None, "memo": None, "why": "expired",
+    }  # fmt: skip
+    logged = [
+        ("gateway_down", {"gateway": "g1"}),
+        ("gateway_resting", facts),
+        ("gateway_resting", {name: facts[name] for name in ("gateway", "address", "rest_s")}),
+        ("gateway_well", {name: facts[name] for name in ("gateway", "address", "customer")}),
+        ("balance_recovered", {"account": "acme"}),
+        ("override_ended", override),
+        ("configuration_loaded", {"catalogue": "v2"}),
+    ]
+    with events.followed() as follower:
+        for name, each in logged:
+            events.noted(name, each, AT)
+        batch = follower.batch()
+    for each, (_, told) in zip(batch.events, logged, strict=True):
+        assert document_of(each, "1").endswith(b'"data":' + msgspec.json.encode(told) + b"}")
+    assert msgspec.json.decode(msgspec.json.encode(batch), type=EventBatch) == batch
+
+
+@pytest.mark.parametrize("renamed", [{"gate": "g1"}, {"gateway": "g1", "more": 1}, {}])
+def test_a_fact_that_was_renamed_makes_no_event_and_is_not_read(renamed: dict[str, Any]):
+    events = LiveEvents("sw1", ManualClock(), lambda _reporter: None)
+    with events.followed() as follower:
+        events.noted("gateway_down", renamed, AT)
+        assert follower.batch().events == []
+    sent = msgspec.json.encode({"events": [{"type": "gateway.down", "at": "", "data": renamed}], "left_out": 0})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(sent, type=EventBatch)
+
+
+def test_each_type_of_event_has_one_class():
+    of_types = [each.type for each in classes_of(LiveEvent) if hasattr(each, "type")]
+    assert sorted(of_types) == sorted(EventType)
+    assert all(each.type.value == each.__struct_config__.tag for each in classes_of(LiveEvent) if hasattr(each, "type"))
+
+
+def classes_of(base: Any) -> list[Any]:
+    return [found for each in base.__subclasses__() for found in (each, *classes_of(each))]

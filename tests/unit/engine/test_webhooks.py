@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from doubles.live_events import balance_low
 from doubles.report_server import ReportServer
 
 from vosd.base.host import is_public
 from vosd.base.secret import Secret
-from vosd.control.events import EventType, LiveEvent
+from vosd.control.events import BalanceChanged, BalanceChangedFacts, BalanceLow, EventType, SwitchEvent
 from vosd.engine.clock import SystemClock
 from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.reports.live_events import LiveEvents
@@ -30,8 +32,8 @@ def events_of() -> LiveEvents:
     return LiveEvents("sw1", SystemClock(), lambda _reporter: None)
 
 
-def low(number: int) -> LiveEvent:
-    return LiveEvent(EventType.BALANCE_LOW, "2026-01-01T00:00:00.000Z", {"account": f"a{number}"})
+def low(number: int) -> BalanceLow:
+    return balance_low(f"a{number}")
 
 
 @asynccontextmanager
@@ -48,7 +50,7 @@ async def delivering(
         await webhook.end()
 
 
-def tell(events: LiveEvents, *told: LiveEvent) -> None:
+def tell(events: LiveEvents, *told: SwitchEvent) -> None:
     for each in told:
         events._put(each)
 
@@ -73,12 +75,12 @@ async def test_an_event_is_signed_as_the_recipe_of_the_page_checks_it_and_others
 
     with Checking(secret=SECRET.encode()) as server:
         async with delivering(events, tmp_path, server.url):
-            tell(events, LiveEvent(EventType.BALANCE_CHANGED, "", {}), low(1))
+            tell(events, BalanceChanged("", BalanceChangedFacts("a1", "1", None)), low(1))
             assert await taken(server, 1) == ["a1"]
         assert server.faults == []
         (document,) = server.taken()
     assert re.fullmatch("crm-[0-9a-f]{8}-1", document.pop("id"))
-    assert document == {"type": "balance.low", "at": low(1).at, "data": {"account": "a1"}}
+    assert document == {"type": "balance.low", "at": low(1).at, "data": msgspec.to_builtins(low(1).data)}
     ((headers, body),) = kept
     assert names["is_genuine"](headers, body, SECRET.encode())
     assert not names["is_genuine"](headers, body + b" ", SECRET.encode())

@@ -1,8 +1,8 @@
 """Use cases of live events: which of them a principal sees, and in which form."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -63,25 +63,31 @@ class EventView(msgspec.Struct, frozen=True):
         """Whether events are shown with all their facts."""
         return self.visible is None
 
-    def shows(self, event: LiveEvent) -> bool:
+    def shows(self, event: LiveEvent[msgspec.Struct]) -> bool:
         """Return whether the principal sees an event; those about the stream itself are for all."""
         if event.type in OF_THE_STREAM:
             return True
         if event.type not in self.types or (event.ordered_by and self.orderer not in {None, event.ordered_by}):
             return False
         if self.visible is not None:
-            # The customer of a call alone: that an account is the vendor of others' calls is for operators.
-            owner = event.data.get("customer_account", event.data.get("account"))
-            return owner in self.visible and self.account in {None, owner}
+            return event.owner in self.visible and self.account in {None, event.owner}
         return self.account in {None, *event.accounts} and self.gateway in {None, *event.gateways}
 
 
-def for_agents(event: LiveEvent) -> LiveEvent:
-    """Return an event without what agents and customers do not see: the vendor, its price, its gateway."""
+class SeenEvent(NamedTuple):
+    """An event as one principal sees it."""
+
+    event: LiveEvent[msgspec.Struct]
+    facts: Mapping[str, object] | None
+    """The facts that it sees; None = all."""
+
+
+def for_agents(event: LiveEvent[msgspec.Struct]) -> Mapping[str, object] | None:
+    """Return the facts that agents and customers see: not the vendor, its price, its gateway. None = all of them."""
     if not event.type.startswith("call."):
-        return event
-    shown: dict[str, Any] = {key: value for key, value in event.data.items() if key in _FOR_AGENTS}
-    return msgspec.structs.replace(event, data=shown)
+        return None
+    facts: Mapping[str, object] = msgspec.to_builtins(event.data)
+    return {key: value for key, value in facts.items() if key in _FOR_AGENTS}
 
 
 @needs(Permission.EVENTS_SEE, by_account=True)
@@ -124,7 +130,7 @@ def _named(text: str) -> set[EventType]:
 
 
 @needs(Permission.EVENTS_SEE, by_account=True)
-async def follow_events(office: Office, who: Principal, order: WatchEvents) -> AsyncGenerator[LiveEvent, None]:
+async def follow_events(office: Office, who: Principal, order: WatchEvents) -> AsyncGenerator[SeenEvent, None]:
     """Yield the events that the principal sees, until the caller ends it.
 
     Raises:
@@ -136,4 +142,4 @@ async def follow_events(office: Office, who: Principal, order: WatchEvents) -> A
         async for batch in batches:
             for event in batch.events:
                 if view.shows(event):
-                    yield event if view.is_whole else for_agents(event)
+                    yield SeenEvent(event, None if view.is_whole else for_agents(event))

@@ -1,5 +1,6 @@
 """Use cases of jobs: long work of the management API, by those who have ordered it and by administrators."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -53,12 +54,6 @@ RESULT_NEEDS: Final = {
     JobKind.MONTH_CLOSE: Permission.BOOKS_CHANGE,
 }
 """Permission of the operation that each kind is ordered by: who lacks it sees the job, and not its result."""
-_EVENTS: Final = {
-    JobState.RUNNING: EventType.JOB_BEGUN,
-    JobState.DONE: EventType.JOB_DONE,
-    JobState.FAILED: EventType.JOB_FAILED,
-    JobState.CANCELLED: EventType.JOB_CANCELLED,
-}
 
 
 class NoSuchJobError(VosError):
@@ -102,6 +97,38 @@ class JobSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there is a result to be read."""
     problem: dict[str, Any] | None
     """Why it has failed: the problem that the request would have got."""
+
+
+class JobBegun(LiveEvent[JobSheet], frozen=True, omit_defaults=True, gc=False, tag="job.begun"):
+    """A job is carried out."""
+
+    type = EventType.JOB_BEGUN
+
+
+class JobDone(LiveEvent[JobSheet], frozen=True, omit_defaults=True, gc=False, tag="job.done"):
+    """A job has ended well."""
+
+    type = EventType.JOB_DONE
+
+
+class JobFailed(LiveEvent[JobSheet], frozen=True, omit_defaults=True, gc=False, tag="job.failed"):
+    """A job has failed."""
+
+    type = EventType.JOB_FAILED
+
+
+class JobCancelled(LiveEvent[JobSheet], frozen=True, omit_defaults=True, gc=False, tag="job.cancelled"):
+    """A job was cancelled while it ran."""
+
+    type = EventType.JOB_CANCELLED
+
+
+_EVENTS: Final[Mapping[JobState, type[LiveEvent[JobSheet]]]] = {
+    JobState.RUNNING: JobBegun,
+    JobState.DONE: JobDone,
+    JobState.FAILED: JobFailed,
+    JobState.CANCELLED: JobCancelled,
+}
 
 
 class ListJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -231,11 +258,11 @@ def sees_all_jobs(who: Principal) -> bool:
     return Permission.INSTALLATION_RUN in who.permissions
 
 
-def job_event(job: StoredJob, at: int) -> LiveEvent | None:
+def job_event(job: StoredJob, at: int) -> LiveEvent[JobSheet] | None:
     """Return the live event of a job that has come to another state; None = it waits for its turn again."""
     if job.state not in _EVENTS:
         return None
-    return LiveEvent(_EVENTS[job.state], iso_utc(at), _sheet(job), ordered_by=orderer_of(job.means, job.login))
+    return _EVENTS[job.state](iso_utc(at), _sheet(job), ordered_by=orderer_of(job.means, job.login))
 
 
 def orderer_of(means: str, login: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from vosd.b2bua.stamps import Arrival, Journey
@@ -18,9 +19,41 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.ports import CallReporter
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
-from vosd.control.events import EventBatch, EventType, LiveEvent
+from vosd.control.call_states import CallStateReport
+from vosd.control.events import (
+    AccountFacts,
+    AlarmCleared,
+    AlarmRaised,
+    BalanceChanged,
+    BalanceChangedFacts,
+    BalanceLow,
+    BalanceLowFacts,
+    BalanceRecovered,
+    CallAnswered,
+    CallEnded,
+    CallRinging,
+    CallTrying,
+    DefinitionsChanged,
+    DefinitionsFacts,
+    EventBatch,
+    GatewayDown,
+    GatewayFacts,
+    GatewayFree,
+    GatewayFull,
+    GatewayFullFacts,
+    GatewayResting,
+    GatewayRestingFacts,
+    GatewayUp,
+    GatewayWell,
+    GatewayWellFacts,
+    OverrideEnded,
+    OverrideEndedFacts,
+    OverrideFacts,
+    OverrideSet,
+    SwitchEvent,
+)  # fmt: skip
 from vosd.control.installation import AlarmRow
-from vosd.engine.reports.report import CallStateReport, of_ended_call, of_lost_call, of_running_call
+from vosd.engine.reports.report import of_ended_call, of_lost_call, of_running_call
 from vosd.engine.settings import CallReportState
 from vosd.obs.events import GONE, Event
 from vosd.routing.pipeline import RouteChoice
@@ -30,30 +63,29 @@ WAITING_MAX: Final = 10_000
 BATCH_MAX: Final = 500
 """Most events of one batch, which stays well below the longest line of the control socket."""
 
-_OF_LOG: Final[Mapping[str, EventType]] = {
-    Event.GATEWAY_DOWN: EventType.GATEWAY_DOWN,
-    Event.GATEWAY_UP: EventType.GATEWAY_UP,
-    Event.GATEWAY_RESTING: EventType.GATEWAY_RESTING,
-    Event.GATEWAY_WELL: EventType.GATEWAY_WELL,
-    Event.BALANCE_LOW: EventType.BALANCE_LOW,
-    Event.BALANCE_RECOVERED: EventType.BALANCE_RECOVERED,
-    Event.OVERRIDE_SET: EventType.OVERRIDE_SET,
-    Event.OVERRIDE_ENDED: EventType.OVERRIDE_ENDED,
-    Event.CONFIGURATION_LOADED: EventType.DEFINITIONS_CHANGED,
+_OF_LOG: Final[Mapping[str, tuple[Callable[..., SwitchEvent], type[msgspec.Struct]]]] = {
+    Event.GATEWAY_DOWN: (GatewayDown, GatewayFacts),
+    Event.GATEWAY_UP: (GatewayUp, GatewayFacts),
+    Event.GATEWAY_RESTING: (GatewayResting, GatewayRestingFacts),
+    Event.GATEWAY_WELL: (GatewayWell, GatewayWellFacts),
+    Event.BALANCE_LOW: (BalanceLow, BalanceLowFacts),
+    Event.BALANCE_RECOVERED: (BalanceRecovered, AccountFacts),
+    Event.OVERRIDE_SET: (OverrideSet, OverrideFacts),
+    Event.OVERRIDE_ENDED: (OverrideEnded, OverrideEndedFacts),
+    Event.CONFIGURATION_LOADED: (DefinitionsChanged, DefinitionsFacts),
 }
-"""Events of the log that are live events, too."""
-_TRYING: Final = EventType.CALL_TRYING  # access to enum members is slow
-_RINGING: Final = EventType.CALL_RINGING
-_ANSWERED: Final = EventType.CALL_ANSWERED
-_ENDED: Final = EventType.CALL_ENDED
+"""Events of the log that are live events, too, with their facts."""
 
 _log = structlog.get_logger()
+
+
+StateEvent = CallTrying | CallRinging | CallAnswered | CallEnded
 
 
 class EventReceiver(Protocol):
     """Receiver of all live events; it never raises, and returns at once."""
 
-    def put(self, event: LiveEvent, /) -> None:
+    def put(self, event: SwitchEvent, /) -> None:
         """Take an event."""
         ...
 
@@ -62,11 +94,11 @@ class EventFollower:
     """Events that wait for one follower."""
 
     def __init__(self) -> None:
-        self._waiting: deque[LiveEvent] = deque()
+        self._waiting: deque[SwitchEvent] = deque()
         self._left_out = 0
         self._wanted = asyncio.Event()
 
-    def put(self, event: LiveEvent) -> None:
+    def put(self, event: SwitchEvent) -> None:
         """Add an event, in place of the oldest if too many wait."""
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
@@ -142,36 +174,36 @@ class LiveEvents:
     ) -> None:
         """Tell that a gateway is about to be tried."""
         state = CallReportState.TRYING
-        self._call(_TRYING, partial(of_running_call, self._node, arrival, journey, request, choice, state, mono_ms))
+        self._call(CallTrying, partial(of_running_call, self._node, arrival, journey, request, choice, state, mono_ms))
 
     def ringing(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
         """Tell that a gateway rings."""
         at, choice, state = self._clock.now().mono, journey.choice, CallReportState.RINGING
-        self._call(_RINGING, partial(of_running_call, self._node, arrival, journey, request, choice, state, at))
+        self._call(CallRinging, partial(of_running_call, self._node, arrival, journey, request, choice, state, at))
 
     def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
         """Tell that the caller gets a 200."""
         if journey.answered_at is not None:
             at, choice, state = journey.answered_at.mono, journey.choice, CallReportState.ANSWERED
-            self._call(_ANSWERED, partial(of_running_call, self._node, arrival, journey, request, choice, state, at))
+            self._call(CallAnswered, partial(of_running_call, self._node, arrival, journey, request, choice, state, at))
 
     def ended(self, record: CallRecord, /) -> None:
         """Tell that a call has ended, or was refused."""
-        self._call(_ENDED, partial(of_ended_call, record))
+        self._call(CallEnded, partial(of_ended_call, record))
 
     def lost(self, call_id: str, /) -> None:
         """Tell that a call has ended with the process that was killed before this one."""
-        self._call(_ENDED, partial(of_lost_call, self._node, call_id, self._clock.now().wall))
+        self._call(CallEnded, partial(of_lost_call, self._node, call_id, self._clock.now().wall))
 
-    def _call(self, kind: EventType, make: Callable[[], CallStateReport]) -> None:
+    def _call(self, kind: type[StateEvent], make: Callable[[], CallStateReport]) -> None:
         try:
             report = make()
         except Exception:  # noqa: BLE001  the boundary: an error in an event ends no call
-            _log.exception("live_event_not_made", type=kind.value)
+            _log.exception("live_event_not_made", type=kind.type.value)
             return
         accounts = tuple(name for name in (report.customer_account, report.vendor_account) if name is not None)
         gateways = tuple(name for name in (report.mapping_gateway, report.routing_gateway) if name is not None)
-        self._put(LiveEvent(kind, report.at, report, accounts, gateways))
+        self._put(kind(report.at, report, accounts, gateways))
 
     # -- what other parts report --------------------------------------------------------------------------------
 
@@ -186,29 +218,32 @@ class LiveEvents:
             accounts += named
         elif "target" in facts:
             gateways += named
+        make, known = kind
         shown = {key: value if isinstance(value, str | int | None) else str(value) for key, value in facts.items()}
-        self._put(LiveEvent(kind, iso_utc(at), shown, accounts, gateways))
+        try:
+            data = msgspec.convert(shown, known)
+        except msgspec.ValidationError:
+            _log.exception("live_event_not_made", type=name)
+            return
+        self._put(make(iso_utc(at), data, accounts, gateways))
 
     def alarm(self, alarm: AlarmRow, at: int, /, *, is_raised: bool) -> None:
         """Tell that an alarm was raised or cleared."""
         if self._receivers:
-            kind = EventType.ALARM_RAISED if is_raised else EventType.ALARM_CLEARED
-            self._put(LiveEvent(kind, iso_utc(at), alarm))
+            self._put((AlarmRaised if is_raised else AlarmCleared)(iso_utc(at), alarm))
 
     def balance_changed(self, account: str, balance: str, currency: str | None) -> None:
         """Tell that another process has booked on an account."""
         if self._receivers:
-            data = {"account": account, "balance": balance, "currency": currency}
-            self._put(LiveEvent(EventType.BALANCE_CHANGED, self._at(), data, (account,)))
+            self._put(BalanceChanged(self._at(), BalanceChangedFacts(account, balance, currency), (account,)))
 
     def full_gateways(self, full: Mapping[str, int]) -> None:
         """Compare the gateways that carry as many calls as they may, with that number, with those of the last time."""
         at = self._at()
         for name in sorted(full.keys() - self._full):
-            data = {"gateway": name, "max_concurrent": full[name]}
-            self._put(LiveEvent(EventType.GATEWAY_FULL, at, data, gateways=(name,)))
+            self._put(GatewayFull(at, GatewayFullFacts(name, full[name]), gateways=(name,)))
         for name in sorted(self._full - full.keys()):
-            self._put(LiveEvent(EventType.GATEWAY_FREE, at, {"gateway": name}, gateways=(name,)))
+            self._put(GatewayFree(at, GatewayFacts(name), gateways=(name,)))
         self._full = frozenset(full)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -216,7 +251,7 @@ class LiveEvents:
     def _at(self) -> str:
         return iso_utc(self._clock.now().wall)
 
-    def _put(self, event: LiveEvent) -> None:
+    def _put(self, event: SwitchEvent) -> None:
         for receiver in self._receivers:
             receiver.put(event)
 

@@ -15,6 +15,7 @@ from vosd.base.text import escaped
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord, too_dear
+from vosd.control.call_states import CallStateReport
 from vosd.engine.settings import CallReportState
 from vosd.routing.pipeline import RouteChoice
 
@@ -37,57 +38,6 @@ class CallReport(NamedTuple):
     """UTC milliseconds."""
     body: bytes
     """JSON, without line breaks."""
-
-
-class CallStateReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The JSON document of a report."""
-
-    id: str
-    """Different for each report, and the same when it is sent again."""
-    seq: int
-    """Grows from report to report of one call; some numbers are left out."""
-    node: str
-    call_id: str
-    state: str
-    at: str
-    """When the call came into this state."""
-    mapping_gateway: str | None = None
-    routing_gateway: str | None = None
-    """The gateway that is tried, or was tried last."""
-    customer_account: str | None = None
-    vendor_account: str | None = None
-    caller_in: str | None = None
-    callee_in: str | None = None
-    caller_out: str | None = None
-    callee_out: str | None = None
-    callee_billing: str | None = None
-    sip_call_id_in: str | None = None
-    source_address: str | None = None
-    started_at: str | None = None
-    ringing_at: str | None = None
-    answered_at: str | None = None
-    ended_at: str | None = None
-    sip_code: int | None = None
-    q850_cause: int | None = None
-    hangup_source: str | None = None
-    end_reason: str | None = None
-    reason_text: str | None = None
-    hold_time_ms: int | None = None
-    hold_time_s: int | None = None
-    billed_seconds: int | None = None
-    vendor_billed_seconds: int | None = None
-    fee: str | None = None
-    tax: str | None = None
-    currency: str | None = None
-    cost: str | None = None
-    cost_tax: str | None = None
-    vendor_currency: str | None = None
-    codec: str | None = None
-    """First audio codec of the answer."""
-    price_per_minute: str | None = None
-    """Price of a minute for the customer, without tax, in the report of an answer; None = its calls are free."""
-    rings_beside: list[str] | None = None
-    """Phones that are called at the same time as that gateway, in the report that a call rings; None = none is."""
 
 
 def of_running_call(

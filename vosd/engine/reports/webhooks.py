@@ -9,7 +9,7 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
-from vosd.control.events import DeadLetter, LiveEvent, document_of
+from vosd.control.events import DeadLetter, SwitchEvent, document_of
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.report import CallReport
@@ -63,11 +63,10 @@ class EventWebhook(HttpOutlet):
         await self.adjust(None)
         self._dead.remove_all()
 
-    def put(self, event: LiveEvent) -> None:
+    def put(self, event: SwitchEvent) -> None:
         """Take an event."""
         if event.type in self._types:
-            key = event.data.call_id if event.type.startswith("call.") else event.type.partition(".")[0]
-            self._report(key, partial(document_of, event, f"{self.name}-{self._series}-{self._next_number}"))
+            self._report(event.series, partial(document_of, event, f"{self.name}-{self._series}-{self._next_number}"))
 
     def tidy(self) -> None:
         """Drop old events, log losses, and write to the disk what is done."""
