@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.cdr.columns import iso_utc, json_object
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.control.client import RunningSwitch
 from vosd.control.traces import (
@@ -56,8 +56,8 @@ class FollowedCalls:
             self.going_on[update.call_id] = call
         call.gateways = update.gateways
         call.messages += update.messages
-        if update.cdr is not None:
-            call.outcome = TracedOutcome.of_cdr(update.cdr)
+        if update.record is not None:
+            call.outcome = TracedOutcome.of_record(update.record)
         return call
 
 
@@ -112,7 +112,7 @@ def traced_call(record: CallRecord, found: EndedCallMessages) -> TracedCall:
         mapping_gateway=record.mapping_gateway,
         gateways=tuple(gateways),
         messages=found.messages,
-        outcome=TracedOutcome.of_cdr(json_object(record, None)),
+        outcome=TracedOutcome.of_record(record),
     )
 
 

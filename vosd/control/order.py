@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar, get
 
 import msgspec
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of the protocol; raised when a side of the version before could not read what the other one writes.
 
 A new order, a new field of a result, and a new field of an order that has a default and is only sent where it is needed
-are read by the version before. Version 1 had no structs.
+are read by the version before. Version 1 had no structs; 2 had ended calls of a trace without
+the types of their record.
 """
 TAG_FIELD: Final = "order"
 OF_ALL_VERSIONS: Final = frozenset({"restart"})

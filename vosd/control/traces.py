@@ -1,9 +1,10 @@
 """Orders about the messages of calls: follow new calls, look at a running or an ended one."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
+from vosd.cdr.record import CallRecord
 from vosd.control.order import Following, Order
 from vosd.obs.traced import TracedMessage
 
@@ -36,8 +37,8 @@ class CallUpdate(msgspec.Struct, frozen=True):
     gateways: tuple[str, ...]
     """Gateways of the attempts so far, in order."""
     messages: list[TracedMessage]
-    cdr: dict[str, Any] | None
-    """As ``vosd cdr show --json`` prints it, once the call has ended."""
+    record: CallRecord | None
+    """Record of the call, once it has ended; text of peers is escaped."""
     is_last: bool
     """No further report of the call follows."""
 

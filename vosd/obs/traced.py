@@ -6,11 +6,11 @@ decided elsewhere.
 
 import re
 from enum import Enum
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import Attempt, CallRecord
 
 _CREDENTIALS: Final = re.compile(
     rb"^((?:proxy-)?authorization[ \t]*:)(?:[^\n]*\n[ \t])*[^\n]*?(?=\r?$|\Z)", re.IGNORECASE | re.MULTILINE
@@ -58,9 +58,16 @@ class TracedOutcome(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
 
     @classmethod
-    def of_cdr(cls, cdr: dict[str, Any]) -> Self:
-        """Take it from the ``--json`` object of a call."""
-        return msgspec.convert(cdr, cls)
+    def of_record(cls, record: CallRecord) -> Self:
+        """Take it from the record of a call."""
+        return cls(
+            end_reason=record.end_reason,
+            hangup_source=record.hangup_source,
+            sip_code=record.sip_code,
+            q850_cause=record.q850_cause,
+            hold_time_ms=record.hold_time_ms,
+            attempts=record.attempts,
+        )
 
 
 class TracedCall(msgspec.Struct):

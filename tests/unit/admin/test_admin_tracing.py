@@ -7,7 +7,6 @@ import pytest
 from doubles.data.records import answered_call
 
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, messages_of, traced_call
-from vosd.cdr.columns import json_object
 from vosd.cdr.record import Attempt
 from vosd.control.order import Order
 from vosd.control.traces import CallUpdate, EndedCallMessages, FindMessages, TraceUpdate
@@ -21,8 +20,8 @@ def message(at: int) -> TracedMessage:
 
 
 def news(call_id: str, *at: int, gateways: tuple[str, ...] = (), is_last: bool = False) -> TraceUpdate:
-    cdr = json_object(RECORD, None) if is_last else None
-    told = CallUpdate(call_id, "4930", "4420", "acme", gateways, [message(each) for each in at], cdr, is_last)
+    record = RECORD if is_last else None
+    told = CallUpdate(call_id, "4930", "4420", "acme", gateways, [message(each) for each in at], record, is_last)
     return TraceUpdate([told], 0, is_over=False)
 
 

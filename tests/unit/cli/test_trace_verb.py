@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
 
-from vosd.cdr.columns import json_object
 from vosd.cli.main import main
 from vosd.control.server import ControlServer
 from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
@@ -32,8 +31,8 @@ BUSY = message("SIP/2.0 486 Busy Here", way=Direction.OUT)
 
 
 def news(call_id: str, *messages: TracedMessage, is_last: bool = False) -> CallUpdate:
-    cdr = json_object(answered_call(1), None) if is_last else None
-    return CallUpdate(call_id, "4930", "4420", "acme-pbx", ("carrier-a",), list(messages), cdr, is_last)
+    record = answered_call(1) if is_last else None
+    return CallUpdate(call_id, "4930", "4420", "acme-pbx", ("carrier-a",), list(messages), record, is_last)
 
 
 class Switch:

@@ -181,8 +181,8 @@ async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server:
     [
         (b"{", "not a request"),
         (b"[]", "not a request"),
-        (b'{"protocol": 2, "order": {"order": 5}}', "not a request"),
-        (b'{"protocol": 2}', "not a request"),
+        (b'{"protocol": 3, "order": {"order": 5}}', "not a request"),
+        (b'{"protocol": 3}', "not a request"),
         (line("echo", extra=1), "unknown field `extra`"),
         (line("dance"), "knows no 'dance'; it answers echo, select"),
         (line("select", colour="red"), "unknown field `colour`"),

@@ -82,12 +82,12 @@ def test_a_record_is_logged(to_terminal):
 
 
 async def test_a_record_is_shown_by_a_command(tmp_path):
-    record = json_object(answered_call(1, **ODD), 1)
+    record = answered_call(1, **ODD)
     update = CallUpdate("1", "1", "2", None, (), [], record, is_last=True)
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(FindRunningCall, RunningCall(["1"], update))
     async with switch:
         found = await RunningSwitch(tmp_path / "vosd.sock").ask(FindRunningCall("1"))
-    assert found.update.cdr.items() >= ODD_SHOWN.items()
+    assert json_object(found.update.record, 1).items() >= ODD_SHOWN.items()
 
 
 @pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])

@@ -15,7 +15,6 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
 from vosd.callcontrol.call_request import CallRequest
-from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.traces import CallSought, CallUpdate, EndedCallMessages
 from vosd.engine.trace.call_messages import CallOutcome
@@ -147,7 +146,7 @@ class TraceFollower:
             mapping_gateway=followed.mapping_gateway,
             gateways=_gateways(followed.journey),
             messages=[self._show(traced) for traced in sent],
-            cdr=None if record is None else json_object(record, None),
+            record=record,
             is_last=is_last,
         )
 
@@ -216,7 +215,7 @@ class TraceFollowers:
             mapping_gateway=mapping_gateway,
             gateways=_gateways(journey),
             messages=messages,
-            cdr=None,
+            record=None,
             is_last=False,
         )
 
