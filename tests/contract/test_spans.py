@@ -194,7 +194,7 @@ async def test_an_agent_is_rated_again_for_its_own_calls_and_for_those_below_it(
     assert roles == {CUSTOMER, AGENT}
     of_agent = [record for record in records if "agent" in past_of(record).accounts]
     assert (found.calls, found.charges) == (len(of_agent), len(charges))
-    assert [(row["account"], row["role"]) for row in found.accounts] == [("agent", AGENT), ("agent", CUSTOMER)]
+    assert [(row.account, row.role) for row in found.accounts] == [("agent", AGENT), ("agent", CUSTOMER)]
     assert found.differ == sum(row.fee > 0 for row in charges) > len(charges) / 2
     assert (await rated(account="agent", limit=3)).calls == 3
     with_deck = await rated(account="agent", deck="by-cycle")

@@ -2,10 +2,12 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month, past_of
 
 from vosd.admin import price_differences
+from vosd.admin.office.rerating import RerateReport
 from vosd.admin.price_differences import OTHERS
 from vosd.admin.rerate import Rerating
 from vosd.base.money import ZERO
@@ -79,6 +81,13 @@ def test_a_changed_rate_shows_in_its_calls_and_in_no_others(tmp_path, calls: lis
     assert greatest == sorted(greatest, reverse=True)
     assert len(greatest) == min(20, rerating.differences.differ) > 10
     assert rerating.steps_differ > 0  # the version of the group is another one, also where the charge is the same
+    result = msgspec.convert(document, RerateReport)
+    assert msgspec.json.encode(result.accounts) == msgspec.json.encode(document["accounts"])
+    assert msgspec.json.encode(result.prefixes) == msgspec.json.encode(document["prefixes"])
+    assert msgspec.json.encode(result.greatest) == msgspec.json.encode(document["greatest"])
+    renamed = document | {"accounts": [{"customer": "plain"}]}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(renamed, RerateReport)
 
 
 def test_a_change_says_by_which_tax_rate_it_is_taxed(tmp_path, calls: list[PastCall]) -> None:

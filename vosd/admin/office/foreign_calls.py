@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from vosd.admin.difference_sheets import AccountDifference, CallDifference, PrefixDifference, UnreadRow
 from vosd.admin.foreign_calls import BadRowError, opened
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -29,22 +30,22 @@ class RateForeignCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Calls and prefixes that are listed."""
 
 
-class RatedFile(msgspec.Struct, frozen=True, kw_only=True):
+class RatedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Differences between the prices of a file and ours; the sums are those of ``PriceDifferences``."""
 
     rows: int
     bad_rows: int
-    first_bad_rows: list[dict[str, Any]]
+    first_bad_rows: list[UnreadRow]
     unpaid_rows: int
     """Rows without account, gateway and charge, such as our own test calls: they are in no sum."""
     compares: bool
     """Whether the file has prices."""
     charges: int
     differ: int
-    accounts: list[dict[str, Any]]
-    prefixes: list[dict[str, Any]]
+    accounts: list[AccountDifference]
+    prefixes: list[PrefixDifference]
     prefixes_differ: int
-    greatest: list[dict[str, Any]]
+    greatest: list[CallDifference]
 
 
 @needs(Permission.BOOKS_SEE)
@@ -81,5 +82,4 @@ async def rate_foreign_calls(
             if rating.rows % _REPORTED_EVERY == 0:
                 report(calls.part, rating.rows)
                 await asyncio.sleep(0)
-    found: dict[str, Any] = rating.to_json(order.top)
-    return RatedFile(**found)
+    return msgspec.convert(rating.to_json(order.top), RatedFile)

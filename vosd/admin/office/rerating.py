@@ -9,10 +9,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.difference_sheets import AccountDifference, CallDifference, PrefixDifference
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
@@ -96,7 +97,7 @@ class BookedRun(msgspec.Struct, frozen=True):
     accounts: list[BookedAmount]
 
 
-class RerateReport(msgspec.Struct, frozen=True, kw_only=True):
+class RerateReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Differences between the books and the new rating; the sums are those of ``PriceDifferences``."""
 
     calls: int
@@ -105,10 +106,10 @@ class RerateReport(msgspec.Struct, frozen=True, kw_only=True):
     uncorrected: int | msgspec.UnsetType = msgspec.UNSET
     charges: int
     differ: int
-    accounts: list[dict[str, Any]]
-    prefixes: list[dict[str, Any]]
+    accounts: list[AccountDifference]
+    prefixes: list[PrefixDifference]
     prefixes_differ: int
-    greatest: list[dict[str, Any]]
+    greatest: list[CallDifference]
     booked: BookedRun | msgspec.UnsetType = msgspec.UNSET
     untold: str | msgspec.UnsetType = msgspec.UNSET
     """Why a running switch does not know the balances yet; absent if it does, or if nothing was booked."""
@@ -162,12 +163,12 @@ async def rerate_calls(
                 break
     if not rerating.calls:
         await check_names(wanted, office.definitions, stores.queries, stores.books)
-    found: dict[str, Any] = rerating.to_json(order.top)
+    found = msgspec.convert(rerating.to_json(order.top), RerateReport)
     if bookings is None:
-        return RerateReport(**found)
+        return found
     await bookings.finish()
     untold = await refresh_balances(office.switch) if bookings.charges else ""
-    return RerateReport(**found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+    return msgspec.structs.replace(found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
 
 
 async def _is_or_was_agent(office: Office, account: str | None) -> bool:
