@@ -5,8 +5,9 @@ fails is an alarm, and is tried again with growing pauses until it is delivered.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -27,7 +28,7 @@ from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import GONE, Event
-from vosd.traffic.schedule import DuePeriod, first_period, period_at
+from vosd.traffic.schedule import DuePeriod, ReportRhythm, first_period, period_at
 
 PROCESS: Final = "vosd.daemon.report_process"
 DELIVERED: Final = "reports.json"
@@ -38,7 +39,10 @@ RETRY_MS: Final = 60_000
 RETRY_MAX_MS: Final = 3_600_000
 """The pause after a failure doubles from the first to the second."""
 MADE_UP_MS: Final = 35 * 86_400_000
-"""Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
+"""Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports.
+
+The periods of a report that was taken out are kept for so long.
+"""
 RUNNING_MS: Final = 7_200_000
 """Time for which a report waits for calls of its period that still run; then it says how many are missing."""
 RESCAN_MS: Final = 5_000
@@ -108,12 +112,24 @@ class CallsOutside(NamedTuple):
     """They have ended and are not booked."""
 
 
-class RefusedMail(msgspec.Struct, frozen=True):
-    """The recipients of the mail of one period that do not have it; all others do."""
+class ReportState(msgspec.Struct, frozen=True):
+    """Facts of a report that are kept beside the end of its last period; times are UTC milliseconds."""
 
-    until: int
-    """End of the period, UTC milliseconds."""
-    refused: tuple[str, ...]
+    every: ReportRhythm
+    content: str
+    """Digest of its keys without those that say where and when it goes."""
+    until: int = 0
+    """End of the period whose mail some recipients have and others do not; 0 = there is none."""
+    sent: tuple[str, ...] = ()
+    """Recipients that have the mail of that period."""
+    gone_at: int | None = None
+    """Time at which it was taken out; None = it is defined."""
+
+
+def content_of(wanted: ScheduledReport) -> str:
+    """Return a digest of a report that its recipients, its directory, its time and its place do not change."""
+    content = replace(wanted, at_s=0, directory=None, mail=(), source="")
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
 class ScheduledReportPart:
@@ -139,13 +155,13 @@ class ScheduledReportPart:
         self._kept = delivered_reports(settings.state_dir)
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
-        self._is_done_kept = self._is_refused_kept = True
-        """Whether the files have the last periods, and the refused recipients, of now."""
-        self._kept_refused = KeptFile(
-            Path(settings.state_dir) / "refused_reports.json", dict[str, RefusedMail], "refused_reports"
+        self._is_done_kept = self._are_states_kept = True
+        """Whether the files have the last periods, and the states of the reports, of now."""
+        self._kept_states = KeptFile(
+            Path(settings.state_dir) / "report_states.json", dict[str, ReportState], "report_states"
         )
-        self._refused: dict[str, RefusedMail] = {}
-        """Recipients that a mail server has refused, by report."""
+        self._states: dict[str, ReportState] = {}
+        """States of the reports by name, for a while also of those that were taken out."""
         self._failed: dict[str, FailedDelivery] = {}
         """Reports that have failed, by name."""
         self._awaited: dict[str, str] = {}
@@ -161,11 +177,9 @@ class ScheduledReportPart:
         self._task = asyncio.create_task(kept_going("reports", self._keep), name="scheduled reports")
 
     def read_kept(self) -> None:
-        """Read what was delivered before the start; a report that was taken out meanwhile begins anew later."""
-        done, self._refused = self._kept.read() or {}, self._kept_refused.read() or {}
-        self._done = {each.name: done[each.name] for each in self._reports if each.name in done}
-        if len(self._done) < len(done):
-            self._keep_done()
+        """Read what was delivered before the start, and compare the reports with those of then."""
+        self._done, self._states = self._kept.read() or {}, self._kept_states.read() or {}
+        self._compare()
 
     async def end(self) -> None:
         """End work that goes on; its report is made again after the next start."""
@@ -175,43 +189,65 @@ class ScheduledReportPart:
         self._keep_again()
 
     def adjust(self, settings: Settings) -> None:
-        """Apply other settings from the next report on; one that is taken out has no alarm, and begins anew later."""
+        """Apply other settings from the next report on; one that is taken out has no alarm."""
         reports = settings.reports
         gone = {each.name for each in self._reports} - {each.name for each in reports}
-        before = len(self._done)
-        for name in sorted(gone):
-            self._done.pop(name, None)
-            self._forget(name)
-            if name in self._raised:
-                self._raised.discard(name)
-                _log.info(Event.REPORT_SENT.value, report=name, why=GONE)
-        if len(self._done) < before:
-            self._keep_done()
-        changed = {each.name for each in set(reports) - set(self._reports)} | gone
-        for name in changed:
+        for name in sorted(gone & self._raised):
+            self._raised.discard(name)
+            _log.info(Event.REPORT_SENT.value, report=name, why=GONE)
+        for name in {each.name for each in set(reports) - set(self._reports)} | gone:
             self._forget(name)
         self._reports, self._mail = reports, settings.alarms.mail
         self._replica, self._statement_s = settings.replica, settings.report_statement_s
+        self._compare()
+
+    def _compare(self) -> None:
+        """Compare the reports with their states: note changes, and drop those that were taken out long ago."""
+        now, done, states = self._clock.now().wall, dict(self._done), dict(self._states)
+        named = {each.name for each in self._reports}
+        for name in {*done, *states} - named:
+            # a version that kept no states has left the end of the last period alone: it says of what it was nowhere
+            state = states.get(name) or ReportState(ReportRhythm.DAY, "")
+            states[name] = msgspec.structs.replace(state, gone_at=min(now, state.gone_at or now))
+        for name, state in [*states.items()]:
+            if state.gone_at is not None and now - state.gone_at > MADE_UP_MS:
+                del states[name]
+                done.pop(name, None)
+        for each in self._reports:
+            content = content_of(each)
+            before = states.get(each.name) or ReportState(each.every, content)
+            if before.content == content:
+                states[each.name] = msgspec.structs.replace(before, gone_at=None)
+                continue
+            states[each.name] = ReportState(each.every, content)
+            if before.content and before.every is not each.every and each.name in done:
+                # else each day since the last month would be sent at once
+                first = first_period(now, each.every, each.at_s, ZoneInfo(each.zone))
+                done[each.name] = max(done[each.name], first.since)
+        if done != self._done:
+            self._done = done
+            self._keep_done()
+        if states != self._states:
+            self._states = states
+            self._keep_states()
 
     def _forget(self, name: str) -> None:
         self._awaited.pop(name, None)
         self._waited_at.pop(name, None)
         self._failed.pop(name, None)
-        if self._refused.pop(name, None) is not None:
-            self._keep_refused()
 
     def _keep_done(self) -> None:
         self._is_done_kept = self._kept.write(self._done)
 
-    def _keep_refused(self) -> None:
-        self._is_refused_kept = self._kept_refused.write(self._refused)
+    def _keep_states(self) -> None:
+        self._are_states_kept = self._kept_states.write(self._states)
 
     def _keep_again(self) -> None:
         """Write what a full disk has not taken: else a report would be delivered again after the next start."""
         if not self._is_done_kept:
             self._keep_done()
-        if not self._is_refused_kept:
-            self._keep_refused()
+        if not self._are_states_kept:
+            self._keep_states()
 
     async def _keep(self) -> None:
         while True:
@@ -248,25 +284,41 @@ class ScheduledReportPart:
         if 0 <= waited_ms < SETTLED_MS:
             return  # a call that was booked a moment ago may not be in the sums yet
         self._awaited.pop(wanted.name, None)
-        outcome = await self._delivered(wanted, period, outside.running)
-        if self._named(wanted.name) is None:
-            return  # a reload has taken it out meanwhile: it has no alarm, and nothing of it is kept
+        order = self.order(wanted, period, outside.running)
+        outcome = await self._delivered(order)
         if outcome.failed:
+            self._note_sent(wanted, period, order, outcome)
+            if self._named(wanted.name) != wanted:
+                return  # a reload has changed it or taken it out meanwhile: it is tried at once, or has no alarm
             pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
             retry_at = self._clock.now().wall + pause
             self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, retry_at)
-            if outcome.refused:
-                self._refused[wanted.name] = RefusedMail(period.until, outcome.refused)
-                self._keep_refused()
             self._raised.add(wanted.name)
             facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
             _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
             return
         self._forget(wanted.name)
         self._raised.discard(wanted.name)
-        self._done[wanted.name] = period.until
+        # a reload may have given it another rhythm meanwhile, which begins later
+        self._done[wanted.name] = max(period.until, self._done.get(wanted.name, 0))
         self._keep_done()
+        state = self._states.get(wanted.name)
+        if state is not None and state.until:
+            self._states[wanted.name] = msgspec.structs.replace(state, until=0, sent=())
+            self._keep_states()
         _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name, running=outside.running)
+
+    def _note_sent(
+        self, wanted: ScheduledReport, period: DuePeriod, order: ReportOrder, outcome: ReportDelivery
+    ) -> None:
+        """Note who has the mail of a period that others have refused, unless the report is another one by now."""
+        state = self._states.get(wanted.name)
+        if not outcome.refused or order.mail is None or state is None or state.content != content_of(wanted):
+            return
+        has_it = (*self._has_mail(wanted, period), *order.mail.recipients)
+        sent = tuple(each for each in has_it if each not in outcome.refused)
+        self._states[wanted.name] = msgspec.structs.replace(state, until=period.until, sent=sent)
+        self._keep_states()
 
     async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:
         """List the reports with what was delivered of each, and what comes next."""
@@ -292,25 +344,27 @@ class ScheduledReportPart:
             self._keep_done()
         return coming
 
-    async def _delivered(self, wanted: ScheduledReport, period: DuePeriod, running: int) -> ReportDelivery:
+    async def _delivered(self, order: ReportOrder) -> ReportDelivery:
+        if order.mail is None and order.directory is None:
+            return ReportDelivery()  # all who are to have it by now have it
         try:
             async with asyncio.timeout(RUN_S):
-                return await answer_of(PROCESS, self.order(wanted, period, running), ReportDelivery)
+                return await answer_of(PROCESS, order, ReportDelivery)
         except Exception as error:  # noqa: BLE001  the boundary: else a report that is not made would be silent
             why = f"not made within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
             return ReportDelivery(why)
 
-    def _recipients(self, wanted: ScheduledReport, period: DuePeriod) -> tuple[str, ...]:
-        """Return who has no mail of a period yet, of those that are configured."""
-        kept = self._refused.get(wanted.name)
-        left = () if kept is None or kept.until != period.until else kept.refused
-        return tuple(each for each in wanted.mail if each in left) or wanted.mail
+    def _has_mail(self, wanted: ScheduledReport, period: DuePeriod) -> tuple[str, ...]:
+        """Return who has the mail of a period that is not delivered to all."""
+        state = self._states.get(wanted.name)
+        return state.sent if state is not None and state.until == period.until else ()
 
     def order(self, wanted: ScheduledReport, period: DuePeriod, running: int = 0) -> ReportOrder:
         """Return the order for a report over a period; ``running`` calls of it have not ended."""
         server, mail = self._mail, None
-        if wanted.mail and server is not None:
-            recipients = self._recipients(wanted, period)
+        has_it = self._has_mail(wanted, period)
+        recipients = tuple(each for each in wanted.mail if each not in has_it)
+        if recipients and server is not None:
             password = "" if server.password is None else server.password.reveal()
             mail = MailOrder(
                 server.server, server.port, server.security, server.username, password, server.sender, recipients

@@ -24,7 +24,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports
 from vosd.daemon import report_process, scheduled_reports
 from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
-from vosd.daemon.scheduled_reports import RETRY_MAX_MS, RETRY_MS, CallsOutside, ScheduledReportPart
+from vosd.daemon.scheduled_reports import MADE_UP_MS, RETRY_MAX_MS, RETRY_MS, CallsOutside, ScheduledReportPart
 from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
@@ -117,12 +117,12 @@ async def test_a_report_that_was_delivered_while_the_disk_was_full_is_delivered_
     """The delivery, and the addresses that have refused it, are written as soon as there is room."""
     stage = Stage(tmp_path, monkeypatch, replace(WANTED, mail=("a@example.com", "b@example.com")))
     await stage.pass_time(4)
-    kept = {name: (tmp_path / name).with_suffix(".draft") for name in ("reports.json", "refused_reports.json")}
+    kept = {name: (tmp_path / name).with_suffix(".draft") for name in ("reports.json", "report_states.json")}
     for draft in kept.values():
         draft.mkdir()  # nothing can be written there
     stage.answers, stage.refused = ["b@example.com: refused"], ("b@example.com",)
     assert await stage.pass_time(1) == [day(-1)]
-    kept["refused_reports.json"].rmdir()
+    kept["report_states.json"].rmdir()
     await stage.part.look(stage.reports[0])
     stage.part = stage.started()
     assert (await stage.pass_time(0.5), stage.orders[-1].mail.recipients) == ([day(-1)], ("b@example.com",))
@@ -335,21 +335,121 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
 
 
 @pytest.mark.parametrize("by_reload", [True, False])
-async def test_a_report_that_was_taken_out_begins_anew_also_after_a_restart(
+async def test_a_report_that_comes_back_goes_on_for_35_days_and_begins_anew_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_reload: bool
 ) -> None:
-    other = replace(WANTED, name="other")
-    stage = Stage(tmp_path, monkeypatch, WANTED, other)
-    assert await stage.pass_time(24) == [day(-1)] * 2
-    stage.reports = (other,)
+    other, both = replace(WANTED, name="other"), ("a@example.com", "b@example.com")
+    wanted = replace(WANTED, mail=both)
+    stage = Stage(tmp_path, monkeypatch, wanted, other)
+
+    def change_to(*reports: ScheduledReport) -> None:
+        stage.reports = reports
+        if by_reload:
+            stage.part.adjust(stage.settings(*reports))
+        else:
+            stage.part = stage.started()
+
+    stage.answers, stage.refused = ["b@example.com is refused"], ("b@example.com",)
+    assert await looked(stage) == []
+    assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)] * 2  # one has failed for b
+    change_to(other)
+    stage.clock.move_to(stage.clock.now().mono + 60_000)
+    assert await looked(stage) == []
+    change_to(wanted, other)
+    (order,) = await looked(stage)
+    assert order.mail is not None
+    assert (order.period, order.mail.recipients) == (day(-1), ("b@example.com",))
+    change_to(other)
+    stage.clock.move_to(stage.clock.now().mono + DAY)
+    change_to(wanted, other)
+    assert [(order.name, order.period) for order in await looked(stage)] == [("m", day(0)), ("other", day(0))]
+
+    change_to(other)
+    assert stage.part._kept.read() == {"m": MIDNIGHT + DAY, "other": MIDNIGHT + DAY}
+    stage.clock.move_to(stage.clock.now().mono + MADE_UP_MS + DAY)
+    change_to(other)
+    assert stage.part._kept.read() == {"other": MIDNIGHT + DAY}
+    change_to(wanted, other)
+    assert [order.name for order in await looked(stage)] == ["other"]
+
+
+@pytest.mark.parametrize("by_reload", [True, False])
+@pytest.mark.parametrize("before", [ReportRhythm.MONTH, ReportRhythm.WEEK])
+async def test_a_report_that_becomes_daily_sends_no_day_that_was_over_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: ReportRhythm, by_reload: bool
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, replace(WANTED, every=before))
+    stage.part._done["m"] = period_at(MIDNIGHT, before, 0, UTC).since
+    stage.part._keep_done()
+    stage.clock.move_to(stage.clock.now().mono + 3 * DAY + 6 * 3_600_000)
+    stage.reports = (WANTED,)
     if by_reload:
-        stage.part.adjust(stage.settings(other))
+        stage.part.adjust(stage.settings(WANTED))
     else:
         stage.part = stage.started()
-    stage.reports = (WANTED, other)
+    assert await stage.pass_time(1) == []
+    assert await stage.pass_time(24) == [day(3)]
+
+
+async def test_another_rhythm_repeats_nothing_and_one_of_a_reload_holds_over_a_report_that_is_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monthly = replace(WANTED, every=ReportRhythm.MONTH)
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.part._done["m"] = MIDNIGHT
+    stage.part.adjust(stage.settings(monthly))
+    assert stage.part._done == {"m": MIDNIGHT}
+
+    month = period_at(MIDNIGHT, ReportRhythm.MONTH, 0, UTC)
+    stage.part._done["m"] = month.since
+    stage.clock.set_wall(month.until + 7 * DAY - stage.clock.now().wall)
+    stage.reports = (monthly,)
     stage.part = stage.started()
-    stage.clock.move_to(stage.clock.now().mono + 3 * DAY)
-    assert [(order.name, order.period) for order in await looked(stage)] == [("other", day(0))]
+    stage.part._done["m"] = month.since
+
+    async def answer(_process: str, order: ReportOrder, _kind: type) -> ReportDelivery:
+        stage.orders.append(order)
+        stage.part.adjust(stage.settings(WANTED))
+        return ReportDelivery()
+
+    monkeypatch.setattr(scheduled_reports, "answer_of", answer)
+    await stage.part.look(monthly)
+    assert [order.until for order in stage.orders] == [month.until]
+    assert stage.part._done["m"] >= month.until + 6 * DAY
+
+
+async def test_a_mail_goes_to_those_who_do_not_have_it_where_a_refused_address_is_mended_or_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, typo, mended = "a@x.org", "typo@x.org", "type@x.org"
+    wanted = replace(WANTED, mail=(right, typo), directory=None)
+    stage = Stage(tmp_path, monkeypatch, wanted)
+    stage.answers, stage.refused = ["typo@x.org is refused"], (typo,)
+    assert await looked(stage) == []
+    assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)]
+
+    stage.part.adjust(stage.settings(replace(wanted, mail=(right, mended), at_s=18_000)))
+    stage.answers, stage.refused = ["type@x.org is refused"], (mended,)
+    (order,) = await looked(stage)
+    assert order.mail is not None
+    assert order.mail.recipients == (mended,)
+
+    stage.part.adjust(stage.settings(replace(wanted, mail=(right,))))
+    assert await looked(stage) == []
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert (row.why, row.done_until) == (None, iso_utc(MIDNIGHT)), "nothing is left to send: it is delivered"
+
+
+async def test_a_report_with_another_content_goes_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = replace(WANTED, mail=("a@x.org", "typo@x.org"))
+    stage = Stage(tmp_path, monkeypatch, wanted)
+    stage.answers, stage.refused = ["typo@x.org is refused"], ("typo@x.org",)
+    assert await looked(stage) == []
+    assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)]
+    stage.part.adjust(stage.settings(replace(wanted, account="acme")))
+    (order,) = await looked(stage)
+    assert order.mail is not None
+    assert order.mail.recipients == wanted.mail
 
 
 async def looked(stage: Stage) -> list[ReportOrder]:
