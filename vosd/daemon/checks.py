@@ -22,6 +22,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.control.changes import CHECK_S, CheckChange
 from vosd.control.server import CommandError
 from vosd.daemon.start import Started
+from vosd.obs import log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, adopted, ended, started
 from vosd.processes.forked import ForkedProcess, can_fork
@@ -61,6 +62,7 @@ def forked_from(config: Path, started: Started) -> ForkedProcess | None:
         return None
 
     def go_on(channel: socket.socket) -> None:
+        log.open_anew()
         import_module(_PROCESS).go_on(channel, config, started.remembered, wanted)
 
     try:

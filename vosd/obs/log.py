@@ -65,7 +65,15 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     )
     _calls.direct = None if is_terminal else out
     _calls.is_wanted = threshold <= logging.INFO
+    _calls.level = level
     _adopt_library_logs(lines, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
+
+
+def open_anew() -> None:
+    """Log to standard error as before, in a copy of the process, whose log has a descriptor that leads nowhere."""
+    _calls.output = _calls.direct = None
+    _calls.waiting.clear()  # the other process writes them
+    configure(_calls.level)
 
 
 def lines_lost() -> int:
@@ -255,6 +263,8 @@ class _Calls:
     """Destination of all lines, once it is known."""
     direct: LogOutput | None = None
     is_wanted: bool = True
+    level: str = "info"
+    """That of the log."""
     waiting: Final[list[bytes]] = []
     """Lines that are not written yet."""
 

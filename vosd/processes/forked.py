@@ -25,7 +25,7 @@ class ForkedProcess:
     def __init__(self, name: str, run: Callable[[socket.socket], None]) -> None:
         """Fork; the copy calls ``run`` with its end of the channel and ends with it.
 
-        It has no other descriptors, standard error apart, and is listed by a name as its command.
+        Its other descriptors, standard error apart, lead nowhere, and it is listed by a name as its command.
 
         Raises:
             OSError: there is no room for it.
@@ -88,12 +88,17 @@ def _run(name: str, run: Callable[[socket.socket], None], channel: socket.socket
 
 
 def _keep_only(channel: socket.socket) -> None:
-    """Close all other descriptors but standard error: sockets that the copy kept would stay open."""
-    nothing, kept = os.open(os.devnull, os.O_RDWR), channel.fileno()
-    for standard in range(_STANDARD_ERROR):
-        os.dup2(nothing, standard)
-    os.closerange(_STANDARD_ERROR + 1, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    """Replace all other descriptors but standard error by the null device: sockets that the copy kept would stay open.
+
+    No number becomes free. Objects of the process own many, and write to them or close them some time: by then the
+    number would be that of another file, a database for one.
+    """
+    numbers = {*(int(each.name) for each in Path("/proc/self/fd").iterdir()), *range(_STANDARD_ERROR)}
+    nothing = os.open(os.devnull, os.O_RDWR)  # gets the number of that listing, which is free again, or a lower one
+    for number in numbers - {_STANDARD_ERROR, channel.fileno(), nothing}:
+        os.dup2(nothing, number, inheritable=number < _STANDARD_ERROR)
+    if nothing > _STANDARD_ERROR:
+        os.close(nothing)
 
 
 def _name(name: str) -> None:

@@ -1,7 +1,10 @@
 """The process that checks changes: a check whose request was given up goes on, and the next one gets its own answer."""
 
 import asyncio
+import json
 import pickle
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +32,7 @@ from vosd.daemon.checks import (
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.daemon.start import Started, load_at_start
 from vosd.processes.channel import LENGTH_BYTES, message
-from vosd.processes.child import Child
+from vosd.processes.child import Child, search_path
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
@@ -282,6 +285,60 @@ def test_a_copy_of_a_start_is_made_where_its_load_is_what_the_first_check_would_
     monkeypatch.setattr(checking, "can_fork", lambda: True)
     monkeypatch.setattr(checking, "ForkedProcess", full)
     assert forked_from(config, started) is None
+
+
+CHECK_OF_A_COPY = """
+import asyncio, logging, sys
+from pathlib import Path
+from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen
+from vosd.daemon import checks
+from vosd.daemon.bootstrap import DEFINITIONS
+from vosd.daemon.start import load_at_start
+from vosd.obs import log
+from vosd.storage.stored_objects import SqlObjects
+
+checks.READY_FROM = 1
+log.configure("info")
+config, current = Path(sys.argv[1]), SqlObjects.current
+
+async def noisy(self, *asked):
+    async with self._database.reading():
+        logging.getLogger("library").error("a line")
+    return await current(self, *asked)
+
+started = load_at_start(config, DEFINITIONS.read)
+SqlObjects.current = noisy
+forked = checks.forked_from(config, started)
+
+async def main():
+    checking = checks.Checks(forked=forked)
+    await checking.keep_ready(config, 1)
+    found = await checking.check(config, ChangeCheck([ObjectsThen(0, [], [])]))
+    print(found.definitions, checking._child.process.pid == forked.pid)
+    await checking.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_line_of_a_copy_is_on_standard_error_and_not_in_a_file_that_the_check_has_opened(
+    started: Started, tmp_path: Path
+) -> None:
+    """Descriptors 3 to 5 are those that a service manager has kept: the log has the next one, as the check would."""
+    inherits = 'exec "$@" 3</dev/null 4</dev/null 5</dev/null'
+    command = (sys.executable, "-c", CHECK_OF_A_COPY, str(tmp_path / "vosd.yaml"))
+    done = subprocess.run(
+        ("sh", "-c", inherits, "sh", *command),
+        env={"PYTHONPATH": search_path()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.returncode) == ("1 True\n", 0), done.stderr
+    logged = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert logged.count("a line") == 1
+    assert (tmp_path / "vosd.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
 async def test_a_process_that_ends_before_the_first_check_is_started_by_it(

@@ -38,17 +38,35 @@ def test_a_copy_has_the_memory_of_the_process_and_its_channel_alone() -> None:
     assert printed("""
         known, pipe = ["read before"], os.pipe()
         def run(channel):
-            descriptors = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+            leads_to = {int(fd): os.readlink(Path("/proc/self/fd", fd)) for fd in os.listdir("/proc/self/fd")
+                        if os.path.exists(Path("/proc/self/fd", fd))}
+            del leads_to[2], leads_to[channel.fileno()]
             name = Path("/proc/self/cmdline").read_text().rstrip(chr(0))
-            is_first = sorted(map(int, descriptors)) == [0, 1, 2, channel.fileno()]
             print("not on the output of the other")
-            channel.sendall(message(repr((known, is_first, name)).encode()))
+            channel.sendall(message(repr((known, {*pipe} <= leads_to.keys(), {*leads_to.values()}, name)).encode()))
         forked = ForkedProcess("a name", run)
         async def talk():
             child = await adopted(forked)
             print((await received(child.reader)).decode(), await child.process.wait(), child.process.returncode)
         asyncio.run(talk())
-    """) == ["(['read before'], True, 'a name') 0 0"]
+    """) == ["(['read before'], True, {'/dev/null'}, 'a name') 0 0"]
+
+
+def test_an_object_of_the_process_has_no_file_that_its_copy_opens() -> None:
+    assert printed("""
+        pipe, memory = os.pipe(), socket.socket()
+        def run(channel):
+            opened = [os.open("/proc/self/stat", os.O_RDONLY) for _ in range(20)]
+            os.write(pipe[1], b"a line")
+            shared = {*pipe, memory.fileno(), channel.fileno()} & {*opened}
+            memory.close()
+            channel.sendall(message(repr(shared).encode()))
+        forked = ForkedProcess("a name", run)
+        async def talk():
+            child = await adopted(forked)
+            print((await received(child.reader)).decode(), await child.process.wait())
+        asyncio.run(talk())
+    """) == ["set() 0"]
 
 
 def test_a_copy_ends_with_the_channel_and_by_a_signal() -> None:
