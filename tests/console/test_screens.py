@@ -447,6 +447,25 @@ def test_the_page_of_an_account_is_read_again_as_the_lists_are_and_not_while_its
         see("visible")
 
 
+def test_the_first_page_of_a_customer_reads_its_balance_more_often_than_the_server_adds_up_its_calls(
+    newcomer: Visit,
+) -> None:
+    visitor, asked = newcomer("customer", "acme"), list[str]()
+    page = visitor.page
+    page.clock.install()
+    page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
+    visitor.go("/", "acme")
+    expect(page.locator("dl.facts")).to_contain_text(re.compile(r"Today[^\d]*\d"))
+    for _ in range(8):
+        with page.expect_response(re.compile("balance[?]calls=true")):
+            page.clock.fast_forward(30_000)
+    balances, sums = (
+        sum(part in each for each in asked) for part in ("balance?calls=true", "balance?consumption=true")
+    )
+    assert balances >= 9
+    assert 2 <= sums <= balances / 2, [each for each in asked if each]
+
+
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(
     visit: Visit,
 ) -> None:

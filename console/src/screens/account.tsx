@@ -28,12 +28,11 @@ import { NewPerson } from "./acts";
 import { Below } from "./below";
 import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
+import { USE, useMoney } from "./money";
 import { transfer, transferBack } from "./payments";
 import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;
-/** What the calls of an account have cost, which the server adds up. */
-const USE = ["charged_today", "consumed_today", "consumed_month"];
 const MONEY = ["balance", "available", "overdraft_limit", "reserved", ...USE];
 const GATEWAYS_MS = 4_000;
 /** Types of accounts whose calls cost the carrier: those of vendors, and of partners on both sides. */
@@ -194,30 +193,6 @@ export function AccountScreen() {
       <Belongings account={account} isVendor={isVendor} />
     </Page>
   );
-}
-
-/**
- * The money of an account, read again as in the lists of accounts: its balance and its running calls, and more seldom
- * what it was charged today, for which the server adds up calls. The balance does not wait for that, nor need it.
- */
-function useMoney(account: string) {
-  const read = (query: { calls?: boolean; consumption?: boolean }) => () =>
-    content(
-      client.GET("/accounts/{account}/balance", { params: { path: { account }, query } }),
-    ) as unknown as Promise<Row>;
-  const balance = useQuery({
-    queryKey: ["account", account, "balance"],
-    queryFn: read({ calls: true }),
-    refetchInterval: USE_MS,
-  });
-  const use = useQuery({
-    queryKey: ["account", account, "use"],
-    queryFn: read({ consumption: true }),
-    enabled: balance.isSuccess,
-    refetchInterval: CHARGED_MS,
-  });
-  const charged = Object.fromEntries(USE.map((name) => [name, use.data?.[name]]));
-  return { balance, use, row: balance.data && { ...balance.data, ...charged } };
 }
 
 /** Whether an account is blocked; by a person or an agent, by which one, since when, until when and why. */

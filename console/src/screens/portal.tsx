@@ -1,10 +1,9 @@
 /** The first page of a customer or an agent: its money, how it pays in, invoices, phones, the accounts below it. */
 
 import { Alert, Button, Group } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, queryText, type Row } from "../api/client";
+import { queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Download } from "../parts/download";
@@ -15,9 +14,10 @@ import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay } from "../session";
 import { Below } from "./below";
+import { USE, useMoney } from "./money";
 
 const READ_MS = 15_000;
-const MONEY = ["balance", "available", "overdraft_limit", "charged_today", "consumed_today", "consumed_month"];
+const MONEY = ["balance", "available", "overdraft_limit", ...USE];
 const PHONES: readonly Column[] = [
   { name: "name" },
   { name: "state", kind: "state" },
@@ -29,15 +29,7 @@ export function PortalScreen({ account }: { account: string }) {
   const { t } = useTranslation();
   const { tree } = useSearch({ from: "/" });
   const go = useNavigate({ from: "/" });
-  const balance = useQuery({
-    queryKey: ["balance", account],
-    queryFn: () =>
-      content(
-        client.GET("/accounts/{account}/balance", { params: { path: { account }, query: { consumption: true } } }),
-      ) as unknown as Promise<Row>,
-    refetchInterval: READ_MS,
-  });
-  const row = balance.data;
+  const { balance, use, row } = useMoney(account);
   return (
     <Page
       title={String(row?.name || account)}
@@ -45,6 +37,7 @@ export function PortalScreen({ account }: { account: string }) {
       actions={<Downloads account={account} />}
     >
       <Reading of={balance} />
+      <ProblemText error={use.error} again={() => use.refetch()} />
       {row?.blocked === true && (
         <Alert color="red" variant="outline">
           {t("portal.blocked")}

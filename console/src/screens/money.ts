@@ -1,0 +1,32 @@
+/** The money of one account, on its page and on the first page of a customer. */
+
+import { useQuery } from "@tanstack/react-query";
+import { client, content, type Row } from "../api/client";
+import { CHARGED_MS, USE_MS } from "./accounts";
+
+/** What the calls of an account have cost, which the server adds up. */
+export const USE = ["charged_today", "consumed_today", "consumed_month"];
+
+/**
+ * The money of an account, read again as in the lists of accounts: its balance and its running calls, and more seldom
+ * what it was charged today, for which the server adds up calls. The balance does not wait for that, nor need it.
+ */
+export function useMoney(account: string) {
+  const read = (query: { calls?: boolean; consumption?: boolean }) => () =>
+    content(
+      client.GET("/accounts/{account}/balance", { params: { path: { account }, query } }),
+    ) as unknown as Promise<Row>;
+  const balance = useQuery({
+    queryKey: ["account", account, "balance"],
+    queryFn: read({ calls: true }),
+    refetchInterval: USE_MS,
+  });
+  const use = useQuery({
+    queryKey: ["account", account, "use"],
+    queryFn: read({ consumption: true }),
+    enabled: balance.isSuccess,
+    refetchInterval: CHARGED_MS,
+  });
+  const charged = Object.fromEntries(USE.map((name) => [name, use.data?.[name]]));
+  return { balance, use, row: balance.data && { ...balance.data, ...charged } };
+}
