@@ -25,6 +25,7 @@ TRUNKS = [
     "hosts: $host", "auth: {username: $name, password: '12345678'}, hosts: $host",
     "auth: {username: $name, password: long-enough-1}", "certificate_names: [$name.example], hosts: $host",
     "transfer_keys: {blind: '*1'}, hosts: $host", "transfer_keys: {blind: '*1'}, media: off, hosts: $host",
+    "announcements: {busy: none}, hosts: $host",
 ]  # fmt: skip
 COUNTRIES = ", countries: [DE]"
 """Makes an error of an account or a trunk where there is no file of the countries of addresses."""

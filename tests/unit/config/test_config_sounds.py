@@ -116,6 +116,21 @@ def test_nothing_is_played_without_an_engine(site, engine, warned):
     assert len(found) == warned
 
 
+def test_one_warning_is_about_all_announcements_that_are_not_played_and_none_of_them_is_read_again(site):
+    """A template may have the announcements of all phones: each of them was read again by each load."""
+    media = "media: {sounds: {busy: sounds/busy.wav}}"
+    phones = [
+        f"{{number: {number}, account: acme, password: a-long-secret-7, announcements: {{busy: busy}}}}"
+        for number in range(1_001, 1_009)
+    ]
+    text = f"{with_trunk(site, 'announcements: {busy: busy}', media)}\nphones: [{', '.join(phones)}]\n"
+    remembered = Remembered()
+    problems = load(site.write("vosd.yaml", text), {}, remembered=remembered).problems
+    (found,) = [each for each in problems if each.key.endswith(".announcements")]
+    assert "phones[1004] and 4 others are not played" in found.expected
+    assert not any(remembered.apart.values())
+
+
 def test_a_trunk_that_did_not_change_is_checked_again_when_sounds_change(site):
     text, remembered = with_trunk(site, "announcements: {Busy: busy}", f"{RELAY}}}"), Remembered()
     path = site.write("vosd.yaml", text)

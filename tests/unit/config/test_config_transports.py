@@ -236,6 +236,7 @@ def test_a_customer_whose_certificate_is_not_asked_for_is_a_warning(site, author
         "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"
         "mapping_gateways: [{name: pbx, account: a, certificate_names: PBX.example}]\n"
     )
+    more = [f"{{name: z{number}, account: a, certificate_names: z{number}.example}}" for number in range(1, 9)]
 
     def warnings(text: str) -> list[str]:
         loaded = site.load(text + rest)
@@ -243,8 +244,11 @@ def test_a_customer_whose_certificate_is_not_asked_for_is_a_warning(site, author
         return [str(each) for each in loaded.problems if "certificate_names" in str(each)]
 
     [warning] = warnings(tls(authority, switch))
-    assert "no caller is asked for a certificate" in warning
+    assert "no caller is asked for a certificate, and those of mapping_gateways[pbx] are not known" in warning
     assert warnings(tls(authority, switch, verify_client="optional")) == []
+    rest = rest.replace("PBX.example}", f"PBX.example}}, {', '.join(more)}")
+    [warning] = warnings(tls(authority, switch))
+    assert "mapping_gateways[z4] and 4 others are not known by theirs" in warning
 
 
 REST = "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"

@@ -11,7 +11,7 @@ from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
-from vosd.config.assembly.sounds import check_announcements, missing_player
+from vosd.config.assembly.sounds import check_announcements
 from vosd.config.assembly.stir import caller_signatures
 from vosd.config.assembly.trunk_headers import caller_format, trunk_causes, trunk_headers
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
@@ -164,13 +164,9 @@ def phone(
 def _check_announcements(
     written: Written[MappingGatewayKeys] | Written[PhoneKeys], installation: CallParameters, problems: ProblemList
 ) -> None:
-    """Report announcements that cannot be played."""
-    wanted, place_of = written.thing.announcements, written.section.place_of
-    if not wanted:
-        return
-    check_announcements(wanted, installation.sounds, place_of, f"{written.label}.", problems)
-    if (missing := missing_player(installation.media)) is not None:
-        problems.warning(place_of("announcements"), f"{written.label}.announcements", missing)
+    """Report announcements that name no sound, or one that is too long."""
+    if wanted := written.thing.announcements:
+        check_announcements(wanted, installation.sounds, written.section.place_of, f"{written.label}.", problems)
 
 
 def _numbers(configured: IncomingNumbers) -> IncomingNumbers | None:

@@ -14,6 +14,8 @@ from vosd.cdr.retention import Age
 from vosd.config.assembly.access import check_access
 from vosd.config.assembly.credentials import warn_of_weak_passwords
 from vosd.config.assembly.media import check_media
+from vosd.config.assembly.named_first import named_first
+from vosd.config.assembly.needed_player import warn_of_missing_player
 from vosd.config.assembly.needed_relay import warn_of_missing_relay
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.keys.advertise import announced
@@ -43,6 +45,7 @@ def check_settings(
     check_media(keys, parameters, origin, problems)
     if source.parameters is not None:
         warn_of_missing_relay(source.parameters.value.media, items, problems)
+        warn_of_missing_player(source.parameters.value.media, items, problems)
     warn_of_weak_passwords(items, problems)
     check_access(keys.access, keys.media.engine, source, items, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
@@ -70,10 +73,14 @@ def has_minimum(definition: Definition[Account]) -> bool:
 
 
 def _warn_of_certificates(items: ReadItems, problems: ProblemList) -> None:
-    """Warn of each customer that is known by a certificate which it is not asked for."""
-    for gateway in items.chosen("mapping_gateways", _has_certificate_names):
-        expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
-        problems.warning(*gateway.at("certificate_names"), expected)
+    """Warn, once for all of them, of customers that are known by a certificate which they are not asked for."""
+    found = named_first([("certificate_names", items.chosen("mapping_gateways", _has_certificate_names))])
+    if found is not None:
+        expected = (
+            "sip.tls.verify_client optional or required: no caller is asked for a certificate, and those of "
+            f"{found.named}{found.others} are not known by theirs"
+        )
+        problems.warning(found.place, found.key, expected)
 
 
 def _warn_of_minimums(items: ReadItems, problems: ProblemList) -> None:
