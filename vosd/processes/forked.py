@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -45,7 +46,7 @@ class ForkedProcess:
         theirs.close()
 
     def poll(self) -> int | None:
-        """Return ``returncode``, for which the kernel is asked."""
+        """Return ``returncode``, for which the kernel is asked; 0 where it does not know, as in ``subprocess``."""
         return self._waited(os.WNOHANG)
 
     def wait(self) -> int:
@@ -57,11 +58,16 @@ class ForkedProcess:
     def kill(self) -> None:
         """Send SIGKILL, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended since, and the kernel keeps no status
+                os.kill(self.pid, signal.SIGKILL)
 
     def _waited(self, options: int) -> int | None:
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, options)
+            try:
+                pid, status = os.waitpid(self.pid, options)
+            except ChildProcessError:  # SIGCHLD is ignored, as some supervisors hand it on: the kernel keeps no status
+                self.returncode = 0
+                return 0
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode

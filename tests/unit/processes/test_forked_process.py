@@ -85,6 +85,28 @@ def test_a_copy_ends_with_the_channel_and_by_a_signal() -> None:
     """) == ["0", "-9"]
 
 
+def test_the_end_of_a_copy_is_noted_where_the_kernel_keeps_no_status_of_it() -> None:
+    assert printed("""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as a supervisor may leave it to its programs
+        def run(channel):
+            while channel.recv(1):
+                pass
+        forked, waited, polled = (ForkedProcess(name, run) for name in "abc")
+        async def end():
+            child = await adopted(forked)
+            faults = []
+            asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+            child.process.kill()
+            async with asyncio.timeout(30):
+                print(await ended(child, is_asked=False), child.process.returncode, faults)
+        asyncio.run(end())
+        waited.channel.close()
+        print(waited.wait(), waited.poll())
+        polled.kill()
+        print(polled.wait(), polled.poll())
+    """) == ["True 0 []", "0 0", "0 0"]
+
+
 def test_a_fault_of_a_copy_is_on_standard_error_and_leaves_the_process_alone() -> None:
     done = run("""
         def run(channel):
