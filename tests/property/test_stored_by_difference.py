@@ -118,7 +118,10 @@ def test_one_object_of_the_database_is_all_that_is_looked_at(tmp_path: Path) -> 
     assert third.texts == load(path, {}, definitions=stores.definitions).texts
 
 
-FORMS_OF_TEMPLATES = [None, '{"max_cps":"3"}', '{"max_cps":"4"}', '{"rate_group":"other"}', '{"max_cps":"x"}']
+WITH_SECRET = '{"auth":{"username":"u","password_file":"$secret"}}'
+FORMS_OF_TEMPLATES = [
+    None, '{"max_cps":"3"}', '{"max_cps":"4"}', '{"rate_group":"other"}', '{"max_cps":"x"}', WITH_SECRET
+]  # fmt: skip
 BUILT = st.sampled_from(["", "big", "small", "$BIG", "none"])
 """Templates of items; one is named by a variable, one does not exist."""
 DAYS_OF_TEMPLATES = st.lists(
@@ -132,6 +135,7 @@ DAYS_OF_TEMPLATES = st.lists(
             "1001": BUILT,
             "in_files": st.sets(st.sampled_from(["c1", "c2", "t1", "big"])),
             "more": st.sampled_from(["", "limits: {max_call_seconds: 7000}\n"]),
+            "secret": st.sampled_from(["first-long-Passw0rd", "second-long-Passw0rd"]),
         }
     ),
     min_size=2,
@@ -140,12 +144,15 @@ DAYS_OF_TEMPLATES = st.lists(
 FIRST = {
     "big": FORMS_OF_TEMPLATES[1], "small": FORMS_OF_TEMPLATES[1],
     "c1": "big", "c2": "$BIG", "t1": "small", "1001": "big",
-    "in_files": set(), "more": "",
+    "in_files": set(), "more": "", "secret": "first-long-Passw0rd",
 }  # fmt: skip
 
 
 def write_templates(path: Path, stores: Stores, day: dict[str, Any]) -> None:
-    """Write objects that are built on templates; some of both are in the file."""
+    """Write objects that are built on templates; some of both are in the file, and a password of one in another."""
+    secret = path.with_name("secret")
+    secret.write_text(day["secret"])
+    secret.chmod(0o600)
     bodies, written = {}, {"templates": "", "accounts": "", "mapping_gateways": ""}
 
     def put(kind: str, name: str, keys: dict[str, object]) -> None:
@@ -159,7 +166,7 @@ def write_templates(path: Path, stores: Stores, day: dict[str, Any]) -> None:
 
     for name in ("big", "small"):
         if day[name] is not None:
-            put("templates", name, json.loads(day[name]))
+            put("templates", name, json.loads(day[name].replace("$secret", str(secret))))
     put("accounts", "c1", {"rate_group": "sell"})
     put("accounts", "c2", {"rate_group": "sell"})
     put("mapping_gateways", "t1", {"account": "c1", "hosts": ["192.0.2.1"]})
@@ -178,6 +185,7 @@ def write_templates(path: Path, stores: Stores, day: dict[str, Any]) -> None:
 @example(
     [{**FIRST, "in_files": {"t1"}}, {**FIRST, "in_files": {"t1"}, "t1": ""}, {**FIRST, "small": FORMS_OF_TEMPLATES[2]}]
 )
+@example([{**FIRST, "small": WITH_SECRET}, {**FIRST, "small": WITH_SECRET, "secret": "second-long-Passw0rd"}])
 @example([{**FIRST, "c1": ""}, {**FIRST, "big": FORMS_OF_TEMPLATES[2]}, {**FIRST, "big": FORMS_OF_TEMPLATES[3]}])
 def test_a_changed_template_gives_the_same_as_when_all_is_read(tmp_path_factory, days: list[dict[str, Any]]) -> None:
     path, stores, remembered = tmp_path_factory.mktemp("days") / "vosd.yaml", Stores(), Remembered()

@@ -21,7 +21,7 @@ from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
 from vosd.config.reader.document import Node, Scalar, Section
-from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Known, ListDifference, ReadFiles, names_file
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Known, ListDifference, ReadFiles
 from vosd.config.reader.templates import TEMPLATE, TEMPLATES
 from vosd.config.reader.texts import Texts
 from vosd.config.reader.whole_files import Reads, read_here, unchanged
@@ -156,10 +156,13 @@ class ReadItems:
         remembered.where.files = files
 
     def define(
-        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, has_problems: bool
+        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, is_apart: bool
     ) -> Definition[Any]:
-        """Return a definition that does not keep the section that it was read from."""
-        if has_problems or names_file(section):
+        """Return a definition that does not keep the section that it was read from.
+
+        ``section`` is without the keys of its template. One that ``is_apart`` is read again by every load.
+        """
+        if is_apart:
             self.apart[list_name].add(name)
         if not section.place.line:
             return definition._replace(origin=StoredOrigin(section.place))

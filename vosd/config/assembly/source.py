@@ -43,6 +43,7 @@ from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.reader.items import names_file
 from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
@@ -182,7 +183,8 @@ def _define_items(
         before = len(problems)
         definition = written.defines(make(written))
         has_problems = each in read.doubtful or len(problems) > before
-        defined[each] = items.define(name, each, definition, read.own[each], has_problems=has_problems)
+        is_apart = has_problems or names_file(written.section)  # which has the keys of its template, too
+        defined[each] = items.define(name, each, definition, read.own[each], is_apart=is_apart)
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
     whole = items.together(name, defined, read.broken.keys())
