@@ -83,7 +83,7 @@ export function Frame() {
           <Person />
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar>
+      <AppShell.Navbar className={isOpen ? undefined : "closed-menu"}>
         <ScrollArea component="nav" aria-label={t("frame.navigation")} type="hover">
           <Places onGo={menu.close} />
         </ScrollArea>

@@ -37,6 +37,8 @@ const queries = new QueryClient({
     mutations: { gcTime: 0, networkMode: "always" },
   },
 });
+/** Fields that have a list of options. */
+const LISTS = ["Select", "MultiSelect", "Autocomplete", "TagsInput"];
 const theme = createTheme({
   ...(brand.colour ? { colors: { brand: shadesOf(brand.colour) }, primaryColor: "brand" } : {}),
   primaryShade: 8,
@@ -46,6 +48,10 @@ const theme = createTheme({
   components: {
     // a form in another tab of a page is kept with its effects: it asks before it is left
     Tabs: Tabs.extend({ defaultProps: { keepMountedMode: "display-none" } }),
+    // the first item gets the focus: a place for it before the items is not allowed in a menu
+    Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
+    // the list itself scrolls: an area in it would have to take the focus of the keyboard
+    ...Object.fromEntries(LISTS.map((list) => [list, { defaultProps: { withScrollArea: false } }])),
     Modal: Modal.extend({
       defaultProps: {
         // its lock of scrolling writes styles that the policy of the server does not let in

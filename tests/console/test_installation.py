@@ -10,7 +10,17 @@ import pytest
 from api.watched import Watched, something_of_everything
 from playwright.sync_api import Locator, Page, Route, expect
 
-from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, is_in_memory, lose_the_answer, violations
+from console.conftest import (
+    GO,
+    NARROW,
+    PASSWORD,
+    WIDE,
+    Visit,
+    fits_a_telephone,
+    is_in_memory,
+    lose_the_answer,
+    violations,
+)
 from vosd.obs.events import Event
 
 SCREENS: Final = {
@@ -577,6 +587,10 @@ def test_a_report_is_scheduled_on_its_page_and_its_definition_is_an_object_as_ot
     page.get_by_role("textbox", name="at", exact=True).fill("7")
     page.get_by_role("button", name="Check the change").click()
     page.get_by_text("a time such as 09:00").first.wait_for()
+    assert page.locator("input[data-error]").count()
+    for width, height in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": height})
+        assert violations(page) == [], width
     page.get_by_role("textbox", name="at", exact=True).fill("07:30")
     page.get_by_role("button", name="Check the change").click()
     page.get_by_text("this key, or mail, or both").first.wait_for()

@@ -7,10 +7,10 @@ from api.watched import Watched, blacklist, refused_call
 from doubles.sockets.peer import Peer
 from e2e.addresses import VENDORS
 from e2e.conversation import conversing
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, violations
-from console.test_screens import rows
+from console.test_screens import changed, rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -234,6 +234,105 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
     page.get_by_role("button", name="Change saved reports").click()
     page.get_by_role("menuitem", name="Delete by the hour").click()
     page.get_by_text("by the hour is deleted").wait_for()
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Go on by the key Tab until an element has the focus."""
+    for _ in range(20):
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"the keyboard does not reach {wanted}")
+
+
+def test_reports_are_kept_by_the_keyboard_alone_in_a_narrow_window(visit: Visit) -> None:
+    visitor = visit("finance", size=NARROW)
+    page = visitor.go("/reports?name=daily&group=hour", "Reports")
+    keys, title = page.keyboard, page.get_by_role("heading", level=1, name="Reports")
+    manage, undo = page.get_by_role("button", name="Change saved reports"), page.get_by_role("button", name="Undo")
+    name = "W" * 64
+    delete = page.get_by_role("menuitem", name=f"Delete {name}")
+    tab_to(page, page.get_by_label("Name to save it"))
+    keys.type(name)
+    keys.press("Tab")
+    keys.press("Enter")
+    page.get_by_text(f"{name} is saved").wait_for()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_focused()
+    visitor.go("/reports?name=revenue", "Reports")
+    saved = page.get_by_role("combobox", name="Saved reports")
+    saved.wait_for()
+    tab_to(page, saved)
+    keys.press("Enter")
+    page.get_by_role("option", name=name).wait_for()
+    assert violations(page) == []
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    expect(page).to_have_url(re.compile("name=daily&group=hour"))
+
+    tab_to(page, manage)
+    keys.press("Enter")
+    expect(delete).to_be_focused()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+    keys.press("End")
+    expect(page.get_by_role("menuitem", name=f"Share {name} with all operators")).to_be_focused()
+    keys.press("Enter")
+    page.get_by_text(f"All operators see {name}").wait_for()
+    expect(manage).to_be_focused()
+    keys.press("Enter")
+    page.get_by_role("menuitem", name=f"Share {name} no longer").wait_for()
+    keys.press("Escape")
+    expect(manage).to_be_focused()
+    tab_to(page, undo)
+    keys.press("Enter")
+    page.get_by_text("Undone").wait_for()
+    expect(title).to_be_focused()
+
+    tab_to(page, manage)
+    keys.press("Enter")
+    page.get_by_role("menuitem", name=f"Share {name} with all operators").wait_for()
+    expect(delete).to_be_focused()
+    keys.press("Enter")
+    page.get_by_text(f"{name} is deleted").wait_for()
+    expect(manage).to_have_count(0)
+    expect(title).to_be_focused()
+    tab_to(page, undo)
+    keys.press("Enter")
+    manage.wait_for()
+    expect(title).to_be_focused()
+    tab_to(page, manage)
+    keys.press("Enter")
+    expect(delete).to_be_focused()
+    keys.press("Enter")
+    page.get_by_text(f"{name} is deleted").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def test_a_report_that_changed_meanwhile_is_deleted_at_the_second_try_and_a_name_that_was_not_saved_stays(
+    visit: Visit,
+) -> None:
+    visitor = visit("finance")
+    page = visitor.go("/reports?name=daily", "Reports")
+    name = page.get_by_label("Name to save it")
+    page.route("**/api/v1/views", lambda route: route.abort(), times=1)
+    name.fill("in vain")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
+    expect(name).to_have_value("in vain")
+    name.press("Enter")
+    page.get_by_text("in vain is saved").wait_for()
+    expect(name).to_have_value("")
+    kept = page.request.get(f"{visitor.base}/api/v1/views?page=reports").json()["items"]
+    (view,) = (each for each in kept if each["name"] == "in vain")
+    changed(page, "PUT", f"/views/{view['id']}", {"name": "yours", "query": view["query"]})
+    manage = page.get_by_role("button", name="Change saved reports")
+    manage.click()
+    page.get_by_role("menuitem", name="Delete in vain").click()
+    page.get_by_role("alert").wait_for()
+    manage.click()
+    page.get_by_role("menuitem", name="Delete yours").click()
+    page.get_by_text("yours is deleted").wait_for()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_reports_that_the_browser_kept_are_taken_over_once(visit: Visit) -> None:

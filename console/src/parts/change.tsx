@@ -7,6 +7,7 @@ import { isStale } from "../api/client";
 import { type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
+import { rescueFocus } from "./focus";
 import { UndoProblem } from "./problem";
 import { useSay } from "./trial";
 
@@ -110,6 +111,7 @@ export function DoneText({ done }: { done: Done }) {
   const undo = useMutation({
     mutationFn: (act: () => Promise<Done>) => act(),
     onSuccess: () => readAgain(queries),
+    onSettled: rescueFocus, // the button was busy, and goes with what it has undone
   });
   const { said, undo: act } = undo.data ?? done;
   return (

@@ -2,13 +2,8 @@ import { Button, Group, Modal, Stack } from "@mantine/core";
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
+import { giveFocus } from "./focus";
 import { ProblemText } from "./problem";
-
-/** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
-function giveFocus(element: HTMLElement | null) {
-  const taker = element?.matches(":enabled") ? element : document.querySelector<HTMLElement>("main h1");
-  taker?.focus();
-}
 
 /** Close a question where the person may do less than when it was opened: its page may be without its button by then. */
 function useClosedWithoutRight({

@@ -2,11 +2,12 @@
 
 import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, send } from "../api/client";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
+import { rescueFocus } from "./focus";
 import { ProblemText } from "./problem";
 import { leftInBrowser, nameFor, noteTaken, queryOf, searchOf, type View, type ViewPage, viewsOf } from "./saved";
 import { useSay } from "./trial";
@@ -69,14 +70,21 @@ export function SavedViews(props: {
       if (left.length === 0) void queries.invalidateQueries({ queryKey: ["views", page] });
     });
   }, [found.data, page, person, queries]);
-  const act = useMutation({ mutationFn: (order: () => Promise<unknown>) => order() });
+  const act = useMutation({
+    mutationFn: (order: () => Promise<unknown>) => order(),
+    // another person or another tab may have changed it: the next try begins from what holds now
+    onError: () => void found.refetch(),
+  });
 
   /** Change a view and offer the way back. */
-  const changeTo = (view: View, content: Content, said: string) =>
-    act.mutate(async () => {
-      const made = await change(view, content);
-      say(said, () => change(made, contentOf(view)));
-    });
+  const changeTo = (view: View, content: Content, said: string, onError?: () => void) =>
+    act.mutate(
+      async () => {
+        const made = await change(view, content);
+        say(said, () => change(made, contentOf(view)));
+      },
+      { onError },
+    );
   const remove = (view: View) =>
     act.mutate(async () => {
       await drop(view);
@@ -88,13 +96,17 @@ export function SavedViews(props: {
     const query = queryOf(props.search);
     const before = views.find((each) => each.own && each.name === name.trim());
     const said = t("saved.kept", { name: name.trim() });
-    if (before) changeTo(before, { ...contentOf(before), query }, said);
+    const giveBack = () => setName(name);
+    if (before) changeTo(before, { ...contentOf(before), query }, said, giveBack);
     else
-      act.mutate(async () => {
-        const made = await add(page, { name: name.trim(), query, shared: false });
-        say(said, () => drop(made));
-      });
-    setName("");
+      act.mutate(
+        async () => {
+          const made = await add(page, { name: name.trim(), query, shared: false });
+          say(said, () => drop(made));
+        },
+        { onError: giveBack },
+      );
+    setName(""); // a second press saves nothing: the name is required
   };
   const own = views.filter((each) => each.own);
   const others = views.filter((each) => !each.own);
@@ -113,6 +125,13 @@ export function SavedViews(props: {
     else if (inBrowser) props.onChoose(inBrowser.search);
   };
   const changeable = views.filter((each) => each.may_change);
+  const isChangeable = changeable.length > 0;
+  const wasChangeable = useRef(isChangeable);
+  useEffect(() => {
+    // the menu had the focus of the keyboard, and is gone with the last view
+    if (wasChangeable.current && !isChangeable) rescueFocus();
+    wasChangeable.current = isChangeable;
+  }, [isChangeable]);
   if (!maySee) return null;
   return (
     <>
@@ -126,14 +145,14 @@ export function SavedViews(props: {
           onChange={choose}
         />
       )}
-      {changeable.length > 0 && (
+      {isChangeable && (
         <Menu>
           <Menu.Target>
             <Button size="xs" variant="default">
               {t(`${page}.delete`)}
             </Button>
           </Menu.Target>
-          <Menu.Dropdown mah="60vh" style={{ overflowY: "auto" }}>
+          <Menu.Dropdown>
             {own.map((each) => (
               <Menu.Item key={each.id} onClick={() => remove(each)}>
                 {t("saved.delete", { name: each.name })}
@@ -166,7 +185,7 @@ export function SavedViews(props: {
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
           />
-          <Button size="xs" variant="default" type="submit" loading={act.isPending}>
+          <Button size="xs" variant="default" type="submit">
             {t(`${page}.save`)}
           </Button>
         </Group>

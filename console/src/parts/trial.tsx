@@ -7,6 +7,7 @@ import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
+import { rescueFocus } from "./focus";
 import { UndoProblem } from "./problem";
 import { Moment } from "./values";
 
@@ -115,6 +116,7 @@ export function LastDone() {
   const undo = useMutation({
     mutationFn: (act: () => Promise<unknown>) => act(),
     onSuccess: (made) => say((made as Done | undefined)?.said ?? t("change.undone"), undefined, made),
+    onSettled: rescueFocus, // the button was busy, and goes with what it has undone
   });
   if (!done) return null;
   const { warnings = [] } = done;

@@ -1,0 +1,12 @@
+/** Focus of the keyboard after what had it is gone. */
+
+/** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
+export function giveFocus(element: HTMLElement | null) {
+  const taker = element?.matches(":enabled") ? element : document.querySelector<HTMLElement>("main h1");
+  taker?.focus();
+}
+
+/** Give the focus to the title of the page where a button had it that is gone, or may not be pressed any more. */
+export function rescueFocus() {
+  if (!document.activeElement || document.activeElement.matches("body, :disabled")) giveFocus(null);
+}
