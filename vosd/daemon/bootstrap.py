@@ -122,7 +122,7 @@ def run_switch(config: Path, greet: Greet) -> None:
     try:
         telling = notifier if predecessor is None else Notifier(None)
         with telling.extending("reading the configuration"), without_collector():
-            started = load_at_start(config, DEFINITIONS.read)
+            start = [load_at_start(config, DEFINITIONS.read)]
             # A collection would look at all of it: that takes a second for 100,000 accounts, and it writes to each
             # object, whose memory a copy of this process would share no more.
             gc.freeze()
@@ -130,13 +130,12 @@ def run_switch(config: Path, greet: Greet) -> None:
         if predecessor is not None:
             predecessor.refuse(error)
         raise
-    loaded = started.loaded
-    log.configure(loaded.settings.log_level.value)
-    report_warnings(loaded.problems)
+    log.configure(start[0].loaded.settings.log_level.value)
+    report_warnings(start[0].loaded.problems)
     give_back()
-    check_process = forked_from(config, started)
+    check_process = forked_from(config, start)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, started, greet, notifier, watchdog, predecessor, has_reload_come, check_process))
+        runner.run(_live(config, start.pop(), greet, notifier, watchdog, predecessor, has_reload_come, check_process))
         _leave()
 
 

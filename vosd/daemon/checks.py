@@ -19,6 +19,8 @@ from vosd.base.errors import VosError
 from vosd.catalogue.asked_changes import question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.stored import Wanted
 from vosd.control.changes import CHECK_S, CheckChange
 from vosd.control.server import CommandError
 from vosd.daemon.start import Started
@@ -50,25 +52,37 @@ class ManyChecksError(CommandError):
     code = "busy"
 
 
-def forked_from(config: Path, started: Started) -> ForkedProcess | None:
+def forked_from(config: Path, start: list[Started]) -> ForkedProcess | None:
     """Return a copy of this process that goes on with the load of its start as that of its last check.
 
     None = the configuration is small, or its process has to read it by itself: the catalogue in force is another one,
     the database could not be read, or messages name a relative path, as fronts do not.
+
+    ``start`` has the start alone. The copy takes it out: functions that were called before would keep all of it.
     """
-    stored, wanted = started.loaded.stored, started.wanted
-    is_large = sum(map(len, stored.objects.values())) >= READY_FROM
-    if wanted is None or stored.unread is not None or not is_large or not config.is_absolute() or not can_fork():
+    if not (_is_last_load(start[0]) and config.is_absolute() and can_fork()):
         return None
+
+    def taken() -> tuple[Remembered, Wanted]:
+        started = start.pop()
+        assert started.wanted is not None
+        return started.remembered, started.wanted
 
     def go_on(channel: socket.socket) -> None:
         log.open_anew()
-        import_module(_PROCESS).go_on(channel, config, started.remembered, wanted)
+        import_module(_PROCESS).go_on(channel, config, taken)
 
     try:
         return ForkedProcess(_PROCESS, go_on)
     except OSError:
         return None
+
+
+def _is_last_load(started: Started) -> bool:
+    """Return whether a start has read what a check would read, and that is much."""
+    stored = started.loaded.stored
+    is_large = sum(map(len, stored.objects.values())) >= READY_FROM
+    return is_large and started.wanted is not None and stored.unread is None
 
 
 class Checks:

@@ -8,6 +8,7 @@ import pickle
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -38,12 +39,13 @@ def main() -> None:
         _serve(channel, Checker())
 
 
-def go_on(channel: socket.socket, config: Path, remembered: Remembered, wanted: Wanted) -> None:
+def go_on(channel: socket.socket, config: Path, taken: Callable[[], tuple[Remembered, Wanted]]) -> None:
     """Do the same in a copy of a switch, with the load that it has started with as the last one.
 
-    ``wanted`` is what that load has asked the database for.
+    ``taken`` returns it, and what it has asked the database for; the rest of the start is freed then.
     """
-    _serve(channel, Checker(config, LastLoad.of_start(remembered, wanted)))
+    give_way(_NICENESS)
+    _serve(channel, Checker(config, LastLoad.of_start(*taken())))
 
 
 def _serve(channel: socket.socket, checker: "Checker") -> None:

@@ -267,30 +267,31 @@ def test_a_copy_of_a_start_is_made_where_its_load_is_what_the_first_check_would_
     monkeypatch.setattr(checking, "ForkedProcess", lambda name, _run: made.append(name) or "a copy")
     monkeypatch.setattr(checking, "can_fork", lambda: True)
     config, unread = tmp_path / "vosd.yaml", started.loaded.stored._replace(unread="away")
-    assert forked_from(config, started) is None, "it is small"
+    assert forked_from(config, [started]) is None, "it is small"
     monkeypatch.setattr(checking, "READY_FROM", 1)
     others = [
         (Path("vosd.yaml"), started),
         (config, started._replace(wanted=None)),
         (config, started._replace(loaded=replace(started.loaded, stored=unread))),
     ]
-    assert [forked_from(*each) for each in others] == [None, None, None]
-    assert (forked_from(config, started), made) == ("a copy", ["vosd.wiring.check_process"])
+    assert [forked_from(path, [each]) for path, each in others] == [None, None, None]
+    assert (forked_from(config, [started]), made) == ("a copy", ["vosd.wiring.check_process"])
     monkeypatch.setattr(checking, "can_fork", lambda: False)
-    assert forked_from(config, started) is None
+    assert forked_from(config, [started]) is None
 
     def full(*_: object) -> NoReturn:
         raise OSError("no room")
 
     monkeypatch.setattr(checking, "can_fork", lambda: True)
     monkeypatch.setattr(checking, "ForkedProcess", full)
-    assert forked_from(config, started) is None
+    assert forked_from(config, [started]) is None
 
 
 CHECK_OF_A_COPY = """
-import asyncio, logging, sys
+import asyncio, gc, logging, sys
 from pathlib import Path
 from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen
+from vosd.config.load import Loaded
 from vosd.daemon import checks
 from vosd.daemon.bootstrap import DEFINITIONS
 from vosd.daemon.start import load_at_start
@@ -304,11 +305,12 @@ config, current = Path(sys.argv[1]), SqlObjects.current
 async def noisy(self, *asked):
     async with self._database.reading():
         logging.getLogger("library").error("a line")
+        logging.getLogger("library").error(f"loads: {sum(isinstance(each, Loaded) for each in gc.get_objects())}")
     return await current(self, *asked)
 
-started = load_at_start(config, DEFINITIONS.read)
+start = [load_at_start(config, DEFINITIONS.read)]
 SqlObjects.current = noisy
-forked = checks.forked_from(config, started)
+forked = checks.forked_from(config, start)
 
 async def main():
     checking = checks.Checks(forked=forked)
@@ -338,6 +340,7 @@ def test_a_line_of_a_copy_is_on_standard_error_and_not_in_a_file_that_the_check_
     assert (done.stdout, done.returncode) == ("1 True\n", 0), done.stderr
     logged = [json.loads(line)["event"] for line in done.stderr.splitlines()]
     assert logged.count("a line") == 1
+    assert "loads: 0" in logged, "the start is not kept"
     assert (tmp_path / "vosd.db").read_bytes().startswith(b"SQLite format 3\0")
 
 
