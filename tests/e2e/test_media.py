@@ -515,13 +515,16 @@ def test_calls_keep_their_relay_until_they_end_where_the_next_run_has_no_engine(
         stage.daemon.start()
         call.talk()
         assert [each["ports"] for each in stage.daemon.log() if each["event"] == "media_relay_goes_on"] == [2]
+        call.call.send(call.call.request("INVITE", 2, branch="refresh", body=described(call.caller)))
+        assert place(call.call.answered(cseq=2)) == call.of_caller
+        call.talk()
         with Peer(stage.endpoint_of("acme")) as customer:
             direct = RelayedCall(stage, customer, call.vendor)
             parties = direct.caller, direct.callee
             assert [direct.of_callee, direct.of_caller] == [(each.host, each.port) for each in parties]
             assert direct.hang_up() is None
             direct.close()
-        assert call.hang_up()["legs"]["callee"]["packets_in"] >= 2 * BURST
+        assert call.hang_up(3)["legs"]["callee"]["packets_in"] >= 3 * BURST
         stage.daemon.signal(signal.SIGTERM)
         assert stage.daemon.wait() == 0
         assert not list(stage.daemon.directory.rglob("media-*.sock")), "no worker is left"

@@ -532,7 +532,7 @@ class MediaKeeper:
                 return True
             if attempt is None or callee.route_choice is None or attempt.step is not None:
                 return False
-        if not self._parts.takes_calls:
+        if attempt.step is None and not self._parts.takes_calls:
             attempt.step, attempt.is_relayed = BY_MODE, False
         if attempt.step is None:
             far = other.facts.media
