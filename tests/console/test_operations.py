@@ -92,6 +92,24 @@ def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_take
     assert site.items("/overrides") == []
 
 
+def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_it_was_shown(
+    site: Watched, boss: Visitor
+) -> None:
+    boss.page.route("**/api/v1/overrides?*", lambda route: route.fulfill(json={"items": [], "next": None}))
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_role("button", name="Block", exact=True).wait_for()
+    site.daemon.succeed("gateway", "block", "carrier-b", "--memo", "fraud")
+    end = page.get_by_role("button", name="End the block")
+    end.click()
+    page.get_by_role("alert").filter(has_text="block").wait_for()
+    assert [each["memo"] for each in site.items("/overrides")] == ["fraud"]
+    page.unroute_all()
+    expect(page.get_by_label("Set by operators")).to_contain_text("fraud")  # read again without a visit
+    end.click()
+    page.get_by_text("carrier-b is not blocked").or_(page.get_by_role("button", name="Undo")).first.wait_for()
+    assert site.items("/overrides") == []
+
+
 def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor) -> None:
     page = boss.go("/gateways/carrier-b", "carrier-b")
     page.get_by_label("Number to call").fill("4420777")

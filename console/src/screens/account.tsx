@@ -627,7 +627,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
 }
 
 /** A moment before every block. */
-const NO_BLOCK = "1970-01-01T00:00:00Z";
+export const NO_BLOCK = "1970-01-01T00:00:00Z";
 
 function Block({ account, row }: { account: string; row: Row }) {
   const { t } = useTranslation();

@@ -21,7 +21,7 @@ import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { BlockOf } from "./account";
+import { BlockOf, NO_BLOCK } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf, useSeesReport } from "./reports";
@@ -107,7 +107,7 @@ export function GatewayScreen() {
             target="gateways"
             name={name}
             isBlocked={row.state === "blocked"}
-            since={blockedSince(overrides.data)}
+            since={overrides.data && (blockedSince(overrides.data) ?? NO_BLOCK)}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
             blocked={t("gateway.blocked", { gateway: name })}
@@ -181,6 +181,7 @@ function useOverrides(name: string) {
     queryKey: ["overrides", name],
     queryFn: () => overridesOf("gateways", name),
     enabled: useMay("GET /overrides"),
+    refetchInterval: READ_MS,
   });
 }
 
