@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { leftInBrowser, nameFor, noteTaken, queryOf, searchOf } from "./saved";
+import { dropFromBrowser, leftInBrowser, nameFor, noteTaken, queryOf, searchOf } from "./saved";
 
 const kept = new Map<string, string>();
 
@@ -17,12 +17,27 @@ test("a view has the query of its address and gets its search back, whatever tha
   expect(searchOf(queryOf(search))).toEqual({ caller: "+44 20", area: "Größe & 中", columns: "a,b" });
 });
 
-test("a view of the browser is taken over once for each person who uses it", () => {
+test("a view of the browser that is deleted there is gone for all who use it, until it is put back", () => {
+  const [first, second] = [
+    { name: "a", search: {} },
+    { name: "b", search: { caller: "1" } },
+  ];
+  kept.set("vosd.cdrs.searches", JSON.stringify([first, second]));
+  const putBack = dropFromBrowser("cdrs", "b");
+  expect(leftInBrowser("ann", "cdrs").map((each) => each.name)).toEqual(["a"]);
+  expect(leftInBrowser("bob", "cdrs").map((each) => each.name)).toEqual(["a"]);
+  putBack();
+  expect(leftInBrowser("ann", "cdrs").at(-1)).toEqual(second);
+});
+
+test("a view of the browser is offered to each person who uses it until that one has taken it over", () => {
   kept.set("vosd.reports", JSON.stringify([{ name: "a", search: {} }, { name: "b", search: {} }, "no view"]));
   expect(leftInBrowser("ann", "reports").map((each) => each.name)).toEqual(["a", "b"]);
   noteTaken("ann", "reports", "a");
   expect(leftInBrowser("ann", "reports").map((each) => each.name)).toEqual(["b"]);
   expect(leftInBrowser("bob", "reports").map((each) => each.name)).toEqual(["a", "b"]);
+  noteTaken("ann", "reports", "a", false);
+  expect(leftInBrowser("ann", "reports").map((each) => each.name)).toEqual(["a", "b"]);
   expect(leftInBrowser("ann", "cdrs")).toEqual([]);
   kept.set("vosd.reports", "{");
   expect(leftInBrowser("ann", "reports")).toEqual([]);

@@ -51,18 +51,34 @@ function takenBy(person: string, page: ViewPage): string[] {
   return Array.isArray(names) ? names : [];
 }
 
-/** Note that a view of the browser is on the server for a person; others who use the browser take it over, too. */
-export function noteTaken(person: string, page: ViewPage, name: string): void {
+/** Note whether a view of the browser is on the server for a person; it stays in the browser for others. */
+export function noteTaken(person: string, page: ViewPage, name: string, isTaken = true): void {
   const all = { ...(read(TAKEN) as Record<string, string[]> | null) };
-  all[`${page} ${person}`] = [...new Set([...takenBy(person, page), name])];
+  const others = takenBy(person, page).filter((each) => each !== name);
+  all[`${page} ${person}`] = isTaken ? [...others, name] : others;
   localStorage.setItem(TAKEN, JSON.stringify(all));
 }
 
-/** The views of a page that the browser keeps and that are not on the server for a person yet. */
-export function leftInBrowser(person: string, page: ViewPage): Saved[] {
+const allInBrowser = (page: ViewPage): unknown[] => {
   const kept = read(BEFORE[page]);
+  return Array.isArray(kept) ? kept : [];
+};
+
+/** Delete a view from the browser, for all who use it; return the way back. */
+export function dropFromBrowser(page: ViewPage, name: string): () => void {
+  const isIt = (each: unknown) => isSaved(each) && each.name === name;
+  const dropped = allInBrowser(page).filter(isIt);
+  const keep = (views: unknown[]) => localStorage.setItem(BEFORE[page], JSON.stringify(views));
+  keep(allInBrowser(page).filter((each) => !isIt(each)));
+  return () => keep([...allInBrowser(page), ...dropped]);
+}
+
+/** The views of a page that the browser keeps, of any person, and that a person has not taken over. */
+export function leftInBrowser(person: string, page: ViewPage): Saved[] {
   const taken = takenBy(person, page);
-  return Array.isArray(kept) ? kept.filter(isSaved).filter(({ name }) => !taken.includes(name)) : [];
+  return allInBrowser(page)
+    .filter(isSaved)
+    .filter(({ name }) => !taken.includes(name));
 }
 
 /** The name under which a view of the browser is kept on the server; none where it is there already. */

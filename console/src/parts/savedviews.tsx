@@ -1,20 +1,27 @@
 /** Searches and reports that a person keeps by name, and those that operators share. */
 
 import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { type FormEvent, useEffect, useReducer, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ifVersion, Problem, send } from "../api/client";
+import { ifVersion, send } from "../api/client";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { rescueFocus } from "./focus";
 import { ProblemText } from "./problem";
-import { leftInBrowser, nameFor, noteTaken, queryOf, searchOf, type View, type ViewPage, viewsOf } from "./saved";
+import {
+  dropFromBrowser,
+  leftInBrowser,
+  nameFor,
+  noteTaken,
+  queryOf,
+  type Saved,
+  searchOf,
+  type View,
+  type ViewPage,
+  viewsOf,
+} from "./saved";
 import { useSay } from "./trial";
-
-const EXISTS = "view_exists";
-/** Pages whose views are being taken over from the browser, in the session of a person. */
-const taking = new Set<string>();
 
 type Content = Pick<View, "name" | "query" | "shared">;
 const contentOf = ({ name, query, shared }: View): Content => ({ name, query, shared });
@@ -24,22 +31,13 @@ const change = (view: View, content: Content) =>
   send<View>("put", `/views/${view.id}`, { body: content, headers: ifVersion(view.version) });
 const drop = (view: View) => send<View>("delete", `/views/${view.id}`, { headers: ifVersion(view.version) });
 
-/** Keep on the server what the browser keeps, once for each person; return the names that could not be taken over. */
-async function takeOver(person: string, page: ViewPage, views: readonly View[]): Promise<string[]> {
-  const own: Content[] = views.filter((each) => each.own);
-  const left: string[] = [];
-  for (const saved of leftInBrowser(person, page)) {
-    const name = nameFor(saved, own);
-    try {
-      const content = { name: name ?? saved.name, query: queryOf(saved.search), shared: false };
-      if (name !== null) own.push(await add(page, content));
-      noteTaken(person, page, saved.name);
-    } catch (error) {
-      // another tab may have taken it over at the same time; else it stays in the browser, and is tried again later
-      if (!(error instanceof Problem) || error.code !== EXISTS) left.push(saved.name);
-    }
-  }
-  return left;
+/** Give the focus of the keyboard a place when a menu that had it goes with its last view. */
+function useRescue(isThere: boolean) {
+  const wasThere = useRef(isThere);
+  useEffect(() => {
+    if (wasThere.current && !isThere) rescueFocus();
+    wasThere.current = isThere;
+  }, [isThere]);
 }
 
 export function SavedViews(props: {
@@ -52,24 +50,14 @@ export function SavedViews(props: {
 }) {
   const { t } = useTranslation();
   const say = useSay();
-  const queries = useQueryClient();
   const page = props.of;
   const { name: person, account } = useSession();
   const maySee = useMay("GET /views");
   const found = useQuery({ queryKey: ["views", page], queryFn: () => viewsOf(page), enabled: maySee });
   const views = found.data ?? [];
   const [name, setName] = useState("");
-  const [notTaken, setNotTaken] = useState<readonly string[]>([]);
-  useEffect(() => {
-    const key = `${page} ${person}`;
-    if (!found.data || taking.has(key) || leftInBrowser(person, page).length === 0) return;
-    taking.add(key);
-    void takeOver(person, page, found.data).then((left) => {
-      taking.delete(key);
-      setNotTaken(left);
-      if (left.length === 0) void queries.invalidateQueries({ queryKey: ["views", page] });
-    });
-  }, [found.data, page, person, queries]);
+  /** Show what the browser keeps by now: no list of the server changes with it. */
+  const [, lookAgain] = useReducer((looks: number) => looks + 1, 0);
   const act = useMutation({
     mutationFn: (order: () => Promise<unknown>) => order(),
     // another person or another tab may have changed it: the next try begins from what holds now
@@ -89,6 +77,32 @@ export function SavedViews(props: {
     act.mutate(async () => {
       await drop(view);
       say(t("saved.deleted", { name: view.name }), () => add(page, contentOf(view)));
+    });
+  /** Keep a view of the browser on the server; the browser may have it from another person, so each is asked for. */
+  const takeOver = (saved: Saved) =>
+    act.mutate(async () => {
+      // the list that is shown may be of before a change in this tab or another one
+      const present = await viewsOf(page);
+      const name = nameFor(
+        saved,
+        present.filter((each) => each.own),
+      );
+      const query = queryOf(saved.search);
+      const made = name === null ? undefined : await add(page, { name, query, shared: false });
+      noteTaken(person, page, saved.name);
+      say(t("saved.kept", { name: name ?? saved.name }), async () => {
+        if (made) await drop(made);
+        noteTaken(person, page, saved.name, false);
+        lookAgain();
+      });
+    });
+  const removeFromBrowser = ({ name }: Saved) =>
+    act.mutate(async () => {
+      const putBack = dropFromBrowser(page, name);
+      say(t("saved.deleted", { name }), async () => {
+        putBack();
+        lookAgain();
+      });
     });
   const save = (event: FormEvent) => {
     event.preventDefault();
@@ -126,12 +140,9 @@ export function SavedViews(props: {
   };
   const changeable = views.filter((each) => each.may_change);
   const isChangeable = changeable.length > 0;
-  const wasChangeable = useRef(isChangeable);
-  useEffect(() => {
-    // the menu had the focus of the keyboard, and is gone with the last view
-    if (wasChangeable.current && !isChangeable) rescueFocus();
-    wasChangeable.current = isChangeable;
-  }, [isChangeable]);
+  useRescue(isChangeable);
+  const isKept = kept.length > 0;
+  useRescue(isKept);
   if (!maySee) return null;
   return (
     <>
@@ -172,6 +183,28 @@ export function SavedViews(props: {
           </Menu.Dropdown>
         </Menu>
       )}
+      {isKept && (
+        <Menu>
+          <Menu.Target>
+            <Button size="xs" variant="default">
+              {t("saved.from_browser")}
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            {kept.map((each) => (
+              <Menu.Item key={each.name} onClick={() => takeOver(each)}>
+                {t("saved.take_over", { name: each.name })}
+              </Menu.Item>
+            ))}
+            <Menu.Divider />
+            {kept.map((each) => (
+              <Menu.Item key={each.name} onClick={() => removeFromBrowser(each)}>
+                {t("saved.delete_in_browser", { name: each.name })}
+              </Menu.Item>
+            ))}
+          </Menu.Dropdown>
+        </Menu>
+      )}
       <form onSubmit={save}>
         <Group gap={4}>
           <TextInput
@@ -190,11 +223,6 @@ export function SavedViews(props: {
           </Button>
         </Group>
       </form>
-      {notTaken.length > 0 && (
-        <span className="quiet" role="status">
-          {t("saved.not_taken", { names: notTaken.join(", ") })}
-        </span>
-      )}
       <ProblemText error={act.error ?? found.error} />
     </>
   );
