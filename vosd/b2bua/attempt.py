@@ -21,6 +21,7 @@ from vosd.base.clock import Instant
 from vosd.cdr.record import DIRECT, FORKED, RELAYED, Attempt
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.codec import first_audio_codec
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.digest.answer import Answers
@@ -287,7 +288,11 @@ class GatewayAttempt:
             self.transaction = self._endpoint.acknowledged_invite
 
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
-        """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""
+        """Send the caller's answer, which came in a PRACK, to the offer of the gateway: in a PRACK, or in the ACK.
+
+        A gateway that has sent its 200 meanwhile, against RFC 3262 section 3, gets it in the ACK of that: the caller's
+        200 has no session description, and its ACK has none either.
+        """
         early = self.leg.early
         if early is not None and early.pracking is not None:
             pracking, early.pracking = early.pracking, None
@@ -295,6 +300,9 @@ class GatewayAttempt:
             if answer:
                 self._settle(early, pracking.dialog.remote_tag)
             self._send_prack(pracking, answer, now)
+        elif answer and self.leg.dialog is not None and not self.progress.acknowledged:
+            self.call.journey.codec = self.call.journey.vendor_codec = first_audio_codec(answer)
+            self.acknowledge(answer, now)
 
     def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.

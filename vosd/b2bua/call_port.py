@@ -91,10 +91,6 @@ class SearchPort(Protocol):
         """Report that another fork of an INVITE sends early media or answers, by the tags of both."""
         ...
 
-    def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """Report the caller's answer, in a PRACK, to the offer of a ringing gateway."""
-        ...
-
     def attempt_failed(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
         """Report a final refusal of a gateway."""
         ...

@@ -334,9 +334,9 @@ class Caller:
                 self.call.end(reason, event.at)
                 return
             waiting, self.call.to_forward = self.call.to_forward, event.request
-            search = self.call.search
-            if search is not None:
-                search.early_answer_came(session, event.at)
+            callee = self.call.callee
+            if callee is not None:
+                callee.answer_early_offer(session, event.at)
             self.call.to_forward = waiting
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))

@@ -156,11 +156,6 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._call.conversation.drop_bridge(now)
             self._call.caller.switch_fork(before, after, now, answers=answers)
 
-    def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """Forward the caller's answer, which came in a PRACK, to the offer of a ringing gateway."""
-        if self._call.callee is not None:
-            self._call.callee.answer_early_offer(session, now)
-
     def attempt_failed(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Handle a final refusal of a gateway."""
         if not self._awaits(attempt):

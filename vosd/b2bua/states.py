@@ -82,6 +82,7 @@ ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
             CallEvent.CALLEE_BYE,
             CallEvent.LEG_LOST,
             CallEvent.PRACK_MISSING,
+            CallEvent.EARLY_ANSWER,
             CallEvent.DEADLINE,
             CallEvent.ORDERED_END,
         }

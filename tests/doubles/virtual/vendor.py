@@ -43,6 +43,8 @@ class Script(NamedTuple):
     """Scripts of further forks of the same INVITE, each with a To tag of its own."""
     then: Callable[["IncomingCall"], None] | None = None
     """Called on the ACK of the answer; no request may be sent before (RFC 3261 sections 14.1 and 15)."""
+    awaits_pracks: bool = True
+    """False: it answers before the PRACK of its description (against RFC 3262 section 3)."""
 
 
 def answers(after_ms: int = 1_000, *, body: str = ANSWER, hang_up_after_ms: int | None = None) -> Script:
@@ -145,7 +147,7 @@ class IncomingCall(Side):
         """Send a response to the INVITE, unless it has a final one; repeat a final one until its ACK."""
         if self.final is not None:
             return
-        if self._unheard is not None and line.status < 300:
+        if self._unheard is not None and line.status < 300 and (self.script.awaits_pracks or line.status < 200):
             self._later.append(line)
         elif line.is_reliable and self._may_be_reliable:
             self._respond_reliably(line)
@@ -229,8 +231,8 @@ class IncomingCall(Side):
         if line.status >= 300:
             self.over()
             return
-        if line.body and not self.theirs:
-            self._offers_in_answer, self._offered = True, line.body
+        if (line.body or self._offers_early) and not self.theirs:
+            self._offers_in_answer, self._offered = True, line.body or self.mine
         if self.script.hang_up_after_ms is not None:
             self.wire.after(self.script.hang_up_after_ms, self.hang_up)
 

@@ -49,7 +49,9 @@ HAPPENINGS = {
     CallEvent.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(leg_of(callee), None, now),
     CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(leg_of(callee), 408, now),
     CallEvent.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
-    CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: reported(call, "early_answer_came", ANSWER.encode(), now),
+    CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: (
+        callee and callee.answer_early_offer(ANSWER.encode(), now)
+    ),
     CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(deadline_of(call, now)),
     CallEvent.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
     CallEvent.QUESTION_ANSWERED: lambda call, caller, callee, now: call.question_answered(Located(""), now),

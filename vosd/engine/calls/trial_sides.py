@@ -134,9 +134,6 @@ class WithoutCaller:
     def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """Do nothing: there is no caller."""
 
-    def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """Do nothing: there is no caller."""
-
     def fork_changed(self, attempt: GatewayAttempt, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Do nothing: there is no caller who is shown a fork."""
 

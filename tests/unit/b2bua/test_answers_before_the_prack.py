@@ -1,0 +1,93 @@
+"""Gateways that answer a call before the PRACK of their offer, which has the answer to it (RFC 3262 section 3)."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
+
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+
+FINALS = pytest.mark.parametrize("final", ["", OFFER], ids=["without description", "repeats the offer"])
+
+
+def rung(scene, final, **intent):
+    """Let a vendor answer a call without offer before the PRACK of its own; return the caller's end."""
+    lines = Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(10, 200, final)
+    scene.vendor.script = Script(lines, awaits_pracks=False)
+    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL, pracks=False, **intent))
+    scene.wire.run_for(700)
+    assert (scene.vendor.only_call.final, call.final) == (200, None), "the caller's 200 waits for its PRACK"
+    return call
+
+
+def acknowledge_ringing(call, answer):
+    """Send the caller's PRACK; an answer in it is not repeated in its ACK."""
+    call.mine, ringing = answer, call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=answer)
+
+
+@FINALS
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_the_answer_in_the_callers_prack_goes_into_the_ack_of_the_gateways_200(scene, final, is_restarted):
+    call = rung(scene, final)
+    if is_restarted:
+        replace_node(scene)
+    acknowledge_ringing(call, ANSWER)
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
+    assert (call.got["PRACK"], call.response(200).body) == ([200], "")
+    assert there.asked["PRACK"] == []
+    assert {ack.body for ack in there.acks} == {ANSWER}
+    assert there.theirs == ANSWER
+    record = scene.finish(call)
+    assert (record.end_reason, record.codec, record.vendor_codec) == ("Normal", "PCMU", "PCMU")
+
+
+def test_an_answer_in_the_callers_ack_still_goes_into_the_ack_of_the_gateways_200(scene):
+    """A PRACK without description leaves the offer open, which the 200 makes again."""
+    call = rung(scene, "")
+    acknowledge_ringing(call, "")
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
+    assert call.response(200).body == OFFER
+    assert {ack.body for ack in there.acks} == {call.mine} != {""}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@FINALS
+def test_both_sides_get_media_of_the_relay(final):
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(catalogue(trunks, media=media), relay=VirtualRelay())
+    call = rung(scene, final)
+    acknowledge_ringing(call, ANSWER)
+    scene.wire.run_for(1_000)
+    (ack,) = scene.vendor.only_call.acks
+    hosts = [media_of(body.encode())[0].host for body in (call.response(183).body, ack.body)]
+    assert not set(hosts) & {media_of(body.encode())[0].host for body in (OFFER, ANSWER)}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@FINALS
+def test_a_switch_killed_before_the_callers_ack_goes_on_with_the_session(tmp_path, final):
+    scene = KilledScene(tmp_path)
+    call = rung(scene, final, acknowledges=False)
+    acknowledge_ringing(call, ANSWER)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.kill()
+    scene.wire.run_for(1_500)
+    call.acknowledge()
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
+    assert {ack.body for ack in there.acks} == {ANSWER}
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
+    assert scene.finish(call).end_reason == "Normal"
