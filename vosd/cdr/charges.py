@@ -69,6 +69,11 @@ def loss_of(income: Decimal, cost: Decimal, cost_rate: Decimal | None) -> Decima
     return in_places(EXACT.subtract(cost, income)) if cost > income else None
 
 
+def sold_in(record: CallRecord) -> str | None:
+    """Return the currency of the last agent that a call charges, else of its customer: that of its loss."""
+    return next((each.currency for each in reversed(record.charges) if each.role != VENDOR), record.currency)
+
+
 def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
     """Return the charges, each with its steps: those of customer and vendor are taken from the call's breakdown."""
     parts = _parts(record.fee_breakdown)

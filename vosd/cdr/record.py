@@ -266,7 +266,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
     loss: Annotated[
         Decimal | None,
-        amount("by how much `cost` is above what the last agent, else the customer pays; null = it is not"),
+        amount(
+            "by how much `cost` is above what the last agent, else the customer pays, in the currency of that account; "
+            "null = it is not"
+        ),
     ] = None
     cost_rate: Annotated[
         str | None,

@@ -178,6 +178,27 @@ def test_a_call_sold_below_cost_says_so_in_its_record_and_raises_an_alarm():
     assert [(each.subject, each.level) for each in alarms.active()] == [("acme 44 vendor-0", Level.WARNING)]
 
 
+def test_the_loss_in_a_warning_has_the_currency_of_the_last_agent():
+    known = content(
+        MINUTES,
+        guard=LossGuard(None),
+        acme={"agent": "reseller"},
+        others=[account("reseller", rate_group="low", currency="EUR", overdraft_limit=None)],
+        groups=[rate_group("low", applied_rate("0.60"))],
+        exchange_rates=(ExchangeRate("EUR", "USD", Decimal("1.25")), ExchangeRate("USD", "EUR", Decimal("0.80"))),
+    )
+    scene = Scene(known)
+    scene.vendors[0].script = answers(0)
+    with capture_logs() as logs:
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
+        scene.wire.run_until(lambda: call.is_over)
+        scene.wire.run_for(100_000)
+    (record,) = scene.exchange.sink.records
+    assert (record.currency, record.loss) == ("USD", Decimal("0.36")), "0.05 USD are 0.04 EUR, 0.50 USD are 0.40 EUR"
+    (warning,) = [line for line in logs if line["event"] == "loss_calls"]
+    assert (warning["loss"], warning["currency"]) == ("0.36", "EUR")
+
+
 COMPARED = ("cost", "effective_cost", "currency", "margin")
 
 
