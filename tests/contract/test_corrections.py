@@ -7,6 +7,7 @@ import pytest
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, select, update
 
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
@@ -291,3 +292,37 @@ async def test_a_correction_says_anew_whether_a_call_was_sold_below_cost(booked)
     await corrections.book(changes)
     assert (await record_of(booked, 1)).loss == Decimal("0.05")
     assert (await record_of(booked, 2)).loss is None
+
+
+async def bought_alone(database, index: int, loss: str | None, **terms) -> None:
+    """Book a call that the vendor has answered for 0.30 EUR, and the caller has not."""
+    plain = answered_call(index, customer_account="acme", vendor_account="telco", fee=Decimal(0), cost=COST)
+    in_euros = msgspec.structs.replace(plain.charges[-1], currency="EUR")
+    posting = msgspec.structs.replace(plain.postings[-1], currency="EUR")
+    call = msgspec.structs.replace(
+        plain, answered_at=None, billed_seconds=0, charges=(in_euros,), postings=(posting,), vendor_currency="EUR",
+        loss=None if loss is None else Decimal(loss), **terms,
+    )  # fmt: skip
+    await SqlBooks(database).book([call])
+
+
+@pytest.mark.parametrize(
+    ("loss", "terms", "after"),
+    [
+        ("0.30", {}, ("0.20", None, "0.40")),
+        ("0.75", {"cost_rate": "2.5"}, ("0.50", None, "1.00")),
+        ("0.75", {}, (None, None, None)),
+        (None, {}, (None, None, None)),
+        (None, {"rate_group": None}, (None, None, None)),
+        (None, {"rate_group": FREE_NUMBER}, (None, None, None)),
+    ],
+    ids=["one currency", "two", "two without a rate", "not comparable", "not sold", "free number"],
+)
+async def test_a_correction_says_anew_what_a_call_that_the_vendor_alone_has_answered_loses(booked, loss, terms, after):
+    one = {"currency": "EUR" if loss == "0.30" else "USD"}
+    await bought_alone(booked, 5, loss, **{"rate_group": "sell"} | one | terms)
+    corrections, found = SqlCorrections(booked), []
+    for cost in ("0.20", "0", "0.40"):
+        await corrections.book([correction(5, vendor(cost), reference=cost)])
+        found.append((await record_of(booked, 5)).loss)
+    assert found == [None if each is None else Decimal(each) for each in after]

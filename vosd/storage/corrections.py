@@ -291,20 +291,33 @@ async def _update_calls(
 def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | None:
     """Return the loss of a call with other fees, by the position of their charges.
 
-    Without the exchange rate between two currencies, as in records of earlier versions, it is not known any more.
+    A call that the vendor has answered and the caller has not charges the vendor alone: it brings nothing. Without the
+    exchange rate between two currencies, as in records of earlier versions, the loss is not known any more.
     """
-    charges = dict(enumerate(charges_of(record), start=1))
-    sold_by = {charge.level: place for place, charge in charges.items() if charge.role != VENDOR}
-    if not sold_by or record.rate_group in {None, FREE_NUMBER}:
+    if record.rate_group in {None, FREE_NUMBER}:
         return record.loss
-    sold = sold_by[max(sold_by)]
+    charges = dict(enumerate(charges_of(record), start=1))
     amounts = {place: fees.get(place, charge.fee) for place, charge in charges.items()}
     cost = next((amounts[place] for place, charge in charges.items() if charge.role == VENDOR), ZERO)
+    sold_by = {charge.level: place for place, charge in charges.items() if charge.role != VENDOR}
+    sold = sold_by[max(sold_by)] if sold_by else None
+    income, before = (ZERO, ZERO) if sold is None else (amounts[sold], charges[sold].fee)
     if record.cost_rate is not None:
-        return loss_of(amounts[sold], cost, Decimal(record.cost_rate))
-    if charges[sold].currency == record.vendor_currency:
-        return loss_of(amounts[sold], cost, None)
-    return record.loss if (amounts[sold], cost) == (charges[sold].fee, record.cost) else None
+        return loss_of(income, cost, Decimal(record.cost_rate))
+    if _has_one_currency(record, None if sold is None else charges[sold]):
+        return loss_of(income, cost, None)
+    return record.loss if (income, cost) == (before, record.cost) else None
+
+
+def _has_one_currency(record: CallRecord, sold: ChargeRow | None) -> bool:
+    """Return whether income and cost of a call without an exchange rate have one currency.
+
+    Without a charge of the side that pays, its currency may be that of an agent, which is not in the record: the loss
+    is then the cost itself where both are the same.
+    """
+    if sold is not None:
+        return sold.currency == record.vendor_currency
+    return record.loss == record.cost if record.cost else record.currency == record.vendor_currency
 
 
 def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:
