@@ -19,7 +19,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import ContentRefused, Database, SumTooLarge
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.traffic.counted import SLOT_MS
 from vosd.traffic.live_counts import LiveCounts
@@ -28,6 +28,8 @@ PAUSE_S: Final = 5.0
 """Pause between looks for new calls."""
 AWAY_S: Final = 30.0
 """Pause while the database is away, which the switch itself reports."""
+REFUSED_S: Final = 600.0
+"""Pause where a sum is too large for the database, however often it is tried."""
 _WRITTEN: Final = b"written"
 
 _log = structlog.get_logger()
@@ -107,6 +109,10 @@ async def _add_up(traffic: SqlTraffic, zones: Sequence[ZoneInfo]) -> None:
                 # One at a time: calls are added in between.
                 is_behind = await traffic.close_zone_day(now, zones)
                 looked = looked if is_behind else now // SLOT_MS
+        except (ContentRefused, SumTooLarge) as error:  # a sum fits in no column: a new process would be refused, too
+            _log.warning("traffic_refused", why=str(error))
+            await asyncio.sleep(REFUSED_S)
+            continue
         except StoreUnavailable as error:
             _log.info("traffic_waits", why=str(error))
             await asyncio.sleep(AWAY_S)

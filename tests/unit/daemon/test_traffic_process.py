@@ -3,6 +3,7 @@
 So it has what the switch counts itself.
 """
 
+import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -14,11 +15,11 @@ from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
 from e2e.conditions import a_moment
 
-from vosd.daemon import kept_process, traffic
+from vosd.daemon import kept_process, traffic, traffic_process
 from vosd.daemon.traffic import TrafficPart
 from vosd.engine.clock import SystemClock
 from vosd.storage.books import SqlBooks
-from vosd.storage.database import Database
+from vosd.storage.database import ContentRefused, Database, SumTooLarge
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
 from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
@@ -124,3 +125,40 @@ async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_ha
     await part.begin()
     await part.end()
     assert await attempts(database) == 5
+
+
+class TooLarge:
+    """Sums that a database refuses at first."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.is_added = asyncio.Event()
+
+    async def advance(self) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.is_added.set()
+        return 0
+
+    async def close_day(self, now: int) -> bool:
+        return False
+
+    async def close_zone_day(self, now: int, zones) -> bool:
+        return False
+
+
+async def test_a_sum_that_is_too_large_does_not_end_the_process(monkeypatch):
+    monkeypatch.setattr(traffic_process, "REFUSED_S", 0)
+    sums = TooLarge(ContentRefused("it does not fit in 64 bits"), SumTooLarge("a sum is too large"))
+    with structlog.testing.capture_logs() as logs:
+        adding = asyncio.create_task(traffic_process._add_up(sums, ()))
+        added = asyncio.create_task(sums.is_added.wait())
+        await asyncio.wait({adding, added}, return_when=asyncio.FIRST_COMPLETED)
+        assert sums.is_added.is_set()
+        for task in (adding, added):
+            task.cancel()
+        await asyncio.gather(adding, added, return_exceptions=True)
+    assert [(each["event"], each["why"]) for each in logs] == [
+        ("traffic_refused", "it does not fit in 64 bits"),
+        ("traffic_refused", "a sum is too large"),
+    ]
