@@ -131,6 +131,7 @@ OF_VENDOR: Final = frozenset(
     {
         "routing_gateway", "vendor_account", "vendor_currency", "caller_out", "callee_out", "sip_call_id_out",
         "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss", "cost_rate",
+        "loss_currency",
         "vendor_codec", "vendor_rate_prefix", "callee_user_agent", "caller_hidden",
         "vendor_billing_base_ms", "reason_text", "verdicts", "media", "attempts",
     }

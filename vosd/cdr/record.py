@@ -275,6 +275,9 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
         str | None,
         word(32, "units of the currency of `loss` for one of `vendor_currency`; null = the same, or no exchange rate"),
     ] = None
+    loss_currency: Annotated[
+        str | None, word(CURRENCY_LENGTH, "currency of `loss`; null = there was no loss when the call ended")
+    ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None

@@ -152,6 +152,7 @@ class TrafficCall(NamedTuple):
     callee_in: str
     callee_billing: str | None
     media: str | None = None
+    loss_currency: str | None = None
 
     @property
     def is_test(self) -> bool:
@@ -238,7 +239,8 @@ class TrafficSums:
         if call.rate_area:
             self._note_area(call.rate_area, call.rate_prefix or "")
         top = max(agents, key=lambda agent: agent.level, default=None)
-        income, paid_in = (call.fee, call.currency) if top is None else (top.fee, top.currency)
+        # Where the vendor alone has answered there is no charge of an agent, and the loss is in its currency.
+        income, paid_in = (call.fee, call.loss_currency or call.currency) if top is None else (top.fee, top.currency)
         is_call = not call.is_test and (is_late_counted or not call.is_cost_of_another)
         counts = _counts_of(call) if is_call else [(_VENDOR_SECONDS, call.vendor_billed_seconds)]
         values = self._values(slot, key._replace(income_currency=paid_in or ""))

@@ -39,9 +39,9 @@ PUBLISHED = """
     forward_prefix routing_number did sip_call_id_in sip_call_id_out source_address destination_address codec
     vendor_codec caller_user_agent callee_user_agent attestation verstat radius_class started_at ringing_at answered_at
     acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
-    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss cost_rate rate_group
-    rate_prefix rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause
-    reason_text verdicts media attempts charges
+    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss cost_rate
+    loss_currency rate_group rate_prefix rate_area rate_type vendor_rate_prefix fee_breakdown
+    hangup_source end_reason sip_code q850_cause reason_text verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 

@@ -376,6 +376,17 @@ def test_an_answer_that_the_caller_did_not_get_is_a_loss():
     assert loss_of(kept(answered=None)) == Decimal("0.30")
 
 
+def test_the_loss_of_such_an_answer_has_the_currency_of_the_last_agent_though_no_charge_names_it():
+    terms = msgspec.structs.replace(applied_rate("0.60"), currency="EUR")
+    call = msgspec.structs.replace(
+        kept(answered=None), agents=(Party("top", CallSide.AGENT, 1, terms),), cost_rate=Decimal("0.5")
+    )
+    end = Ending(EndReason.NORMAL, HangupSource.CALLER, ANSWERED.plus(5_000), 200, 16)
+    record = conclude(call, end, None, None, recorded=True)
+    assert [charge.role for charge in record.charges] == ["vendor"]
+    assert (record.currency, record.loss, record.loss_currency) == ("USD", Decimal("0.15"), "EUR")
+
+
 def test_a_loss_between_currencies_is_that_of_the_exchange_rate_of_the_call():
     euros = msgspec.structs.replace(BUY, currency="EUR")
     known = Currencies([ExchangeRate("EUR", "USD", Decimal("1.1"))])

@@ -96,6 +96,15 @@ def reported_sums(*records):
     return sums
 
 
+def test_the_loss_of_a_call_that_the_vendor_alone_has_answered_is_in_the_currency_of_its_last_agent():
+    alone = answered_call(
+        1, answered_at=None, fee=Decimal(0), cost=Decimal("0.30"), currency="USD", loss=Decimal("0.75"),
+        loss_currency="EUR", charges=(charge_row("carrier", VENDOR, 0, Decimal("0.30")),),
+    )  # fmt: skip
+    found = reported_of(reported_sums(alone), TrafficKind.CALL, "income_currency", "below_cost", "loss")
+    assert found == {"EUR": [1, Decimal("0.75")]}
+
+
 def reported_of(sums, kind, by, *measures):
     """Return measures of a kind, by a name that calls have in common; empty = of all."""
     found = {}
