@@ -529,10 +529,10 @@ def test_warnings_of_the_switch_are_shown_after_a_reload_and_after_a_change(site
 
 def test_every_page_says_why_the_configuration_is_an_earlier_one(site: Watched, visit: Visit) -> None:
     good = site.daemon.configuration_file.read_text()
-    mistake = "expected keys and values; the file is empty"
+    mistake = "surprise: expected a known key"
     with site.stage.expecting(Event.RELOAD_REFUSED):
         try:
-            site.daemon.configure("")
+            site.daemon.configure(f"{good}\nsurprise: 1\n")
             assert site.daemon.verb("reload").code == 3
             page = visit().go("/lists/overrides", "Overrides")
             said = page.get_by_role("alert").filter(has_text="The switch goes by an earlier configuration")

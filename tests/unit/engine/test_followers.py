@@ -141,7 +141,7 @@ def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
     assert (first.caller, first.callee, first.mapping_gateway) == (record.caller_in, CALLEE, "acme")
     assert first.gateways == last.gateways == ("vendor-0",)
     assert [each.is_last for each in (first, second, third, last)] == [False, False, False, True]
-    assert (first.cdr, second.cdr, third.cdr["end_reason"]) == (None, None, "Normal")
+    assert (first.record, second.record, third.record.end_reason) == (None, None, "Normal")
     told = [*first.messages, *second.messages, *third.messages, *last.messages]
     whole = call_of(scene, [record.sip_call_id_in]).messages
     assert told == whole
@@ -182,7 +182,7 @@ def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
     with scene.exchange.followers.follow_calls(CallSought(callee="99")) as follower:
         call_and_wait(scene, "99123")
         (told,) = news(scene, follower)
-    assert (told.gateways, told.cdr["end_reason"]) == ((), "No Matching Rate")
+    assert (told.gateways, told.record.end_reason) == ((), "No Matching Rate")
     assert len(told.messages) == 3
 
 
@@ -243,7 +243,7 @@ def test_unknown_sources_are_shown_only_while_there_is_a_follower(scene):
         scene.wire.run_for(100)
         (told,) = news(scene, follower)
         assert news(scene, other) == []
-    assert (told.cdr["end_reason"], told.cdr["mapping_gateway"], told.cdr["sip_code"]) == ("Unknown Source", None, None)
+    assert (told.record.end_reason, told.record.mapping_gateway, told.record.sip_code) == ("Unknown Source", None, None)
     assert starts(told.messages)[0] == ("in", 0, "INVITE")
     assert scene.exchange.sink.records == []
 

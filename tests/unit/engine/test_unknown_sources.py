@@ -87,9 +87,9 @@ class TestWithPhones:
             warnings(stage, number="12025550100")
             (told,) = follower.updates(stage.exchange.clock.now())
         assert (told.caller, told.callee) == ("12025550100", CALLEE)
-        assert told.cdr is not None
-        assert (told.cdr["end_reason"], told.cdr["sip_code"]) == ("Unknown Source", 401)
-        assert told.cdr["source_address"] == str(ELSEWHERE)
+        assert told.record is not None
+        assert (told.record.end_reason, told.record.sip_code) == ("Unknown Source", 401)
+        assert told.record.source_address == str(ELSEWHERE)
         first_lines = [message.data.split(b"\r\n")[0].split(b" ")[0:2] for message in told.messages]
         assert first_lines[0][0] == b"INVITE"
         assert first_lines[1] == [b"SIP/2.0", b"401"]
