@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -78,7 +78,7 @@ class SeenEvent(NamedTuple):
     """An event as one principal sees it."""
 
     event: LiveEvent[msgspec.Struct]
-    facts: Mapping[str, object] | None
+    facts: Mapping[str, Any] | None
     """The facts that it sees; None = all."""
 
 
