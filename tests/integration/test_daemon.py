@@ -21,6 +21,7 @@ from e2e.conditions import eventually
 from vosd import __version__
 from vosd.cli.main import main
 from vosd.config import load as loading
+from vosd.config.kept import KeptCatalogue
 from vosd.daemon import bootstrap, checks
 from vosd.wiring.change_check import LastLoad
 
@@ -474,6 +475,7 @@ def test_a_killed_switch_comes_back_by_the_last_good_configuration_while_its_fil
     daemon: Daemon, edited: str
 ) -> None:
     before = catalogue_of(daemon)["version"]
+    eventually(lambda: KeptCatalogue(daemon.directory / "var").manifest().files, "its configuration is kept")
     daemon.configure(edited)
     os.kill(daemon.pid, signal.SIGKILL)
     daemon.wait()

@@ -204,16 +204,16 @@ class Configuration:
         self.loaded = replace(self.loaded, texts={})
 
     def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
-        is_whole = loaded.catalogue.changes is None
-        _free(replaced, is_whole=is_whole)
-        if is_whole:
-            give_back()
-        sweep(loaded.settings.state_dir, loaded.rate_files)
         if self.last_error is None:
             try:
                 KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
             except OSError as error:
                 _log.warning("last_good_catalogue_not_kept", why=str(error), do="make room in state_dir")
+        is_whole = loaded.catalogue.changes is None
+        _free(replaced, is_whole=is_whole)
+        if is_whole:
+            give_back()
+        sweep(loaded.settings.state_dir, loaded.rate_files)
 
     async def end(self) -> None:
         """End the processes of a reload that goes on; it changes nothing then."""

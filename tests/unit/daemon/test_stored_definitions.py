@@ -717,13 +717,13 @@ class LockedObjects(SqlObjects):
 def test_a_command_does_not_wait_for_ever_for_the_objects_of_a_locked_table(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(definitions, "ROWS_S", 0.01)
     site.define(1, '{"currency":"EUR"}')
     wanted = Wanted(site.file.with_name("var"), site.url, frozenset())
     known = StoredDefinitions(lambda _database: site.decks, SqlObjects, lambda: site.now, trusts_switch=True)
     before = known.read(wanted)
     assert (before.unread, [*before.objects["accounts"]]) == (None, ["shop"])
     site.define(2, '{"currency":"USD"}')
+    monkeypatch.setattr(definitions, "ROWS_S", 0.01)
     locked = StoredDefinitions(lambda _database: site.decks, LockedObjects, lambda: site.now, trusts_switch=True)
     after = locked.read(wanted._replace(known=before))
     assert after.unread == "the database did not give its objects within 0.01 s"
