@@ -1,4 +1,4 @@
-"""What it costs to ask an rtpengine for the figures of calls: processor time of the switch, and of the rtpengine.
+"""Cost of asking an rtpengine for the figures of calls: processor time of the switch, and of the rtpengine.
 
 ``python -m bench.questions [--calls 1000] [--seconds 15]``: calls at a real rtpengine, whose figures are asked for as
 the switch does it, each once in 5 seconds, or are not. No media are sent, and nothing else of the switch runs.

@@ -53,7 +53,7 @@ SCREENS: Final = {
 }
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 CONTRAST_OF_GRAPHICS: Final = 3
-"""What a graphic that says something needs beside what is around it (WCAG 2.2, 1.4.11)."""
+"""Contrast that a graphic with a meaning needs to what is around it (WCAG 2.2, 1.4.11)."""
 FAINTEST_MARK: Final = """() => {
     const light = text => {
         const parts = text.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255);

@@ -14,7 +14,7 @@ class CallStateReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbi
     call_id: str
     state: str
     at: str
-    """When the call came into this state."""
+    """Time at which the call came into this state."""
     mapping_gateway: str | None = None
     routing_gateway: str | None = None
     """The gateway that is tried, or was tried last."""

@@ -61,7 +61,7 @@ async def adopted(forked: ForkedProcess) -> Child:
     """
     try:
         process = WatchedProcess(forked)
-    except BaseException:
+    except OSError:
         forked.channel.close()
         raise
     reader, writer = await asyncio.open_connection(sock=forked.channel)

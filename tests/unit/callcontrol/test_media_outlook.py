@@ -1,4 +1,4 @@
-"""What is known of the decision about media before a call: the steps by networks and NAT, each with its answer."""
+"""Media before a call: the steps of the decision by networks and NAT, each with its answer as far as it is known."""
 
 from ipaddress import ip_network
 
