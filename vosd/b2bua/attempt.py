@@ -450,8 +450,8 @@ class GatewayAttempt:
                 self._endpoint.dialogs.adopt(self.tag, leg)
             early.unread[tag] = response
         leg.take_capabilities(response)
-        # The header is looked for in the bytes: that takes no call of a function, and few responses have it.
-        if session or b"arly-" in response.raw or b"ARLY-" in response.raw:
+        # The header is looked for in the bytes, as few responses have it; ``in`` raises and drops an error first.
+        if session or response.raw.find(b"arly-") >= 0 or response.raw.find(b"ARLY-") >= 0:
             session = self._early_media(early, response, session, now, is_sure=number is not None)
         if self.call.search is not None:
             self.call.search.progressed(self, status, session, now)

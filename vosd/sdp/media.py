@@ -35,9 +35,8 @@ _ICE: Final = (
     b"a=source-filter:", b"a=alt:", b"a=altc:",
 )  # fmt: skip
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
-_KEY_LINES: Final = (b"a=crypto:", b"a=fingerprint:", b"a=ice-ufrag:")
-_CRYPTO, _FINGERPRINT, _UFRAG = _KEY_LINES
-_KEYS: Final = re.compile(b"^(?:" + b"|".join(_KEY_LINES) + rb")[^\r\n]*", re.MULTILINE)
+_KEY_LINE: Final = re.compile(rb"a=(?:crypto|fingerprint|ice-ufrag):")
+_KEYS: Final = re.compile(b"^" + _KEY_LINE.pattern + rb"[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
@@ -52,6 +51,7 @@ _REMEMBERED_BYTES: Final = 1_024
 """Longest description, or lines of a medium, that are remembered."""
 _NEXT_PORT: Final = b"\na=rtcp:%d"
 """Place of the port of RTCP in a form."""
+_PERCENT: Final = ord("%")
 _ANY_IDS: Final = b"- 1 1"
 _ANY_PORT: Final = 9
 _MOST: Final = 65_534
@@ -167,7 +167,7 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
     of no use to another call.
     """
     ids = _IDS.match(session) if _may_recur(session) else None
-    if ids is None or b"%" in session:
+    if ids is None or _PERCENT in session:
         return None
     parts = _PORTS.split(session)
     ports = [*map(int, parts[2::3])]
@@ -175,7 +175,7 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
         return None
     parts[2::3] = [b"%d "] * len(ports)
     parts[0] = b"v=0\r\no=%b" + parts[0][ids.end() :]
-    if _RTCP_BEGINS in session:
+    if session.find(_RTCP_BEGINS) >= 0:  # ``in`` raises and drops an error first: bytes are no number
         before, named, after = parts[-1].partition(b"%b%d" % (_RTCP_BEGINS, ports[0] + 1))
         if not named or len(ports) > 1 or session.count(_RTCP_BEGINS) > 1 or after[:1].isdigit():
             return None
@@ -185,7 +185,7 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
 
 def _filled(form: bytes, ids: bytes, ports: Sequence[int]) -> bytes:
     """Return the description that was cut into these."""
-    return form % ((ids, ports[0], ports[0] + 1) if _NEXT_PORT in form else (ids, *ports))
+    return form % ((ids, *ports) if form.find(_NEXT_PORT) < 0 else (ids, ports[0], ports[0] + 1))
 
 
 @lru_cache(maxsize=512)
@@ -436,8 +436,7 @@ def _common(above: bytes) -> _Level:
 
 def _may_recur(lines: bytes) -> bool:
     """Return whether other calls may have the same lines: short ones, without keys, which are of one call alone."""
-    has_keys = _CRYPTO in lines or _FINGERPRINT in lines or _UFRAG in lines
-    return len(lines) <= _REMEMBERED_BYTES and not has_keys
+    return len(lines) <= _REMEMBERED_BYTES and _KEY_LINE.search(lines) is None
 
 
 @lru_cache(maxsize=256)
@@ -545,7 +544,7 @@ def _address(kind: bytes, text: bytes) -> str | None:
         address = ip_address(text.decode())
     except ValueError:
         return None
-    is_plain = b"%" not in text
+    is_plain = _PERCENT not in text
     return str(address) if is_plain and kind == b"IP%d" % address.version else None
 
 

@@ -147,7 +147,7 @@ def with_bounded_mki(session: bytes) -> bytes:
 
     An rtpengine of version 10.5 aborts where one of 256 bytes is agreed.
     """
-    if b"a=crypto:" not in session:
+    if session.find(b"a=crypto:") < 0:
         return session
     return b"".join(line for line in _LINE.findall(session) if not _has_long_mki(line))
 
