@@ -106,7 +106,9 @@ class ScriptedDoorkeeper:
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Keep nothing of legs (``Doorkeeper``)."""
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool) -> bool:
+    def refuses(
+        self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool = False
+    ) -> bool:
         """Refuse no description (``Doorkeeper``)."""
         return False
 

@@ -250,7 +250,7 @@ class GatewayAttempt:
             if (
                 leg.door is not None
                 and caller is not None
-                and leg.door.refuses(self.answer, leg, caller, event.at, is_final=True)
+                and leg.door.keeper.refuses(self.answer, leg, caller, event.at, is_final=True)
             ):
                 if self.call.search is not None:
                     self.call.search.session_unusable(self, event.at)
@@ -391,7 +391,7 @@ class GatewayAttempt:
         self._endpoint.dialogs.forget(self.tag, now)
         self._withdraw(headers, now)
         if self.leg.door is not None:
-            self.leg.door.leg_over(self.leg, now)
+            self.leg.door.keeper.leg_over(self.leg, now)
 
     def _withdraw(self, headers: str, now: Instant) -> None:
         self.leg.send(OutgoingCancel(headers, b"", self.transaction, True, self.remembered()), now)
@@ -541,7 +541,7 @@ class GatewayAttempt:
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
         """Return whether the caller cannot be sent a description of the gateway."""
         door, caller = self.leg.door, self.call.caller.leg
-        return door is not None and caller is not None and door.refuses(session, self.leg, caller, now)
+        return door is not None and caller is not None and door.keeper.refuses(session, self.leg, caller, now)
 
     def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
         headers = of_prack(self._endpoint, pracking.rack, body)

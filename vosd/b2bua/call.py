@@ -193,7 +193,7 @@ class Call:
         self.state, self.search = states.ANSWERED, None
         caller, door = self.caller.leg, attempt.leg.door
         if door is not None and caller is not None and self.caller.shown:
-            door.session_returned(caller, attempt.leg, now)
+            door.keeper.session_returned(caller, attempt.leg, now)
         has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).

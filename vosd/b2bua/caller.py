@@ -300,7 +300,7 @@ class Caller:
         self.leg.send(OutgoingResponse(headers, b"", self.invite, status, self.dialog.local_tag), now)
         self._endpoint.dialogs.forget(self.dialog.local_tag, now)
         if self.leg.door is not None:
-            self.leg.door.leg_over(self.leg, now)
+            self.leg.door.keeper.leg_over(self.leg, now)
 
     def _of_signature(self) -> str:
         """Return the line about the caller's signature, which one response has."""
@@ -420,7 +420,7 @@ class Caller:
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
         """Return whether the gateway cannot be sent the answer of the caller."""
         door, callee = self.leg.door, self.call.callee
-        return door is not None and callee is not None and door.refuses(session, self.leg, callee.leg, now)
+        return door is not None and callee is not None and door.keeper.refuses(session, self.leg, callee.leg, now)
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
         """Leave an early dialog with media for one that the caller was shown before, else for a new one.

@@ -116,7 +116,7 @@ class Leg:
         self.door = None if endpoint.doors is None else Door(endpoint.doors)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
-        if self.door is not None and (number := self.door.number_of_leg()):
+        if self.door is not None and (number := self.door.keeper.number_of_leg()):
             self.facts.media = LegMedia(number)
         self.sessions = LegSessions()
         self.acceptance: Acceptance | None = None
@@ -460,7 +460,7 @@ class Leg:
                 supervision.stop(now)
             if self.door is not None:  # requests of the peer are answered for a call that is over from now on
                 self._endpoint.bye_after_ack(self.acceptance, reason)
-                self.door.leg_over(self, now)
+                self.door.keeper.leg_over(self, now)
             self.send(OutgoingBye(reason, b"", dialog, self.acceptance), now)
             return
         self.close(now)
@@ -485,7 +485,7 @@ class Leg:
         if self.dialog is not None:
             self._endpoint.dialogs.forget(self.dialog.local_tag, now)
         if self.door is not None:
-            self.door.leg_over(self, now)
+            self.door.keeper.leg_over(self, now)
 
     # -- the door -----------------------------------------------------------------------------------------------
 
@@ -539,7 +539,7 @@ class Leg:
 
     def sent(self, message: Outgoing, now: Instant) -> None:
         """Report an INVITE, or its 200, that has left after a wait."""
-        if isinstance(message, OutgoingInvite | OutgoingSuccess):
+        if type(message) is OutgoingInvite or type(message) is OutgoingSuccess:
             self.call.sent(self, message, now)
 
     def not_sent(self, message: Outgoing, now: Instant) -> None:

@@ -365,7 +365,7 @@ class Renegotiation(Proposal):
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
         """Return whether the origin cannot be sent the answer to an UPDATE, or to a PRACK with an offer."""
         door = self.origin.door
-        return bool(session) and door is not None and door.refuses(session, self.far, self.origin, now)
+        return bool(session) and door is not None and door.keeper.refuses(session, self.far, self.origin, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None

@@ -445,8 +445,7 @@ class Relay:
         Raises:
             OSError: nothing can be bound at its address.
         """
-        links = self.links[: self._workers]
-        link = links[0] if len(links) == 1 else min(links, key=self._loads.__getitem__)
+        link = self.links[0] if self._workers == 1 else min(self.links[: self._workers], key=self._loads.__getitem__)
         record = link.records.take()
         if record is None:
             return False

@@ -27,13 +27,13 @@ def bound_sockets(host: str, ports: Sequence[int]) -> list[PlainSocket] | None:
     Raises:
         OSError: the address is none of this machine, or there are no more descriptors.
     """
-    is_version6 = ":" in host
+    version = _VERSION6 if ":" in host else _VERSION4
     made: list[PlainSocket] = []
     try:
         for port in ports:
-            sock = PlainSocket(_VERSION6 if is_version6 else _VERSION4, _KIND)
+            sock = PlainSocket(version, _KIND)
             made.append(sock)
-            if is_version6:
+            if version == _VERSION6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((host, port))
     except OSError as error:

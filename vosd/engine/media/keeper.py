@@ -109,9 +109,7 @@ class MediaKeeper:
                 self._legs[media.number] = owner
                 return True
             return False
-        if media.is_ringing and isinstance(message, OutgoingSuccess):
-            return False  # its description was in a ringing response that was sent reliably
-        if not isinstance(message, OutgoingResponse) or (not media.ports and media.rtp_call is None):
+        if type(message) is not OutgoingResponse or (not media.ports and media.rtp_call is None):
             return True
         if message.status not in RINGING:
             return media.number not in self._offered
@@ -139,9 +137,10 @@ class MediaKeeper:
                 self._stop_ring_back(media)
             if not body or SDP not in message.headers:
                 return self._ring_back(waiting, leg, media)
-            if isinstance(body, Authored) and body.author == BY_SWITCH:
+            number = body.author if isinstance(body, Authored) else media.author
+            if number == BY_SWITCH:
                 return self._announced(waiting, leg, media, now)
-            author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
+            author = self._legs.get(number)
             if author is None or (theirs := author.facts.media) is None:
                 return self._of_one_that_left(message, leg, media)
             if media.is_over:  # it answers requests that come late: no port is opened for that
@@ -288,7 +287,9 @@ class MediaKeeper:
         if isinstance(one.call, Call):
             self._moves.add(one.call)
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool) -> bool:
+    def refuses(
+        self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool = False
+    ) -> bool:
         """Return whether a description has no codec for the other side, or cannot be relayed (``Doorkeeper``).
 
         Else the ports take media by one that ``is_final`` from now on, so that the call is journalled with it; by a
@@ -532,21 +533,23 @@ class MediaKeeper:
                 return True
             if attempt is None or callee.route_choice is None or attempt.step is not None:
                 return False
-        if attempt.step is None and not self._parts.takes_calls:
+        if attempt.step is not None:
+            return attempt.is_relayed
+        if not self._parts.takes_calls:
             attempt.step, attempt.is_relayed = BY_MODE, False
-        if attempt.step is None:
-            far = other.facts.media
-            settings = DEFAULT_MEDIA if far is None else far.settings
-            decision = decide_by_modes(self._parts.parameters, settings, attempt.settings)
-            if decision is None:
-                known = {author: body, leg: bytes(leg.sessions.remote)}  # a phone that picks a call up has described it
-                caller, called = (
-                    side_of(each, self._parts.listeners, first_host(known[each]) if known[each] else "")
-                    for each in (other, callee)
-                )
-                decision = decide(self._parts.parameters, caller, called)
-            attempt.step, attempt.is_relayed = decision.step, decision.is_relayed
-        return attempt.is_relayed
+            return False
+        far = other.facts.media
+        settings = DEFAULT_MEDIA if far is None else far.settings
+        decision = decide_by_modes(self._parts.parameters, settings, attempt.settings)
+        if decision is None:
+            known = {author: body, leg: bytes(leg.sessions.remote)}  # a phone that picks a call up has described it
+            caller, called = (
+                side_of(each, self._parts.listeners, first_host(known[each]) if known[each] else "")
+                for each in (other, callee)
+            )
+            decision = decide(self._parts.parameters, caller, called)
+        attempt.step, attempt.is_relayed = decision.step, decision.is_relayed
+        return decision.is_relayed
 
 
 def _has_to_encrypt(owner: DoorOwner) -> bool:

@@ -43,7 +43,7 @@ class PassingSession(msgspec.Struct, frozen=True):
         """Return whether a description is an offer; else it answers the one that its author was sent last."""
         if proposes(message):
             return True
-        if isinstance(message, OutgoingAck):
+        if type(message) is OutgoingAck:
             return False
         return self.theirs.offered_by != self.media.number
 
@@ -82,9 +82,10 @@ class PassingSession(msgspec.Struct, frozen=True):
 
 def proposes(message: Outgoing | None) -> bool:
     """Return whether a description in a message is an offer that may be refused: then what held before goes on."""
-    if isinstance(message, OutgoingRequest):
-        return message.method == "UPDATE"
-    return isinstance(message, OutgoingInvite | OutgoingReinvite)
+    # ``isinstance`` asks the metaclass of a struct: too dear for the messages of every call.
+    if type(message) is OutgoingInvite or type(message) is OutgoingReinvite:
+        return True
+    return type(message) is OutgoingRequest and message.method == "UPDATE"
 
 
 def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
@@ -122,7 +123,7 @@ def note_kind(
     offered the session of a side that talks, or holds, as before. Nor does one that its reader has already, as in a
     refresh: the author may hold by a later one that the reader has refused.
     """
-    if isinstance(message, OutgoingInvite) and passing.author.facts.is_confirmed:
+    if type(message) is OutgoingInvite and passing.author.facts.is_confirmed:
         return
     if message is not None and isinstance(message.body, Authored) and message.body.is_repeated:
         return

@@ -59,8 +59,12 @@ class RelayedSessions:
         ports, own, theirs = self._parts.leg_ports, passing.media, passing.theirs
         assert ports is not None
         prepared, self._prepared = self._prepared, None
-        is_prepared = prepared is not None and prepared.media is own and prepared.theirs is theirs
-        if prepared is not None and is_prepared and prepared.described == described:
+        if (
+            prepared is not None
+            and prepared.media is own
+            and prepared.theirs is theirs
+            and prepared.described == described
+        ):
             return prepared.places
         places: list[Place | None] = []
         address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
@@ -89,7 +93,8 @@ class RelayedSessions:
                 source = self._judged(source, theirs)
             theirs.note_source(index, source)
             ports.relay.expect(far, source)
-            if other is not None and other.payloads and not set(medium.payloads) <= set(other.payloads):
+            is_other = other is not None and bool(other.payloads) and other.payloads != medium.payloads
+            if other is not None and is_other and not set(medium.payloads) <= set(other.payloads):
                 other = other.with_payloads(medium.payloads, medium.clocks, medium.codecs)
                 own.note_source(index, other)
                 ports.relay.widen(port, other)

@@ -43,6 +43,8 @@ _OURS: Final = frozenset(
 """Headers that are added where the bytes are written."""
 _UNTRACKED: Final = frozenset({OutgoingResponse, OutgoingAck, OutgoingBye})
 """Messages about which nothing is to be done if they leave at once."""
+_MAY_FAIL: Final = frozenset({OutgoingInvite, OutgoingReinvite, OutgoingSuccess, OutgoingAck})
+"""Messages about whose failure something of the call is to be done, beside some requests and responses."""
 
 
 class MessageChange(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +100,7 @@ class Doorkeeper(Protocol):
         ...
 
     def refuses(
-        self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant, *, is_final: bool
+        self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant, *, is_final: bool = False
     ) -> bool:
         """Return whether a description cannot be sent to another leg; it is examined again when it leaves.
 
@@ -175,10 +177,11 @@ class Doors:
 class Door:
     """The messages of one leg that have not left, in the order in which they will."""
 
-    __slots__ = ("_doors", "queue")
+    __slots__ = ("_doors", "keeper", "queue")
 
     def __init__(self, doors: Doors) -> None:
         self.queue: list[WaitingMessage] = []
+        self.keeper = doors.keeper
         self._doors = doors
 
     def take(self, message: Outgoing, owner: DoorOwner, now: Instant) -> bool:
@@ -186,14 +189,16 @@ class Door:
 
         Most are the only ones at their door, and do not wait: for them nothing else is done.
         """
-        if not self.queue and type(message) in _UNTRACKED and self._doors.keeper.passes(message, owner):
+        if not self.queue and type(message) in _UNTRACKED and self.keeper.passes(message, owner):
             return True
-        if isinstance(message, OutgoingCancel) and self.withdraw(message.transaction, now) is not None:
-            return False
-        if isinstance(message, OutgoingCancel) and message.is_abandoned:
-            message.transaction.disown(message.witness)
-        elif isinstance(message, OutgoingInvite):
+        # ``isinstance`` asks the metaclass of a struct: too dear for the messages of every call.
+        if type(message) is OutgoingInvite:
             message.transaction.prepare(message.parts)
+        elif type(message) is OutgoingCancel:
+            if self.withdraw(message.transaction, now) is not None:
+                return False
+            if message.is_abandoned:
+                message.transaction.disown(message.witness)
         waiting = WaitingMessage(self, message, owner)
         self.queue.append(waiting)
         try:
@@ -201,33 +206,15 @@ class Door:
         except Exception as error:  # noqa: BLE001  the boundary: a message that stayed would keep all those behind it
             self._doors.failed(waiting, error, now)
             waits = False
-        if not waits and self.queue == [waiting]:
-            self.queue.clear()
-            return True
         if not waits:
+            if self.queue == [waiting]:
+                self.queue.clear()
+                return True
             waiting.is_ready = True
             self.go_on(now)
-        if isinstance(message, OutgoingInvite) and waiting in self.queue:
+        if type(message) is OutgoingInvite and waiting in self.queue:
             self._doors.placed(message.transaction)
         return False
-
-    def number_of_leg(self) -> int:
-        """Return the number of a new leg (``Doorkeeper``)."""
-        return self._doors.keeper.number_of_leg()
-
-    def leg_over(self, owner: DoorOwner, now: Instant) -> None:
-        """Report that the leg has ended (``Doorkeeper``)."""
-        self._doors.keeper.leg_over(owner, now)
-
-    def refuses(
-        self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool = False
-    ) -> bool:
-        """Return whether a description cannot be sent to another leg (``Doorkeeper``)."""
-        return self._doors.keeper.refuses(session, author, reader, now, is_final=is_final)
-
-    def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
-        """Note that the latest description of a caller holds with its reader (``Doorkeeper``)."""
-        self._doors.keeper.session_returned(author, reader, now)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
@@ -306,7 +293,7 @@ class Door:
 
     def _examine(self, waiting: "WaitingMessage", now: Instant) -> bool:
         """Have a message examined, and changed; return whether it waits."""
-        verdict = self._doors.keeper.examine(waiting, now)
+        verdict = self.keeper.examine(waiting, now)
         if isinstance(verdict, MessageWait):
             waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
             waiting.may_leave = verdict.may_leave or not _may_fail(waiting.message)
@@ -318,7 +305,7 @@ class Door:
 
     def _forget(self, waiting: "WaitingMessage", now: Instant) -> None:
         try:
-            self._doors.keeper.forget(waiting)
+            self.keeper.forget(waiting)
         except Exception as error:  # noqa: BLE001  the boundary: the message is withdrawn, leaves or fails all the same
             self._doors.failed(waiting, error, now)
 
@@ -377,22 +364,23 @@ class WaitingMessage(msgspec.Struct, eq=False):
 
 def _may_fail(message: Outgoing) -> bool:
     """Return whether something of the call handles that a message was not sent; all others leave always."""
-    if isinstance(message, OutgoingRequest):
+    if type(message) is OutgoingRequest:
         return message.transaction.owner is not None
-    if isinstance(message, OutgoingResponse):
+    if type(message) is OutgoingResponse:
         return message.is_answer
-    return isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck)
+    return type(message) in _MAY_FAIL
 
 
 def _is_needed(message: Outgoing) -> bool:
     """Return whether a message that has waited is still to be sent."""
+    # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
+    if type(message) is OutgoingInvite:
+        return True
+    if type(message) is OutgoingSuccess or type(message) is OutgoingResponse:
+        return message.transaction.state is TransactionState.PROCEEDING
     match message:
-        case OutgoingInvite():
-            return True
         case OutgoingReliable():
             return message.provisional.is_wanted and message.transaction.state is TransactionState.PROCEEDING
-        case OutgoingResponse() | OutgoingSuccess():
-            return message.transaction.state is TransactionState.PROCEEDING
         case OutgoingCancel():
             return message.transaction.state in {TransactionState.CALLING, TransactionState.PROCEEDING}
         case OutgoingBye(acceptance=acceptance) if acceptance is not None:
