@@ -7,7 +7,7 @@ left as it was.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,7 +22,7 @@ WITHIN_MS: Final = 1_000
 OK: Final = "ok"
 LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
-_SPACE: Final = b" "
+BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""
 _HOST_OF, _PORT_OF = attrgetter("host"), attrgetter("rtp")
@@ -316,11 +316,11 @@ class RtpReply(msgspec.Struct, frozen=True):
             elif not media:
                 above = host or above
             elif host:
-                media[-1] = media[-1]._replace(host=host)
+                media[-1] = msgspec.structs.replace(media[-1], host=host)
             elif not rtcp:
-                media[-1] = media[-1]._replace(rtcp=None)
+                media[-1] = msgspec.structs.replace(media[-1], rtcp=None)
             elif media[-1].rtcp not in {None, int(rtcp)}:
-                media[-1] = media[-1]._replace(rtcp=int(rtcp))
+                media[-1] = msgspec.structs.replace(media[-1], rtcp=int(rtcp))
         if not all(map(_HOST_OF, media)):
             return ()
         return media if all(map(_PORT_OF, media)) else [each if each.rtp else None for each in media]
@@ -351,7 +351,7 @@ class RtpReply(msgspec.Struct, frozen=True):
         return max(shares, default=None)
 
 
-class EngineAnswer(NamedTuple):
+class EngineAnswer(msgspec.Struct, frozen=True):
     """The reply of an rtpengine, and which one has replied."""
 
     engine: str
@@ -386,7 +386,7 @@ class MediaEngines(Protocol):
         """Return which percentage of the ports of each rtpengine is in use that works and says so."""
         ...
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> bytes:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
 
         ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
@@ -395,7 +395,7 @@ class MediaEngines(Protocol):
         """
         ...
 
-    def cancel(self, cookie: str) -> None:
+    def cancel(self, cookie: bytes) -> None:
         """Wait for an answer no more; a call that the order has made is ended."""
         ...
 
@@ -408,16 +408,15 @@ class MediaEngines(Protocol):
         ...
 
 
-def datagram_of(cookie: str, order: RtpOrder) -> bytes:
+def datagram_of(cookie: bytes, order: RtpOrder) -> bytes:
     """Return the datagram of an order."""
-    return cookie.encode() + _SPACE + msgspec.json.encode(order)
+    return cookie + BEHIND_COOKIE + msgspec.json.encode(order)
 
 
-def reply_of(datagram: bytes) -> tuple[str, RtpReply] | None:
-    """Return cookie and reply of a datagram; None for one that is none."""
-    cookie, _, body = datagram.partition(_SPACE)
+def reply_of(content: bytes) -> RtpReply | None:
+    """Return a reply, which stands behind the cookie of its order; None where there is none."""
     try:
-        return cookie.decode("ascii"), _decode(body)
+        return _decode(content)
     except (UnicodeDecodeError, msgspec.MsgspecError):
         return None
 

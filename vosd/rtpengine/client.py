@@ -69,14 +69,14 @@ class RtpEngines:
         self._pool.begin(self._now())
         self._set_timer()
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> bytes:
         """Send an order; ``done`` gets the answer, or None (``RtpEnginePool.ask``)."""
         now_ms = self._now()
         cookie = self._pool.ask(order, done, now_ms, engine=engine)
         self._set_timer(now_ms + REPEAT_MS)
         return cookie
 
-    def cancel(self, cookie: str) -> None:
+    def cancel(self, cookie: bytes) -> None:
         """Wait for an answer no more (``RtpEnginePool.cancel``)."""
         self._pool.cancel(cookie)
 

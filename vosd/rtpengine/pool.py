@@ -5,6 +5,7 @@ Time comes as arguments, and datagrams leave by a function: the sockets are in `
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -13,6 +14,7 @@ import structlog
 from msgspec import UNSET
 
 from vosd.media.rtpengine_orders import (
+    BEHIND_COOKIE,
     LOAD_LIMIT,
     OK,
     WITHIN_MS,
@@ -91,7 +93,7 @@ class _Engine:
 class _Order(msgspec.Struct, eq=False):
     """An order that is not answered."""
 
-    cookie: str
+    cookie: bytes
     order: RtpOrder
     datagram: bytes
     done: Done
@@ -127,12 +129,12 @@ class RtpEnginePool:
         """
         self._engines = {each.name: _Engine(each) for each in engines}
         self._send = send
-        self._token = token
+        self._token = token.encode()
         self._lost = lost
         self._is_live = is_live
         self._prefix = prefix
         self._numbers = count(1)
-        self._orders: OrderedDict[str, _Order] = OrderedDict()
+        self._orders: OrderedDict[bytes, _Order] = OrderedDict()
         """Orders by cookie, the one first that was sent first: so are the moments at which they are looked at."""
         self._next_ping: int | None = None
         self._now = 0
@@ -188,7 +190,7 @@ class RtpEnginePool:
         for name in [each for each in self._exhausted if each not in self._engines]:
             self._note_room(name, why=GONE)
 
-    def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None) -> str:
+    def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None) -> bytes:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
 
         ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
@@ -203,9 +205,9 @@ class RtpEnginePool:
         elif chosen := self._chosen():
             return self._post(order, chosen[0], done, chosen[1:], makes_call=True)
         done(None)
-        return ""
+        return b""
 
-    def cancel(self, cookie: str) -> None:
+    def cancel(self, cookie: bytes) -> None:
         """Wait for an answer no more; a call that the order has made is ended."""
         waiting = self._orders.get(cookie)
         if waiting is not None:
@@ -227,15 +229,12 @@ class RtpEnginePool:
     def received(self, datagram: bytes, host: str, port: int, now_ms: int) -> None:
         """Take a datagram; one that answers no order is dropped."""
         self._now = now_ms
-        found = reply_of(datagram)
-        if found is None:
-            return
-        cookie, reply = found
+        cookie, _, content = datagram.partition(BEHIND_COOKIE)
         waiting = self._orders.get(cookie)
         if waiting is None:
             return
         engine = waiting.engine.config
-        if engine.port != port or engine.host != host:
+        if engine.port != port or engine.host != host or (reply := reply_of(content)) is None:
             return
         del self._orders[cookie]
         if reply.result == OK or not reply.is_full:
@@ -292,9 +291,9 @@ class RtpEnginePool:
         others: Sequence[_Engine] = (),
         *,
         makes_call: bool = False,
-    ) -> str:
+    ) -> bytes:
         """Send an order to its first rtpengine under a new cookie, which it keeps at the next ones, for ``cancel``."""
-        cookie = f"{self._token}-{next(self._numbers)}"
+        cookie = b"%b-%d" % (self._token, next(self._numbers))
         waiting = _Order(cookie, order, datagram_of(cookie, order), done, self._now, engine, others, makes_call)
         self._orders[cookie] = waiting
         self._dispatch(waiting)
@@ -428,10 +427,13 @@ class RtpEnginePool:
             engine.orphans[call] = None
 
     def _delete(self, engine: _Engine, call: str, leg: str = "", done: Done | None = None) -> None:
-        def deleted(answer: EngineAnswer | None) -> None:
-            if answer is not None:
-                engine.orphans.pop(call, None)
-            if done is not None:
-                done(answer)
-
+        deleted = partial(_deleted, engine, call, done)
         self._post(RtpDelete(call=call, leg=leg or UNSET, delay_s=0), engine, deleted)
+
+
+def _deleted(engine: _Engine, call: str, done: Done | None, answer: EngineAnswer | None) -> None:
+    """Note that a call at an rtpengine has ended, if it has said so."""
+    if answer is not None:
+        engine.orphans.pop(call, None)
+    if done is not None:
+        done(answer)

@@ -10,6 +10,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vosd.base.host import UNSPECIFIED
 from vosd.sdp.codec import OTHER_NAMES, static_name
 
@@ -133,7 +135,7 @@ class Medium(NamedTuple):
         return (self.direction, other.direction) == ("sendonly", "recvonly") and self.host not in UNSPECIFIED
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Address and ports at which a relay receives one medium."""
 
     host: str

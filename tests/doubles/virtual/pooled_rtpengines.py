@@ -74,13 +74,13 @@ class PooledRtpEngines(VirtualRtpEngines):
         self.pool.begin(self._now())
         self._set_timer()
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> bytes:
         """Have the pool ask (``MediaEngines``)."""
         cookie = self.pool.ask(order, done, self._now(), engine=engine)
         self._set_timer()
         return cookie
 
-    def cancel(self, cookie: str) -> None:
+    def cancel(self, cookie: bytes) -> None:
         """Have the pool withdraw an order (``MediaEngines``)."""
         self.withdrawn += 1
         self.pool.cancel(cookie)

@@ -82,7 +82,7 @@ class VirtualRtpEngines:
         """Tags of all legs of a call at an rtpengine, also of those that have no port."""
         self._ports = count(40_000, 2)
         self._cookies = count(1)
-        self._open: dict[str, tuple[str, Done]] = {}
+        self._open: dict[bytes, tuple[str, Done]] = {}
         """Orders that are not answered, by which one, and who waits."""
         self._lost: Callable[[str], None] = lambda _engine: None
 
@@ -105,13 +105,13 @@ class VirtualRtpEngines:
     def replace(self, engines: Sequence[RtpEngine]) -> None:
         """Keep these two (``MediaEngines``)."""
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> bytes:
         """Answer later, as the pool does (``MediaEngines``)."""
         chosen = next((name for name in NAMES if self.up[name]), None) if engine is None else engine
         if chosen is None or not self.up[chosen]:
             done(None)
-            return ""
-        cookie = f"c{next(self._cookies)}"
+            return b""
+        cookie = b"c%d" % next(self._cookies)
         self._open[cookie] = (chosen, done)
         reply = None if self.is_silent else EngineAnswer(chosen, self._reply(chosen, order))
 
@@ -122,7 +122,7 @@ class VirtualRtpEngines:
         self.later(WITHIN_MS if reply is None else self.after_ms, answer)
         return cookie
 
-    def cancel(self, cookie: str) -> None:
+    def cancel(self, cookie: bytes) -> None:
         """Answer it no more (``MediaEngines``)."""
         self.withdrawn += 1
         self._open.pop(cookie, None)

@@ -82,7 +82,7 @@ class World:
             self.deliver()
         self.now = end
 
-    def ask(self, order=OFFER, **others) -> str:
+    def ask(self, order=OFFER, **others) -> bytes:
         return self.pool.ask(order, self.answers.append, self.now, **others)
 
     def of(self, command: str) -> list[tuple[int, str]]:

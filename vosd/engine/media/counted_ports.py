@@ -4,7 +4,6 @@ Ports of a call that is over keep theirs until the answer to its last order, whi
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,11 +13,11 @@ from vosd.media.leg_media import LegFigures, LegMedia, RtpCall, added
 from vosd.media.rtpengine_orders import RtpMedium, RtpPeerReports, RtpReply
 
 
-class _Counted(NamedTuple):
-    """The figures of one port, and the packets of its streams when they were asked for."""
+class _Counted(msgspec.Struct, frozen=True, gc=False):
+    """The figures of one port, and the packets of all its streams when they were asked for."""
 
     figures: PortFigures
-    packets: tuple[int, ...]
+    packets: int
     asked: Instant
     before: int = 0
     """Packets that came while it was at other rtpengines."""
@@ -45,14 +44,14 @@ class CountedPorts:
     def open(self, number: int, index: int, port_id: int, now: Instant) -> None:
         """Count the packets of a port from now on."""
         self._ids[number, index] = port_id
-        self._counted[port_id] = _Counted(PortFigures(port_id), (), now)
+        self._counted[port_id] = _Counted(PortFigures(port_id), 0, now)
 
     def count_anew(self, port_id: int, now: Instant) -> None:
         """Go on counting at another rtpengine; silence is counted from now on."""
         counted = self._counted.get(port_id)
         if counted is not None:
             figures = msgspec.structs.replace(counted.figures, alive_mono=now.mono)
-            self._counted[port_id] = _Counted(figures, (), now, figures.packets_in, figures.octets_in)
+            self._counted[port_id] = _Counted(figures, 0, now, figures.packets_in, figures.octets_in)
 
     def count(self, reply: RtpReply, now: Instant) -> None:
         """Take the figures of a call."""
@@ -121,27 +120,30 @@ def _counted_now(
 
     Its clock may be another one: its second of the last packet counts if it lies between both questions.
     """
-    packets = tuple(stream.stats.packets for stream in medium.streams)
+    packets, last_s, rtp = 0, 0, None
+    for stream in medium.streams:
+        packets += stream.stats.packets
+        last_s = max(last_s, stream.last_packet_s)
+        if rtp is None and "RTP" in stream.flags:
+            rtp = stream
     figures = before.figures
-    if sum(packets) > sum(before.packets) and medium.streams:
-        last_ms = 1_000 * max(stream.last_packet_s for stream in medium.streams) + 999
+    if packets > before.packets:
+        last_ms = 1_000 * last_s + 999
         alive_at = last_ms if before.asked.wall <= last_ms <= now.wall else now.wall
         alive_mono = max(before.asked.mono, now.mono - (now.wall - alive_at))  # the clock may have been set meanwhile
         figures = msgspec.structs.replace(figures, alive_at=alive_at, alive_mono=alive_mono, last_at=alive_at)
-    rtp = [stream for stream in medium.streams if "RTP" in stream.flags]
-    if rtp:
-        first = rtp[0]
+    if rtp is not None:
+        counted, has_packets = rtp.stats, bool(rtp.stats.packets)
         figures = msgspec.structs.replace(
             figures,
-            packets_in=before.before + first.stats.packets,
-            octets_in=before.octets_before + first.stats.bytes,
-            dropped=DroppedPackets(unknown=first.stats.errors),
-            latched_host=first.endpoint.address if first.stats.packets else None,
-            latched_port=first.endpoint.port if first.stats.packets else None,
+            latched_host=rtp.endpoint.address if has_packets else None,
+            latched_port=rtp.endpoint.port if has_packets else None,
+            packets_in=before.before + counted.packets,
+            first_at=figures.alive_at if has_packets and figures.first_at is None else figures.first_at,
+            dropped=DroppedPackets(counted.errors),
+            octets_in=before.octets_before + counted.bytes,
         )
-        if figures.first_at is None and first.stats.packets:
-            figures = msgspec.structs.replace(figures, first_at=figures.alive_at)
-        report = reports.get(bytes(first.sender)) if reports else None
+        report = reports.get(bytes(rtp.sender)) if reports else None
         if report is not None:
             mean = report.mean
             peer = PeerReport(mean.lost_percent, report.lost, mean.jitter_ms)

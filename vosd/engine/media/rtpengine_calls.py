@@ -7,8 +7,9 @@ port of a leg stays through forks, failover, hold and transfer. Descriptions are
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
@@ -27,6 +28,7 @@ from vosd.media.rtpengine_orders import (
     RtpOrder,
     RtpPlay,
     RtpQuery,
+    RtpReply,
     RtpStopPlaying,
     RtpUnblock,
     session_order,
@@ -50,7 +52,7 @@ WAIT_MS: Final = WITHIN_MS + 500
 """Longest wait of a message: the pool answers within less."""
 
 
-class RtpSessionWanted(NamedTuple):
+class RtpSessionWanted(msgspec.Struct, frozen=True):
     """A description on its way, as an rtpengine has to know it."""
 
     session: bytes
@@ -65,11 +67,11 @@ class RtpSessionWanted(NamedTuple):
     """Encryption and ICE for its reader; None = they are not terminated."""
 
 
-class GivenPorts(NamedTuple):
-    """The ports of a leg at an rtpengine, one for each medium, and the description that has them."""
+class GivenPorts(msgspec.Struct, frozen=True):
+    """The ports of a leg at an rtpengine, one for each medium, and the reply that has them."""
 
     places: Sequence[Place | None]
-    session: bytes
+    reply: RtpReply
 
 
 PortsCame = Callable[[GivenPorts | None, Instant], None]
@@ -104,7 +106,7 @@ class RtpEngineCalls:
         """Calls that are over and whose last answer is awaited, and what to do when it has come."""
         self._given: dict[RtpCall, int] = {}
         """Number of descriptions that the rtpengine was given for each call."""
-        self._asked: dict[WaitingMessage, str] = {}
+        self._asked: dict[WaitingMessage, bytes] = {}
         """Orders for messages that wait."""
         self._last_id = -1_000 * clock.now().wall
         """Ids of ports at rtpengines are negative, and unique over restarts."""
@@ -181,11 +183,13 @@ class RtpEngineCalls:
         author, reader = wanted.author, wanted.reader
         author.rtp_partner = reader.number if author.rtp_partner in {0, reader.number} else SEVERAL
         reader.rtp_partner = author.number if reader.rtp_partner in {0, author.number} else SEVERAL
-
-        def answered(answer: EngineAnswer | None, now: Instant) -> None:
-            came(self._taken(wanted, name, answer), now)
-
+        answered = partial(self._ports_came, wanted, name, came)
         return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
+
+    def _ports_came(
+        self, wanted: RtpSessionWanted, name: str, came: PortsCame, answer: EngineAnswer | None, now: Instant
+    ) -> None:
+        came(self._taken(wanted, name, answer), now)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
         """Give an rtpengine the offer and the answer of two legs again, which have their ports.
@@ -229,15 +233,19 @@ class RtpEngineCalls:
 
         False = there is no rtpengine to give it to.
         """
-
-        def done(answer: EngineAnswer | None) -> None:
-            if self._asked.pop(waiting, None) is not None:  # else there was none to ask
-                self.loop.in_turn(waiting, partial(answered, answer))
-
-        cookie = self.engines.ask(order, done, engine=engine)
+        cookie = self.engines.ask(order, partial(self._answered_in_turn, waiting, answered), engine=engine)
         if cookie:
             self._asked[waiting] = cookie
         return bool(cookie)
+
+    def _answered_in_turn(
+        self,
+        waiting: WaitingMessage,
+        answered: Callable[[EngineAnswer | None, Instant], None],
+        answer: EngineAnswer | None,
+    ) -> None:
+        if self._asked.pop(waiting, None) is not None:  # else there was none to ask
+            self.loop.in_turn(waiting, partial(answered, answer))
 
     def keep(self, call: RtpCall) -> None:
         """Note that a call without legs of its own goes on, until ``leave``."""
@@ -279,7 +287,7 @@ class RtpEngineCalls:
             places.append(place if is_used else None)
             if place is not None and is_used:
                 self._note_place(wanted.reader, index, place)
-        return GivenPorts(places, answer.reply.session)
+        return GivenPorts(places, answer.reply)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
         """Let nothing be forwarded from the port of a leg that has not described its media.
@@ -316,12 +324,12 @@ class RtpEngineCalls:
     def unblock(self, call: RtpCall, number: int) -> None:
         """Let media of a leg be forwarded; where that fails, it is tried again with the next question for figures."""
         self._blocked[number] = True
-
-        def done(answer: EngineAnswer | None) -> None:
-            if answer is not None and answer.reply.result == OK:
-                self._blocked.pop(number, None)
-
+        done = partial(self._unblocked, number)
         self.engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
+
+    def _unblocked(self, number: int, answer: EngineAnswer | None) -> None:
+        if answer is not None and answer.reply.result == OK:
+            self._blocked.pop(number, None)
 
     # -- sounds -------------------------------------------------------------------------------------------------
 
@@ -368,7 +376,7 @@ class RtpEngineCalls:
             if port_id in self._lost_ports:
                 del self._lost_ports[port_id]
                 self._ports.count_anew(port_id, self._clock.now())
-        reader.note_port(index, RelayPort(port_id, *place))
+        reader.note_port(index, RelayPort(port_id, place.host, place.rtp, place.rtcp))
 
     def _join(self, media: LegMedia, call: RtpCall) -> None:
         """Note that a leg is at a call; of another one it leaves."""
@@ -408,24 +416,25 @@ class RtpEngineCalls:
             self.engines.forget(call.engine, call.name)
             return
         self._ending[call] = []
-
-        def came(answer: EngineAnswer | None) -> None:
-            if answer is not None and answer.reply.result == OK:
-                self._ports.count(answer.reply, now)
-            try:
-                for act in self._ending.pop(call):
-                    act()
-            finally:
-                self._ports.release(call)
+        if pair:
+            self.engines.forget(call.engine, call.name, str(pair[0]), partial(self._ended, call, now))
+            return
 
         def asked(answer: EngineAnswer | None) -> None:
             self.engines.forget(call.engine, call.name)
-            came(answer)
+            self._ended(call, now, answer)
 
-        if pair:
-            self.engines.forget(call.engine, call.name, str(pair[0]), came)
-        else:
-            self.engines.ask(RtpQuery(call=call.name), asked, engine=call.engine)
+        self.engines.ask(RtpQuery(call=call.name), asked, engine=call.engine)
+
+    def _ended(self, call: RtpCall, now: Instant, answer: EngineAnswer | None) -> None:
+        """Take the last figures of a call, which were asked for ``now``, and do what waits for them."""
+        if answer is not None and answer.reply.result == OK:
+            self._ports.count(answer.reply, now)
+        try:
+            for act in self._ending.pop(call):
+                act()
+        finally:
+            self._ports.release(call)
 
     # -- legs ---------------------------------------------------------------------------------------------------
 

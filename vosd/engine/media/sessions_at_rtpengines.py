@@ -98,7 +98,7 @@ class SessionsAtRtpEngines:
             said = passing.media.said
             session = self._sessions.rewritten(session, given.places, passing.leg, passing.media)
             if form is not None:
-                session = terminated(session, given.session, mids_of(bytes(passing.leg.sessions.remote)))
+                session = terminated(session, given.reply.session, mids_of(bytes(passing.leg.sessions.remote)))
                 if passing.media.settings.encryption is _REQUIRED and is_unprotected(session):
                     verdict = unfit(message, passing.media, MediaRefusal.NOT_ENCRYPTED)
                     waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
