@@ -157,8 +157,9 @@ def _head(data: bytes) -> bytes:
     if end < 0:
         end = text.find(b"\n\n")
     text = text if end < 0 else text[:end]
-    # Most messages have no folded line, and to look for two bytes is much faster than to look for the pattern.
-    return _FOLD.sub(b" ", text) if b"\n " in text or b"\n\t" in text else text
+    # Most messages have no folded line, and to look for two bytes is much faster than to look for the pattern; ``in``
+    # would raise and drop an error first.
+    return _FOLD.sub(b" ", text) if text.find(b"\n ") >= 0 or text.find(b"\n\t") >= 0 else text
 
 
 def _odd(data: bytes) -> MessageKind:
