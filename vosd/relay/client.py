@@ -214,7 +214,7 @@ class Relay:
         ``tos`` marks its packets.
         """
         pool = self._pools.get(host) or self._pool(host)
-        start = int.from_bytes(self._entropy()[:4], "big")
+        start = int.from_bytes(self._entropy(), "big")
         for _ in range(TRIES):
             rtp = pool.take(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
             if rtp is None:
