@@ -135,7 +135,7 @@ def run_switch(config: Path, greet: Greet) -> None:
     give_back()
     check_process = forked_from(config, start)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, start.pop(), greet, notifier, watchdog, predecessor, has_reload_come, check_process))
+        runner.run(_live(config, start, greet, notifier, watchdog, predecessor, has_reload_come, check_process))
         _leave()
 
 
@@ -154,7 +154,7 @@ def _leave() -> None:
 
 async def _live(
     config: Path,
-    started: Started,
+    start: list[Started],
     greet: Greet,
     notifier: Notifier,
     watchdog: Watchdog,
@@ -162,8 +162,8 @@ async def _live(
     has_reload_come: Callable[[], bool],
     check_process: ForkedProcess | None,
 ) -> None:
-    loaded = started.loaded
-    daemon = Daemon(config, started, notifier, check_process)
+    # No variable of this function has the start: it runs as long as the switch, and a later configuration replaces it.
+    daemon = Daemon(config, start.pop(), notifier, check_process)
     life = Lifecycle(daemon.steps(), daemon.drain, daemon.leave, notifier, watchdog)
     daemon.state = lambda: life.state
     daemon.ask_to_stop = life.ask_to_stop
@@ -179,6 +179,7 @@ async def _live(
 
     def when_ready() -> None:
         _settle_garbage_collector()
+        loaded = daemon.configuration.loaded
         _log.info(
             "ready",
             version=__version__,
