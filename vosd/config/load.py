@@ -64,7 +64,7 @@ from vosd.config.reader.items import LONG_LISTS, DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
-from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
+from vosd.config.reader.templates import TEMPLATE, check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
@@ -382,6 +382,8 @@ def _objects(
         found = of_items if list_name in LONG_LISTS else problems
         sections = [
             fill_from_template(section, templates, label_of(section, list_name, name_key, index), found)
+            if TEMPLATE in section.entries
+            else section
             for index, section in enumerate(written)
         ]
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
@@ -25,6 +26,8 @@ from vosd.config.stored import Stored
 
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
+_SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*\Z")
+"""Names that are the same when they are quoted, as nearly all are."""
 
 
 class BadObjectError(VosError):
@@ -45,14 +48,13 @@ class Object(NamedTuple):
         return json.dumps(self.keys, ensure_ascii=False, separators=(",", ":"))
 
 
-def keys_of(body: str) -> Any:
-    """Return the keys of a body."""
-    return msgspec.json.decode(body)
+keys_of: Final[Callable[[str], Any]] = msgspec.json.Decoder().decode
+"""Returns the keys of a body."""
 
 
 def place_of(each: ObjectVersion, config: Path) -> SourceLine:
     """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
-    name = quote(each.name, safe="")
+    name = each.name if _SAFE.match(each.name) else quote(each.name, safe="")
     return SourceLine(f"{_directory(config)}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
@@ -78,7 +80,7 @@ def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], pr
     if name_key is None:
         return node
     # Agents choose names, too: variables in one would show them the environment of the switch.
-    name = Entry(place, Scalar(place, each.name, each.name, is_bare=False))
+    name = Entry(place, Scalar(place, each.name, each.name, False))
     return Section(place, {name_key: name, **node.entries})
 
 
@@ -87,7 +89,7 @@ def document_of(
 ) -> Section:
     """Return objects as a document, those of each kind in the order of their names."""
     document = Section(SourceLine(str(config), 0))
-    for each in sorted(objects, key=lambda one: (one.kind, one.name)):
+    for each in sorted(objects, key=attrgetter("kind", "name")):
         is_keyed = KINDS[each.kind] is None
         if is_keyed and each.body is None:
             continue
@@ -116,11 +118,16 @@ class _Reading:
         """Return a value as it is read from a file."""
         place = self._place
         if isinstance(value, dict):
-            return Section(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
+            entries: dict[str, Entry] = {}
+            for name, each in value.items():
+                # Nearly all values are such texts, so they are made here.
+                is_plain = type(each) is str and "${" not in each
+                entries[name] = Entry(place, Scalar(place, each, each, False) if is_plain else self.node(each, name))
+            return Section(place, entries)
         if isinstance(value, list):
             return YamlList(place, [self.node(each, key) for each in value])
         written = value if type(value) is str else str(value)
-        return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), is_bare=False)
+        return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), False)
 
 
 def naming_objects(found: Iterable[DefinitionProblem], config: Path) -> tuple[DefinitionProblem, ...]:

@@ -119,11 +119,9 @@ class KeptObjects:
                 connection.executescript(_TABLES)
                 connection.execute("DELETE FROM state")
                 connection.execute("INSERT INTO state (version, at, next_at) VALUES (?, ?, ?)", state)
-                for each in changes:
-                    if each.body is None:
-                        connection.execute(_ENDED, (each.kind, each.name))
-                    else:
-                        connection.execute(_SET, _row_of(each))
+                ended: list[tuple[str, str]] = []
+                connection.executemany(_SET, _rows_of(changes, ended))
+                connection.executemany(_ENDED, ended)
         except sqlite3.Error as error:
             raise OSError(f"{self._path}: {error}") from error
 
@@ -208,10 +206,15 @@ class KeptKind(SearchedObjects):
         return self._read
 
 
-def _row_of(each: ObjectVersion) -> tuple[object, ...]:
-    return (
-        each.kind, each.name, each.version, each.body, each.begins_at, each.made_at, each.operator, each.memo,
-    )  # fmt: skip
+def _rows_of(changes: Iterable[ObjectVersion], ended: list[tuple[str, str]]) -> Iterator[_Row]:
+    """Yield the rows of objects; kind and name of those that have ended are added to ``ended``."""
+    for each in changes:
+        if each.body is None:
+            ended.append((each.kind, each.name))
+        else:
+            yield (
+                each.kind, each.name, each.version, each.body, each.begins_at, each.made_at, each.operator, each.memo,
+            )  # fmt: skip
 
 
 def _object_of(row: _Row) -> ObjectVersion:

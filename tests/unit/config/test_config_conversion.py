@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
+import msgspec
 import pytest
 
 from vosd.config.assembly.conversion import Conversion, require_all_used
@@ -23,6 +24,11 @@ class Door(NamedTuple):
     height: int | None = 2
     close_after_ms: int = 0
     colours: tuple[str, ...] = ()
+
+
+class Roof(NamedTuple):
+    height: int | None = 2
+    close_after_ms: int = 0
 
 
 class Painted(NamedTuple):
@@ -110,3 +116,34 @@ def test_a_table_that_names_what_does_not_exist_is_an_error(tables, message):
 def test_a_key_that_is_copied_needs_no_exception():
     with pytest.raises(TypeError, match="key 'name' of DoorKeys is copied and named in elsewhere"):
         require_all_used(DoorKeys, Conversion(DoorKeys, Door), elsewhere={"name": "the bell"})
+
+
+class Gate(msgspec.Struct):
+    name: str
+    rails: list[str] = []
+    colour: str = "white"
+    close_after_ms: int = 0
+    height: int | None = 2
+
+
+def test_fields_between_those_that_are_given_keep_their_defaults():
+    conversion = Conversion(DoorKeys, Gate)
+    first, second = conversion(KEYS), conversion(KEYS)
+    assert first == second == Gate("front", [], "white", 2_500, 3)
+    assert first.rails is not second.rails
+
+
+class Slope(msgspec.Struct, kw_only=True):
+    height: int | None = 2
+    name: str
+
+
+def test_fields_that_are_passed_by_name_alone_are():
+    assert Conversion(DoorKeys, Slope)(KEYS) == Slope(name="front", height=3)
+
+
+def test_keys_that_are_left_out_have_their_defaults_whatever_others_have():
+    conversion = Conversion(DoorKeys, Roof, is_shared=True)
+    low, high = (DoorKeys.model_validate({"name": "front", **keys}) for keys in ({}, {"height": "9"}))
+    assert [conversion(each) for each in (low, high, low)] == [Roof(None, 1_000), Roof(9, 1_000), Roof(None, 1_000)]
+    assert conversion(low) is conversion(low.model_copy(update={"name": "back"}))

@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from vosd.billing.accounts import AccountType
-from vosd.config.reader.addresses import destination
+from vosd.config.assembly.trunk_headers import trunk_causes, trunk_headers
+from vosd.config.keys.trunk_headers import CauseKeys, HeaderKeys
+from vosd.config.reader.addresses import destination, network
+from vosd.config.reader.fields import ExpectedError
 from vosd.engine.settings import CdrSettings, DnsSettings, LogLevel, NameServer, OnSigterm, SipListener
 from vosd.sip.settings import Limits, Timers
 from vosd.trunks.gateways import Address, HostPattern
@@ -253,3 +256,61 @@ def test_prefixes_are_taken_from_the_buy_rates_where_asked(site):
     (found,) = catalogue.routes.candidates("4420")
     assert (found.gateway.name, found.prefix) == ("carrier", "44")
     assert catalogue.routes.candidates("49") == ()
+
+
+def network_of(text: str) -> IPv4Network | IPv6Network | None:
+    """Return a network without host bits as Python reads it; None = there is none."""
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return found if found.network_address == ip_address(text.partition("/")[0]) else None
+
+
+HOSTS = [
+    "10.0.0.0",
+    "10.0.0.1",
+    "0.0.0.0",
+    "10.0",
+    "010.0.0.0",
+    "256.0.0.0",
+    "10.0.0.0 ",
+    "\u0661.0.0.0",
+    "::",
+    "2001:db8::",
+    "",
+]
+LENGTHS = [
+    "0",
+    "8",
+    "08",
+    "32",
+    "33",
+    "-1",
+    "+8",
+    " 8",
+    "8 ",
+    "8_0",
+    "\u0668",
+    "",
+    "255.0.0.0",
+    "0.0.0.255",
+    "8/8",
+    "128",
+]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_network_is_what_python_reads(host):
+    for length in LENGTHS:
+        text = f"{host}/{length}"
+        try:
+            found = network().read(text)
+        except (ValueError, ExpectedError):
+            found = None
+        assert found == network_of(text), text
+
+
+def test_a_trunk_without_header_rules_and_causes_has_none():
+    assert trunk_headers(HeaderKeys()) is trunk_headers(HeaderKeys.model_validate({"responses": {}})) is None
+    assert trunk_causes(CauseKeys()) is trunk_causes(CauseKeys.model_validate({"sent": {}})) is None

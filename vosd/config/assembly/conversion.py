@@ -6,9 +6,12 @@ a forgotten key an error when the module is imported.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter, is_
+from inspect import Parameter, signature
+from operator import is_, itemgetter
 from types import UnionType
-from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from vosd.config.reader.model import Keys
 
@@ -63,8 +66,11 @@ class Conversion(Generic[Target]):
         self._read = _reader(tuple(copied.values()))
         self._by_hand = frozenset(by_hand.values())
         self._is_shared = is_shared
-        self._last: tuple[tuple[Any, ...], list[object], Target] | None = None
+        self._last: tuple[tuple[Any, ...], tuple[object, ...], Target] | None = None
         """Values of the struct that was made last, if it is shared."""
+        self._placed: dict[tuple[str, ...], _Placing | None] = {}
+        """By the names of the values that are passed."""
+        self._defaults = _constant_defaults(model, copied.values())
         self.used: Final = frozenset({*copied.values(), *by_hand})
         """The keys that end in a field."""
         self.fields: Final = frozenset({*copied, *self._by_hand})
@@ -78,15 +84,17 @@ class Conversion(Generic[Target]):
         """
         if not self._by_hand <= by_hand.keys():
             raise TypeError(f"values are missing: {', '.join(sorted(self._by_hand - by_hand.keys()))}")
-        values = self._read(keys)
+        defaults = self._defaults
+        is_left_out = defaults is not None and defaults.keys.isdisjoint(keys.__pydantic_fields_set__)
+        values = defaults.values if defaults is not None and is_left_out else self._read(keys)
         if not self._is_shared:
             return self._made(values, by_hand)
-        others = [*by_hand, *by_hand.values()]
+        others = (*by_hand, *by_hand.values())
         last = self._last
         # The same objects, not equal ones: Decimal("1") equals Decimal("1.0"), and True equals 1.
         if (
             last is not None
-            and all(map(is_, values, last[0]))
+            and (values is last[0] or all(map(is_, values, last[0])))
             and len(others) == len(last[1])
             and all(map(is_, others, last[1]))
         ):
@@ -96,6 +104,14 @@ class Conversion(Generic[Target]):
         return made
 
     def _made(self, values: tuple[Any, ...], by_hand: dict[str, object]) -> Target:
+        names = tuple(by_hand)
+        try:
+            placed = self._placed[names]
+        except KeyError:
+            placed = self._placed[names] = _placing(self.target, (*self._fields, *names))
+        if placed is not None:
+            order, left_out = placed
+            return self.target(*order((*values, *by_hand.values(), *left_out)))
         by_hand.update(zip(self._fields, values, strict=True))
         return self.target(**by_hand)
 
@@ -136,12 +152,66 @@ def full_conversion(
     return made
 
 
+class _Defaults(NamedTuple):
+    """Values of keys that are all left out."""
+
+    keys: frozenset[str]
+    values: tuple[Any, ...]
+
+
+def _constant_defaults(model: type[Keys], names: Iterable[str]) -> _Defaults | None:
+    """Return what some keys are without a value; None = one has no default, or not the same object each time."""
+    fields = [model.model_fields[name] for name in names]
+    if any(each.is_required() or each.default_factory is not None or not _is_hashable(each.default) for each in fields):
+        return None
+    return _Defaults(frozenset(names), tuple(each.default for each in fields))
+
+
+def _is_hashable(default: object) -> bool:
+    """Return whether a default is taken as it is: pydantic copies one without a hash for each model."""
+    try:
+        hash(default)
+    except TypeError:
+        return False
+    return True
+
+
 def _reader(names: tuple[str, ...]) -> Callable[[Keys], tuple[Any, ...]]:
-    """Return what reads attributes into a tuple."""
+    """Return what reads keys into a tuple."""
     if len(names) < 2:
         return lambda keys: tuple(getattr(keys, name) for name in names)
-    several: Callable[[Keys], tuple[Any, ...]] = attrgetter(*names)
-    return several
+    several = itemgetter(*names)  # in half the time of an ``attrgetter``
+    return lambda keys: several(keys.__dict__)
+
+
+class _Placing(NamedTuple):
+    """Order in which a struct takes its values without names, in a fraction of the time."""
+
+    order: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    """Returns values in the order of the fields."""
+    left_out: tuple[Any, ...]
+    """Values of the fields that keep their defaults, behind those that are given."""
+
+
+def _placing(target: Callable[..., object], given: tuple[str, ...]) -> _Placing | None:
+    """Return how values of fields are passed in their order; None = they have to be passed by name."""
+    parameters = [*signature(target).parameters.values()]
+    while parameters and parameters[-1].name not in given:
+        parameters.pop()
+    order = [each.name for each in parameters]
+    defaults = {name: default for name, default in _constants(target).items() if name in order and name not in given}
+    names = [*given, *defaults]
+    is_by_order = all(each.kind is Parameter.POSITIONAL_OR_KEYWORD for each in parameters)
+    if len(names) < 2 or not is_by_order or sorted(names) != sorted(order):
+        return None
+    return _Placing(itemgetter(*map(names.index, order)), tuple(defaults.values()))
+
+
+def _constants(target: Callable[..., object]) -> dict[str, Any]:
+    """Return the defaults of a struct's fields that are one object for all structs."""
+    if not (isinstance(target, type) and issubclass(target, msgspec.Struct)):
+        return {}
+    return {each.name: each.default for each in msgspec.structs.fields(target) if each.default is not msgspec.NODEFAULT}
 
 
 def _types(model: type[Keys]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Scalar, Section
 
@@ -58,16 +58,16 @@ def read_inventory(
 ) -> Inventory[Thing]:
     """Read the items of one list; ``read`` turns a section and its label into an object."""
     inventory: Inventory[Thing] = Inventory()
-    places: dict[str, SourceLine] = {}
+    first: dict[str, Section] = {}
     for index, section in enumerate(sections):
         name = _name_of(section, name_key)
-        label = label_of(section, list_name, name_key, index)
+        label = f"{list_name}[{name or index}]"
         thing = read(section, label)
-        if name in places:
-            expected = f"each {name_key} once; it also stands at {places[name]}"
+        if name in first:
+            expected = f"each {name_key} once; it also stands at {first[name].place_of(name_key)}"
             problems.error(section.place_of(name_key), f"{label}.{name_key}", expected, name)
         elif name:
-            places[name] = section.place_of(name_key)
+            first[name] = section
             if thing is None:
                 inventory.broken[name] = Written(None, section, label)
             else:

@@ -1,26 +1,30 @@
 """VOS3000's parameters, and the preset that sets other defaults."""
 
+from typing import Final
+
 from vosd.base.money import unit_of
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
-from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
-from vosd.config.keys.trunk_presets import TRUNK_PRESETS, TrunkDefaults, TrunkPreset
+from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults
+from vosd.config.keys.trunk_presets import TRUNK_PRESETS, TrunkDefaults
 from vosd.config.reader.document import Entry, Scalar, Section, written_in
 from vosd.config.reader.reading import read_section
+
+_PRESETS: Final = {preset.value: defaults for preset, defaults in PRESETS.items()}
+_TRUNK_PRESETS: Final = {preset.value: defaults for preset, defaults in TRUNK_PRESETS.items()}
 
 
 def defaults_of(section: Section) -> Defaults:
     """Return the defaults of a section's preset; a preset that does not exist is reported with the other keys."""
     entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
-    return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
+    return _PRESETS.get(written, OWN_DEFAULTS)
 
 
 def trunk_defaults_of(section: Section) -> TrunkDefaults | None:
     """Return the defaults of a trunk's preset; None for none, and for one that does not exist, which is reported."""
     entry = section.entries.get("preset")
-    written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
-    return next((TRUNK_PRESETS[preset] for preset in TrunkPreset if preset.value == written), None)
+    return _TRUNK_PRESETS.get(entry.node.text.lower()) if entry and isinstance(entry.node, Scalar) else None
 
 
 def over_defaults(section: Section, defaults: Defaults) -> Section:

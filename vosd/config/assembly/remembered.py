@@ -165,7 +165,7 @@ class ReadItems:
         if is_apart:
             self.apart[list_name].add(name)
         if not section.place.line:
-            return definition._replace(origin=StoredOrigin(section.place))
+            return Definition(definition.value, definition.label, StoredOrigin(section.place))
         template = section.entries.get(TEMPLATE)
         if template is not None and isinstance(template.node, Scalar):
             self.templates.add(template.node.text)

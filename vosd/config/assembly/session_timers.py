@@ -23,15 +23,12 @@ _SETTINGS: Final = full_conversion(
 
 def session_timer_settings(keys: SessionTimerKeys, parameters: ParameterKeys) -> SessionTimerSettings:
     """Return the session timer of a trunk's legs."""
-
-    def own(value: int | None, otherwise: int) -> int:
-        return otherwise if value is None else value
-
+    early_hangup, limit = keys.early_hangup, keys.no_timer_limit
     return _SETTINGS(
         keys,
-        ttl_s=own(keys.ttl, parameters.session_ttl),
-        segment=own(keys.segment, parameters.session_segment),
-        min_se_s=own(keys.min_se, parameters.session_min_se),
-        early_hangup_s=own(keys.early_hangup, parameters.session_early_hangup),
-        no_timer_limit_s=own(keys.no_timer_limit, parameters.no_timer_limit),
+        ttl_s=parameters.session_ttl if keys.ttl is None else keys.ttl,
+        segment=parameters.session_segment if keys.segment is None else keys.segment,
+        min_se_s=parameters.session_min_se if keys.min_se is None else keys.min_se,
+        early_hangup_s=parameters.session_early_hangup if early_hangup is None else early_hangup,
+        no_timer_limit_s=parameters.no_timer_limit if limit is None else limit,
     )

@@ -29,6 +29,8 @@ _AS_ROUTED: Final = NumberFormat()
 
 def trunk_headers(keys: HeaderKeys) -> TrunkHeaders | None:
     """Return the header rules of a trunk; None if it has none."""
+    if not keys.model_fields_set:
+        return None
     found = _TRUNK(keys, requests=_REQUESTS(keys), responses=_RESPONSES(keys.responses))
     return None if found == _NO_RULES else found
 
@@ -41,6 +43,8 @@ def number_format(keys: NumberFormatKeys, emergency: frozenset[str]) -> NumberFo
 
 def trunk_causes(keys: CauseKeys) -> TrunkCauses | None:
     """Return the causes of a trunk; None for those of the standard."""
+    if not keys.model_fields_set:
+        return None
     found = _CAUSES(keys, received=keys.received or _NONE, sent=keys.sent or _NONE)
     return None if found == _NO_CAUSES else found
 

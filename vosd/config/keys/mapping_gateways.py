@@ -146,7 +146,7 @@ class MappingGatewayKeys(DeclaredKeys):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
-        if sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
+        if len(self.hosts) > NAMES_MAX and sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
             raise KeyProblemError("hosts", f"at most {NAMES_MAX} names: each is looked up again and again")
         if not (self.hosts or self.address_groups or self.auth.is_given or self.certificate_names):
             raise KeyProblemError("hosts", "at least one address or network, auth, or certificate_names")

@@ -5,6 +5,7 @@ Only a destination and a source may be a host name, which the running switch loo
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
 from vosd.base.host import domain
@@ -215,6 +216,16 @@ def _ip(text: str) -> IPv4Address | IPv6Address:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
+    address, _, length = text.partition("/")
+    if not (length.isascii() and length.isdigit()):
+        return _any_network(text)
+    try:  # several times as fast, and nearly all have this form
+        return IPv4Network((inet_pton(AF_INET, address), int(length)))
+    except (ValueError, OSError):
+        return _any_network(text)
+
+
+def _any_network(text: str) -> IPv4Network | IPv6Network:
     network = ip_network(text, strict=False)
     if network.network_address != ip_address(text.partition("/")[0]):
         raise ExpectedError(f"a network without host bits: did you mean {network}?")

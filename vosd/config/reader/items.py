@@ -183,5 +183,8 @@ def _write(node: Node, begin: SourceLine | None, parts: list[str]) -> None:
 def names_file(node: Node) -> bool:
     """Return whether a node depends on another file."""
     if isinstance(node, Section):
-        return any("_file" in name or names_file(entry.node) for name, entry in node.entries.items())
+        for name, entry in node.entries.items():
+            if "_file" in name or (type(entry.node) is not Scalar and names_file(entry.node)):
+                return True
+        return False
     return isinstance(node, YamlList) and any(map(names_file, node.items))

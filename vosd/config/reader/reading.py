@@ -1,6 +1,7 @@
 """Nodes to models: a section is validated as a whole, and every mistake is reported at its line."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -101,6 +102,10 @@ class SectionSource:
         self.place = section.place
         self._entries: dict[str, Entry] = {}
         self._spelling: dict[str, str] = {}
+        """Keys as they are written, by key; without aliases none, for each is written as it is."""
+        if model.aliases.keys().isdisjoint(section.entries):
+            self._entries = section.entries
+            return
         for written, entry in section.entries.items():
             name = model.aliases.get(written, written)
             earlier = self._entries.setdefault(name, entry)
@@ -216,17 +221,23 @@ def _item_reading(annotation: object) -> FromText:
 def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:
     """Return entries as dictionaries, lists and text; empty nested sections are left out."""
     plain: dict[str, Any] = {}
-    fields = model.by_key()
+    sections = _sections_in(model)
     for name, entry in entries.items():
-        field = fields.get(name)
-        nested = None if field is None else section_of(field.annotation)
-        if nested is None:
-            plain[name] = _value(entry.node)
-        elif isinstance(entry.node, Section):
-            plain[name] = _plain(entry.node.entries, nested)
+        node = entry.node
+        if name not in sections:
+            plain[name] = node.text if type(node) is Scalar else _value(node)
+        elif isinstance(node, Section):
+            plain[name] = _plain(node.entries, sections[name])
         elif not entry.is_empty:
-            plain[name] = _value(entry.node)
+            plain[name] = _value(node)
     return plain
+
+
+@cache
+def _sections_in(model: type[Keys]) -> Mapping[str, type[Keys]]:
+    """Return the models of the keys that are nested sections, by key."""
+    nested = ((name, section_of(field.annotation)) for name, field in model.by_key().items())
+    return {name: each for name, each in nested if each is not None}
 
 
 def _value(node: Node) -> object:

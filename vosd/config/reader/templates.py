@@ -36,7 +36,6 @@ def fill_from_template(item: Section, templates: dict[str, Section], key: str, p
     entry = item.entries.get(TEMPLATE)
     if entry is None:
         return item
-    own = {name: other for name, other in item.entries.items() if name != TEMPLATE}
     name = entry.node.text if isinstance(entry.node, Scalar) else ""
     template = templates.get(name)
     if template is None:
@@ -46,8 +45,10 @@ def fill_from_template(item: Section, templates: dict[str, Section], key: str, p
             else "a name under templates, of which there is none"
         )
         problems.error(entry.place, f"{key}.{TEMPLATE}", wanted, name or None)
-        return Section(item.place, own)
-    return Section(item.place, {**template.entries, **own})
+        return Section(item.place, {name: other for name, other in item.entries.items() if name != TEMPLATE})
+    filled = {**template.entries, **item.entries}
+    del filled[TEMPLATE]
+    return Section(item.place, filled)
 
 
 def check_template_keys(
