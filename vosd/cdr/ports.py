@@ -39,6 +39,8 @@ class ChangedStandings(NamedTuple):
     expiries: Mapping[str, int] = MappingProxyType({})
     """Until when those of them are valid of which the ledger says so, UTC milliseconds; of the others the configuration
     does."""
+    currencies: Mapping[str, str] = MappingProxyType({})
+    """Currency of each that has one."""
 
 
 class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake

@@ -36,7 +36,9 @@ _ENCODED_AT_ONCE: Final = 32
 """Records encoded before the event loop serves calls again: well under a millisecond."""
 _OPENED_AT_ONCE: Final = 500
 _account: Final = schema.account.c
-_standing: Final = select(_account.id, _account.balance, _account.seq, _account.changed, _account.expires_at)
+_standing: Final = select(
+    _account.id, _account.balance, _account.seq, _account.changed, _account.expires_at, _account.currency
+)
 
 
 class SqlBooks:
@@ -403,4 +405,5 @@ def _changes(rows: Sequence[Any], mark: int) -> ChangedStandings:
         {row.id: Standing(row.balance, row.seq) for row in rows},
         mark,
         {row.id: row.expires_at for row in rows if row.expires_at is not None},
+        {row.id: row.currency for row in rows if row.currency is not None},
     )

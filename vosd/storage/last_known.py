@@ -27,6 +27,7 @@ from vosd.storage import schema
 from vosd.storage.copies.sqlite import files_of
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.registrations import GONE_AT_ONCE, SqlRegistrations
+from vosd.storage.types import moment_text, money_units
 
 _AT_ONCE: Final = 1_000
 """Bindings in a transaction of a start."""
@@ -51,6 +52,12 @@ _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
 LAST_KNOWN: Final = "last-known.db"
 """Name of the file in ``state_dir``."""
 
+_NOTE_STANDING: Final = (
+    "INSERT INTO account (id, balance, seq, changed, currency, expires_at) VALUES (?, ?, ?, 0, ?, ?) ON CONFLICT (id)"
+    " DO UPDATE SET balance = excluded.balance, seq = excluded.seq, currency = excluded.currency,"
+    " expires_at = excluded.expires_at"
+)
+"""A statement of text: a start writes the standings of all accounts, and each value of it is encoded once."""
 _INTO_TIME: Final = sqlite.insert(_time)
 _NOTE_TIME: Final = _INTO_TIME.on_conflict_do_update(index_elements=["id"], set_={"at": _INTO_TIME.excluded.at})
 
@@ -72,11 +79,6 @@ class LastKnown:
         self._confirmed: dict[BindingKey, StoredBinding | None] = {}
         """States whose marks the next writing removes, so that a confirmation is no writing of its own."""
         self._mark = _mark_of(node)
-        account = sqlite.insert(schema.account)
-        changing = ("balance", "seq", "currency", "expires_at")
-        self._upsert = account.on_conflict_do_update(
-            index_elements=["id"], set_={name: account.excluded[name] for name in changing}
-        )
 
     async def open(self) -> None:
         """Create the file where it is missing or cannot be used."""
@@ -108,20 +110,10 @@ class LastKnown:
 
         A failure is logged once.
         """
-        rows = [
-            {
-                "id": each.account,
-                "balance": each.balance,
-                "seq": each.seq,
-                "changed": 0,
-                "currency": each.currency,
-                "expires_at": each.expires_at,
-            }
-            for each in standings
-        ]
         try:
+            rows = [_row_of(each) for each in standings]
             async with self._database.writing() as connection:
-                await connection.execute(self._upsert, rows)
+                await connection.exec_driver_sql(_NOTE_STANDING, rows)
         except VosError as error:
             self._report(error)
             return False
@@ -323,6 +315,12 @@ async def _write_fitting(
         halves = [{key: batch[key] for key in some} for some in (keys[:middle], keys[middle:])]
         return {key: error for half in halves for key, error in (await _write_fitting(write, half)).items()}
     return {}
+
+
+def _row_of(each: LastStanding) -> tuple[str, int, int, str | None, str | None]:
+    """Return the values of ``_NOTE_STANDING``."""
+    expires_at = None if each.expires_at is None else moment_text(each.expires_at)
+    return each.account, money_units(each.balance), each.seq, each.currency, expires_at
 
 
 def _mark_of(node: str) -> Insert:

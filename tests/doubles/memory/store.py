@@ -159,7 +159,8 @@ class MemoryStore:
         changed = {name: row for name, row in self._accounts.items() if row.changed > after}
         mark = max((row.changed for row in changed.values()), default=after)
         expiries = {name: row.expires_at for name, row in changed.items() if row.expires_at is not None}
-        return ChangedStandings({name: row.standing for name, row in changed.items()}, mark, expiries)
+        currencies = {name: row.currency for name, row in changed.items() if row.currency is not None}
+        return ChangedStandings({name: row.standing for name, row in changed.items()}, mark, expiries, currencies)
 
     async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
         """Book a payment, once; ``is_trial``: in a copy.

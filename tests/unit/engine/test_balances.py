@@ -80,6 +80,39 @@ async def test_a_start_reads_the_balances_of_many_accounts_once(monkeypatch):
     assert balances.credits["acme"].balance == 15
 
 
+class CountingStore(MemoryStore):
+    """Notes the accounts that are opened, and those whose currency is asked about or set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.settled: list[str] = []
+
+    async def open_accounts(self, accounts):
+        self.opened += accounts
+        await super().open_accounts(accounts)
+
+    async def settle_currencies(self, wanted):
+        self.settled += wanted
+        return await super().settle_currencies(wanted)
+
+
+async def test_a_start_opens_and_settles_only_those_of_many_accounts_that_are_new(monkeypatch):
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 1)
+    store, many = CountingStore(), {name: account(name) for name in ("acme", "other")}
+    await Balances(store).adopt(many)
+    assert (store.opened, store.settled) == (["acme", "other"], ["acme", "other"])
+    balances = Balances(store)
+    await balances.adopt(many)
+    assert (store.opened, store.settled) == (["acme", "other"], ["acme", "other"])
+    assert balances.currencies == {name: each.currency for name, each in many.items()}
+    balances = Balances(store)
+    await balances.adopt({**many, "new": account("new")})
+    assert (store.opened[2:], store.settled[2:]) == (["new"], ["new"])
+    assert balances.credits.keys() == balances.currencies.keys() == {"acme", "other", "new"}
+    assert all(each.is_read for each in balances.credits.values())
+
+
 async def test_balances_that_were_known_before_are_read_by_the_first_look(monkeypatch):
     monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 1)
     store = await store_with("10")

@@ -119,15 +119,13 @@ class Balances(Counting):
             are_first = not self._mark and self.credits.keys() <= set(unread)
             changes = ChangedStandings({}, 0)
             if unread:
-                await self._books.open_accounts(unread)
-                few = len(unread) <= ACCOUNTS_AT_ONCE
-                changes = await (self._books.standings_of(unread) if few else self._books.standings())
+                changes = await self._opened(unread)
             limited = [name for name in limits if accounts[name].spend_limits]
             counting: list[AccountCredit] = []
             try:
                 past = [each for name in limited for each in self._to_count(accounts[name], counting)]
                 spent = await self._spent_before(past)
-                await self._settle_currencies(currencies, in_calls)
+                await self._settle_currencies(currencies, in_calls, changes.currencies)
             except BaseException:
                 for credit in counting:
                     credit.spending = None  # with a part of its sums it would never be read again
@@ -260,10 +258,34 @@ class Balances(Counting):
             for each, waiting in zip(past, owed, strict=True)
         ]
 
-    async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
-        """Set the currencies of accounts in the database, unless they are known to be set."""
-        changed = {name: currency for name, currency in wanted.items() if self._currencies.get(name) != currency}
+    async def _opened(self, names: Collection[str]) -> ChangedStandings:
+        """Return the standings of accounts; those that have no row get one."""
+        if len(names) <= ACCOUNTS_AT_ONCE:
+            await self._books.open_accounts(names)
+            return await self._books.standings_of(names)
+        # All are read before: at a start nearly all have a row, and to look for that one by one takes a second.
+        found = await self._books.standings()
+        missing = [name for name in names if name not in found.standings]
+        await self._books.open_accounts(missing)
+        return await self._books.standings() if missing else found
+
+    async def _settle_currencies(
+        self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]], read: Mapping[str, str]
+    ) -> None:
+        """Set the currencies of accounts in the database, unless they are known to be set.
+
+        ``read`` are those that accounts had there just now.
+        """
+        changed: dict[str, str] = {}
+        already: dict[str, str] = {}
+        for name, currency in wanted.items():
+            known = self._currencies.get(name)
+            if known is None and read.get(name) == currency:
+                already[name] = currency
+            elif known != currency:
+                changed[name] = currency
         if not changed:
+            self._currencies |= already
             return
         others = self.in_use(changed, in_calls()) or await self._books.settle_currencies(changed)
         if others:
@@ -272,7 +294,7 @@ class Balances(Counting):
         if late:  # a call was admitted during the query
             await self._books.settle_currencies({name: self._currencies.get(name, changed[name]) for name in changed})
             raise CurrencyChangedError(late)
-        self._currencies |= changed
+        self._currencies |= already | changed
 
     async def check_currencies(
         self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]] = frozenset
