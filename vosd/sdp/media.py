@@ -94,7 +94,7 @@ class BadSession(ValueError):  # noqa: N818 - describes the session
         self.fault: Final = fault
 
 
-class Medium(NamedTuple):
+class Medium(msgspec.Struct, frozen=True, gc=False):
     """One medium of a description: its address, ports, direction and formats, as its author receives it."""
 
     kind: str
@@ -157,7 +157,7 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
         return _media_of(session)
     media: list[Medium] = []
     for each, port in zip(_read(cut[2], len(cut[1])), cut[1], strict=True):
-        media.append(tuple.__new__(Medium, (*each[:3], port, each[4], port + 1, *each[6:])))
+        media.append(msgspec.structs.replace(each, port=port, rtcp_port=port + 1))
     return tuple(media)
 
 

@@ -72,19 +72,24 @@ def test_a_refresh_leaves_both_sides_at_their_ports(who, method, tmp_path):
     finish(scene, relay, call)
 
 
+def place_in(session: str) -> tuple[str, int]:
+    medium = media_of(session.encode())[0]
+    return medium.host, medium.port
+
+
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_a_hold_leaves_both_sides_at_their_ports(who, method, tmp_path):
     scene, relay = stage(tmp_path)
     call, party = scene.talk()
     restart_without_engine(scene)
-    places, connected = [media_of(each.theirs.encode())[0][:2] for each in (call, party)], connections(relay)
+    places, connected = [place_in(each.theirs) for each in (call, party)], connections(relay)
     one, other = sides(who, call, party)
     for direction in ("sendonly", "sendrecv"):
         one.propose(f"a={direction}", method=method)
         scene.wire.run_for(1_000)
         assert media_of(other.theirs.encode())[0].direction == direction
-        assert [media_of(each.theirs.encode())[0][:2] for each in (call, party)] == places
+        assert [place_in(each.theirs) for each in (call, party)] == places
         assert connections(relay) == connected != set()
     finish(scene, relay, call)
 
