@@ -46,7 +46,7 @@ _FROM_SIP: Final = "SIP source address"
 """Expect media from the address that SIP comes from, whatever the description says."""
 
 
-class RtpOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+class RtpOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", gc=False):
     """An order; ``call`` names the call at the rtpengine, of ours alone."""
 
     call: str | UnsetType = msgspec.field(default=UNSET, name="call-id")
@@ -199,7 +199,7 @@ def _family(host: str) -> str:
     return "IP6" if ":" in host else "IP4"
 
 
-class RtpStreamFigures(msgspec.Struct, frozen=True):
+class RtpStreamFigures(msgspec.Struct, frozen=True, gc=False):
     """Packets of one stream that came in."""
 
     packets: int = 0
@@ -207,14 +207,14 @@ class RtpStreamFigures(msgspec.Struct, frozen=True):
     errors: int = 0
 
 
-class RtpEndpoint(msgspec.Struct, frozen=True):
+class RtpEndpoint(msgspec.Struct, frozen=True, gc=False):
     """An address and a port."""
 
     address: str = ""
     port: int = 0
 
 
-class RtpStream(msgspec.Struct, frozen=True):
+class RtpStream(msgspec.Struct, frozen=True, gc=False):
     """One port of a leg."""
 
     local_host: str = msgspec.field(default="", name="local address")
@@ -229,7 +229,7 @@ class RtpStream(msgspec.Struct, frozen=True):
     """SSRC of the peer; read by itself, as some versions leave it out or write it otherwise."""
 
 
-class RtpMedium(msgspec.Struct, frozen=True):
+class RtpMedium(msgspec.Struct, frozen=True, gc=False):
     """One medium of a leg."""
 
     index: int = 0
@@ -237,7 +237,7 @@ class RtpMedium(msgspec.Struct, frozen=True):
     streams: tuple[RtpStream, ...] = ()
 
 
-class RtpPeerFigures(msgspec.Struct, frozen=True):
+class RtpPeerFigures(msgspec.Struct, frozen=True, gc=False):
     """Means of the reports of a peer about the stream that it receives."""
 
     round_trip_us: float = msgspec.field(default=0, name="round-trip time leg")
@@ -247,39 +247,39 @@ class RtpPeerFigures(msgspec.Struct, frozen=True):
     samples: int = 0
 
 
-class RtpPeerReports(msgspec.Struct, frozen=True):
+class RtpPeerReports(msgspec.Struct, frozen=True, gc=False):
     """The reports of a peer (RTCP)."""
 
     lost: int = msgspec.field(default=0, name="cumulative loss")
     mean: RtpPeerFigures = msgspec.field(default=RtpPeerFigures(), name="average MOS")
 
 
-class RtpLeg(msgspec.Struct, frozen=True):
+class RtpLeg(msgspec.Struct, frozen=True, gc=False):
     """One leg of a call."""
 
     medias: tuple[RtpMedium, ...] = ()
 
 
-class _Totals(msgspec.Struct, frozen=True):
+class _Totals(msgspec.Struct, frozen=True, gc=False):
     uptime: str | int | float = ""
 
 
-class _InterfacePorts(msgspec.Struct, frozen=True):
+class _InterfacePorts(msgspec.Struct, frozen=True, gc=False):
     used: int = 0
     all: int = msgspec.field(default=0, name="totals")
 
 
-class _Interface(msgspec.Struct, frozen=True):
+class _Interface(msgspec.Struct, frozen=True, gc=False):
     ports: _InterfacePorts = _InterfacePorts()
 
 
-class _Statistics(msgspec.Struct, frozen=True):
+class _Statistics(msgspec.Struct, frozen=True, gc=False):
     totals: _Totals = msgspec.field(default=_Totals(), name="totalstatistics")
     interfaces: msgspec.Raw = msgspec.Raw(b"[]")
     """Read by itself: an rtpengine that writes it otherwise works all the same."""
 
 
-class RtpReply(msgspec.Struct, frozen=True):
+class RtpReply(msgspec.Struct, frozen=True, gc=False):
     """A reply of an rtpengine."""
 
     result: str
@@ -351,7 +351,7 @@ class RtpReply(msgspec.Struct, frozen=True):
         return max(shares, default=None)
 
 
-class EngineAnswer(msgspec.Struct, frozen=True):
+class EngineAnswer(msgspec.Struct, frozen=True, gc=False):
     """The reply of an rtpengine, and which one has replied."""
 
     engine: str

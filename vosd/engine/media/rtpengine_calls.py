@@ -52,7 +52,7 @@ WAIT_MS: Final = WITHIN_MS + 500
 """Longest wait of a message: the pool answers within less."""
 
 
-class RtpSessionWanted(msgspec.Struct, frozen=True):
+class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
     """A description on its way, as an rtpengine has to know it."""
 
     session: bytes
@@ -67,7 +67,7 @@ class RtpSessionWanted(msgspec.Struct, frozen=True):
     """Encryption and ICE for its reader; None = they are not terminated."""
 
 
-class GivenPorts(msgspec.Struct, frozen=True):
+class GivenPorts(msgspec.Struct, frozen=True, gc=False):
     """The ports of a leg at an rtpengine, one for each medium, and the reply that has them."""
 
     places: Sequence[Place | None]
