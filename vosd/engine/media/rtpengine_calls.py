@@ -189,7 +189,7 @@ class RtpEngineCalls:
     def _ports_came(
         self, wanted: RtpSessionWanted, name: str, came: PortsCame, answer: EngineAnswer | None, now: Instant
     ) -> None:
-        came(self._taken(wanted, name, answer), now)
+        came(self._taken(wanted, name, answer, now), now)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
         """Give an rtpengine the offer and the answer of two legs again, which have their ports.
@@ -263,7 +263,9 @@ class RtpEngineCalls:
             self.engines.cancel(cookie)
         return cookie is not None
 
-    def _taken(self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None) -> GivenPorts | None:
+    def _taken(
+        self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None, now: Instant
+    ) -> GivenPorts | None:
         """Note the ports that an rtpengine has given to the reader, and return them."""
         if answer is None or answer.reply.result != OK:
             return None
@@ -286,7 +288,7 @@ class RtpEngineCalls:
             is_used = place is not None and medium.port and medium.is_relayable
             places.append(place if is_used else None)
             if place is not None and is_used:
-                self._note_place(wanted.reader, index, place)
+                self._note_place(wanted.reader, index, place, now)
         return GivenPorts(places, answer.reply)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
@@ -365,17 +367,17 @@ class RtpEngineCalls:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
             self.unblock(call, other)
 
-    def _note_place(self, reader: LegMedia, index: int, place: Place) -> None:
+    def _note_place(self, reader: LegMedia, index: int, place: Place, now: Instant) -> None:
         """Note the port of a medium; it keeps the id that it has."""
         known = reader.port(index)
         if known is None or known.id >= 0:
             port_id = self._last_id = self._last_id - 1
-            self._ports.open(reader.number, index, port_id, self._clock.now())
+            self._ports.open(reader.number, index, port_id, now)
         else:
             port_id = known.id
             if port_id in self._lost_ports:
                 del self._lost_ports[port_id]
-                self._ports.count_anew(port_id, self._clock.now())
+                self._ports.count_anew(port_id, now)
         reader.note_port(index, RelayPort(port_id, place.host, place.rtp, place.rtcp))
 
     def _join(self, media: LegMedia, call: RtpCall) -> None:
