@@ -1,5 +1,7 @@
 """Promises of ``SqlObjects``, over SQLite and MariaDB."""
 
+import sys
+from collections import Counter
 from decimal import Decimal
 
 import msgspec
@@ -17,6 +19,8 @@ from vosd.storage.waiting_payments import SqlWaitingPayments
 from vosd.storage.waiting_values import NotWaiting, WaitingPayment
 
 HOUR_MS = 3_600_000
+CALLS_OF_A_ROW_MAX = 22
+"""Functions of Python that are called for one more object; a start reads some hundred thousand."""
 ACME = ObjectVersion(
     kind="accounts",
     name="acme",
@@ -48,6 +52,39 @@ async def test_an_object_is_read_as_it_was_added_and_by_its_kind(objects):
     assert await in_force(objects, STARTED) == [ACME, TRUNK]
     assert await objects.history("accounts", "acme") == [ACME]
     assert await objects.all_versions({"mapping_gateways"}) == [TRUNK]
+
+
+async def test_an_object_is_read_as_it_was_added_whatever_it_contains(objects):
+    odd = [
+        msgspec.structs.replace(ACME, name="a", memo="", operator="+", made_at=STARTED + 1, begins_at=STARTED - 1),
+        msgspec.structs.replace(ACME, name="b c'\\\"%s", memo="+\n\x01 é 漢 🙂", operator="Ann Ö. +1"),
+        msgspec.structs.replace(ACME, name="d", body='{"x":"\\u0000 é 🙂 \\\\ %s"}', memo=None, begins_at=0),
+        msgspec.structs.replace(ACME, name="e", body=None, memo="\x1f", begins_at=1, made_at=999),
+        msgspec.structs.replace(ACME, name="f", version=2_000_000_000),
+    ]
+    await objects.add(odd)
+    assert await in_force(objects, STARTED) == odd
+    assert [(await objects.history("accounts", each.name))[0] for each in odd] == odd
+
+
+async def calls_of_reading(objects: SqlObjects) -> int:
+    """Return how many functions this thread calls while all objects are read."""
+    numbers = Counter[str]()
+    sys.setprofile(lambda _frame, event, _argument: numbers.update([event]))
+    try:
+        await objects.current(STARTED)
+    finally:
+        sys.setprofile(None)
+    return numbers["call"]
+
+
+async def test_one_more_object_is_read_with_few_calls(objects):
+    await objects.add([msgspec.structs.replace(ACME, name=f"a{number}") for number in range(100)])
+    await objects.current(STARTED)
+    few = await calls_of_reading(objects)
+    await objects.add([msgspec.structs.replace(ACME, name=f"b{number}") for number in range(400)])
+    each = (await calls_of_reading(objects) - few) / 400
+    assert each <= CALLS_OF_A_ROW_MAX, f"{each:.1f} calls"
 
 
 async def test_versions_that_were_checked_with_other_definitions_are_not_added(objects, database):

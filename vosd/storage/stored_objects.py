@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, insert, or_, select, tuple_
-from sqlalchemy.engine import Row
+from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, tuple_
 
 from vosd.catalogue.stored_objects import DefinitionsMoved, Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
@@ -22,6 +21,23 @@ if TYPE_CHECKING:
 
 _table: Final = schema.definition
 _row: Final = _table.c
+_BETWEEN: Final = "\0"
+"""Between values that MySQL joins; no text of the table has it (``storage.types.descriptive``)."""
+_EPOCH: Final = text("'1970-01-01'")
+_HAS_MEMO: Final = "+"
+"""In front of a memo, so that an empty one is not taken for none."""
+_HEAD: Final = func.concat_ws(
+    text("CHAR(0 USING utf8mb4)"),
+    _row.kind,
+    _row.name,
+    _row.version,
+    func.timestampdiff(text("MICROSECOND"), _EPOCH, _row.begins_at),
+    func.timestampdiff(text("MICROSECOND"), _EPOCH, _row.made_at),
+    _row.operator,
+    func.concat(_HAS_MEMO, _row.memo),
+    type_=String(),
+)
+"""The values of a row but its body as one text, for MySQL; a memo that is NULL is left out."""
 _ROWS_AT_ONCE: Final = 2_000
 _LAST_CHARACTER: Final = "\U0010ffff"
 _MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
@@ -46,11 +62,15 @@ class SqlObjects:
         if since is not None:
             begun = begun.where(tuple_(_row.kind, _row.name).in_(_changed(since, at)))
         planned = select(func.min(_row.begins_at)).where(_row.begins_at > at)
+        # The drivers of MySQL read each value of a row by itself, in Python: most of the time for 200,000 rows.
+        joined = not self._database.is_sqlite
+        query = (begun.with_only_columns(_HEAD, _row.body) if joined else begun).order_by(_row.kind, _row.name)
         async with self._database.reading(unhurried=True) as connection:
             version = await version_in(connection)
-            rows = (await connection.execute(begun.order_by(_row.kind, _row.name))).all()
+            rows = (await connection.execute(query)).all()
             next_at = (await connection.execute(planned)).scalar()
-        return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
+        found = _in_force(map(_object_of_head if joined else _object_of, rows))
+        return Objects(version=version, at=at, next_at=next_at, found=found)
 
     async def last_change(self, until: int) -> tuple[int, int] | None:
         """Return the last version of all definitions, up to one, that a change of objects made, and the time of it.
@@ -243,14 +263,31 @@ def _row_of(each: ObjectVersion, changed: int) -> dict[str, Any]:
     }
 
 
-def _object_of(row: Row[Any]) -> ObjectVersion:
+def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
+    """Return the object of ``_HEAD`` and a body."""
+    head, body = row
+    kind, name, version, begins_us, made_us, operator, *memo = head.split(_BETWEEN)
     return ObjectVersion(
-        kind=row.kind,
-        name=row.name,
-        version=row.version,
-        body=row.body,
-        begins_at=row.begins_at,
-        made_at=row.made_at,
-        operator=row.operator,
-        memo=row.memo,
+        kind=kind,
+        name=name,
+        version=int(version),
+        body=body,
+        begins_at=int(begins_us) // 1_000,
+        made_at=int(made_us) // 1_000,
+        operator=operator,
+        memo=memo[0].removeprefix(_HAS_MEMO) if memo else None,
+    )
+
+
+def _object_of(row: Sequence[Any]) -> ObjectVersion:
+    kind, name, version, body, begins_at, made_at, operator, memo, _ = row
+    return ObjectVersion(
+        kind=kind,
+        name=name,
+        version=version,
+        body=body,
+        begins_at=begins_at,
+        made_at=made_at,
+        operator=operator,
+        memo=memo,
     )
