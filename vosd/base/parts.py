@@ -45,8 +45,10 @@ def free(things: list[Any]) -> None:
 
 
 def take_apart(*mappings: MutableMapping[Any, Any]) -> None:
-    """Free the entries of mappings one by one, for the same reason."""
+    """Free the entries of mappings one by one, for the same reason; all at once where no thread waits for that."""
     for mapping in mappings:
+        if _REST.get() is None:
+            mapping.clear()
         while mapping:
             mapping.popitem()
             give_way()

@@ -59,9 +59,9 @@ def place_of(each: ObjectVersion, config: Path) -> SourceLine:
 
 
 @lru_cache(maxsize=1)
-def _directory(config: Path) -> Path:
+def _directory(config: Path) -> str:
     """Return the directory of the main file: ``Path`` makes it anew each time, and an object each asks for it."""
-    return config.parent
+    return str(config.parent)
 
 
 def version_at(place: SourceLine) -> int | None:

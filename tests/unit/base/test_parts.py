@@ -48,3 +48,9 @@ def test_objects_are_freed_some_at_a_time(monkeypatch: pytest.MonkeyPatch):
         parts.free([Thing() for _ in range(10)])
         parts.take_apart({1: Thing(), 2: Thing()}, {}, {3: Thing()})
     assert steps == [4, 8, 10, 11, 12, 13]
+
+
+def test_mappings_are_emptied_also_where_no_thread_waits():
+    mapping = {1: 2, 3: 4}
+    parts.take_apart(mapping, {})
+    assert mapping == {}

@@ -121,13 +121,15 @@ def mapping_gateway(
     )
     _check_announcements(written, installation, problems)
     media = trunk_media(written, installation, problems)
+    hosts = tuple(each for each in keys.hosts if isinstance(each, HostPattern))
+    has_names = len(hosts) < len(keys.hosts)
     return _GATEWAY(
         keys,
         dialect=dialect,
         credentials=credentials,
-        groups=frozenset(keys.groups) or _NONE,
-        hosts=tuple(each for each in keys.hosts if isinstance(each, HostPattern)),
-        named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)),
+        groups=frozenset(keys.groups) if keys.groups else _NONE,
+        hosts=hosts,
+        named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)) if has_names else (),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
         media=media,

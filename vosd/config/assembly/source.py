@@ -257,4 +257,5 @@ def check_codes(
     for group in groups.written.values():
         check(group, group.thing.group.currency)
     for each in accounts.written.values():
-        check(each, each.thing.currency)
+        if each.thing.currency:
+            check(each, each.thing.currency)
