@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from vosd.admin.ledger import ListedEntry, Month
-    from vosd.admin.office.ledger import VerifiedLedger
+    from vosd.admin.office.ledger import ListEntries, VerifiedLedger
     from vosd.admin.office.principal import Principal
     from vosd.storage.faults import BookDifference
 
@@ -87,10 +87,12 @@ def list_entries(
     invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **criteria: Any
 ) -> None:
     """List entries as they were booked, with the balance after each; with --as those of the agent unless --account."""
+    from vosd.admin.office.ledger import ListEntries
+
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
     form = _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()
-    asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
+    asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria), form))
 
 
 class _Form(Protocol):
@@ -157,10 +159,10 @@ class _Lines:
             output.line("no entries")
 
 
-async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: _Form) -> None:
-    from vosd.admin.office.ledger import ListEntries, list_entries
+async def _list(invocation: Invocation, who: "Principal", order: "ListEntries", form: _Form) -> None:
+    from vosd.admin.office.ledger import list_entries
 
-    async with office_of(invocation) as office, aclosing(list_entries(office, who, ListEntries(**criteria))) as found:
+    async with office_of(invocation) as office, aclosing(list_entries(office, who, order)) as found:
         async for entry in found:
             form.add(entry)
         form.finish()

@@ -113,7 +113,10 @@ class DescribeCall(Order[FoundCall], frozen=True, tag="describe_call"):
 
 
 class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Live calls that a command selects: those that match every field given; an empty selection matches none."""
+    """Live calls that a command selects: those that match every field given.
+
+    None match an empty selection, an age of 0 alone or a prefix without a digit: all calls would.
+    """
 
     call_id: Annotated[str, msgspec.Meta(min_length=BEGINNING_DIGITS_MIN)] | None = None
     """The whole id or its beginning."""
@@ -128,18 +131,16 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
     def fits(self, call: CallSnapshot) -> bool:
         """Return whether ``call`` is meant."""
-        if self == _NOTHING_GIVEN:
+        prefix = None if self.prefix is None else for_matching(self.prefix)
+        if prefix == "" or not any((self.call_id, self.account, self.gateway, prefix, self.older_than_s)):
             return False
         return (
             (self.call_id is None or call.call_id.startswith(self.call_id))
             and (self.account is None or self.account in {call.customer_account, call.vendor_account})
             and (self.gateway is None or self.gateway in call.gateways)
-            and (self.prefix is None or call.callee.startswith(for_matching(self.prefix)))
+            and (prefix is None or call.callee.startswith(prefix))
             and (self.older_than_s is None or call.age_s > self.older_than_s)
         )
-
-
-_NOTHING_GIVEN = CallSelection()
 
 
 class HangupOutcome(msgspec.Struct, frozen=True):

@@ -378,12 +378,29 @@ async def test_a_hang_up_ends_calls_also_where_the_database_is_away(tmp_path: Pa
     assert "nowhere" in hung_up.unaudited
 
 
-@pytest.mark.parametrize("selection", [CallSelection(), CallSelection(prefix=""), CallSelection(account="")])
+@pytest.mark.parametrize(
+    "selection",
+    [
+        CallSelection(),
+        CallSelection(prefix=""),
+        CallSelection(account=""),
+        CallSelection(prefix="+"),
+        CallSelection(account="shop", prefix="+"),
+        CallSelection(older_than_s=0),
+    ],
+)
 async def test_a_hang_up_that_selects_no_calls_is_no_order(
     office: Office, switch: FakeSwitch, selection: CallSelection
 ) -> None:
     with pytest.raises(OrderError):
         await hang_up(office, operator(), HangUp(selection))
+    assert switch.asked == []
+
+
+@pytest.mark.parametrize("sought", [CallSought(callee="+"), CallSought(caller=""), CallSought(gateway="")])
+async def test_a_trace_by_an_empty_criterion_is_refused(office: Office, switch: FakeSwitch, sought: CallSought) -> None:
+    with pytest.raises(OrderError, match="chooses nothing"):
+        await anext(follow_new_calls(office, operator(), FollowCalls(sought, 5)))
     assert switch.asked == []
 
 

@@ -127,8 +127,10 @@ async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -
 
     Raises:
         OperatorsOnlyError: an agent asks.
+        OrderError: a criterion is empty.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
     """
+    refuse_empty(order.sought)
     is_noted = False
     async with aclosing(office.switch.follow(order)) as updates:
         async for update in updates:
@@ -169,10 +171,10 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or knows no such name.
     """
     selection = order.selection
-    given = {name: value for name, value in asdict(selection).items() if value is not None}
-    if not given:
+    given = {name: value for name, value in asdict(selection).items() if value is not None and value != 0}
+    if not given:  # an age of 0 is that of every call
         raise OrderError("account", "or `gateway`, `prefix`, `older_than` or the id of a call is needed")
-    refuse_empty(selection)  # an empty prefix would match every call
+    refuse_empty(selection)
     names_one = selection.call_id is not None
     if selection.call_id is not None:
         selection = replace(selection, call_id=call_id_of(selection.call_id))

@@ -1,4 +1,6 @@
-"""Checks of the criteria by which an order chooses calls."""
+"""Checks of the criteria by which an order chooses calls or entries."""
+
+from typing import Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -6,12 +8,20 @@ from msgspec.structs import asdict
 from vosd.admin.office.errors import OrderError
 from vosd.base.ids import beginning_of
 
+_NUMBERS: Final = ("caller", "callee", "prefix")
+"""Criteria that are beginnings of numbers."""
+
 
 def refuse_empty(criteria: msgspec.Struct) -> None:
-    """Raise OrderError where a criterion is an empty text: it would fit every call, as if it were not given."""
+    """Raise OrderError where a criterion fits everything, as if it were not given.
+
+    Empty texts do, and so do beginnings of numbers without a digit: a plus sign is dropped before numbers are compared.
+    """
     for name, value in asdict(criteria).items():
         if value == "":
-            raise OrderError(name, "is empty and chooses no calls")
+            raise OrderError(name, "is empty and chooses nothing")
+        if name in _NUMBERS and value is not None and not value.strip("+"):
+            raise OrderError(name, "is a plus sign alone and chooses nothing")
 
 
 def call_id_of(text: str) -> str:

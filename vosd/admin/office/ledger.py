@@ -20,6 +20,7 @@ from vosd.admin.ledger import (
     payment_sheet,
     statement_sheet,
 )
+from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -61,6 +62,10 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Only so many of them, the ones that are listed first."""
     newest_first: bool = False
     """Whether the entry that was booked last comes first."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where a criterion is empty."""
+        refuse_empty(self)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -105,7 +110,7 @@ async def _entries(
     scope = office.scope_of(who)
     if order.operator is not None and not scope.sees_operator(order.operator):
         raise OrderError("operator", f"is not for agents, such as {scope.agent}")
-    account = order.account or scope.agent
+    account = scope.agent if order.account is None else order.account
     if account is not None:
         scope.require_ledger(account)
         await known_standing(office.definitions.accounts, office.stores.queries, account)
