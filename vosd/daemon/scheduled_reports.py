@@ -6,7 +6,7 @@ fails is an alarm, and is tried again with growing pauses until it is delivered.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -124,6 +124,15 @@ class ReportState(msgspec.Struct, frozen=True):
     """Recipients that have the mail of that period."""
     gone_at: int | None = None
     """Time at which it was taken out; None = it is defined."""
+    before: "ReportState | None" = None
+    """Its state with the content that it had before, for a change that is undone; that has none itself."""
+
+    def changed_to(self, every: ReportRhythm, content: str) -> "ReportState":
+        """Return the state of the report with another content: that of before, or a new one."""
+        left = msgspec.structs.replace(self, gone_at=None, before=None)
+        if self.before is not None and self.before.content == content:
+            return msgspec.structs.replace(self.before, before=left)
+        return ReportState(every, content, before=left)
 
 
 def content_of(wanted: ScheduledReport) -> str:
@@ -200,6 +209,12 @@ class ScheduledReportPart:
         self._reports, self._mail = reports, settings.alarms.mail
         self._replica, self._statement_s = settings.replica, settings.report_statement_s
         self._compare()
+        now = self._clock.now().wall
+        for each in reports:
+            # one that has another rhythm, or begins anew, may have nothing to deliver for weeks
+            if each.name in self._raised and now < next_period(each, self._done.get(each.name), now).due_at:
+                self._raised.discard(each.name)
+                _log.info(Event.REPORT_SENT.value, report=each.name, why=GONE)
 
     def _compare(self) -> None:
         """Compare the reports with their states: note changes, and drop those that were taken out long ago."""
@@ -219,9 +234,10 @@ class ScheduledReportPart:
             if before.content == content:
                 states[each.name] = msgspec.structs.replace(before, gone_at=None)
                 continue
-            states[each.name] = ReportState(each.every, content)
-            if before.content and before.every is not each.every and each.name in done:
-                # else each day since the last month would be sent at once
+            states[each.name] = before.changed_to(each.every, content)
+            is_new = before.every is not each.every or before.gone_at is not None
+            if before.content and is_new and each.name in done:
+                # else each day since the last month, or since another report of that name was taken out, would be sent
                 first = first_period(now, each.every, each.at_s, ZoneInfo(each.zone))
                 done[each.name] = max(done[each.name], first.since)
         if done != self._done:
@@ -287,7 +303,8 @@ class ScheduledReportPart:
         order = self.order(wanted, period, outside.running)
         outcome = await self._delivered(order)
         if outcome.failed:
-            self._note_sent(wanted, period, order, outcome)
+            if outcome.refused:
+                self._note_sent(wanted, period, order, outcome.refused)
             if self._named(wanted.name) != wanted:
                 return  # a reload has changed it or taken it out meanwhile: it is tried at once, or has no alarm
             pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
@@ -299,24 +316,35 @@ class ScheduledReportPart:
             return
         self._forget(wanted.name)
         self._raised.discard(wanted.name)
-        # a reload may have given it another rhythm meanwhile, which begins later
-        self._done[wanted.name] = max(period.until, self._done.get(wanted.name, 0))
-        self._keep_done()
-        state = self._states.get(wanted.name)
-        if state is not None and state.until:
-            self._states[wanted.name] = msgspec.structs.replace(state, until=0, sent=())
-            self._keep_states()
+        if self._is_all_of(wanted):
+            # a reload may have given it another rhythm meanwhile, which begins later
+            self._done[wanted.name] = max(period.until, self._done.get(wanted.name, 0))
+            self._keep_done()
+            state = self._states.get(wanted.name)
+            if state is not None and state.until:
+                self._states[wanted.name] = msgspec.structs.replace(state, until=0, sent=())
+                self._keep_states()
+        else:
+            self._note_sent(wanted, period, order, ())
         _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name, running=outside.running)
 
+    def _is_all_of(self, delivered: ScheduledReport) -> bool:
+        """Return whether nothing is left to deliver of a period: a reload may have changed the report meanwhile."""
+        now = self._named(delivered.name)
+        if now is None or now.every is not delivered.every:
+            return True
+        is_everywhere = {*now.mail} <= {*delivered.mail} and now.directory in {None, delivered.directory}
+        return is_everywhere and content_of(now) == content_of(delivered)
+
     def _note_sent(
-        self, wanted: ScheduledReport, period: DuePeriod, order: ReportOrder, outcome: ReportDelivery
+        self, wanted: ScheduledReport, period: DuePeriod, order: ReportOrder, refused: Sequence[str]
     ) -> None:
-        """Note who has the mail of a period that others have refused, unless the report is another one by now."""
+        """Note who has the mail of a period that others do not have, unless the report is another one by now."""
         state = self._states.get(wanted.name)
-        if not outcome.refused or order.mail is None or state is None or state.content != content_of(wanted):
+        if order.mail is None or state is None or state.content != content_of(wanted):
             return
         has_it = (*self._has_mail(wanted, period), *order.mail.recipients)
-        sent = tuple(each for each in has_it if each not in outcome.refused)
+        sent = tuple(each for each in has_it if each not in refused)
         self._states[wanted.name] = msgspec.structs.replace(state, until=period.until, sent=sent)
         self._keep_states()
 

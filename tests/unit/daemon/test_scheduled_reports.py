@@ -452,6 +452,83 @@ async def test_a_report_with_another_content_goes_to_all(tmp_path: Path, monkeyp
     assert order.mail.recipients == wanted.mail
 
 
+async def test_a_change_of_content_that_is_undone_sends_the_report_to_those_alone_who_do_not_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = replace(WANTED, mail=("a@x.org", "b@x.org"), directory=None)
+    stage = Stage(tmp_path, monkeypatch, wanted)
+    stage.answers, stage.refused = ["b@x.org is refused"], ("b@x.org",)
+    assert await looked(stage) == []
+    assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)]
+    stage.part.adjust(stage.settings(replace(wanted, account="acme")))
+    stage.part.adjust(stage.settings(wanted))
+    stage.part = stage.started()
+    (order,) = await looked(stage)
+    assert order.mail is not None
+    assert order.mail.recipients == ("b@x.org",)
+
+
+async def test_another_report_under_a_name_that_was_free_sends_no_period_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    assert await stage.pass_time(24) == [day(-1)]
+    stage.part.adjust(stage.settings())
+    stage.clock.move_to(stage.clock.now().mono + 30 * DAY)
+    stage.part.adjust(stage.settings(replace(WANTED, report="profit", account="shop")))
+    assert await looked(stage) == []
+    assert await stage.pass_time(24) == [day(30)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ordered"),
+    [
+        ({"account": "acme", "mail": ("a@x.org", "b@x.org")}, [("acme", ("a@x.org", "b@x.org"))]),
+        ({"mail": ("a@x.org", "b@x.org")}, [(None, ("b@x.org",))]),
+        ({"mail": ("b@x.org",)}, [(None, ("b@x.org",))]),
+        ({"directory": Path("out")}, [(None, None)]),
+        ({"mail": ()}, []),
+        ({"at_s": 0}, []),
+    ],
+    ids=str,
+)
+async def test_a_report_that_is_changed_while_it_is_made_is_delivered_as_it_is_now(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    ordered: list[tuple[str | None, tuple[str, ...] | None]],
+) -> None:
+    wanted = replace(WANTED, mail=("a@x.org",), directory=None)
+    stage = Stage(tmp_path, monkeypatch, wanted)
+    assert await looked(stage) == []
+
+    async def answer(_process: str, order: ReportOrder, _kind: type) -> ReportDelivery:
+        stage.orders.append(order)
+        stage.part.adjust(stage.settings(replace(wanted, **changes)))
+        return ReportDelivery()
+
+    monkeypatch.setattr(scheduled_reports, "answer_of", answer)
+    assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)]
+    monkeypatch.setattr(scheduled_reports, "answer_of", stage._answer)
+    assert await stage.pass_time(5) == [day(-1)] * len(ordered)
+    found = [(each.criteria.get("account"), each.mail and each.mail.recipients) for each in stage.orders[1:]]
+    assert found == ordered
+
+
+async def test_a_failing_report_whose_new_rhythm_has_nothing_due_has_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.answers = ["the mail server is away"] * 3
+    assert await stage.pass_time(6) == [day(-1)] * 3
+    with capture_logs() as log:
+        stage.part.adjust(stage.settings(replace(WANTED, at_s=21_000)))
+    assert log == [], "it is due, and fails still"
+    with capture_logs() as log:
+        stage.part.adjust(stage.settings(replace(WANTED, every=ReportRhythm.MONTH)))
+    assert [(line["event"], line["report"], line["why"]) for line in log] == [("report_sent", "m", "gone")]
+
+
 async def looked(stage: Stage) -> list[ReportOrder]:
     """Return what is ordered at this moment."""
     before = len(stage.orders)
