@@ -14,6 +14,7 @@ from doubles.asgi import Answered, answered
 from doubles.identity_provider import BACK, CLIENT, SECRET, IdentityProvider, key_named
 from doubles.migrated import migrated
 from doubles.office import operator
+from doubles.quick_hashes import QUICK
 from joserfc import jwt
 
 from vosd.admin.office import passwords
@@ -58,7 +59,8 @@ def shared() -> Iterator[IdentityProvider]:
 
 @pytest.fixture
 def provider(shared: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> IdentityProvider:
-    monkeypatch.setattr(passwords, "_MEMORY_KIB", 32)
+    for name, value in QUICK.items():
+        monkeypatch.setattr(passwords, name, value)
     monkeypatch.setattr(session, "_PROVIDER", Provider())
     shared.changes, shared.sign, shared.published = {}, shared.signed, [shared.key]
     return shared

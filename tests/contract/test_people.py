@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.office import office_on, operator
+from doubles.quick_hashes import QUICK
 from sqlalchemy import text
 
 from vosd.admin.office import passwords
@@ -72,9 +73,8 @@ GOOD = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch):
-    """The parameters of production take 50 ms each."""
-    monkeypatch.setattr(passwords, "_MEMORY_KIB", 32)
-    monkeypatch.setattr(passwords, "_PASSES", 1)
+    for name, value in QUICK.items():
+        monkeypatch.setattr(passwords, name, value)
 
 
 class House:

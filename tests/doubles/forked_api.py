@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from doubles import spare
+from doubles.quick_hashes import QUICK
+from vosd.admin.office import passwords
 from vosd.api import job_process, jobs
 from vosd.api.identity import Identify
 from vosd.api.process import run, serve
@@ -28,6 +30,7 @@ def run_forked_api(
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    vars(passwords).update(QUICK)
     gc.freeze()
     spare.wait_for(job_process.__name__, jobs.__name__, jobs_ready, [listener])
     spare.wait_for(check_process.__name__, checks.__name__, closed=[listener])
