@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ LEVELS: Final = {"debug", "info", "warning", "error", "exception"}
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
+@cache
 def written_events() -> dict[str, set[str]]:
     """Return the levels of each event, as a literal or a member of ``Event``, where it is logged."""
     found: dict[str, set[str]] = defaultdict(set)
