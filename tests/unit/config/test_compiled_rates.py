@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 from doubles.data.builders import rates_in
-from doubles.forked_compiler import Subprocesses
+from doubles.forked_program import Subprocesses
 
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import RateFile

@@ -11,9 +11,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.forked_program import Subprocesses
 from doubles.workbook import Raw, xlsx
 
 from vosd.catalogue.problems import ConfigError
+from vosd.config.decks import workbooks
 from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
 from vosd.config.decks.instants import instant_reader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
@@ -44,6 +46,11 @@ class Read:
     @property
     def mistakes(self) -> list[tuple[int, str, str | None]]:
         return [(each.line, each.key, each.value) for each in self.reader.problems]
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch):
+    monkeypatch.setattr(workbooks, "subprocess", Subprocesses)
 
 
 @pytest.fixture
@@ -479,14 +486,15 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_pa
     path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 3_000_000]])
     assert path.stat().st_size < 10_000
     monkeypatch.setattr("vosd.config.decks.workbooks.UNPACKED_MAX", 1 << 20)
-    monkeypatch.setattr("subprocess.Popen", None)
+    monkeypatch.setattr(workbooks, "subprocess", None)
     with pytest.raises(SheetError, match="unpacks to at most 1 MiB, not 2"):
         Read(path)
 
 
 def test_a_workbook_takes_no_more_memory_than_its_process_may_have(tmp_path, monkeypatch):
     path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 60_000_000]])
-    monkeypatch.setattr("vosd.config.decks.workbooks.MEMORY_MAX", 200 << 20)
+    monkeypatch.setattr(workbooks, "subprocess", subprocess)  # the program itself: a fork has the memory of the test
+    monkeypatch.setattr(workbooks, "MEMORY_MAX", 200 << 20)
     with pytest.raises(SheetError, match="fits into 200 MiB of memory"):
         Read(path)
 
@@ -500,6 +508,7 @@ def started(monkeypatch):
             super().__init__(*arguments, **terms)
             processes.append(self)
 
+    monkeypatch.setattr(workbooks, "subprocess", subprocess)
     monkeypatch.setattr("subprocess.Popen", Noted)
     return processes
 

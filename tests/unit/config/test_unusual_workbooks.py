@@ -6,8 +6,10 @@ from zipfile import ZipFile
 
 import pytest
 import xlsxwriter
+from doubles.forked_program import Subprocesses
 from xlsxwriter.worksheet import Worksheet
 
+from vosd.config.decks import workbooks
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.number_formats import format_of
 from vosd.config.decks.sheet_map import SheetMapKeys, parse_map
@@ -48,7 +50,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(workbooks, "subprocess", Subprocesses)
     return Desk(tmp_path / "rates.xlsx")
 
 

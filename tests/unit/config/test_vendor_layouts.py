@@ -4,9 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.forked_program import Subprocesses
 from doubles.workbook import Raw, xlsx
 
 from vosd.catalogue.problems import ConfigError
+from vosd.config.decks import workbooks
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
 from vosd.config.decks.sheets import lines_of
@@ -68,6 +70,11 @@ class Desk:
         path = self._directory / "map.yaml"
         path.write_text(text, encoding="utf-8")
         return read_map(path)
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch) -> None:
+    monkeypatch.setattr(workbooks, "subprocess", Subprocesses)
 
 
 @pytest.fixture

@@ -6,14 +6,16 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from doubles.forked_program import Subprocesses
+from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
+from vosd.config.reader import whole_files
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
-from vosd.storage.migrate import migrate
 from vosd.storage.separate_books import SeparateBooks
 
 CHANGES = {
@@ -90,8 +92,7 @@ async def lines_by_change(directory: Path, number: int) -> dict[str, int]:
 def directories(tmp_path: Path) -> tuple[Path, Path]:
     few, many = tmp_path / "few", tmp_path / "many"
     for directory in (few, many):
-        directory.mkdir()
-        migrate(f"sqlite+aiosqlite:///{directory}/vosd.db")
+        migrated(directory / "vosd.db")
     return few, many
 
 
@@ -99,5 +100,6 @@ async def test_a_reload_looks_on_the_loop_at_what_has_changed_alone(
     directories: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
+    monkeypatch.setattr(whole_files, "subprocess", Subprocesses)
     few, many = directories
     assert await lines_by_change(few, 10) == await lines_by_change(many, 100)

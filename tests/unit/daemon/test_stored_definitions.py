@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from doubles.forked_compiler import Subprocesses
+from doubles.forked_program import Subprocesses
 from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
 from doubles.steps import begin_nothing
@@ -26,6 +27,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import load
+from vosd.config.reader import whole_files
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon import bootstrap, definitions
 from vosd.daemon.bootstrap import Daemon
@@ -140,7 +142,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(bootstrap, "SqlDecks", lambda _database: site.decks)
     monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
     monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
-    monkeypatch.setattr(rate_compilers, "subprocess", Subprocesses)
+    for module in (rate_compilers, whole_files):
+        monkeypatch.setattr(module, "subprocess", Subprocesses)
     with log_as_it_was():  # a reload configures the log
         yield site
 
@@ -353,12 +356,14 @@ def test_a_version_for_which_the_reader_of_the_files_was_killed_is_tried_again_b
             site.file.write_text(f"{site.file.read_text()}# {version}\n")  # files as they were are not read again
 
         with monkeypatch.context() as patched:
+            patched.setattr(whole_files, "subprocess", subprocess)  # executes a program
             patched.setattr(sys, "executable", "/bin/false")
             await asyncio.to_thread(change, 1, "5")
             assert await look_after_a_while() is None
             assert "the process that reads it has ended" in (daemon.configuration.last_error or "")
         assert await look_after_a_while() == "5"
         with monkeypatch.context() as patched:
+            patched.setattr(whole_files, "subprocess", subprocess)  # executes a program
             patched.setattr(sys, "executable", "/bin/false")
             await asyncio.to_thread(change, 2, "6")
             for _ in range(READERS_MAX):
