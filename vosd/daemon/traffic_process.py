@@ -19,7 +19,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.storage.database import ContentRefused, Database, SumTooLarge
+from vosd.storage.database import ContentRefused, Database
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.traffic.counted import SLOT_MS
 from vosd.traffic.live_counts import LiveCounts
@@ -97,19 +97,23 @@ async def _write_counts(traffic: SqlTraffic, reader: asyncio.StreamReader, write
 
 
 async def _add_up(traffic: SqlTraffic, zones: Sequence[ZoneInfo]) -> None:
-    looked = 0
+    looked = closes_from = 0
     while True:
         is_behind = False
         try:
             added, now = await traffic.advance(), time.time_ns() // 1_000_000
-            if added < AT_ONCE:
-                while await traffic.close_day(now):
-                    pass
-            if added < AT_ONCE and now // SLOT_MS != looked:
-                # One at a time: calls are added in between.
-                is_behind = await traffic.close_zone_day(now, zones)
-                looked = looked if is_behind else now // SLOT_MS
-        except (ContentRefused, SumTooLarge) as error:  # a sum fits in no column: a new process would be refused, too
+            if added < AT_ONCE and now >= closes_from:
+                try:
+                    while await traffic.close_day(now):
+                        pass
+                    if now // SLOT_MS != looked:
+                        # One at a time: calls are added in between.
+                        is_behind = await traffic.close_zone_day(now, zones)
+                        looked = looked if is_behind else now // SLOT_MS
+                except ContentRefused as error:  # of one day: calls are added all the same
+                    _log.warning("traffic_refused", why=str(error))
+                    closes_from = now + round(1_000 * REFUSED_S)
+        except ContentRefused as error:  # a sum fits in no column: a new process would be refused, too
             _log.warning("traffic_refused", why=str(error))
             await asyncio.sleep(REFUSED_S)
             continue

@@ -5,9 +5,9 @@ Calls from before there were charges count by their CDR, which has the customer'
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, func, select, type_coerce
+from sqlalchemy import select
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
@@ -17,7 +17,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before, first_id
 from vosd.storage.ports import EntryKind
-from vosd.storage.types import Money
+from vosd.storage.sums import money_sum
 from vosd.storage.verify_charges import call_in
 
 _ENTRIES_AT_ONCE: Final = 5_000
@@ -80,7 +80,7 @@ class SqlConsumption:
                 calls = list(await connection.scalars(page.where(_entry.call_id > after)))
                 once_free = set(calls) - await _with_entry(connection, account, roles, calls)
                 if once_free:
-                    of_account = select(_sum(_charge.fee)).join(schema.cdr, _cdr.call_id == _charge.call_id)
+                    of_account = select(money_sum(_charge.fee)).join(schema.cdr, _cdr.call_id == _charge.call_id)
                     of_account = of_account.where(
                         _charge.call_id.in_(list(once_free)), _charge.account == account, _charge.role.in_(list(roles))
                     )
@@ -146,7 +146,7 @@ async def _fees(
     calls = {call for call in map(call_in, of_roles) if call is not None}
     if not calls:
         return ZERO
-    of_account = select(_charge.call_id, _sum(_charge.fee).label("fee")).where(
+    of_account = select(_charge.call_id, money_sum(_charge.fee).label("fee")).where(
         _charge.call_id.in_(list(calls)), _charge.account == account, _charge.role.in_(list(roles))
     )
     charged = (await connection.execute(of_account.group_by(_charge.call_id))).all()
@@ -154,14 +154,10 @@ async def _fees(
     older = calls - {row.call_id for row in charged}
     if older:
         payer, fee = (_cdr.vendor_account, _cdr.cost) if VENDOR in roles else (_cdr.customer_account, _cdr.fee)
-        of_cdr = select(_sum(fee)).where(_cdr.call_id.in_(list(older)), payer == account)
+        of_cdr = select(money_sum(fee)).where(_cdr.call_id.in_(list(older)), payer == account)
         total += (await connection.execute(of_cdr)).scalar() or ZERO
     return total
 
 
 def _role_in(reference: str) -> str:
     return reference.rpartition("/")[2].partition("-")[0]
-
-
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, type_coerce, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
 
 from vosd.cdr.columns import iso_utc
 from vosd.storage import schema
@@ -15,7 +15,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
-from vosd.storage.types import Money
+from vosd.storage.sums import money_sum
 
 NEEDED: Final = tuple(
     schema.cdr.c[name]
@@ -111,7 +111,7 @@ class SqlDailyTotals:
         day = func.substr(_total.c.day, 1, 7) if by_month else _total.c.day
         keys = [day.label("day"), *(column for column in _total.primary_key if column.name != "day")]
         sums = [func.sum(_total.c[name]) for name in _COUNTED[:4]]
-        money = [type_coerce(func.sum(_total.c[name]), Money) for name in _COUNTED[4:]]
+        money = [money_sum(_total.c[name]) for name in _COUNTED[4:]]
         query = select(*keys, *sums, *money).where(_total.c.day >= first_day, _total.c.day <= last_day)
         async with self._database.reading(unhurried=True) as connection:
             rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()

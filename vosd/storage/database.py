@@ -58,8 +58,6 @@ _LACKS_FIRST_TABLE: Final = re.compile(
 )
 """Messages about a table that every database of vosd has: without it this is none, whatever the version."""
 _TOO_LARGE_OR_UNFIT: Final = frozenset({1153, 1264, 1292})
-_SUM_OVERFLOWED: Final = "integer overflow"
-"""Text of SQLite where the result of ``sum()`` does not fit in 64 bits."""
 _UNLIKE_OURS: Final = frozenset({1048, 1136, 1265, 1364, 1366, 1406})
 """Errors of a column that is missing, too narrow, or of another type or character set than this version's."""
 _KEY: Final = re.compile(r"for key '(?:[^']*\.)?(\w+)'\Z")
@@ -101,12 +99,6 @@ class StatementTooLong(StoreUnavailable):
     """The database has ended a statement that took longer than one of this process may; it has changed nothing."""
 
     remedy = "ask for less: a shorter span by `since` and `until`, one account or gateway"
-
-
-class SumTooLarge(StoreUnavailable):
-    """A sum of amounts is larger than SQLite adds up; the message says the limit."""
-
-    remedy = "move the data to MariaDB, whose sums have no such limit: docs/database-sizing.md"
 
 
 class SchemaOutdated(StoreDamaged):
@@ -363,8 +355,6 @@ class Database:
         if code == _STATEMENT_ENDED:
             longest = "its max_statement_time" if self._statement_s is None else f"{self._statement_s:g} s"
             return StatementTooLong(f"{self.place} was busy with one statement for longer than {longest}: ask for less")
-        if str(cause) == _SUM_OVERFLOWED:
-            return SumTooLarge(f"a sum of amounts in {self.place} passes 92,233,720,368, the most that SQLite adds up")
         if cause is not None and isinstance(cause.__cause__, ssl.SSLError):
             # The driver says of a failed handshake only that it cannot connect.
             advice = "check ssl_ca in database.url, and whether the server's certificate names its host"

@@ -15,7 +15,7 @@ from vosd.billing.destinations import Usage
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.storage import schema
 from vosd.storage.database import Database
-from vosd.storage.types import Money
+from vosd.storage.sums import money_sum
 
 _cdr: Final = schema.cdr.c
 
@@ -63,15 +63,16 @@ class SqlDestinationPast:
 
 def _sums(account: str, place: int, span: Span, digits: int) -> Select[Any]:
     first = func.substr(_cdr.callee_billing, 1, digits, type_=String)
+    columns: tuple[ColumnElement[Any], ...] = (
+        literal(place).label("place"),
+        first.label("digits"),
+        func.count().label("calls"),
+        type_coerce(func.sum(_cdr.hold_time_ms), Integer).label("talk_ms"),
+        money_sum(_cdr.fee).label("fee"),
+        money_sum(_cdr.tax).label("tax"),
+    )
     return (
-        select(
-            literal(place).label("place"),
-            first.label("digits"),
-            func.count().label("calls"),
-            type_coerce(func.sum(_cdr.hold_time_ms), Integer).label("talk_ms"),
-            _total(_cdr.fee).label("fee"),
-            _total(_cdr.tax).label("tax"),
-        )
+        select(*columns)
         .where(
             _cdr.customer_account == account,
             _cdr.started_at >= span.begin,
@@ -82,10 +83,6 @@ def _sums(account: str, place: int, span: Span, digits: int) -> Select[Any]:
         )
         .group_by(first)
     )
-
-
-def _total(amounts: ColumnElement[Any]) -> ColumnElement[Any]:
-    return type_coerce(func.sum(amounts), Money)
 
 
 def _read(rows: Iterable[Row[Any]]) -> list[PastUsage]:

@@ -16,7 +16,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    type_coerce,
 )
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.selectable import FromClause
@@ -49,7 +48,7 @@ from vosd.storage.ledger import (
 )
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import reference_of
-from vosd.storage.types import Money
+from vosd.storage.sums import money_sum
 from vosd.storage.verify_charges import call_in
 
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
@@ -155,16 +154,16 @@ async def read_invoiced(
         charged += map(_sum_without_cdr, without_cdr)
         minimums, moved = await _others(connection, within, zone)
         behind = _of(account, open_seq), _entry.seq <= end_seq, _entry.created_at >= until
-        later = await connection.scalar(select(_sum(_entry.amount)).where(*behind))
+        later = await connection.scalar(select(money_sum(_entry.amount)).where(*behind))
         total = row.balance - (later or ZERO) - begin.opening
-        there = await connection.scalar(select(_sum(_entry.amount)).where(within))
+        there = await connection.scalar(select(money_sum(_entry.amount)).where(within))
         missing = total - (there or ZERO)
         if missing:
             # Dropped entries have moved the balance all the same, and an earlier invoice may have left them out.
             gone = [each for each in points if each.closed_until <= dropped.entries]
             base = max(gone, key=_closed_until, default=None)
             if base is not None:
-                since_base = select(_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
+                since_base = select(money_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
                 if row.balance == base.balance + (await connection.scalar(since_base) or ZERO):
                     moved.insert(0, Moved("", DROPPED, "", "", missing))
         skipped = select(func.min(_entry.created_at)).where(
@@ -245,7 +244,7 @@ async def _first_begin(
     start = max(closed, key=_closed_until, default=None)
     floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
     earlier = _of(account, floor), _entry.created_at < until, _entry.seq <= seq
-    opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
+    opening = await connection.scalar(select(money_sum(_entry.amount)).where(*earlier))
     return InvoiceBegin(until, seq, floor, balance + (opening or ZERO))
 
 
@@ -277,10 +276,6 @@ def _of(account: str, floor: int) -> ColumnElement[bool]:
 
 def _closed_until(point: Checkpoint) -> int:
     return point.closed_until
-
-
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)
 
 
 async def _charges(
@@ -332,7 +327,7 @@ async def _between_tax_rates(
     sums = (
         func.count().label("calls"),
         func.sum(func.coalesce(_charge.billed_seconds, 0)).label("seconds"),
-        *(_sum(amount * sign).label(amount.name) for amount in amounts),
+        *(money_sum(amount * sign).label(amount.name) for amount in amounts),
         *_FIRST_AND_LAST,
     )
     rates = (_correction.tax_rate_before, _correction.tax_rate_after)
@@ -372,8 +367,8 @@ def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Sel
     sums = (
         func.count().label("calls"),
         func.sum(seconds).label("seconds"),
-        _sum(_entry.amount).label("amount"),
-        _sum(TAX_OF_ENTRY).label("tax"),
+        money_sum(_entry.amount).label("amount"),
+        money_sum(TAX_OF_ENTRY).label("tax"),
         *_FIRST_AND_LAST,
     )
     constant = set() if with_cdr else {"area"}  # a number there would be the place of a column
@@ -547,7 +542,7 @@ async def _others(
         else:
             moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
     earned = within, _entry.kind.in_(_OF_CALLS), IS_OF_VENDOR
-    carried = await connection.scalar(select(_sum(_entry.amount)).where(*earned))
+    carried = await connection.scalar(select(money_sum(_entry.amount)).where(*earned))
     if carried:
         moved.append(Moved("", CARRIED, "", "", carried))
     return minimums, moved

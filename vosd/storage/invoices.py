@@ -45,7 +45,8 @@ from vosd.storage.invoice_sums import (
     read_invoiced,
 )
 from vosd.storage.ports import EntryKind
-from vosd.storage.types import Money, descriptive
+from vosd.storage.sums import money_sum
+from vosd.storage.types import descriptive
 
 _CALLS_AT_ONCE: Final = 1_000
 _ID_DIGITS_MAX: Final = 18
@@ -500,7 +501,7 @@ class SqlInvoices:
                 dated_before = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
                 earlier = or_(_entry.seq <= first.floor_seq, dated_before)
                 own = _entry.account == first.account, no_charge, not_(earlier)
-                others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money))
+                others = select(_entry.kind, money_sum(_entry.amount))
                 others = others.group_by(_entry.kind, _entry.amount < ZERO)
                 for kind, rest in await connection.execute(others.where(*own, not_(is_listed))):
                     found[first.account].append(Credit("", rest, kind == EntryKind.REFUND.value))
@@ -575,9 +576,11 @@ async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]])
         if not amount:
             continue
         own = _gone.c.invoice == invoice, _gone.c.number == number
-        added = update(_gone).where(*own).values(amount=_gone.c.amount + amount)
-        if not (await connection.execute(added)).rowcount:
+        before = await connection.scalar(select(_gone.c.amount).where(*own).with_for_update())
+        if before is None:
             await connection.execute(insert(_gone).values(invoice=invoice, number=number, amount=amount))
+        else:
+            await connection.execute(update(_gone).where(*own).values(amount=before + amount))
 
 
 def _is_earlier(entry: Row[Any], first: StoredInvoice | Row[Any]) -> bool:

@@ -53,6 +53,7 @@ from vosd.storage.ledger_values import (
     Statement,
 )
 from vosd.storage.ports import UNDONE_AS, EntryKind, other_ends
+from vosd.storage.sums import money_sum
 from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
@@ -301,7 +302,7 @@ class SqlLedger:
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: try again.
         """
-        total = _sum(_entry.amount)
+        total = money_sum(_entry.amount)
         async with self._database.reading(unhurried=True) as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
             points = await checkpoints_of(connection, account)
@@ -318,7 +319,7 @@ class SqlLedger:
                 .subquery()
                 .c
             )
-            taxed, sums = func.count(lines.tax).label("taxed"), (_sum(lines.amount), _sum(lines.tax))
+            taxed, sums = func.count(lines.tax).label("taxed"), (money_sum(lines.amount), money_sum(lines.tax))
             by_kind = select(lines.kind, func.count(), *sums, taxed).group_by(lines.kind).order_by(lines.kind)
             rows = (await connection.execute(by_kind)).all()
         movements = tuple(
@@ -378,7 +379,8 @@ class SqlLedger:
             own = _entry.account.in_(names), _entry.kind.in_(_BY_HAND)
             dated = _entry.created_at >= since, _entry.created_at < until
             keys = _entry.account, _entry.currency, _entry.kind
-            query = select(*keys, func.count(), _sum(_entry.amount)).where(*own, *dated).group_by(*keys).order_by(*keys)
+            query = select(*keys, func.count(), money_sum(_entry.amount)).where(*own, *dated)
+            query = query.group_by(*keys).order_by(*keys)
             async with self._database.reading(unhurried=True) as connection:
                 found += [KindSum._make(row) for row in await connection.execute(query)]
         return found
@@ -411,7 +413,7 @@ class SqlLedger:
             some async for names in self._accounts(accounts) for some in in_parts(names, _RANGES_COUNTED // len(kinds))
         ]
         for some in parts_of_names:
-            own = select(*keys, _sum(-_entry.amount)).where(_entry.account.in_(some), self._is_rare(kinds), wanted)
+            own = select(*keys, money_sum(-_entry.amount)).where(_entry.account.in_(some), self._is_rare(kinds), wanted)
             for start in range(0, len(times), _TIMES_AT_ONCE):
                 parts = [
                     own.add_columns(literal(number)).where(_entry.created_at >= since, _entry.created_at < until)
@@ -519,13 +521,10 @@ def _balances_at(moment: int, after: str) -> Select[Any]:
     tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moment))
     tables = tables.outerjoin(schema.ledger_entry, and_(_entry.account == _account.id, *counting))
     closed = type_coerce(func.max(_point.balance), Money).label("closed")
-    columns = select(_account.id, _account.currency, closed, _sum(_entry.amount).label("moved")).select_from(tables)
+    moved = money_sum(_entry.amount).label("moved")
+    columns = select(_account.id, _account.currency, closed, moved).select_from(tables)
     page = columns.where(_account.id > after).group_by(_account.id, _account.currency)
     return page.order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
-
-
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)
 
 
 def _closed_until(point: Checkpoint) -> int:

@@ -4,10 +4,9 @@ What a call brings is paid by the highest account above it: its last agent, or t
 agents charge among themselves counts once. Calls without CDR are not in it.
 """
 
-from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select, type_coerce
+from sqlalchemy import and_, case, func, select
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
@@ -16,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ledger_values import Profit
-from vosd.storage.types import Money
+from vosd.storage.sums import money_sum
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
@@ -54,8 +53,7 @@ async def profit_of(database: Database, since: int, until: int) -> list[Profit]:
 
 
 def _sums(since: int, until: int) -> Any:
-    total: ColumnElement[Decimal] = type_coerce(func.sum(_charge.fee), Money).label("total")
-    columns = select(_charge.currency, func.count().label("calls"), total).join(
+    columns = select(_charge.currency, func.count().label("calls"), money_sum(_charge.fee).label("total")).join(
         schema.cdr, _cdr.call_id == _charge.call_id
     )
     of_time = _cdr.ended_at >= since, _cdr.ended_at < until

@@ -27,7 +27,7 @@ from vosd.cdr.kinds import (
 )
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH, UNSENT_REASONS
-from vosd.storage.types import CallKey, Document, Moment, Money
+from vosd.storage.types import CallKey, Document, Moment, Money, MoneySum
 from vosd.traffic.counted import AMOUNTS, COUNTS, LOSSES
 
 REFERENCE_LENGTH: Final = 128
@@ -411,7 +411,7 @@ dropped_credit: Final = Table(
     Column(
         "number", String(INVOICE_NUMBER_LENGTH), primary_key=True, comment="of the invoice that is named; empty = none"
     ),
-    Column("amount", Money, nullable=False),
+    Column("amount", MoneySum, nullable=False),
     **_IN_MYSQL,
 )
 
@@ -429,10 +429,10 @@ daily_total: Final = Table(
     Column("answered", BigInteger, nullable=False),
     Column("billed_seconds", BigInteger, nullable=False),
     Column("vendor_billed_seconds", BigInteger, nullable=False),
-    Column("fee", Money, nullable=False),
-    Column("tax", Money, nullable=False),
-    Column("cost", Money, nullable=False),
-    Column("cost_tax", Money, nullable=False),
+    Column("fee", MoneySum, nullable=False),
+    Column("tax", MoneySum, nullable=False),
+    Column("cost", MoneySum, nullable=False),
+    Column("cost_tax", MoneySum, nullable=False),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
@@ -474,7 +474,7 @@ def _sums(name: str, meaning: str) -> Table:
         Column("slot", Integer, primary_key=True, autoincrement=False, comment=meaning),
         Column("key_id", BigInteger, primary_key=True, autoincrement=False),
         *(Column(count, BigInteger, nullable=False) for count in COUNTS if count not in LOSSES),
-        *(Column(amount, Money, nullable=False) for amount in AMOUNTS),
+        *(Column(amount, MoneySum, nullable=False) for amount in AMOUNTS),
         *(Column(count, Integer, nullable=False, server_default="0") for count in LOSSES),
         sqlite_with_rowid=False,
         **_IN_MYSQL,
@@ -722,8 +722,8 @@ reconciliation: Final = Table(
     Column("made_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False),
     Column("currency", String(CURRENCY_LENGTH)),
-    Column("ours", Money, nullable=False, comment="cost of the span as it is booked here"),
-    Column("theirs", Money, nullable=False, comment="price of the file"),
+    Column("ours", MoneySum, nullable=False, comment="cost of the span as it is booked here"),
+    Column("theirs", MoneySum, nullable=False, comment="price of the file"),
     Column("result", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: classes and counts"),
     Unique("account", "digest", name="reconciliation_once"),  # a repeated import adds nothing
     **_IN_MYSQL,
@@ -789,11 +789,11 @@ invoice: Final = Table(
     Column("end_seq", BigInteger, nullable=False, comment="entries dated before until, up to this one, are on it"),
     Column("open_seq", BigInteger, nullable=False, comment="behind it is every entry that is on no invoice yet"),
     Column("currency", String(CURRENCY_LENGTH), nullable=False),
-    Column("net", Money, nullable=False),
-    Column("tax", Money, nullable=False),
-    Column("opening", Money, nullable=False),
-    Column("carried", Money, nullable=False, comment="what calls of a partner have earned"),
-    Column("closing", Money, nullable=False),
+    Column("net", MoneySum, nullable=False),
+    Column("tax", MoneySum, nullable=False),
+    Column("opening", MoneySum, nullable=False),
+    Column("carried", MoneySum, nullable=False, comment="what calls of a partner have earned"),
+    Column("closing", MoneySum, nullable=False),
     Column("made_at", Moment, nullable=False),
     Column("issued_at", Moment),
     Column("due_at", Moment, comment="first moment at which it is overdue"),

@@ -39,9 +39,11 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.types import money_text, money_units
+from vosd.storage.sums import added, fitting_sum
+from vosd.storage.types import money_text, sum_units
 from vosd.storage.writers import no_counter
 from vosd.traffic.counted import (
+    AMOUNTS,
     COUNTS,
     DIGITS_SUMMED,
     KIND_NUMBERS,
@@ -75,7 +77,8 @@ _MONEY: Final = 3 + len(COUNTS)
 _INTO: Final = f"INSERT INTO {{table}} (kind, slot, key_id, {', '.join(MEASURES)})"
 _MARKS: Final = ", ".join("?" for _ in range(3 + len(MEASURES)))
 _ADDED_IN_SQLITE: Final = "ON CONFLICT (kind, slot, key_id) DO UPDATE SET " + ", ".join(
-    f"{name} = {name} + excluded.{name}" for name in MEASURES
+    f"{name} = {added(name, f'excluded.{name}') if name in AMOUNTS else f'{name} + excluded.{name}'}"
+    for name in MEASURES
 )
 _ADDED_IN_MYSQL: Final = "ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = {name} + VALUES({name})" for name in MEASURES
@@ -424,7 +427,7 @@ class SqlTraffic:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             if self._database.is_sqlite:
-                native = [(*row[:_MONEY], *map(money_units, row[_MONEY:])) for row in some]
+                native = [(*row[:_MONEY], *map(sum_units, row[_MONEY:])) for row in some]
                 await connection.exec_driver_sql(_adding_to_sqlite(table), native)
             else:
                 values = ",".join(
@@ -465,7 +468,8 @@ def _in_days(sums: Sums, days: Sequence[int]) -> Sums:
 async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> None:
     """Make the sums of a day, which has none, of those of its quarters."""
     table = schema.traffic
-    columns = [table.c.kind, literal(begin), table.c.key_id, *(func.sum(table.c[name]) for name in MEASURES)]
+    sums = [fitting_sum(table.c[name]) if name in AMOUNTS else func.sum(table.c[name]) for name in MEASURES]
+    columns = [table.c.kind, literal(begin), table.c.key_id, *sums]
     of_day = select(*columns).where(_within(table, begin, begin + SLOTS_OF_DAY))
     names = ["kind", "slot", "key_id", *MEASURES]
     await connection.execute(insert(days).from_select(names, of_day.group_by(table.c.kind, table.c.key_id)))

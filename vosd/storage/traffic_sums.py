@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeEngine
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
+from vosd.storage.sums import SumParts, parts_of_sum, summed
 from vosd.storage.types import Money
 from vosd.traffic.counted import (
     AMOUNTS,
@@ -199,7 +200,8 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
             at_once = some[start : start + count]
             if len(found) > rows_max:
                 break
-            for row in await connection.execute(_statement(table, at_once, query), values):
+            statement = _statement(table, at_once, query, is_sqlite=connection.dialect.name == "sqlite")
+            for row in await connection.execute(statement, values):
                 sums = [
                     value if is_money else int(value) for value, is_money in zip(row[width:], are_money, strict=True)
                 ]
@@ -222,10 +224,26 @@ def _count(
     found[place] = [*signed] if before is None else [a + b for a, b in zip(before, signed, strict=True)]
 
 
-def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> TextualSelect:
+def _summed(name: str, *, is_sqlite: bool, by_key: bool) -> str:
+    """Return the sum of a measure of the rows of a statement, which are those of the table or already sums by key."""
+    if name == REACHED:
+        return f"SUM({_REACHED})"
+    if name not in AMOUNTS or not is_sqlite:
+        return f"SUM(s.{name})"
+    return summed(SumParts(f"s.{name}_high", f"s.{name}_low") if by_key else parts_of_sum(f"s.{name}")).text
+
+
+def _summed_by_key(name: str, *, is_sqlite: bool) -> str:
+    if name not in AMOUNTS or not is_sqlite:
+        return f"SUM({name}) AS {name}"
+    high, low = summed(parts_of_sum(name))
+    return f"{high} AS {name}_high, {low} AS {name}_low"
+
+
+def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery, *, is_sqlite: bool) -> TextualSelect:
     """Return one statement for some pieces: each adds its rows up by key, and then by what they have in common."""
     stored = sorted({*query.measures, "calls", "answered"} - {REACHED})
-    inner = ", ".join(f"SUM({name}) AS {name}" for name in stored)
+    inner = ", ".join(_summed_by_key(name, is_sqlite=is_sqlite) for name in stored)
     area = "k.area" if query.area_digits is None else f"SUBSTR(k.area, 1, {query.area_digits:d})"
     by = ", ".join(area if name == "area" else f"k.{name}" for name in query.by)
     filters = "".join(
@@ -234,7 +252,6 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> Text
     )
     if query.area_begins:
         filters += f" AND SUBSTR(k.area, 1, {len(query.area_begins)}) = :begins"
-    sums = ", ".join(f"SUM({_REACHED if name == REACHED else f's.{name}'})" for name in query.measures)
     kind = KIND_NUMBERS[query.kind.value]
     parts = []
     for number, piece in enumerate(pieces):
@@ -242,6 +259,7 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> Text
         is_long = piece.end - piece.first > SLOTS_OF_DAY
         # Over many days a key has many rows: they are added up before they are looked up.
         rows = f"(SELECT key_id, {inner} FROM {table} s WHERE {where} GROUP BY key_id)" if is_long else table  # noqa: S608 - ours
+        sums = ", ".join(_summed(name, is_sqlite=is_sqlite, by_key=is_long) for name in query.measures)
         found = f"{rows} s JOIN traffic_key k ON k.id = s.key_id WHERE {'TRUE' if is_long else where}{filters}"
         parts.append(f"SELECT {number}{', ' * bool(by)}{by}, {sums} FROM {found} GROUP BY {by or 'k.kind'}")  # noqa: S608 - ours
     values: list[BindParameter[str]] = [bindparam(f"in_{number}", expanding=True) for number in range(len(query.where))]

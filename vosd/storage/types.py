@@ -25,6 +25,8 @@ _DAY_MS: Final = 86_400_000
 _MOMENT_LENGTH: Final = len("2026-12-31T23:59:59.999Z")
 _INT64_MAX: Final = 2**63 - 1
 _DECIMAL_MAX: Final = Decimal("999999999999.99999999")
+SUM_BITS: Final = 32
+"""Bits of the lower part of a sum that fits in no int64."""
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 """Characters that some database refuses: NUL, and the lone surrogates that stand for undecodable bytes."""
 
@@ -52,6 +54,19 @@ def money_units(amount: Decimal) -> int:
         message = f"{amount} does not fit in 64 bits at {PLACES} decimals"
         raise Unstorable(message)
     return units
+
+
+def sum_units(amount: Decimal) -> int | str:
+    """Return a sum of amounts in units of 1e-8, as SQLite stores it: text of two parts where it fits in no int64.
+
+    Raises:
+        Unstorable: for more than eight decimals.
+    """
+    units = int(exact_money(amount).scaleb(PLACES))
+    if -_INT64_MAX <= units <= _INT64_MAX:
+        return units
+    high, low = divmod(units, 2**SUM_BITS)
+    return f"{high} {low}"
 
 
 def exact_money(amount: Decimal) -> Decimal:
@@ -186,7 +201,25 @@ class Money(TypeDecorator[Decimal]):
         """Decode an amount exactly."""
         if value is None:
             return None
+        if isinstance(value, str):  # a sum in two parts
+            high, low = map(int, value.split())
+            value = (high << SUM_BITS) + low
         return Decimal(value).scaleb(-PLACES) if dialect.name == "sqlite" else Decimal(value)
+
+
+class MoneySum(Money):
+    """A sum of amounts, which in SQLite may be larger than an int64 (ADR 204); both databases end at twelve digits."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Encode a sum; raises ``Unstorable`` if it would be rounded, or has more than twelve digits."""
+        if value is None or dialect.name != "sqlite":
+            return super().process_bind_param(value, dialect)
+        if abs(value) > _DECIMAL_MAX:
+            message = f"{value} has more than twelve digits before the point"
+            raise Unstorable(message)
+        return sum_units(value)
 
 
 class Moment(TypeDecorator[int]):

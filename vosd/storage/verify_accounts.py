@@ -18,6 +18,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import of_base
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.ports import EntryKind
+from vosd.storage.sums import money_sum
 from vosd.storage.types import Money
 
 Report = Callable[[BookDifference], None]
@@ -120,7 +121,7 @@ async def without_account(connection: AsyncConnection, report: Report) -> None:
     names = select(_entry.account).distinct().subquery()
     known = select(_account.id).where(_account.id == names.c.account)
     for name in (await connection.scalars(select(names.c.account).where(~known.exists()))).all():
-        total = (await connection.execute(select(_sum(_entry.amount)).where(_entry.account == name))).scalar_one()
+        total = (await connection.execute(select(money_sum(_entry.amount)).where(_entry.account == name))).scalar_one()
         report(BookDifference(BookFault.NO_ACCOUNT, name, ZERO, total))
 
 
@@ -181,7 +182,7 @@ async def _ranges(connection: AsyncConnection, starts: list[_Start]) -> AsyncIte
 async def _sums_of(connection: AsyncConnection, each: _Range, closed_until: int | None) -> list[_Sums]:
     links = _links(each, closed_until).subquery().c
     faults = func.sum(case((_is_faulty(links), 1), else_=0))
-    query = select(links.account, _sum(links.amount), func.count(), type_coerce(faults, Integer))
+    query = select(links.account, money_sum(links.amount), func.count(), type_coerce(faults, Integer))
     return [_Sums._make(row) for row in (await connection.execute(query.group_by(links.account))).all()]
 
 
@@ -256,7 +257,3 @@ def _bounds(each: _Range, closed_until: int | None) -> _Bounds:
         schema.ledger_entry.join(schema.account, of_account),
         behind if each.last is None else and_(behind, _entry.seq <= each.last),
     )
-
-
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)

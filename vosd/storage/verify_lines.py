@@ -30,6 +30,7 @@ from vosd.base.money import ZERO
 from vosd.cdr.kinds import CURRENCY_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.sums import fitting_sum, money_sum
 from vosd.storage.types import Money
 
 Within = Callable[[ColumnElement[Any]], ColumnElement[bool]]
@@ -119,8 +120,8 @@ def _unlike(lines: Sequence[AuditedLine]) -> Select[Any]:
     )
     every = union_all(*(_short(each, has_role=has_role, has_seconds=has_seconds) for each in lines)).subquery().c
     unlike = [
-        _sum(every.total) != literal(ZERO, Money),
-        and_(_sum(every.tax) != literal(ZERO, Money), func.count(every.tax) == func.count()),
+        fitting_sum(every.total) != literal(ZERO, Money),
+        and_(fitting_sum(every.tax) != literal(ZERO, Money), func.count(every.tax) == func.count()),
         func.min(every.currency) != func.max(every.currency),
     ]
     if has_seconds:
@@ -156,10 +157,10 @@ def _compared(lines: Iterable[AuditedLine]) -> Select[Any]:
     columns = select(
         every.call_id,
         every.account,
-        _sum(every.expected).label("expected"),
-        _sum(every.found).label("found"),
-        _sum(every.expected_tax).label("expected_tax"),
-        _sum(every.found_tax).label("found_tax"),
+        money_sum(every.expected).label("expected"),
+        money_sum(every.found).label("found"),
+        money_sum(every.expected_tax).label("expected_tax"),
+        money_sum(every.found_tax).label("found_tax"),
         case((func.count(every.found_tax) == func.count(), 1), else_=0).label("is_taxed"),
         case((currency, 1), else_=0).label("is_other_currency"),
         func.sum(every.expected_seconds).label("expected_seconds"),
@@ -207,7 +208,3 @@ def _role(line: AuditedLine) -> ColumnElement[Any]:
 def _currency(line: AuditedLine) -> ColumnElement[Any]:
     currency = null() if line.amount.currency is None else line.amount.currency
     return type_coerce(currency, String(CURRENCY_LENGTH)).label("currency")
-
-
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from sqlalchemy import event, text
 
-from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, SumTooLarge, UnsupportedDatabase
+from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, UnsupportedDatabase
 from vosd.storage.migrate import migrate_async
 
 
@@ -122,10 +122,3 @@ async def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(tmp_pat
         names = await connection.scalars(text("SELECT name FROM sqlite_master"))
     assert [*names] == ["is_y"]
     await database.close()
-
-
-async def test_a_sum_that_sqlite_cannot_add_up_says_the_limit_and_not_that_the_disk_is_full(database):
-    with pytest.raises(SumTooLarge, match="passes 92,233,720,368, the most that SQLite adds up") as refused:
-        async with database.reading() as connection:
-            await connection.execute(text(f"SELECT sum(value) FROM (SELECT {2**63 - 1} AS value UNION ALL SELECT 1)"))
-    assert "MariaDB" in refused.value.remedy
