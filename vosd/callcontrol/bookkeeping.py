@@ -5,7 +5,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -239,48 +239,24 @@ def conclude(
         customer, agents, vendor = _by_answers(call, is_answered=is_answered)
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
-    hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
-    vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
-    vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
-    sold, talked_s = record, None
-    postings: list[Posting] = []
-    charges: list[ChargeRow] = []
+    bill, talked_s = _Bill(), None
     if is_charged and customer is not None and record.customer_account is not None:
-        charge, text = itemise(customer, customer_ms)
-        hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
-        talked_s = hold_time_s if call.charged_mono is None else None
-        steps = f'"customer":{text}'
-        if customer.candidates:
-            customer = charged_by(customer, customer_ms)
-            sold = _sold_by(record, customer)
-        charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
-        if fee or tax:
-            reference = f"{record.call_id}/customer"
-            postings.append(
-                Posting(record.customer_account, -charge.total, reference, customer.paid_in or customer.currency)
-            )
-    income = fee
+        record, customer = _charge_customer(record, customer, customer_ms, bill)
+        talked_s = record.hold_time_s if call.charged_mono is None else None
+    income = record.fee
     if is_charged and agents:
-        _charge_agents(record.call_id, agents, customer_ms, charges, postings)
-        income = charges[-1].fee
+        _charge_agents(record.call_id, agents, customer_ms, bill)
+        income = bill.charges[-1].fee
     if vendor is not None and record.vendor_account is not None:
-        charge, text = itemise(vendor, vendor_ms)
-        vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
-        if vendor.candidates:
-            vendor = charged_by(vendor, vendor_ms)
-        vendor_rate_prefix = vendor.rate.prefix
-        steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
-        charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge, earned=call.vendor_earns))
-        if cost or cost_tax:
-            reference = f"{record.call_id}/vendor"
-            amount = charge.total if call.vendor_earns else -charge.total
-            postings.append(Posting(record.vendor_account, amount, reference, vendor.paid_in or vendor.currency))
+        record, vendor = _charge_vendor(record, vendor, vendor_ms, bill, earns=call.vendor_earns)
     if ending.dead_call is not None:
         noticed_at = answered_at + max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
-        text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
-        steps = f"{steps},{text}" if steps else text
+        bill.steps.append(
+            f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
+        )
+    loss = None if record.cost <= income and call.cost_rate is None else _loss(call, income, record.cost)
     return msgspec.structs.replace(
-        sold,
+        record,
         codec=codec,
         vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
@@ -289,41 +265,93 @@ def conclude(
         hold_time_s=_hold_time(customer or vendor, since_answer_ms, is_answered) if talked_s is None else talked_s,
         billing_base_ms=None if call.charged_mono is None else customer_ms,
         vendor_billing_base_ms=None if call.charged_mono is None else vendor_ms,
-        billed_seconds=billed_seconds,
-        vendor_billed_seconds=vendor_billed_seconds,
-        fee=fee,
-        tax=tax,
-        cost=cost,
-        cost_tax=cost_tax,
-        loss=(loss := None if cost <= income and call.cost_rate is None else _loss(call, income, cost)),
-        loss_currency=None if loss is None else _sold_in(record, call.agents),
+        loss=loss,
+        loss_currency=None if loss is None else _sold_in(call.record, call.agents),
         cost_rate=None if call.cost_rate is None else format(call.cost_rate, "f"),
-        vendor_rate_prefix=vendor_rate_prefix,
-        fee_breakdown=f"{{{steps}}}",
+        fee_breakdown=f"{{{','.join(bill.steps)}}}",
         hangup_source=ending.source.text,
         end_reason=ending.reason.text,
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
         attempts=(*record.attempts, *late_answers),
-        postings=tuple(postings),
-        charges=tuple(charges),
+        postings=tuple(bill.postings),
+        charges=tuple(bill.charges),
         recorded=(recorded or not is_answered)
         and not call.leaves_no_cdr
-        and (zero_too or bool(postings) or (is_answered and _has_talk(hold_time_s, customer, since_answer_ms))),
+        and (
+            zero_too
+            or bool(bill.postings)
+            or (is_answered and _has_talk(record.hold_time_s, customer, since_answer_ms))
+        ),
     )
 
 
-def _sold_by(record: CallRecord, customer: AppliedRate) -> CallRecord:
-    """Return the record with the rate that its length has chosen among several."""
-    rate = customer.rate
-    return msgspec.structs.replace(
+class _Bill(msgspec.Struct):
+    """Charges of a call so far, with their steps and ledger entries."""
+
+    charges: list[ChargeRow] = []
+    postings: list[Posting] = []
+    steps: list[str] = []
+    """Members of the JSON object ``fee_breakdown``."""
+
+
+def _charge_customer(
+    record: CallRecord, customer: AppliedRate, duration_ms: int, bill: _Bill
+) -> tuple[CallRecord, AppliedRate]:
+    """Add what the customer pays; return the record with its columns, and the rate, which the length may choose."""
+    account = record.customer_account
+    assert account is not None, "else it is not charged"
+    charge, text = itemise(customer, duration_ms)
+    bill.steps.append(f'"customer":{text}')
+    chosen: dict[str, Any] = {}
+    if customer.candidates:
+        customer = charged_by(customer, duration_ms)
+        rate = customer.rate
+        chosen = {
+            "rate_group": customer.group,
+            "rate_prefix": rate.prefix,
+            "rate_area": rate.area or None,
+            "rate_type": rate.rate_type or None,
+        }
+    bill.charges.append(_row(account, CUSTOMER, 0, customer, charge))
+    if charge.fee or charge.tax:
+        reference = f"{record.call_id}/customer"
+        bill.postings.append(Posting(account, -charge.total, reference, customer.paid_in or customer.currency))
+    sold = msgspec.structs.replace(
         record,
-        rate_group=customer.group,
-        rate_prefix=rate.prefix,
-        rate_area=rate.area or None,
-        rate_type=rate.rate_type or None,
+        hold_time_s=charge.hold_time_s,
+        billed_seconds=charge.billed_seconds,
+        fee=charge.fee,
+        tax=charge.tax,
+        **chosen,
     )
+    return sold, customer
+
+
+def _charge_vendor(
+    record: CallRecord, vendor: AppliedRate, duration_ms: int, bill: _Bill, *, earns: bool
+) -> tuple[CallRecord, AppliedRate]:
+    """Add what the vendor is paid, or earns; return the record with its columns, and the rate as for the customer."""
+    account = record.vendor_account
+    assert account is not None, "else it is not charged"
+    charge, text = itemise(vendor, duration_ms)
+    bill.steps.append(f'"vendor":{text}')
+    if vendor.candidates:
+        vendor = charged_by(vendor, duration_ms)
+    bill.charges.append(_row(account, VENDOR, 0, vendor, charge, earned=earns))
+    if charge.fee or charge.tax:
+        reference = f"{record.call_id}/vendor"
+        amount = charge.total if earns else -charge.total
+        bill.postings.append(Posting(account, amount, reference, vendor.paid_in or vendor.currency))
+    bought = msgspec.structs.replace(
+        record,
+        vendor_billed_seconds=charge.billed_seconds,
+        cost=charge.fee,
+        cost_tax=charge.tax,
+        vendor_rate_prefix=vendor.rate.prefix,
+    )
+    return bought, vendor
 
 
 def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
@@ -374,17 +402,15 @@ def _unanswered(party: Party) -> Party:
     return msgspec.structs.replace(party, applied=for_unanswered(party.applied))
 
 
-def _charge_agents(
-    call_id: str, agents: Sequence[Party], duration_ms: int, charges: list[ChargeRow], postings: list[Posting]
-) -> None:
+def _charge_agents(call_id: str, agents: Sequence[Party], duration_ms: int, bill: _Bill) -> None:
     """Add what the agents above the customer pay; their steps are kept with their charges (ADR 54)."""
     for party in agents:
         charge, text = itemise(party.applied, duration_ms)
         applied = charged_by(party.applied, duration_ms)
-        charges.append(_row(party.account, AGENT, party.level, applied, charge, text))
+        bill.charges.append(_row(party.account, AGENT, party.level, applied, charge, text))
         if charge.fee or charge.tax:
             reference = f"{call_id}/agent-{party.level}"
-            postings.append(
+            bill.postings.append(
                 Posting(party.account, -charge.total, reference, party.applied.paid_in or party.applied.currency)
             )
 
