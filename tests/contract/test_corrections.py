@@ -296,7 +296,8 @@ async def test_a_correction_says_anew_whether_a_call_was_sold_below_cost(booked)
 
 async def bought_alone(database, index: int, loss: str | None, **terms) -> None:
     """Book a call that the vendor has answered for 0.30 EUR, and the caller has not."""
-    plain = answered_call(index, customer_account="acme", vendor_account="telco", fee=Decimal(0), cost=COST)
+    cost = terms.pop("cost", COST)
+    plain = answered_call(index, customer_account="acme", vendor_account="telco", fee=Decimal(0), cost=cost)
     in_euros = msgspec.structs.replace(plain.charges[-1], currency="EUR")
     posting = msgspec.structs.replace(plain.postings[-1], currency="EUR")
     call = msgspec.structs.replace(
@@ -307,18 +308,26 @@ async def bought_alone(database, index: int, loss: str | None, **terms) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "terms", "after"),
+    ("loss", "terms", "after", "currency"),
     [
-        ("0.30", {}, ("0.20", None, "0.40")),
-        ("0.75", {"cost_rate": "2.5"}, ("0.50", None, "1.00")),
-        ("0.75", {}, (None, None, None)),
-        (None, {}, (None, None, None)),
-        (None, {"rate_group": None}, (None, None, None)),
-        (None, {"rate_group": FREE_NUMBER}, (None, None, None)),
+        ("0.30", {}, ("0.20", None, "0.40"), "EUR"),
+        (None, {"currency": "EUR", "cost": Decimal(0)}, ("0.20", None, "0.40"), "EUR"),
+        ("0.75", {"cost_rate": "2.5"}, ("0.50", None, "1.00"), "USD"),
+        ("0.75", {"cost_rate": "2.5", "currency": "EUR"}, ("0.50", None, "1.00"), None),
+        ("0.75", {"cost_rate": "2.5", "currency": "EUR", "loss_currency": "GBP"}, ("0.50", None, "1.00"), "GBP"),
+        ("0.75", {}, (None, None, None), None),
+        (None, {}, (None, None, None), None),
+        (None, {"rate_group": None}, (None, None, None), None),
+        (None, {"rate_group": FREE_NUMBER}, (None, None, None), None),
     ],
-    ids=["one currency", "two", "two without a rate", "not comparable", "not sold", "free number"],
-)
-async def test_a_correction_says_anew_what_a_call_that_the_vendor_alone_has_answered_loses(booked, loss, terms, after):
+    ids=[
+        "one currency", "one currency without a cost", "two", "two by an agent of earlier versions", "two by an agent",
+        "two without a rate", "not comparable", "not sold", "free number",
+    ],
+)  # fmt: skip
+async def test_a_correction_says_anew_what_a_call_that_the_vendor_alone_has_answered_loses(
+    booked, loss, terms, after, currency
+):
     one = {"currency": "EUR" if loss == "0.30" else "USD"}
     await bought_alone(booked, 5, loss, **{"rate_group": "sell"} | one | terms)
     corrections, found = SqlCorrections(booked), []
@@ -326,3 +335,4 @@ async def test_a_correction_says_anew_what_a_call_that_the_vendor_alone_has_answ
         await corrections.book([correction(5, vendor(cost), reference=cost)])
         found.append((await record_of(booked, 5)).loss)
     assert found == [None if each is None else Decimal(each) for each in after]
+    assert (await record_of(booked, 5)).loss_currency == currency

@@ -276,7 +276,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
         word(32, "units of the currency of `loss` for one of `vendor_currency`; null = the same, or no exchange rate"),
     ] = None
     loss_currency: Annotated[
-        str | None, word(CURRENCY_LENGTH, "currency of `loss`; null = there was no loss when the call ended")
+        str | None, word(CURRENCY_LENGTH, "currency of `loss`; null = the call has had no loss")
     ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None

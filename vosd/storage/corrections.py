@@ -13,7 +13,7 @@ from sqlalchemy import Select, and_, bindparam, insert, select, update
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.cdr.charges import charges_of, loss_of, with_breakdowns
+from vosd.cdr.charges import charges_of, loss_of, sold_in, with_breakdowns
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
@@ -283,9 +283,14 @@ async def _update_calls(
     fees: dict[str, dict[int, Decimal]] = {}
     for each in changes:
         fees.setdefault(each.call_id, {})[each.position] = each.after.fee
-    losses = [{"call": call_id, "loss_now": _loss_after(stored[call_id], after)} for call_id, after in fees.items()]
+    losses = []
+    for call_id, after in fees.items():
+        loss = _loss_after(stored[call_id], after)
+        currency = _loss_currency_after(stored[call_id], loss)
+        losses.append({"call": call_id, "loss_now": loss, "currency_now": currency})
     cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
-    await connection.execute(cdr.values(loss=bindparam("loss_now")), losses)
+    of_loss: dict[str, Any] = {"loss": bindparam("loss_now"), "loss_currency": bindparam("currency_now")}
+    await connection.execute(cdr.values(of_loss), losses)
 
 
 def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | None:
@@ -307,6 +312,18 @@ def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | No
     if _has_one_currency(record, None if sold is None else charges[sold]):
         return loss_of(income, cost, None)
     return record.loss if (income, cost) == (before, record.cost) else None
+
+
+def _loss_currency_after(record: CallRecord, loss: Decimal | None) -> str | None:
+    """Return the currency of the loss of a corrected call; a call that ended without loss has none in its record."""
+    if loss is None or record.loss_currency is not None:
+        return record.loss_currency
+    if any(charge.role != VENDOR for charge in charges_of(record)):
+        return sold_in(record)
+    if record.cost_rate is None:
+        return record.vendor_currency if _has_one_currency(record, None) else None
+    # Where the customer pays in the vendor's currency, it is an agent, which is not in the record, who pays in another.
+    return record.currency if record.currency != record.vendor_currency else None
 
 
 def _has_one_currency(record: CallRecord, sold: ChargeRow | None) -> bool:

@@ -11,7 +11,6 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.money import format_amount
-from vosd.cdr.charges import sold_in
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.counting import Counting
@@ -119,7 +118,7 @@ class Notices(Counting):
                 prefix=prefix,
                 gateway=gateway,
                 loss=format_amount(record.loss),
-                currency=sold_in(record),
+                currency=record.loss_currency,
                 call_id=record.call_id,
                 do=f"vosd cdr list --loss --account {account}, vosd route explain",
             )
