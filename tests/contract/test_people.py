@@ -62,8 +62,8 @@ from vosd.admin.office.sessions import (
     use_link,
 )
 from vosd.admin.office.tokens import AddToken, ListTokens, UnauthorizedError, add_token, list_tokens
-from vosd.storage.access import NoSuchRoleError, RoleInUseError, SqlAccess
-from vosd.storage.people import LastAdministratorError, PersonExistsError, SqlPeople
+from vosd.storage.access import LastAdministratorError, NoSuchRoleError, RoleInUseError, SqlAccess
+from vosd.storage.people import PersonExistsError, SqlPeople
 
 NOW = 1_790_000_010_000
 PLACES, PLACES_OF_SOURCE = ROOM[LogInStanding.NEW]
@@ -665,6 +665,32 @@ async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
     with pytest.raises(RoleInUseError, match="ann"):
         await drop_role(house.office, operator(), DropRole("chief"))
     await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))
+
+
+async def test_of_two_changes_at_once_that_together_leave_no_administrator_one_is_refused(house):
+    """Changes of two roles, and of the role of one administrator beside the other one: each alone is allowed."""
+    office, who = house.office, operator()
+    await house.add("ann", "administrator")
+    await set_role(office, who, SetRole(name="chief", permissions=tuple(Permission)))
+    await set_role(office, who, SetRole(name="head", permissions=tuple(Permission)))
+    await house.add("bob", "chief")
+    await house.add("cid", "head")
+    weaker = [
+        set_role(office, who, SetRole(name=name, permissions=(Permission.MONEY_SEE,))) for name in ("chief", "head")
+    ]
+    await disable_person(office, who, DisablePerson("ann"))
+    outcomes = await asyncio.gather(*weaker, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in outcomes) == ["LastAdministratorError", "RoleSheet"]
+    await enable_person(office, who, EnablePerson("ann"))
+    for name in ("chief", "head"):
+        await set_role(office, who, SetRole(name=name, permissions=tuple(Permission)))
+    await disable_person(office, who, DisablePerson("cid"))
+    outcomes = await asyncio.gather(
+        set_role(office, who, SetRole(name="chief", permissions=(Permission.MONEY_SEE,))),
+        disable_person(office, who, DisablePerson("ann")),
+        return_exceptions=True,
+    )
+    assert [type(each).__name__ for each in outcomes].count("LastAdministratorError") == 1
 
 
 def gives_desk(house):

@@ -1,7 +1,7 @@
 """Tokens of programs and roles of the installation's own in MySQL and SQLite; does not know what roles allow."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +60,17 @@ class NoSuchRoleError(VosError):
         super().__init__(f"there is no role {name!r}: vosd user roles lists them")
 
 
+class LastAdministratorError(VosError):
+    """Without this person or role no person would have all permissions."""
+
+    def __init__(self, name: str) -> None:
+        """``name``: the person or role."""
+        super().__init__(
+            f"without {name} no person who can log in has all permissions: make another administrator before "
+            "(vosd user add NAME --role administrator), or end the sessions with vosd user reset"
+        )
+
+
 class RoleInUseError(VosError):
     """People or tokens have the role."""
 
@@ -99,6 +110,10 @@ class StoredRole(msgspec.Struct, frozen=True, kw_only=True):
     permissions: tuple[str, ...] | None
     """None = those that it ships with."""
     wants_totp: bool
+
+
+Administering = Callable[[Sequence[StoredRole]], Collection[str]]
+"""Returns the names of the roles that have all permissions, the stored ones being these."""
 
 
 class Maker(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,23 +227,28 @@ class SqlAccess:
             rows = await connection.execute(select(_role).order_by(_role.c.name))
         return [_role_of(row.name, row) for row in rows]
 
-    async def set_role(self, role: StoredRole, audit: AuditLine | None = None) -> None:
-        """Add a role, or replace the one of its name."""
+    async def set_role(self, role: StoredRole, administering: Administering, audit: AuditLine | None = None) -> None:
+        """Add a role, or replace the one of its name; raises LastAdministratorError, too."""
         values = msgspec.structs.asdict(role) | {
             "name": identifying(role.name, NAME_LENGTH),
             "permissions": json.dumps(role.permissions),
             "wants_totp": int(role.wants_totp),
         }
         async with self._database.writing() as connection:
+            await _keep_administrators(connection, administering, role.name, role)
             await connection.execute(delete(_role).where(_role.c.name == role.name))
             await connection.execute(insert(_role).values(**values))
             await note(connection, audit)
 
-    async def drop_role(self, name: str, audit: AuditLine | None = None) -> None:
-        """Remove a role that neither people nor tokens have; raises NoSuchRoleError and RoleInUseError, too."""
+    async def drop_role(self, name: str, administering: Administering, audit: AuditLine | None = None) -> None:
+        """Remove a role that neither people nor tokens have.
+
+        Raises NoSuchRoleError, RoleInUseError and LastAdministratorError, too.
+        """
         token = select(_token.c.id).where(_token.c.role == name, _token.c.revoked_at.is_(None))
         person = select(_person.c.name).where(_person.c.role == name)
         async with self._database.writing() as connection:
+            await _keep_administrators(connection, administering, name, None)
             await hold_role(connection, name)
             used = await connection.scalar(token.order_by(_token.c.created_at, _token.c.id).limit(1))
             if used is not None:
@@ -252,6 +272,37 @@ async def hold_role(connection: AsyncConnection, own_role: str | None) -> None:
         held = select(_role.c.name).where(_role.c.name == own_role).with_for_update()
         if await connection.scalar(held) is None:
             raise NoSuchRoleError(own_role)
+
+
+async def hold_administrators(
+    connection: AsyncConnection, administering: Administering
+) -> tuple[Sequence[StoredRole], Mapping[str, str]]:
+    """Lock all roles, and the people who can log in with all permissions, until the open transaction ends.
+
+    Return the roles, and these people, each with its role. All are locked in one order: so of two changes that together
+    would leave no such person, the second sees the first. ``hold_role`` comes behind it.
+    """
+    rows = await connection.execute(select(_role).order_by(_role.c.name).with_for_update())
+    roles = [_role_of(row.name, row) for row in rows]
+    can_log_in = _person.c.password.is_not(None), _person.c.disabled_at.is_(None)
+    able = select(_person.c.name, _person.c.role).where(_person.c.role.in_(administering(roles)), *can_log_in)
+    people = await connection.execute(able.order_by(_person.c.name).with_for_update())
+    return roles, {row.name: row.role for row in people}
+
+
+async def _keep_administrators(
+    connection: AsyncConnection, administering: Administering, name: str, role: StoredRole | None
+) -> None:
+    """Check that people have all permissions also with another role of a name; None = without it.
+
+    Raises:
+        LastAdministratorError: none would.
+    """
+    roles, able = await hold_administrators(connection, administering)
+    others = [each for each in roles if each.name != name]
+    left = administering(others if role is None else [*others, role])
+    if able and set(able.values()).isdisjoint(left):
+        raise LastAdministratorError(name)
 
 
 def maker_token_of(token: StoredToken) -> str | None:

@@ -4,7 +4,7 @@ Every method raises StoreUnavailable: try again.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, ADDRESS_LENGTH, NAME_LENGTH
 from vosd.storage import schema
-from vosd.storage.access import hold_role
+from vosd.storage.access import Administering, LastAdministratorError, hold_administrators, hold_role
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -27,17 +27,6 @@ _COMPARED: Final = ("role", "password", "totp", "identity", "disabled_at")
 
 class PersonExistsError(VosError):
     """A person has the name already; it is never given to another one, because the records have it."""
-
-
-class LastAdministratorError(VosError):
-    """Without this person or role no person would have all permissions."""
-
-    def __init__(self, name: str) -> None:
-        """``name``: the person or role."""
-        super().__init__(
-            f"without {name} no person who can log in has all permissions: make another administrator before "
-            "(vosd user add NAME --role administrator), or end the sessions with vosd user reset"
-        )
 
 
 class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +128,7 @@ class SqlPeople:
         *,
         ends_sessions: bool = False,
         opens: StoredSession | None = None,
-        keeps: Collection[str] = (),
+        administering: Administering | None = None,
         own_role: str | None = None,
     ) -> bool:
         """Write the fields that differ; end the sessions, then open one. ``own_role`` as ``hold_role`` takes it.
@@ -147,8 +136,8 @@ class SqlPeople:
         Returns False, without a change, where these fields, or those by which a person proves itself, are not as
         before any more: so a code or a link is used once, and a log-in is none after a reset.
 
-        Raises LastAdministratorError where this takes a role of ``keeps`` from the last one who can log in with it,
-        and NoSuchRoleError.
+        Raises NoSuchRoleError, and with ``administering`` LastAdministratorError where no person who can log in would
+        have all permissions any more.
         """
         old, new = _values(before), _values(after)
         changed = {name: value for name, value in new.items() if value != old[name]}
@@ -157,14 +146,12 @@ class SqlPeople:
             column = _person.c[name]
             own = own.where(column.is_(None) if old[name] is None else column == old[name])
         async with self._database.writing() as connection:
-            await hold_role(connection, own_role)
-            if keeps:  # locked in one order, so that of two who disable one another the second is refused
-                of_roles = select(_person.c.name).where(
-                    _person.c.role.in_(keeps), _person.c.password.is_not(None), _person.c.disabled_at.is_(None)
-                )
-                able = (await connection.scalars(of_roles.order_by(_person.c.name).with_for_update())).all()
-                if list(able) == [before.name]:
+            if administering is not None:
+                roles, able = await hold_administrators(connection, administering)
+                stays = after.can_log_in and after.role in administering(roles)
+                if list(able) == [before.name] and not stays:
                     raise LastAdministratorError(before.name)
+            await hold_role(connection, own_role)
             written = await connection.execute(own.values(**changed or {"name": before.name}))
             if written.rowcount != 1:
                 return False

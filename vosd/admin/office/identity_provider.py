@@ -276,12 +276,12 @@ async def _person(
     named = found.role if role is None or keeps_account else role.name
     if found.disabled_at is None and (found.identity, found.role) != (proof.digest, named):
         after = msgspec.structs.replace(found, identity=proof.digest, role=named)
-        roles = await administering(office)
-        keeps = () if named in roles else roles
         line = office.audit_line(_by(found.name, source), GiveRole(name=found.name, role=named), found.name)
         own_role = None if role is None or named != role.name else role.own_name
         try:
-            is_same = await people.change(found, after, line, ends_sessions=True, keeps=keeps, own_role=own_role)
+            is_same = await people.change(
+                found, after, line, ends_sessions=True, administering=administering, own_role=own_role
+            )
         except NoSuchRoleError as error:
             raise _role_missing(named) from error
         if not is_same:

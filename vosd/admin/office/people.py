@@ -1,7 +1,6 @@
 """Use cases of people who log in: add, list, disable, enable, reset, give a role, set a password."""
 
 import secrets
-from collections.abc import Collection
 from contextlib import suppress
 from hashlib import sha256
 from typing import Final
@@ -110,7 +109,7 @@ async def invite_first(office: Office, who: Principal, order: InviteFirst) -> Pe
         ChangedMeanwhileError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
-    all_powerful, people = {*await administering(office)}, await office.stores.people.all()
+    all_powerful, people = {*administering(await office.stores.access.roles())}, await office.stores.people.all()
     able = {each.name: each.role for each in people if each.can_log_in or (each.identity and each.disabled_at is None)}
     if not all_powerful.isdisjoint(able.values()):
         return None
@@ -173,7 +172,7 @@ async def disable_person(office: Office, who: Principal, order: DisablePerson) -
     """Disable a person and end its sessions at once; raises as ``reset_person``, and LastAdministratorError."""
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, disabled_at=before.disabled_at or office.now(), link=None, link_until=None)
-    return await _change(office, who, order, before, after, keeps=await administering(office))
+    return await _change(office, who, order, before, after, keeps_administrators=True)
 
 
 class EnablePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -244,9 +243,7 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
     check_account(office, role, order.account)
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, role=role.name, account=order.account)
-    roles = await administering(office)
-    keeps = () if role.name in roles else roles
-    return await _change(office, who, order, before, after, keeps=keeps, own_role=role.own_name)
+    return await _change(office, who, order, before, after, keeps_administrators=True, own_role=role.own_name)
 
 
 class SetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -308,12 +305,13 @@ async def _change(
     before: StoredPerson,
     after: StoredPerson,
     *,
-    keeps: Collection[str] = (),
+    keeps_administrators: bool = False,
     own_role: str | None = None,
 ) -> PersonSheet:
     line = office.audit_line(who, order, before.name)
     people = office.stores.people
-    if not await people.change(before, after, line, ends_sessions=True, keeps=keeps, own_role=own_role):
+    kept = administering if keeps_administrators else None
+    if not await people.change(before, after, line, ends_sessions=True, administering=kept, own_role=own_role):
         raise ChangedMeanwhileError(f"person {before.name} was changed at the same time: do the same again")
     return _sheet(after)
 

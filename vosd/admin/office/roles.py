@@ -1,5 +1,7 @@
 """Use cases of roles: list them, make own ones, demand a second factor of people who have one."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from vosd.admin.office.errors import OrderError
@@ -10,7 +12,6 @@ from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage.access import NoSuchRoleError, StoredRole
-from vosd.storage.people import LastAdministratorError
 
 
 class TooPowerfulError(VosError):
@@ -72,15 +73,13 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         wants_totp=known.wants_totp if order.wants_totp is None else order.wants_totp,
     )
     require_all(who, role)
-    if known.permissions == ALL != permissions:
-        await _check_left(office, role.name)
     stored = StoredRole(
         name=role.name,
         acts_for=acts_for.value,
         permissions=None if role.ships else tuple(sorted(permissions)),
         wants_totp=role.wants_totp,
     )
-    await office.stores.access.set_role(stored, office.audit_line(who, order, role.name))
+    await office.stores.access.set_role(stored, administering, office.audit_line(who, order, role.name))
     await office.stores.people.end_sessions([role.name])
     return role
 
@@ -106,9 +105,7 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
     if role.ships:
         raise OrderError("name", f"{role.name} is a role that ships", "it stays")
     require_all(who, role)
-    if role.permissions == ALL:
-        await _check_left(office, role.name)
-    await office.stores.access.drop_role(role.name, office.audit_line(who, order, role.name))
+    await office.stores.access.drop_role(role.name, administering, office.audit_line(who, order, role.name))
     return role
 
 
@@ -130,17 +127,10 @@ def role_of(name: str, stored: StoredRole | None) -> RoleSheet:
     return found
 
 
-async def administering(office: Office) -> list[str]:
-    """Return the names of the roles that have all permissions; raises StoreUnavailable."""
-    own = [role.name for role in map(_sheet, await office.stores.access.roles()) if role.permissions == ALL]
+def administering(stored: Sequence[StoredRole]) -> list[str]:
+    """Return the names of the roles that have all permissions, the stored ones being these."""
+    own = [role.name for role in map(_sheet, stored) if role.permissions == ALL]
     return [*(name for name, role in SHIPPED.items() if role.permissions == ALL), *own]
-
-
-async def _check_left(office: Office, name: str) -> None:
-    """Check that people have all permissions also without a role."""
-    left = {each.role for each in await office.stores.people.all() if each.can_log_in}
-    if name in left and left.isdisjoint({*await administering(office)} - {name}):
-        raise LastAdministratorError(name)
 
 
 def _role_of(name: str, stored: StoredRole | None) -> RoleSheet | None:
