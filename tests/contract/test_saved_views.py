@@ -45,6 +45,16 @@ async def test_an_owner_has_no_more_than_the_most_also_at_once(database) -> None
     assert await views.add(view("v0", owner="bob"), 3, LINE)
 
 
+async def test_views_that_are_added_at_once_are_all_added_or_refused_for_their_number(database) -> None:
+    views = SqlSavedViews(database)
+    for number in range(4):
+        owner = f"ann-{number}"
+        added = [views.add(view(f"v{place % 9}", owner=owner), 5, LINE) for place in range(12)]
+        outcomes = await asyncio.gather(*added, return_exceptions=True)
+        assert {type(each) for each in outcomes} <= {StoredView, TooManyViewsError, ViewExistsError}
+        assert len(await views.of(owner, with_shared=False)) == 5
+
+
 async def test_a_change_of_another_version_changes_nothing(database) -> None:
     views = SqlSavedViews(database)
     before = await views.add(view("busy"), 100, LINE)

@@ -19,6 +19,7 @@ from vosd.storage.types import descriptive, identifying
 
 _table: Final = schema.saved_view
 _row: Final = _table.c
+_adding: Final = select(schema.counter.c.value).where(schema.counter.c.name == schema.SAVED_VIEWS).with_for_update()
 
 
 class ViewExistsError(VosError):
@@ -74,9 +75,11 @@ class SqlSavedViews:
         Raises ViewExistsError and TooManyViewsError, too.
         """
         values = _values(view)
-        own = select(_row.page, _row.name).where(_row.owner == view.owner).with_for_update()
+        own = select(_row.page, _row.name).where(_row.owner == view.owner)
         try:
             async with self._database.writing() as connection:
+                # One after the other: of an owner without views there is no other row that could be locked.
+                await connection.execute(_adding)
                 there = [tuple(row) for row in await connection.execute(own)]
                 if (view.page, view.name) in there:
                     raise _exists(view)
