@@ -16,8 +16,9 @@ from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.rewrite import reachable_at
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.prack import Rack, rseq_of
+from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.rack import Rack
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.headers.replaces import ReferTo, Replaces
 from vosd.sip.headers.retry_after import retry_after_s

@@ -20,11 +20,12 @@ from vosd.sdp.anonymous import anonymous
 from vosd.sdp.origin import alike
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.prack import Rack, ReliableProvisional
+from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.door.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
+from vosd.sip.headers.rack import Rack
 from vosd.sip.headers.reason import Q850, causes, reason_text
 from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.transaction.invite_server import InviteServer
@@ -298,7 +299,7 @@ class Caller:
         if self.progress.identity_status:
             headers += self._of_signature()
         self.leg.send(OutgoingResponse(headers, b"", self.invite, status, self.dialog.local_tag), now)
-        self._endpoint.dialogs.forget(self.dialog.local_tag, now)
+        self._endpoint.dialogs.forget(self.dialog.local_tag, now, self.leg.facts.overtaken)
         if self.leg.door is not None:
             self.leg.door.keeper.leg_over(self.leg, now)
 
@@ -313,7 +314,9 @@ class Caller:
         pracks = self.pracks
         unacknowledged = None if pracks is None else pracks.unacknowledged
         if pracks is None or unacknowledged is None or rack != (unacknowledged.number, self.progress.invite_sequence):
-            is_late = rack == (self.progress.overtaken, self.progress.invite_sequence)
+            is_late = rack == self.leg.facts.overtaken
+            if is_late:
+                self.leg.facts.overtaken = None
             self.leg.respond(event.transaction, 200 if is_late else 481, event.at)
             return
         unacknowledged.stop()
@@ -478,9 +481,9 @@ class Caller:
         """The CSeq number of the caller in the current dialog."""
         return self.progress.resumed_sequence or self.progress.invite_sequence
 
-    def _forget_last_tag(self, now: Instant) -> None:
+    def _forget_last_tag(self, now: Instant, overtaken: Rack | None = None) -> None:
         if self.progress.last_tag is not None:
-            self._endpoint.dialogs.forget(self.progress.last_tag, now)
+            self._endpoint.dialogs.forget(self.progress.last_tag, now, overtaken)
             self.progress.last_tag = None
 
     def _invite_over(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
@@ -506,10 +509,11 @@ class Caller:
 
     def _stop_repeating(self, now: Instant) -> None:
         pracks, self.pracks = self.pracks, None
-        overtaken = None if pracks is None else pracks.stop()
-        if overtaken is not None:
-            self.progress.overtaken = overtaken
-        self._forget_last_tag(now)
+        number = None if pracks is None else pracks.stop()
+        overtaken = None if number is None else Rack(number, self.progress.invite_sequence)
+        if overtaken is not None and not (self.progress.is_of_last_attempt and self.progress.last_tag is not None):
+            self.leg.facts.overtaken, overtaken = overtaken, None
+        self._forget_last_tag(now, overtaken)
 
 
 def _valid_s(request: Request) -> int | None:

@@ -52,8 +52,6 @@ class InviteProgress(msgspec.Struct, omit_defaults=True):
     """Whether this side has sent a REFER before."""
     rseq: int = 0
     """Number of the latest reliable response."""
-    overtaken: int = 0
-    """RSeq of a reliable response that is no longer repeated; its PRACK may be on its way."""
     is_of_last_attempt: bool = False
     """Whether the response that waits for its PRACK was sent for a gateway that was given up (RFC 3262 section 4)."""
     last_tag: str | None = None

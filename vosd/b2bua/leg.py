@@ -455,6 +455,7 @@ class Leg:
         dialog = self.dialog or self.usable_dialog
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
         if self.acceptance is not None and not self.facts.is_confirmed:
+            self.acceptance.overtaken = self.facts.overtaken
             supervision, self.supervision = self.supervision, None
             if supervision is not None:
                 supervision.stop(now)
@@ -483,7 +484,7 @@ class Leg:
                 self.acceptance.acknowledged()
             self.acceptance = None
         if self.dialog is not None:
-            self._endpoint.dialogs.forget(self.dialog.local_tag, now)
+            self._endpoint.dialogs.forget(self.dialog.local_tag, now, self.facts.overtaken)
         if self.door is not None:
             self.door.keeper.leg_over(self, now)
 

@@ -10,6 +10,7 @@ from vosd.sdp.anonymous import anonymous
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored
+from vosd.sip.headers.rack import Rack
 from vosd.sip.transaction.client import Client
 
 
@@ -31,6 +32,8 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Number that this side has said last."""
     is_anonymous: bool = False
     """Whether this side has asked to withhold who it is: its session descriptions name no one till the call ends."""
+    overtaken: Rack | None = None
+    """A reliable response to its INVITE that the final one has overtaken: its PRACK may be on its way."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

@@ -344,7 +344,7 @@ class Endpoint:
         headers = acceptance.bye_headers
         acceptance.acknowledged()
         self.client.send_bye(acceptance.dialog, headers or "", now)
-        self.dialogs.forget(acceptance.dialog.local_tag, now)
+        self.dialogs.forget(acceptance.dialog.local_tag, now, acceptance.overtaken)
 
 
 class UserTimer:

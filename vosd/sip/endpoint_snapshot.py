@@ -10,6 +10,7 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import CancelArrived
 from vosd.sip.flows import Flows
+from vosd.sip.headers.rack import Rack
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import (
     ClientSnapshot,
@@ -18,7 +19,7 @@ from vosd.sip.transaction.client_snapshot import (
     dialog_with_login,
     request_snapshot,
 )
-from vosd.sip.transaction.entries import Entry, Mark, Unacknowledged
+from vosd.sip.transaction.entries import ClosedEarly, Entry, Mark, Unacknowledged
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 from vosd.sip.transaction.states import TransactionState
@@ -37,6 +38,8 @@ class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
     asked: tuple[AnsweredChallenge, ...] = ()
     invite: tuple[PartsSnapshot, bytes] | None = None
     """With the tag of the 2xx."""
+    overtaken: Rack | None = None
+    """The reliable response whose PRACK may still come, of a dialog that was closed."""
 
 
 class RefusedInvite:
@@ -120,6 +123,8 @@ def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> Finish
         return FinishedSnapshot(raw, due_ms, Mark.ACCEPTED)
     if isinstance(entry, Mark):
         return FinishedSnapshot(raw, due_ms, Mark.CLOSED_DIALOG if entry is Mark.CLOSED_BEHIND_NAT else entry)
+    if isinstance(entry, ClosedEarly):
+        return FinishedSnapshot(raw, due_ms, Mark.CLOSED_DIALOG, overtaken=entry.overtaken)
     if isinstance(entry, Unacknowledged):
         invite = PartsSnapshot.of(entry.parts, endpoint.flows), encode(entry.to_tag)
         return FinishedSnapshot(raw, due_ms, invite=invite)
@@ -132,6 +137,8 @@ def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:
     if snapshot.invite is not None:
         parts, tag = snapshot.invite
         return Unacknowledged(parts.restored(restoration), text_of(tag))
+    if snapshot.overtaken is not None:
+        return ClosedEarly(snapshot.overtaken, is_behind_nat=False)
     if snapshot.message is None:
         return snapshot.mark or Mark.ABSORB
     peer, data = snapshot.message

@@ -12,7 +12,7 @@ from vosd.base.nat import Nat
 from vosd.sip.auth_gate import BY_ADDRESS, EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.table import CROSSING, DialogTable
+from vosd.sip.dialog.table import DialogTable, is_prack_of
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import (
     AckArrived,
@@ -323,10 +323,11 @@ class ServerCore:
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
-            self._answers.answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
+            crosses = method == "BYE" or is_prack_of(request, owner.acceptance.overtaken)
+            self._answers.answer(stem, key, method, 200 if crosses else 481, "", now)
             if method == "BYE":
                 owner.acceptance.acknowledged()
-                self._dialogs.forget(request.to_tag, now)
+                self._dialogs.forget(request.to_tag, now, owner.acceptance.overtaken)
             return None
         kind = InviteServer if method == "INVITE" else Server
         return RequestArrived(owner, kind.received(self._store, key, stem), request, dialog, now)

@@ -140,6 +140,36 @@ def test_a_phone_answers_under_the_tag_of_its_latest_early_media(scene):
     assert scene.record.end_reason == "Normal"
 
 
+def test_a_prack_for_a_phone_that_was_left_is_taken_where_it_is_awaited_and_only_there(scene):
+    """RFC 3262 section 3: 481 to a PRACK that matches no response of the early dialog that has no PRACK."""
+    other = Script((Line(100, 183, OTHERS, (), True),))
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 486)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_for(50)
+    first = call.response(183)
+    call.remote, call.target = first["To"], first.target
+    acknowledge(call, first)
+    scene.wire.run_for(200)
+    second = call.responses[-1]
+    assert second.to_tag != first.to_tag
+    for number in (0, 1, 2):
+        acknowledge(call, first, number)  # it has its PRACK, and the number after it is of the other early dialog
+    scene.wire.run_until(lambda: call.final == 486)
+    acknowledge(call, second, 1)
+    call.remote = second["To"]
+    call.sequence += 1
+    acknowledge(call, second, 1)
+    acknowledge(call, second)
+    scene.wire.run_for(100)
+    assert call.got["PRACK"] == [200, 481, 481, 481, 481, 481, 200]
+    scene.close()
+
+
+def acknowledge(call, response, more=0):
+    """Send the PRACK of a reliable response, or of the one that has ``more`` as its number."""
+    call.ask("PRACK", headers=(f"RAck: {int(response['RSeq']) + more} 1 INVITE",))
+
+
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("winner", [0, 1])
 def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, is_restarted):

@@ -11,6 +11,7 @@ from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.probe import request
@@ -164,31 +165,39 @@ def test_a_request_whose_answer_takes_long_is_answered_100_meanwhile(scene, ends
     scene.finish(call)
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("status", [200, 486])
-def test_a_prack_that_crosses_the_final_response_is_taken(scene, status):
+def test_a_prack_that_crosses_the_final_response_is_taken_and_no_other(scene, status, is_restarted):
     """RFC 3262 section 3: what the final response has overtaken is repeated no more, its PRACK has done no wrong."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(100, status, ANSWER if status == 200 else "")))
     call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE, pracks=False))
     scene.wire.run_until(lambda: call.final == status)
     ringing = call.response(180)
     call.remote, call.target = ringing["To"], ringing.target
-    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",))
-    scene.wire.run_for(100)
-    assert call.got["PRACK"] == [200]
+    if is_restarted:
+        replace_node(scene)
+    for rack in (f"{int(ringing['RSeq']) + 1} 1 INVITE", f"{ringing['RSeq']} 2 INVITE", f"{ringing['RSeq']} 1 INVITE"):
+        call.ask("PRACK", headers=(f"RAck: {rack}",))
+        scene.wire.run_for(100)
+    assert call.got["PRACK"] == [481, 481, 200]
     if status == 200:
         scene.finish(call)
     else:
         scene.close()
 
 
-def test_a_prack_that_crosses_the_end_of_an_answered_call_is_taken(scene):
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_prack_that_crosses_the_end_of_an_answered_call_is_taken_and_no_other(scene, is_restarted):
     """The gateway has answered and hung up; our BYE waits for the caller's ACK (RFC 3261 section 15.1.1)."""
     scene.vendor.script = Script((Line(0, 180), Line(100, 200, ANSWER)), hang_up_after_ms=100)
     call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE, pracks=False, acknowledges=False))
     scene.wire.run_until(lambda: scene.vendor.calls and scene.vendor.only_call.is_over)
-    call.ask("PRACK", headers=(f"RAck: {call.response(180)['RSeq']} 1 INVITE",))
-    scene.wire.run_for(100)
-    assert call.got == {"PRACK": [200]}
+    if is_restarted:
+        replace_node(scene)
+    for number in (int(call.response(180)["RSeq"]) + 1, call.response(180)["RSeq"]):
+        call.ask("PRACK", headers=(f"RAck: {number} 1 INVITE",))
+        scene.wire.run_for(100)
+    assert call.got == {"PRACK": [481, 200]}
     assert not call.is_over
     call.acknowledge()
     scene.wire.run_until(lambda: call.is_over)

@@ -4,9 +4,10 @@ import pytest
 from doubles.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.prack import Rack, ReliableProvisional, rseq_of
+from vosd.sip.dialog.prack import ReliableProvisional, rseq_of
 from vosd.sip.events import InviteArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.flows import Listener
+from vosd.sip.headers.rack import Rack
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer

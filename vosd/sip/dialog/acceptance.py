@@ -9,6 +9,7 @@ from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
 from vosd.sip.forms import DialogT, PeerT, RetryT, TextT
 from vosd.sip.headers.cseq import UNREAD
+from vosd.sip.headers.rack import Rack
 from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_SUCCESS
@@ -33,6 +34,8 @@ class AcceptanceState(msgspec.Struct, Generic[TextT, DialogT, PeerT, RetryT], ar
     """Another address of who gets the 2xx."""
     retry: RetryT | None = None
     """The 2xx; None = it has not been sent."""
+    overtaken: Rack | None = None
+    """A reliable response that the 2xx has overtaken, once the call is over: its PRACK may be on its way."""
 
 
 class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=True):

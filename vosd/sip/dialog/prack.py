@@ -1,7 +1,6 @@
 """Retransmission of a reliable provisional response until its PRACK arrives (RFC 3262 section 3)."""
 
-import re
-from typing import Final, Generic, NamedTuple
+from typing import Generic
 
 import msgspec
 
@@ -12,31 +11,8 @@ from vosd.sip.owners import ProvisionalOwner
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_PROVISIONAL
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
-from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import over_connection
-
-_RACK: Final = re.compile(r"(\d{1,10})\s+(\d{1,10})\s+INVITE\Z", re.ASCII)
-
-
-class Rack(NamedTuple):
-    """The provisional response that a PRACK acknowledges: its RSeq, and the CSeq of the INVITE."""
-
-    response: int
-    invite: int
-
-    @classmethod
-    def of(cls, request: Request) -> "Rack":
-        """Read the RAck of a PRACK.
-
-        Raises:
-            ParseError: 400.
-        """
-        match = _RACK.match(request.header("rack") or "")
-        if not match:
-            raise ParseError(400, Flaw.BAD_RACK, request)
-        return cls(int(match[1]), int(match[2]))
 
 
 def rseq_of(response: Response) -> int | None:

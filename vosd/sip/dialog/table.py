@@ -8,8 +8,9 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import tag_of
+from vosd.sip.headers.rack import Rack
 from vosd.sip.owners import DialogOwner, Witness
-from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG
+from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG, ClosedEarly, Entry
 from vosd.sip.transaction.store import PlacesOf, RegisteredPlace, TransactionStore
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import InviteParts, Peer
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from vosd.sip.transaction.invite_client import InviteClient
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
-CROSSING: Final = frozenset({"BYE", "PRACK"})
-"""Requests that the peer may send before it receives our BYE or final response; they are answered 200."""
-_CLOSED: Final = (CLOSED_DIALOG, CLOSED_BEHIND_NAT)
 
 Kept = DialogOwner | PendingBye
 """Owner of a dialog: an owner, or after the end of the call the BYE that waits for an ACK."""
@@ -157,15 +155,20 @@ class DialogTable:
         for bye in tuple(self._store.byes_to_users.get(user, ())):
             bye.registered_again(place, now)
 
-    def forget(self, tag: str, now: Instant) -> None:
-        """Remove a dialog from the table; a BYE that crosses ours is still answered."""
+    def forget(self, tag: str, now: Instant, overtaken: Rack | None = None) -> None:
+        """Remove a dialog from the table; a BYE that crosses ours is still answered.
+
+        So is the PRACK of the reliable response that the end of the dialog has ``overtaken``.
+        """
         owner = self.owners.pop(tag, None)
         self.resumed.discard(tag)
         if owner is not None:
             if tag in self._seen_at:
                 self.follow(tag, None)
             dialog = owner.dialog
-            mark = CLOSED_DIALOG if dialog is None or not dialog.is_behind_nat else CLOSED_BEHIND_NAT
+            mark: Entry = CLOSED_DIALOG if dialog is None or not dialog.is_behind_nat else CLOSED_BEHIND_NAT
+            if overtaken is not None:
+                mark = ClosedEarly(overtaken, is_behind_nat=mark is CLOSED_BEHIND_NAT)
             self._store.finished.keep(tag, mark, self._store.timers.transaction_ms, now)
 
     def clear(self) -> None:
@@ -204,15 +207,29 @@ class DialogTable:
         dialog = self.find(request)[1]
         if dialog is not None:
             return dialog.is_behind_nat
-        return self._store.finished.get(request.to_tag) is CLOSED_BEHIND_NAT
+        closed = self._store.finished.get(request.to_tag)
+        return closed is CLOSED_BEHIND_NAT or (isinstance(closed, ClosedEarly) and closed.is_behind_nat)
 
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
-        return tag in self.owners or self._store.finished.get(tag) in _CLOSED
+        return tag in self.owners or _is_closed(self._store.finished.get(tag))
 
     def crosses_the_end(self, request: Request) -> bool:
         """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
-        return request.method in CROSSING and self._store.finished.get(request.to_tag) in _CLOSED
+        closed = self._store.finished.get(request.to_tag)
+        if request.method == "BYE":
+            return _is_closed(closed)
+        return isinstance(closed, ClosedEarly) and is_prack_of(request, closed.overtaken)
+
+
+def is_prack_of(request: Request, response: Rack | None) -> bool:
+    """Return whether a request is the PRACK of a reliable response; None = there is none that has no PRACK."""
+    return response is not None and request.method == "PRACK" and Rack.in_(request) == response
+
+
+def _is_closed(entry: Entry | None) -> bool:
+    """Return whether an entry is that of a dialog that we have ended."""
+    return entry is CLOSED_DIALOG or entry is CLOSED_BEHIND_NAT or isinstance(entry, ClosedEarly)
 
 
 def _may_move(invite: InviteParts, place: RegisteredPlace) -> bool:

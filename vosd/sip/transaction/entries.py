@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.sip.headers.rack import Rack
 from vosd.sip.wire.outgoing import Datagram, InviteParts
 
 
@@ -30,6 +31,14 @@ CLOSED_BEHIND_NAT: Final = Mark.CLOSED_BEHIND_NAT
 """The members as globals, which are read in a tenth of the time of a member."""
 
 
+class ClosedEarly(msgspec.Struct, frozen=True, gc=False):
+    """A dialog that we have ended before the PRACK of a reliable response, which is answered 200 (RFC 3262 3)."""
+
+    overtaken: Rack
+    is_behind_nat: bool
+    """Whether the peer is behind NAT; not written down."""
+
+
 class Unacknowledged(msgspec.Struct, frozen=True, gc=False):
     """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
 
@@ -38,5 +47,5 @@ class Unacknowledged(msgspec.Struct, frozen=True, gc=False):
     """The tag of the 2xx that was accepted."""
 
 
-Entry = Datagram | Mark | Unacknowledged | str
+Entry = Datagram | Mark | ClosedEarly | Unacknowledged | str
 """Text is our tag of a dialog: its INVITE was answered with 2xx, as ``ACCEPTED``, and may come again."""
