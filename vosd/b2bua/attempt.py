@@ -290,8 +290,8 @@ class GatewayAttempt:
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
         """Send the caller's answer, which came in a PRACK, to the offer of the gateway: in a PRACK, or in the ACK.
 
-        A gateway that has sent its 200 meanwhile, against RFC 3262 section 3, gets it in the ACK of that: the caller's
-        200 has no session description, and its ACK has none either.
+        A gateway that has sent its 200 meanwhile, against RFC 3262 section 3, gets it in both: its PRACK is owed all
+        the same, but such a gateway may take its 200 for the offer. The caller's 200 and ACK have no description.
         """
         early = self.leg.early
         if early is not None and early.pracking is not None:
@@ -302,6 +302,9 @@ class GatewayAttempt:
             self._send_prack(pracking, answer, now)
         elif answer and self.leg.dialog is not None and not self.progress.acknowledged:
             self.call.journey.codec = self.call.journey.vendor_codec = first_audio_codec(answer)
+            if self.progress.owed_rack:
+                answer = self.leg.as_sent(answer)
+                self._send_prack(Pracking(self.leg.dialog, self.progress.owed_rack), answer, now)
             self.acknowledge(answer, now)
 
     def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
@@ -576,6 +579,8 @@ class GatewayAttempt:
         else:
             dialog = Dialog.of_callee(self.transaction.parts, self.tag, response, self._endpoint.flows.next_hop)
         leg.dialog = dialog
+        if early.pracking is not None and early.pracking.dialog is dialog:
+            self.progress.owed_rack = early.pracking.rack
         if dialog.is_behind_nat or not (early.unread or early.dialogs):
             self._endpoint.dialogs.adopt(self.tag, leg)  # else it was adopted with its first early dialog
         leg.early = None
@@ -584,7 +589,9 @@ class GatewayAttempt:
         if self.progress.is_settled:
             leg.take_capabilities(response)
             session = leg.session_in(response) if response.body else b""
-            if session and self._other_answer(early, tag, session, now):
+            if session and not early.offered and session != leg.sessions.remote:
+                leg.note_session(session)  # the caller has answered the first offer, and is offered this one
+            elif session and self._other_answer(early, tag, session, now):
                 leg.note_session(session)
                 self.progress.is_settled = False  # a caller that has the first answer is offered this one
             self.answer = leg.sessions.remote

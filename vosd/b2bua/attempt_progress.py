@@ -23,6 +23,8 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
     acknowledged: bool = False
     """Whether the gateway's 200 has its ACK."""
+    owed_rack: str = ""
+    """RAck line of the PRACK that waited for the caller's answer when the gateway sent its 200."""
     newcomer: str = ""
     """The trunk or phone that has taken the place of the callee (RFC 3891): it has SIP settings of its own."""
     has_referred: bool = False

@@ -276,7 +276,7 @@ class Call:
                 return  # it has transferred the call before this ACK, and the caller is offered the target's session
             if self.callee.leg.sessions.given_up:  # while another fork was shown, this one may have accepted an UPDATE
                 self.conversation.bridge_to(self.callee).answer_changed(leg, leg.sessions.remote, now)
-            if self.caller.progress.is_settled and self.caller.offer:
+            if self.caller.progress.is_settled:
                 self.conversation.offer_answer(now)
         if self.conversation.bridge is not None and self.callee.progress.acknowledged:
             self.conversation.bridge.acknowledged(leg, session, now)

@@ -85,7 +85,7 @@ class Conversation(msgspec.Struct, eq=False):
         return self.bridge
 
     def offer_answer(self, now: Instant) -> None:
-        """Offer the caller the session in force after its ACK, where another one has answered its offer before the 200.
+        """Offer the caller the session in force after its ACK, where it has agreed on another one before the 200.
 
         Our 18x was reliable, so our 200 had no answer. The gateway's has another one where its 18x was not, or where it
         does not keep to that; a later 18x with it may have waited for a PRACK, or been ignored. An UPDATE that was
@@ -94,7 +94,7 @@ class Conversation(msgspec.Struct, eq=False):
         callee, caller, acknowledged_at = self.call.callee, self.call.caller, self.call.journey.acknowledged_at
         if self.call.state is not CallState.TALKING or acknowledged_at is None or callee is None:
             return
-        if caller.progress.is_settled and caller.offer and not callee.progress.has_left:
+        if caller.progress.is_settled and not callee.progress.has_left:
             self.bridge_to(callee).answer_changed(callee.leg, callee.leg.sessions.remote, now)
 
     def asked(self, leg: Leg, event: RequestArrived) -> None:

@@ -107,7 +107,7 @@ class Vendor(UserAgent):
             call = known[0]
         if call is not None:
             call.take(request)
-        elif request.method == "INVITE":
+        elif request.method == "INVITE" and not request.to_tag:
             called = request.start_line.partition(":")[2].partition("@")[0]
             script = self.by_number.get(called, self.script)
             for each in (script, *script.forks):
@@ -137,6 +137,8 @@ class IncomingCall(Side):
         self._may_be_reliable = "100rel" in (*invite.listed("Supported"), *invite.listed("Require"))
         self._rseq = 100 * next(_numbers)
         self._unheard: Repeat | None = None
+        self._is_overtaken = False
+        """Whether the final response was sent before a PRACK, which may still come (RFC 3262 section 3)."""
         self._offers_early = self._offers_in_answer = False
         self._later: deque[Line] = deque()
         """Responses that wait for a PRACK."""
@@ -203,11 +205,13 @@ class IncomingCall(Side):
 
     def _take_prack(self, prack: Message) -> None:
         number, _, rest = prack["RAck"].partition(" ")
-        if self._unheard is None or int(number) != self._rseq or rest != self.invite["CSeq"]:
+        is_awaited = self._unheard is not None or self._is_overtaken
+        if not is_awaited or int(number) != self._rseq or rest != self.invite["CSeq"]:
             self.agent.reply(prack, 481)
             return
-        self._unheard.stop()
-        self._unheard = None
+        if self._unheard is not None:
+            self._unheard.stop()
+        self._unheard, self._is_overtaken = None, False
         if self._offers_early and prack.body:
             self.theirs = prack.body
         super().take(prack)
@@ -221,7 +225,7 @@ class IncomingCall(Side):
     def _finish(self, line: Line) -> None:
         if self._unheard is not None:
             self._unheard.stop()
-            self._unheard = None
+            self._unheard, self._is_overtaken = None, True
         self._later.clear()
         self.final = line.status
         self.knows_timer = any("timer" in header for header in line.headers)

@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -14,6 +15,8 @@ from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 FINALS = pytest.mark.parametrize("final", ["", OFFER], ids=["without description", "repeats the offer"])
+OTHER = revised(OFFER).replace("20000", "41000")
+"""Another offer, by the same origin."""
 
 
 def rung(scene, final, **intent):
@@ -35,7 +38,7 @@ def acknowledge_ringing(call, answer):
 
 @FINALS
 @pytest.mark.parametrize("is_restarted", [False, True])
-def test_the_answer_in_the_callers_prack_goes_into_the_ack_of_the_gateways_200(scene, final, is_restarted):
+def test_the_answer_in_the_callers_prack_goes_into_prack_and_ack_of_the_gateway(scene, final, is_restarted):
     call = rung(scene, final)
     if is_restarted:
         replace_node(scene)
@@ -43,8 +46,8 @@ def test_the_answer_in_the_callers_prack_goes_into_the_ack_of_the_gateways_200(s
     scene.wire.run_for(1_000)
     there = scene.vendor.only_call
     assert (call.got["PRACK"], call.response(200).body) == ([200], "")
-    assert there.asked["PRACK"] == []
-    assert {ack.body for ack in there.acks} == {ANSWER}
+    (prack,) = there.asked["PRACK"]
+    assert (prack.body, {ack.body for ack in there.acks}) == (ANSWER, {ANSWER})
     assert there.theirs == ANSWER
     record = scene.finish(call)
     assert (record.end_reason, record.codec, record.vendor_codec) == ("Normal", "PCMU", "PCMU")
@@ -58,6 +61,31 @@ def test_an_answer_in_the_callers_ack_still_goes_into_the_ack_of_the_gateways_20
     there = scene.vendor.only_call
     assert call.response(200).body == OFFER
     assert {ack.body for ack in there.acks} == {call.mine} != {""}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_another_offer_in_the_200_is_made_to_the_caller_after_its_ack(scene, is_in_time, is_restarted):
+    """RFC 3261 section 13.2.1 forbids it, but there are gateways that change their media so."""
+    if is_in_time:
+        scene.vendor.script = Script((Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200, OTHER)))
+        call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL))
+        scene.wire.run_for(500)
+    else:
+        call = rung(scene, OTHER)
+    if is_restarted:
+        replace_node(scene)
+    if not is_in_time:
+        acknowledge_ringing(call, ANSWER)
+    scene.wire.run_for(2_000)
+    there = scene.vendor.only_call
+    assert [prack.body for prack in there.asked["PRACK"]] == [ANSWER]
+    assert {ack.body for ack in there.acks} == {"" if is_in_time else ANSWER}
+    assert call.response(200).body == ""
+    (offer,) = call.asked["INVITE"]
+    assert "m=audio 41000 " in offer.body
+    assert there.asked["INVITE"] == []
     assert scene.finish(call).end_reason == "Normal"
 
 
