@@ -53,7 +53,7 @@ class Information:
         self.origin.informing -= 1
         self.far.note_response(event.response, event.at)
         self.origin.respond(self.server, 200 if status < 300 else status_for_origin(status), event.at)
-        if status == 481:
+        if status == 481 and not self.far.is_asked_elsewhere(event.transaction):
             self.far.call.lost(self.far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
@@ -91,7 +91,7 @@ class KeyMessages:
             return
         self.is_asking = False
         self._far.note_response(event.response, event.at)
-        if status == 481:
+        if status == 481 and not self._far.is_asked_elsewhere(event.transaction):
             self._waiting.clear()
             self._far.call.lost(self._far, status, event.at)
         else:

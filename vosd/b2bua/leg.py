@@ -41,11 +41,19 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AckArrived, AckMissing, CancelArrived, NoResponse, RequestArrived, UnwantedAnswer
+from vosd.sip.events import (
+    AckArrived,
+    AckMissing,
+    CancelArrived,
+    NoResponse,
+    RequestArrived,
+    UnwantedAnswer,
+)
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import CAPABILITIES
 from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
@@ -289,6 +297,17 @@ class Leg:
         client = Client(store=self._endpoint.store, owner=owner)
         self.send(OutgoingRequest(headers, body, client, self.usable_dialog, method), now)
         return client
+
+    def is_asked_elsewhere(self, asked: Client | InviteClient) -> bool:
+        """Return whether a request was sent to an address that may be that of another device of this side's user.
+
+        Neither 481 nor silence is this side's then, and requests go to the next place of the user from now on.
+        """
+        dialog = self.dialog
+        if dialog is None or not dialog.may_be_of_another(asked.peer):
+            return False
+        self._endpoint.dialogs.look_elsewhere(dialog, asked.peer)
+        return True
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 

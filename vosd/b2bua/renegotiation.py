@@ -138,6 +138,8 @@ class Proposal:
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
+        elif status == 481 and self.far.is_asked_elsewhere(event.transaction):
+            self._answered_by_another(event, now)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
             self._refused(504 if status == 487 and not self.facts.is_cancelled else status, now)
@@ -152,12 +154,8 @@ class Proposal:
     def no_response(self, event: NoResponse) -> None:
         """End the call if the far side is silent; without a connection to it, only the change is refused."""
         self.asked = None
-        if event.is_unreachable:
-            self._not_reached(event.at)
-            if self.facts.is_early:
-                self.call.conversation.offer_answer(event.at)
-            else:
-                self._introduce_after_all(event.at)
+        if event.is_unreachable or self.far.is_asked_elsewhere(event.transaction):
+            self._go_on_without(event.at)
         else:
             self._not_answered(event.at)
 
@@ -247,6 +245,23 @@ class Proposal:
     @abstractmethod
     def _refused(self, status: int, now: Instant) -> None:
         """Go on without the change."""
+
+    def _answered_by_another(self, event: ResponseArrived, now: Instant) -> None:
+        """Send the offer to another place of the far side's user, or go on without it: that side may have the call."""
+        dialog = self.far.dialog
+        has_moved = dialog is not None and dialog.peer != event.transaction.peer
+        if has_moved and self.facts.tries < TRIES_MAX and not self.facts.is_cancelled:
+            self.begin(now)
+        else:
+            self._go_on_without(now)
+
+    def _go_on_without(self, now: Instant) -> None:
+        """Go on after the far side was not reached."""
+        self._not_reached(now)
+        if self.facts.is_early:
+            self.call.conversation.offer_answer(now)
+        else:
+            self._introduce_after_all(now)
 
     def _not_reached(self, now: Instant) -> None:
         """Go on without the change, as after 503 (RFC 3261 section 8.1.3.1): the far side may have the call."""

@@ -191,7 +191,8 @@ class Supervision:
             return
         self._leg.note_response(event.response, event.at)
         self.pending = None
-        self.failed(status, event.at, event.at)
+        is_elsewhere = status == 481 and self._leg.is_asked_elsewhere(event.transaction)
+        self.failed(503 if is_elsewhere else status, event.at, event.at)
 
     def no_response(self, event: NoResponse) -> None:
         """Handle that OPTIONS was not answered."""

@@ -8,7 +8,7 @@ from doubles.data.registering import register_request
 from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint as Address
 from doubles.sockets.peer import ANSWER
-from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
@@ -212,3 +212,74 @@ def test_a_call_whose_phone_is_unknown_goes_to_each_that_may_be_it(tmp_path, res
     scene.wire.run_until(lambda: call.is_over, 5_000)
     assert [each.data[:3] for each in scene.wire.packets if each.target == AGAIN] == [b"BYE"]
     scene.close()
+
+
+@pytest.mark.parametrize("restart", ["no restart", "restart", "crash"])
+@pytest.mark.parametrize("asks", ["INVITE", "UPDATE", "INFO"])
+def test_a_call_does_not_end_by_the_word_of_another_phone(tmp_path, restart, asks):
+    """Its phone is unknown, and another one of the user with the same private Contact answers 481."""
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    other = Vendor(scene.wire, ELSEWHERE, SWITCH, RINGS)
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, Address(SEEN.host, 39_000), instance="ours")
+    call = at_home.call(CALLEE, Intent(headers=KNOWS_UPDATE))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    there = scene.vendor.only_call
+    lose(scene)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
+    if restart == "restart":
+        scene.stop_and_keep()
+    elif restart == "crash":
+        scene.kill()
+        register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
+    ask(there, asks)
+    scene.wire.run_for(40_000)
+    assert [message for message in other.heard if message.method == asks]
+    assert there.got[asks][0] not in {200, 481}
+    assert not there.is_over
+    register(scene, AGAIN, instance="ours")
+    scene.wire.run_for(1_000)
+    ask(there, asks)
+    scene.wire.run_for(5_000)
+    assert there.got[asks][-1] == 200
+    there.hang_up()
+    scene.wire.run_until(lambda: call.is_over, 5_000)
+    scene.close()
+
+
+@pytest.mark.parametrize("asks", ["INVITE", "INFO"])
+def test_another_phone_is_asked_before_the_next_one(scene, asks):
+    """Both are registered when the other one answers 481."""
+    Vendor(scene.wire, ELSEWHERE, SWITCH, RINGS)
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, Address(SEEN.host, 39_000), instance="ours")
+    call = at_home.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    there = scene.vendor.only_call
+    lose(scene)
+    register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
+    scene.exchange.endpoint.dialogs.owners[call.response(200).to_tag].dialog.device = None
+    register(scene, AGAIN, call_id="registrations@again")
+    dialog = scene.exchange.endpoint.dialogs.owners[call.response(200).to_tag].dialog
+    dialog.reach_by(Peer(0, *ELSEWHERE), is_guessed=True)
+    ask(there, asks)
+    scene.wire.run_for(5_000)
+    if asks == "INFO":
+        ask(there, asks)
+        scene.wire.run_for(5_000)
+    assert there.got[asks][-1] == 200
+    there.hang_up()
+    scene.wire.run_until(lambda: call.is_over, 5_000)
+    scene.close()
+
+
+def ask(side, method):
+    """Send a key, or change the session."""
+    if method == "INFO":
+        side.ask("INFO", body="Signal=1\r\n", kind="application/dtmf-relay")
+    else:
+        side.propose("a=sendonly", method=method)

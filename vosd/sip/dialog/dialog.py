@@ -164,6 +164,11 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         """Whether the latest source address may be that of another device of the user."""
         return self.seen_at == self.guessed_at
 
+    def may_be_of_another(self, peer: Peer) -> bool:
+        """Return whether an address that a request was sent to may be that of another device of the user."""
+        is_moving = self.is_behind_nat and self.user != ""
+        return is_moving and (self.is_guessed or (peer.flow == self.seen_at.flow and peer != self.seen_at))
+
     @property
     def next_stop(self) -> str:
         """The first route, or without one the target: what requests are sent to."""

@@ -126,6 +126,29 @@ class DialogTable:
                 self._move_forks(invite.parts, before)
                 self._placed(invite)
 
+    def look_elsewhere(self, dialog: Dialog, refused_at: Peer) -> None:
+        """Send requests of a dialog to another place of its user, if there is one: one device has no such dialog.
+
+        The places are tried in turn, for which device has the call is not known.
+        """
+        owner, hop = self.owners.get(dialog.local_tag), hop_of(dialog.target)
+        if owner is None or dialog.seen_at != refused_at:
+            return
+        places = [
+            place
+            for place in self._store.places_of(dialog.user)
+            if place.peer.flow == refused_at.flow
+            and hop_of(place.contact) == hop
+            and (place.peer == refused_at or not place.device.is_surely_not(dialog.device))
+        ]
+        at = next((number for number, place in enumerate(places) if place.peer == refused_at), -1)
+        for place in (*places[at + 1 :], *places[: max(at, 0)]):
+            if place.peer != refused_at:
+                dialog.reach_by(place.peer, is_guessed=not place.device.is_surely(dialog.device))
+                self.follow(dialog.local_tag, dialog)
+                owner.moved()
+                return
+
     def _move_forks(self, invite: InviteParts, before: Peer) -> None:
         """Send what the early dialogs of an INVITE have to where that is sent by now."""
         keeper = self.owners.get(tag_of(invite.from_))
