@@ -3,6 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
@@ -273,6 +274,73 @@ def test_a_side_that_hangs_up_while_what_it_proposes_waits_is_not_introduced(sce
     scene.wire.run_for(40_000)
     assert len(there.asked["INVITE"]) == 1
     assert {record.end_reason for record in records(scene)} == {"Normal"}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("party_busy", [0, 2])
+@pytest.mark.parametrize("target_busy", [0, 2])
+def test_two_sides_are_introduced_once_after_two_491_of_each(scene, party_busy, target_busy, is_restarted):
+    """RFC 3261 section 14.1: we have made both Call-IDs, and wait from 2.1 to 4 seconds after each 491."""
+    first, second = two_calls(scene, 10)
+    party, target = scene.vendor.calls
+    party.will("INVITE", *[Reply(491)] * party_busy, Reply(200, revised(party.mine).replace("30000", "33000")))
+    target.will("INVITE", *[Reply(491)] * target_busy)
+    refer(first, second)
+    scene.wire.run_for(1_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(4_000 * (party_busy + target_busy) + 1_000)
+    assert len(party.asked["INVITE"]) == party_busy + 1
+    assert len(target.asked["INVITE"]) == target_busy + 1
+    assert media_of(party.theirs) == media_of(target.mine)
+    assert media_of(target.theirs) == media_of(party.mine)
+    scene.wire.run_for(30_000)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (party_busy + 1, target_busy + 1)
+    party.hang_up()
+    scene.wire.run_for(1_000)
+    assert {record.end_reason for record in records(scene)} == {"Normal"}
+    assert scene.exchange.leftovers() == {}
+
+
+@pytest.mark.parametrize("gap_ms", [0, 1, 3, 500, 2_500])
+@pytest.mark.parametrize("insists", [0, 1], ids=["the party first", "the target first"])
+def test_two_sides_that_both_propose_while_they_are_introduced_agree_in_the_end(scene, gap_ms, insists):
+    """Each refuses ours by 491 while its own has no answer, and proposes again after a 491 (RFC 3261 section 14.1)."""
+    first, second = two_calls(scene, 10)
+    for side in scene.vendor.calls:
+        side.will("INVITE", Reply(491), Reply(491))
+    refer(first, second)
+    scene.wire.run_until(lambda: scene.vendor.calls[0].asked["INVITE"])
+    scene.wire.run_for(3)
+    one, other = scene.vendor.calls[insists], scene.vendor.calls[1 - insists]
+    insist(scene, one, 400)
+    scene.wire.run_for(gap_ms)
+    insist(scene, other, 700)
+    scene.wire.run_for(40_000)
+    assert all(each.got["INVITE"][-1] == 200 for each in (one, other))
+    assert all(len(each.asked["INVITE"]) <= 8 for each in (one, other))
+    assert media_of(one.theirs) == media_of(other.mine)
+    assert media_of(other.theirs) == media_of(one.mine)
+    counted = [len(each.asked["INVITE"]) for each in (one, other)]
+    scene.wire.run_for(30_000)
+    assert counted == [len(each.asked["INVITE"]) for each in (one, other)]
+    one.hang_up()
+    scene.wire.run_for(1_000)
+    assert {record.end_reason for record in records(scene)} == {"Normal"}
+    assert scene.exchange.leftovers() == {}
+
+
+def insist(scene, side, wait_ms):
+    """Propose a session again and again while it is refused by 491."""
+    request = side.ask("INVITE", body=revised(side.mine, "a=x-mine"))
+
+    def look():
+        if request.final is not None and request.final.status == 491:
+            insist(scene, side, wait_ms)
+        elif request.final is None:
+            scene.wire.after(wait_ms, look)
+
+    scene.wire.after(wait_ms, look)
 
 
 def media_of(session: str) -> str:
