@@ -40,6 +40,8 @@ class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """With the tag of the 2xx."""
     overtaken: Rack | None = None
     """The reliable response whose PRACK may still come, of a dialog that was closed."""
+    accepted_in: str = ""
+    """Our tag of the dialog of an INVITE that was answered with 2xx."""
 
 
 class RefusedInvite:
@@ -120,7 +122,7 @@ def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
 def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> FinishedSnapshot:
     raw = encode(key)
     if isinstance(entry, str):
-        return FinishedSnapshot(raw, due_ms, Mark.ACCEPTED)
+        return FinishedSnapshot(raw, due_ms, Mark.ACCEPTED, accepted_in=entry)
     if isinstance(entry, Mark):
         return FinishedSnapshot(raw, due_ms, Mark.CLOSED_DIALOG if entry is Mark.CLOSED_BEHIND_NAT else entry)
     if isinstance(entry, ClosedEarly):
@@ -140,7 +142,7 @@ def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:
     if snapshot.overtaken is not None:
         return ClosedEarly(snapshot.overtaken, is_behind_nat=False)
     if snapshot.message is None:
-        return snapshot.mark or Mark.ABSORB
+        return snapshot.accepted_in or snapshot.mark or Mark.ABSORB
     peer, data = snapshot.message
     kept = Datagram(peer.restored(restoration.flows), data)
     if not snapshot.gateway:

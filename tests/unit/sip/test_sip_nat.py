@@ -274,10 +274,11 @@ def test_a_2xx_to_a_sender_that_asks_for_no_rport_follows_only_behind_nat(nat):
     assert [peer for _, peer, _ in answered_again(probe, invite)] == ([REMAPPED] if nat is Nat.AUTO else [])
 
 
-def test_the_tag_of_an_answered_invite_is_written_down_as_versions_before_read_it():
+def test_the_tag_of_an_answered_invite_is_written_down_beside_what_versions_before_read():
     probe = Probe()
     accepted(probe, from_home())
-    assert {each.mark for each in EndpointSnapshot.of(probe.endpoint).finished} == {Mark.ACCEPTED}
+    finished = EndpointSnapshot.of(probe.endpoint).finished
+    assert {(each.mark, each.accepted_in) for each in finished} == {(Mark.ACCEPTED, "ours")}
 
 
 def test_a_request_that_is_open_is_answered_where_its_retransmission_came_from():

@@ -211,6 +211,8 @@ class Resumption:
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
         if caller.progress.is_answered and (caller.leg.acceptance is None or caller.leg.acceptance.retry is not None):
+            if is_awaited and waiting is not None:
+                self._expect_again(caller, waiting)
             return caller.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
@@ -219,6 +221,13 @@ class Resumption:
             return True
         caller.was_answered(answer, at)
         return False
+
+    def _expect_again(self, caller: Caller, waiting: CallerSnapshot) -> None:
+        """Take an INVITE that comes again for one that has its 2xx, which goes to where it comes from."""
+        store, dialog = self._endpoint.store, caller.dialog
+        key, _ = waiting.restored(self._endpoint.flows)
+        merging = f"{dialog.call_id} {dialog.remote_tag} {caller.progress.invite_sequence}"
+        store.finished.keep(key, dialog.local_tag, store.timers.transaction_ms, self._now, also=merging)
 
     def _supervise(self, leg: Leg) -> None:
         self._refreshes += 1

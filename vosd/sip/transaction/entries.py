@@ -17,7 +17,7 @@ class Mark(Enum):
     ACCEPTED = auto()
     """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026).
 
-    Written down in place of the tag of that dialog, which other versions do not know.
+    Written down beside the tag of that dialog, which other versions do not know.
     """
     CLOSED_DIALOG = auto()
     """A dialog that we have ended: a BYE that crossed ours is answered 200."""
