@@ -388,6 +388,8 @@ class Renegotiation(Proposal):
             self.far.sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
             self.origin.respond(server, final, now, forwarded=self.returns)
+            if isinstance(server, InviteServer):
+                self.origin.call.board.asked()
         self._over()
 
     def _not_reached(self, now: Instant) -> None:

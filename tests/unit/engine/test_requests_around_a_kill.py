@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE
-from doubles.virtual.side import Side
+from doubles.virtual.side import Reply, Side
 from doubles.virtual.wire import Packet
 
 
@@ -90,3 +91,38 @@ def test_only_the_latest_request_of_before_the_kill_may_come_again(tmp_path: Pat
     scene.wire.run_for(100)
     (refusal,) = [each.data[:11] for each in scene.wire.packets[before:] if each.source == SWITCH]
     assert refusal == b"SIP/2.0 500"
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_when_it_is_made_again(
+    tmp_path: Path, side: str
+) -> None:
+    """Its sender repeats it no more (RFC 3261 section 17.1.1.2), and had no answer before its own time-out."""
+    scene = SceneOfKill(tmp_path, side)
+    scene.other.will("INVITE", Reply(100), Reply(200))
+    asked = scene.asking.ask("INVITE", body=revised(scene.asking.mine, "a=sendonly"))
+    scene.wire.run_for(1_500)
+    assert [each.status for each in asked.responses] == [100]
+    scene.kill(20)
+    scene.wire.run_for(100)
+    assert scene.asking.got["INVITE"] == [500]
+    assert asked.final is not None
+    assert 0 <= int(asked.final["Retry-After"]) <= 10
+    scene.asking.propose("a=sendonly")
+    scene.wire.run_for(40_000)
+    assert scene.asking.got["INVITE"] == [500, 200]
+    scene.ends_well()
+
+
+def test_a_re_invite_that_was_refused_before_the_kill_gets_nothing_more(tmp_path: Path) -> None:
+    scene = SceneOfKill(tmp_path, "caller")
+    scene.other.will("INVITE", Reply(488, after_ms=1_500))
+    scene.asking.propose("a=sendonly")
+    scene.wire.run_for(4_000)
+    assert scene.asking.got["INVITE"] == [488]
+    scene.kill(20)
+    before = len(scene.wire.packets)
+    scene.wire.run_for(40_000)
+    sent = [each.data for each in scene.wire.packets[before:] if each.source == SWITCH]
+    assert not [each for each in sent if each.startswith(b"SIP/2.0 500")]
+    scene.ends_well()

@@ -19,7 +19,8 @@ class CallKeeper:
         self._recorder = recorder
         self._watch = watch
         self._count = count
-        self.answered, self.acknowledged, self.moved = journal.answered, journal.acknowledged, journal.moved
+        self.answered, self.acknowledged = journal.answered, journal.acknowledged
+        self.moved, self.asked = journal.moved, journal.asked
 
     @property
     def refuses_calls(self) -> bool:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
@@ -195,6 +196,7 @@ class Resumption:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
         for leg in reversed(call.parties):
+            self._refuse_left(leg)
             self._supervise(leg)
         _prove(call, written.seen_mono, remains)
         if hold is not None and call.lifetime is not None:
@@ -228,6 +230,12 @@ class Resumption:
         key, _ = waiting.restored(self._endpoint.flows)
         merging = f"{dialog.call_id} {dialog.remote_tag} {caller.progress.invite_sequence}"
         store.finished.keep(key, dialog.local_tag, store.timers.transaction_ms, self._now, also=merging)
+
+    def _refuse_left(self, leg: Leg) -> None:
+        """Refuse a re-INVITE that had a 100 of the earlier process, but no answer; its peer may make it again soon."""
+        moving, leg.moving = leg.moving, None
+        if moving is not None:
+            leg.respond(moving.transaction, 500, self._now, retry_later(self._endpoint))
 
     def _supervise(self, leg: Leg) -> None:
         self._refreshes += 1

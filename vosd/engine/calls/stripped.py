@@ -1,7 +1,7 @@
 """Strip a saved call to the parts that hold after a crash: requests that were under way then are given up.
 
 A snapshot that was written minutes before the crash says nothing of the requests that came since, and what it says of
-those of its own moment is no longer true. Peers repeat what they have no answer to.
+those of its own moment is no longer true. Peers repeat what they have no answer to, but for a re-INVITE with a 100.
 """
 
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.engine.calls.saved import SavedCall
+from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 
 Thing = TypeVar("Thing")
 
@@ -104,7 +105,10 @@ def _leg(leg: LegSnapshot) -> LegSnapshot:
     if supervision is not None:
         supervision = replace(supervision, refresh=None, options=None, tried_at=None, failures=0)
     acceptance = None if leg.is_confirmed else leg.acceptance
-    return replace(leg, moving=None, acceptance=acceptance, supervision=supervision)
+    moving = leg.moving  # a re-INVITE is refused by the next process: its peer has a 100, and repeats it no more
+    if moving is not None and not isinstance(moving.transaction, InviteServerSnapshot):
+        moving = None
+    return replace(leg, moving=moving, acceptance=acceptance, supervision=supervision)
 
 
 def _moved(value: Any, ms: int) -> Any:
