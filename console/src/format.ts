@@ -18,17 +18,25 @@ export function amount(text: string): string {
 const DECIMALS = 8;
 const DECIMALS_SHOWN = 2;
 
-/** What is left of an amount when another one is taken from it, to the last digit, as the API writes amounts. */
-export function less(amount: string, taken: string): string {
-  const units = (text: string) => {
-    const [whole = "", fraction = ""] = text.split(".");
-    return BigInt(whole + fraction.padEnd(DECIMALS, "0"));
-  };
-  const left = units(amount) - units(taken);
-  const digits = String(left < 0 ? -left : left).padStart(DECIMALS + 1, "0");
-  const fraction = digits.slice(-DECIMALS).replace(/0+$/, "").padEnd(DECIMALS_SHOWN, "0");
-  return `${left < 0 ? "-" : ""}${digits.slice(0, -DECIMALS)}.${fraction}`;
+/** An amount in the smallest units that the API has. */
+function units(amount: string): bigint {
+  const [whole = "", fraction = ""] = amount.split(".");
+  return BigInt(whole + fraction.padEnd(DECIMALS, "0"));
 }
+
+/** An amount as the API writes it. */
+function written(units: bigint): string {
+  const digits = String(units < 0 ? -units : units).padStart(DECIMALS + 1, "0");
+  const fraction = digits.slice(-DECIMALS).replace(/0+$/, "").padEnd(DECIMALS_SHOWN, "0");
+  return `${units < 0 ? "-" : ""}${digits.slice(0, -DECIMALS)}.${fraction}`;
+}
+
+/** What is left of an amount when another one is taken from it, to the last digit. */
+export const less = (amount: string, taken: string): string => written(units(amount) - units(taken));
+
+/** Amounts added up, to the last digit. */
+export const sumOf = (amounts: readonly string[]): string =>
+  written(amounts.reduce((sum, each) => sum + units(each), 0n));
 
 /** A duration in seconds as h:mm:ss or m:ss. */
 export function duration(seconds: number): string {

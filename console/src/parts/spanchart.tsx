@@ -2,10 +2,11 @@
 
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
 import { amount } from "../format";
-import { currencyOf, type Figure, type Line, linesOf, type Spans, spanWords } from "./spans";
+import { barsOf, type Figure, type Line, linesOf, type Spans, spanWords } from "./spans";
 
 const HEIGHT_PX = 180;
 const BARS_MAX = 20;
@@ -74,31 +75,37 @@ function SpanChart({ label, points }: { label: string; points: Line["points"] })
   return <div ref={place} role="img" aria-label={`${label}: ≤ ${highest}`} className="quiet" />;
 }
 
-/** The rows with the largest figures; what each is, and its figure as it was booked. */
+/** The rows with the largest figures, for each currency; what each is, and its figure as it was booked. */
 export function Bars(props: { rows: readonly Row[]; figure: Figure; label: (row: Row) => string }) {
-  const { name, kind } = props.figure;
-  const shown = [...props.rows]
-    .filter((row) => Number.isFinite(Number(row[name])) && row[name] !== null)
-    .sort((one, other) => Math.abs(Number(other[name])) - Math.abs(Number(one[name])))
-    .slice(0, BARS_MAX);
-  const highest = Math.max(Number.MIN_VALUE, ...shown.map((row) => Math.abs(Number(row[name]))));
-  return (
-    <ul className="bars">
-      {shown.map((row, index) => (
-        <li key={index}>
-          <span>{props.label(row)}</span>
-          <svg width="100%" height="12" aria-hidden="true">
-            <rect
-              width={`${(100 * Math.abs(Number(row[name]))) / highest}%`}
-              height="12"
-              className={Number(row[name]) < 0 ? "bar-bad" : "bar-good"}
-            />
-          </svg>
-          <span className="end">
-            {amount(String(row[name]))} {kind === "money" && currencyOf(row, name)}
-          </span>
-        </li>
-      ))}
-    </ul>
-  );
+  const { t } = useTranslation();
+  const found = barsOf(props.rows, props.figure, props.label);
+  return found.map(({ currency, bars }) => {
+    const shown = bars.slice(0, BARS_MAX);
+    const highest = Math.max(Number.MIN_VALUE, ...shown.map(({ value }) => Math.abs(Number(value))));
+    return (
+      <div key={currency}>
+        {found.length > 1 && <span className="quiet">{currency}</span>}
+        <ul className="bars" aria-label={currency || undefined}>
+          {shown.map(({ words, value }, index) => (
+            <li key={index}>
+              <span>{words}</span>
+              <svg width="100%" height="12" aria-hidden="true">
+                <rect
+                  width={`${(100 * Math.abs(Number(value))) / highest}%`}
+                  height="12"
+                  className={Number(value) < 0 ? "bar-bad" : "bar-good"}
+                />
+              </svg>
+              <span className="end">
+                {amount(value)} {currency}
+              </span>
+            </li>
+          ))}
+        </ul>
+        {bars.length > shown.length && (
+          <span className="quiet">{t("reports.bars", { shown: shown.length, count: bars.length })}</span>
+        )}
+      </div>
+    );
+  });
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { currencyOf, linesOf } from "./spans";
+import { barsOf, currencyOf, linesOf, moneyOf } from "./spans";
 
 const TEN = "2026-11-25T10:00+0000";
 const ELEVEN = "2026-11-25T11:00+0000";
@@ -68,4 +68,39 @@ it("says of each amount the currency that it is in", () => {
     "EUR",
     "USD",
   ]);
+});
+
+it("adds up bars of the same words in each currency, the largest first", () => {
+  const words = (row: object) => String((row as { customer_account: string }).customer_account);
+  const rows = [
+    { customer_account: "clinic", calls: 3, asr: "50.0", fee: "0.384", currency: "USD", vendor_currency: "EUR" },
+    { customer_account: "hotel", calls: 2, asr: "60.0", fee: "2.20", currency: "EUR", vendor_currency: "EUR" },
+    { customer_account: "clinic", calls: 4, asr: "70.0", fee: "1.9057", currency: "USD", vendor_currency: "USD" },
+    { customer_account: "bank", calls: 1, asr: null, fee: null, currency: "USD", vendor_currency: "USD" },
+    { customer_account: "taxis", calls: 1, asr: null, fee: "-3.10", currency: "USD", vendor_currency: "USD" },
+  ];
+  const of = (name: string, kind: string) =>
+    barsOf(rows, { name, kind }, words).map(({ currency, bars }) => [
+      currency,
+      ...bars.map(({ words, value }) => `${words} ${value}`),
+    ]);
+  expect(of("fee", "money")).toEqual([
+    ["USD", "taxis -3.10", "clinic 2.2897"],
+    ["EUR", "hotel 2.20"],
+  ]);
+  expect(of("calls", "count")).toEqual([["", "clinic 7", "hotel 2", "bank 1", "taxis 1"]]);
+  expect(of("asr", "percent")).toEqual([["", "clinic USD/USD 70.0", "hotel 60.0", "clinic USD/EUR 50.0"]]);
+});
+
+it("adds up an amount in each currency to the digit, and leaves out rows without it", () => {
+  const totals = [
+    { income: "7.236052", income_currency: "USD", cost: "1.10", vendor_currency: "USD", profit: "6.136052" },
+    { income: "1.272", income_currency: "USD", cost: "0.442666", vendor_currency: "EUR", profit: null },
+  ];
+  expect(moneyOf(totals, "income")).toEqual([{ currency: "USD", value: "8.508052" }]);
+  expect(moneyOf(totals, "cost")).toEqual([
+    { currency: "USD", value: "1.10" },
+    { currency: "EUR", value: "0.442666" },
+  ]);
+  expect(moneyOf(totals, "profit")).toEqual([{ currency: "USD", value: "6.136052" }]);
 });

@@ -1,7 +1,7 @@
 /** Figures of reports over time, and what may be added up of them. */
 
 import type { Row } from "../api/client";
-import { localMinute } from "../format";
+import { localMinute, sumOf } from "../format";
 import { clockAt, daysLater } from "../zone";
 
 /** A figure of a report, with its kind as the report says it. */
@@ -70,6 +70,62 @@ export function linesOf(rows: readonly Row[], figure: Figure, spans: Spans = {})
       .map((span) => [span, line.get(span) ?? (isSum(figure) ? 0 : null)]),
   }));
 }
+
+/** Bars of rows in one currency, the largest first; no currency where the figure is no money. */
+export interface BarsIn {
+  currency: string;
+  bars: { words: string; value: string }[];
+}
+
+/** A figure of rows as bars. Rows of the same words are one bar, or say their currencies where they cannot be added up. */
+export function barsOf(rows: readonly Row[], figure: Figure, words: (row: Row) => string): BarsIn[] {
+  const isMoney = figure.kind === "money";
+  const wanted = rows.filter(({ [figure.name]: value }) => Number.isFinite(Number(value ?? Number.NaN)));
+  const perWords = new Map<string, number>();
+  for (const row of wanted) perWords.set(words(row), (perWords.get(words(row)) ?? 0) + 1);
+  const named = (row: Row) =>
+    isSum(figure) || perWords.get(words(row)) === 1 ? words(row) : `${words(row)} ${currenciesOf(row)}`.trim();
+  const found = new Map<string, Map<string, string[]>>();
+  for (const row of wanted) {
+    const currency = isMoney ? currencyOf(row, figure.name) : "";
+    const bars = found.get(currency) ?? new Map<string, string[]>();
+    found.set(currency, bars);
+    const values = bars.get(named(row)) ?? [];
+    bars.set(named(row), values);
+    values.push(String(row[figure.name]));
+  }
+  return [...found].map(([currency, bars]) => ({
+    currency,
+    bars: [...bars]
+      .flatMap(([words, values]) =>
+        (isSum(figure) ? [added(values, isMoney)] : values).map((value) => ({ words, value })),
+      )
+      .sort((one, other) => Math.abs(Number(other.value)) - Math.abs(Number(one.value))),
+  }));
+}
+
+function added(values: readonly string[], isMoney: boolean): string {
+  const [only = ""] = values;
+  if (values.length === 1) return only;
+  if (isMoney) return sumOf(values);
+  return String(Number(values.reduce((sum, value) => sum + Number(value), 0).toPrecision(DIGITS)));
+}
+
+/** An amount of rows added up in each currency. */
+export const moneyOf = (rows: readonly Row[], name: string): { currency: string; value: string }[] =>
+  barsOf(rows, { name, kind: "money" }, () => "").flatMap(({ currency, bars }) =>
+    bars.map(({ value }) => ({ currency, value })),
+  );
+
+/** Whether the name of a column of a report is that of a currency. */
+export const isCurrency = (name: string): boolean => name.endsWith("currency");
+
+const currenciesOf = (row: Row): string =>
+  Object.keys(row)
+    .filter(isCurrency)
+    .map((name) => row[name])
+    .filter(Boolean)
+    .join("/");
 
 /** The spans of a report from its beginning to its end, or to now, also those without rows; none of weeks and months. */
 function allSpans({ since = "", until = "", group = "", zone }: Spans, rows: readonly Row[]): string[] {

@@ -13,7 +13,7 @@ import { noted, pointsOf } from "../parts/figures";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
-import { currencyOf, linesOf } from "../parts/spans";
+import { moneyOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { Subject } from "../parts/subject";
@@ -30,10 +30,10 @@ import { Missing, ReportTable, reportOf } from "./reports";
 
 const STATE_MS = 2_000;
 const DAY_MS = 30_000;
-const TOP = 10;
+const TOP = "top-customers";
 const ALARMS_SHOWN = 5;
-const DAY = ["calls", "answered", "asr", "acd", "income", "cost", "profit"];
-const MONEY = new Set(["income", "cost", "profit"]);
+const DAY = ["calls", "answered", "asr", "acd"];
+const MONEY = ["income", "cost", "profit"];
 /** Records that wait in the middle of normal work. */
 const WAITING_WELL = 1_000;
 const HOUR_S = 3_600;
@@ -287,54 +287,64 @@ function Day({ isWall }: { isWall: boolean }) {
   const { t } = useTranslation();
   const sees = useMay("GET /reports/{name}");
   const since = dayBegin(new Date());
-  const daily = { name: "daily", group: "hour", since, zone: zoneName() };
+  const hourly = { name: "performance", group: "hour", since, zone: zoneName() };
   const report = (name: string, group?: string) => ({
     queryKey: ["report", name, group, since],
     queryFn: () => reportOf(name, { since, group }),
     ...every(DAY_MS),
     enabled: sees,
   });
-  const day = useQuery(report("daily", "whole"));
-  const hours = useQuery(report("daily", "hour"));
-  const top = useQuery(report("top-customers"));
+  // calls are counted once: rows with money are divided by currency
+  const hours = useQuery(report("performance", "hour"));
+  const money = useQuery(report("daily", "whole"));
+  const top = useQuery(report(TOP));
   if (!sees) return null;
-  // an hour has a row for each pair of currencies
-  const [calls] = linesOf(hours.data?.rows ?? [], { name: "calls", kind: "count" }) ?? [];
-  const busiest = Math.max(0, ...(calls?.points ?? []).map(([, count]) => count ?? 0));
+  const all = [hours, money, top];
+  const error = all.find((each) => each.error)?.error ?? null;
+  const [total] = hours.data?.totals ?? [];
+  const busiest = Math.max(0, ...(hours.data?.rows ?? []).map(({ calls }) => Number(calls ?? 0)));
   return (
     <>
-      <ProblemText error={day.error ?? hours.error ?? top.error} again={() => day.refetch()} />
-      {day.data?.totals.map((total, index) => (
-        <section className="figures" key={index} aria-label={t("overview.day")}>
+      <ProblemText error={error} again={() => Promise.all(all.map((each) => each.refetch()))} />
+      {total && (
+        <section className="figures" aria-label={t("overview.day")}>
           {DAY.filter((name) => total[name] !== undefined && total[name] !== null).map((name) => (
             <Figure
               key={name}
               name={t(`overview.day_${name}`)}
               to={name === "calls" || name === "answered" ? "/cdrs" : "/reports"}
-              search={name === "calls" ? { since } : name === "answered" ? { since, answered: "true" } : daily}
-              isBad={MONEY.has(name) && String(total[name]).startsWith("-")}
+              search={name === "calls" ? { since } : name === "answered" ? { since, answered: "true" } : hourly}
             >
-              {amount(String(total[name]))} {MONEY.has(name) ? <small>{currencyOf(total, name)}</small> : ""}
+              {amount(String(total[name]))}
             </Figure>
           ))}
-          {index === 0 && (
-            <Figure name={t("overview.day_busiest")} to="/reports" search={daily}>
-              {(busiest / HOUR_S).toFixed(2)}
-            </Figure>
+          {MONEY.flatMap((name) =>
+            moneyOf(money.data?.totals ?? [], name).map(({ currency, value }) => (
+              <Figure
+                key={`${name} ${currency}`}
+                name={`${t(`overview.day_${name}`)} ${currency}`}
+                to="/reports"
+                search={{ ...hourly, name: "daily" }}
+                isBad={value.startsWith("-")}
+              >
+                {amount(value)}
+              </Figure>
+            )),
           )}
+          <Figure name={t("overview.day_busiest")} to="/reports" search={hourly}>
+            {(busiest / HOUR_S).toFixed(2)}
+          </Figure>
         </section>
-      ))}
-      {day.data && <Missing report={day.data} />}
+      )}
+      {hours.data && <Missing report={hours.data} />}
       {!isWall && (
         <>
           <Title order={2} size="h4">
-            {t("overview.top")}
+            <Link to="/reports" search={{ name: TOP, since, zone: zoneName() }}>
+              {t("overview.top")}
+            </Link>
           </Title>
-          <ReportTable
-            label={t("overview.top")}
-            report={top.data && { ...top.data, rows: top.data.rows.slice(0, TOP) }}
-            read={top.status}
-          />
+          <ReportTable label={t("overview.top")} report={top.data} read={top.status} order={{ since }} />
         </>
       )}
     </>

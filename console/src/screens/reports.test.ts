@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf } from "./reports";
+import { callsOf, dividedRows } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 const spanOf = (span: string, group: string, zone: string, since = YEAR.since) => {
@@ -46,4 +46,20 @@ it.each([
   [{ span: "2026-10" }, { callee: "44" }],
 ])("leads from the row %j of a report of %j nowhere: the search would find other calls", (row, order) => {
   expect(callsOf(row, YEAR, order)).toBeNull();
+});
+
+it("leads from no row that is divided from another one by currency alone", () => {
+  const rows = [
+    { span: "2026-10-14", customer_account: "acme", currency: "USD", vendor_currency: "EUR" },
+    { span: "2026-10-14", customer_account: "acme", currency: "USD", vendor_currency: "USD" },
+    { span: "2026-10-15", customer_account: "acme", currency: "USD", vendor_currency: "USD" },
+    { span: "2026-10-14", customer_account: "bakery", currency: "USD", vendor_currency: "USD" },
+  ];
+  expect([...dividedRows(rows)]).toEqual(rows.slice(0, 2));
+  expect(
+    dividedRows([
+      { area: "49", rate_type: "local" },
+      { area: "49", rate_type: "" },
+    ]).size,
+  ).toBe(0);
 });

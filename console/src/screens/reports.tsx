@@ -15,11 +15,11 @@ import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
 import { keysOfSchedule, Schedule } from "../parts/schedule";
 import { Bars, OverTime } from "../parts/spanchart";
-import { spanWords } from "../parts/spans";
+import { isCurrency, type Spans, spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { type Kind, Moment, Value } from "../parts/values";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { momentAt, zoneName } from "../zone";
 
@@ -32,6 +32,7 @@ const FILES = [
 ] as const;
 
 interface Report {
+  name?: string;
   columns: { name: string; kind: string; meaning: string }[];
   rows: Row[];
   since?: string;
@@ -145,24 +146,24 @@ const AFTER: Record<string, (at: Date) => void> = {
   month: (at) => at.setUTCMonth(at.getUTCMonth() + 1),
 };
 const WHOLE_DAY = "T00:00";
+/** Reports that leave rows out: their totals have these, too. */
+const OF_TOP = "top-";
 const CLOCK_CHARACTERS = 16;
 
+/** Kinds of entries that the page of payments lists. */
+const PAYMENTS = ["payment", "adjustment", "zero", "refund", "transfer"];
+/** Columns that tell rows apart besides their currencies. */
+const DIVIDING = [...LEADING, "rate_type", "end_reason"];
 /** Columns and criteria that the search for calls does not know. */
 const NOT_SEARCHED = [
   ...["sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
   ...["callee", "caller", "callee_digits", "caller_digits"],
 ];
 
-/**
- * Where the calls of a row are: by its accounts, gateways, destination, end reason and span, within the time and the
- * criteria of the report. None where the search would find other calls.
- */
-export function callsOf(
-  row: Row,
-  report: { since?: string; until?: string; group?: string; zone?: string },
-  order: Order,
-) {
-  const text = (value: unknown) => (value ? String(value) : undefined);
+const text = (value: unknown) => (value ? String(value) : undefined);
+
+/** The time of a row: its span, within that of the report. */
+function timeOf(row: Row, report: Spans): { since?: string; until?: string } {
   const { since = "", until = "", zone } = report;
   const spanned: { since?: string; until?: string } = { since: report.since, until: report.until };
   const after = AFTER[report.group ?? ""];
@@ -180,6 +181,14 @@ export function callsOf(
     spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
     spanned.until = end < new Date(until) ? end.toISOString() : report.until;
   }
+  return spanned;
+}
+
+/**
+ * Where the calls of a row are: by its accounts, gateways, destination, end reason and span, within the time and the
+ * criteria of the report. None where the search would find other calls.
+ */
+export function callsOf(row: Row, report: Spans, order: Order) {
   // a row of the calls without an account, gateway, area or reason has an empty one
   const isEmpty = (name: string) => name in row && !row[name];
   const isOther = (name: string) => name in row || Boolean(order[name as keyof Order]);
@@ -195,8 +204,51 @@ export function callsOf(
     rate_type: "rate_type" in row ? (text(row.rate_type) ?? "none") : undefined,
     reason: text(row.end_reason) ?? order.reason,
     answered: order.answered,
-    ...spanned,
+    ...timeOf(row, report),
   };
+}
+
+/** Rows of a report that are divided by currency alone: the search for calls does not know currencies. */
+export function dividedRows(rows: readonly Row[]): ReadonlySet<Row> {
+  const same = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = JSON.stringify(DIVIDING.map((name) => row[name]));
+    const others = same.get(key) ?? [];
+    same.set(key, others);
+    others.push(row);
+  }
+  return new Set([...same.values()].filter((some) => some.length > 1).flat());
+}
+
+/** The way to what a row is made of: calls, payments of a kind or entries of the ledger; none where that would be others. */
+function Behind({ row, report, order, isDivided }: { row: Row; report: Report; order: Order; isDivided: boolean }) {
+  const { t } = useTranslation();
+  const { may } = useSession();
+  if ("account" in row) {
+    const search = { account: text(row.account), ...timeOf(row, report) };
+    const kind = text(row.kind);
+    if (!kind && may.has("GET /ledger"))
+      return (
+        <Link to="/lists/$list" params={{ list: "ledger" }} search={search}>
+          {t("reports.entries")}
+        </Link>
+      );
+    if (kind && PAYMENTS.includes(kind) && may.has("GET /payments"))
+      return (
+        <Link to="/payments" search={{ kind, ...search }}>
+          {t("reports.entries")}
+        </Link>
+      );
+    return null;
+  }
+  const search = may.has("GET /cdrs") && !isDivided ? callsOf(row, report, order) : null;
+  return (
+    search && (
+      <Link to="/cdrs" search={search}>
+        {t("reports.behind")}
+      </Link>
+    )
+  );
 }
 
 /** A figure of the report as a line over time, or as bars of its rows. */
@@ -215,7 +267,7 @@ function Chart({
   const shown = named(figure) ?? named("calls") ?? figures[0];
   if (!shown || report.rows.length === 0) return null;
   const texts = report.columns.filter(
-    ({ name, kind }) => kind === "text" && !["span", "area_prefix"].includes(name) && !name.endsWith("currency"),
+    ({ name, kind }) => kind === "text" && !["span", "area_prefix"].includes(name) && !isCurrency(name),
   );
   const words = (row: Row) =>
     texts
@@ -257,7 +309,7 @@ export function ReportTable(props: {
   label: string;
   report: Report | undefined;
   read: Read;
-  /** Its order, where the rows shall lead to their calls. */
+  /** Its order, where the rows shall lead to what they are made of. */
   order?: Order;
 }) {
   const { t } = useTranslation();
@@ -265,10 +317,11 @@ export function ReportTable(props: {
   const rows = report?.rows ?? [];
   const totals = rows.length > 1 ? (report?.totals ?? []) : [];
   const first = report?.columns[0]?.name ?? "";
-  const summed = totals.map((total) => ({ ...total, [first]: t("reports.total") }));
-  const maySearch = useMay("GET /cdrs");
-  const leads =
-    report && props.order && maySearch && LEADING.some((name) => report.columns.some((column) => column.name === name));
+  const ofAll = report?.name?.startsWith(OF_TOP) ? t("reports.total_all") : t("reports.total");
+  const summed = totals.map((total) => ({ ...total, [first]: ofAll }));
+  const { order } = props;
+  const leads = report && order && report.columns.some(({ name }) => name === "account" || LEADING.includes(name));
+  const divided = dividedRows(rows);
   const columns = report ? columnsOf(report) : [];
   const isTotal = (row: Row) => (summed as Row[]).includes(row);
   const named = columns.map((column, index) =>
@@ -293,16 +346,8 @@ export function ReportTable(props: {
               ...named,
               {
                 name: "behind",
-                show: (row: Row) => {
-                  const search = isTotal(row) ? null : callsOf(row, report, props.order ?? {});
-                  return (
-                    search && (
-                      <Link to="/cdrs" search={search}>
-                        {t("reports.behind")}
-                      </Link>
-                    )
-                  );
-                },
+                show: (row: Row) =>
+                  !isTotal(row) && <Behind row={row} report={report} order={order} isDivided={divided.has(row)} />,
               },
             ]
           : named
