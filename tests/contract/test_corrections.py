@@ -13,9 +13,10 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import NoSuchCall, SqlCorrections
-from vosd.storage.database import ContentRefused
+from vosd.storage.database import BalanceTooLarge, ContentRefused
 from vosd.storage.faults import BookDifference, BookFault
-from vosd.storage.ports import OtherCurrency, ReferenceTaken
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 
@@ -233,6 +234,17 @@ async def test_an_account_with_its_money_in_another_currency_is_refused(booked):
         await connection.execute(update(schema.account).where(schema.account.c.id == "acme").values(currency="EUR"))
     with pytest.raises(OtherCurrency, match="has its money in EUR, the charge is in USD"):
         await SqlCorrections(booked).book([correction(1, customer("0.36"))])
+
+
+async def test_a_balance_that_no_column_holds_is_refused_by_its_account_and_books_nothing(booked):
+    corrections, fee = SqlCorrections(booked), "92233720368"
+    for number in range(10 if booked.engine.dialect.name == "mysql" else 0):
+        debit = {"kind": EntryKind.ADJUSTMENT, "reference": f"b{number}", "made_at": MADE, "amount": -Decimal(fee)}
+        await SqlPayments(booked).add(Payment(account="acme", **debit))
+    before = await SqlQueries(booked).standing("acme")
+    with pytest.raises(BalanceTooLarge, match=f"account acme would have -[0-9.]+ with the amount -{fee}.34: amounts"):
+        await corrections.book([correction(1, customer(fee + ".85"))])
+    assert await SqlQueries(booked).standing("acme") == before
 
 
 async def test_a_reference_that_is_too_long_is_refused(booked):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import insert, select, update
 
-from vosd.base.money import ZERO
+from vosd.base.money import ZERO, format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
@@ -19,14 +19,14 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import join_closed
 from vosd.storage.currencies import currencies_of, other_currency, others_than, settle_all
-from vosd.storage.database import AlreadyThere, ContentRefused, Database
+from vosd.storage.database import AlreadyThere, BalanceTooLarge, ContentRefused, Database
 from vosd.storage.database_clock import database_clock
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
-from vosd.storage.types import Unstorable
+from vosd.storage.types import Unstorable, largest_money
 from vosd.storage.writers import CommitOrder, writer_for
 
 _ENTRIES_AT_ONCE: Final = 2_000
@@ -312,6 +312,17 @@ class LockedAccount(NamedTuple):
     standing: Standing
     currency: str | None
     """None = not settled yet."""
+
+
+def check_size(account: str, amount: Decimal, after: Decimal, dialect: str) -> None:
+    """Raise BalanceTooLarge where an amount, or the balance of the account with it, fits in no column."""
+    most = largest_money(dialect)
+    if max(abs(amount), abs(after)) > most:
+        message = (
+            f"account {account} would have {format_amount(after)} with the amount {format_amount(amount)}: "
+            f"amounts and balances are at most {format_amount(most)}"
+        )
+        raise BalanceTooLarge(message)
 
 
 async def lock_accounts(

@@ -22,7 +22,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.books import LockedAccount, lock_accounts
+from vosd.storage.books import LockedAccount, check_size, lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.ports import REFERENCE_MAX, EntryKind, OtherCurrency, ReferenceTaken
 from vosd.storage.queries import CALLS_AT_ONCE, calls_with_ids
@@ -74,6 +74,7 @@ class SqlCorrections:
             NoSuchCharge: a call has no charge for that party.
             ReferenceTaken: the reference has corrected the call otherwise.
             OtherCurrency: an account has its money in another currency than the charge.
+            BalanceTooLarge: an amount, or the balance of an account with it, fits in no column.
             ContentRefused: an amount has too many digits, or a text cannot be stored.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
@@ -220,7 +221,11 @@ def _values(charge: ChargeRow) -> dict[str, Any]:
 async def _post(
     connection: AsyncConnection, changes: Iterable[CorrectedCharge], accounts: Mapping[str, LockedAccount], mark: int
 ) -> None:
-    """Append the entries, and set the balances of the locked accounts."""
+    """Append the entries, and set the balances of the locked accounts.
+
+    Raises:
+        BalanceTooLarge: an amount, or a balance with it, fits in no column.
+    """
     standings = {name: account.standing for name, account in accounts.items()}
     entries = []
     for each in changes:
@@ -228,6 +233,7 @@ async def _post(
             continue
         before = standings[each.account]
         after = standings[each.account] = Standing(before.balance + each.amount, before.seq + 1)
+        check_size(each.account, each.amount, after.balance, connection.dialect.name)
         entries.append(
             {
                 "account": each.account,

@@ -1,19 +1,17 @@
 """Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from sqlalchemy import insert, select, update
 
-from vosd.base.money import format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.cdr.ports import Standing
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
-from vosd.storage.books import lock_accounts
+from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
-from vosd.storage.database import BalanceTooLarge, Database
+from vosd.storage.database import Database
 from vosd.storage.old_payments import dropped_payment
 from vosd.storage.ports import (
     SETTLED_AS,
@@ -29,7 +27,7 @@ from vosd.storage.ports import (
     check_same_currency,
     receipt_of_earlier,
 )
-from vosd.storage.types import descriptive, identifying, largest_money
+from vosd.storage.types import descriptive, identifying
 from vosd.storage.validity import extend, take_back
 from vosd.storage.waiting_payments import ask, settle
 from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
@@ -214,7 +212,7 @@ async def _append(
     check_rest(payment, standing.balance)
     amount = -standing.balance if payment.kind is EntryKind.ZERO else payment.amount
     after = standing.balance + amount
-    _check_size(payment, amount, after, connection.dialect.name)
+    check_size(payment.account, amount, after, connection.dialect.name)
     await connection.execute(
         insert(_entry).values(
             account=_name(payment),
@@ -235,16 +233,6 @@ async def _append(
         .values(balance=after, seq=standing.seq + 1, changed=mark)
     )
     return Receipt(standing.balance, after, repeated=False)
-
-
-def _check_size(payment: Payment, amount: Decimal, after: Decimal, dialect: str) -> None:
-    most = largest_money(dialect)
-    if max(abs(amount), abs(after)) > most:
-        message = (
-            f"account {payment.account} would have {format_amount(after)} with the amount {format_amount(amount)}: "
-            f"amounts and balances are at most {format_amount(most)}"
-        )
-        raise BalanceTooLarge(message)
 
 
 def _cut(text: str | None, length: int) -> str | None:
