@@ -17,7 +17,7 @@ from vosd.storage.access import Administering, LastAdministratorError, hold_admi
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
-from vosd.storage.saved_views import SqlSavedViews
+from vosd.storage.saved_views import SqlSavedViews, unshare
 from vosd.storage.types import descriptive, identifying
 
 _person: Final = schema.person
@@ -133,6 +133,8 @@ class SqlPeople:
     ) -> bool:
         """Write the fields that differ; end the sessions, then open one. ``own_role`` as ``hold_role`` takes it.
 
+        Views of one who acts for an account from now on are shared no longer.
+
         Returns False, without a change, where these fields, or those by which a person proves itself, are not as
         before any more: so a code or a link is used once, and a log-in is none after a reset.
 
@@ -155,6 +157,8 @@ class SqlPeople:
             written = await connection.execute(own.values(**changed or {"name": before.name}))
             if written.rowcount != 1:
                 return False
+            if after.account is not None and before.account is None:
+                await unshare(connection, before.name)
             if ends_sessions:
                 await connection.execute(delete(_session).where(_session.c.person == before.name))
             if opens is not None:

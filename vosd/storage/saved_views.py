@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
@@ -116,6 +117,12 @@ class SqlSavedViews:
             if written.rowcount == 1:
                 await note(connection, audit)
         return written.rowcount == 1
+
+
+async def unshare(connection: AsyncConnection, owner: str) -> None:
+    """End the sharing of the views of an owner."""
+    shared = update(_table).where(_row.owner == owner, _row.shared == 1)
+    await connection.execute(shared.values(shared=0, version=_row.version + 1))
 
 
 def _same(view: StoredView) -> tuple[Any, ...]:

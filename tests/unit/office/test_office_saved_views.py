@@ -14,6 +14,7 @@ from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
+from vosd.admin.office.people import AddPerson, GiveRole, add_person, give_role
 from vosd.admin.office.permissions import ALL, SHIPPED
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.saved_views import (
@@ -107,6 +108,22 @@ async def test_agents_and_customers_share_none(office: Office) -> None:
     with pytest.raises(OperatorsOnlyError):
         await change_view(office, SHOP, ChangeView(id=made.id, name="busy", query="", shared=True))
     assert await names_of(office, BOB) == []
+
+
+async def test_views_of_a_person_who_becomes_a_customer_are_shared_no_longer(office: Office) -> None:
+    await add_person(office, ROOT, AddPerson(name="ann", role="viewer"))
+    made = await add_view(office, ANN, msgspec.structs.replace(BUSY, shared=True))
+    await give_role(office, ROOT, GiveRole(name="ann", role="viewer"))
+    assert await names_of(office, BOB) == ["busy"]
+    await give_role(office, ROOT, GiveRole(name="ann", role="customer", account="shop"))
+    assert await names_of(office, BOB) == []
+    ann = person("ann", "customer", "shop")
+    (kept,) = await list_views(office, ann, ListViews())
+    assert (kept.shared, kept.version) == (False, made.version + 1)
+    change = ChangeView(id=made.id, name="busy", query="reason=Loop", shared=kept.shared, if_version=kept.version)
+    await change_view(office, ann, change)
+    with pytest.raises(OrderError, match="is for views of operators, and ann acts for account shop"):
+        await change_view(office, ROOT, msgspec.structs.replace(change, shared=True, if_version=None))
 
 
 async def test_who_may_not_see_calls_keeps_no_views(office: Office) -> None:

@@ -160,6 +160,7 @@ async def change_view(office: Office, who: Principal, order: ChangeView) -> View
 
     Raises:
         OperatorsOnlyError: an agent or a customer shares it.
+        OrderError: it is to be shared, and is the view of an agent or a customer.
         NoSuchViewError, NotYourViewError, StaleVersionError, ViewExistsError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
@@ -167,6 +168,7 @@ async def change_view(office: Office, who: Principal, order: ChangeView) -> View
     before = await _changeable(office, who, scope, order.id, order.if_version)
     if order.shared:
         scope.require_operator()
+        await _require_owner_operator(office, before)
     after = msgspec.structs.replace(
         before,
         name=order.name,
@@ -200,6 +202,12 @@ async def _changeable(office: Office, who: Principal, scope: Scope, number: int,
     if version is not None and found.version != version:
         raise _stale(found)
     return found
+
+
+async def _require_owner_operator(office: Office, view: StoredView) -> None:
+    owner = await office.stores.people.find(view.owner)
+    if owner is not None and owner.account is not None:
+        raise OrderError("shared", f"is for views of operators, and {view.owner} acts for account {owner.account}")
 
 
 def _stale(view: StoredView) -> StaleVersionError:
