@@ -125,7 +125,7 @@ class ReportState(msgspec.Struct, frozen=True):
     gone_at: int | None = None
     """Time at which it was taken out; None = it is defined."""
     before: "ReportState | None" = None
-    """Its state with the content that it had before, for a change that is undone; that has none itself."""
+    """State with the content before, for a change that is undone; that one has none itself."""
 
     def changed_to(self, every: ReportRhythm, content: str) -> "ReportState":
         """Return the state of the report with another content: that of before, or a new one."""
