@@ -31,10 +31,11 @@ from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
 from vosd.engine.journal import Remains
 from vosd.obs.events import Event
-from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot
+from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.states import TransactionState
 
 REFRESH_MS: Final = 2_000
 """Our sessions are refreshed so soon after the start: peers may have waited for a refresh meanwhile."""
@@ -170,7 +171,11 @@ class Resumption:
             undo(live_call, self._services)
         for side in (parts.caller, parts.callee):
             if side is not None and side.leg.dialog is not None:
-                self._endpoint.dialogs.forget(side.leg.dialog.local_tag, self._now)
+                tag, moving = side.leg.dialog.local_tag, side.leg.moving
+                self._endpoint.dialogs.forget(tag, self._now)
+                left = None if moving is None else self._endpoint.store.servers.get(text_of(moving.transaction.key))
+                if left is not None and left.state is TransactionState.PROCEEDING:
+                    left.respond(500, tag, self._endpoint.server_header, self._now)
 
     # -- after --------------------------------------------------------------------------------------------------
 
