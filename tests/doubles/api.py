@@ -22,7 +22,7 @@ from vosd.admin.office.permissions import ALL, SHIPPED, Permission
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.identity import Identify
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0

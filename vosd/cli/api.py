@@ -7,7 +7,7 @@ import click
 
 from vosd.cli.command import Invocation, Verb, pass_invocation
 from vosd.processes import entry
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 
 
 @click.command(cls=Verb)

@@ -1,13 +1,15 @@
 """Messages between the switch and a process beside it: a length, then the content."""
 
-import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # programs that read files send messages, too, and have no event loop
+    import asyncio
 
 LENGTH_BYTES: Final = 4
 """Bytes of the length of a message."""
 
 
-def send(writer: asyncio.StreamWriter, *contents: bytes) -> None:
+def send(writer: "asyncio.StreamWriter", *contents: bytes) -> None:
     """Send messages.
 
     Raises:
@@ -23,7 +25,7 @@ def message(content: bytes) -> bytes:
     return len(content).to_bytes(LENGTH_BYTES, "big") + content
 
 
-async def received(reader: asyncio.StreamReader) -> bytes:
+async def received(reader: "asyncio.StreamReader") -> bytes:
     """Return the content of the next message.
 
     Raises:

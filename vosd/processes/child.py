@@ -7,10 +7,8 @@ import asyncio
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Final, NamedTuple
 
-import vosd
 from vosd.processes import entry
 from vosd.processes.forked import ForkedProcess
 from vosd.processes.started_program import WatchedProcess, start_program
@@ -39,7 +37,7 @@ async def started(module: str, *descriptors: int) -> Child:
         process = start_program(
             (sys.executable, "-P", "-m", entry.__name__, module, *map(str, inherited)),
             inherited=inherited,
-            environment={**os.environ, "PYTHONPATH": search_path()},
+            environment={**os.environ, "PYTHONPATH": entry.search_path()},
         )
     except OSError as error:
         ours.close()
@@ -101,8 +99,3 @@ async def _ended(child: Child, *, is_asked: bool) -> bool:
         process.kill()
         await process.wait()
     return True
-
-
-def search_path() -> str:
-    """Return where Python finds this package, wherever it was started from."""
-    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))

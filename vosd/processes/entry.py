@@ -5,8 +5,17 @@ and structlog finds no ``rich`` to import, which is for tracebacks in colour tha
 """
 
 import gc
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
+
+import vosd
+
+
+def search_path() -> str:
+    """Return where Python finds this package, wherever it was started from."""
+    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
 
 
 def _main() -> None:

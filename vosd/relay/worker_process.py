@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.processes import entry
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 from vosd.processes.rights import network_rights_for_children
 
 BACKLOG: Final = 4

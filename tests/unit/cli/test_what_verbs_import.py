@@ -36,9 +36,11 @@ OTHER_KEYS = (
         ),
         ("vosd.admin.names", "('vosd.b2bua.call', 'vosd.engine.calls.live_call', 'sqlalchemy')"),
         ("vosd.storage.books", "('sqlalchemy.orm', 'vosd.b2bua.call', 'pydantic')"),
+        ("vosd.config.decks.workbook_process", "('asyncio', 'ssl')"),
+        ("vosd.config.reader.whole_files", "('asyncio', 'ssl')"),
     ],
 )
-def test_a_module_of_verbs_loads_no_more_than_it_needs(module, unneeded):
+def test_a_module_of_verbs_and_small_programs_loads_no_more_than_it_needs(module, unneeded):
     program = f"import sys, {module}\nprint(*(name for name in sys.modules if name.startswith({unneeded})))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == []

@@ -32,7 +32,8 @@ from vosd.daemon.checks import (
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.daemon.start import Started, load_at_start
 from vosd.processes.channel import LENGTH_BYTES, message
-from vosd.processes.child import Child, search_path
+from vosd.processes.child import Child
+from vosd.processes.entry import search_path
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects

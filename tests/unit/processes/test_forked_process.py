@@ -4,7 +4,7 @@ import subprocess
 import sys
 import textwrap
 
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 
 PREAMBLE = """
 import asyncio, os, signal, socket, sys, threading

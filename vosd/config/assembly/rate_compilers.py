@@ -16,7 +16,7 @@ from vosd.catalogue.problems import DefinitionProblem
 from vosd.config.assembly import rate_compiler
 from vosd.config.assembly.rate_compiler import CompilationReport, Task
 from vosd.processes import entry
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 
 Progress = Callable[[int, int, int], None]
 """Takes the files that are finished, the files in all, and the rows that were read."""

@@ -19,7 +19,7 @@ from vosd.config.decks import workbook_process
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.workbook_process import CPU_SECONDS_MAX, FoundRows
 from vosd.processes import entry
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 
 UNPACKED_MAX: Final = 768 << 20
 """Bytes that a workbook may unpack to; 500,000 rates of eight columns are 170 MB."""

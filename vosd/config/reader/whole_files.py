@@ -20,7 +20,7 @@ from vosd.config.reader.includes import read_files
 from vosd.config.reader.items import LONG_LISTS, Known, Packed, ReadFiles, context_of, differing, pack
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.processes import entry
-from vosd.processes.child import search_path
+from vosd.processes.entry import search_path
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 _AT_ONCE: Final = 20
