@@ -581,6 +581,28 @@ async def test_a_worker_that_has_no_turn_is_replaced(stage, peers, monkeypatch):
     assert await received(other, 3) == sent
 
 
+async def test_a_worker_that_starts_slowly_is_waited_for(stage, tmp_path, peers, monkeypatch):
+    """A busy machine, as at its boot; the silence of that time is not that of a peer."""
+    monkeypatch.setattr("vosd.relay.link.STUCK_NS", 500_000_000)
+    (tmp_path / "sitecustomize.py").write_text("import select\nselect.select((), (), (), 4)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    await stage.kill_worker()
+    (link,) = stage.relay.links
+    begun_ms, pid = now().mono, link.pid
+    with capture_logs() as lines:
+        one, other = peers(), peers(ssrc=0x9999)
+        first, _ = connected(stage, one, other)
+        sent = one.send((HOST, first.rtp), 3)
+        assert await received(other, 3) == sent
+    ends = {"media_worker_slow", "media_worker_stuck", "media_worker_ended"}
+    assert [line["event"] for line in lines if line["event"] in ends] == ["media_worker_slow"]
+    assert link.pid == pid
+    assert stage.relay.receiving_since(first) >= begun_ms + 2_000
+    monkeypatch.delenv("PYTHONPATH")
+    os.kill(link.pid, signal.SIGSTOP)  # the limit of one that has begun
+    await until(lambda: link.pid != pid)
+
+
 async def test_a_worker_ends_a_minute_after_its_switch(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(impatient(tmp_path)))
     stage = RelayStage(tmp_path, HOST)

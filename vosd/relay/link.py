@@ -53,6 +53,8 @@ _AWAY_MS: Final = 1_000
 """Shortest time until a worker that receives none will."""
 STUCK_NS: Final = 5_000_000_000
 """A worker that has had no turn for so long is ended, and started again; it has one each second."""
+START_NS: Final = 60_000_000_000
+"""Longest time until the first turn of a new worker. It starts without priority, beside all other processes."""
 _END_S: Final = 5.0
 _END_STEP_S: Final = 0.02
 
@@ -105,8 +107,13 @@ class WorkerLink:
         """The timer that sends the orders that may wait; None = none waits."""
         self._is_stopped = False
         self._begun_ns = 0
+        self._is_starting = False
+        """Whether the worker is new, and has had no turn yet."""
+        self._is_slow = False
+        """Whether the log says that it starts slowly."""
         self._receiving_since_ms = 0
-        """Start of the worker if it was started in the place of one that had ended."""
+        """Start of the worker if it was started in the place of one that had ended, or the last moment at which it was
+        seen to start still."""
         self._failures = 0
         """Starts in a row that did not last."""
         self._restart: asyncio.TimerHandle | None = None
@@ -122,9 +129,9 @@ class WorkerLink:
         """
         left = connect_worker(self.path)
         if left is not None:
-            self._attach(left)
+            self._attach(left, is_new=not left.pid)
             return
-        self._attach(start_worker(self.path))
+        self._attach(start_worker(self.path), is_new=True)
         self.order(UseRecords(), [self.records.descriptor])
         self.listed.set()
 
@@ -195,8 +202,18 @@ class WorkerLink:
         Twice in a row: where the whole machine stood still, the worker has had a turn by the second time.
         """
         self._dead = [pid for pid in self._dead if not reap(pid)]
-        quiet_ns = monotonic_ns() - max(self.records.turn_at_ns(), self._begun_ns)
-        was_quiet, self._is_quiet = self._is_quiet, self._channel is not None and quiet_ns >= STUCK_NS
+        now_ns, turn_ns = monotonic_ns(), self.records.turn_at_ns()
+        quiet_ns = now_ns - max(turn_ns, self._begun_ns)
+        is_quiet = self._channel is not None and quiet_ns >= STUCK_NS
+        self._is_starting = self._is_starting and turn_ns < self._begun_ns
+        # A worker that is ended while it starts begins from nothing: on a busy machine no worker would ever be ready.
+        if self._is_starting:
+            self._receiving_since_ms = now_ns // 1_000_000
+            if is_quiet and not self._is_slow:
+                self._is_slow = True
+                _log.warning("media_worker_slow", pid=self.pid)
+            is_quiet = is_quiet and quiet_ns >= START_NS
+        was_quiet, self._is_quiet = self._is_quiet, is_quiet
         return was_quiet and self._is_quiet
 
     def receiving_since_ms(self) -> int:
@@ -231,9 +248,10 @@ class WorkerLink:
             await asyncio.sleep(_END_STEP_S)
         self.path.unlink(missing_ok=True)
 
-    def _attach(self, connection: WorkerConnection) -> None:
+    def _attach(self, connection: WorkerConnection, *, is_new: bool) -> None:
         self.pid = connection.pid
         self._begun_ns = monotonic_ns()
+        self._is_starting, self._is_slow = is_new, False
         self._channel = MessageChannel(connection.sock, ORDERS_KEPT)
         self._loop.add_reader(connection.sock.fileno(), self._read)
 
@@ -342,7 +360,7 @@ class WorkerLink:
         self._restart = None
         self.flush()  # to none: the next worker gets the ports as they are
         try:
-            self._attach(start_worker(self.path))
+            self._attach(start_worker(self.path), is_new=True)
         except OSError as error:
             self._failures += 2
             pause_s = self._pause_s()
