@@ -20,9 +20,9 @@ class Reception:
 
     __slots__ = (
         "_arrived_ns", "_at", "_extended", "_highest", "_jitter_max_ns", "_jitter_ns", "_jitter_sum_ns", "_jitters",
-        "_record", "_restart", "_stamp", "base", "common_count", "common_payload", "expected_before", "first_ns",
-        "is_changed", "last_ns", "lost_before", "payload", "payload_since", "payloads", "received", "received_start",
-        "ssrc",
+        "_record", "_restart", "_skipped", "_stamp", "base", "common_count", "common_payload", "expected_before",
+        "first_ns", "is_changed", "last_ns", "lost_before", "payload", "payload_since", "payloads", "received",
+        "received_start", "ssrc",
     )  # fmt: skip
 
     def __init__(self, record: Buffer | None = None, at: int = 0) -> None:
@@ -41,7 +41,7 @@ class Reception:
         self.base = 0
         """Extended sequence number of the first packet of this sequence."""
         self.received_start = 0
-        """Packets received before this sequence."""
+        """Packets received before this sequence, and those of it that no later packet has confirmed."""
         self.expected_before = 0
         """Packets of sequences before that were sent, as far as sequence numbers tell."""
         self.lost_before = 0
@@ -59,6 +59,8 @@ class Reception:
         """Extended highest sequence number: it counts on where the number in the packet begins again."""
         self._restart = -1
         """Sequence number that would confirm that the sequence began anew."""
+        self._skipped = 0
+        """Packets since the last one that were not looked at."""
         self._stamp = 0
         self._arrived_ns = 0
         self._jitter_ns = 0.0
@@ -110,10 +112,13 @@ class Reception:
         self._write()
 
     def skip(self, packets: int) -> None:
-        """Count packets that were not looked at: they follow the last one. The next one shows if some were lost."""
+        """Count packets that were not looked at: they follow the last one.
+
+        They count for the loss when the next packet shows how many were sent. Where none comes, their loss is unknown.
+        """
         self.received += packets
-        self._extended += packets
-        self._highest = (self._highest + packets) % SEQUENCE
+        self.received_start += packets
+        self._skipped += packets
         self._write()
 
     def lose_track(self) -> None:
@@ -141,7 +146,7 @@ class Reception:
 
     def last_packet(self) -> tuple[int, int, int, int]:
         """Return SSRC and sequence number of the last packet, but for those out of order, a time stamp and its time."""
-        return self.ssrc, self._highest, self._stamp, self._arrived_ns
+        return self.ssrc, (self._highest + self._skipped) % SEQUENCE, self._stamp, self._arrived_ns
 
     def _change(self, sequence: int, stamp: int, ssrc: int, payload: int, now_ns: int) -> None:
         self.is_changed = True
@@ -164,10 +169,14 @@ class Reception:
 
     def _is_counted(self, sequence: int, stamp: int, now_ns: int) -> bool:
         """Judge a packet that is not the next one; False = the first of a sequence that may have begun anew."""
-        step = sequence - self._highest & SEQUENCE - 1
+        step = sequence - self._highest - self._skipped & SEQUENCE - 1
         if step < _DROPOUT_MAX:
             self._highest = sequence
-            self._extended += step
+            self._extended += self._skipped + step
+            if self._skipped:
+                self.is_changed = True
+                self.received_start -= self._skipped
+                self._skipped = 0
         elif step <= SEQUENCE - _MISORDER_MAX:
             if sequence != self._restart:
                 self._restart = sequence + 1 & SEQUENCE - 1
@@ -180,6 +189,7 @@ class Reception:
     def _begin_sequence(self, sequence: int, stamp: int, now_ns: int) -> None:
         self.base = self._extended = self._highest = sequence
         self.received_start = self.received
+        self._skipped = 0
         self._restart = -1
         self._stamp, self._arrived_ns = stamp, now_ns
 

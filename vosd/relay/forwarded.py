@@ -26,7 +26,7 @@ class ForwardedStream:
 class KernelPart:
     """Part of the kernel in forwarding what comes in at a port."""
 
-    __slots__ = ("after_ns", "packets", "pause_ns", "stream", "unfolded")
+    __slots__ = ("after_ns", "packets", "pause_ns", "spell_ns", "stream", "unfolded")
 
     def __init__(self) -> None:
         self.stream: ForwardedStream | None = None
@@ -35,6 +35,8 @@ class KernelPart:
         """Time from which on it may."""
         self.pause_ns = 0
         """Length of the latest pause because of packets that it did not forward."""
+        self.spell_ns = 0
+        """Time for which it forwards the stream before the next sample; 0 = there was none yet."""
         self.packets = 0
         """Packets that it has forwarded."""
         self.unfolded = 0

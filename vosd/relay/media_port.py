@@ -179,8 +179,8 @@ class MediaPort:
             return
         reception = self.reception
         reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
-        if reception.is_changed:
-            self._owner.changed(self)
+        if reception.is_changed:  # not at the end of the turn: both parts are read together
+            self.write_state()
         out = self._out
         if out is not None and out.target is not None:  # no function of its own: it is the path of every packet
             try:

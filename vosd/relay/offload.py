@@ -17,8 +17,12 @@ from vosd.relay.stream_table import MAPS, KernelStream, StreamTable, kernel_stre
 
 FORWARDED_NS: Final = 28_000_000_000
 """Longest time for which the kernel forwards a stream without a sample."""
+FORWARDED_FIRST_NS: Final = 2_000_000_000
+"""The first such time, doubled up to the longest: a short call is measured as well."""
 SAMPLED_NS: Final = 2_000_000_000
-"""Length of a sample."""
+"""Length of a sample after the longest time."""
+SAMPLED_BRIEFLY_NS: Final = 200_000_000
+"""Length of the samples before, which show the loss alone."""
 COUNTED_NS: Final = 1_000_000_000
 """Interval at which packets are counted."""
 SETTLED_NS: Final = 100_000_000
@@ -72,8 +76,7 @@ class Offload:
         if self._has_new_routes:
             self._has_new_routes = False
             self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
-        due = [each for each in self._streams.values() if now_ns - each.begun_ns >= FORWARDED_NS]
-        self._take_back(due, now_ns, SAMPLED_NS)
+        self._sample(now_ns)
         self._hand_over(ports, now_ns)
         if self._streams and not self._uncounted and now_ns >= self._count_ns:
             self._count_ns = now_ns + COUNTED_NS
@@ -181,6 +184,19 @@ class Offload:
         return self._stream_of(forwarded.port) != forwarded.stream
 
     # ---- counting and taking back ----
+
+    def _sample(self, now_ns: int) -> None:
+        """Take back streams that the kernel has forwarded for long enough."""
+        brief: list[ForwardedStream] = []
+        whole: list[ForwardedStream] = []
+        for each in self._streams.values():
+            kernel = each.port.kernel
+            spell_ns = kernel.spell_ns or FORWARDED_FIRST_NS
+            if now_ns - each.begun_ns >= spell_ns:
+                (whole if spell_ns >= FORWARDED_NS else brief).append(each)
+                kernel.spell_ns = min(2 * spell_ns, FORWARDED_NS)
+        self._take_back(brief, now_ns, SAMPLED_BRIEFLY_NS)
+        self._take_back(whole, now_ns, SAMPLED_NS)
 
     def _take_back(self, streams: list[ForwardedStream], now_ns: int, pause_ns: int) -> None:
         if not streams:

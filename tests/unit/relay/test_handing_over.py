@@ -8,7 +8,17 @@ from vosd.media.record import RECORD_BYTES, figures_of
 from vosd.media.source import RelayPort
 from vosd.relay import offload as module
 from vosd.relay.media_port import FILTER_AFTER, MediaPort
-from vosd.relay.offload import COUNTED_NS, FORWARDED_NS, MOST_PACKETS, PAUSE_MAX_NS, SAMPLED_NS, SETTLED_NS, Offload
+from vosd.relay.offload import (
+    COUNTED_NS,
+    FORWARDED_FIRST_NS,
+    FORWARDED_NS,
+    MOST_PACKETS,
+    PAUSE_MAX_NS,
+    SAMPLED_BRIEFLY_NS,
+    SAMPLED_NS,
+    SETTLED_NS,
+    Offload,
+)
 from vosd.relay.protocol import OpenPort
 from vosd.relay.routes import Route
 from vosd.relay.stream_table import MAPS
@@ -182,6 +192,8 @@ def streams(monkeypatch):
 
 
 def test_a_stream_comes_back_for_two_seconds_in_thirty_and_its_figures_are_whole(streams):
+    for port in streams.ports:
+        port.kernel.spell_ns = FORWARDED_NS
     streams.forward(1_400)
     streams.look(FORWARDED_NS - 1)
     assert len(streams.table.packets) == 2
@@ -207,7 +219,34 @@ def test_packets_lost_while_the_kernel_forwards_are_found_by_the_sample(streams)
     streams.sequence += 14
     streams.look(FORWARDED_NS)
     streams.talk(10)
-    assert [each.lost for each in streams.figures()] == [14, 14]
+    assert [(each.lost, each.expected) for each in streams.figures()] == [(14, streams.sequence)] * 2
+
+
+def test_streams_come_back_at_growing_intervals_so_that_short_calls_are_measured(streams):
+    spells = []
+    for _ in range(6):
+        begun_ns = streams.now_ns
+        while streams.table.packets:
+            streams.look(SAMPLED_BRIEFLY_NS)
+        spells.append((streams.now_ns - begun_ns) // FORWARDED_FIRST_NS)
+        streams.talk(1)
+        streams.look(SAMPLED_NS)
+        assert len(streams.table.packets) == 2
+    assert spells == [1, 2, 4, 8, 14, 14]
+
+
+@pytest.mark.parametrize("ssrc", [None, 7])
+def test_the_loss_of_packets_that_no_later_one_follows_is_not_known(streams, ssrc):
+    """At the end of a call, and where another stream begins."""
+    seen = streams.sequence
+    streams.forward(100)
+    streams.sequence += 50
+    streams.take_back(*streams.ports)
+    if ssrc is not None:
+        streams.talk(3, ssrc=ssrc)
+        seen += 3
+    for each in streams.figures():
+        assert (each.packets_in, each.forwarded, each.expected, each.lost) == (seen + 100, 100, seen, 0)
 
 
 def test_packets_are_counted_each_second_and_say_that_the_peers_live(streams):
@@ -220,6 +259,8 @@ def test_packets_are_counted_each_second_and_say_that_the_peers_live(streams):
 
 
 def test_a_stream_with_too_many_packets_is_left_to_the_worker(streams):
+    for port in streams.ports:
+        port.kernel.spell_ns = FORWARDED_NS
     streams.forward(MOST_PACKETS)
     streams.look(COUNTED_NS)
     streams.count()
