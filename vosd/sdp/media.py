@@ -16,8 +16,10 @@ from vosd.base.host import UNSPECIFIED
 from vosd.sdp.codec import OTHER_NAMES, static_name
 
 MAX_BYTES: Final = 16 * 1024
-MAX_MEDIA: Final = 8
-"""Each takes four ports of a relay, a conference has six at most, and a call that only rings costs nothing."""
+MAX_USED: Final = 8
+"""Most media that are used: each takes four ports of a relay, a conference has six, and to ring costs nothing."""
+MAX_MEDIA: Final = 20
+"""Most media with those that are not used any more, which a call keeps to its end (RFC 3264 section 8)."""
 _MEDIUM: Final = b"\nm="
 _IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
 """Beginning of nearly all descriptions, with user, session and version of the origin."""
@@ -79,11 +81,13 @@ class SessionFault(Enum):
     """Why a description cannot be relayed."""
 
     TOO_LONG = f"longer than {MAX_BYTES} bytes"
-    TOO_MANY_MEDIA = f"more than {MAX_MEDIA} media"
+    TOO_MANY_MEDIA = f"more than {MAX_USED} media"
+    TOO_MANY_LINES = f"more than {MAX_MEDIA} media with those that are not used"
     NO_CONNECTION = "a medium without an address (c=)"
     NO_ADDRESS = "an address (c=) that is no IP address"
     BAD_PORT = "a port that is not 0 to 65535"
     NO_FORMATS = "a medium without formats"
+    NO_MEDIA = "an answer without a medium"
 
 
 class BadSession(ValueError):  # noqa: N818 - describes the session
@@ -173,7 +177,7 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
         return None
     parts = _PORTS.split(session)
     ports = [*map(int, parts[2::3])]
-    if not 0 < len(ports) <= MAX_MEDIA or len(ports) != session.count(_MEDIUM):
+    if not 0 < len(ports) <= MAX_USED or len(ports) != session.count(_MEDIUM):
         return None
     parts[2::3] = [b"%d "] * len(ports)
     parts[0] = b"v=0\r\no=%b" + parts[0][ids.end() :]
@@ -202,9 +206,12 @@ def _media_of(session: bytes) -> tuple[Medium, ...]:
         raise BadSession(SessionFault.TOO_LONG)
     above, *media = _parts(session)
     if len(media) > MAX_MEDIA:
-        raise BadSession(SessionFault.TOO_MANY_MEDIA)
+        raise BadSession(SessionFault.TOO_MANY_LINES)
     common = _common(above)
-    return tuple([_medium(part, common) for part in media])
+    described = tuple([_medium(part, common) for part in media])
+    if len(media) > MAX_USED and sum(each.port > 0 for each in described) > MAX_USED:
+        raise BadSession(SessionFault.TOO_MANY_MEDIA)
+    return described
 
 
 def sends_elsewhere(session: bytes, before: bytes) -> bool:

@@ -176,6 +176,8 @@ def test_only_what_goes_over_udp_can_be_relayed(line, is_relayable):
         (of("m=image 4000 udptl\r\n"), SessionFault.NO_FORMATS),
         (of("m=audio 4000\r\n"), SessionFault.NO_FORMATS),
         (of("m=audio 4000 RTP/AVP 0\r\n" * 9), SessionFault.TOO_MANY_MEDIA),
+        (of("m=audio 4000 RTP/AVP 0\r\n" * 9 + "m=video 0 RTP/AVP 31\r\n"), SessionFault.TOO_MANY_MEDIA),
+        (of("m=audio 4000 RTP/AVP 0\r\n" + "m=video 0 RTP/AVP 31\r\n" * 20), SessionFault.TOO_MANY_LINES),
         (of("a=x:" + "y" * 16_384), SessionFault.TOO_LONG),
     ],
 )
@@ -183,6 +185,11 @@ def test_what_cannot_be_relayed_has_a_fault(session, fault):
     with pytest.raises(BadSession) as error:
         media_of(session)
     assert error.value.fault is fault
+
+
+def test_media_that_are_not_used_any_more_do_not_count_for_the_ports_of_a_call():
+    media = media_of(of("m=audio 4000 RTP/AVP 0\r\n" * 8 + "m=video 0 RTP/AVP 31\r\n" * 12))
+    assert [each.port for each in media] == [4_000] * 8 + [0] * 12
 
 
 @pytest.mark.parametrize("line", ["m=audio 0 RTP/AVP", "m=video 0 RTP/AVP 31", "m=image 0 udptl t38"])

@@ -15,7 +15,14 @@ from vosd.base.clock import Instant
 from vosd.engine.media.encryption import TerminatedMedia
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
-from vosd.engine.media.passing_session import PassingSession, event_payload, first_host, limited, note_author
+from vosd.engine.media.passing_session import (
+    PassingSession,
+    event_payload,
+    expect_media,
+    first_host,
+    limited,
+    note_author,
+)
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
@@ -342,7 +349,10 @@ class MediaKeeper:
         body, passing = limited(session, theirs, media), PassingSession(reader, media, author, theirs)
         if not body:
             return
-        _, described = self._described(passing, body)
+        try:
+            _, described = self._described(passing, body)
+        except BadSession:
+            return  # it has no media any more
         if self._at_rtpengines is None or passing.is_at_relay:
             self._sessions.places(described, passing, now)
             return
@@ -378,7 +388,7 @@ class MediaKeeper:
         # Without a relay no leg has ports of one.
         is_at_relay = self._at_rtpengines is None or (self._parts.relay is not None and passing.is_at_relay)
         try:
-            body, described = self._described(passing, body)
+            body, described = self._described(passing, body, message)
         except BadSession as bad:
             return unfit(message, passing.media, MediaRefusal.BAD_SESSION, bad.fault)
         if passing.author.moving is not None:
@@ -452,13 +462,17 @@ class MediaKeeper:
             return unfit(waiting.message, passing.media, MediaRefusal.NO_MEDIA_PORT)
         return self._at_rtpengines.wait_for_keys(waiting, passing, body, form)
 
-    def _described(self, passing: PassingSession, body: bytes) -> tuple[bytes, Sequence[Medium]]:
+    def _described(
+        self, passing: PassingSession, body: bytes, message: Outgoing | None = None
+    ) -> tuple[bytes, Sequence[Medium]]:
         """Return a description with telephone events where keys are converted, and its media.
 
         Raises:
             BadSession: it cannot be relayed.
         """
         described = media_of(body)
+        if not described:
+            expect_media(passing, message)
         if passing.theirs.settings.dtmf is _AUTO or not (self._parts.rtpengines is None or passing.is_at_relay):
             return body, described
         if not self._parts.keys.wants_events(passing.theirs, passing.media, described):

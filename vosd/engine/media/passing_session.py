@@ -12,7 +12,7 @@ from vosd.base.host import UNSPECIFIED
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource
-from vosd.sdp.media import BadSession, Medium, audio_place, media_of, with_codecs
+from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, media_of, with_codecs
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
 from vosd.trunks.media import MediaTrust
@@ -155,6 +155,24 @@ def _only_sends(described: Sequence[Medium], session: bytes) -> bool:
         return False
     audio = audio_place(described)
     return audio < len(others) and described[audio].only_sends_to(others[audio])
+
+
+def expect_media(passing: PassingSession, message: Outgoing | None) -> None:
+    """Expect no answer without any medium: its reader has offered some (RFC 3264 section 6).
+
+    ``message`` is the one that it leaves by; None = it is an answer that is judged before.
+
+    Raises:
+        BadSession: the reader's own description uses a medium.
+    """
+    if proposes(message):
+        return
+    try:
+        offered = media_of(bytes(passing.leg.sessions.remote))
+    except BadSession:
+        return
+    if any(each.port for each in offered):
+        raise BadSession(SessionFault.NO_MEDIA)
 
 
 def unannounced(source: MediaSource) -> MediaSource:
