@@ -38,13 +38,34 @@ class LegFigures(msgspec.Struct, frozen=True, gc=False):
 
     source: MediaSource | None
     figures: PortFigures
+    codecs: tuple[tuple[int, str], ...] = ()
+    """Payload types with their names that descriptions before had, and that of the source has not."""
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the payload type of the most packets; None = none came, or its name is not known."""
+        source, payload = self.source, self.figures.payload
+        if payload is None:
+            return None
+        if source is not None and payload in source.payloads:
+            return dict(zip(source.payloads, source.codecs, strict=False)).get(payload)
+        return dict(self.codecs).get(payload)
 
 
 def added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
     """Return the figures of ports that a leg had one after the other."""
     if before is None or later is None:
         return before or later
-    return LegFigures(later.source or before.source, before.figures.plus(later.figures))
+    source, codecs = later.source or before.source, (*before.codecs, *later.codecs)
+    if before.source is not None and source is not None:
+        codecs += _lacking(before.source, source)
+    return LegFigures(source, before.figures.plus(later.figures), tuple(dict(codecs).items()))
+
+
+def _lacking(before: MediaSource, later: MediaSource) -> tuple[tuple[int, str], ...]:
+    """Return the payload types of a source that a later one has not, with their names."""
+    named = zip(before.payloads, before.codecs, strict=False)
+    return tuple([(payload, codec) for payload, codec in named if payload not in later.payloads])
 
 
 class PlayedSound(msgspec.Struct, frozen=True):
@@ -113,6 +134,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Ports of the leg at the relay, in the order of the media of its descriptions; None = that medium has none."""
     sources: tuple[MediaSource | None, ...] = ()
     """Sources that its ports take media from, in the same order."""
+    codecs_before: tuple[tuple[int, str], ...] = ()
+    """Payload types of its audio with their names that descriptions before had, and the one after has not."""
     audio: int = 0
     """Place of the audio in its descriptions: keys, sounds, figures and a recording belong to that medium."""
     rtp_call: RtpCall | None = None
@@ -240,7 +263,14 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
 
     def note_source(self, index: int, source: MediaSource) -> None:
         """Note the source of a medium."""
-        self.sources = (*self.sources, source) if index == len(self.sources) else _with(self.sources, index, source)
+        known = len(self.sources)
+        if index == known:
+            self.sources = (*self.sources, source)
+            return
+        before = self.sources[index] if index < known else None
+        if before is not None and before.payloads != source.payloads and index == self.audio:
+            self.codecs_before = tuple((dict(self.codecs_before) | dict(_lacking(before, source))).items())
+        self.sources = _with(self.sources, index, source)
 
 
 T = TypeVar("T")

@@ -797,6 +797,21 @@ def test_the_record_has_what_came_on_both_legs():
     assert (legs["callee"]["packets_in"], legs["callee"]["packets_out"], legs["callee"]["codec"]) == (0, 50, None)
 
 
+@pytest.mark.parametrize("later", ["image 20000 udptl t38", "audio 20000 RTP/AVP 8"])
+def test_the_codec_of_the_most_packets_is_named_where_the_last_description_has_it_not(later):
+    """A call that ends as a fax, or with another codec."""
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    call.mine = OFFER.partition("m=")[0] + f"m={later}\r\n"
+    there.mine = ANSWER.partition("m=")[0] + f"m={later}\r\n".replace("20000", "30000")
+    call.propose()
+    scene.wire.run_for(1_000)
+    for each in ports(relay, call, there):
+        each.figures = PortFigures(each.port.id, "192.0.2.10", 20_000, 0, 500, expected=500)
+    legs = media(scene.finish(call))["legs"]
+    assert [(leg["codec"], leg["mos"]) for leg in legs.values()] == [("PCMU", 4.4)] * 2
+
+
 @pytest.mark.parametrize("keys", ["*1", "*2"])
 @pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
 def test_both_sides_hear_each_other_while_the_target_of_a_transfer_rings_and_after_it_was_busy(keys, early):

@@ -98,7 +98,7 @@ class CountedPorts:
         if closed is None:
             return None
         before, last = closed
-        return added(before, LegFigures(last.source, self.figures(last.figures.id)))
+        return added(before, LegFigures(last.source, self.figures(last.figures.id), last.codecs))
 
     def has_ended(self, call: RtpCall) -> bool:
         """Return whether ports of a call keep their figures although their legs are over."""

@@ -83,7 +83,8 @@ class MediaParts:
         for index, port in enumerate(media.ports):
             figures = None if port is None else self.at_engines.close(port, now)
             if figures is not None and (closed is None or index == media.audio):
-                closed = LegFigures(media.sources[index] if index < len(media.sources) else None, figures)
+                source = media.sources[index] if index < len(media.sources) else None
+                closed = LegFigures(source, figures, media.codecs_before)
         if self.rtpengines is not None:
             self.rtpengines.leg_over(media, closed)
         media.ports = ()
@@ -99,7 +100,7 @@ class MediaParts:
                 self.recordings.moved(media, port)
         figures = self.at_engines.close(port, now)
         if figures is not None and index == media.audio:
-            media.ended = added(media.ended, LegFigures(media.source(index), figures))
+            media.ended = added(media.ended, LegFigures(media.source(index), figures, media.codecs_before))
 
     def note_lost(self, leg: Leg, media: LegMedia, expected: int, lost: int, now: Instant) -> None:
         """Count packets that a gateway or customer should have sent, and the lost ones of them, for their alarms."""
@@ -113,7 +114,9 @@ class MediaParts:
         """Return the figures of a leg, with those of ports that it had before."""
         port = media.audio_port
         figures = None if port is None else self.at_engines.figures(port)
-        return added(media.ended, None if figures is None else LegFigures(media.audio_source, figures))
+        return added(
+            media.ended, None if figures is None else LegFigures(media.audio_source, figures, media.codecs_before)
+        )
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
         """Put other parameters and sounds in force."""

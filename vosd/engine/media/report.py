@@ -134,9 +134,7 @@ def _leg_at_rtpengine(ended: LegFigures, other: LegFigures | None, codec: str | 
 
 def _leg(ended: LegFigures, encryption: str | None) -> _Leg:
     source, figures = ended.source, ended.figures
-    codec, lost_percent = None, figures.lost_percent
-    if source is not None and figures.payload is not None:
-        codec = dict(zip(source.payloads, source.codecs, strict=False)).get(figures.payload)
+    codec, lost_percent = None if figures.payload is None else ended.codec, figures.lost_percent
     score = None
     if codec is not None:
         score = mean_opinion(codec, figures.packets_in, lost_percent, figures.jitter_ms, figures.round_trip_ms)
