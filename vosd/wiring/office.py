@@ -128,7 +128,7 @@ class _Configured:
         except ConfigError as error:
             return CheckedDefinitions(sorted(error.problems, key=lambda each: each.severity.value))
         later = warnings_of_moments(loads, planned)
-        problems = chain(later, loaded.api_problems, loaded.problems, *loaded.reports_by_group())
+        problems = chain(loaded.api_problems, later, loaded.problems, *loaded.reports_by_group())
         currencies = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
         return CheckedDefinitions(problems, currencies, loaded.account_places)
 

@@ -582,6 +582,15 @@ async def test_a_check_of_the_configuration_warns_of_mistakes_at_a_planned_momen
     is_valid, found = await checked()
     assert is_valid, "what is not in force yet refuses nothing"
     assert found == [("begins_at", "warning"), ("mapping_gateways[pbx].account", "warning")]
+    missing = f"{{certificate: {tmp_path}/no.pem, key: {tmp_path}/no.key}}"
+    file.write_text(f"{text.replace('id: shop', 'id: other')}api: {{listen: '127.0.0.1:8080', tls: {missing}}}\n")
+    async with Offices(file) as offices:
+        mistaken = await check_configuration(
+            await offices.open(needs_database=True, patience_s=60), operator(), CheckConfiguration()
+        )
+    assert not mistaken.valid
+    severities = [(each.key, each.severity) for each in mistaken.problems]
+    assert severities[:3] == [("api.tls.certificate", "error"), *found]
 
 
 async def test_a_check_of_the_configuration_finds_accounts_with_money_in_another_currency(tmp_path: Path) -> None:
