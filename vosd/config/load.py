@@ -35,7 +35,12 @@ from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import RateReport, check_rates, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered
-from vosd.config.assembly.scheduled_reports import check_mail_server, read_scheduled_reports, scheduled_reports
+from vosd.config.assembly.scheduled_reports import (
+    check_mail_server,
+    read_scheduled_reports,
+    scheduled_reports,
+    warn_of_names,
+)
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.shown_files import with_shown_files
@@ -272,7 +277,7 @@ def _load(
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
             _check_installation(
-                keys, parameters, known.note_reaches(_reaches(objects, source)), reports, written, problems
+                keys, parameters, known.note_reaches(_reaches(objects, source)), reports, catalogue, written, problems
             )
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, known, written, problems)
@@ -320,13 +325,15 @@ def _check_installation(
     parameters: ParameterKeys,
     reaches: Iterable[Reach],
     reports: Inventory[ScheduledReportKeys],
+    catalogue: Catalogue,
     written: _WrittenSettings,
     problems: ProblemList,
 ) -> None:
-    """Check what depends on settings of the installation: sockets, special numbers, reports that go by mail."""
+    """Check what depends on settings of the installation: sockets, special numbers, reports at fixed times."""
     check_sockets([*reaches], keys, written, problems)
     check_special_numbers(special_numbers(keys, parameters), written, problems)
     check_mail_server(reports, has_server=bool(keys.alarms.mail.server), problems=problems)
+    warn_of_names(reports, catalogue, problems)
 
 
 def _refuse_errors(problems: ProblemList, api_problems: Iterable[DefinitionProblem], asked: Asked) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vosd.catalogue.decks import DATABASE
-from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.problems import ConfigError, Severity
 from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import load
@@ -52,6 +52,29 @@ def test_calls_are_chosen_as_the_report_knows(tmp_path: Path) -> None:
     }  # fmt: skip
     (found,) = loaded(tmp_path, "reports: [{name: m, report: daily, directory: o, account: acme, below: yes}]\n")
     assert found.chosen() == {"account": "acme", "below": True}
+
+
+def test_numbers_begin_as_the_report_takes_them(tmp_path: Path) -> None:
+    keys = "report: durations, directory: out, callee: '+44', caller: '*7'"
+    (found,) = loaded(tmp_path, f"reports: [{{name: m, {keys}}}]\n")
+    assert found.chosen() == {"callee": "+44", "caller": "*7"}
+
+
+def test_names_that_are_not_defined_are_warnings(tmp_path: Path) -> None:
+    objects = """
+accounts: [{id: acme, name: Acme, rate_group: retail, currency: USD}]
+rate_groups: [{name: retail, currency: USD, rates: [{prefix: "44", billing_rate: "0.10"}]}]
+mapping_gateways: [{name: pbx, account: acme, hosts: 192.0.2.1}]
+"""
+    keys = ("account: acme, gateway: pbx", "account: missing, gateway: nothing", "vendor: missing")
+    reports = [f"{{name: m{number}, report: durations, directory: o, {each}}}" for number, each in enumerate(keys)]
+    (tmp_path / "vosd.yaml").write_text(f"{BASE}{objects}reports: [{', '.join(reports)}]\n")
+    found = load(tmp_path / "vosd.yaml", {}).problems
+    assert [(each.key, each.value, each.severity) for each in found if each.key.startswith("reports")] == [
+        ("reports[m1].account", "missing", Severity.WARNING),
+        ("reports[m1].gateway", "nothing", Severity.WARNING),
+        ("reports[m2].vendor", "missing", Severity.WARNING),
+    ]
 
 
 def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:

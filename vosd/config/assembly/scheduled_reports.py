@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory, read_inventory
@@ -32,6 +33,21 @@ def check_mail_server(reports: Inventory[ScheduledReportKeys], *, has_server: bo
         if each.thing.mail and not has_server:
             expected = "alarms.mail as well, whose server sends it"
             problems.error(each.section.place_of("mail"), f"{each.label}.mail", expected)
+
+
+def warn_of_names(reports: Inventory[ScheduledReportKeys], catalogue: Catalogue, problems: ProblemList) -> None:
+    """Warn of reports about accounts and gateways that are not defined: they have calls of removed ones at most."""
+    gateways = (catalogue.routing_gateways, catalogue.mapping_gateways)
+    for each in reports.written.values():
+        for key in ("account", "vendor"):
+            name = getattr(each.thing, key)
+            if name is not None and name not in catalogue.accounts:
+                expected = "an account that is defined: the report has what is booked on a removed one at most"
+                problems.warning(each.section.place_of(key), f"{each.label}.{key}", expected, name)
+        name = each.thing.gateway
+        if name is not None and not any(name in names for names in gateways):
+            expected = "a gateway or phone that is defined: the report has calls of a removed one at most"
+            problems.warning(each.section.place_of("gateway"), f"{each.label}.gateway", expected, name)
 
 
 def scheduled_reports(reports: Inventory[ScheduledReportKeys]) -> tuple[ScheduledReport, ...]:

@@ -22,7 +22,7 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
-from vosd.config.reader.numbers import plain_prefix
+from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import ReportForm
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
@@ -72,9 +72,9 @@ class ScheduledReportKeys(Keys):
     """Calls that ended so alone, such as ``Busy``."""
     answered: Annotated[bool | None, switch()] = None
     """``yes``: answered calls alone; ``no``: unanswered ones. Default: both."""
-    callee: Annotated[str | None, plain_prefix()] = None
+    callee: Annotated[str | None, telephone_number()] = None
     """Calls alone whose called number begins so, as it was rated. More than four digits have every call read."""
-    caller: Annotated[str | None, plain_prefix()] = None
+    caller: Annotated[str | None, telephone_number()] = None
     """Calls alone whose calling number begins so, as it was received. More than three have every call read."""
     callee_digits: Annotated[int | None, whole(1, DIGITS_MAX)] = None
     """Rows by so many first digits of the called numbers."""
