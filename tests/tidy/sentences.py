@@ -34,8 +34,8 @@ SAYERS: Final = frozenset(
         "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "FoundRows", "FromText", "InvoiceRunSheet",
         "LeftOut", "Loss", "MissingOfMonth", "Mistake", "NamedFirst", "PartnerOutcome", "PriceExplanation",
         "Refusal", "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable",
-        "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse", "_replacements",
-        "_text", "_texts", "because", "gap", "note", "problem", "unknown",
+        "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse",
+        "_replacements", "_text", "_texts", "because", "gap", "note", "problem", "unknown",
     }
 )  # fmt: skip
 """Calls that say what they are given."""

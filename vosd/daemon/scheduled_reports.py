@@ -252,6 +252,9 @@ class ScheduledReportPart:
         self._waited_at.pop(name, None)
         self._failed.pop(name, None)
 
+    def _await_calls(self, name: str, why: str) -> None:
+        self._awaited[name] = why
+
     def _keep_done(self) -> None:
         self._is_done_kept = self._kept.write(self._done)
 
@@ -294,8 +297,11 @@ class ScheduledReportPart:
             return
         outside = self._outside(period.until)
         if outside.waiting or (outside.running and now < period.due_at + RUNNING_MS):
-            said = f"{outside.running} calls of the period or before run, {outside.waiting} are not booked yet"
-            self._awaited[wanted.name], self._waited_at[wanted.name] = said, now
+            self._await_calls(
+                wanted.name,
+                f"{outside.running} calls of the period or before run, {outside.waiting} are not booked yet",
+            )
+            self._waited_at[wanted.name] = now
             return
         if 0 <= waited_ms < SETTLED_MS:
             return  # a call that was booked a moment ago may not be in the sums yet

@@ -28,6 +28,18 @@ test("of two templates the one that says more is taken", () => {
   expect(say("invoice 17 is issued already")).toBe("账单 17 已经开具");
 });
 
+test("a sentence that goes on with its remedy is taken before a general one", () => {
+  const say = sayer(chinese);
+  expect(say("`name` is no name of a view: 1 to 64 printable characters")).toBe(
+    "`name` 不是视图的名称：1 至 64 个可打印字符",
+  );
+  expect(say("`query` has 3,007 characters: 2,000 at most")).toMatch(/^`query` 有 3,007 个字符：/);
+  expect(say("`query` has characters that no address has: write them as % and two digits")).toMatch(
+    /^`query` 含有地址中不允许的字符：/,
+  );
+  expect(say("3 calls of the period or before run, 2 are not booked yet")).toContain("3 个正在进行，2 个尚未入账");
+});
+
 test("parts are said where the whole is none: fields, places, reasons one behind the other", () => {
   const say = sayer(
     {

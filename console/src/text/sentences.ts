@@ -13,6 +13,8 @@ interface Template {
   begin: string;
   end: string;
   pattern: RegExp;
+  /** Whether so few letters stand beside the places that a sentence may be another one that goes on behind a colon. */
+  isGeneral: boolean;
   /** The text in the other language, in pieces: every second one is the number of a place. */
   pieces: readonly string[];
 }
@@ -51,6 +53,7 @@ function templateOf(english: string, said: string): Template {
     begin: parts[0] ?? "",
     end: parts[parts.length - 1] ?? "",
     pattern: new RegExp(`^${pattern}$`),
+    isGeneral: english.replace(/\{\d+\}|[^A-Za-z]/g, "").length < LETTERS_MIN,
     pieces: said.split(PLACE),
   };
 }
@@ -74,12 +77,28 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
 
   function find(text: string, known: Map<string, string | undefined>): string | undefined {
     if (!/[a-z]{2}/.test(text)) return undefined;
-    return texts[text] ?? word(text) ?? fill(text, known) ?? parted(text, known);
+    return (
+      texts[text] ??
+      word(text) ??
+      fill(text, known, false) ??
+      remedied(text, known) ??
+      fill(text, known, true) ??
+      parted(text, known)
+    );
   }
 
-  function fill(text: string, known: Map<string, string | undefined>): string | undefined {
-    for (const { begin, end, pattern, pieces } of templates) {
-      if (!text.startsWith(begin) || !text.endsWith(end)) continue;
+  /** Say a whole sentence and its remedy behind a colon, which a general template would take for one. */
+  function remedied(text: string, known: Map<string, string | undefined>): string | undefined {
+    const at = text.indexOf(": ");
+    if (at < 0) return undefined;
+    const [wrong, remedy] = [text.slice(0, at), text.slice(at + 2)];
+    const said = texts[wrong] ?? fill(wrong, known, false);
+    return said && `${said}：${say(remedy, known) ?? remedy}`;
+  }
+
+  function fill(text: string, known: Map<string, string | undefined>, general: boolean): string | undefined {
+    for (const { begin, end, pattern, isGeneral, pieces } of templates) {
+      if (isGeneral !== general || !text.startsWith(begin) || !text.endsWith(end)) continue;
       const found = pattern.exec(text);
       if (!found) continue;
       const filled = found.slice(1).map((each) => say(each, known) ?? each);

@@ -153,6 +153,8 @@ async def test_each_has_a_bounded_number(office: Office) -> None:
         ("name", {"name": ""}),
         ("name", {"name": " a"}),
         ("name", {"name": "a\n"}),
+        ("name", {"name": "a\u2028b"}),
+        ("name", {"name": "a\u202eb"}),
         ("name", {"name": "a" * 65}),
         ("query", {"query": "a" * (QUERY_MAX + 1)}),
         ("query", {"query": "a=b#c"}),
@@ -165,3 +167,8 @@ def test_a_name_or_a_query_that_is_none_is_refused(field: str, changes: dict[str
     with pytest.raises(OrderError) as refused:
         AddView(**{"page": ViewPage.REPORTS, "name": "a", "query": "name=daily"} | changes)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("name", ["我的\u3000搜索", "a\u00a0b", "👩\u200d💻 calls"])
+def test_a_name_has_blanks_and_emoji_of_any_language(name: str) -> None:
+    assert AddView(page=ViewPage.CDRS, name=name, query="").name == name

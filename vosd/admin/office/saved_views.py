@@ -6,6 +6,7 @@ The query is data: it is bounded and has the characters of a query, and no progr
 import re
 from enum import Enum
 from typing import Final
+from unicodedata import category
 
 import msgspec
 
@@ -27,6 +28,13 @@ QUERY_MAX: Final = 2_000
 """Characters of a query at most."""
 _QUERY: Final = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 """Characters of a query (RFC 3986, 3.4)."""
+_JOINERS: Final = "\u200c\u200d"
+"""Characters that change how their neighbours are drawn, in emoji and in scripts such as Persian."""
+
+
+def _is_shown(name: str) -> bool:
+    """Return whether a name has nothing but printable characters, blanks of any language and joined emoji."""
+    return all(each.isprintable() or each in _JOINERS or category(each) == "Zs" for each in name)
 
 
 class NoSuchViewError(VosError):
@@ -58,7 +66,7 @@ class ViewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         """Raise OrderError where name or query are none."""
-        if not 1 <= len(self.name) <= NAME_LENGTH or not self.name.isprintable() or self.name != self.name.strip():
+        if not 1 <= len(self.name) <= NAME_LENGTH or not _is_shown(self.name) or self.name != self.name.strip():
             raise OrderError("name", "is no name of a view", f"1 to {NAME_LENGTH} printable characters")
         if len(self.query) > QUERY_MAX:
             raise OrderError("query", f"has {len(self.query):,} characters", f"{QUERY_MAX:,} at most")
