@@ -466,6 +466,23 @@ def test_the_first_page_of_a_customer_reads_its_balance_more_often_than_the_serv
     assert 2 <= sums <= balances / 2, [each for each in asked if each]
 
 
+def test_the_last_day_of_a_gateway_goes_on_while_its_page_is_open(newcomer: Visit) -> None:
+    visitor, asked = newcomer(), list[str]()
+    page = visitor.page
+    page.clock.install()
+    page.on("request", lambda request: asked.append(request.url))
+    day, margin = (re.compile(f"/reports/{report}[?]") for report in ("routing-gateways", "profit-gateways"))
+    with page.expect_response(day), page.expect_response(margin):
+        visitor.go("/gateways/carrier-a", "carrier-a")
+    with page.expect_response(day), page.expect_response(margin):
+        page.clock.fast_forward(900_000)
+    for report in ("routing-gateways", "profit-gateways"):
+        begins = [parse_qs(urlsplit(each).query)["since"][0] for each in asked if f"/reports/{report}?" in each]
+        assert len(begins) >= 2
+        assert begins[0] < begins[-1], report
+        assert all(re.search(r":(00|15|30|45):00\.000Z$", each) for each in begins)
+
+
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(
     visit: Visit,
 ) -> None:

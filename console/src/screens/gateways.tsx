@@ -22,6 +22,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { BlockOf, NO_BLOCK } from "./account";
+import { CHARGED_MS } from "./accounts";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf, useSeesReport } from "./reports";
@@ -166,6 +167,20 @@ const ONLY_SOMETIMES: readonly Column[] = [{ name: "blocked" }, { name: "since_s
 
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps"] as const;
 const DAY_MS = 86_400_000;
+const QUARTER_MS = 900_000;
+
+/** The beginning of the last day, by the quarters of an hour by which the server adds up calls. */
+const dayAgo = (): string => new Date(Math.floor(Date.now() / QUARTER_MS) * QUARTER_MS - DAY_MS).toISOString();
+
+/** A report on the last day of gateways, read again as it goes on. */
+function useLastDay(report: string, order: { group: string; gateway?: string }) {
+  return useQuery({
+    queryKey: ["last day", report, order],
+    queryFn: () => reportOf(report, { ...order, since: dayAgo() }),
+    enabled: useSeesReport(report),
+    refetchInterval: CHARGED_MS,
+  });
+}
 
 /** When the latest block among overrides began; one name may be of gateways on both sides. */
 export const blockedSince = (overrides: readonly Row[] | undefined): string | undefined =>
@@ -323,23 +338,18 @@ function Overrides({ name }: { name: string }) {
 /** What the calls of a vendor's gateway brought and cost in the last day, by the hour. */
 function Margin({ name }: { name: string }) {
   const { t } = useTranslation();
-  const sees = useSeesReport("profit-gateways");
-  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
-  const found = useQuery({
-    queryKey: ["hours", "profit-gateways", name],
-    queryFn: () => reportOf("profit-gateways", { since, group: "hour", gateway: name }),
-    enabled: sees,
-  });
+  const found = useLastDay("profit-gateways", { group: "hour", gateway: name });
   // a customer's gateway may have the same name
   const rows = found.data?.rows.filter((row) => row.routing_gateway === name) ?? [];
-  if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
-  if (!found.data || rows.length === 0) return null;
+  const problem = <ProblemText error={found.error} again={() => found.refetch()} />;
+  if (!found.data || rows.length === 0) return problem;
   const totals = rows.length === found.data.rows.length ? found.data.totals : [];
   return (
     <>
       <Title order={2} size="h4">
         {t("gateway.margin")}
       </Title>
+      {problem}
       {totals.map((total, index) => (
         <Facts
           key={index}
@@ -365,26 +375,21 @@ const OF_MARGIN = [
 /** The last day by the hour: calls, answers, waits, cost. */
 function ByHour({ name, kind }: { name: string; kind: string }) {
   const { t } = useTranslation();
-  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
   const [report, field] =
     kind === "routing"
       ? (["routing-gateways", "routing_gateway"] as const)
       : (["mapping-gateways", "mapping_gateway"] as const);
-  const sees = useSeesReport(report);
-  const found = useQuery({
-    queryKey: ["hours", report],
-    // the API narrows by the gateway that was tried last; here each attempt counts
-    queryFn: () => reportOf(report, { since, group: "hour" }),
-    enabled: sees,
-  });
+  // the API narrows by the gateway that was tried last; here each attempt counts
+  const found = useLastDay(report, { group: "hour" });
   const rows = found.data?.rows.filter((row) => row[field] === name) ?? [];
-  if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
-  if (!found.data || rows.length === 0) return null;
+  const problem = <ProblemText error={found.error} again={() => found.refetch()} />;
+  if (!found.data || rows.length === 0) return problem;
   return (
     <>
       <Title order={2} size="h4">
         {t("gateway.hours")}
       </Title>
+      {problem}
       <OverTime
         label="ASR %"
         rows={rows}
@@ -404,18 +409,12 @@ export function CompareScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/compare" });
   const go = useNavigate({ from: "/compare" });
-  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
-  const mayReport = useSeesReport("routing-gateways");
   const found = useQuery({
     queryKey: ["quality"],
     queryFn: () => allOf("/gateways/quality"),
     refetchInterval: READ_MS,
   });
-  const day = useQuery({
-    queryKey: ["day of gateways"],
-    queryFn: () => reportOf("routing-gateways", { since, group: "whole" }),
-    enabled: mayReport,
-  });
+  const day = useLastDay("routing-gateways", { group: "whole" });
   const routing = (found.data ?? []).filter((row) => row.kind === "routing");
   const sides = [search.one ?? "", search.two ?? ""].map((name) => ({
     name,
