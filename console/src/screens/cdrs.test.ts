@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import { searchOf } from "./cdrs";
+
+const NOW = Date.parse("2026-11-28T10:00:30.500Z");
+
+it.each([
+  [{ answered: "false" }, { answered: "false", since: "2026-11-27T10:00:00.000Z" }],
+  [
+    { area: "Germany", rate_type: "local", until: "2026-11-20T00:00:00.000Z", columns: "fee" },
+    {
+      area: "Germany",
+      rate_type: "local",
+      since: "2026-11-19T00:00:00.000Z",
+      until: "2026-11-20T00:00:00.000Z",
+      columns: "fee",
+    },
+  ],
+  [
+    { area: "Germany", until: "2026-12-20T00:00:00.000Z" },
+    { area: "Germany", since: "2026-11-27T10:00:00.000Z", until: "2026-12-20T00:00:00.000Z" },
+  ],
+  [
+    { answered: "false", account: "acme" },
+    { answered: "false", account: "acme" },
+  ],
+  [
+    { answered: "false", since: "2026-11-01T00:00:00.000Z" },
+    { answered: "false", since: "2026-11-01T00:00:00.000Z" },
+  ],
+  [{ until: "2026-11-20T00:00:00.000Z" }, { until: "2026-11-20T00:00:00.000Z" }],
+  [
+    { answered: undefined, columns: "fee" },
+    { answered: undefined, columns: "fee" },
+  ],
+])("searches for %j as %j: calls of a day, where each would be read", (entered, search) => {
+  expect(searchOf(entered, NOW)).toEqual(search);
+});
