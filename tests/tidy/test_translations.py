@@ -116,7 +116,13 @@ def test_each_fact_of_an_alarm_has_a_word() -> None:
     for _, node in matches(("",), "Event."):
         if isinstance(node, ast.Call) and any(ast.unparse(each).removesuffix(".value") in alarms for each in node.args):
             facts.update(keyword.arg for keyword in node.keywords if keyword.arg)
-    assert {"why", "do", "account"} <= facts
+    for _, node in matches(("engine/alarms",), ".judge(", "self._raised.value"):
+        # a limit that is passed: its facts are those of the threshold and of what has judged it
+        is_raised = isinstance(node, ast.Call) and "self._raised.value" in map(ast.unparse, node.args)
+        is_judged = isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".judge")
+        if isinstance(node, ast.Call) and (is_raised or is_judged):
+            facts.update(keyword.arg for keyword in node.keywords if keyword.arg and keyword.arg != "subject")
+    assert {"why", "do", "account", "value", "unit"} <= facts
     assert facts - texts["fact"].keys() == set()
 
 

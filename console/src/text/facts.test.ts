@@ -17,3 +17,10 @@ test("a text without facts is one value", () => {
   expect(saidFacts("no funds", word, say)).toBe("资金不足");
   expect(saidFacts("", word, say)).toBe("");
 });
+
+test("what was measured and its limit have the unit beside them", () => {
+  const words: Readonly<Record<string, string>> = { attempts: "尝试次数", unit: "单位", value: "数值", limit: "上限" };
+  const said = saidFacts("attempts: 5, unit: %, value: 0.0, limit: 40", (name) => words[name], say);
+  expect(said).toBe("尝试次数: 5, 数值: 0.0 %, 上限: 40 %");
+  expect(saidFacts("value: 12.5, limit: 10", (name) => words[name], say)).toBe("数值: 12.5, 上限: 10");
+});
