@@ -9,12 +9,15 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, event, func, insert, select, update
 
+from vosd.admin.office.reports import ShowReport, report_of
+from vosd.admin.office.scope import Scope
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.corrections import SqlCorrections
+from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
 from vosd.traffic.counted import DIGITS_SUMMED, KIND_NUMBERS, SLOT_MS, TrafficKey, TrafficKind
@@ -388,6 +391,26 @@ async def test_many_calls_are_added_in_several_transactions(database):
     assert [await traffic.advance() for _ in range(3)] == [AT_ONCE, 2, 0]
     assert await traffic.behind() == (0, 0)
     assert await differences(database) == []
+
+
+@pytest.mark.parametrize("is_exact", [False, True])
+async def test_calls_that_are_added_up_while_a_report_is_made_are_none_that_a_replica_lacks(
+    booked, monkeypatch, is_exact
+):
+    await advance(booked)
+    rows = SqlTrafficSums.rows
+
+    async def rows_and_more_calls(self, *query):
+        read = await rows(self, *query)
+        await SqlBooks(booked).book([call_at(11, BEGIN + HOUR)])
+        await advance(booked)
+        return read
+
+    monkeypatch.setattr(SqlTrafficSums, "rows", rows_and_more_calls)
+    order = ShowReport(name="performance", since=BEGIN, until=BEGIN + 3 * DAY, group="whole")
+    sheet = await report_of(SqlStores(booked), order, Scope(None), LATER, is_inside=True, is_exact=is_exact)
+    assert sheet.missing >= 1
+    assert sheet.missing_in_replica == 0
 
 
 def attempts_at(moment: int, **common):

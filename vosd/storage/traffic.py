@@ -112,6 +112,15 @@ class MissingCalls(NamedTuple):
     """Calls among them that the database has added up: the replica, which the sums are from, is behind."""
 
 
+class SumMarks(NamedTuple):
+    """Commits up to which calls are in sums that were read of the database, or of its replica."""
+
+    mark: int
+    """Number of the latest commit that is in them."""
+    added_up: int
+    """Number of the latest commit in the sums of the database before: a replica whose mark is lower is behind."""
+
+
 class TrafficDifference(NamedTuple):
     """A sum that is not that of its calls."""
 
@@ -249,31 +258,36 @@ class SqlTraffic:
         async with self._database.reading() as connection:
             return await connection.scalar(select(func.max(_cdr.export_seq))) or 0
 
-    async def behind(self, mark: int | None = None) -> MissingCalls:
-        """Return how many numbers of commits are not looked at yet; nearly as many calls.
+    async def added_up(self) -> int:
+        """Return the number of the latest commit that is in the sums of the database itself, 0 = there is none.
 
-        ``mark`` is that of the sums in question, such as those of a replica; None = the sums of the database.
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _value(connection, schema.TRAFFIC)
+
+    async def behind(self, read: SumMarks | None = None) -> MissingCalls:
+        """Return how many numbers of commits are not in sums; nearly as many calls. None = the sums of the database.
 
         Raises:
             StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
-            added_up = await _value(connection, schema.TRAFFIC)
-            mark = added_up if mark is None else mark
+            mark, added_up = read or await _in_database(connection)
             return MissingCalls(max(0, newest - mark), max(0, min(newest, added_up) - mark))
 
-    async def missing(self, since: int, until: int, mark: int | None = None) -> MissingCalls:
-        """Return how many calls that began in a span are booked and not in the sums yet; UTC milliseconds.
+    async def missing(self, since: int, until: int, read: SumMarks | None = None) -> MissingCalls:
+        """Return how many calls that began in a span are booked and not in sums; UTC milliseconds.
 
-        ``mark`` as in ``behind``.
+        None = the sums of the database.
 
         Raises:
             StoreUnavailable: try again.
         """
         async with self._database.reading(unhurried=True) as connection:
-            added_up = await _value(connection, schema.TRAFFIC)
-            mark = added_up if mark is None else mark
+            mark, added_up = read or await _in_database(connection)
             began = (_cdr.started_at >= since) & (_cdr.started_at < until)
             late = func.count(case((_cdr.export_seq <= added_up, 1)))
             found = await connection.execute(select(func.count(), late).where(_cdr.export_seq > mark, began))
@@ -709,6 +723,11 @@ async def _ids_of(connection: AsyncConnection, by_digest: Mapping[str, TrafficKe
         query = select(_key.c.digest, _key.c.id).where(_key.c.digest.in_(digests[start : start + _ROWS_AT_ONCE]))
         found |= {by_digest[row.digest]: row.id for row in await connection.execute(query)}
     return found
+
+
+async def _in_database(connection: AsyncConnection) -> SumMarks:
+    mark = await _value(connection, schema.TRAFFIC)
+    return SumMarks(mark, mark)
 
 
 async def _value(connection: AsyncConnection, name: str) -> int:

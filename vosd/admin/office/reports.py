@@ -32,7 +32,7 @@ from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.storage.call_sums import PrefixQuery
 from vosd.storage.ledger_values import ChargedBeside
 from vosd.storage.ports import EntryKind
-from vosd.storage.traffic import MissingCalls
+from vosd.storage.traffic import MissingCalls, SumMarks
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import DIGITS_SUMMED, SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
@@ -367,14 +367,15 @@ async def report_of(
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
     layout = _layout(report, order, group, is_inside=is_inside)
+    added_up = await stores.traffic.added_up()
     read = await _read(stores, report, layout, order, group, spans, where)
     if read.late is not None:
         # Only a replica can lack booked calls; whether they are added up is nothing to a report that reads the calls.
         missing = MissingCalls(read.late, read.late)
     elif is_exact:
-        missing = await stores.traffic.missing(spans[0].since, spans[-1].until, read.mark)
+        missing = await stores.traffic.missing(spans[0].since, spans[-1].until, SumMarks(read.mark, added_up))
     else:
-        missing = await stores.traffic.behind(read.mark)
+        missing = await stores.traffic.behind(SumMarks(read.mark, added_up))
     if len(read.by_source[0][1]) > ROWS_MAX:
         message = f"the report would have {len(read.by_source[0][1]):,} rows, and {ROWS_MAX:,} are the most"
         raise TooManyRowsError(message)
