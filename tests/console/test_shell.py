@@ -57,6 +57,27 @@ def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> Non
     page.get_by_role("heading", level=1, name="Accounts").wait_for()
 
 
+def test_going_back_leads_to_what_was_shown_before_each_choice(boss: Visitor) -> None:
+    page = boss.go("/reports?name=daily", "Reports")
+    for chosen in ("hour", "week"):
+        page.get_by_role("combobox", name="By", exact=True).click()
+        page.get_by_role("option", name=chosen, exact=True).click()
+        expect(page).to_have_url(f"{boss.base}/reports?name=daily&group={chosen}")
+    page.go_back()
+    expect(page.get_by_role("combobox", name="By", exact=True)).to_have_value("hour")
+    page.go_back()
+    expect(page).to_have_url(f"{boss.base}/reports?name=daily")
+    boss.turn("/gateways", "Gateways")
+    page.get_by_label("Filter").press_sequentially("carrier")
+    page.get_by_role("combobox", name="State").click()
+    page.get_by_role("option", name="up", exact=True).click()
+    expect(page).to_have_url(f"{boss.base}/gateways?q=carrier&state=up")
+    page.go_back()
+    expect(page).to_have_url(f"{boss.base}/gateways?q=carrier")  # a text that was typed is one step
+    page.go_back()
+    expect(page).to_have_url(f"{boss.base}/reports?name=daily")
+
+
 def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.go("/", "Overview")

@@ -95,7 +95,7 @@ export function AccountsScreen() {
       clearable
       clearButtonProps={{ "aria-label": t("act.clear") }}
       value={value ?? null}
-      onChange={(chosen) => go({ search: (before) => ({ ...before, [name]: chosen ?? undefined }), replace: true })}
+      onChange={(chosen) => go({ search: (before) => ({ ...before, [name]: chosen ?? undefined }) })}
     />
   );
   return (
@@ -157,9 +157,9 @@ export function AccountsScreen() {
         rows={rows.map(withCharged)}
         rowKey={(row) => String(row.id)}
         sort={sort}
-        onSort={(by) => go({ search: (before) => ({ ...before, sort: by }), replace: true })}
+        onSort={(by) => go({ search: (before) => ({ ...before, sort: by }) })}
         {...found.table}
-        onClear={q || type || blocked || currency ? () => go({ search: { sort }, replace: true }) : undefined}
+        onClear={q || type || blocked || currency ? () => go({ search: { sort } }) : undefined}
       />
     </Page>
   );

@@ -60,7 +60,6 @@ export function AgentsScreen() {
           onChange={(event) =>
             go({
               search: { all: event.currentTarget.checked ? "1" : undefined, opened: openedText, shut },
-              replace: true,
             })
           }
         />

@@ -39,9 +39,7 @@ export function AlarmsScreen() {
         <Switch
           label={t("alarms.history")}
           checked={Boolean(history)}
-          onChange={(event) =>
-            go({ search: { level, history: event.currentTarget.checked ? "1" : undefined }, replace: true })
-          }
+          onChange={(event) => go({ search: { level, history: event.currentTarget.checked ? "1" : undefined } })}
         />
       }
     >
@@ -110,7 +108,7 @@ export function AlarmsScreen() {
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}
         {...found.table}
-        onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
+        onClear={level ? () => go({ search: { history } }) : undefined}
       />
       <AlarmSection
         alarm={about}

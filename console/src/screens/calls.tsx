@@ -264,7 +264,7 @@ export function CallsScreen() {
           aria-label={t("calls.group")}
           data={["none", "customer", "vendor", "destination"].map((value) => ({ value, label: t(`calls.${value}`) }))}
           value={group}
-          onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
+          onChange={(value) => go({ search: (before) => ({ ...before, group: value }) })}
         />
         {NARROWINGS.filter(({ field }) => search[field]).map(({ field, word }) => (
           <Button
@@ -295,7 +295,7 @@ export function CallsScreen() {
           rows={fitting}
           rowKey={(row) => String(row.call_id)}
           sort={search.sort}
-          onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
+          onSort={(sort) => go({ search: (before) => ({ ...before, sort }) })}
           read={read}
         />
       ) : (

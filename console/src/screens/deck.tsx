@@ -50,11 +50,7 @@ export function DeckScreen() {
           {tabs.length === 0 && (
             <Note why="no_right">{t("state.no_right", { operation: "GET /rates/groups/{rate_group}/areas" })}</Note>
           )}
-          <Tabs
-            value={tab}
-            onChange={(value) => go({ search: { tab: value ?? undefined }, replace: true })}
-            keepMounted={false}
-          >
+          <Tabs value={tab} onChange={(value) => go({ search: { tab: value ?? undefined } })} keepMounted={false}>
             <Tabs.List>
               {tabs.map((each) => (
                 <Tabs.Tab key={each} value={each}>

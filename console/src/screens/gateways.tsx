@@ -60,7 +60,7 @@ export function GatewaysScreen() {
           clearable
           clearButtonProps={{ "aria-label": t("act.clear") }}
           value={search.state ?? null}
-          onChange={(state) => go({ search: (before) => ({ ...before, state: state ?? undefined }), replace: true })}
+          onChange={(state) => go({ search: (before) => ({ ...before, state: state ?? undefined }) })}
         />
         <RowCount of={found} shown={rows.length} />
       </Group>
@@ -71,9 +71,9 @@ export function GatewaysScreen() {
         rows={rows}
         rowKey={(row) => `${row.kind} ${row.gateway}`}
         sort={search.sort}
-        onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
+        onSort={(sort) => go({ search: (before) => ({ ...before, sort }) })}
         {...found.table}
-        onClear={search.q || search.state ? () => go({ search: { sort: search.sort }, replace: true }) : undefined}
+        onClear={search.q || search.state ? () => go({ search: { sort: search.sort } }) : undefined}
       />
     </Page>
   );
@@ -431,9 +431,7 @@ export function CompareScreen() {
             searchable
             data={routing.map((row) => String(row.gateway))}
             value={search[field] ?? null}
-            onChange={(value) =>
-              go({ search: (before) => ({ ...before, [field]: value ?? undefined }), replace: true })
-            }
+            onChange={(value) => go({ search: (before) => ({ ...before, [field]: value ?? undefined }) })}
           />
         ))}
       </Group>

@@ -36,7 +36,7 @@ export function InvoicesScreen() {
   const found = useRows("/invoices", search);
   const { rows } = found;
   const set = (field: string, value: string | null) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   return (
     <Page
       title={t("nav.invoices")}

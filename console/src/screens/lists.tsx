@@ -44,7 +44,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const { rows } = found;
   const keys = rowKeys(rows, list.rowKey);
   const set = (field: string, value: string) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   const enter = ({ name: field, isMoment }: { name: string; isMoment?: boolean }, text: string) =>
     set(field, isMoment ? (enteredMoment(text) ?? "") : text);
   const titled = t(`nav.${name}`);

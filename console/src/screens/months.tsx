@@ -32,7 +32,8 @@ export function MonthsScreen() {
   const word = useStateWord();
   const month = search.month ?? lastMonth(new Date());
   const set = (field: string, value: string) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    // a month that is typed is one step
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: field === "month" });
   const account = search.account ?? own ?? "";
   // without a zone the month is that of invoices, which is the one that is closed
   const query = account ? { accounts: listText([account]) } : { all: true };

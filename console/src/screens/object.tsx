@@ -77,7 +77,7 @@ function One({ kind, name }: { kind: string; name: string }) {
       {sheet && !isOurs && <Alert variant="outline">{t("definition.read_only", { source: sheet.source })}</Alert>}
       <Tabs
         value={tab ?? (isGone ? "history" : "keys")}
-        onChange={(to) => go({ search: { tab: to ?? undefined }, replace: true })}
+        onChange={(to) => go({ search: { tab: to ?? undefined } })}
         keepMounted={false}
       >
         <Tabs.List>

@@ -24,7 +24,7 @@ export function ObjectsScreen() {
   const found = useRows(path, search);
   const { rows } = found;
   const set = (field: string, value: string) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   const title = t(`kind.${kind}`);
   return (
     <Page

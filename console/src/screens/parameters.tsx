@@ -37,7 +37,8 @@ export function ParametersScreen() {
         (!source || sourceOf(row) === source),
     );
   const set = (field: "q" | "source", value: string | null) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    // a text that is typed is one step
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: field === "q" });
   return (
     <Page title={t("nav.parameters")} needs="GET /parameters">
       <LastDone />

@@ -60,7 +60,7 @@ export function PortalScreen({ account }: { account: string }) {
       <Below
         agent={account}
         isWhole={tree === "all"}
-        onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined }, replace: true })}
+        onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined } })}
       />
     </Page>
   );

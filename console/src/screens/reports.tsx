@@ -383,7 +383,7 @@ export function ReportsScreen() {
   const kinds = useReports();
   const found = useQuery({ queryKey: ["report", name, order, zone], queryFn: () => reportOf(name, order, zone) });
   const set = (field: string, value: string | null) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   /** Choose another report: it may not be divided as this one is. */
   const choose = (value: string | null) => {
     const chosen = known?.find((each) => each.name === value);
@@ -397,7 +397,6 @@ export function ReportsScreen() {
         name: value || undefined,
         group: before.group && chosen?.groups.includes(before.group) ? before.group : undefined,
       }),
-      replace: true,
     });
   };
   const asked = queryText({ ...order, zone });
@@ -436,7 +435,7 @@ export function ReportsScreen() {
         />
         <DaySpan
           days={{ ...order, zone: search.zone }}
-          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }), replace: true })}
+          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }) })}
         />
         <Select
           label={t("reports.group")}
