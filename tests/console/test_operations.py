@@ -190,6 +190,10 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     page.get_by_role("link", name="calls", exact=True).first.click()
     page.get_by_label("Call search").locator("tbody tr").first.wait_for()
     assert "customer=acme" in page.url
+    page = boss.turn("/reports?name=balances&group=day", "Reports")
+    row = page.get_by_label("balances").get_by_role("row", name=re.compile(r"\bacme\b"))
+    row.get_by_role("link", name="entries").click()
+    expect(page).to_have_url(re.compile("/lists/ledger[?]account=acme&since=.*&until="))
     page = boss.turn("/reports?name=durations&group=5min", "Reports")
     page.get_by_role("combobox", name="Report", exact=True).click()
     page.get_by_role("option", name="durations", exact=True).click()  # which is chosen already

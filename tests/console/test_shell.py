@@ -4,14 +4,14 @@ import base64
 import re
 from datetime import datetime
 from time import time_ns
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
 from api.watched import Watched, refused_call
 from e2e.addresses import VENDORS
 from e2e.conversation import conversing
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -223,6 +223,38 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     page.get_by_role("button", name="Show all").wait_for()
     page.get_by_role("button", name="Show all").click()
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(5)
+
+
+def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Visit) -> None:
+    usd = {"income": "7.236052", "income_currency": "USD", "cost": "1.10", "vendor_currency": "USD", "calls": 205}
+    eur = {"income": "1.272", "income_currency": "USD", "cost": "0.442666", "vendor_currency": "EUR", "calls": 26}
+    customers = [{"customer_account": name, "currency": "USD", "calls": 5} for name in ("acme", "shop")]
+    sheets: dict[str, dict[str, object]] = {
+        "performance": {"totals": [{"calls": 231, "answered": 190, "asr": "82.25", "acd": "62.5"}]},
+        "daily": {"totals": [usd, eur]},
+        "top-customers": {
+            "columns": [{"name": "customer_account", "kind": "text"}, {"name": "calls", "kind": "count"}],
+            "rows": customers,
+            "totals": [{"currency": "USD", "calls": 231}],
+        },
+    }
+    visitor = newcomer()
+
+    def answer(route: Route) -> None:
+        name = urlsplit(route.request.url).path.rpartition("/")[2]
+        empty = {"name": name, "columns": [], "rows": [], "missing": 0, "missing_in_replica": 0}
+        route.fulfill(json={**empty, **sheets[name]})
+
+    visitor.page.route("**/api/v1/reports/*?*", answer)
+    page = visitor.go("/", "Overview")
+    today = page.get_by_role("region", name="Today")
+    expect(today.get_by_role("link", name=re.compile("^(Calls|Income|Cost) today"))).to_have_text(
+        ["Calls today231", "Income today USD8.508052", "Cost today USD1.10", "Cost today EUR0.442666"]
+    )
+    expect(today).to_have_count(1)
+    top = page.get_by_label("Top customers of the day", exact=True)
+    expect(top.locator("tbody tr").last).to_contain_text("All customers231")
+    assert top.get_by_role("link", name="calls", exact=True).count() == len(customers)
 
 
 def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watched, boss: Visitor) -> None:
