@@ -12,7 +12,7 @@ import { NotShown, withMoney } from "../parts/lacking";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
-import { ProblemText, Reading } from "../parts/problem";
+import { Reading } from "../parts/problem";
 import { Steps } from "../parts/steps";
 import { type Column, Table } from "../parts/table";
 import { type Kind, Money, State, Value } from "../parts/values";
@@ -180,7 +180,7 @@ function Why({ call_id, row }: { call_id: string; row: Row }) {
     queryFn: () => content(client.GET("/cdrs/{call_id}/why", { params: { path: { call_id } } })) as Promise<Row>,
   });
   const why = found.data;
-  if (!why) return <ProblemText error={found.error} />;
+  if (!why) return <Reading of={found} />;
   const asked = {
     gateway: String(row.mapping_gateway ?? ""),
     caller: String(row.caller_in ?? ""),
@@ -219,7 +219,7 @@ function Now({ asked }: { asked: { gateway: string; caller: string; callee: stri
       <Title order={2} size="h4">
         {t("call.now")}
       </Title>
-      <ProblemText error={found.error} />
+      {!sheet && <Reading of={found} />}
       {sheet && (
         <>
           <p>
@@ -294,7 +294,7 @@ function Charges({ call_id }: { call_id: string }) {
   if (charges?.length === 0) return <p>{t("call.no_charges")}</p>;
   return (
     <>
-      <ProblemText error={found.error} />
+      {!charges && <Reading of={found} />}
       {mayCorrect && charges && <Correction call_id={call_id} charges={charges} />}
       <Corrections call_id={call_id} />
       <div className="beside">
@@ -351,7 +351,7 @@ function Ladder({ call_id, isRunning }: { call_id: string; isRunning: boolean })
   if (isRunning && found.data) seen.current = found.data;
   // messages of calls that ended well are dropped with them: those that were seen stay in sight
   const shown = found.data ?? seen.current;
-  if (!shown) return <ProblemText error={found.error} />;
+  if (!shown) return <Reading of={found} />;
   if (!shown.messages?.length) return <p>{t("call.ladder_none")}</p>;
   return (
     <>
