@@ -19,7 +19,7 @@ import {
   useMantineColorScheme,
 } from "@mantine/core";
 import { useDisclosure, useHotkeys, useLocalStorage } from "@mantine/hooks";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, memo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -27,6 +27,7 @@ import { readAgain } from "./api/again";
 import { client, content } from "./api/client";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
+import { Confirm } from "./parts/confirm";
 import { groupsOf, keysOf } from "./places";
 import type { Narrowing } from "./router";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
@@ -253,7 +254,7 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
 function Person() {
   const { t, i18n } = useTranslation();
   const session = useSession();
-  const logOut = useLogOut();
+  const leaving = useMutation({ mutationFn: useLogOut() });
   const { colorScheme, toggleColorScheme } = useMantineColorScheme();
   const [choosesZone, choosing] = useDisclosure(false);
   const [setsPassword, setting] = useDisclosure(false);
@@ -270,6 +271,17 @@ function Person() {
       {choosesZone && <ZoneChoice onClose={closed(choosing)} />}
       {setsPassword && <PasswordDialog session={session} onClose={closed(setting)} />}
       {setsFactor && <SecondFactorDialog session={session} onClose={closed(settingFactor)} />}
+      <Confirm
+        opened={leaving.isError}
+        opener={button}
+        title={t("frame.logged_in_on")}
+        lead={t("frame.logged_in_lead")}
+        act={t("frame.logout")}
+        isAtWork={leaving.isPending}
+        error={leaving.error}
+        onAct={() => leaving.mutate()}
+        onClose={() => leaving.reset()}
+      />
       <ActionIcon variant="default" aria-label={t("frame.colours")} onClick={toggleColorScheme}>
         {colorScheme === "dark" ? "☀" : "☾"}
       </ActionIcon>
@@ -301,7 +313,7 @@ function Person() {
             </>
           )}
           <Menu.Divider />
-          <Menu.Item onClick={logOut}>{t("frame.logout")}</Menu.Item>
+          <Menu.Item onClick={() => leaving.mutate()}>{t("frame.logout")}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </>

@@ -118,7 +118,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }
   if (!session) return <Login onDone={logIn} />;
   if (session.wants_totp) {
-    return <SecondFactorPage session={session} onDone={() => void asked.refetch()} onLogOut={() => void logOut()} />;
+    return <SecondFactorPage session={session} onDone={() => void asked.refetch()} onLogOut={logOut} />;
   }
   return (
     <Context value={session} key={session.name}>
@@ -143,7 +143,7 @@ function OtherPerson({ name }: { name: string }) {
   );
 }
 
-/** End the session, and forget all that was read in it. */
+/** End the session, and forget all that was read in it. Without an answer the session goes on: the promise fails. */
 export function useLogOut(): () => Promise<void> {
   const queries = useQueryClient();
   return async () => {

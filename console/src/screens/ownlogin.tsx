@@ -40,12 +40,13 @@ export function SecondFactorPage({
 }: {
   session: Session;
   onDone: () => void;
-  onLogOut: () => void;
+  onLogOut: () => Promise<void>;
 }) {
   const { t } = useTranslation();
   const role = t([`role.${session.role}`], { defaultValue: session.role });
   const [step, setStep] = useState<Step>("begin");
   const areShown = step === "in_force";
+  const leaving = useMutation({ mutationFn: onLogOut });
   useEffect(() => {
     if (!areShown) return;
     const ask = (event: BeforeUnloadEvent) => event.preventDefault();
@@ -63,11 +64,12 @@ export function SecondFactorPage({
           <SecondFactor hasOne={session.has_totp} onStep={setStep} onDone={onDone} />
           {!areShown && (
             <Group>
-              <Button variant="subtle" size="compact-sm" onClick={onLogOut}>
+              <Button variant="subtle" size="compact-sm" onClick={() => leaving.mutate()}>
                 {t("frame.logout")}
               </Button>
             </Group>
           )}
+          <ProblemText error={leaving.error} />
         </Stack>
       </Paper>
     </Center>
