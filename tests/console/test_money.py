@@ -119,7 +119,7 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     assert violations(page) == []
     asked.get_by_label("Memo").fill("of another customer")
     asked.get_by_role("button", name="Take back").click()
-    page.get_by_text("expiring: booked -900.25, the balance is 7.50; the account is valid until").wait_for()
+    page.get_by_text("expiring: booked -900.25 USD, the balance is 7.50 USD; the account is valid until").wait_for()
     row.get_by_text("taken back", exact=True).wait_for()
     assert (balance(site, "expiring"), expiry()) == (Decimal("7.50"), "2126-03-31T00:00:00.000Z")
     newest = rows(page, "Booked")[0]
@@ -143,7 +143,7 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     asked.get_by_role("button", name="Take back").click()
     asked.get_by_role("alert").wait_for()
     asked.get_by_role("button", name="Take back").click()
-    page.get_by_text("expiring: booked -7.50, the balance is 1.00").wait_for()
+    page.get_by_text("expiring: booked -7.50 USD, the balance is 1.00 USD").wait_for()
 
 
 def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
@@ -217,6 +217,10 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     said.get_by_text("line 2: characters that cannot be read: save the file as UTF-8").wait_for()
     expect(page.get_by_role("button", name="Book 0 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
+    with page.expect_file_chooser():
+        page.get_by_role("button", name="File of payments").click()
+    # else the browser would not tell of a mended file of the same name
+    expect(page.locator("input[type=file]")).to_have_value("")
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -224,7 +228,7 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
 
     page.route("**/accounts/unknown/payments", hold, times=1)
     page.get_by_role("button", name="Book 2 payments").click()
-    page.get_by_role("dialog").get_by_role("button", name="Book 2 payments").click()
+    page.get_by_role("dialog", name="Book 2 payments, 1.50 USD?").get_by_role("button", name="Book 2 payments").click()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[0].continue_()

@@ -564,7 +564,7 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     expect(page.get_by_role("dialog")).to_contain_text("Book 1\u202f234.56 USD on rival?")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
     page.get_by_role("button", name="Book", exact=True).dblclick()
-    page.get_by_text("Booked: 1\u202f234.56").wait_for()
+    page.get_by_role("status").get_by_text("rival: booked 1\u202f234.56 USD, the balance is").wait_for()
     expect(page.get_by_role("button", name="Book a payment")).to_be_focused()
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
@@ -577,7 +577,7 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_role("dialog")).to_contain_text("Adjust rival by -1\u202f234.56 USD?")
     page.get_by_role("button", name="Book", exact=True).click()
-    page.get_by_text("Booked: -1\u202f234.56").wait_for()
+    page.get_by_role("status").get_by_text("rival: booked -1\u202f234.56 USD").wait_for()
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
 
 
@@ -826,6 +826,27 @@ def test_an_agent_has_the_accounts_directly_below_it_or_all_with_what_they_were_
         page.unroute_all()
 
 
+def test_a_payment_of_an_agent_names_both_accounts(visit: Visit) -> None:
+    page = visit("agent", "reseller").go("/accounts/acme", "acme")
+    shared = {"currency": "USD", "repeated": False, "untold": ""}
+    receipts = [
+        {"account": "reseller", "amount": "-2.50", "after": "0.50", **shared},
+        {"account": "acme", "amount": "2.50", "after": "9.00", **shared},
+    ]
+    # the agent of the installation may book nothing
+    page.route(
+        "**/accounts/acme/payments", lambda route: route.fulfill(status=201, json={"receipts": receipts}), times=1
+    )
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("2.5")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("dialog", name="Move 2.5 USD from reseller to acme?")).to_be_visible()
+    page.get_by_role("button", name="Book", exact=True).click()
+    page.get_by_text(
+        "reseller: booked -2.50 USD, the balance is 0.50 USD; acme: booked 2.50 USD, the balance is 9.00 USD"
+    ).wait_for()
+
+
 def test_the_page_of_an_agent_has_the_running_and_the_last_calls_of_the_accounts_below_it(
     site: Watched, visit: Visit
 ) -> None:
@@ -911,7 +932,7 @@ def test_what_was_entered_is_kept_while_the_same_person_logs_in_again(site: Watc
         "nothing goes out by itself"
     )
     page.get_by_role("button", name="Book", exact=True).click()
-    page.get_by_text("Booked: 12.50").wait_for()
+    page.get_by_text("rival: booked 12.50 USD").wait_for()
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text("a long story")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("12.5")
 
@@ -950,7 +971,11 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     person = page.get_by_role("button", name=re.compile("^p"))
     name = person.inner_text()
     person.click()
+    page.route("**/session", lambda route: route.abort(), times=1)
     page.get_by_role("menuitem", name="Log out").click()
+    still = page.get_by_role("dialog", name="You are still logged in")
+    expect(still).to_contain_text("Log out once more before you leave")
+    still.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", level=1, name="Log in").wait_for()
     assert "acme" not in page.inner_text("body")
     page.get_by_label("Name").fill(name)

@@ -1,6 +1,6 @@
 /** One account: its money, what was done on it, and what can be done. */
 
-import { Alert, Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
+import { Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
@@ -29,7 +29,7 @@ import { Below } from "./below";
 import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
 import { USE, useMoney } from "./money";
-import { transfer, transferBack } from "./payments";
+import { transfer, transferBack, useBooked } from "./payments";
 import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;
@@ -517,37 +517,31 @@ const textOf = ({ type, amount, memo }: Entered) => JSON.stringify([type, amount
 /** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
 function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
-  const queries = useQueryClient();
   const orders = useOrders();
   const { account: own } = useSession();
   const word = useStateWord();
   const [entered, setEntered] = useState<Entered | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
-  const [said, setSaid] = useState("");
+  const say = useSay();
+  const inWords = useBooked();
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
     mutationFn: (wanted: Entered) =>
-      orders.carryOut(
-        textOf(wanted),
-        (key) =>
-          content(
-            client.POST("/accounts/{account}/payments", {
-              params: { path: { account } },
-              headers: { "Idempotency-Key": key },
-              body: { ...wanted, memo: wanted.memo || undefined } as never,
-            }),
-          ) as unknown as Promise<Row>,
+      orders.carryOut(textOf(wanted), (key) =>
+        content(
+          client.POST("/accounts/{account}/payments", {
+            params: { path: { account } },
+            headers: { "Idempotency-Key": key },
+            body: { ...wanted, memo: wanted.memo || undefined } as never,
+          }),
+        ),
       ),
     onSuccess: (done) => {
-      const receipt = (done.receipts as Row[])[0];
-      const booked = receipt
-        ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
-        : t("customer.waiting");
-      setSaid(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
+      const booked = inWords(done);
+      say(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
       setAsks(false);
       setEntered(null);
-      readAgain(queries);
     },
   });
   const check = (event: FormEvent) => {
@@ -556,11 +550,6 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   };
   return (
     <>
-      {said && (
-        <Alert variant="outline" color="green" p={4} role="status">
-          {said}
-        </Alert>
-      )}
       <Button ref={opener} size="xs" onClick={() => setEntered(NOTHING)}>
         {t("customer.pay")}
       </Button>
@@ -606,12 +595,21 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       <Confirm
         opened={asks}
         opener={opener}
-        title={t(`customer.confirm_${entered?.type ?? "payment"}`, {
-          amount: amount(entered?.amount ?? ""),
-          currency,
-          account,
-        })}
-        lead={t("customer.confirm_lead")}
+        title={
+          own === null
+            ? t(`customer.confirm_${entered?.type ?? "payment"}`, {
+                amount: amount(entered?.amount ?? ""),
+                currency,
+                account,
+              })
+            : // what an agent books leaves its own account
+              t("payments.move_title", {
+                amount: `${amount(entered?.amount ?? "")} ${currency}`,
+                source: own,
+                target: account,
+              })
+        }
+        lead={t(own === null ? "customer.confirm_lead" : "payments.move_lead")}
         act={t("customer.book")}
         isAtWork={book.isPending}
         error={book.error}

@@ -1,6 +1,6 @@
 /** Vendors' bills: a file compared with the calls that were sent, the differences with money, the dispute. */
 
-import { Alert, Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
+import { Alert, Button, Checkbox, Group, Select, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
@@ -10,6 +10,7 @@ import { resultOf } from "../api/jobs";
 import { amount, endOfDay, enteredMoment } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
+import { FileField } from "../parts/filefield";
 import { LAST_DAY } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -197,11 +198,10 @@ function Import() {
             compare.reset();
           }}
         />
-        <FileInput
+        <FileField
           label={t("bills.file")}
           placeholder="CSV"
           accept=".csv,.gz,text/csv,application/gzip"
-          miw={220}
           value={file}
           onChange={choose}
         />

@@ -4,7 +4,6 @@ import {
   Alert,
   Button,
   Checkbox,
-  FileInput,
   Group,
   Progress,
   SegmentedControl,
@@ -22,6 +21,7 @@ import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/cl
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
+import { FileField } from "../parts/filefield";
 import { MinuteInput } from "../parts/minute";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -212,13 +212,12 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       >
         <Stack gap="sm">
           <Group align="end" gap="xs">
-            <FileInput
+            <FileField
               label={t("rates.file")}
               accept={`.csv,.txt,.xlsx,.xlsm,${CSV}`}
               value={chosen?.file ?? null}
               onChange={choose}
               placeholder={t("rates.choose_file")}
-              miw={220}
             />
             <SegmentedControl
               aria-label={t("rates.mode")}

@@ -1,14 +1,15 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
-import { Alert, FileInput, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
+import { Alert, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, queryText, type Row, type Schemas } from "../api/client";
-import { amount, moment } from "../format";
+import { amount, less, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download, WORKBOOK } from "../parts/download";
+import { FileField } from "../parts/filefield";
 import { DaySpan } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
@@ -23,6 +24,7 @@ import { useMay, useSession } from "../session";
 import { ServerText, useServerText } from "../text/meanings";
 
 type Booked = Schemas["Booked"];
+const sum = (value: string, currency: string | null) => `${amount(value)} ${currency ?? ""}`.trim();
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
 
@@ -36,8 +38,8 @@ export function useBooked(): (booked: Booked) => string {
           .flatMap((each) => [
             t(each.repeated ? "payments.repeated" : "payments.booked", {
               account: each.account,
-              amount: amount(each.amount),
-              after: amount(each.after),
+              amount: sum(each.amount, each.currency),
+              after: sum(each.after, each.currency),
             }),
             ...(each.expires_at ? [t("payments.valid_until", { moment: moment(each.expires_at, new Date()) })] : []),
           ])
@@ -298,6 +300,14 @@ function Transfer() {
   );
 }
 
+/** The sums of a file, one for each currency; of accounts that are not known there is none. */
+function sumsOf(payments: Schemas["PaymentsOfFile"]["payments"]): string[] {
+  const sums = new Map<string, string>();
+  for (const { amount, currency } of payments)
+    if (currency) sums.set(currency, less(sums.get(currency) ?? "0", `-${amount}`));
+  return [...sums].map(([currency, whole]) => sum(whole, currency));
+}
+
 /** A file of payments: each has a reference, so that a second run of the same file books nothing again. */
 function FromFile() {
   const { t } = useTranslation();
@@ -309,6 +319,7 @@ function FromFile() {
   });
   const payments = reading.data?.payments ?? [];
   const mistakes = reading.error instanceof Problem ? reading.error.errors : [];
+  const sums = sumsOf(payments);
   const unsaved = useUnsaved(payments.length > Object.keys(outcomes).length);
   const book = async () => {
     let booked = 0;
@@ -335,11 +346,10 @@ function FromFile() {
     <Stack gap="sm">
       <span className="quiet">{t("payments.file_lead")}</span>
       <Group align="end" gap="xs">
-        <FileInput
+        <FileField
           label={t("payments.file")}
           placeholder="CSV"
           accept=".csv,text/csv"
-          miw={220}
           onChange={(file) => {
             setOutcomes({});
             if (file) reading.mutate(file);
@@ -350,7 +360,7 @@ function FromFile() {
           size="sm"
           act={t("payments.file_book", { count: payments.length })}
           disabled={payments.length === 0}
-          title={t("payments.file_title", { count: payments.length })}
+          title={t("payments.file_title", { count: payments.length, sums: sums.join(", ") })}
           lead={t("payments.file_confirm")}
           run={book}
         />
@@ -376,6 +386,7 @@ function FromFile() {
             { name: "line", kind: "number" },
             { name: "account" },
             { name: "amount", kind: "money" },
+            { name: "currency" },
             { name: "reference" },
             { name: "memo" },
             {

@@ -36,6 +36,8 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """``payment``, ``adjustment``, ``refund``, ``zero`` or ``transfer``."""
     reference: str
     amount: str
+    currency: str | None
+    """ISO 4217; None = that of an account that the configuration does not name any more."""
     before: str
     """Balance before, as text."""
     after: str
@@ -193,6 +195,7 @@ def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
         type=payment.kind.value,
         reference=payment.reference,
         amount=format_amount(receipt.after - receipt.before),
+        currency=payment.currency,
         before=format_amount(receipt.before),
         after=format_amount(receipt.after),
         repeated=receipt.repeated,

@@ -109,6 +109,7 @@ class PaymentOfFile(msgspec.Struct, frozen=True):
     reference: str
     memo: str | None
     currency: str | None
+    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured."""
 
 
 class PaymentsOfFile(msgspec.Struct, frozen=True):
@@ -312,7 +313,14 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
         raise BadPaymentFile(faults)
     return PaymentsOfFile(
         tuple(
-            PaymentOfFile(each.line, each.account, format_amount(each.amount), each.reference, each.memo, each.currency)
+            PaymentOfFile(
+                each.line,
+                each.account,
+                format_amount(each.amount),
+                each.reference,
+                each.memo,
+                each.currency or (accounts[each.account].currency if each.account in accounts else None),
+            )
             for each in found
         )
     )

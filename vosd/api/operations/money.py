@@ -64,6 +64,8 @@ class BookedPayment(Booked, frozen=True, kw_only=True):
     """``payment``, ``adjustment``, ``refund``, ``zero`` or ``transfer``."""
     reference: str | msgspec.UnsetType = msgspec.UNSET
     amount: str | msgspec.UnsetType = msgspec.UNSET
+    currency: str | msgspec.UnsetType | None = msgspec.UNSET
+    """ISO 4217; null = that of an account that the configuration does not name any more."""
     before: str | msgspec.UnsetType = msgspec.UNSET
     """Balance before, as text."""
     after: str | msgspec.UnsetType = msgspec.UNSET
