@@ -21,7 +21,9 @@ vi.mock("./client", async (original) => ({
   },
 }));
 
-const MAY = new Set(["GET /overrides", "DELETE /overrides"]);
+/** What a role may that ends blocks and clears no other override. */
+const MAY_END_BLOCKS = new Set(["GET /overrides", "DELETE /accounts/{account}/block", "DELETE /gateways/{name}/block"]);
+const MAY = new Set([...MAY_END_BLOCKS, "DELETE /overrides"]);
 const ACCOUNT = { target: "account", name: "acme", setting: "blocked", value: null, memo: "does not pay" };
 
 beforeEach(() => {
@@ -43,6 +45,13 @@ it("takes the end of a block back with its reason", async () => {
   expect(inForce.size).toBe(0);
   await undo?.();
   expect([...inForce.values()]).toEqual([ACCOUNT]);
+});
+
+it("offers the undo of a block, and of no other setting, to a role that may end blocks alone", async () => {
+  const undo = await override(MAY_END_BLOCKS, "accounts", "acme", { blocked: "yes" }, {});
+  await undo?.();
+  expect(sent).toEqual(["post /accounts/acme/block", "delete /accounts/acme/block"]);
+  expect(await override(MAY_END_BLOCKS, "gateways", "acme", { max_calls: "5" }, {})).toBeUndefined();
 });
 
 it("clears no override that another person has set since it was seen", async () => {

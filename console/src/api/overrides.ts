@@ -58,6 +58,12 @@ function clear(target: Target, name: string, setting: string, { key, since }: Cl
   return send("delete", "/overrides", { query: { name, setting, confirm: true }, headers });
 }
 
+/** Whether the person may clear a setting; a block has a right of its own, which those have who may do nothing else. */
+function mayClear(may: ReadonlySet<string>, target: Target, setting: string): boolean {
+  const block = target === "accounts" ? "DELETE /accounts/{account}/block" : "DELETE /gateways/{name}/block";
+  return may.has(setting === BLOCKED ? block : "DELETE /overrides");
+}
+
 /** Those of an object for some settings. */
 async function found(target: Target, name: string, settings: readonly string[]): Promise<Row[]> {
   return (await overridesOf(target, name)).filter((row) => settings.includes(String(row.setting)));
@@ -85,7 +91,8 @@ async function changed(
   act: () => Promise<unknown>,
 ): Promise<Undo | undefined> {
   const isSettable = target !== "destinations" && !settings.includes(CLOSED);
-  const canUndo = isSettable && may.has("GET /overrides") && may.has("DELETE /overrides");
+  const canUndo =
+    isSettable && may.has("GET /overrides") && settings.every((setting) => mayClear(may, target, setting));
   const before = canUndo ? await found(target, name, settings) : [];
   await act();
   if (!canUndo) return undefined;
