@@ -113,6 +113,25 @@ class MusicOnHold(msgspec.Struct, frozen=True):
     a journal of an earlier version has it."""
 
 
+class MediaBefore(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Media of a leg before an offer of it within its dialog, which may be refused, and of the leg that reads it."""
+
+    transaction: bytes
+    """Key of the request with the offer."""
+    reader: int
+    """Number of the leg that was sent the offer."""
+    sources: tuple[MediaSource | None, ...]
+    audio: int
+    reader_audio: int
+    is_held: bool
+    is_sender: bool
+    is_fax: bool
+    is_adapted: bool
+    """Whether the reader's description before was adapted."""
+    has_softened: bool
+    """Whether the reader had a softened one before."""
+
+
 class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """The media of a leg: a field of it is written to snapshots and read from them without another line."""
 
@@ -159,6 +178,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Whether it is sent other ports since: versions of its descriptions follow that one's."""
     offered_by: int = 0
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
+    before_offer: MediaBefore | None = None
+    """Media before an offer of it that has no final response; None = there is none."""
     is_direct: bool = False
     """Whether its latest description has left without ports, although others before had some."""
     is_adapted: bool = False

@@ -5,19 +5,26 @@ from pathlib import Path
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CALLEE
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.side import Reply, Side
 from doubles.virtual.wire import Packet
+
+from vosd.catalogue.catalogue import Catalogue
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+
+ELSEWHERE = "41000"
 
 
 class SceneOfKill(KilledScene):
     """An answered call; the responses to one method get lost until the kill."""
 
-    def __init__(self, directory: Path, side: str) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, side: str, *content: Catalogue, relay: VirtualRelay | None = None) -> None:
+        super().__init__(directory, *content, relay=relay)
         self.call = self.caller.call(CALLEE)
         self.wire.run_until(lambda: self.call.final == 200)
         self.wire.run_for(5_000)
@@ -125,4 +132,37 @@ def test_a_re_invite_that_was_refused_before_the_kill_gets_nothing_more(tmp_path
     scene.wire.run_for(40_000)
     sent = [each.data for each in scene.wire.packets[before:] if each.source == SWITCH]
     assert not [each for each in sent if each.startswith(b"SIP/2.0 500")]
+    scene.ends_well()
+
+
+def offered_elsewhere(scene: SceneOfKill) -> str:
+    """Return an offer of the side that asks to take its media at another port."""
+    offer = revised(scene.asking.mine)
+    for port in ("20000", "30000"):
+        offer = offer.replace(port, ELSEWHERE)
+    return offer
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("how", ["none", "stop", "kill"])
+def test_media_go_to_where_they_went_before_an_offer_that_is_refused_after_a_restart(
+    tmp_path: Path, side: str, how: str
+) -> None:
+    """The relay sent them to the port that was refused, and the side that had asked heard nothing any more."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay = VirtualRelay()
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay)
+    before = [each.source for each in relay.open_ports.values()]
+    scene.other.will("INVITE", Reply(488, after_ms=3_000))
+    scene.asking.ask("INVITE", body=offered_elsewhere(scene))
+    scene.wire.run_for(1_500)
+    assert [each.source for each in relay.open_ports.values()] != before
+    if how == "stop":
+        scene.stop_and_keep()
+    elif how == "kill":
+        scene.kill(20)
+    scene.wire.run_for(3_000)
+    assert scene.asking.got["INVITE"] == [500 if how == "kill" else 488]
+    assert [each.source for each in relay.open_ports.values()] == before
     scene.ends_well()

@@ -6,7 +6,6 @@ description names, the leg gets its own port, and the two are connected.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
@@ -31,8 +30,7 @@ from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
-from vosd.media.leg_media import SEVERAL, LegMedia, MediaRefusal
-from vosd.media.source import MediaSource
+from vosd.media.leg_media import SEVERAL, LegMedia, MediaBefore, MediaRefusal
 from vosd.sdp.direction import sending
 from vosd.sdp.media import BadSession, Medium, Place, media_of, with_codecs, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
@@ -47,6 +45,7 @@ from vosd.sip.door.messages import (
     OutgoingResponse,
     OutgoingSuccess,
 )
+from vosd.sip.wire.compose import encode
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
 from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, KeyWay
@@ -58,23 +57,6 @@ _OFF, _REQUIRED, _LITE, _AUTO = (
     KeyWay.AUTO,
 )  # access to enum members is slow
 _TRYING, _ACCEPTED, _REFUSED = 100, 200, 300
-
-
-class _Offered(NamedTuple):
-    """An offer of a leg within its dialog, and what held for its media before."""
-
-    transaction: object
-    reader: LegMedia
-    sources: tuple[MediaSource | None, ...]
-    audio: int
-    reader_audio: int
-    is_held: bool
-    is_sender: bool
-    is_fax: bool
-    is_adapted: bool
-    """Whether the reader's description before was adapted."""
-    has_softened: bool
-    """Whether the reader had a softened one before."""
 
 
 class MediaKeeper:
@@ -97,8 +79,6 @@ class MediaKeeper:
         self._moves = moves
         self._engine_ring_back = None if rtpengines is None else RingBackAtRtpEngines(rtpengines)
         self._terminating = TerminatedMedia(parts.listeners)
-        self._offered: dict[int, _Offered] = {}
-        """Offers that are not answered, by the numbers of their authors."""
 
     def passes(self, message: Outgoing, owner: DoorOwner) -> bool:
         """Let messages without a description pass, but for the first one of a leg, and ringing (``Doorkeeper``).
@@ -119,7 +99,7 @@ class MediaKeeper:
         if type(message) is not OutgoingResponse or (not media.ports and media.rtp_call is None):
             return True
         if message.status not in RINGING:
-            return media.number not in self._offered
+            return media.before_offer is None
         callee = owner.call.callee
         attempt = None if callee is None else callee.leg.facts.media
         return attempt is None or not attempt.settings.local_ring
@@ -138,7 +118,7 @@ class MediaKeeper:
                     media.settings = leg.route_choice.gateway.media
                 self._legs[media.number] = leg
             body = message.body
-            if media.number in self._offered:
+            if media.before_offer is not None:
                 self._offer_answered(message, leg, media, now)
             if media.is_ringing and isinstance(message, OutgoingSuccess):
                 self._stop_ring_back(media)
@@ -224,26 +204,29 @@ class MediaKeeper:
 
     def _offer_answered(self, message: Outgoing, leg: Leg, media: LegMedia, now: Instant) -> None:
         """Take media as before an offer of a leg that was refused: the session stays as it was (RFC 3264 section 8)."""
-        offered = self._offered[media.number]
-        if not isinstance(message, OutgoingResponse | OutgoingSuccess):
+        before = media.before_offer
+        if before is None or not isinstance(message, OutgoingResponse | OutgoingSuccess):
             return
         status = message.status if isinstance(message, OutgoingResponse) else _ACCEPTED
-        if message.transaction is not offered.transaction or status < _ACCEPTED:
+        if status < _ACCEPTED or encode(message.transaction.key) != before.transaction:
             return
-        del self._offered[media.number]
+        media.before_offer = None
         if status < _REFUSED:
             return
-        for index, source in enumerate(offered.sources):
+        for index, source in enumerate(before.sources):
             port = media.port(index)
             if source is None or port is None or source == media.source(index):
                 continue
             if port.id >= 0 and self._parts.relay is not None:
                 self._parts.relay.expect(port, source)
-        for side, audio in ((media, offered.audio), (offered.reader, offered.reader_audio)):
-            self._sessions.put_audio_back(side, audio)
-        media.sources = offered.sources
-        media.is_held, media.is_sender, media.is_fax = offered.is_held, offered.is_sender, offered.is_fax
-        offered.reader.is_adapted, offered.reader.has_softened = offered.is_adapted, offered.has_softened
+        self._sessions.put_audio_back(media, before.audio)
+        media.sources = before.sources
+        media.is_held, media.is_sender, media.is_fax = before.is_held, before.is_sender, before.is_fax
+        reading = self._legs.get(before.reader)
+        reader = None if reading is None else reading.facts.media
+        if reader is not None:
+            self._sessions.put_audio_back(reader, before.reader_audio)
+            reader.is_adapted, reader.has_softened = before.is_adapted, before.has_softened
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             self._go_on(leg, partner)
@@ -263,7 +246,7 @@ class MediaKeeper:
         """Close the ports of a leg (``Doorkeeper``)."""
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None and not media.is_over:
             media.is_over = True
-            self._offered.pop(media.number, None)
+            media.before_offer = None
             try:
                 if media.parted is not None and not self._parts.music.rings_on(owner, self._legs):
                     self._give_back(media, now)
@@ -331,7 +314,7 @@ class MediaKeeper:
             theirs.refusal, theirs.fault = MediaRefusal.BAD_SESSION, bad.fault
             return True
         is_prepared = is_final and self._parts.rtpengines is None and not media.is_over
-        if is_prepared and theirs.number not in self._offered:
+        if is_prepared and theirs.before_offer is None:
             self._sessions.prepare(described, passing, now)
         return False
 
@@ -342,7 +325,7 @@ class MediaKeeper:
         theirs, media, session = author.facts.media, reader.facts.media, author.sessions.remote
         if theirs is None or media is None or not (theirs.ports and media.ports):
             return
-        if theirs.number in self._offered:
+        if theirs.before_offer is not None:
             return  # its UPDATE, which has no response yet, has a later description, and connects the two
         if isinstance(session, Hidden):
             session = session.for_one_at(reader.host)
@@ -357,7 +340,7 @@ class MediaKeeper:
             self._sessions.places(described, passing, now)
             return
         self._at_rtpengines.note(described, passing, now)
-        if media.number in self._offered:
+        if media.before_offer is not None:
             return  # the answer to an UPDATE of the gateway will connect them
         is_terminated = media.is_terminated or theirs.is_terminated
         caller, callee = author.call.caller, author.call.callee
@@ -414,10 +397,10 @@ class MediaKeeper:
         moving, theirs, media = passing.author.moving, passing.theirs, passing.media
         if moving is None or not isinstance(message, OutgoingReinvite | OutgoingRequest):
             return
-        offered = self._offered.get(theirs.number)
-        if offered is None or offered.transaction is not moving.transaction:
-            self._offered[theirs.number] = _Offered(
-                moving.transaction, media, theirs.sources, theirs.audio, media.audio,
+        before, key = theirs.before_offer, encode(moving.transaction.key)
+        if before is None or before.transaction != key:
+            theirs.before_offer = MediaBefore(
+                key, media.number, theirs.sources, theirs.audio, media.audio,
                 theirs.is_held, theirs.is_sender, theirs.is_fax, media.is_adapted, media.has_softened,
             )  # fmt: skip
 
@@ -430,7 +413,7 @@ class MediaKeeper:
         media.is_over = True  # an rtpengine may still answer for the attempt before
         caller.facts.media = LegMedia(
             media.number, media.settings, media.customer, media.author, recorded_share=media.recorded_share,
-            played=media.played, rtp_partner=SEVERAL,
+            played=media.played, rtp_partner=SEVERAL, before_offer=media.before_offer,
         )  # fmt: skip
 
     def _leave_rtpengine(self, passing: PassingSession, now: Instant) -> None:
