@@ -351,6 +351,13 @@ class Renegotiation(Proposal):
             self.answers_in_ack = None
         super().withdraw(now, status)
 
+    def take_back(self) -> None:
+        """End the offer after a kill: the session of before holds, although the far side may have taken this one."""
+        sessions = self.far.sessions
+        if self.offer and sessions.said != self.said_before:
+            sessions.given_up, sessions.said = sessions.said, self.said_before
+        self._over()
+
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
             if self.offer or not session:

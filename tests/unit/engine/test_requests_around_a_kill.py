@@ -15,6 +15,7 @@ from doubles.virtual.side import Reply, Side
 from doubles.virtual.wire import Packet
 
 from vosd.catalogue.catalogue import Catalogue
+from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 ELSEWHERE = "41000"
@@ -165,4 +166,26 @@ def test_media_go_to_where_they_went_before_an_offer_that_is_refused_after_a_res
     scene.wire.run_for(3_000)
     assert scene.asking.got["INVITE"] == [500 if how == "kill" else 488]
     assert [each.source for each in relay.open_ports.values()] == before
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("is_relayed", [False, True])
+def test_the_other_side_is_answered_by_the_session_of_before_an_offer_that_is_refused_after_a_kill(
+    tmp_path: Path, side: str, is_relayed: bool
+) -> None:
+    """The journal has the call with the offer that is refused then: its next refresh got that one as the answer."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=VirtualRelay())
+    said = scene.other.theirs
+    scene.other.will("INVITE", Reply(488, after_ms=3_000))
+    scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
+    scene.wire.run_for(1_500)
+    scene.kill(20)
+    scene.wire.run_for(4_000)
+    refresh = scene.other.ask("INVITE", body=scene.other.mine)
+    scene.wire.run_for(1_000)
+    assert refresh.final is not None
+    assert media_of(refresh.final.body.encode()) == media_of(said.encode())
     scene.ends_well()

@@ -16,6 +16,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
+from vosd.b2bua.renegotiation import Renegotiation
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
@@ -203,6 +204,9 @@ class Resumption:
         for leg in reversed(call.parties):
             self._refuse_left(leg)
             self._supervise(leg)
+        bridge = call.conversation.bridge
+        if bridge is not None and isinstance(bridge.proposal, Renegotiation):
+            bridge.proposal.take_back()
         _prove(call, written.seen_mono, remains)
         if hold is not None and call.lifetime is not None:
             call.lifetime.grant(min(hold.granted_s, hold.ceiling_s))

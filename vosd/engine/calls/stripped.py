@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from vosd.b2bua.snapshot.call import CallPartsSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.references import NoSnapshotError
+from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.transfer import TransferSnapshot
 from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Stage
@@ -36,7 +37,7 @@ def stripped(saved: SavedCall) -> SavedCall:
     transfer = _lasting(parts)
     if (parts.caller is None or parts.callee.has_left) and transfer is None and not parts.partner:
         raise NoSnapshotError("a side has left, and the target of the transfer had not answered")
-    bridge = None if parts.bridge is None else replace(parts.bridge, proposal=None)
+    bridge = None if parts.bridge is None else replace(parts.bridge, proposal=_left(parts.bridge.proposal))
     parts = replace(
         parts,
         newcomer=None,
@@ -81,6 +82,16 @@ def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
     if is_there and transfer.first == parts.arrival.call_id and transfer.notifies and transfer.stage is Stage.CALLING:
         return replace(transfer, second=None, alarm=None, hold=None)
     return None
+
+
+def _left(proposal: ProposalSnapshot | None) -> ProposalSnapshot | None:
+    """Return an offer that a side has made and that had no answer, without its requests; None for every other one.
+
+    The far side is described as if it had taken the offer, so the next process takes it back.
+    """
+    if proposal is None or proposal.kind != "renegotiation" or proposal.server is None:
+        return None
+    return replace(proposal, asked=None, alarm=None, server=None, answers_in_ack=None)
 
 
 def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
