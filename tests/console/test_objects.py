@@ -141,6 +141,9 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_label("From", exact=True).select_option("1")
     page.get_by_text("They are the same").wait_for()
     assert page.url.endswith("tab=history&first=1&last=3")
+    page.go_back()
+    expect(page.get_by_label("From", exact=True)).to_have_value("2")
+    page.go_forward()
     page.reload()
     page.get_by_text("They are the same").wait_for()
     assert violations(page) == []

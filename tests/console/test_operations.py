@@ -529,6 +529,9 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
         expect(section.locator("ol > li")).to_have_count(4)
         expect(page).to_have_url(f"{boss.base}/alarms?about=cpu_high")
         assert violations(page) == []
+        page.go_back()
+        expect(section).to_have_count(0)
+        page.go_forward()
         section.get_by_role("button", name="Close").click()
         expect(page).to_have_url(f"{boss.base}/alarms")
         page = viewer.go("/alarms?about=database_regressed", "告警")

@@ -201,6 +201,8 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     assert "carrier-b tried: 503" in rows(page, "Candidates in their order")[0]
     assert violations(page) == []
     page.go_back()
+    expect(page.get_by_role("tab", name="Facts")).to_have_attribute("aria-selected", "true")
+    page.go_back()
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
     page.get_by_role("button", name="Columns").click()
     page.get_by_role("menuitem", name="PDD").click()
@@ -536,6 +538,7 @@ def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     assert page.url.endswith("callee=999")
     page.go_back()
     expect(page.get_by_text("Result:")).to_contain_text("ok")
+    expect(page.get_by_label("Called number")).to_have_value("4410111")
 
 
 def test_a_route_is_explained_without_the_prices_that_a_person_may_not_see(site: Watched, visit: Visit) -> None:

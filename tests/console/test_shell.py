@@ -78,6 +78,32 @@ def test_going_back_leads_to_what_was_shown_before_each_choice(boss: Visitor) ->
     expect(page).to_have_url(f"{boss.base}/reports?name=daily")
 
 
+def test_what_was_entered_goes_back_with_the_address(boss: Visitor) -> None:
+    page = boss.go("/payments", "Payments")
+    account = page.get_by_label("Account", exact=True)
+    for entered in ("acme", "beta"):
+        account.fill(entered)
+        account.press("Enter")
+        expect(page).to_have_url(f"{boss.base}/payments?account={entered}")
+    page.get_by_role("combobox", name="Kind", exact=True).click()
+    page.get_by_role("option", name="refund", exact=True).click()
+    page.get_by_role("tab", name="Transfer").click()
+    expect(page).to_have_url(f"{boss.base}/payments?account=beta&kind=refund&tab=transfer")
+    page.go_back()
+    expect(page.get_by_role("combobox", name="Kind", exact=True)).to_have_value("refund")
+    page.go_back()
+    expect(page).to_have_url(f"{boss.base}/payments?account=beta")
+    expect(page.get_by_role("combobox", name="Kind", exact=True)).to_have_value("")
+    page.go_back()
+    expect(account).to_have_value("acme")
+    page.go_back()
+    expect(page).to_have_url(f"{boss.base}/payments")
+    expect(account).to_have_value("")
+    account.focus()
+    account.blur()
+    expect(page).to_have_url(f"{boss.base}/payments")
+
+
 def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.go("/", "Overview")

@@ -79,7 +79,7 @@ function PieceOf({ piece, narrowing }: { piece: Piece; narrowing: Narrowing }) {
   if (piece.kind === "em") return <em>{inside}</em>;
   if (/^#[a-z_]+$/.test(piece.to))
     return (
-      <Link to="/alarms" search={{ ...narrowing, about: piece.to.slice(1) }} replace>
+      <Link to="/alarms" search={{ ...narrowing, about: piece.to.slice(1) }}>
         {inside}
       </Link>
     );

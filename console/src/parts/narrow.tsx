@@ -7,6 +7,8 @@ import { useState } from "react";
 export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered) => void] {
   const [state, setState] = useState({ said, entered: said });
   const isSame = JSON.stringify(state.said) === JSON.stringify(said);
+  // else going back to an address would show again what was entered there
+  if (!isSame) setState({ said, entered: said });
   return [isSame ? state.entered : said, (entered) => setState({ said, entered })];
 }
 

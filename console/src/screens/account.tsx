@@ -126,7 +126,7 @@ export function AccountScreen() {
         <Below
           agent={account}
           isWhole={tree === "all"}
-          onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined }, replace: true })}
+          onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined } })}
         />
       )}
       {sees.calls && (

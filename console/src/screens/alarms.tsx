@@ -63,7 +63,7 @@ export function AlarmsScreen() {
           >
             <p>
               <b>{t("alarms.do")}:</b> <ServerText text={row.do} />{" "}
-              <Link to="/alarms" search={{ history, level, about: String(row.alarm) }} replace>
+              <Link to="/alarms" search={{ history, level, about: String(row.alarm) }}>
                 {t("alarms.section", { alarm: inLanguage(String(row.alarm)) })}
               </Link>
               <Help alarm={String(row.alarm)} />

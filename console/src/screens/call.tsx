@@ -79,7 +79,7 @@ export function CallScreen() {
       {row && (
         <Tabs
           value={tabs.includes(search.tab ?? "") ? search.tab : tabs[0]}
-          onChange={(tab) => go({ search: { tab: tab ?? undefined }, replace: true })}
+          onChange={(tab) => go({ search: { tab: tab ?? undefined } })}
           keepMounted={false}
         >
           <Tabs.List>

@@ -104,7 +104,7 @@ function One({ kind, name }: { kind: string; name: string }) {
             name={name}
             pair={first && last ? [Number(first), Number(last)] : null}
             onPair={([one, other]) =>
-              go({ search: (before) => ({ ...before, first: String(one), last: String(other) }), replace: true })
+              go({ search: (before) => ({ ...before, first: String(one), last: String(other) }) })
             }
           />
         </Tabs.Panel>

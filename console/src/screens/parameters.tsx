@@ -192,6 +192,6 @@ function useOpenVersions() {
   return (name?: string, pair?: Pair) =>
     go({
       search: (before) => ({ ...before, versions: name, first: pair?.[0].toString(), last: pair?.[1].toString() }),
-      replace: true,
+      replace: name === undefined,
     });
 }

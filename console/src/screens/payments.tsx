@@ -82,7 +82,7 @@ export function PaymentsScreen() {
       <LastDone />
       <Tabs
         value={tabs.includes(wanted ?? "") ? wanted : tabs[0]}
-        onChange={(tab) => go({ search: (before) => ({ ...before, tab: tab ?? undefined }), replace: true })}
+        onChange={(tab) => go({ search: (before) => ({ ...before, tab: tab ?? undefined }) })}
         keepMounted={false}
       >
         <Tabs.List>
@@ -125,14 +125,14 @@ function BookedPayments() {
   const found = useRows("/payments", query);
   const path = `/payments?${queryText(query)}`;
   const set = (field: string, value: string | null | undefined) =>
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   return (
     <Stack gap="sm">
       <Group align="end" gap="xs">
         <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={(text) => set("account", text)} />
         <DaySpan
           days={{ since, until, zone }}
-          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }), replace: true })}
+          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }) })}
         />
         <Select
           label={t("column.kind")}
