@@ -101,6 +101,8 @@ _REASON_OF_CODE: Final = {
     600: EndReason.BUSY,
     403: EndReason.REJECTED,
     603: EndReason.REJECTED,
+    607: EndReason.REJECTED,
+    608: EndReason.REJECTED,
     404: EndReason.NOT_FOUND,
     410: EndReason.NOT_FOUND,
     604: EndReason.NOT_FOUND,

@@ -17,7 +17,8 @@ def test_end_reason_is_found_again_by_its_text_in_a_cdr(reason):
 
 
 @pytest.mark.parametrize(
-    ("status", "cause"), [(404, 1), (486, 17), (480, 18), (408, 102), (499, 127), (599, 41), (603, 21)]
+    ("status", "cause"),
+    [(404, 1), (486, 17), (480, 18), (408, 102), (499, 127), (599, 41), (603, 21), (607, 21), (608, 21)],
 )
 def test_q850_cause_follows_the_status(status, cause):
     assert q850_of_status(status) == cause

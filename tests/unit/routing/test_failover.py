@@ -88,6 +88,8 @@ def test_no_other_gateway_is_tried_once_there_was_early_media_where_the_gateway_
         (unreachable(), EndReason.UNREACHABLE, 503),
         (final(403), EndReason.REJECTED, 403),
         (final(603), EndReason.REJECTED, 603),
+        (final(607), EndReason.REJECTED, 607),
+        (final(608), EndReason.REJECTED, 608),
         (final(404), EndReason.NOT_FOUND, 404),
         (final(410), EndReason.NOT_FOUND, 410),
         (final(604), EndReason.NOT_FOUND, 604),
