@@ -56,6 +56,7 @@ request_route {{
         }}
         save("location");
         xlog("L_WARN", "believed REGISTER $ci $cs\\n");
+        if ($hdr(Expires) == "0") xlog("L_WARN", "removed REGISTER $ci $cs\\n");
         exit;
     }}
     if (is_method("CANCEL")) {{
@@ -143,5 +144,5 @@ class Registrar(Program):
             return False
 
     def count(self, what: str, method: str) -> int:
-        """Count how many requests of a method were ``challenged`` or ``believed`` so far; not their repetitions."""
+        """Count how many requests of a method were ``challenged``, ``believed`` or ``removed`` so far, each once."""
         return len(set(re.findall(rf"{what} {method} (\S+ \d+)$", self._written().decode(), re.MULTILINE)))
