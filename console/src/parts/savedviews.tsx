@@ -65,14 +65,11 @@ export function SavedViews(props: {
   });
 
   /** Change a view and offer the way back. */
-  const changeTo = (view: View, content: Content, said: string, onError?: () => void) =>
-    act.mutate(
-      async () => {
-        const made = await change(view, content);
-        say(said, () => change(made, contentOf(view)));
-      },
-      { onError },
-    );
+  const changeTo = (view: View, content: Content, said: string) =>
+    act.mutate(async () => {
+      const made = await change(view, content);
+      say(said, () => change(made, contentOf(view)));
+    });
   const remove = (view: View) =>
     act.mutate(async () => {
       await drop(view);
@@ -108,18 +105,19 @@ export function SavedViews(props: {
     event.preventDefault();
     if (props.apply?.() === false) return;
     const query = queryOf(props.search);
-    const before = views.find((each) => each.own && each.name === name.trim());
     const said = t("saved.kept", { name: name.trim() });
-    const giveBack = () => setName(name);
-    if (before) changeTo(before, { ...contentOf(before), query }, said, giveBack);
-    else
-      act.mutate(
-        async () => {
-          const made = await add(page, { name: name.trim(), query, shared: false });
-          say(said, () => drop(made));
-        },
-        { onError: giveBack },
-      );
+    act.mutate(
+      async () => {
+        // it may be pressed before the list has come
+        const present = found.data ?? (await viewsOf(page));
+        const before = present.find((each) => each.own && each.name === name.trim());
+        const made = before
+          ? await change(before, { ...contentOf(before), query })
+          : await add(page, { name: name.trim(), query, shared: false });
+        say(said, () => (before ? change(made, contentOf(before)) : drop(made)));
+      },
+      { onError: () => setName(name) },
+    );
     setName(""); // a second press saves nothing: the name is required
   };
   const own = views.filter((each) => each.own);
