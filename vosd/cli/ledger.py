@@ -263,7 +263,7 @@ class _Differences:
 
 
 def _verified(result: "VerifiedLedger") -> str:
-    calls = f"{result.calls} calls ({result.calls_without_cdr} without record)"
+    calls = f"{result.calls} calls with a record, {result.calls_without_cdr} without"
     waiting = f"{result.journal_records} records in the journal ({result.waiting} calls not booked yet)"
     journal = "no journal here" if result.journal_records is None else waiting
     return f"{result.accounts} accounts, {result.entries} entries, {calls}, {journal}"

@@ -82,5 +82,5 @@ class Verification(NamedTuple):
     entries: int
     calls: int
     calls_without_cdr: int
-    """Entries of calls that leave no CDR by configuration (they carry no call id); not a difference."""
+    """Calls that leave no CDR by configuration, whatever number of parties pays for each; not a difference."""
     differences: tuple[BookDifference, ...]

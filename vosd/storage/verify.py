@@ -58,8 +58,7 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
         base = None if whole else await base_of(connection)
         dropped = await dropped_before(connection)
         start = (dropped.entries or None) if base is None else base.closed_until
-        unrecorded = select(func.count()).where(_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None))
-        without_cdr = int((await connection.execute(unrecorded)).scalar_one())
+        without_cdr = await _calls_without_cdr(connection, 0 if base is None else base.entry_id)
         await _report_counter_behind(connection, report)
         await without_account(connection, report)
         compared = await audit_accounts(connection, start, report)
@@ -80,6 +79,15 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
     return Verification(compared.accounts, compared.entries, calls, without_cdr, tuple(differences))
 
 
+async def _calls_without_cdr(connection: AsyncConnection, after: int) -> int:
+    """Count calls without a record whose entries are behind the number of one; each party has an entry of its own."""
+    calls = func.count(func.substr(_entry.reference, 1, _CALL_ID_LENGTH).distinct())
+    unrecorded = (_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), _entry.id > after)
+    return int((await connection.execute(select(calls).where(*unrecorded))).scalar_one())
+
+
+_CALL_ID_LENGTH: Final = 36
+"""Length of a call's id, with which the reference of its entries begins (``rows.reference_of``)."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
 """Kinds of the entries that make up what a call costs."""
 _NUMBERED: Final = (_cdr.export_seq, _account.changed)
