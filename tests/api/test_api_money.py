@@ -155,6 +155,9 @@ def test_who_may_only_read_books_nothing_and_an_agent_pays_for_those_below_it_al
     assert api.ask("GET", "/accounts/shop/balance", token=agent).status == 404
     assert api.ask("GET", "/accounts/missing/balance", token=agent).status == 404
     assert api.ask("POST", PAYMENTS, {"amount": "1", "type": "adjustment"}, token=agent).status == 422
+    file = {"content": "account,amount,reference\nacme,1,f-1\nshop,1,f-2\nmissing,1,f-3\n"}
+    found = api.ask("POST", "/payment-files", file, token=agent).json["payments"]
+    assert [each["currency"] for each in found] == ["USD", None, None], "a file names no account that it does not see"
 
 
 @contextmanager

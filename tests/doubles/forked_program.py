@@ -53,7 +53,7 @@ class ForkedProgram:
 
 
 class Subprocesses:
-    """What starts such programs, in place of the module ``subprocess``."""
+    """The part of the module ``subprocess`` that starts such programs."""
 
     Popen = ForkedProgram
     PIPE = subprocess.PIPE

@@ -217,7 +217,7 @@ def test_a_call_whose_phone_is_unknown_goes_to_each_that_may_be_it(tmp_path, res
 @pytest.mark.parametrize("restart", ["no restart", "restart", "crash"])
 @pytest.mark.parametrize("asks", ["INVITE", "UPDATE", "INFO"])
 def test_a_call_does_not_end_by_the_word_of_another_phone(tmp_path, restart, asks):
-    """Its phone is unknown, and another one of the user with the same private Contact answers 481."""
+    """The phone of the call is unknown, and another one of the user with the same private Contact answers 481."""
     scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
     other = Vendor(scene.wire, ELSEWHERE, SWITCH, RINGS)
     at_home = scene.exchange.telephone(NUMBER, HOME)

@@ -105,7 +105,7 @@ def test_only_the_latest_request_of_before_the_kill_may_come_again(tmp_path: Pat
 def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_when_it_is_made_again(
     tmp_path: Path, side: str
 ) -> None:
-    """Its sender repeats it no more (RFC 3261 section 17.1.1.2), and had no answer before its own time-out."""
+    """The sender repeats such a re-INVITE no more (RFC 3261 section 17.1.1.2), and waited for its own time-out."""
     scene = SceneOfKill(tmp_path, side)
     scene.other.will("INVITE", Reply(100), Reply(200))
     asked = scene.asking.ask("INVITE", body=revised(scene.asking.mine, "a=sendonly"))

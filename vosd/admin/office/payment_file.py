@@ -109,7 +109,8 @@ class PaymentOfFile(msgspec.Struct, frozen=True):
     reference: str
     memo: str | None
     currency: str | None
-    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured."""
+    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured, or not
+    seen by the agent that asks."""
 
 
 class PaymentsOfFile(msgspec.Struct, frozen=True):
@@ -307,7 +308,9 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     scope = office.scope_of(who)
     found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
     accounts = office.definitions.accounts()
-    others = (_currency_fault(each, accounts.get(each.account)) for each in found if scope.sees(each.account))
+    # an agent learns of no account that it does not see, neither that it exists nor its currency
+    known = {each.account: accounts.get(each.account) for each in found if scope.sees(each.account)}
+    others = (_currency_fault(each, known.get(each.account)) for each in found)
     faults = [each for each in others if each is not None]
     if faults:
         raise BadPaymentFile(faults)
@@ -319,11 +322,15 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
                 format_amount(each.amount),
                 each.reference,
                 each.memo,
-                each.currency or (accounts[each.account].currency if each.account in accounts else None),
+                each.currency or _currency_of(known.get(each.account)),
             )
             for each in found
         )
     )
+
+
+def _currency_of(account: Account | None) -> str | None:
+    return None if account is None else account.currency
 
 
 def _currency_fault(payment: FilePayment, account: Account | None) -> str | None:
