@@ -249,7 +249,8 @@ VALUES: Final = {
     "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false",
     "callee": "33", "caller": "4940", "customer": "customer-7", "vendor": "customer-7", "gateway": "rare-trunk",
     "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kind": "accounts", "kinds": "payment",
-    "login": "rare", "loss": "true", "rate_type": "none", "operator": "ann", "principal": "rare", "reason": "Loop",
+    "login": "rare", "loss": "true", "rate_type": "none",
+    "currency": "EUR,none", "vendor_currency": "EUR", "operator": "ann", "principal": "rare", "reason": "Loop",
     "sip_call_id": "out-5000", "subject": "rare",
     "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
@@ -372,7 +373,8 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
                         whole[operation.path, *given] = (found_whole, text, plan)
     assert whole == {}
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
-    assert refused == {("/cdrs", "loss"), ("/cdrs", "answered"), ("/cdrs", "area"), ("/cdrs", "rate_type"), *of_ledger}
+    of_calls = (("/cdrs", name) for name in ("loss", "answered", "area", "rate_type", "currency", "vendor_currency"))
+    assert refused == {*of_calls, *of_ledger}
 
 
 @pytest.mark.parametrize("path", ["/payments?account=customer-49&newest_first=true", "/accounts/customer-49/payments"])

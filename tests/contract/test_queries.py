@@ -20,7 +20,15 @@ async def listed(store):
         answered_call(
             1, customer_account="acme", vendor_account="carrier-a", callee_in="+442012", rate_area="United Kingdom"
         ),
-        answered_call(2, customer_account="beta", vendor_account="carrier-a", callee_in="442099", rate_type="local"),
+        answered_call(
+            2,
+            customer_account="beta",
+            vendor_account="carrier-a",
+            callee_in="442099",
+            rate_type="local",
+            currency="EUR",
+            postings=(),
+        ),
         answered_call(
             3,
             customer_account="acme",
@@ -29,6 +37,7 @@ async def listed(store):
             loss=Decimal("0.01"),
             rate_area=None,
             rate_prefix="33",
+            vendor_currency="EUR",
         ),
         answered_call(4, customer_account="carrier-a", vendor_account="acme", caller_in="anonymous"),
         refused_call(5, customer_account="beta", callee_in="44"),
@@ -70,6 +79,12 @@ async def listed(store):
         ({"area": "33", "rate_type": ""}, [3]),
         ({"rate_type": ""}, [5, 4, 3, 1]),
         ({"rate_type": "local"}, [2]),
+        ({"currencies": frozenset({"USD"})}, [4, 3, 1]),
+        ({"currencies": frozenset({"EUR", ""})}, [5, 2]),
+        ({"vendor_currencies": frozenset({"EUR"})}, [3]),
+        ({"vendor_currencies": frozenset({"", "EUR"})}, [5, 3]),
+        ({"vendor_currencies": frozenset({"EUR"}), "currencies": frozenset({"EUR"})}, []),
+        ({"customers": MANY, "currencies": frozenset({"EUR"})}, [2]),
         ({"area": "33", "customer": "beta"}, []),
         ({"gateway": "carrier-a-trunk"}, [2, 1]),
         ({"account": "acme", "gateway": "carrier-a-trunk"}, [1]),

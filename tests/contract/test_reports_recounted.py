@@ -21,6 +21,7 @@ from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.records import ListRecords, list_records
 from vosd.admin.office.reports import ShowReport, TooManyRowsError, TooManyToReadError, show_report
 from vosd.admin.office.rerating import Run, RunBookings
 from vosd.admin.office.scope import scope_of
@@ -559,6 +560,33 @@ async def check_reasons_and_numbers(booked):
             await show_report(office, agent_of("reseller"), ShowReport(name="agents", **times, gateway=name))
 
 
+async def check_rows_of_several_currencies(booked):
+    """Currencies of the calls of a row find as many calls as it counts, where another row has all else in common."""
+    office, found = Office(booked), 0
+    for name, by in (
+        ("revenue", "customer"),
+        ("profit-customers", "customer"),
+        ("mapping-gateways", "mapping_gateway"),
+    ):
+        order = ShowReport(name=name, since=SINCE, until=UNTIL, group="whole")
+        sheet = await show_report(office, ROOT, order)
+        column = "customer_account" if by == "customer" else by
+        for row, currencies in zip(sheet.rows, sheet.calls, strict=True):
+            if currencies is None or not row[column]:
+                continue
+            criteria = msgspec.structs.asdict(currencies) | {by: row[column]}
+            if by != "customer":
+                criteria["customer"] = row["customer_account"]
+            wanted = ListRecords(**criteria, since=SINCE, until=UNTIL, limit=10_000)
+            calls = [each async for each in list_records(office, ROOT, wanted)]
+            assert len(calls) == row["calls"], (name, row, currencies)
+            found += currencies.currency is not None
+    assert found >= 6
+    own = ShowReport(name="revenue", since=SINCE, until=UNTIL, group="whole")
+    sheet = await show_report(office, agent_of("reseller"), own)
+    assert all(each.vendor_currency is None for each in sheet.calls)
+
+
 async def check_agents(booked):
     calls, office = await records(booked), Office(booked)
     sheet = await show_report(office, ROOT, ShowReport(name="agents", since=SINCE, until=UNTIL, group="whole"))
@@ -586,6 +614,7 @@ async def test_each_report_has_what_the_calls_and_the_ledger_have(booked, monkey
     await check_five_minutes(booked)
     await check_prefixes(booked, monkeypatch)
     await check_reasons_and_numbers(booked)
+    await check_rows_of_several_currencies(booked)
 
 
 def test_every_report_is_compared():

@@ -10,8 +10,8 @@ database.
 The calls of many customers are searched among the first calls, too, and then by the index of those customers whose
 first call comes first, some of them at a time: with each part the page has a last call, up to which the next are read.
 
-Neither calls sold below cost, nor answered ones, nor those of an area or of a type of rates have an index: they are
-looked for among those that the other criteria leave.
+Neither calls sold below cost, nor answered ones, nor those of an area, of a type of rates or of a currency have an
+index: they are looked for among those that the other criteria leave.
 
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
@@ -107,7 +107,10 @@ def first_of_each(wanted: CallFilter, customers: Collection[str]) -> Select[Any]
     It is one entry of an index for each. The calls of a page are among those of as many customers as it has rows, of
     those that come first. None where a criterion without an index is given, which this call may not fit.
     """
-    unindexed = (wanted.area, wanted.rate_type, wanted.answered, wanted.loss or None)
+    unindexed = (
+        wanted.area, wanted.rate_type, wanted.currencies, wanted.vendor_currencies, wanted.answered,
+        wanted.loss or None,
+    )  # fmt: skip
     if any(each is not None for each in unindexed):
         return None
     cdr = schema.cdr
@@ -195,6 +198,12 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
         always.append(area_of(table) == as_stored(wanted.area))
     if wanted.rate_type is not None:
         always.append(func.coalesce(cdr.rate_type, "") == wanted.rate_type)
+    for column, wanted_in in (
+        (cdr.currency, wanted.currencies),
+        (cdr.vendor_currency, wanted.vendor_currencies),
+    ):
+        if wanted_in is not None:
+            always.append(func.coalesce(column, "").in_(sorted(wanted_in)))
     if wanted.answered is not None:
         always.append(cdr.answered_at.is_not(None) if wanted.answered else cdr.answered_at.is_(None))
     if wanted.loss:

@@ -244,7 +244,8 @@ class CallFilter:
     likewise of the end, by which the ledger dates a call. ``account`` is the customer's or the vendor's, ``gateway``
     the mapping or the routing one; ``customer``, ``vendor``, ``mapping_gateway`` and ``routing_gateway`` are those of
     one side. ``area`` is the area of the customer's rate, or its prefix where the rate has none, as reports name it;
-    ``rate_type`` is empty for calls whose rate has no type. ``caller`` and ``callee`` are beginnings of the numbers as
+    ``rate_type`` is empty for calls whose rate has no type; among ``currencies`` and ``vendor_currencies`` empty text
+    stands for calls that have none. ``caller`` and ``callee`` are beginnings of the numbers as
     received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or of the latest
     attempt, whole. ``after`` lists only calls after that position in the order of the listing, ``customers`` only calls
     that one of these accounts pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls
@@ -264,6 +265,8 @@ class CallFilter:
     routing_gateway: str | None = None
     area: str | None = None
     rate_type: str | None = None
+    currencies: frozenset[str] | None = None
+    vendor_currencies: frozenset[str] | None = None
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None

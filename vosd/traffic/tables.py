@@ -19,6 +19,8 @@ _PAID_IN: Final = {
 _WAITED: Final = frozenset({"pdd_median", "pdd_95"})
 PEAKS: Final = frozenset({"peak_concurrent", "peak_cps"})
 """Figures that are most calls, by quarters of an hour."""
+_SEARCHED: Final = ("currency", "vendor_currency")
+"""Currencies that records of calls have; that of the income is of a charge."""
 _NO_PEAK: Final = (None, None)
 Peak = tuple[int | None, int | None]
 """Most calls at a time, and within a second; None = not known."""
@@ -34,6 +36,8 @@ class Line(NamedTuple):
     currencies: tuple[str, ...]
     """As ``ReportLayout.currencies`` names them; empty = the calls have none."""
     sums: Mapping[str, Any]
+    merged: frozenset[tuple[str, ...]] = frozenset()
+    """Currencies of its calls with a CDR, of which some may have none."""
 
 
 class ReportSource(NamedTuple):
@@ -89,6 +93,11 @@ class ReportRow(NamedTuple):
     by: tuple[str | int, ...]
     currencies: tuple[str, ...]
     figures: tuple[Any, ...]
+    apart: Mapping[str, frozenset[str]] | None = {}
+    """Currencies of its calls by their names, empty text for none, where another row differs from it by them alone.
+
+    None = they do not tell its calls from those of the other row.
+    """
 
 
 class ReportTable(NamedTuple):
@@ -125,11 +134,15 @@ def table_of(
     for line in settled:
         of_span[line.span] += line.sums.get("calls", 0) + line.sums.get("without_cdr", 0)
     rows, blank = [], dict.fromkeys(layout.needs, 0)
+    others: dict[tuple[int, tuple[str | int, ...]], list[Line]] = defaultdict(list)
+    for line in settled:
+        others[line.span, line.by].append(line)
     for line in settled:
         place = line.span, line.by[0] if line.by else ""
         waited, peak = waits.get(place, {}), peaks.get(place, _NO_PEAK)
         sums = {**blank, **line.sums, "of_span": of_span[line.span], "peak": peak}
-        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, sums)))
+        row = _row(layout, spans[line.span].label, line, waited, sums)
+        rows.append((line.span, row._replace(apart=_apart(layout, line, others[line.span, line.by]))))
     column = layout.figures.index(report.order) if report.order in layout.figures else None
     rows.sort(key=lambda row: (row[0], *_order(row[1], column, is_rising=report.is_rising)))
     if report.most is not None:
@@ -145,6 +158,19 @@ def table_of(
     return ReportTable(
         [row for _, row in rows], [_row(layout, "", line, every, {**blank, **line.sums, **of_all}) for line in totals]
     )
+
+
+def _apart(layout: ReportLayout, line: Line, same: Sequence[Line]) -> Mapping[str, frozenset[str]] | None:
+    """Return the currencies that tell the calls of a row from those of rows that have all else in common."""
+    if len(same) == 1:
+        return {}
+    if not line.merged:
+        return None  # none of its calls has a record
+    places = {place: name for place, name in enumerate(layout.currencies) if name in _SEARCHED}
+    found = {place: frozenset(each[place] for each in line.merged) for place in places}
+    there = {each for other in same for each in other.merged}
+    fitting = {each for each in there if all(each[place] in wanted for place, wanted in found.items())}
+    return {places[place]: wanted for place, wanted in found.items()} if fitting == line.merged else None
 
 
 def _highest(peaks: Iterable[Peak]) -> Peak:
@@ -225,16 +251,23 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     Else an account would have two rows, each with a part of its attempts.
     """
     found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], dict[str, Any]]] = defaultdict(dict)
+    merged: dict[tuple[int, tuple[str | int, ...], tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
     most_of_all_first = sorted(lines, key=lambda line: (line.currencies.count(""), -_size(line.sums), line.currencies))
     for line in most_of_all_first:
         there = found[line.span, line.by]
         place = next((known for known in there if _fits(names, line, known)), None)
+        if _size(line.sums):
+            merged[line.span, line.by, line.currencies if place is None else place].add(line.currencies)
         if place is None:
             there[line.currencies] = dict(line.sums)
             continue
         for name, value in line.sums.items():
             there[place][name] = there[place].get(name, 0) + value
-    return [Line(span, by, currencies, sums) for (span, by), some in found.items() for currencies, sums in some.items()]
+    return [
+        Line(span, by, currencies, sums, frozenset(merged[span, by, currencies]))
+        for (span, by), some in found.items()
+        for currencies, sums in some.items()
+    ]
 
 
 def _size(sums: Sums) -> int:

@@ -22,9 +22,12 @@ import { useSession } from "../session";
 
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
-const OF_LINKS = ["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const;
+const OF_LINKS = [
+  ...(["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const),
+  ...(["currency", "vendor_currency"] as const),
+];
 /** Criteria that alone would have the database read each call: it refuses them. */
-const READ_ALL = ["answered", "area", "rate_type"];
+const READ_ALL = ["answered", "area", "rate_type", "currency", "vendor_currency"];
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
 

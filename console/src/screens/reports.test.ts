@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf, dividedRows } from "./reports";
+import { callsOf } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 const spanOf = (span: string, group: string, zone: string, since = YEAR.since) => {
@@ -48,18 +48,12 @@ it.each([
   expect(callsOf(row, YEAR, order)).toBeNull();
 });
 
-it("leads from no row that is divided from another one by currency alone", () => {
-  const rows = [
-    { span: "2026-10-14", customer_account: "acme", currency: "USD", vendor_currency: "EUR" },
-    { span: "2026-10-14", customer_account: "acme", currency: "USD", vendor_currency: "USD" },
-    { span: "2026-10-15", customer_account: "acme", currency: "USD", vendor_currency: "USD" },
-    { span: "2026-10-14", customer_account: "bakery", currency: "USD", vendor_currency: "USD" },
-  ];
-  expect([...dividedRows(rows)]).toEqual(rows.slice(0, 2));
-  expect(
-    dividedRows([
-      { area: "49", rate_type: "local" },
-      { area: "49", rate_type: "" },
-    ]).size,
-  ).toBe(0);
+it("leads from rows that differ by currency alone to the calls of each, or nowhere", () => {
+  const row = { customer_account: "acme", currency: "USD", vendor_currency: "EUR" };
+  const search = { customer: "acme", currency: "USD,none", vendor_currency: "EUR" };
+  expect(callsOf(row, YEAR, {}, { currency: "USD,none", vendor_currency: "EUR" })).toEqual(
+    expect.objectContaining(search),
+  );
+  expect(callsOf(row, YEAR, {}, { currency: null, vendor_currency: null })?.currency).toBeUndefined();
+  expect(callsOf(row, YEAR, {}, null)).toBeNull();
 });

@@ -42,6 +42,13 @@ interface Report {
   totals: Row[];
   missing: number;
   missing_in_replica: number;
+  /** Currencies that find the calls of each row; null where they do not tell them from those of another row. */
+  calls: (CurrenciesOfCalls | null)[];
+}
+
+interface CurrenciesOfCalls {
+  currency?: string | null;
+  vendor_currency?: string | null;
 }
 
 /** Calls that are not in a report yet, and why: they are not added up, or the replica that it was read from is behind. */
@@ -152,8 +159,6 @@ const CLOCK_CHARACTERS = 16;
 
 /** Kinds of entries that the page of payments lists. */
 const PAYMENTS = ["payment", "adjustment", "zero", "refund", "transfer"];
-/** Columns that tell rows apart besides their currencies. */
-const DIVIDING = [...LEADING, "rate_type", "end_reason"];
 /** Columns and criteria that the search for calls does not know. */
 const NOT_SEARCHED = [
   ...["sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
@@ -186,13 +191,14 @@ function timeOf(row: Row, report: Spans): { since?: string; until?: string } {
 
 /**
  * Where the calls of a row are: by its accounts, gateways, destination, end reason and span, within the time and the
- * criteria of the report. None where the search would find other calls.
+ * criteria of the report, and by their currencies where a row differs from another one by them alone. None where the
+ * search would find other calls.
  */
-export function callsOf(row: Row, report: Spans, order: Order) {
+export function callsOf(row: Row, report: Spans, order: Order, currencies: CurrenciesOfCalls | null = {}) {
   // a row of the calls without an account, gateway, area or reason has an empty one
   const isEmpty = (name: string) => name in row && !row[name];
   const isOther = (name: string) => name in row || Boolean(order[name as keyof Order]);
-  if ([...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther)) return null;
+  if ([...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther) || !currencies) return null;
   return {
     account: order.account,
     customer: text(row.customer_account),
@@ -204,24 +210,24 @@ export function callsOf(row: Row, report: Spans, order: Order) {
     rate_type: "rate_type" in row ? (text(row.rate_type) ?? "none") : undefined,
     reason: text(row.end_reason) ?? order.reason,
     answered: order.answered,
+    currency: currencies.currency ?? undefined,
+    vendor_currency: currencies.vendor_currency ?? undefined,
     ...timeOf(row, report),
   };
 }
 
-/** Rows of a report that are divided by currency alone: the search for calls does not know currencies. */
-export function dividedRows(rows: readonly Row[]): ReadonlySet<Row> {
-  const same = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = JSON.stringify(DIVIDING.map((name) => row[name]));
-    const others = same.get(key) ?? [];
-    same.set(key, others);
-    others.push(row);
-  }
-  return new Set([...same.values()].filter((some) => some.length > 1).flat());
-}
-
 /** The way to what a row is made of: calls, payments of a kind or entries of the ledger; none where that would be others. */
-function Behind({ row, report, order, isDivided }: { row: Row; report: Report; order: Order; isDivided: boolean }) {
+function Behind({
+  row,
+  report,
+  order,
+  currencies,
+}: {
+  row: Row;
+  report: Report;
+  order: Order;
+  currencies: CurrenciesOfCalls | null;
+}) {
   const { t } = useTranslation();
   const { may } = useSession();
   if ("account" in row) {
@@ -241,7 +247,7 @@ function Behind({ row, report, order, isDivided }: { row: Row; report: Report; o
       );
     return null;
   }
-  const search = may.has("GET /cdrs") && !isDivided ? callsOf(row, report, order) : null;
+  const search = may.has("GET /cdrs") ? callsOf(row, report, order, currencies) : null;
   return (
     search && (
       <Link to="/cdrs" search={search}>
@@ -321,7 +327,7 @@ export function ReportTable(props: {
   const summed = totals.map((total) => ({ ...total, [first]: ofAll }));
   const { order } = props;
   const leads = report && order && report.columns.some(({ name }) => name === "account" || LEADING.includes(name));
-  const divided = dividedRows(rows);
+  const currencies = new Map(rows.map((row, index) => [row, report?.calls?.[index] ?? null]));
   const columns = report ? columnsOf(report) : [];
   const isTotal = (row: Row) => (summed as Row[]).includes(row);
   const named = columns.map((column, index) =>
@@ -347,7 +353,9 @@ export function ReportTable(props: {
               {
                 name: "behind",
                 show: (row: Row) =>
-                  !isTotal(row) && <Behind row={row} report={report} order={order} isDivided={divided.has(row)} />,
+                  !isTotal(row) && (
+                    <Behind row={row} report={report} order={order} currencies={currencies.get(row) ?? null} />
+                  ),
               },
             ]
           : named

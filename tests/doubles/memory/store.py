@@ -377,6 +377,8 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
         and (wanted.routing_gateway is None or wanted.routing_gateway == record.routing_gateway)
         and (wanted.area is None or wanted.area == (record.rate_area or record.rate_prefix or ""))
         and (wanted.rate_type is None or wanted.rate_type == (record.rate_type or ""))
+        and (wanted.currencies is None or (record.currency or "") in wanted.currencies)
+        and (wanted.vendor_currencies is None or (record.vendor_currency or "") in wanted.vendor_currencies)
         and (wanted.customers is None or record.customer_account in wanted.customers)
         and (wanted.gateway is None or wanted.gateway in {record.mapping_gateway, record.routing_gateway})
         and (wanted.caller is None or _begins(record.caller_in, wanted.caller))

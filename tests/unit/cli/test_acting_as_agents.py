@@ -305,7 +305,13 @@ class TestCalls:
         assert "--gateway is not for agents" in refused(
             site, "cdr", "list", "--gateway", "carrier-trunk", "--as", "mid"
         )
+        assert "--vendor-currency is not for agents" in refused(
+            site, "cdr", "list", "--vendor-currency", "EUR", "--as", "mid"
+        )
         assert len(said(site, "cdr", "list", "--account", "acme", "--as", "mid")) == 1
+        assert len(said(site, "cdr", "list", "--currency", "USD,EUR", "--as", "mid")) == 1
+        assert said(site, "cdr", "list", "--currency", "CHF", "--as", "mid") == []
+        assert "three capital letters" in refused(site, "cdr", "list", "--currency", "usd,", "--as", "mid")
 
 
 class TestRates:

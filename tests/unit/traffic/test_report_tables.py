@@ -58,6 +58,30 @@ def test_money_without_a_currency_stays_apart_from_money_that_has_one():
     assert len(totals) == 2
 
 
+def test_currencies_tell_the_calls_of_rows_apart_that_have_all_else_in_common():
+    """Calls that failed count with a row of several: their currencies are searched with those of that row alone."""
+    report = REPORTS["revenue"]
+    layout = layout_of(report, is_inside=True)
+
+    def apart_of(*lines: tuple[tuple[str, str, str], int]):
+        made = [Line(0, ("acme",), paid_in, sums(calls, 0, cost=Decimal(1) if all(paid_in) else 0))
+                for paid_in, calls in lines]  # fmt: skip
+        return {row.currencies: row.apart for row in table_of(report, layout, WHOLE, made, {}).rows}
+
+    euro, dollar, failed = ("USD", "EUR", "USD"), DOLLARS, ("USD", "", "USD")
+    assert apart_of((euro, 5), (failed, 9)) == {euro: {}}
+    assert apart_of((euro, 5), (dollar, 4), (failed, 9), (NONE, 2)) == {
+        euro: {"currency": {"USD", ""}, "vendor_currency": {"EUR", ""}},
+        dollar: {"currency": {"USD"}, "vendor_currency": {"USD"}},
+    }
+    other = ("USD", "EUR", "GBP")
+    assert apart_of((euro, 5), (other, 4)) == {euro: None, other: None}, "calls of agents in another currency"
+    assert apart_of((euro, 5), (dollar, 0)) == {
+        euro: {"currency": {"USD"}, "vendor_currency": {"EUR"}},
+        dollar: None,
+    }
+
+
 def test_there_is_no_profit_between_two_currencies():
     line = Line(0, ("acme",), ("USD", "EUR", "USD"), sums(1, 1, income=Decimal(2), cost=Decimal(1)))
     (row,), _ = rows_of("revenue", line)

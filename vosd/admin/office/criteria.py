@@ -8,6 +8,8 @@ from msgspec.structs import asdict
 from vosd.admin.office.errors import OrderError
 from vosd.base.ids import beginning_of
 
+NO_CURRENCY: Final = "none"
+"""Name of the calls that have no currency."""
 _NUMBERS: Final = ("caller", "callee", "prefix")
 """Criteria that are beginnings of numbers."""
 

@@ -1,5 +1,6 @@
 """Use cases of call detail records: list, show, charges."""
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -9,7 +10,7 @@ from msgspec.structs import asdict
 
 from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.below_agents import accounts_below, require_agent
-from vosd.admin.office.criteria import call_id_of, refuse_empty
+from vosd.admin.office.criteria import NO_CURRENCY, call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -30,12 +31,13 @@ from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
 _CANDIDATES_SHOWN: Final = 5
 NO_RATE_TYPE: Final = "none"
 """Name of the calls whose rate has no type."""
-_NOT_FOR_AGENTS: Final = ("vendor", "gateway", "routing_gateway", "sip_call_id", "loss")
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+_NOT_FOR_AGENTS: Final = ("vendor", "gateway", "routing_gateway", "vendor_currency", "sip_call_id", "loss")
 """Criteria about the vendor's side."""
 
 
-_OF_AGENT: Final = frozenset({"agent", "all"})
-"""Criteria that name accounts, of which the calls are searched."""
+_READ_HERE: Final = frozenset({"agent", "all", "currency", "vendor_currency"})
+"""Criteria that the filter of the database has under other names."""
 
 
 class NoRecordError(VosError):
@@ -72,6 +74,10 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Area of the customer's rate; where the rate has none, its prefix."""
     rate_type: str | None = None
     """Type of the customer's rate; ``none`` = it has none."""
+    currency: str | None = None
+    """Currency of the fee, or several with commas between; ``none`` = calls that have none."""
+    vendor_currency: str | None = None
+    """Currency of the cost, or several with commas between; ``none`` = calls that have none."""
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
@@ -98,7 +104,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     """Yield the calls as they are read; an agent sees those that it or an account below it pays for.
 
     Raises:
-        OrderError: a criterion is not for agents, or there is no such type of rates.
+        OrderError: a criterion is not for agents, or there is no such type of rates, or it is no currency.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the agent that is named is not configured.
         NoRecordError, AmbiguousCallError: ``after`` names no call, or several.
@@ -116,8 +122,12 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
         position = (await booked_call(queries, order.after, scope)).position
     reason = None if order.reason is None else end_reason(order.reason)
     rate_type = None if order.rate_type is None else _rate_type(order.rate_type)
-    criteria = {name: value for name, value in asdict(order).items() if name not in _OF_AGENT}
+    criteria = {name: value for name, value in asdict(order).items() if name not in _READ_HERE}
     criteria |= {"reason": reason, "rate_type": rate_type, "after": position}
+    criteria |= {
+        "currencies": _currencies("currency", order.currency),
+        "vendor_currencies": _currencies("vendor_currency", order.vendor_currency),
+    }
     if customers is not None:
         # An account below an agent may have carried calls as a vendor, too: those would say where they went.
         customers = customers.intersection(*({name} for name in named))
@@ -402,6 +412,18 @@ def _rate_type(text: str) -> str:
         expected = f"is {text!r}, which is no type of rates: {NO_RATE_TYPE}, {', '.join(types)}"
         raise OrderError("rate_type", expected)
     return text
+
+
+def _currencies(field: str, text: str | None) -> frozenset[str] | None:
+    """Return currencies as calls have them, empty for those without; raises OrderError."""
+    if text is None:
+        return None
+    names = [each.strip() for each in text.split(",")]
+    for name in names:
+        if name != NO_CURRENCY and _CURRENCY.fullmatch(name) is None:
+            expected = f"has {name!r}, which is no currency: three capital letters such as EUR, or {NO_CURRENCY}"
+            raise OrderError(field, expected)
+    return frozenset("" if name == NO_CURRENCY else name for name in names)
 
 
 def _refuse(**given: object) -> None:

@@ -13,6 +13,7 @@ from vosd.admin.ledger import shown_limit
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
 from vosd.admin.names import end_reason
 from vosd.admin.office.accounts import commitments
+from vosd.admin.office.criteria import NO_CURRENCY
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -139,6 +140,13 @@ class ReportKindSheet(msgspec.Struct, frozen=True):
     """Criteria of its calls, as fields of the order for it."""
 
 
+class CurrenciesOfCalls(msgspec.Struct, frozen=True):
+    """Criteria of `GET /cdrs` that find the calls of a row among those of rows that differ by currency alone."""
+
+    currency: str | None = None
+    vendor_currency: str | None = None
+
+
 class ReportSheet(msgspec.Struct, frozen=True):
     """A report: rows of figures, and their totals."""
 
@@ -159,6 +167,11 @@ class ReportSheet(msgspec.Struct, frozen=True):
     """Calls that are booked and not in it: they are not added up, or not in the replica yet; nearly always 0."""
     missing_in_replica: int
     """Missing calls that the database has added up: only the replica, which was read, does not have them yet."""
+    calls: list[CurrenciesOfCalls | None] = []
+    """Currencies of the calls of each row; null = they do not tell them from those of another row.
+
+    Without one where no other row differs by currency alone. A report of the ledger has none.
+    """
 
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -392,7 +405,7 @@ async def report_of(
             left = tuple(name for name in layout.figures if name not in report.beside)
             layout = layout._replace(figures=left)
     # In a thread: a process that serves others does not stop for a long table.
-    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, read, peaks, charged)
+    rows, totals, calls = await asyncio.to_thread(_sheet, report, layout, group, spans, read, peaks, charged)
     if report.shows_owner:
         rows = [_with_owner(row, beside) for row in rows]
     if _AREA in layout.by:
@@ -409,6 +422,7 @@ async def report_of(
         totals=totals,
         missing=missing.calls,
         missing_in_replica=missing.in_replica,
+        calls=calls,
     )
 
 
@@ -732,7 +746,7 @@ def _sheet(
     read: _ReportRead,
     peaks: Sequence[PeakRow],
     charged: Sequence[ChargedBeside],
-) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
+) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]], list[CurrenciesOfCalls | None]]:
     waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
     for row in read.waits:
         waited[row.span, row.by[0]][int(row.by[1])] = row.sums[0]
@@ -745,7 +759,15 @@ def _sheet(
     return (
         [_values(layout, row, has_spans=has_spans) for row in table.rows],
         [_values(layout, row, has_spans=False, has_names=False) for row in table.totals],
+        [_apart(row) for row in table.rows],
     )
+
+
+def _apart(row: ReportRow) -> CurrenciesOfCalls | None:
+    if row.apart is None:
+        return None
+    named = {name: sorted(each or NO_CURRENCY for each in some) for name, some in row.apart.items()}
+    return CurrenciesOfCalls(**{name: ",".join(each) for name, each in named.items()})
 
 
 def _lines(layout: ReportLayout, found: Iterable[tuple[ReportSource, Iterable[TrafficRow]]]) -> list[Line]:

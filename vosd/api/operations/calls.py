@@ -276,7 +276,7 @@ OPERATIONS: Final = (
             backwards="oldest_first",
             columns=KEYS,
             other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
-            unindexed=dict.fromkeys(("answered", "area", "loss", "rate_type"), _INDEXED),
+            unindexed=dict.fromkeys(("answered", "area", "currency", "loss", "rate_type", "vendor_currency"), _INDEXED),
         ),
     ),
     Operation(
