@@ -452,7 +452,7 @@ class GatewayAttempt:
             if not early.unread and not early.dialogs:
                 self._endpoint.dialogs.adopt(self.tag, leg)
             early.unread[tag] = response
-        leg.take_capabilities(response)
+        leg.facts.take_capabilities(response)
         # The header is looked for in the bytes, as few responses have it; ``in`` raises and drops an error first.
         if session or response.raw.find(b"arly-") >= 0 or response.raw.find(b"ARLY-") >= 0:
             session = self._early_media(early, response, session, now, is_sure=number is not None)
@@ -587,7 +587,7 @@ class GatewayAttempt:
         leg.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1).
         if self.progress.is_settled:
-            leg.take_capabilities(response)
+            leg.facts.take_capabilities(response)
             session = leg.session_in(response) if response.body else b""
             if session and not early.offered and session != leg.sessions.remote:
                 leg.note_session(session)  # the caller has answered the first offer, and is offered this one

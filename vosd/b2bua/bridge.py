@@ -129,6 +129,12 @@ class Bridge:
             change.facts.is_last = is_last
             change.begin_when_free(now)
 
+    def offer_again(self, leg: Leg, now: Instant) -> None:
+        """Offer the session in force to a leg that may have taken another one (RFC 3261 section 14.1)."""
+        other = self.opposite(leg)
+        if self.holds(leg) and other.sessions.remote:
+            self.answer_changed(other, other.sessions.remote, now)
+
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Handle a CANCEL of a proposal."""
         if self.proposal is not None and _is_of(self.proposal, leg):
@@ -207,6 +213,7 @@ class Bridge:
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
         self.proposal.facts.is_early = far.is_early
+        self.proposal.facts.is_after_doubt = bool(far.sessions.given_up)
         self.proposal.facts.displaces_introduction = displaces_introduction
         self.proposal.parts = parts_for(far, event.request)
         self.proposal.begin(event.at)

@@ -45,6 +45,7 @@ from vosd.sip.events import (
     AckArrived,
     AckMissing,
     CancelArrived,
+    EarlierAnswer,
     NoResponse,
     RequestArrived,
     UnwantedAnswer,
@@ -199,12 +200,6 @@ class Leg:
         """Report a changed remote target, or session timer, to the call."""
         self.call.moved()
 
-    def take_capabilities(self, message: Message) -> None:
-        """Take from a message what this side can do."""
-        allow = message.header("allow")
-        if allow is not None:
-            self.facts.allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
-
     def note_privacy(self, message: Message) -> None:
         """Note a wish for privacy: from now on no description of this side names anyone, nor one received before."""
         facts, early = self.facts, self.early
@@ -229,7 +224,7 @@ class Leg:
     def take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         if message.header("allow") is not None:
-            self.take_capabilities(message)
+            self.facts.take_capabilities(message)
         session = message.body
         if not session:
             return session
@@ -464,6 +459,19 @@ class Leg:
         callee = self.call.callee
         if callee is not None and callee.leg is self:
             callee.unwanted_answer(event)
+
+    def earlier_answer_came(self, event: EarlierAnswer) -> None:
+        """Offer this side the session in force again: it has accepted one that the other side was refused.
+
+        A restart was between offer and answer. A repeated answer changes nothing.
+        """
+        dialog, call = self.dialog, self.call
+        if not self.sessions.given_up or dialog is None:
+            return
+        if dialog.refresh(event.response):
+            self.moved()
+        if call.callee is not None and call.conversation.is_established:
+            call.conversation.bridge_to(call.callee).offer_again(self, event.at)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored
 from vosd.sip.headers.rack import Rack
 from vosd.sip.transaction.client import Client
+from vosd.sip.wire.message import Message
 
 
 class LegFacts(msgspec.Struct, omit_defaults=True):
@@ -36,6 +37,12 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """A reliable response to its INVITE that the final one has overtaken: its PRACK may be on its way."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
+
+    def take_capabilities(self, message: Message) -> None:
+        """Take from a message what this side can do."""
+        allow = message.header("allow")
+        if allow is not None:
+            self.allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
 
 
 UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})

@@ -60,6 +60,9 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     displaces_introduction: bool = False
     """Whether it took the place of an ``Introduction``, which follows where this offer is refused: without either the
     two sides send their media to who has connected them."""
+    is_after_doubt: bool = False
+    """Whether the far side may have taken an earlier offer that was given up: it is in doubt again if this is refused.
+    """
     is_repeated: bool = False
     """Whether it is such an ``Introduction``: both sides get an offer, for one may have refused that of before."""
 
@@ -354,7 +357,7 @@ class Renegotiation(Proposal):
     def take_back(self) -> None:
         """End the offer after a kill: the session of before holds, although the far side may have taken this one."""
         sessions = self.far.sessions
-        if self.offer and sessions.said != self.said_before:
+        if not self.offer or sessions.said != self.said_before:
             sessions.given_up, sessions.said = sessions.said, self.said_before
         self._over()
 
@@ -392,7 +395,10 @@ class Renegotiation(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None
         if server is not None:
-            self.far.sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
+            sessions = self.far.sessions
+            if self.facts.is_after_doubt:
+                sessions.given_up = sessions.said
+            sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
             self.origin.respond(server, final, now, forwarded=self.returns)
             if isinstance(server, InviteServer):

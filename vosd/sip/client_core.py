@@ -78,7 +78,6 @@ class ClientCore:
             store,
             flows,
             dialogs,
-            agent_header=agent_header,
             dropped=dropped,
             knows=knows,
             are_of_one_vendor=are_of_one_vendor,
@@ -233,7 +232,7 @@ class ClientCore:
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
                     return self.unclaimed.take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self.unclaimed.take_unmatched(key, message, source, now)
+                return self.unclaimed.take_unmatched(key, message, source, now)
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)

@@ -161,6 +161,18 @@ class UnwantedAnswer(msgspec.Struct, frozen=True):
         self.owner.unwanted_answer(self)
 
 
+class EarlierAnswer(msgspec.Struct, frozen=True):
+    """A 2xx to a re-INVITE of ours that is not known any more, as after a restart; the ACK is sent already."""
+
+    owner: "DialogOwner"
+    response: Response
+    at: Instant
+
+    def notify_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.earlier_answer_came(self)
+
+
 class ProvisionalUnacknowledged(msgspec.Struct, frozen=True):
     """A reliable provisional response of ours got no PRACK within 64·T1 (RFC 3262 section 3)."""
 
@@ -226,6 +238,7 @@ Event = (
     | ResponseArrived
     | NoResponse
     | UnwantedAnswer
+    | EarlierAnswer
     | ProvisionalUnacknowledged
     | AlarmFired
     | UnknownSourceIgnored

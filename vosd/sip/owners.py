@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         AckMissing,
         AlarmFired,
         CancelArrived,
+        EarlierAnswer,
         NoResponse,
         ProvisionalUnacknowledged,
         RequestArrived,
@@ -116,4 +117,8 @@ class DialogOwner(DialogKeeper, Witness, Protocol):
 
     def ack_came(self, event: "AckArrived", /) -> None:
         """Handle the ACK of a 2xx of ours."""
+        ...
+
+    def earlier_answer_came(self, event: "EarlierAnswer", /) -> None:
+        """Handle a 2xx to a re-INVITE that is not known any more; it may be a repeated one."""
         ...

@@ -17,7 +17,7 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.drops import Drop, Drops
-from vosd.sip.events import UnwantedAnswer
+from vosd.sip.events import EarlierAnswer, UnwantedAnswer
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.transaction.client import Client
@@ -57,7 +57,6 @@ class UnclaimedAnswers:
     """Acknowledges and ends them."""
 
     __slots__ = (
-        "_agent_header",
         "_are_of_one_vendor",
         "_dialogs",
         "_dropped",
@@ -76,7 +75,6 @@ class UnclaimedAnswers:
         flows: Flows,
         dialogs: DialogTable,
         *,
-        agent_header: str,
         dropped: Drops,
         knows: Callable[[str, int], bool],
         are_of_one_vendor: Callable[[str, str], bool],
@@ -89,7 +87,6 @@ class UnclaimedAnswers:
         self._store = store
         self._flows = flows
         self._dialogs = dialogs
-        self._agent_header = agent_header
         self._dropped = dropped
         self._knows = knows
         self._are_of_one_vendor = are_of_one_vendor
@@ -119,39 +116,41 @@ class UnclaimedAnswers:
         after = dialog.moved_over(ack.peer)
         return ack if after is None else replace(ack, peer=after)
 
-    def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> None:
+    def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> EarlierAnswer | None:
         """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
 
-        It is repeated because our ACK was lost, or it answers an INVITE that was given up: then a BYE follows, if the
-        source is known. Every other response without a transaction is dropped.
+        Within a live dialog it is repeated because our ACK was lost, or its peer has accepted an offer that was given
+        up: the owner of the dialog decides. Outside, a BYE follows if the source is known. Every other response without
+        a transaction is dropped.
         """
         if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(" INVITE")):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
-            return
+            return None
         caller = answer.header("from") or ""
         owner = self._dialogs.owners.get(tag_of(caller))
         dialog = None if owner is None else owner.dialog
         if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
             via = self._flows.new_via(dialog.peer.flow)
-            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, self._agent_header))
-            return
+            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, ""))
+            return None if owner is None or isinstance(owner, PendingBye) else EarlierAnswer(owner, answer, now)
         # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
         # to any address, with a Call-ID and tags of its choice, or connect to it.
         if not self._knows(source.host, source.port) or not answer.to_tag or not hop_of(answer.header("contact") or ""):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
-            return
+            return None
         # By its tag: of another one with this branch, too, the next hop is judged.
         answered = f"{key} {answer.to_tag}"
         ack = self._store.finished.get(answered)
         if isinstance(ack, Datagram):
             self._store.out.append(ack)
-            return
+            return None
         if not self._may_release(source.host, now):
             self._dropped[Drop.TOO_MANY_LATE_ANSWERS] += 1
-            return
+            return None
         called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
         parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
+        return None
 
     def _may_release(self, host: str, now: Instant) -> bool:
         """Count an answer; False = there were too many. Its sender repeats one that is real for 32 seconds."""

@@ -16,6 +16,7 @@ from doubles.virtual.wire import Packet
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.sdp.media import media_of
+from vosd.sdp.origin import alike
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 ELSEWHERE = "41000"
@@ -188,4 +189,88 @@ def test_the_other_side_is_answered_by_the_session_of_before_an_offer_that_is_re
     scene.wire.run_for(1_000)
     assert refresh.final is not None
     assert media_of(refresh.final.body.encode()) == media_of(said.encode())
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("after_ms", [1_600, 3_000, 10_000])
+@pytest.mark.parametrize("is_relayed", [False, True])
+def test_both_sides_have_one_session_where_one_of_them_accepts_an_offer_after_a_restart(
+    tmp_path: Path, side: str, how: str, after_ms: int, is_relayed: bool
+) -> None:
+    """After a kill the side that had asked has a 500, and the other one went on as if it were put on hold."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay = VirtualRelay()
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay)
+    before = [each.source for each in relay.open_ports.values()]
+    scene.other.will("INVITE", Reply(200, after_ms=after_ms))
+    scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
+    scene.wire.run_for(1_500)
+    if how == "stop":
+        scene.stop_and_keep(20)
+    else:
+        scene.kill(20)
+    scene.wire.run_for(12_000)
+    assert scene.asking.got["INVITE"] == [500 if how == "kill" else 200]
+    assert len(scene.other.asked["INVITE"]) == (2 if how == "kill" else 1)
+    if how == "kill":
+        assert "a=sendonly" not in scene.other.theirs
+        assert [each.source for each in relay.open_ports.values()] == before
+    if not is_relayed:
+        for mine, theirs in ((scene.asking.mine, scene.other.theirs), (scene.other.mine, scene.asking.theirs)):
+            assert alike(mine.encode(), theirs.encode())
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("is_relayed", [False, True])
+def test_media_of_a_side_that_accepts_an_offer_after_a_kill_go_to_where_it_takes_them_then(
+    tmp_path: Path, is_relayed: bool
+) -> None:
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay = VirtualRelay()
+    scene = SceneOfKill(tmp_path, "caller", catalogue(trunks, media=media), relay=relay)
+    scene.other.will("INVITE", Reply(200, after_ms=3_000))
+    scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene)))
+    scene.wire.run_for(1_500)
+    scene.kill(20)
+    scene.other.mine = revised(scene.other.mine).replace("30000", "42000")
+    scene.wire.run_for(20_000)
+    assert scene.asking.got["INVITE"] == [500]
+    assert "m=audio 42000 " in scene.other.mine
+    if is_relayed:
+        assert 42_000 in [each.source.rtp for each in relay.open_ports.values() if each.source is not None]
+    else:
+        assert "m=audio 42000 " in scene.asking.theirs
+    scene.ends_well()
+
+
+def test_a_side_that_makes_an_offer_after_a_kill_because_it_was_asked_for_one_is_offered_the_session_in_force(
+    tmp_path: Path,
+) -> None:
+    scene = SceneOfKill(tmp_path, "caller")
+    scene.other.will("INVITE", Reply(200, after_ms=3_000))
+    scene.asking.ask("INVITE", body="")
+    scene.wire.run_for(1_500)
+    scene.kill(20)
+    scene.wire.run_for(20_000)
+    assert [bool(each.body) for each in scene.other.asked["INVITE"]] == [False, True]
+    scene.ends_well()
+
+
+def test_an_offer_that_is_accepted_after_a_kill_and_after_another_one_was_refused_is_replaced(tmp_path: Path) -> None:
+    """The side that has a re-INVITE refuses the next one with 500 (RFC 3261 section 14.2)."""
+    scene = SceneOfKill(tmp_path, "caller")
+    scene.other.will("INVITE", Reply(200, after_ms=10_000))
+    scene.asking.ask("INVITE", body=offered_elsewhere(scene))
+    scene.wire.run_for(1_500)
+    scene.kill(20)
+    scene.wire.run_for(2_000)
+    scene.other.will("INVITE", Reply(500))
+    scene.asking.ask("INVITE", body=offered_elsewhere(scene))
+    scene.wire.run_for(20_000)
+    assert scene.asking.got["INVITE"] == [500, 500]
+    assert f"m=audio {ELSEWHERE} " not in scene.other.theirs
     scene.ends_well()

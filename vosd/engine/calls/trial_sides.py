@@ -17,7 +17,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.door.messages import OutgoingSuccess
-from vosd.sip.events import AckArrived, RequestArrived, UnwantedAnswer
+from vosd.sip.events import AckArrived, EarlierAnswer, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 
@@ -195,6 +195,9 @@ class DialogOfTrial(msgspec.Struct, frozen=True, eq=False):
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Book the answer of another fork."""
         self._attempt.unwanted_answer(event)
+
+    def earlier_answer_came(self, _event: EarlierAnswer) -> None:
+        """Do nothing: a test call does not outlive the process."""
 
 
 def _status_of(server: Server | InviteServer) -> int:
