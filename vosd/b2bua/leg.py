@@ -463,7 +463,7 @@ class Leg:
     def earlier_answer_came(self, event: EarlierAnswer) -> None:
         """Offer this side the session in force again: it has accepted one that the other side was refused.
 
-        A restart was between offer and answer. A repeated answer changes nothing.
+        A restart was between offer and answer, or a connection was lost. A repeated answer changes nothing.
         """
         dialog, call = self.dialog, self.call
         if not self.sessions.given_up or dialog is None:

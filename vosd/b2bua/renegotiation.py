@@ -155,10 +155,17 @@ class Proposal:
         self.returns = None
 
     def no_response(self, event: NoResponse) -> None:
-        """End the call if the far side is silent; without a connection to it, only the change is refused."""
-        self.asked = None
-        if event.is_unreachable or self.far.is_asked_elsewhere(event.transaction):
+        """End the call if the far side is silent; without a connection to it, only the change is refused.
+
+        So it is where that side does not know our INVITE any more, for its 481 to a CANCEL says nothing of the dialog.
+        """
+        self.asked, asked = None, event.transaction
+        if event.is_unreachable or self.far.is_asked_elsewhere(asked):
             self._go_on_without(event.at)
+        elif isinstance(asked, InviteClient) and asked.is_unknown:
+            self.facts.is_after_doubt = True  # its 2xx may have been lost with a connection
+            self._refused(504, event.at)
+            self._introduce_after_all(event.at)
         else:
             self._not_answered(event.at)
 

@@ -246,7 +246,15 @@ class ClientCore:
                 self.unclaimed.end(key, transaction.parts, message, now)
                 witness, transaction.witness = transaction.witness, None
                 return None if witness is None else UnwantedAnswer(witness, message, now)
+        elif message.status == 481 and key.endswith(" CANCEL"):
+            self._note_unknown(key, now)
         return None
+
+    def _note_unknown(self, cancel_key: str, now: Instant) -> None:
+        """Tell an INVITE that its CANCEL got 481."""
+        cancelled = self._store.clients.get(f"{cancel_key[:-6]}INVITE")
+        if isinstance(cancelled, InviteClient):
+            cancelled.peer_knows_none(now)
 
     def expects(self, response: Response) -> bool:
         """Return whether a response with faults is to a request of ours; without CSeq, the branch decides.

@@ -10,6 +10,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import Scene, sides
 from doubles.virtual.side import SILENCE, Reply, Side
 
+from vosd.sdp.origin import alike
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
 
@@ -118,9 +119,9 @@ def over_tcp() -> Scene:
     return Scene(listeners=(Listener(*SWITCH, "tcp"),))
 
 
-def lose_connection(scene: Scene, side: Side) -> None:
-    """Let the connection with a side break, and no other be accepted."""
-    for _ in range(2):
+def lose_connection(scene: Scene, side: Side, *, tries: int = 2) -> None:
+    """Let the connection with a side break, and no other be accepted, if both ``tries`` fail."""
+    for _ in range(tries):
         for event in scene.exchange.endpoint.transport_failed(Peer(0, *side.agent.address), scene.exchange.clock.now()):
             scene.exchange.switch.handle(event)
         scene.exchange.flush()
@@ -144,6 +145,55 @@ def test_a_side_that_cannot_be_reached_refuses_the_change_alone(over_tcp, side, 
     asking.propose("a=inactive", method=method)
     scene.wire.run_for(1_000)
     assert asking.got == {method: [503, 200]}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp, side, is_cancelled):
+    """Its 481 to the CANCEL ends the wait, not the dialog (RFC 3261 section 9.2): the call ended 64·T1 later."""
+    scene = over_tcp
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(100))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    asked.forget_invite()
+    lose_connection(scene, asked, tries=1)
+    if is_cancelled:
+        asking.asking[0].cancel()
+    scene.wire.run_for(6_000 if is_cancelled else 38_000)
+    assert len(asked.asked["CANCEL"]) == 1
+    assert asking.got == {"INVITE": [487 if is_cancelled else 504]}
+    assert call.agrees_with(there)
+    scene.wire.run_for(60_000)
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert asking.got["INVITE"][1:] == [200]
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+@pytest.mark.parametrize("later_ms", [1_000, 10_000])
+def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_session(over_tcp, side, later_ms):
+    """By RFC 3261 a 2xx ends the transaction of its INVITE; only by RFC 6026 a CANCEL still matches it."""
+    scene = over_tcp
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(100))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    invite = asked.forget_invite()
+    lose_connection(scene, asked, tries=1)
+    scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
+    scene.wire.run_for(later_ms)
+    asked.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(10_000)
+    assert asking.got == {"INVITE": [200 if later_ms == 1_000 else 504]}
+    assert len(asked.asked["INVITE"]) == (1 if later_ms == 1_000 else 2)
+    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
+        assert alike(mine.encode(), theirs.encode())
     assert scene.finish(call).end_reason == "Normal"
 
 

@@ -56,6 +56,8 @@ class InviteClientState(msgspec.Struct, Generic[TextT, PartsT, TimerT, RetryT, D
     """The draft of the INVITE, which is sent again with credentials if the peer challenges it."""
     refused_with: int = 0
     """Status of the final response, if it was a failure."""
+    is_unknown: bool = False
+    """Whether the peer has answered the CANCEL of a re-INVITE with 481: it has no such transaction."""
 
 
 class InviteClient(
@@ -164,6 +166,7 @@ class InviteClient(
         self.parts = parts
         self.draft = draft
         self.refused_with = 0
+        self.is_unknown = False
         self.is_live = True
         self.store.clients[key] = self
         if parts.user:
@@ -230,6 +233,15 @@ class InviteClient(
             if self.state is PROCEEDING:
                 self._send_cancel(headers, now)
                 self._wait_for_final(now)
+
+    def peer_knows_none(self, now: Instant) -> None:
+        """Take a 481 to the CANCEL of a re-INVITE: wait only for a final response that may be under way.
+
+        RFC 3261 section 9.2: the peer has lost the INVITE, or has sent its final response and has nothing to cancel.
+        """
+        if self.dialog is not None and self.state is PROCEEDING:
+            self.is_unknown = True
+            self._wait_for_final(now, self.store.timers.t4_ms)
 
     def abandon(self, headers: str, now: Instant, witness: Witness | None = None) -> None:
         """Drop the owner, and send a CANCEL now or after the first provisional response (RFC 3261 section 9.1).
