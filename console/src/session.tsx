@@ -5,7 +5,7 @@ import { type Query, type QueryClient, useQuery, useQueryClient } from "@tanstac
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { isOfSession, SESSION } from "./api/again";
-import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
+import { client, content, endSession, noteSession, Problem, renewed, type Session } from "./api/client";
 import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
 import { leaveField, useForgotten } from "./parts/forgotten";
@@ -143,11 +143,11 @@ function OtherPerson({ name }: { name: string }) {
   );
 }
 
-/** End the session, and forget all that was read in it. Without an answer the session goes on: the promise fails. */
+/** End the session, and forget all that was read in it. Where the session goes on, the promise fails. */
 export function useLogOut(): () => Promise<void> {
   const queries = useQueryClient();
   return async () => {
-    await client.DELETE("/session");
+    await endSession();
     forgetAll(queries);
   };
 }

@@ -976,7 +976,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     person.click()
     page.route("**/session", lambda route: route.abort(), times=1)
     page.get_by_role("menuitem", name="Log out").click()
-    still = page.get_by_role("dialog", name="You are still logged in")
+    still = page.get_by_role("dialog", name="You may still be logged in")
     expect(still).to_contain_text("Log out once more before you leave")
     still.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", level=1, name="Log in").wait_for()

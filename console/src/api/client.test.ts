@@ -1,7 +1,9 @@
 import { expect, it, vi } from "vitest";
-import { allOf, listText, mistakesIn, neutralised, Problem, sentencesOf } from "./client";
+import { allOf, endSession, listText, mistakesIn, neutralised, Problem, sentencesOf, Unreachable } from "./client";
 
-/** A list of three pages, and nothing else. */
+const refused = vi.hoisted(() => ({ by: null as Error | null }));
+
+/** A list of three pages and a session, and nothing else. */
 vi.mock("openapi-fetch", () => ({
   default: () => ({
     use: () => {},
@@ -9,11 +11,29 @@ vi.mock("openapi-fetch", () => ({
       const page = Number(new URLSearchParams(path.split("?")[1]).get("cursor") ?? 1);
       return { data: { items: [{ page }], next: page < 3 ? String(page + 1) : null } };
     },
+    DELETE: async () => {
+      if (refused.by) throw refused.by;
+    },
   }),
 }));
 
 it("reads a list to its last page", async () => {
   expect(await allOf("/balances")).toEqual([{ page: 1 }, { page: 2 }, { page: 3 }]);
+});
+
+it("takes a session that has ended already as ended, and none that the switch has not ended", async () => {
+  const ended = async (by: Error | null) => {
+    refused.by = by;
+    return endSession();
+  };
+  await ended(null);
+  await ended(new Problem(401, "unauthorized", "there is no such session: log in", "", ""));
+  const failures = [
+    new Problem(500, "internal", "", "", ""),
+    new Problem(403, "csrf", "", "", ""),
+    new Unreachable(""),
+  ];
+  for (const failure of failures) await expect(ended(failure)).rejects.toBe(failure);
 });
 
 it("says the mistakes of a refusal without the warnings of its message", () => {

@@ -173,6 +173,15 @@ export async function content<T>(answer: Promise<{ data?: T }>): Promise<T> {
   return data as T;
 }
 
+/** End the session; it may have ended by itself. Without an answer, and where the switch refuses it, it goes on. */
+export async function endSession(): Promise<void> {
+  try {
+    await client.DELETE("/session");
+  } catch (failure) {
+    if (!(failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED)) throw failure;
+  }
+}
+
 /** Send a request whose path is data: objects of all kinds have the same operations. */
 export async function send<T>(
   method: "get" | "post" | "put" | "patch" | "delete",
