@@ -10,11 +10,13 @@ from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.side import Reply, Side
 from doubles.virtual.wire import Packet
 
 from vosd.catalogue.catalogue import Catalogue
+from vosd.media.rtpengine_orders import RtpOffer
 from vosd.sdp.media import media_of
 from vosd.sdp.origin import alike
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
@@ -25,8 +27,15 @@ ELSEWHERE = "41000"
 class SceneOfKill(KilledScene):
     """An answered call; the responses to one method get lost until the kill."""
 
-    def __init__(self, directory: Path, side: str, *content: Catalogue, relay: VirtualRelay | None = None) -> None:
-        super().__init__(directory, *content, relay=relay)
+    def __init__(
+        self,
+        directory: Path,
+        side: str,
+        *content: Catalogue,
+        relay: VirtualRelay | None = None,
+        rtpengines: VirtualRtpEngines | None = None,
+    ) -> None:
+        super().__init__(directory, *content, relay=relay, rtpengines=rtpengines)
         self.call = self.caller.call(CALLEE)
         self.wire.run_until(lambda: self.call.final == 200)
         self.wire.run_for(5_000)
@@ -195,15 +204,16 @@ def test_the_other_side_is_answered_by_the_session_of_before_an_offer_that_is_re
 @pytest.mark.parametrize("side", ["caller", "callee"])
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("after_ms", [1_600, 3_000, 10_000])
-@pytest.mark.parametrize("is_relayed", [False, True])
+@pytest.mark.parametrize("engine", [None, MediaEngine.RELAY, MediaEngine.RTPENGINE])
 def test_both_sides_have_one_session_where_one_of_them_accepts_an_offer_after_a_restart(
-    tmp_path: Path, side: str, how: str, after_ms: int, is_relayed: bool
+    tmp_path: Path, side: str, how: str, after_ms: int, engine: MediaEngine | None
 ) -> None:
     """After a kill the side that had asked has a 500, and the other one went on as if it were put on hold."""
-    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    mode = MediaMode.ON if engine else MediaMode.OFF
+    media = MediaParameters(engine=engine or MediaEngine.RELAY, mode=mode)
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    relay = VirtualRelay()
-    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay)
+    relay, rtpengines = VirtualRelay(), VirtualRtpEngines()
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay, rtpengines=rtpengines)
     before = [each.source for each in relay.open_ports.values()]
     scene.other.will("INVITE", Reply(200, after_ms=after_ms))
     scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
@@ -215,12 +225,15 @@ def test_both_sides_have_one_session_where_one_of_them_accepts_an_offer_after_a_
     scene.wire.run_for(12_000)
     assert scene.asking.got["INVITE"] == [500 if how == "kill" else 200]
     assert len(scene.other.asked["INVITE"]) == (2 if how == "kill" else 1)
+    assert ("a=sendonly" in scene.other.theirs) is (how == "stop")
     if how == "kill":
-        assert "a=sendonly" not in scene.other.theirs
         assert [each.source for each in relay.open_ports.values()] == before
-    if not is_relayed:
+    if engine is None:
         for mine, theirs in ((scene.asking.mine, scene.other.theirs), (scene.other.mine, scene.asking.theirs)):
             assert alike(mine.encode(), theirs.encode())
+    elif engine is MediaEngine.RTPENGINE:
+        latest = [each for each in rtpengines.sessions if isinstance(each, RtpOffer)][-1]
+        assert (f" {ELSEWHERE} " in latest.sdp) is (how == "stop")
     scene.ends_well()
 
 
