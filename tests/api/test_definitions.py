@@ -250,6 +250,10 @@ def test_objects_of_the_files_are_listed_with_their_place_and_not_changed(api: A
     assert (found["reseller"]["source"], found["reseller"]["version"]) == (place, None)
     begun = [each["name"] for each in api.ask("GET", "/accounts?beginning=res&limit=1000").json["items"]]
     assert begun == [name for name in found if name.startswith("res")]
+    having = [each["name"] for each in api.ask("GET", "/accounts?containing=SELL&limit=1000").json["items"]]
+    assert having == [name for name in found if "sell" in name]
+    assert having
+    assert api.ask("GET", "/accounts?containing=sell&beginning=x").json["items"] == []
     assert found["reseller"]["keys"] == {"rights": ["accounts", "sub_payments", "gateways"]}
     assert {each["source"] for each in api.ask("GET", "/accounts?source=database").json["items"]} <= {"database"}
     for method, path, body in (

@@ -292,6 +292,21 @@ def test_who_may_not_change_an_object_is_offered_no_change(
     visitor.turn("/new/phones", "New: Phones").get_by_text("does not have the right").wait_for()
 
 
+def test_a_list_of_objects_is_narrowed_by_part_of_the_name_and_by_account(site: Watched, visit: Visit) -> None:
+    for name, account in (("7411", "acme"), ("7412", "reseller"), ("7513", "acme")):
+        site.api.ask("PUT", f"/phones/{name}", {"keys": {"account": account, "password": "a-long-secret-1"}})
+    page = visit().go("/objects/phones", "Phones")
+    page.get_by_label("Name contains").fill("41")
+    page.get_by_label("Name contains").press("Enter")
+    expect(page.get_by_role("link", name="7513")).to_have_count(0)
+    expect(page.get_by_role("row").filter(has_text="7412").get_by_role("link", name="reseller")).to_be_visible()
+    account = page.get_by_role("textbox", name="Account", exact=True)
+    account.fill("acme")
+    account.press("Enter")
+    expect(page.get_by_role("link", name="7412")).to_have_count(0)
+    expect(page.get_by_role("link", name="7411")).to_be_visible()
+
+
 def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/phones/7302", {"keys": {"account": "acme", "password": "a-long-secret-1"}})
     page = visit("customer", "acme").go("/objects/phones/7302", "7302")

@@ -104,6 +104,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "Last-Event-ID": ("5f0c9a1e-17",),
     "account": ("shop",),
     "beginning": ("sh",),
+    "containing": ("op",),
     "accounts": (["shop"], 4),
     "action": ("BookPayment",),
     "acts_for": ("agent",),

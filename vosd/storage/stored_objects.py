@@ -86,11 +86,18 @@ class SqlObjects:
         return None if found is None else (found.changed, found.made_at)
 
     async def first(
-        self, at: int, most: int, kind: str | None = None, after: str | None = None, beginning: str = ""
+        self,
+        at: int,
+        most: int,
+        kind: str | None = None,
+        after: str | None = None,
+        beginning: str = "",
+        containing: str = "",
     ) -> list[ObjectVersion]:
         """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
 
-        ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it.
+        ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it;
+        ``containing``: only those with it in their names, whether letters are capital or small.
 
         Raises:
             StoreUnavailable: try again.
@@ -102,6 +109,8 @@ class SqlObjects:
             wanted &= _row.name > after
         if beginning:  # LIKE of SQLite takes small letters for capital ones
             wanted &= (_row.name >= beginning) & (_row.name < f"{beginning}{_LAST_CHARACTER}")
+        if containing:  # names are read from the primary key, and rows of those that fit alone
+            wanted &= func.instr(func.lower(_row.name), func.lower(containing)) > 0
         name = select(_row.kind, _row.name).distinct().order_by(_row.kind, _row.name)
         found: list[ObjectVersion] = []
         following, at_once = wanted, most
@@ -110,7 +119,7 @@ class SqlObjects:
                 part = following & ~_follows(*page[-1])
                 rows = await connection.execute(select(_table).where(part).order_by(_row.kind, _row.name))
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
-                if len(found) >= most:
+                if len(found) >= most or len(page) < at_once:
                     break
                 following = wanted & _follows(*page[-1])
                 at_once = max(most, _ROWS_AT_ONCE)  # thousands may have ended: few statements pass them

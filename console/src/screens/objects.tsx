@@ -3,7 +3,7 @@
 import { Button, Group } from "@mantine/core";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { queryText } from "../api/client";
+import { queryText, type Row } from "../api/client";
 import { pathOf } from "../forms/keys";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
@@ -12,7 +12,18 @@ import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
+import { Value } from "../parts/values";
 import { useMay } from "../session";
+
+/** Kinds whose objects belong to an account, and those that the list can be narrowed to one by. */
+const WITH_ACCOUNT = new Set(["mapping_gateways", "routing_gateways", "phones", "dids"]);
+const OF_ACCOUNT = new Set(["mapping_gateways", "phones"]);
+
+/** The account of an object, where its own keys name it. */
+function accountOf(row: Row) {
+  const keys = row.keys as Row | null | undefined;
+  return <Value row={{ account: keys?.account }} name="account" kind="account" />;
+}
 
 export function ObjectsScreen() {
   const { t } = useTranslation();
@@ -47,10 +58,21 @@ export function ObjectsScreen() {
       <Group align="end" gap="xs">
         <NarrowInput
           key={kind}
-          label={t("object.exact_name")}
-          value={search.name ?? ""}
-          onEnter={(text) => set("name", text)}
+          label={t("object.part_of_name")}
+          value={search.containing ?? ""}
+          onEnter={(text) => set("containing", text)}
         />
+        {search.name && (
+          <NarrowInput label={t("object.exact_name")} value={search.name} onEnter={(text) => set("name", text)} />
+        )}
+        {OF_ACCOUNT.has(kind) && (
+          <NarrowInput
+            key={`${kind} account`}
+            label={t("column.account")}
+            value={search.account ?? ""}
+            onEnter={(text) => set("account", text)}
+          />
+        )}
         <RowCount of={found} />
       </Group>
       <ProblemText error={found.error} again={found.again} />
@@ -66,6 +88,7 @@ export function ObjectsScreen() {
               </Link>
             ),
           },
+          ...(WITH_ACCOUNT.has(kind) ? [{ name: "account", show: accountOf }] : []),
           { name: "source" },
           { name: "version", kind: "number" },
           { name: "begins_at", kind: "moment", isSortable: true },

@@ -268,6 +268,8 @@ def test_a_list_reads_the_objects_that_it_shows_and_no_others(
     begun = [each for each in south if each.startswith(own[:1])]
     assert names(agent("south"), ListObjects(kind, beginning=own[:1])) == begun
     assert names(operator(), ListObjects(kind, 100, beginning=own)) == [own]
+    having = [each for each in south if own[1:] in each]
+    assert names(agent("south"), ListObjects(kind, containing=own[1:].upper())) == having
     with pytest.raises(OrderError, match="kind"):
         names(operator(), ListObjects(name=own))
 

@@ -1150,6 +1150,8 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only those of this account, of mapping gateways or phones."""
     beginning: str = ""
     """Only those whose names begin with this."""
+    containing: str = ""
+    """Only those with this in their names, whether letters are capital or small."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -1169,7 +1171,7 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
         return await _named(office, who, order, order.kind, owned)
     store, most = office.stores.objects, order.limit
     if most is not None and owned is None:
-        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning)
+        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning, order.containing)
     else:
         found = (await store.current(office.now())).found
         objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
@@ -1185,7 +1187,8 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
 
 
 def _is_listed(order: ListObjects, name: str) -> bool:
-    return name > (order.after or "") and name.startswith(order.beginning)
+    is_part = order.containing.lower() in name.lower()
+    return is_part and name > (order.after or "") and name.startswith(order.beginning)
 
 
 def _names_of(office: Office, order: ListObjects) -> Set[str] | None:
