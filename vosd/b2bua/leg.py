@@ -21,11 +21,13 @@ from vosd.media.leg_media import LegMedia
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.anonymous import anonymous
 from vosd.sdp.lines import fitted
+from vosd.sdp.origin import raised
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.session_wish import Wish, objection
+from vosd.sip.dialog.snapshot import COUNTED_SINCE
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.door.door import Door
 from vosd.sip.door.messages import (
@@ -465,8 +467,12 @@ class Leg:
 
         A restart was between offer and answer, or a connection was lost. A repeated answer changes nothing.
         """
-        dialog, call = self.dialog, self.call
-        if not self.sessions.given_up or dialog is None:
+        dialog, call, sessions, known = self.dialog, self.call, self.sessions, self.facts.known_sequence
+        if known is not None and known < event.response.cseq.number <= known + COUNTED_SINCE:
+            self.facts.known_sequence = None  # a side has one INVITE at a time: what follows is a repetition
+            # The offer of the last second before a kill is not known, nor how far its version was raised.
+            sessions.given_up = sessions.given_up or raised(sessions.said, COUNTED_SINCE)
+        if not sessions.given_up or dialog is None:
             return
         if dialog.refresh(event.response):
             self.moved()

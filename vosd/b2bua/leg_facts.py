@@ -35,6 +35,8 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Whether this side has asked to withhold who it is: its session descriptions name no one till the call ends."""
     overtaken: Rack | None = None
     """A reliable response to its INVITE that the final one has overtaken: its PRACK may be on its way."""
+    known_sequence: int | None = None
+    """Greatest CSeq of ours that a process before has written, if it was killed: it may have sent offers above it."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

@@ -30,10 +30,10 @@ def succeeding(session: bytes, previous: bytes) -> bytes:
     return session if now is None or before is None else _with_origin_of(session, previous, now, before)
 
 
-def raised(session: bytes) -> bytes:
-    """Return a description with the next version: it is not known what the one before has said."""
+def raised(session: bytes, by: int = 1) -> bytes:
+    """Return a description with a later version: it is not known what the one before has said."""
     now = _ORIGIN.search(session)
-    return session if now is None else b"%s%d%s" % (session[: now.start(3)], int(now[3]) + 1, session[now.end(3) :])
+    return session if now is None else b"%s%d%s" % (session[: now.start(3)], int(now[3]) + by, session[now.end(3) :])
 
 
 def is_repeated(session: bytes, previous: bytes) -> bool:

@@ -287,3 +287,47 @@ def test_an_offer_that_is_accepted_after_a_kill_and_after_another_one_was_refuse
     assert scene.asking.got["INVITE"] == [500, 500]
     assert f"m=audio {ELSEWHERE} " not in scene.other.theirs
     scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("is_relayed", [False, True])
+def test_an_offer_of_the_last_second_before_a_kill_that_is_accepted_after_it_is_replaced(
+    tmp_path: Path, side: str, is_relayed: bool
+) -> None:
+    """The journal does not have it; its CSeq says that the process before has sent it last."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay = VirtualRelay()
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay)
+    before = [each.source for each in relay.open_ports.values()]
+    scene.other.will("INVITE", Reply(200, after_ms=2_000))
+    scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
+    scene.wire.run_for(300)
+    scene.kill(20)
+    scene.wire.run_for(20_000)
+    assert len(scene.other.asked["INVITE"]) == 2
+    assert [each.source for each in relay.open_ports.values()] == before
+    assert "a=sendonly" not in scene.other.theirs
+    if not is_relayed:
+        for mine, theirs in ((scene.asking.mine, scene.other.theirs), (scene.other.mine, scene.asking.theirs)):
+            assert alike(mine.encode(), theirs.encode())
+    scene.ends_well()
+
+
+def test_a_200_to_an_offer_of_before_a_kill_that_comes_again_is_followed_by_no_other_offer(tmp_path: Path) -> None:
+    scene = SceneOfKill(tmp_path, "caller")
+    scene.other.will("INVITE", Reply(200, after_ms=2_000))
+    scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
+    scene.wire.run_for(300)
+    scene.kill(20)
+    scene.wire.run_for(2_500)
+    (answer, *_) = [
+        each.data
+        for each in scene.wire.packets
+        if each.source == scene.other.agent.address and b"CSeq: 2 INVITE" in each.data and b" 200 " in each.data[:12]
+    ]
+    for _ in range(3):
+        scene.wire.send(scene.other.agent.address, SWITCH, answer)
+        scene.wire.run_for(2_000)
+    assert len(scene.other.asked["INVITE"]) == 2
+    scene.ends_well()

@@ -189,10 +189,12 @@ class Resumption:
         call, hold = live_call.call, live_call.call_request.hold
         caller = call.caller.inviter
         counted = [(each.local_tag, each.local_sequence) for each in written.legs]
-        for dialog in (leg.dialog for leg in call.parties):
+        for leg in call.parties:
+            dialog = leg.dialog
             if dialog is not None:
                 known = [sequence for tag, sequence in counted if tag == dialog.local_tag]
-                dialog.local_sequence = max([dialog.local_sequence, *known]) + COUNTED_SINCE
+                leg.facts.known_sequence = max([dialog.local_sequence, *known])
+                dialog.local_sequence = leg.facts.known_sequence + COUNTED_SINCE
         acknowledged = remains.acknowledged.get(call_id)
         journey = call.journey
         if acknowledged is not None and journey.acknowledged_at is None and journey.answered_at is not None:
