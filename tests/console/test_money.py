@@ -18,7 +18,7 @@ from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
 from playwright.sync_api import FilePayload, Page, Route, expect
 
-from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, running_site, violations
+from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, lose_the_answer, running_site, violations
 from console.test_screens import rows
 
 MAIL: Final = """
@@ -158,12 +158,12 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     page.get_by_role("link", name="Invoices").click()
     page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Stay here").click()
 
-    def lose_the_answer(route: Route) -> None:
+    def escape_and_lose(route: Route) -> None:
         route.fetch()
         page.keyboard.press("Escape")  # a question stays while its order is at work
         route.abort()
 
-    page.route("**/api/v1/transfers", lose_the_answer, times=1)
+    page.route("**/api/v1/transfers", escape_and_lose, times=1)
     page.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("alert").wait_for()
@@ -174,7 +174,7 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
         before[0] - Decimal("12.345678"),
         before[1] + Decimal("12.345678"),
     )
-    page.route("**/api/v1/transfers", lose_the_answer, times=1)
+    page.route("**/api/v1/transfers", escape_and_lose, times=1)
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("alert").wait_for()
     page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
@@ -228,7 +228,8 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
 
     page.route("**/accounts/unknown/payments", hold, times=1)
     page.get_by_role("button", name="Book 2 payments").click()
-    page.get_by_role("dialog", name="Book 2 payments, 1.50 USD?").get_by_role("button", name="Book 2 payments").click()
+    asked = page.get_by_role("dialog", name="Book 2 payments, 1.50 USD, 1 on an account that is not known?")
+    asked.get_by_role("button", name="Book 2 payments").click()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[0].continue_()
@@ -237,6 +238,13 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     page.get_by_label("File of payments").get_by_text("unknown").last.wait_for()
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")
+    chosen("account,amount,reference\nother,1.50,f-1\nother,2,f-3\n")
+    page.route("**/accounts/other/payments", lose_the_answer, times=2)
+    confirmed(page, "Book 2 payments", "0 of 2 payments were booked now, 2 more may be: book the file again")
+    said = "The switch does not answer; it may be booked all the same"
+    expect(page.get_by_label("File of payments").get_by_text(said)).to_have_count(2)
+    confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
+    assert balance(site, "other") == before + Decimal("3.50")
     assert violations(page) == []
 
 

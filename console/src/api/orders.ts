@@ -9,6 +9,14 @@ const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
 const UNKNOWN = "outcome_unknown";
 
+const codeOf = (failure: unknown) => (failure instanceof Problem ? (failure.code ?? "") : "");
+
+/** Tell whether what has failed may have been carried out: no answer of the switch says that it was not. */
+export function mayBeCarriedOut(failure: unknown): boolean {
+  // what stands between, such as a proxy, has problems without a code
+  return [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
+}
+
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
 export class Orders {
   private ordered: string | null = null;
@@ -38,10 +46,8 @@ export class Orders {
       this.isRepeat = wasRepeated(this.key);
       return answer;
     } catch (failure) {
-      const said = failure instanceof Problem ? (failure.code ?? "") : "";
-      const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? said : "";
-      // what stands between, such as a proxy, has problems without a code
-      this.isLost = [UNDER_WAY, UNKNOWN, ""].includes(said);
+      const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? codeOf(failure) : "";
+      this.isLost = mayBeCarriedOut(failure);
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
       if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.ordered = null;

@@ -5,7 +5,8 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
+import { mayBeCarriedOut } from "../api/orders";
 import { amount, less, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download, WORKBOOK } from "../parts/download";
@@ -300,12 +301,13 @@ function Transfer() {
   );
 }
 
-/** The sums of a file, one for each currency; of accounts that are not known there is none. */
-function sumsOf(payments: Schemas["PaymentsOfFile"]["payments"]): string[] {
+/** The sums of a file, one for each currency, and how many payments have none: their accounts are not known. */
+export function sumsOf(payments: readonly { amount: string; currency: string | null }[]): [string[], number] {
   const sums = new Map<string, string>();
   for (const { amount, currency } of payments)
     if (currency) sums.set(currency, less(sums.get(currency) ?? "0", `-${amount}`));
-  return [...sums].map(([currency, whole]) => sum(whole, currency));
+  const unknown = payments.filter(({ currency }) => !currency).length;
+  return [[...sums].map(([currency, whole]) => sum(whole, currency)), unknown];
 }
 
 /** A file of payments: each has a reference, so that a second run of the same file books nothing again. */
@@ -319,10 +321,12 @@ function FromFile() {
   });
   const payments = reading.data?.payments ?? [];
   const mistakes = reading.error instanceof Problem ? reading.error.errors : [];
-  const sums = sumsOf(payments);
+  const [known, unknown] = sumsOf(payments);
+  const sums = unknown === 0 ? known : [...known, t("payments.file_unknown", { count: unknown })];
   const unsaved = useUnsaved(payments.length > Object.keys(outcomes).length);
   const book = async () => {
     let booked = 0;
+    let lost = 0;
     setOutcomes({});
     for (const [index, each] of payments.entries()) {
       let said: string;
@@ -336,11 +340,15 @@ function FromFile() {
         said = say(answer);
         booked += answer.receipts?.some((receipt) => !receipt.repeated) ? 1 : 0;
       } catch (failure) {
-        said = inLanguage((failure as Error).message);
+        const why = failure instanceof Unreachable ? t("state.unreachable") : inLanguage((failure as Error).message);
+        const isLost = mayBeCarriedOut(failure);
+        said = isLost ? t("payments.file_lost", { why }) : why;
+        lost += isLost ? 1 : 0;
       }
       setOutcomes((before) => ({ ...before, [index]: said }));
     }
-    return { said: t("payments.file_done", { booked, count: payments.length }) };
+    const done = t("payments.file_done", { booked, count: payments.length });
+    return { said: lost === 0 ? done : t("payments.file_done_lost", { done, count: lost }) };
   };
   return (
     <Stack gap="sm">
