@@ -13,10 +13,16 @@ _numbers: Final = count(1)
 class Telephone:
     """One telephone; it writes its own address into every message, behind NAT or not."""
 
-    def __init__(self, peer: Peer, switch: Endpoint, login: Login, place: str | None = None) -> None:
-        """``place`` is what stands behind ``sip:user@`` in its Contact where that is not the peer's."""
+    def __init__(
+        self, peer: Peer, switch: Endpoint, login: Login, place: str | None = None, parameters: str = ""
+    ) -> None:
+        """``place`` is what stands behind ``sip:user@`` in its Contact where that is not the peer's.
+
+        ``parameters`` stand behind the Contact.
+        """
         self.peer = peer
         self._place = place or peer.contact
+        self._parameters = parameters
         self._switch = switch
         self._login = login
         self._register_sequence = 0
@@ -101,7 +107,7 @@ class Telephone:
             f"To: <sip:{user}@{self._switch.host}>",
             f"Call-ID: {self._call_id}",
             f"CSeq: {number} REGISTER",
-            f"Contact: <sip:{user}@{self._place}>",
+            f"Contact: <sip:{user}@{self._place}>{self._parameters}",
             f"Expires: {expires_s}",
             "Max-Forwards: 70",
             *headers,

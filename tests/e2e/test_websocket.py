@@ -281,3 +281,51 @@ def test_telephones_that_share_a_connection_are_called_over_it_and_are_gone_with
 
         eventually(lambda: registered().isdisjoint({"7001", "7002"}), "both registrations are gone")
     stage.expect_nothing_left()
+
+
+@pytest.mark.parametrize("follows", ["ACK", "CANCEL", "CANCEL again"])
+def test_a_telephone_whose_connection_closes_while_it_rings_goes_on_over_its_other_one(
+    stage: Stage, desk: Telephone, follows: str
+) -> None:
+    """It has registered over both, as flows of one device behind NAT (RFC 5626)."""
+    hosts = [Endpoint(f"{NETWORK}.{host}", 40_000 + host) for host in (65, 66)]
+    with StreamPeer(hosts[0]) as preferred, StreamPeer(hosts[1]) as other:
+        for number, (peer, q) in enumerate(((preferred, "1"), (other, "0.5")), start=1):
+            flow = f';q={q};reg-id={number};+sip.instance="<urn:uuid:00000000-0000-0000-0000-00000000000a>"'
+            phone = Telephone(peer, WEB_SWITCH, Login("7005", "secret"), "192.168.1.20:5060;transport=tcp", flow)
+            phone.register()
+        call = desk.call("7005")
+        invite = preferred.expect("INVITE")
+        preferred.reply(invite, 180, tag="telephone")
+        desk.peer.expect(180, passing=["HELLO", 100])
+        if follows == "CANCEL again":
+            give_up(call)
+            preferred.expect("CANCEL")
+            preferred.send(b"\r\n", WEB_SWITCH)
+        preferred.hang_up_on(WEB_SWITCH)
+        eventually(lambda: len(flows_of(stage, "7005")) == 1, "one flow is gone")
+        if follows == "ACK":
+            other.reply(invite, 200, tag="telephone", body=phone.answer)
+            other.expect("ACK")
+            desk.talk(call)
+            call.send(call.request("BYE", 3))
+            other.reply(other.expect("BYE"), 200)
+            desk.peer.final_response("3 BYE", call.call_id)
+        else:
+            if follows == "CANCEL":
+                give_up(call)
+            other.reply(other.expect("CANCEL", 1.0), 200, tag="telephone")
+            other.reply(invite, 487, tag="telephone")
+            other.expect("ACK")
+        phone.register(expires_s=0)
+    stage.expect_nothing_left()
+
+
+def give_up(call: OutgoingCall) -> None:
+    """Cancel a call of a telephone, and acknowledge its end."""
+    call.send(call.request("CANCEL", 2, branch="proven"))
+    acknowledge(call, call.peer.final_response("2 INVITE", call.call_id))
+
+
+def flows_of(stage: Stage, number: str) -> list[dict[str, object]]:
+    return [row for row in stage.daemon.ask("registrations") if row["name"] == number]

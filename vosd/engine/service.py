@@ -344,10 +344,12 @@ class SwitchService:
         return self._clock.now() if self.inbox.is_idle() else None
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
-        """Remove the registrations that are reached by a connection which was closed."""
+        """Remove the registrations that are reached by a connection which was closed; calls go on over others."""
         peer = Peer(flow, host, port)
         self.node.authenticator.certificates.closed(peer)
         self.registrations.connection_lost(peer)
+        if self.loop.is_attached:
+            self.loop.flush(self._clock.now())
 
     def connection_certified(self, flow: int, host: str, port: int, names: frozenset[str]) -> None:
         """Note the names in the certificate of a peer that has connected to us; none = it has shown no certificate."""

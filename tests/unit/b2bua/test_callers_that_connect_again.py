@@ -35,9 +35,10 @@ def scene():
 CSEQ = count(1)
 
 
-def register(scene, source, contact=HOME, number=NUMBER, call_id=None, instance=""):
+def register(scene, source, contact=HOME, number=NUMBER, call_id=None, instance="", reg_id=0):
     call_id = call_id or f"{number}-{contact}"
     written = f"<sip:{number}@{contact}>" + (f';+sip.instance="<urn:uuid:{instance}>"' if instance else "")
+    written += f";reg-id={reg_id}" if reg_id else ""
     wanted = register_request(written, call_id=call_id, cseq=next(CSEQ))
     now = scene.exchange.clock.now()
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
@@ -82,6 +83,26 @@ def test_a_caller_that_comes_back_after_the_answer_gets_it_when_it_registers(sce
     scene.wire.run_for(100)
     assert call.final == 200
     assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["after the answer", "before it"])
+@pytest.mark.parametrize("is_own", [True, False], ids=["its own", "that of another phone"])
+def test_a_caller_whose_flow_is_lost_is_answered_over_its_other_one(scene, is_answered, is_own):
+    """It has two (RFC 5626); the one over which it calls is lost while the 200 has no ACK, or before that."""
+    scene.vendor.script = answers(2_000)
+    at_home = scene.exchange.telephone(NUMBER, HOME)
+    register(scene, AGAIN, instance="ours" if is_own else "theirs", reg_id=1, call_id="other flow")
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN, instance="ours", reg_id=2)
+    call = at_home.call(CALLEE)
+    scene.wire.run_until(lambda: 180 in call.statuses)
+    scene.wire.hide(HOME, AGAIN)
+    scene.wire.run_for(3_000 if is_answered else 1_000)
+    lose(scene)
+    scene.wire.run_for(3_000)
+    assert call.final == (200 if is_own else None)
+    if is_own:
+        assert scene.finish(call).end_reason == "Normal"
 
 
 def test_its_answer_is_waited_for_no_longer_for_that(scene):

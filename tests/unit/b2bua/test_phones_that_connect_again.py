@@ -31,8 +31,9 @@ def call_id_of(contact, number=NUMBER, user=NUMBER):
     return f"{number}-{user}-{contact}"
 
 
-def register(scene, source, contact=HOME, number=NUMBER, user=NUMBER, call_id=None, instance=""):
+def register(scene, source, contact=HOME, number=NUMBER, user=NUMBER, call_id=None, instance="", reg_id=0):
     written = f"<sip:{user}@{contact}>" + (f';+sip.instance="<urn:uuid:{instance}>"' if instance else "")
+    written += f";reg-id={reg_id}" if reg_id else ""
     call_id = call_id or call_id_of(contact, number, user)
     wanted = register_request(written, call_id=call_id, cseq=next(CSEQ))
     now = scene.exchange.clock.now()
@@ -511,3 +512,76 @@ def test_a_phone_that_nat_has_moved_while_it_rang_is_cancelled_there_after_a_cra
     scene.wire.run_for(1_000)
     assert at_home.only_call.is_cancelled
     assert bytes_sent_to(scene, SEEN, b"CANCEL") == []
+
+
+def ringing_over_one_of_two(scene, script, other=INSTANCE, other_call_id=None):
+    """Call a phone that has two flows (RFC 5626): it rings over the one at ``SEEN``, the other is at ``AGAIN``."""
+    at_home = Vendor(scene.wire, HOME, SWITCH, script)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, AGAIN, instance=other, reg_id=1, call_id=other_call_id)
+    scene.wire.run_for(1_000)
+    register(scene, SEEN, instance=INSTANCE, reg_id=2)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.statuses)
+    scene.wire.run_for(1_000)
+    assert bytes_sent_to(scene, SEEN, b"INVITE")
+    assert bytes_sent_to(scene, AGAIN, b"INVITE") == []
+    return call, at_home
+
+
+def test_a_phone_that_answers_over_its_other_flow_gets_the_ack_there(scene):
+    call, at_home = ringing_over_one_of_two(scene, ANSWERS_LATE)
+    lose(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert bytes_sent_to(scene, AGAIN, b"ACK")
+    assert dialog(scene).peer == Peer(0, *AGAIN)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_repeated_answer_is_acknowledged_over_the_other_flow(scene):
+    """The flow is lost before the ACK has arrived over it."""
+    call, _ = ringing_over_one_of_two(scene, ANSWERS_LATE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    [answer] = [
+        each.data for each in scene.wire.packets if each.data.startswith(b"SIP/2.0 200 ") and each.source == SEEN
+    ]
+    lose(scene)
+    scene.wire.send(HOME, SWITCH, answer)
+    scene.wire.run_for(1_000)
+    assert len(bytes_sent_to(scene, AGAIN, b"ACK")) == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+def test_a_phone_is_cancelled_over_its_other_flow(scene, is_first):
+    """The caller gives up before the loss of the flow is noticed, or after it."""
+    call, at_home = ringing_over_one_of_two(scene, RINGS)
+    scene.wire.hide(HOME, AGAIN)
+    if is_first:
+        call.cancel()
+        scene.wire.run_for(100)
+    lose(scene)
+    scene.exchange.flush()
+    if not is_first:
+        call.cancel()
+    scene.wire.run_for(1_000)
+    assert call.is_over
+    assert at_home.only_call.is_cancelled
+    assert len(bytes_sent_to(scene, AGAIN, b"ACK")) == 1, "the ACK of the 487"
+    scene.close()
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["talks", "rings"])
+def test_nothing_of_a_call_goes_to_another_device_when_its_connection_is_lost(scene, is_answered):
+    """It has the same user, the same private Contact and an open connection."""
+    call, _ = ringing_over_one_of_two(scene, ANSWERS_LATE, other=OTHER_INSTANCE, other_call_id=OTHER_CALL_ID)
+    if is_answered:
+        scene.wire.run_until(lambda: call.final == 200)
+        scene.wire.run_for(1_000)
+    lose(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(5_000)
+    assert dialog(scene).peer == Peer(0, *SEEN)
+    assert bytes_sent_to(scene, AGAIN, b"") == []

@@ -210,7 +210,8 @@ class Registrations(Counting):
         """Remove the bindings on a lost connection, except those that are reached without it.
 
         One with a reg-id is a flow of its device (RFC 5626 section 5.3), which opens another one; nothing replaces it.
-        Behind a proxy (Path) the flow is one of that proxy's connections, and not this one.
+        Behind a proxy (Path) the flow is one of that proxy's connections, and not this one. Calls of a device go on
+        over another connection of the same device.
         """
         for name in self._addresses.connected(peer):
             user = self._users.get(name)
@@ -225,6 +226,8 @@ class Registrations(Counting):
                 if place is not None:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
+            if self._dialogs is not None:
+                self._dialogs.connection_lost(name, peer, self._clock.now())
 
     def forget(self, name: str) -> int:
         """Remove the bindings of a user until it registers again; return how many there were."""

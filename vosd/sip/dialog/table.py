@@ -173,6 +173,15 @@ class DialogTable:
             if before.flow == place.peer.flow and before != place.peer and before not in own:
                 self.peer_moved(user, before, place, now, is_own_only=before in taken)
 
+    def connection_lost(self, user: str, before: Peer, now: Instant) -> None:
+        """Send requests of a user's dialogs over another connection at which the same device is registered.
+
+        The latest one is preferred. Dialogs of a device that has no other one stay until it registers.
+        """
+        for place in reversed(self._store.places_of(user)):
+            if place.peer.flow == before.flow and place.peer != before:
+                self.peer_moved(user, before, place, now, is_own_only=True)
+
     def registered_again(self, user: str, place: RegisteredPlace, now: Instant) -> None:
         """Send BYEs that wait for a connection: a user has registered again from the same address and port."""
         for bye in tuple(self._store.byes_to_users.get(user, ())):

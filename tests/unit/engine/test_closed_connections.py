@@ -1,0 +1,83 @@
+"""Connections that close: what follows of that is sent at once, and nothing after a stop."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from doubles.data.builders import catalogue, phone
+from doubles.data.registering import register_request
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
+
+from vosd.base.secret import Secret
+from vosd.cdr.lease import Claimant
+from vosd.engine.registration.bindings import RegistrantKind
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import Settings
+from vosd.net.resolve import NameServerResolver
+from vosd.sip.device import Device
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.outgoing import InviteParts, Peer
+
+USER, CONTACT, INSTANCE = "1001", "sip:1001@192.168.1.100:5060;transport=tcp", '"<urn:uuid:7>"'
+FLOWS = Peer(0, "198.51.100.99", 40_001), Peer(0, "198.51.100.99", 40_002)
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[SwitchService]:
+    settings = Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=tmp_path,
+        control_socket=tmp_path / "unused",
+    )
+    store = MemoryStore()
+    service = SwitchService(
+        settings,
+        catalogue([], phones=[phone(USER)]),
+        store,
+        MemoryRegistrations(),
+        MemoryLease(store),
+        ManualClock(),
+        [Listener("127.0.0.1", 5060, "tcp", "tcp:127.0.0.1:5060")],
+        NameServerResolver((), 1, 1),
+    )
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    await service.learn()
+    await service.start()
+    yield service
+    await service.stop()
+    await service.database.end()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["serving", "stopped"])
+async def test_a_phone_is_cancelled_over_its_other_connection_at_once(service: SwitchService, is_stopped: bool) -> None:
+    sent: list[tuple[bytes, tuple[str, int]]] = []
+    service.serve(
+        [lambda data, to: sent.append((data, to))], lambda *_who: None, lambda *_who: True, lambda *_who: True
+    )
+    now = service._clock.now()
+    for number, flow in enumerate(FLOWS, start=1):
+        written = f"<{CONTACT}>;reg-id={number};+sip.instance={INSTANCE}"
+        request = register_request(written, call_id="registrations@home", cseq=number)
+        service.registrations.register(USER, RegistrantKind.PHONE, request, flow, now)
+    device = Device(INSTANCE, "registrations@home")
+    parts = InviteParts(
+        CONTACT, "SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1", "<sip:1>;tag=a", "<sip:2>", "id", 1, FLOWS[0],
+        user=USER, device=device,
+    )  # fmt: skip
+    invite = InviteClient.left_over(service.node.endpoint.store, "z9hG4bK1 INVITE", parts)
+    invite.abandon("", now)
+    service.loop.flush(now)
+    assert [(data[:6], to) for data, to in sent] == [(b"CANCEL", FLOWS[0][1:])]
+    if is_stopped:
+        service.loop.detach()
+    service.connection_closed(*FLOWS[0])
+    assert [(data[:6], to) for data, to in sent[1:]] == ([] if is_stopped else [(b"CANCEL", FLOWS[1][1:])])
