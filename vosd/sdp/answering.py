@@ -4,7 +4,7 @@ import re
 from collections.abc import Container
 from typing import Final, NamedTuple
 
-from vosd.sdp.media import BadSession, Medium, Place, media_of
+from vosd.sdp.media import BadSession, Medium, Place, in_usual_form, media_of
 
 _MEDIUM_LINE: Final = re.compile(rb"^m=(\S+)[ \t]+\S+([^\r\n]*)", re.MULTILINE)
 PLAIN: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
@@ -51,7 +51,7 @@ def sound_answer(offer: bytes, audio: PlayableAudio, place: Place, number: int) 
     family = "IP6" if ":" in place.host else "IP4"
     direction = "sendonly" if audio.medium.direction == "recvonly" else "sendrecv"
     lines = ["v=0", f"o=- {number} 1 IN {family} {place.host}", "s=-", f"c=IN {family} {place.host}", "t=0 0"]
-    for index, (kind, rest) in enumerate(_MEDIUM_LINE.findall(offer)):
+    for index, (kind, rest) in enumerate(_MEDIUM_LINE.findall(in_usual_form(offer))):
         if index != audio.place:
             lines.append(f"m={kind.decode('utf-8', 'surrogateescape')} 0{rest.decode('utf-8', 'surrogateescape')}")
             continue

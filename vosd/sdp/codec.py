@@ -1,5 +1,6 @@
 """Codec that a session description selects (CDR column ``codec``)."""
 
+import re
 from typing import Final
 
 _STATIC: Final = {
@@ -11,18 +12,20 @@ _STATIC: Final = {
 OTHER_NAMES: Final = {"g729a": "G729", "g729ab": "G729", "g7231": "G723"}
 """Names in lower case that peers write for codecs with another registered name: the packets are the same."""
 _MAX_NAME: Final = 32
+_AUDIO: Final = re.compile(r"\nm=audio[ \t]", re.IGNORECASE)
 
 
 def first_audio_codec(body: bytes) -> str | None:
     """Return the name of the first audio payload other than telephone-event, or None where there is none."""
     text = body.decode("utf-8", "replace")
-    audio = text.find("\nm=audio ") + 1
-    if not audio:
+    found = _AUDIO.search(text)
+    if found is None:
         return None
+    audio = found.start() + 1
     end = text.find("\nm=", audio)
     lines = (text[audio:] if end < 0 else text[audio:end]).splitlines()
     names = _names(lines)
-    for payload in lines[0].split(" ")[3:]:
+    for payload in lines[0].split()[3:]:
         name = names.get(payload) or _STATIC.get(payload)
         if name and name.lower() != "telephone-event":
             return name[:_MAX_NAME]

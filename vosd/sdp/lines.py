@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from vosd.sdp.media import in_usual_form
+
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _PORT: Final = re.compile(rb"(m=\S+ )\d+(?:/\d+)?( [^\r\n]*)")
 _KEPT: Final = re.compile(rb"^(?:c=|a=mid:)[^\r\n]*", re.MULTILINE)
@@ -18,8 +20,8 @@ def fitted(session: bytes, before: bytes) -> bytes:
     """
     if session.count(b"\nm=") == before.count(b"\nm="):
         return session
-    above, *media = _MEDIUM.split(session)
-    former = _MEDIUM.split(before)[1:]
+    above, *media = _MEDIUM.split(in_usual_form(session))
+    former = _MEDIUM.split(in_usual_form(before))[1:]
     while len(media) > len(former) and _REJECTED.match(media[-1]):
         media.pop()
     lacking = [_rejected(each, needs_address=b"\nc=" not in above) for each in former[len(media) :]]

@@ -25,6 +25,10 @@ _IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
 """Beginning of nearly all descriptions, with user, session and version of the origin."""
 _PORTS: Final = re.compile(rb"(\nm=(?:audio|video|image) )([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
+_UNUSUAL: Final = re.compile(
+    rb"\nm=(?![a-z][a-z\d-]* (?:0|[1-9]\d*(?:/\d+)?) (?:udptl|[A-Z][A-Z\d/-]*)(?: [!-~]+)* *\r?(?:\n|\Z))([^\n]*)"
+)
+"""``m=`` line that is not in the usual form."""
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -73,6 +77,8 @@ _EVENT_LIST: Final = re.compile(
 """Payload type and events; without such a line a receiver has those of keys (RFC 4733 section 2.4.1)."""
 _EVENT_PAYLOADS: Final = (101, *range(96, 128))
 """Payload types for events, in the order in which they are tried: 101 is usual."""
+_MEDIA_OF_RELAY: Final = frozenset({"audio", "video", "image"})
+"""Media of a relayed call that are relayed or rejected; others, as messages over TCP, go between their parties."""
 _ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
 """Payloads that go with every codec: key presses (RFC 4733) and comfort noise (RFC 3389)."""
 
@@ -87,6 +93,7 @@ class SessionFault(Enum):
     NO_ADDRESS = "an address (c=) that is no IP address"
     BAD_PORT = "a port that is not 0 to 65535"
     NO_FORMATS = "a medium without formats"
+    NOT_RELAYABLE = "no medium that a relay can carry"
     NO_MEDIA = "an answer without a medium"
 
 
@@ -123,11 +130,13 @@ class Medium(msgspec.Struct, frozen=True, gc=False):
     """Encoding name of each payload type; the number itself where it is not known."""
     has_fingerprint: bool = False
     """The author agrees on keys by DTLS (RFC 5763), whatever the transport is called (RFC 8643)."""
+    is_relayable: bool = True
+    """It is RTP or T.38 over UDP; a relay cannot carry other media."""
 
     @property
-    def is_relayable(self) -> bool:
-        """Whether it is RTP or T.38 over UDP; a relay cannot carry other media."""
-        return self.transport.startswith(("RTP/", "UDP/")) or self.transport.lower() == "udptl"
+    def is_refused(self) -> bool:
+        """Whether it is used, and is rejected in a relayed call: its media would pass the relay by."""
+        return self.port > 0 and self.kind in _MEDIA_OF_RELAY and not self.is_relayable
 
     @property
     def is_held(self) -> bool:
@@ -255,13 +264,56 @@ def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def _parts(session: bytes) -> Sequence[bytes]:
-    """Return the lines above all media, which may be none, and those of each medium."""
-    above, *media = (b"\n" + session).split(_MEDIUM)
+    """Return the lines above all media, which may be none, and those of each medium in the usual form."""
+    above, *media = (b"\n" + in_usual_form(session)).split(_MEDIUM)
     if not media:
         return [session]
     ended = [b"m=%b\n" % part for part in media]
     ended[-1] = ended[-1][:-1]
     return [above[1:] + b"\n" if above else b"", *ended]
+
+
+def in_usual_form(session: bytes) -> bytes:
+    """Return a description whose ``m=`` lines have single spaces, and the case of the registered names.
+
+    Those names are compared without case (RFC 5234 section 2.3), and blanks in a row are read as one by most peers: a
+    line in another form means the same to them, and has to mean the same here.
+    """
+    if session[:2] == b"m=":
+        return _UNUSUAL.sub(_usual_line, b"\n" + session)[1:]
+    return session if _UNUSUAL.search(session) is None else _UNUSUAL.sub(_usual_line, session)
+
+
+def _usual_line(line: re.Match[bytes]) -> bytes:
+    words: list[bytes] = [*line[1].split(), b"", b"", b""]
+    kind, port, transport, *formats = words
+    number, slash, count = port.partition(b"/")
+    if number.isdigit():
+        number = number.lstrip(b"0") or b"0"
+        port = number + slash + count if number != b"0" else number
+    transport = b"udptl" if transport.upper() == b"UDPTL" else transport.upper()
+    written = b" ".join(filter(None, (kind.lower(), port, transport, *formats)))
+    return b"\nm=" + written + (b"\r" if line[0].endswith(b"\r") else b"")
+
+
+def relayable(session: bytes) -> bytes:
+    """Return a description without the audio, video and fax that no relay can carry: as media that are rejected.
+
+    Raises:
+        BadSession: as ``media_of``, or nothing else is used.
+    """
+    described = media_of(session)
+    for each in described:
+        if each.is_refused:
+            break
+    else:
+        return session
+    if all(each.is_refused or not each.port for each in described):
+        raise BadSession(SessionFault.NOT_RELAYABLE)
+    above, *media = _parts(session)
+    return above + b"".join(
+        _rejected(part) if each.is_refused else part for part, each in zip(media, described, strict=True)
+    )
 
 
 def relayed(session: bytes, places: Sequence[Place | None], origin: str | None = None) -> bytes:
@@ -495,7 +547,7 @@ def _medium(part: bytes, common: _Level) -> Medium:
     return Medium(
         form.kind, form.transport, host, port, rtcp_host, rtcp_port, own.is_multiplexed,
         own.direction or common.direction or "sendrecv", form.payloads, form.clocks, form.codecs,
-        own.has_fingerprint or common.has_fingerprint,
+        own.has_fingerprint or common.has_fingerprint, form.is_relayable,
     )  # fmt: skip
 
 
@@ -504,6 +556,7 @@ class _Form(NamedTuple):
 
     kind: str
     transport: str
+    is_relayable: bool
     has_formats: bool
     payloads: tuple[int, ...]
     clocks: tuple[int, ...]
@@ -519,8 +572,10 @@ def _form(kind: bytes, rest: tuple[bytes, ...], lines: bytes) -> _Form:
     payloads = _payloads(rest[1:]) if is_rtp else ()
     maps = [level.maps.get(each) or static_map(each) for each in payloads]
     return _Form(
-        kind.decode("utf-8", "replace"), transport.decode("utf-8", "replace"), bool(payloads if is_rtp else rest[1:]),
-        payloads, tuple(clock for _, clock in maps), tuple(name for name, _ in maps), level,
+        kind.decode("utf-8", "replace"), transport.decode("utf-8", "replace"),
+        transport.startswith((b"RTP/", b"UDP/")) or transport in {b"udptl", b"UDPTL"},
+        bool(payloads if is_rtp else rest[1:]), payloads,
+        tuple(clock for _, clock in maps), tuple(name for name, _ in maps), level,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from vosd.sdp.codec import payload_names
 from vosd.sdp.direction import has_zero_address
+from vosd.sdp.media import in_usual_form
 from vosd.sdp.rewrite import Authored
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
@@ -45,7 +46,10 @@ def answer_of(offer: bytes, other: bytes) -> bytes:
 def _parts(session: bytes) -> list[list[str]]:
     """Return the lines above all media, then those of each medium."""
     # Split as bytes: text has more ends of lines (U+2028, U+0085), which may stand within a line of a description.
-    parts = [[line.decode("utf-8", "surrogateescape") for line in part.splitlines()] for part in _MEDIUM.split(session)]
+    parts = [
+        [line.decode("utf-8", "surrogateescape") for line in part.splitlines()]
+        for part in _MEDIUM.split(in_usual_form(session))
+    ]
     return [parts[0], *(part for part in parts[1:] if len(part[0].split(" ")) > 3)]
 
 

@@ -127,6 +127,31 @@ def test_a_call_is_relayed_as_the_installation_and_its_trunks_say(mode, trunks, 
     assert (record.media is not None) is is_relayed
 
 
+def test_a_transport_in_lower_case_is_relayed_and_its_codecs_are_limited():
+    """Its silence ends the call, too, and the record has its figures."""
+    scene, relay = scene_with(vendor={"codecs": ("PCMU",), "timeout_ms": 10_000})
+    offer = OFFER.replace("m=audio 20000 RTP/AVP 0", "m=Audio\t20000 rtp/avp 18 0")
+    call, there = scene.talk(Intent(offer=offer), Script((Line(0, 200, ANSWER.replace("RTP/AVP", "rtp/avp")),)))
+    assert place(there.theirs)[0] == place(call.theirs)[0] == SWITCH_HOST
+    assert media_of(there.theirs.encode())[0].codecs == ("PCMU", "telephone-event")
+    of_caller, of_callee = ports(relay, call, there)
+    assert (of_caller.source.rtp, of_callee.source.rtp) == (20_000, 30_000)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert record.end_reason == "No Media"
+    assert media(record)["legs"]["caller"]["address"] == "192.0.2.10:20000"
+
+
+def test_audio_that_a_relay_cannot_carry_is_rejected_beside_audio_that_it_can():
+    scene, _ = scene_with()
+    offer = OFFER + "m=audio 20010 TCP/RTP/AVP 0\r\nm=message 20012 TCP/MSRP *\r\nc=IN IP4 192.0.2.11\r\n"
+    answer = ANSWER + "m=audio 0 TCP/RTP/AVP 0\r\nm=message 0 TCP/MSRP *\r\n"
+    call, there = scene.talk(Intent(offer=offer), Script((Line(0, 200, answer),)))
+    assert [each.port for each in media_of(there.theirs.encode())][1:] == [0, 20_012]
+    assert "192.0.2.10" not in there.theirs
+    scene.finish(call)
+
+
 def test_a_call_that_is_not_relayed_keeps_its_descriptions_to_the_byte():
     scene, _ = scene_with(mode=MediaMode.OFF)
     call, there = scene.talk()
@@ -595,6 +620,7 @@ def test_a_call_without_a_common_codec_ends_with_488():
         (OFFER.replace("20000", "70000"), SessionFault.BAD_PORT),
         (OFFER.replace(" 0 101", ""), SessionFault.NO_FORMATS),
         (OFFER + "m=audio 20002 RTP/AVP 0\r\n" * 8, SessionFault.TOO_MANY_MEDIA),
+        (OFFER.replace("RTP/AVP", "TCP/RTP/AVP"), SessionFault.NOT_RELAYABLE),
     ],
 )
 def test_an_offer_that_cannot_be_relayed_gets_488_and_opens_no_port(offer, fault):
@@ -638,6 +664,7 @@ def test_each_attempt_has_the_step_that_decides_its_media(mode, vendor, path):
         (ANSWER.replace("c=IN IP4 192.0.2.20", "c=IN IP4 pbx.example"), {}),
         (ANSWER.partition("m=")[0], {}),
         ("hello world\r\n", {}),
+        (ANSWER.replace("RTP/AVP", "tcp/rtp/avp"), {}),
         (ANSWER.replace("RTP/AVP 0", "RTP/AVP 8"), {"caller": {"codecs": ("PCMU",)}}),
     ],
 )

@@ -16,6 +16,7 @@ def codec(media: str) -> str | None:
     [
         ("m=audio 4000 RTP/AVP 0\r\n", "PCMU"),
         ("m=audio 4000 RTP/AVP 8 0\r\n", "PCMA"),
+        ("m=Audio\t4000  rtp/avp 8 0\r\n", "PCMA"),
         ("m=audio 4000 RTP/AVP 18\r\na=rtpmap:18 G729/8000\r\n", "G729"),
         ("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\n", "opus"),
         ("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 MuLaw/8000\r\n", "MuLaw"),

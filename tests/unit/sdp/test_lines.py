@@ -19,6 +19,8 @@ REJECTED = b"m=image 0 udptl t38\r\n"
         (ABOVE + AUDIO, ABOVE + VIDEO, ABOVE + AUDIO),  # a medium may be replaced by another kind
         (ABOVE + AUDIO + VIDEO, ABOVE + AUDIO, ABOVE + AUDIO + VIDEO),
         (ABOVE + AUDIO + REJECTED, ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + AUDIO + REJECTED.replace(b" 0 ", b"\t00 "), ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + AUDIO, ABOVE + AUDIO + b"m=video\t4002 RTP/AVP 96\r\n", ABOVE + AUDIO + b"m=video 0 RTP/AVP 96\r\n"),
         (ABOVE + REJECTED + AUDIO, ABOVE + AUDIO, ABOVE + REJECTED + AUDIO),
         (
             ABOVE + AUDIO,

@@ -9,10 +9,14 @@ from vosd.sdp.media import (
     Place,
     SessionFault,
     begins_hold,
+    in_usual_form,
     media_of,
+    names_flash,
+    relayable,
     relayed,
     sends_elsewhere,
     with_codecs,
+    with_events,
 )
 
 HEAD = "v=0\r\no=alice 1 7 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
@@ -185,6 +189,52 @@ def test_what_cannot_be_relayed_has_a_fault(session, fault):
     with pytest.raises(BadSession) as error:
         media_of(session)
     assert error.value.fault is fault
+
+
+@pytest.mark.parametrize(
+    ("line", "usual"),
+    [
+        ("m=Audio 4000 rtp/avp 0 8", "m=audio 4000 RTP/AVP 0 8"),
+        ("m= audio\t04000  RTP/savpf\t0 ", "m=audio 4000 RTP/SAVPF 0"),
+        ("m=IMAGE 4000 UdpTl t38", "m=image 4000 udptl t38"),
+        ("m=image 4000 UDPTL t38", "m=image 4000 UDPTL t38"),
+        ("m=audio 4000/02 Rtp/Avp 0", "m=audio 4000/02 RTP/AVP 0"),
+        ("m=audio 00/2 RTP/AVP 0", "m=audio 0 RTP/AVP 0"),
+        ("m=application 4000 udp/dtls/sctp webrtc-datachannel", "m=application 4000 UDP/DTLS/SCTP webrtc-datachannel"),
+        ("m=audio x rtp/avp 0", "m=audio x RTP/AVP 0"),
+        ("m=", "m="),
+        ("a=m=Audio 4000 rtp/avp 0", "a=m=Audio 4000 rtp/avp 0"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\r\n", "\n", ""])
+def test_a_media_line_has_a_usual_form(line, usual, end):
+    head = CALL.partition(b"m=")[0]
+    for session in (head, b""):
+        assert in_usual_form(session + f"{line}{end}".encode()) == session + f"{usual}{end}".encode()
+    assert in_usual_form(CALL) is CALL
+
+
+@pytest.mark.parametrize("line", ["m=audio\t4000 RTP/AVP 0 101", "m=AUDIO 4000 rtp/avp 0 101"])
+def test_a_media_line_in_another_form_is_read_and_changed_as_the_usual_one(line):
+    usual = CALL.replace(CALL[CALL.find(b"m=") : CALL.find(b"\r\n", CALL.find(b"m="))], b"m=audio 4000 RTP/AVP 0 101")
+    session = usual.replace(b"m=audio 4000 RTP/AVP 0 101", line.encode())
+    assert media_of(session) == media_of(usual)
+    assert relayed(session, [RELAY]) == relayed(usual, [RELAY])
+    assert with_codecs(session, ["PCMA"]) is None
+    flash = b"a=fmtp:101 0-16\r\na=rtpmap:101 telephone-event/8000\r\n"
+    assert names_flash(session + flash)
+    eventless = session.replace(b" 101\r\n", b"\r\n").partition(b"a=")[0]
+    assert b"telephone-event" in with_events(eventless, 101)
+
+
+def test_media_that_a_relay_cannot_carry_are_rejected_beside_others():
+    session = of("m=audio 4000 RTP/AVP 0\r\nm=video 4002 TCP/RTP/AVP 31\r\nm=message 4004 TCP/MSRP *\r\n")
+    assert relayable(session) == session.replace(b"m=video 4002", b"m=video 0")
+    assert relayable(CALL) is CALL
+    none_used = of("m=audio 0 TCP/RTP/AVP 0\r\n")
+    assert relayable(none_used) == none_used
+    with pytest.raises(BadSession, match="no medium that a relay can carry"):
+        relayable(of("m=audio 0 RTP/AVP 0\r\nm=image 4000 TCP t38\r\n"))
 
 
 def test_media_that_are_not_used_any_more_do_not_count_for_the_ports_of_a_call():

@@ -19,6 +19,11 @@ def test_offers_that_fit_are_answers_as_they_are():
     assert (answer_of(one, other), answer_of(other, one)) == (other, one)
 
 
+def test_an_offer_in_another_form_is_an_answer_in_the_usual_one():
+    one, other = session("m=audio\t4000 rtp/avp 0"), session("m=Audio 5000 RTP/avp 0")
+    assert answer_of(one, other) == session("m=audio 5000 RTP/AVP 0")
+
+
 @pytest.mark.parametrize("end", ["\u2028", "\u0085", "\v"])
 def test_ends_of_lines_of_texts_end_no_line_of_a_description(end):
     other = session("m=audio 5000 RTP/AVP 0", f"a=label:one{end}two", above=f"i=one{end}two")

@@ -32,7 +32,7 @@ from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import SEVERAL, LegMedia, MediaBefore, MediaRefusal
 from vosd.sdp.direction import sending
-from vosd.sdp.media import BadSession, Medium, Place, media_of, with_codecs, with_events
+from vosd.sdp.media import BadSession, Medium, Place, media_of, relayable, with_codecs, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import is_unprotected, mids_of, terminated
@@ -448,12 +448,17 @@ class MediaKeeper:
     def _described(
         self, passing: PassingSession, body: bytes, message: Outgoing | None = None
     ) -> tuple[bytes, Sequence[Medium]]:
-        """Return a description with telephone events where keys are converted, and its media.
+        """Return a description of media that a relay can carry, with events where keys are converted, and its media.
 
         Raises:
             BadSession: it cannot be relayed.
         """
         described = media_of(body)
+        for each in described:
+            if each.port and not each.is_relayable:
+                body = relayable(body)
+                described = media_of(body)
+                break
         if not described:
             expect_media(passing, message)
         if passing.theirs.settings.dtmf is _AUTO or not (self._parts.rtpengines is None or passing.is_at_relay):
@@ -481,6 +486,7 @@ class MediaKeeper:
             body = _after_ports(media, body)
             return MessageChange(body=body) if body != message.body else None
         try:
+            body = relayable(body)
             described = media_of(body)
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)

@@ -23,7 +23,7 @@ from vosd.engine.media.sides import address_of
 from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.leg_media import LegFigures, LegMedia
 from vosd.media.source import RelayPort
-from vosd.sdp.media import BadSession, media_of
+from vosd.sdp.media import BadSession, media_of, relayable
 from vosd.sdp.security import Protection
 from vosd.trunks.announcements import NO_SOUND, Announcements
 from vosd.trunks.dialect import Passing
@@ -270,6 +270,7 @@ class RelayedCalls:
         """Forward early media to a side that is sent no description of them; return whether it works."""
         body = limited(bytes(session), passing.theirs, passing.media)
         try:
+            body = body and relayable(body)
             described = () if body is None else media_of(body)
         except BadSession:
             return False

@@ -14,7 +14,7 @@ from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.termination import MediaForm
-from vosd.sdp.media import BadSession, Medium, audio_place, media_of
+from vosd.sdp.media import BadSession, Medium, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
     is_unprotected,
@@ -55,7 +55,7 @@ class SessionsAtRtpEngines:
             media.offered_by = passing.theirs.number
             return MessageChange(body=media.said)
         try:
-            body = with_usable_keys(reachable_by_ice(body, passing.author.host))
+            body = with_usable_keys(reachable_by_ice(relayable(body), passing.author.host))
             described = media_of(body)
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
@@ -161,6 +161,10 @@ class SessionsAtRtpEngines:
         session = limited(bytes(passing.author.sessions.remote), passing.theirs, passing.media)
         if not session:
             return None
+        try:
+            session = relayable(session)
+        except BadSession:
+            return None
         if is_offer:
             music, parameters = self._parts.music, self._parts.parameters
             session = music.for_engine(session, passing.leg, passing.theirs, parameters)
@@ -171,7 +175,7 @@ class SessionsAtRtpEngines:
     ) -> RtpSessionWanted:
         """Return a description as an rtpengine has to know it; ``host`` is the address of its first medium."""
         return RtpSessionWanted(
-            with_bounded_mki(session),
+            with_bounded_mki(in_usual_form(session)),
             is_offer,
             passing.theirs,
             passing.media,

@@ -22,7 +22,7 @@ from vosd.media.rtpengine_orders import (
 )
 from vosd.media.termination import PLAIN, MediaForm, TerminatedSide, answered_form
 from vosd.sdp.answering import ENCRYPTED, playable_audio, sound_answer
-from vosd.sdp.media import BadSession, Place, media_of
+from vosd.sdp.media import BadSession, Place, in_usual_form, media_of
 from vosd.sdp.security import Protection, mids_of, reachable_by_ice, terminated, with_usable_keys
 from vosd.sip.door.door import WaitingMessage
 
@@ -64,7 +64,7 @@ class SoundsAtRtpEngines:
 
     def ask(self, waiting: WaitingMessage, wanted: SoundWanted, came: SoundCame) -> bool:
         """Ask for a port, and begin the sound; False = there is no rtpengine to ask. ``came`` is called later."""
-        media, offer = wanted.media, bytes(wanted.leg.sessions.remote)
+        media, offer = wanted.media, in_usual_form(bytes(wanted.leg.sessions.remote))
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
         name = f"{self._calls.prefix}{media.number:x}-{next(self._numbers)}"  # the one before may be ending there yet
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
