@@ -6,8 +6,9 @@ import os
 import signal
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ from vosd.media.sounds import EncodedSound, encoded_wav
 from vosd.media.source import RelayPort
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
+from vosd.relay import client
 from vosd.relay.media_port import FILTER_AFTER
 from vosd.relay.protocol import MarkUnset, PlaySound, RecordingStopped
+from vosd.relay.sockets import bound_sockets
 from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
 
@@ -383,6 +386,32 @@ async def test_occupied_ports_are_skipped_until_none_is_left(stage, peers):
     assert stage.relay.open(HOST, few, is_multiplexed=False, tos=0, now=now()) is None
     assert stage.relay.used(HOST, few, now()) == 8
     assert occupied
+
+
+async def test_a_block_of_occupied_ports_is_left_at_once_and_not_tried_again(stage, peers, monkeypatch):
+    """A program beside the switch occupies 8 pairs in a row, more than a leg tries."""
+    monkeypatch.setattr(client, "TRIES", 4)
+    tried: list[Sequence[int]] = []
+
+    def bound(host, ports):
+        tried.append(ports)
+        return bound_sockets(host, ports)
+
+    monkeypatch.setattr(client, "bound_sockets", bound)
+    starts = cycle([0, 1, 9, 0, 2, 10])
+    stage.relay._entropy = lambda: bytes([next(starts)])
+    occupied = [peers(HOST, port) for port in range(30_720, 30_736, 2)]
+    ports = PortRange(30_720, 30_743)
+    assert [stage.open(ports).rtp for _ in range(2)] == [30_738, 30_740]
+    assert [pair[0] for pair in tried] == [30_720, 30_722, 30_738, 30_724, 30_726, 30_740]
+    assert len(occupied) == 8
+
+
+async def test_a_worker_without_room_has_no_port_set_aside(stage, monkeypatch):
+    monkeypatch.setattr(type(stage.relay.links[0].records), "is_full", True)
+    ports = PortRange(30_750, 30_753)
+    assert stage.relay.open(HOST, ports, is_multiplexed=False, tos=0, now=now()) is None
+    assert stage.relay.used(HOST, ports, now()) == 0
 
 
 async def test_a_source_that_is_not_announced_is_neither_forwarded_nor_sent_to(stage, peers):

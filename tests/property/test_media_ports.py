@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from vosd.media.port_pool import QUARANTINE_MS, PortPool
+from vosd.media.port_pool import OCCUPIED_MS, QUARANTINE_MS, PortPool
 from vosd.trunks.media import PortRange
 
 RANGES = (PortRange(10_000, 10_019), PortRange(10_005, 10_011), PortRange(10_013, 10_014))
@@ -42,9 +42,9 @@ class MediaPorts(RuleBasedStateMachine):
             assert not both & self.taken
             assert is_multiplexed or rtp % 2 == 0
             if both & self.occupied:
-                self.pool.rest(rtp, rtcp, self.now_ms)
+                self.pool.set_aside(rtp, rtcp, self.now_ms)
                 for port in both:
-                    self.resting[port] = self.now_ms + QUARANTINE_MS
+                    self.resting[port] = self.now_ms + OCCUPIED_MS
                 continue
             self.open[rtp] = rtcp
             return
@@ -67,7 +67,7 @@ class MediaPorts(RuleBasedStateMachine):
             for port in {rtp} if rtcp is None else {rtp, rtcp}:
                 self.resting[port] = self.now_ms + QUARANTINE_MS
 
-    @rule(ms=st.sampled_from((1, 1_000, QUARANTINE_MS - 1, QUARANTINE_MS)))
+    @rule(ms=st.sampled_from((1, 1_000, QUARANTINE_MS - 1, QUARANTINE_MS, OCCUPIED_MS)))
     def wait(self, ms: int) -> None:
         self.now_ms += ms
 

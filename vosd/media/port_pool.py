@@ -13,6 +13,8 @@ from vosd.trunks.media import PortRange
 QUARANTINE_MS: Final = 5_000
 """Time for which a port rests after use: a peer that has missed the BYE sends until its own timers run out, most for
 less."""
+OCCUPIED_MS: Final = 60_000
+"""Time for which a port is not tried again that another program has: most keep theirs for as long as they run."""
 
 _PAIR: Final = 2
 _HALVES_TRIED: Final = 16
@@ -22,7 +24,7 @@ _HALVES_TRIED: Final = 16
 class PortPool:
     """Ports of one address, for any number of ranges, which may overlap."""
 
-    __slots__ = ("_halves", "_pairs", "_resting", "_states")
+    __slots__ = ("_halves", "_occupied", "_pairs", "_resting", "_states")
 
     def __init__(self) -> None:
         self._states = bytearray(0x1_0000)
@@ -31,16 +33,19 @@ class PortPool:
         """1 for each pair of which a port is in use or rests."""
         self._resting: deque[tuple[int, int, int | None]] = deque()
         """End of the rest on the monotonic clock, and ports of RTP and RTCP, in this order; a port is in one entry."""
+        self._occupied: deque[tuple[int, int, int | None]] = deque()
+        """Ports that other programs have, in the same form."""
         self._halves: dict[int, None] = {}
         """Free ports whose twin is taken by a multiplexed stream: they are given to other such streams first."""
 
     def take(self, ports: PortRange, *, is_multiplexed: bool, start: int, now_ms: int) -> int | None:
         """Take an RTP port that is free: the first one from a random one (``start``, any number) around the range.
 
-        The port behind it is the one of its RTCP, unless ``is_multiplexed``. One that cannot be bound is to ``rest``.
+        The port behind it is the one of its RTCP, unless ``is_multiplexed``. ``set_aside`` one that cannot be bound.
         """
-        if self._resting and self._resting[0][0] <= now_ms:
-            self._end_rests(now_ms)
+        for rests in (self._resting, self._occupied):
+            if rests and rests[0][0] <= now_ms:
+                self._end_rests(now_ms)
         if is_multiplexed and self._halves and (half := self._taken_half(ports, _HALVES_TRIED)) is not None:
             return half
         first, last = (ports.first + 1) // _PAIR, (ports.last + 1) // _PAIR
@@ -73,8 +78,12 @@ class PortPool:
             self._take(rtcp)
 
     def rest(self, rtp: int, rtcp: int | None, now_ms: int) -> None:
-        """Let ports rest that were taken: after use, or because another program has one of them."""
+        """Let ports rest after use."""
         self._resting.append((now_ms + QUARANTINE_MS, rtp, rtcp))
+
+    def set_aside(self, rtp: int, rtcp: int | None, now_ms: int) -> None:
+        """Let ports rest for long that were taken, one of which another program has."""
+        self._occupied.append((now_ms + OCCUPIED_MS, rtp, rtcp))
 
     def used(self, ports: PortRange, now_ms: int) -> int:
         """Return the number of ports of a range that are in use or rest."""
@@ -82,15 +91,15 @@ class PortPool:
         return self._states.count(1, ports.first, ports.last + 1)
 
     def _end_rests(self, now_ms: int) -> None:
-        resting = self._resting
-        while resting and resting[0][0] <= now_ms:
-            _, rtp, rtcp = resting.popleft()
-            if rtcp == rtp ^ 1:
-                self._states[rtp] = self._states[rtcp] = self._pairs[rtp // _PAIR] = 0
-                continue
-            self._free(rtp)
-            if rtcp is not None:
-                self._free(rtcp)
+        for rests in (self._resting, self._occupied):
+            while rests and rests[0][0] <= now_ms:
+                _, rtp, rtcp = rests.popleft()
+                if rtcp == rtp ^ 1:
+                    self._states[rtp] = self._states[rtcp] = self._pairs[rtp // _PAIR] = 0
+                    continue
+                self._free(rtp)
+                if rtcp is not None:
+                    self._free(rtcp)
 
     def _take(self, port: int) -> None:
         self._halves.pop(port, None)

@@ -54,7 +54,7 @@ from vosd.relay.worker_process import is_served
 from vosd.trunks.media import PortRange
 
 TRIES: Final = 256
-"""Ports that are tried for one leg: others that are occupied by programs are found by the legs after it."""
+"""Ports that are tried for one leg, each from a new place: programs may occupy many in a row."""
 LOOK_S: Final = 1.0
 """Interval at which it is seen that workers have had a turn."""
 _LISTING_S: Final = 5.0
@@ -214,8 +214,10 @@ class Relay:
         ``tos`` marks its packets.
         """
         pool = self._pools.get(host) or self._pool(host)
-        start = int.from_bytes(self._entropy(), "big")
+        if self._freest_link().records.is_full:
+            return None
         for _ in range(TRIES):
+            start = int.from_bytes(self._entropy(), "big")
             rtp = pool.take(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
             if rtp is None:
                 return None
@@ -229,7 +231,7 @@ class Relay:
                     self._unusable.add(host)
                     _log.error("media_address_unusable", address=host, error=str(error))
                 return None
-            pool.rest(rtp, port.rtcp, now.mono)
+            pool.set_aside(rtp, port.rtcp, now.mono)
         return None
 
     def is_open(self, port: RelayPort) -> bool:
@@ -439,13 +441,17 @@ class Relay:
         self._newest_id = max(self._newest_id + 1, now.wall * _IDS_PER_MS)
         return self._newest_id
 
+    def _freest_link(self) -> WorkerLink:
+        """Return the worker that serves the fewest ports."""
+        return self.links[0] if self._workers == 1 else min(self.links[: self._workers], key=self._loads.__getitem__)
+
     def _is_served(self, port: RelayPort, tos: int) -> bool:
         """Bind a port and give it to a worker; False if another program has it, or the worker has too many.
 
         Raises:
             OSError: nothing can be bound at its address.
         """
-        link = self.links[0] if self._workers == 1 else min(self.links[: self._workers], key=self._loads.__getitem__)
+        link = self._freest_link()
         record = link.records.take()
         if record is None:
             return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.media.port_pool import QUARANTINE_MS, PortPool
+from vosd.media.port_pool import OCCUPIED_MS, QUARANTINE_MS, PortPool
 from vosd.trunks.media import PortRange
 
 
@@ -38,6 +38,14 @@ def test_a_port_rests_after_use():
     pool.rest(10_000, 10_001, now_ms=100)
     ends = (99 + QUARANTINE_MS, 100 + QUARANTINE_MS)
     assert [pool.take(ports, is_multiplexed=False, start=0, now_ms=at) for at in ends] == [None, 10_000]
+
+
+def test_a_port_that_another_program_has_is_not_tried_for_long():
+    pool, ports = PortPool(), PortRange(10_000, 10_001)
+    assert taken(pool, ports, is_multiplexed=False) == 10_000
+    pool.set_aside(10_000, 10_001, now_ms=100)
+    ends = (100 + QUARANTINE_MS, 99 + OCCUPIED_MS, 100 + OCCUPIED_MS)
+    assert [pool.take(ports, is_multiplexed=False, start=0, now_ms=at) for at in ends] == [None, None, 10_000]
 
 
 def test_ports_of_calls_that_go_on_are_not_given_out():
