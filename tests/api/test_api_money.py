@@ -86,6 +86,11 @@ def test_a_file_of_payments_is_read_and_nothing_is_booked(api: Api) -> None:
         "line 2: is 1,234.50 one a",
         "line 4: no amount",
     ]
+    absent = {"content": "account,amount,reference\nacme,5,f-1\nacmee,7,f-2\nacmee,8,f-3\n"}
+    refused = api.ask("POST", "/payment-files", absent)
+    assert [each["detail"] for each in refused.json["errors"]] == [
+        f"line {line}: no account 'acmee' is configured; did you mean 'acme'?" for line in (3, 4)
+    ]
     assert api.ask("POST", "/payment-files", file, token=VIEWER).status == 403
     assert balance(api) == before
 
@@ -130,7 +135,10 @@ def test_a_trial_of_a_payment_books_nothing_and_spends_no_key(api: Api) -> None:
     assert balance(api) == before
     assert api.ask("GET", f"{PAYMENTS}?limit=1000").content == entries
     assert api.ask("GET", "/audit?limit=1000").content == lines
+    assert (tried.json["id"], tried.json["receipts"][0]["id"]) == (None, None)
     made = api.ask("POST", PAYMENTS, body, headers=key)
+    assert made.json["id"] == api.ask("GET", f"{PAYMENTS}?limit=1").json["items"][-1]["id"]
+    assert made.json["receipts"][0]["id"] == made.json["id"]
     assert (made.status, made.json["repeated"], "dry_run" in made.json) == (201, False, False)
     assert made.json["after"] == tried.json["after"]
 
@@ -156,8 +164,14 @@ def test_who_may_only_read_books_nothing_and_an_agent_pays_for_those_below_it_al
     assert api.ask("GET", "/accounts/missing/balance", token=agent).status == 404
     assert api.ask("POST", PAYMENTS, {"amount": "1", "type": "adjustment"}, token=agent).status == 422
     file = {"content": "account,amount,reference\nacme,1,f-1\nshop,1,f-2\nmissing,1,f-3\n"}
-    found = api.ask("POST", "/payment-files", file, token=agent).json["payments"]
-    assert [each["currency"] for each in found] == ["USD", None, None], "a file names no account that it does not see"
+    refused = api.ask("POST", "/payment-files", file, token=agent)
+    assert (refused.status, refused.json["code"]) == (422, "bad_payment_file")
+    said = [each["detail"] for each in refused.json["errors"]]
+    assert [each.replace("missing", "shop").replace("line 4", "line 3") for each in said] == [said[0]] * 2, (
+        "an account that it does not see is as one that is not there"
+    )
+    own = api.ask("POST", "/payment-files", {"content": file["content"].partition("shop")[0]}, token=agent)
+    assert [each["currency"] for each in own.json["payments"]] == ["USD"]
 
 
 @contextmanager

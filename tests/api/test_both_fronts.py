@@ -177,11 +177,12 @@ MONEY: Final = (
          json.dumps({"accounts": [{"id": "shop-$N", "currency": "USD"}],
                      "phones": [{"number": "$PHONE", "account": "shop-$N", "password": "long-enough-1"}]})),
     Step("payment add --account shop-$N --amount 5.50 --reference p-$N --memo cash", "POST /accounts/shop-$N/payments",
-         {"amount": "5.50", "reference": "p-$N", "memo": "cash"}, part=lambda found: found["receipts"][-1]),
+         {"amount": "5.50", "reference": "p-$N", "memo": "cash"}, part=lambda found: found["receipts"][-1],
+         passing=frozenset({"id"})),
     Step("payment undo 999999 --memo typo", "POST /payments/999999/undo", {"memo": "typo"}, is_refused=True),
     Step("payment transfer --from shop-$N --to other --amount 2 --reference t-$N", "POST /transfers",
          {"source": "shop-$N", "target": "other", "amount": "2", "reference": "t-$N"}, part=itemgetter("receipts"),
-         passing=frozenset({"before", "after"})),
+         passing=frozenset({"id", "before", "after"})),
     Step("payment add --account shop-$N --amount 1 --reference d-$N --dry-run",
          "POST /accounts/shop-$N/payments?dry_run=true", {"amount": "1", "reference": "d-$N"},
          part=lambda found: found["receipts"][-1], changes=False),
@@ -311,7 +312,7 @@ CORRECTIONS: Final = (
 )  # fmt: skip
 CONFIRMED: Final = (
     Step("payment confirm $WAITING", "POST /waiting-payments/$WAITING/confirmation", part=itemgetter("receipts"),
-         token=f"{ADMINISTRATOR}-2", passing=frozenset({"before", "after"})),
+         token=f"{ADMINISTRATOR}-2", passing=frozenset({"id", "before", "after"})),
 )  # fmt: skip
 
 BY_NUMBER: Final = frozenset({"id", "number", "digest", "issued_at", "due_at", "due_on", "cancels"})
@@ -330,7 +331,8 @@ INVOICES: Final = (
     Step("invoice pdf #$READ --out $DIR/invoice.pdf", "GET /invoices/$READ/pdf", file="invoice.pdf",
          accept="application/pdf"),
     Step("invoice pay #$INV --amount 0.01 --reference bank-7", "POST /invoices/$INV/payments",
-         {"amount": "0.01", "reference": "bank-7"}, part=lambda found: found["receipts"][0]),
+         {"amount": "0.01", "reference": "bank-7"}, part=lambda found: found["receipts"][0],
+         passing=frozenset({"id"})),
     Step("invoice send #$INV --to books@example.com", "POST /invoices/$INV/mail", {"to": ["books@example.com"]},
          is_refused=True),
     Step("invoice cancel #$INV --memo wrong", "POST /invoices/$INV/cancel", {"memo": "wrong"}, passing=BY_NUMBER),

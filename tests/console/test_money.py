@@ -113,9 +113,9 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     page = boss.go("/payments?account=expiring", "Payments")
     row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="wrong")
     row.get_by_role("button", name="Take back").click()
-    asked = page.get_by_role("dialog", name="Take back 900.25 on expiring?")
+    asked = page.get_by_role("dialog", name="Take back 900.25 USD on expiring?")
     asked.get_by_text("The balance is 907.75 now, and 7.50 then.").wait_for()
-    expect(asked).to_contain_text("-900.25 is booked")
+    expect(asked).to_contain_text("-900.25 USD is booked")
     assert violations(page) == []
     asked.get_by_label("Memo").fill("of another customer")
     asked.get_by_role("button", name="Take back").click()
@@ -132,7 +132,7 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     entries = page.get_by_label("Last entries of the ledger").get_by_role("row")
     expect(entries.get_by_role("button", name="Take back")).to_have_count(1)  # of the right one
     entries.get_by_role("button", name="Take back").click()
-    asked = page.get_by_role("dialog", name="Take back 7.50 on expiring?")
+    asked = page.get_by_role("dialog", name="Take back 7.50 USD on expiring?")
     asked.get_by_label("Memo").fill("of another one, too")
     site.api.ask("POST", "/accounts/expiring/payments", {"amount": "1", "reference": "meanwhile"})
     page.evaluate(TIME_PASSES)
@@ -217,6 +217,9 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     said.get_by_text("line 2: characters that cannot be read: save the file as UTF-8").wait_for()
     expect(page.get_by_role("button", name="Book 0 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
+    said.get_by_text("line 3: no account 'unknown' is configured").wait_for()
+    expect(page.get_by_role("button", name="Book 0 payments")).to_be_disabled()
+    chosen("account,amount,reference\nother,1.50,f-1\nrival,2,f-2\n")
     with page.expect_file_chooser():
         page.get_by_role("button", name="File of payments").click()
     # else the browser would not tell of a mended file of the same name
@@ -226,16 +229,14 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/accounts/unknown/payments", hold, times=1)
+    page.route("**/accounts/rival/payments", hold, times=1)
     page.get_by_role("button", name="Book 2 payments").click()
-    asked = page.get_by_role("dialog", name="Book 2 payments, 1.50 USD, 1 on an account that is not known?")
-    asked.get_by_role("button", name="Book 2 payments").click()
+    page.get_by_role("dialog", name="Book 2 payments, 3.50 USD?").get_by_role("button", name="Book 2 payments").click()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[0].continue_()
-    page.get_by_role("status").filter(has_text="1 of 2 payments were booked now").wait_for()
+    page.get_by_role("status").filter(has_text="2 of 2 payments were booked now").wait_for()
     assert page.evaluate("() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
-    page.get_by_label("File of payments").get_by_text("unknown").last.wait_for()
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")
     chosen("account,amount,reference\nother,1.50,f-1\nother,2,f-3\n")

@@ -582,6 +582,15 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     page.get_by_role("button", name="Book", exact=True).click()
     page.get_by_role("status").get_by_text("rival: booked -1\u202f234.56 USD").wait_for()
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
+    page.get_by_role("button", name="Undo").dblclick()
+    page.get_by_role("status").get_by_text("rival: booked 1\u202f234.56 USD").wait_for()
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
+
+
+def test_an_address_that_would_read_all_calls_is_of_the_last_day(visit: Visit) -> None:
+    page = visit().go("/cdrs?answered=false", "Call search")
+    expect(page).to_have_url(re.compile("answered=.*since=|since=.*answered="))
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_refusal_is_shown_with_its_remedy(visit: Visit) -> None:

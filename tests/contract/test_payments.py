@@ -30,17 +30,22 @@ def payment(amount: str = "5", **changes) -> Payment:
     return Payment(**(fields | {"amount": Decimal(amount)} | changes))
 
 
+def _money(receipt: Receipt) -> Receipt:
+    """Return a receipt without the number of its entry."""
+    return receipt._replace(entry=None)
+
+
 async def test_a_payment_of_5_on_10_makes_15(store):
     await store.payments.add(payment("10"))
     receipt = await store.payments.add(payment("5", reference="bank-2", operator="ann", memo="cash"))
-    assert receipt == Receipt(Decimal(10), Decimal(15), repeated=False)
+    assert _money(receipt) == Receipt(Decimal(10), Decimal(15), repeated=False)
     assert await store.queries.standing("acme") == Standing(Decimal(15), 2)
 
 
 async def test_zero_brings_any_balance_to_zero(store):
     await store.payments.add(payment("15"))
     zeroing = Payment(account="acme", kind=EntryKind.ZERO, reference="close", made_at=STARTED)
-    assert await store.payments.add(zeroing) == Receipt(Decimal(15), Decimal(0), repeated=False)
+    assert _money(await store.payments.add(zeroing)) == Receipt(Decimal(15), Decimal(0), repeated=False)
     assert await store.queries.standing("acme") == Standing(Decimal(0), 2)
 
 
@@ -54,14 +59,14 @@ async def test_zero_with_the_same_reference_does_not_take_later_money(store):
 
 async def test_an_amount_may_be_negative(store):
     receipt = await store.payments.add(payment("-2.50", kind=EntryKind.ADJUSTMENT))
-    assert receipt == Receipt(Decimal(0), Decimal("-2.5"), repeated=False)
+    assert _money(receipt) == Receipt(Decimal(0), Decimal("-2.5"), repeated=False)
 
 
 async def test_the_same_reference_twice_books_once_and_says_so(store):
     first = await store.payments.add(payment("5"))
     await store.books.book([answered_call(1, customer_account="acme")])
     again = await store.payments.add(payment("5"))
-    assert again == Receipt(first.before, first.after, repeated=True)
+    assert _money(again) == Receipt(first.before, first.after, repeated=True)
     standing = await store.queries.standing("acme")
     assert standing == Standing(Decimal(5) - Decimal("0.012345"), 2)
 
@@ -125,10 +130,10 @@ def transfer(amount: str = "3", **changes) -> MoneyTransfer:
 async def test_a_transfer_moves_money_in_two_entries_of_one_reference(store):
     await store.payments.add(payment("10", currency="USD"))
     receipts = await store.payments.transfer(transfer("3"))
-    assert receipts == (
+    assert [*map(_money, receipts)] == [
         Receipt(Decimal(10), Decimal(7), repeated=False),
         Receipt(Decimal(0), Decimal(3), repeated=False),
-    )
+    ]
     assert await store.queries.standing("acme") == Standing(Decimal(7), 2)
     assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
 
@@ -150,7 +155,7 @@ async def test_a_trial_says_what_a_payment_would_do_and_keeps_nothing(store):
         with pytest.raises(error):
             await store.payments.add(refused, is_trial=True)
     assert await store.queries.standing("acme") == Standing(Decimal(10), 1)
-    assert await store.payments.add(tried) == receipt, "the trial has told the truth"
+    assert _money(await store.payments.add(tried)) == _money(receipt), "the trial has told the truth"
 
 
 async def test_a_trial_of_a_transfer_keeps_nothing(store):
@@ -160,7 +165,7 @@ async def test_a_trial_of_a_transfer_keeps_nothing(store):
     with pytest.raises(TooLittleLeft):
         await store.payments.transfer(transfer("11", least_left=Decimal(0)), is_trial=True)
     assert [await store.queries.standing(each) for each in ("acme", "globex")] == [Standing(Decimal(10), 1), None]
-    assert await store.payments.transfer(transfer("3")) == receipts
+    assert [*map(_money, await store.payments.transfer(transfer("3")))] == [*map(_money, receipts)]
     assert all(each.repeated for each in await store.payments.transfer(transfer("3"), is_trial=True))
 
 

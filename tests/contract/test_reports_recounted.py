@@ -546,6 +546,12 @@ async def check_reasons_and_numbers(booked):
         sheet = await show_report(office, ROOT, ShowReport(name="durations", **times, **criterion))
         assert wanted
         check(sheet.totals, wanted, [], "durations", criterion)
+        if "callee" in criterion:
+            order = ShowReport(name="durations", **times, **criterion | {"callee": f"+{criterion['callee']}"})
+            assert await show_report(office, ROOT, order) == sheet, "numbers are rated without the sign"
+    for name in ("caller", "callee"):
+        with pytest.raises(OrderError, match="is a plus sign alone"):
+            await show_report(office, ROOT, ShowReport(name="durations", **times, **{name: "+"}))
     refused = {"daily": "caller", "agents": "answered", "routing-gateways": "reason", "payments": "gateway"}
     for name, criterion in refused.items():
         with pytest.raises(OrderError, match="is no criterion of this report") as said:

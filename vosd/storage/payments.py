@@ -188,14 +188,14 @@ async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | N
     Raises:
         ReferenceTaken: that entry was for another amount, or of a transfer with another account.
     """
-    same = select(_entry.c.amount, _entry.c.balance_after, _entry.c.memo).where(
+    same = select(_entry.c.id, _entry.c.amount, _entry.c.balance_after, _entry.c.memo).where(
         _entry.c.account == _name(payment),
         _entry.c.kind == payment.kind.value,
         _entry.c.reference == _reference(payment),
     )
     found = (await connection.execute(same)).one_or_none()
     if found is not None:
-        return receipt_of_earlier(payment, found.amount, found.balance_after, found.memo)
+        return receipt_of_earlier(payment, found.amount, found.balance_after, found.memo, found.id)
     dropped = await dropped_payment(connection, _name(payment), payment.kind, _reference(payment))
     return None if dropped is None else receipt_of_earlier(payment, dropped.amount, dropped.balance_after, None)
 
@@ -213,7 +213,7 @@ async def _append(
     amount = -standing.balance if payment.kind is EntryKind.ZERO else payment.amount
     after = standing.balance + amount
     check_size(payment.account, amount, after, connection.dialect.name)
-    await connection.execute(
+    added = await connection.execute(
         insert(_entry).values(
             account=_name(payment),
             seq=standing.seq + 1,
@@ -232,7 +232,8 @@ async def _append(
         .where(_account.c.id == _name(payment))
         .values(balance=after, seq=standing.seq + 1, changed=mark)
     )
-    return Receipt(standing.balance, after, repeated=False)
+    (number,) = added.inserted_primary_key or (None,)
+    return Receipt(standing.balance, after, repeated=False, entry=number)
 
 
 def _cut(text: str | None, length: int) -> str | None:

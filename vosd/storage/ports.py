@@ -215,6 +215,8 @@ class Receipt(NamedTuple):
     expires_at: int | None = None
     """Until when the account is valid by the payment, UTC milliseconds, or by what it took back; None = it left that
     as it was, or the account does not expire."""
+    entry: int | None = None
+    """Number of the entry in the ledger; None = it was dropped."""
 
 
 class CallPosition(NamedTuple):
@@ -437,8 +439,12 @@ def both_or_none(transfer: MoneyTransfer, receipts: Sequence[Receipt | None]) ->
     return source, target
 
 
-def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal, memo: str | None) -> Receipt:
+def receipt_of_earlier(
+    payment: Payment, amount: Decimal, balance_after: Decimal, memo: str | None, entry: int | None = None
+) -> Receipt:
     """Return the receipt of the earlier entry that has the payment's reference; ``memo`` of None: it was dropped.
+
+    ``entry`` is its number.
 
     Raises:
         ReferenceTaken: when that entry was for another amount, or of a transfer with another account.
@@ -455,4 +461,4 @@ def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal
             f"{format_amount(amount)}, not {format_amount(payment.amount)}: give another reference"
         )
         raise ReferenceTaken(message)
-    return Receipt(balance_after - amount, balance_after, repeated=True)
+    return Receipt(balance_after - amount, balance_after, repeated=True, entry=entry)

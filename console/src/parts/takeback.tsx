@@ -12,13 +12,24 @@ const KINDS = new Set(["payment", "adjustment", "refund", "zero", "transfer"]);
 /** The reference of an entry that takes another one back. */
 const UNDO = /^(?:invoice\/\S+ )?undo \d+$/;
 
+/** Take back an entry, once for a key. */
+export const takeBack = (id: number, key: string, memo?: string) =>
+  content(
+    client.POST("/payments/{id}/undo", {
+      params: { path: { id } },
+      headers: { "Idempotency-Key": key },
+      body: { memo: memo || undefined },
+    }),
+  );
+
 /** The button, or that the payment was taken back. */
 export function TakeBack({ row }: { row: Row }) {
   const { t } = useTranslation();
   const say = useBooked();
   if (!KINDS.has(String(row.kind)) || UNDO.test(String(row.reference)) || Number(row.amount) === 0) return null;
   const booked = String(row.amount);
-  const named = { account: String(row.account), amount: amount(booked), reverse: amount(less("0", booked)) };
+  const inCurrency = (value: string) => `${amount(value)} ${row.currency ?? ""}`.trim();
+  const named = { account: String(row.account), amount: inCurrency(booked), reverse: inCurrency(less("0", booked)) };
   if (row.taken_back_by) return <span className="quiet">{t("payments.taken_back")}</span>;
   return (
     <Act
@@ -34,15 +45,7 @@ export function TakeBack({ row }: { row: Row }) {
         </>
       }
       asks={[{ name: "memo", label: t("column.memo") }]}
-      run={({ memo }, key) =>
-        content(
-          client.POST("/payments/{id}/undo", {
-            params: { path: { id: Number(row.id) } },
-            headers: { "Idempotency-Key": key },
-            body: { memo: memo || undefined },
-          }),
-        )
-      }
+      run={({ memo }, key) => takeBack(Number(row.id), key, memo)}
       said={(booked) => say(booked)}
     />
   );

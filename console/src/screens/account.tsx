@@ -18,7 +18,7 @@ import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
-import { TakeBack } from "../parts/takeback";
+import { TakeBack, takeBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
@@ -519,6 +519,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const orders = useOrders();
   const { account: own } = useSession();
+  const mayUndo = useMay("POST /payments/{id}/undo");
   const word = useStateWord();
   const [entered, setEntered] = useState<Entered | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -539,7 +540,11 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       ),
     onSuccess: (done) => {
       const booked = inWords(done);
-      say(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
+      const [receipt, other] = done.receipts ?? [];
+      const key = crypto.randomUUID();
+      const id = other || !mayUndo ? undefined : receipt?.id;
+      const undo = id && (async () => ({ said: inWords(await takeBack(id, key)) }));
+      say(orders.isRepeat ? t("act.repeated", { said: booked }) : booked, undo || undefined);
       setAsks(false);
       setEntered(null);
     },

@@ -2,7 +2,7 @@
 
 import { Button, Checkbox, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type Ref, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
@@ -83,6 +83,9 @@ export function CdrsScreen() {
     return isComplete;
   };
   const asked = queryText(complete(wanted));
+  const whole = complete(narrowed);
+  // an address that was typed by hand
+  if (whole !== narrowed) return <Navigate to="/cdrs" search={{ ...whole, columns }} replace />;
   const choose = (chosen: string[]) => {
     keep(chosen);
     void go({ search: { ...search, columns: chosen.join(",") }, replace: true });

@@ -133,5 +133,6 @@ async def test_an_alarm_is_confirmed_by_name_and_leaves_a_line_in_the_audit(offi
 async def test_orders_that_name_no_address_or_number_are_refused_without_a_switch(office: Office) -> None:
     with pytest.raises(OrderError, match="expected an IP address"):
         await unblock_source(office, operator(), Unblock("10.0.0.0/8"))
-    with pytest.raises(OrderError, match="expected a calling number"):
-        await clear_blacklist(office, operator(), ClearBlacklist("+"))
+    for number in ("+", "+-", "(-)"):
+        with pytest.raises(OrderError, match="expected a calling number"):
+            await clear_blacklist(office, operator(), ClearBlacklist(number))

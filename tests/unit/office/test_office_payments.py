@@ -56,6 +56,7 @@ from vosd.control.money import Commitments, ListCommitments
 from vosd.storage import schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
+from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ledger_values import LedgerEntry
@@ -187,6 +188,9 @@ async def test_a_payment_that_waits_is_repeated_though_its_account_has_fewer_dec
 
 async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: Office) -> None:
     content = "\ufeffReference;Amount;Account;Currency\r\nb-1;12.5;tokyo;JPY\r\nb-2;7;gone;\r\n"
+    with pytest.raises(BadPaymentFile, match="line 3: no account 'gone' is configured"):
+        await read_payments(office, operator(), ReadPayments(content=content))
+    await SqlBooks(office.stores.database).open_accounts(["gone"])  # it is in the ledger
     assert (await read_payments(office, operator(), ReadPayments(content=content))).payments == (
         PaymentOfFile(2, "tokyo", "12.50", "b-1", None, "JPY"),
         PaymentOfFile(3, "gone", "7.00", "b-2", None, None),
@@ -233,8 +237,9 @@ async def test_a_file_with_many_faults_says_how_many_more_there_are(office: Offi
 
 async def test_a_file_of_an_agent_says_nothing_about_accounts_that_the_agent_does_not_see(office: Office) -> None:
     content = "account,amount,reference,currency\nacme,5,b-1,EUR\n"
-    found = await read_payments(office, agent("south"), ReadPayments(content=content))
-    assert [each.account for each in found.payments] == ["acme"]
+    for name in ("acme", "absent"):
+        with pytest.raises(BadPaymentFile, match=f"line 2: agent south has no account {name}$"):
+            await read_payments(office, agent("south"), ReadPayments(content=content.replace("acme", name)))
     with pytest.raises(BadPaymentFile, match="line 2: EUR, account shop has USD"):
         await read_payments(office, agent("south"), ReadPayments(content=content.replace("acme", "shop")))
 

@@ -120,7 +120,7 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     """
     number = order.number
     if number is not None and not (
-        number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
+        any(map(str.isalnum, number)) and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
     ):
         raise OrderError("number", f"{number!r}: expected a calling number as the list shows it")
     subject = number or "blacklist"

@@ -46,6 +46,8 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
     untold: str = ""
     """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
+    id: int | None = None
+    """Number of the entry, by which it is taken back; None = it was a trial, or the entry was dropped since."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
     """Until when the account is valid by this booking: a payment extends that, and its undo takes it back; absent where
     the validity stays as it was, or the account does not expire."""
@@ -100,7 +102,7 @@ async def try_payment(
     except NoSuchAccount:
         configured(accounts, payment.account)
         raise
-    return _shown(payment, receipt, "")
+    return _shown(payment, _of_trial(receipt), "")
 
 
 async def make_transfer(
@@ -147,7 +149,8 @@ async def try_transfer(
         for name in ends:
             configured(accounts, name)
         raise
-    return _both_shown(transfer, receipts, "")
+    source, target = receipts
+    return _both_shown(transfer, (_of_trial(source), _of_trial(target)), "")
 
 
 async def _least_beside_calls(switch: RunningSwitch, account: str, least: Decimal | None) -> Decimal | None:
@@ -189,6 +192,11 @@ def for_account(account: Account, payment: Payment) -> Payment:
     )
 
 
+def _of_trial(receipt: Receipt) -> Receipt:
+    """Return the receipt of a trial, whose entry is not kept."""
+    return receipt if receipt.repeated else receipt._replace(entry=None)
+
+
 def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
     return PaymentReceipt(
         account=payment.account,
@@ -200,6 +208,7 @@ def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
         after=format_amount(receipt.after),
         repeated=receipt.repeated,
         untold=untold,
+        id=receipt.entry,
         expires_at=msgspec.UNSET if receipt.expires_at is None else iso_utc(receipt.expires_at),
     )
 

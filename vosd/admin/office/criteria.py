@@ -22,8 +22,14 @@ def refuse_empty(criteria: msgspec.Struct) -> None:
     for name, value in asdict(criteria).items():
         if value == "":
             raise OrderError(name, "is empty and chooses nothing")
-        if name in _NUMBERS and value is not None and not value.strip("+"):
-            raise OrderError(name, "is a plus sign alone and chooses nothing")
+        if name in _NUMBERS:
+            refuse_plus_alone(name, value)
+
+
+def refuse_plus_alone(name: str, number: str | None) -> None:
+    """Raise OrderError where the beginning of a number has no digit."""
+    if number is not None and not number.strip("+"):
+        raise OrderError(name, "is a plus sign alone and chooses nothing")
 
 
 def call_id_of(text: str) -> str:

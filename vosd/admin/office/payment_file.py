@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.ledger import known_standing
 from vosd.admin.names import UnknownAccountError
 from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
 from vosd.admin.office.errors import OrderError
@@ -30,10 +31,12 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
 from vosd.base.csv_text import has_joined_rows
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
+from vosd.billing.authority import OutOfScopeError
 from vosd.storage.database import ContentRefused
 from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 
@@ -109,8 +112,7 @@ class PaymentOfFile(msgspec.Struct, frozen=True):
     reference: str
     memo: str | None
     currency: str | None
-    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured, or not
-    seen by the agent that asks."""
+    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured."""
 
 
 class PaymentsOfFile(msgspec.Struct, frozen=True):
@@ -303,14 +305,17 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
 
     Raises:
         UnknownAccountError, NoAgentError, MayNotActError: the agent may not act.
-        BadPaymentFile: a line is not clear, or its currency is not that of its account.
+        BadPaymentFile: a line is not clear, its account is not there, or has another currency.
+        StoreUnavailable: whether an account is in the ledger is not known; try again.
     """
     scope = office.scope_of(who)
     found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
-    accounts = office.definitions.accounts()
-    # an agent learns of no account that it does not see, neither that it exists nor its currency
-    known = {each.account: accounts.get(each.account) for each in found if scope.sees(each.account)}
-    others = (_currency_fault(each, known.get(each.account)) for each in found)
+    known = office.definitions.accounts()
+    absent = {name: await _absence(office, scope, name) for name in dict.fromkeys(each.account for each in found)}
+    others = (
+        f"line {each.line}: {why}" if (why := absent[each.account]) else _currency_fault(each, known.get(each.account))
+        for each in found
+    )
     faults = [each for each in others if each is not None]
     if faults:
         raise BadPaymentFile(faults)
@@ -327,6 +332,19 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
             for each in found
         )
     )
+
+
+async def _absence(office: Office, scope: Scope, account: str) -> str:
+    """Return why an account gets no payment: it is neither configured nor in the ledger; empty = it gets one.
+
+    An agent learns of no account that it does not see, neither that it exists nor its currency.
+    """
+    try:
+        scope.require_visible(account)
+        await known_standing(office.definitions.accounts, office.stores.queries, account)
+    except (OutOfScopeError, UnknownAccountError) as error:
+        return str(error)
+    return ""
 
 
 def _currency_of(account: Account | None) -> str | None:

@@ -13,7 +13,7 @@ from vosd.admin.ledger import shown_limit
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
 from vosd.admin.names import end_reason
 from vosd.admin.office.accounts import commitments
-from vosd.admin.office.criteria import NO_CURRENCY
+from vosd.admin.office.criteria import NO_CURRENCY, refuse_plus_alone
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -24,6 +24,7 @@ from vosd.admin.office.zones import zone_named
 from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
+from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 from vosd.catalogue.overrides import Overrides
@@ -220,7 +221,7 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     caller: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Beginning of the calling numbers as received; with more than three digits every call is read."""
     callee: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """Beginning of the called numbers as rated; with more than four digits every call is read."""
+    """Beginning of the called numbers as rated, with or without `+`; with more than four digits every call is read."""
     caller_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
     """Rows by so many first digits of the calling numbers; from four on every call is read."""
     callee_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
@@ -475,6 +476,11 @@ async def _read(
     return _ReportRead(read.mark, by_source, read.rows[-1] if of_waits else ())
 
 
+def _as_rated(callee: str | None) -> str | None:
+    """Return the beginning of called numbers as they are rated: without a leading plus sign."""
+    return None if callee is None else for_matching(callee)
+
+
 async def _read_digits(
     stores: "SqlStores",
     report: Report,
@@ -489,7 +495,7 @@ async def _read_digits(
     if where or len(given) > 1 or group is Grouping.FIVE_MINUTES:
         return None
     kind, digits, begins = (
-        (TrafficKind.CALLEES, order.callee_digits, order.callee)
+        (TrafficKind.CALLEES, order.callee_digits, _as_rated(order.callee))
         if given == {"callee"}
         else (TrafficKind.CALLERS, order.caller_digits, order.caller)
     )
@@ -523,7 +529,9 @@ async def _read_calls(
         raise TooManyToReadError(message)
     (source,) = layout.sources(report)
     digits = order.caller_digits, order.callee_digits
-    query = PrefixQuery(*digits, tuple(source.measures.values()), where, order.caller or "", order.callee or "")
+    query = PrefixQuery(
+        *digits, tuple(source.measures.values()), where, order.caller or "", _as_rated(order.callee) or ""
+    )
     booked = await stores.traffic.newest()
     mark, rows = await stores.call_sums.rows(spans, query, ROWS_MAX)
     return _ReportRead(mark, [(source, rows)], late=max(0, booked - mark))
@@ -692,6 +700,8 @@ def _check_criteria(report: Report | LedgerReport, order: ShowReport) -> None:
         if name not in report.criteria and getattr(order, name) is not None:
             summed, listed = SERVED_BY[name]
             raise OrderError(name, "is no criterion of this report", f"{summed} has it, {listed} the calls themselves")
+    for name in ("caller", "callee"):
+        refuse_plus_alone(name, getattr(order, name))
 
 
 def _conditions(report: Report, order: ShowReport, scope: Scope, below: Sequence[str]) -> list[Condition]:

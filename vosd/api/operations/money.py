@@ -72,6 +72,8 @@ class BookedPayment(Booked, frozen=True, kw_only=True):
     """Balance now, as text."""
     repeated: bool | msgspec.UnsetType = msgspec.UNSET
     """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
+    id: int | msgspec.UnsetType | None = msgspec.UNSET
+    """Number of the entry, by which it is taken back; null = it was a trial, or the entry was dropped since."""
     untold: str | msgspec.UnsetType = msgspec.UNSET
     """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
