@@ -27,6 +27,15 @@ it.each([
     { answered: "false", since: "2026-11-01T00:00:00.000Z" },
     { answered: "false", since: "2026-11-01T00:00:00.000Z" },
   ],
+  [
+    { agent: "reseller", all: "true", answered: "true" },
+    { agent: "reseller", all: "true", answered: "true", since: "2026-11-27T10:00:00.000Z" },
+  ],
+  [{ loss: "0.05" }, { loss: "0.05", since: "2026-11-27T10:00:00.000Z" }],
+  [
+    { agent: "reseller", answered: "true", caller: "44" },
+    { agent: "reseller", answered: "true", caller: "44" },
+  ],
   [{ until: "2026-11-20T00:00:00.000Z" }, { until: "2026-11-20T00:00:00.000Z" }],
   [
     { answered: undefined, columns: "fee" },

@@ -26,15 +26,19 @@ const OF_LINKS = [
   ...(["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const),
   ...(["currency", "vendor_currency"] as const),
 ];
-/** Criteria that alone would have the database read each call: it refuses them. */
-const READ_ALL = ["answered", "area", "rate_type", "currency", "vendor_currency"];
+/** Criteria that would have the database read each call: it refuses them without one of `INDEXED`. */
+const READ_ALL = ["answered", "area", "loss", "rate_type", "currency", "vendor_currency"];
+const INDEXED = [
+  ...["since", "ended_since", "account", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway"],
+  ...["caller", "callee", "reason", "sip_call_id"],
+];
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
 
-/** A search as it is entered; of the last day, where all of it would have the database read each call. */
+/** A search as it is entered; of the last day, where it would have the database read each call. */
 export function searchOf(wanted: Narrowing, now: number): Narrowing {
-  const entered = Object.keys(wanted).filter((name) => wanted[name] && name !== "until" && name !== "columns");
-  if (entered.length === 0 || !entered.every((name) => READ_ALL.includes(name))) return wanted;
+  const isEntered = (name: string) => Boolean(wanted[name]);
+  if (!READ_ALL.some(isEntered) || INDEXED.some(isEntered)) return wanted;
   const end = Math.min(now, Date.parse(wanted.until ?? "") || now);
   return { ...wanted, since: new Date(Math.floor((end - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString() };
 }
