@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf } from "./reports";
+import { callsOf, entriesOf } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 const spanOf = (span: string, group: string, zone: string, since = YEAR.since) => {
@@ -56,4 +56,16 @@ it("leads from rows that differ by currency alone to the calls of each, or nowhe
   );
   expect(callsOf(row, YEAR, {}, { currency: null, vendor_currency: null })?.currency).toBeUndefined();
   expect(callsOf(row, YEAR, {}, null)).toBeNull();
+});
+
+it("leads from a payment to those of its time, and from a balance to all entries that make it", () => {
+  const report = { ...YEAR, group: "day", zone: "UTC" };
+  const row = { account: "acme", span: "2026-10-14" };
+  const until = "2026-10-15T00:00:00.000Z";
+  expect(entriesOf({ ...row, kind: "payment" }, report)).toEqual({
+    account: "acme",
+    since: "2026-10-14T00:00:00.000Z",
+    until,
+  });
+  expect(entriesOf({ ...row, balance: "7.50" }, report)).toEqual({ account: "acme", until });
 });

@@ -216,6 +216,12 @@ export function callsOf(row: Row, report: Spans, order: Order, currencies: Curre
   };
 }
 
+/** Where the entries of a row are: those of its time, or those since ever that make a balance at its end. */
+export function entriesOf(row: Row, report: Spans) {
+  const time = timeOf(row, report);
+  return { account: text(row.account), ...("balance" in row ? { until: time.until } : time) };
+}
+
 /** The way to what a row is made of: calls, payments of a kind or entries of the ledger; none where that would be others. */
 function Behind({
   row,
@@ -231,8 +237,8 @@ function Behind({
   const { t } = useTranslation();
   const { may } = useSession();
   if ("account" in row) {
-    const search = { account: text(row.account), ...timeOf(row, report) };
     const kind = text(row.kind);
+    const search = entriesOf(row, report);
     if (!kind && may.has("GET /ledger"))
       return (
         <Link to="/lists/$list" params={{ list: "ledger" }} search={search}>
