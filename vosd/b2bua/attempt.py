@@ -438,7 +438,7 @@ class GatewayAttempt:
             return
         session = leg.session_in(response) if response.body else b""
         if session and tag in early.settled:
-            session = self._other_answer(early, tag, session, now)
+            session = self._other_session(early, tag, session, now) if early.offered else b""
         number = None if response.header("rseq") is None else rseq_of(response)
         if number is not None and not self._take_reliable(response, session, number, now):
             return
@@ -532,13 +532,14 @@ class GatewayAttempt:
             self._send_prack(pracking, b"", now)
         return True
 
-    def _other_answer(self, early: EarlyDialogs, tag: str, session: bytes, now: Instant) -> bytes:
-        """Return a description of a fork after its reliable answer; empty where it is ignored.
+    def _other_session(self, early: EarlyDialogs, tag: str, session: bytes, now: Instant) -> bytes:
+        """Return a description of a fork after its reliable one; empty where it is ignored.
 
         RFC 3261 section 13.2.1 has all of them ignored. But some gateways answer by the reliable description of an
-        announcement, and have their media elsewhere in the 200. After an UPDATE the latest session is that of it.
+        announcement, or offer it, and have their media elsewhere in the 200. After an UPDATE its session is the latest.
         """
-        is_other = bool(early.offered) and tag not in early.changed and session != early.sessions_of(tag).remote
+        has_media = b"\nm=" in session
+        is_other = has_media and tag not in early.changed and session != early.sessions_of(tag).remote
         return session if is_other and not self._is_unusable(session, now) else b""
 
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
@@ -586,14 +587,13 @@ class GatewayAttempt:
         leg.early = None
         leg.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1).
-        if self.progress.is_settled:
+        if self.progress.is_settled or self.progress.owed_rack:
             leg.facts.take_capabilities(response)
             session = leg.session_in(response) if response.body else b""
-            if session and not early.offered and session != leg.sessions.remote:
-                leg.note_session(session)  # the caller has answered the first offer, and is offered this one
-            elif session and self._other_answer(early, tag, session, now):
-                leg.note_session(session)
-                self.progress.is_settled = False  # a caller that has the first answer is offered this one
+            if session and self._other_session(early, tag, session, now):
+                leg.note_session(session)  # a caller that has the first answer, or gives it, is offered this one
+                if early.offered:
+                    self.progress.is_settled = False
             self.answer = leg.sessions.remote
         else:
             self.answer = leg.take_session(response) or leg.sessions.remote or latest

@@ -8,15 +8,28 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, sides, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
 from vosd.sdp.media import media_of
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 FINALS = pytest.mark.parametrize("final", ["", OFFER], ids=["without description", "repeats the offer"])
 OTHER = revised(OFFER).replace("20000", "41000")
 """Another offer, by the same origin."""
+UNFIT = pytest.mark.parametrize(
+    "unfit",
+    [OTHER.partition("m=")[0], OTHER.replace("41000", "99999"), OTHER.replace("0 101", "18 101")],
+    ids=["no medium", "no port", "a codec that the caller may not use"],
+)
+
+
+def relaying(**customer):
+    """Make a scene whose switch relays media; return it and the relay."""
+    relay, media = VirtualRelay(), MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", **customer), vendor_gateway(0)]
+    return Scene(catalogue(trunks, media=media), relay=relay), relay
 
 
 def rung(scene, final, **intent):
@@ -91,9 +104,7 @@ def test_another_offer_in_the_200_is_made_to_the_caller_after_its_ack(scene, is_
 
 @FINALS
 def test_both_sides_get_media_of_the_relay(final):
-    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    scene = Scene(catalogue(trunks, media=media), relay=VirtualRelay())
+    scene, _ = relaying()
     call = rung(scene, final)
     acknowledge_ringing(call, ANSWER)
     scene.wire.run_for(1_000)
@@ -118,4 +129,58 @@ def test_a_switch_killed_before_the_callers_ack_goes_on_with_the_session(tmp_pat
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("final", [OFFER, revised(OFFER), OTHER.replace("41000", "43000")])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("offer", ["", OFFER], ids=["late offer", "offer"])
+def test_the_session_of_an_update_before_the_answer_holds_whatever_the_200_describes(
+    scene, offer, side, final, is_restarted
+):
+    scene.vendor.script = Script((Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(3_000, 200, final)))
+    call = scene.caller.call(CALLEE, Intent(offer=offer, headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(500)
+    there = scene.vendor.only_call
+    asking, asked = sides(side, call, there)
+    asked.will("UPDATE", Reply(body=revised(asked.mine).replace("0000 RTP", "1000 RTP")))
+    asking.ask("UPDATE", body=revised(asking.mine).replace("0000 RTP", "1000 RTP"))
+    scene.wire.run_for(500)
+    assert asking.got == {**asking.got, "UPDATE": [200]}
+    agreed = call.mine, call.theirs
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(8_000)
+    assert (call.final, call.response(200).body) == (200, "")
+    assert (call.asked["INVITE"], there.asked["INVITE"]) == ([], [])
+    assert (call.mine, call.theirs) == agreed == (there.theirs, agreed[1])
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@UNFIT
+@pytest.mark.parametrize("order", ["offer", "late offer", "late offer and PRACK"])
+def test_a_description_in_the_200_that_the_caller_cannot_be_sent_leaves_the_session_of_before(order, unfit):
+    """The gateway has answered, and charges: what it has described before is still a session."""
+    scene, relay = relaying(media=MediaSettings(codecs=("PCMU",)))
+    if order == "late offer and PRACK":
+        call = rung(scene, unfit)
+        acknowledge_ringing(call, ANSWER)
+    else:
+        scene.vendor.script = Script((Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(500, 200, unfit)))
+        offer = OFFER.replace("20000", "30000") if order == "offer" else ""
+        call = scene.caller.call(CALLEE, Intent(offer=offer, headers=SUPPORTS_100REL))
+    scene.wire.run_for(9_000)
+    there = scene.vendor.only_call
+    assert (call.final, call.response(200).body, call.asked["INVITE"], there.asked["BYE"]) == (200, "", [], [])
+    assert {port.source.rtp for port in relay.open_ports.values()} == {20_000, 30_000}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("offer", ["", OFFER], ids=["late offer", "offer"])
+def test_a_description_in_the_200_without_a_medium_leaves_the_session_of_before_without_a_relay(scene, offer):
+    script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(1_000, 200, revised(ANSWER).partition("m=")[0])))
+    call, there = scene.talk(Intent(offer=offer, headers=SUPPORTS_100REL), script)
+    scene.wire.run_for(5_000)
+    assert (call.asked["INVITE"], there.asked["INVITE"], call.theirs) == ([], [], ANSWER)
     assert scene.finish(call).end_reason == "Normal"
