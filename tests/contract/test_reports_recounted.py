@@ -85,7 +85,8 @@ def some_call(index: int, dice: random.Random):
         reason, code = dice.choice(
             [("Busy", 486), ("No Answer", 480), ("Unavailable", 503), ("Insufficient Balance", 402)]
         )
-        return refused_call(index, customer_account=customer, end_reason=reason, sip_code=code, **moved)
+        terms = {"currency": "USD"} if customer == "acme" else {}
+        return refused_call(index, customer_account=customer, end_reason=reason, sip_code=code, **terms, **moved)
     fee, cost, share = (Decimal(dice.randrange(10**6)) / 10**6 for _ in range(3))
     terms = {"customer_account": customer, "vendor_account": vendor, "fee": fee, "cost": cost}
     plain = answered_call(index, **terms)
@@ -108,13 +109,23 @@ def some_call(index: int, dice: random.Random):
     if dice.random() < 0.1:  # a gateway that calls came from and went to
         times["mapping_gateway"] = attempts[-1].gateway
     media = dice.choice([None, "damaged", json.dumps({"legs": {"caller": some_leg(dice), "callee": some_leg(dice)}})])
-    return answered_call(
+    answered = answered_call(
         index, **terms, **times, charges=charges, postings=postings, attempts=tuple(attempts), rate_area=area,
         currency=CURRENCY[customer], vendor_currency=CURRENCY[vendor], hold_time_ms=held, hold_time_s=-(-held // 1000),
         pdd_ms=dice.choice([None, dice.randrange(9_000)]), loss=cost - fee if cost > fee else None,
         billing_method=dice.choice(["gateway", "phone"]), media=media, rate_prefix=dice.choice(["4420", "4421", "442"]),
         rate_type=dice.choice([None, "local"]), caller_in=f"{dice.randrange(10**4)}",
         callee_billing=dice.choice([None, f"44{dice.randrange(10**4)}"]),
+    )  # fmt: skip
+    return answered if index % 5 else to_a_phone(answered)
+
+
+def to_a_phone(call):
+    """Return a call as one that a phone has answered, for which no vendor is paid."""
+    return msgspec.structs.replace(
+        call, vendor_account=None, vendor_currency=None, cost=Decimal(0), vendor_billed_seconds=0, loss=None,
+        routing_gateway="7001", attempts=(), charges=tuple(each for each in call.charges if each.role != VENDOR),
+        postings=tuple(each for each in call.postings if each.account != call.vendor_account),
     )  # fmt: skip
 
 
@@ -157,7 +168,7 @@ async def booked(database):
             without.note(call)
         await traffic.add_live(LiveCounts(part + 1, without.take(), tuple(PEAKS[part::6])))
         for call in dice.sample(done, 2):
-            role = dice.choice([CUSTOMER, VENDOR])
+            role = dice.choice([CUSTOMER, VENDOR]) if call.vendor_account else CUSTOMER
             change = ChargeChange(role, 0, Amounts(Decimal(dice.randrange(10**6)) / 10**6, Decimal(0), 61))
             at = SINCE + dice.randrange(UNTIL - SINCE)
             await corrections.book([Correction(call.call_id, (change,), f"{part}", "ann", "wrong", at)])
@@ -400,6 +411,28 @@ def check(rows, calls, without, name, key):
                 assert amount(some, figure) == 0
 
 
+async def check_profits(booked):
+    """Rows and totals of every report have the same profit: it does not depend on what the calls have in common."""
+    calls, office = await records(booked), Office(booked)
+    wanted = defaultdict(Decimal)
+    for call in calls:
+        income, paid_in = paid(call)
+        if call.vendor_currency in {None, paid_in}:
+            wanted[paid_in] += income - call.cost
+    wanted = {currency: profit for currency, profit in wanted.items() if profit}
+    assert {*wanted} == {"USD", "EUR"}
+    for name in (name for name in BY if "profit" in REPORTS[name].figures):
+        for group in ("whole", "hour", "day"):
+            order = ShowReport(name=name, since=SINCE, until=UNTIL, group=group, zone="Asia/Kolkata")
+            sheet = await show_report(office, ROOT, order)
+            for rows in (sheet.rows, sheet.totals):
+                found = defaultdict(Decimal)
+                for row in rows:
+                    found[row["income_currency"]] += Decimal(row["profit"] or 0)
+                shown = {currency: profit for currency, profit in found.items() if profit}
+                assert shown == wanted, (name, group, rows is sheet.totals)
+
+
 async def check_minimums_and_corrections(booked):
     office = Office(booked)
     async with aclosing(office.stores.ledger.entries(EntryFilter())) as found:
@@ -587,7 +620,7 @@ async def check_rows_of_several_currencies(booked):
             calls = [each async for each in list_records(office, ROOT, wanted)]
             assert len(calls) == row["calls"], (name, row, currencies)
             found += currencies.currency is not None
-    assert found >= 6
+    assert found >= 4
     own = ShowReport(name="revenue", since=SINCE, until=UNTIL, group="whole")
     sheet = await show_report(office, agent_of("reseller"), own)
     assert all(each.vendor_currency is None for each in sheet.calls)
@@ -614,6 +647,7 @@ async def check_agents(booked):
 async def test_each_report_has_what_the_calls_and_the_ledger_have(booked, monkeypatch):
     """All of one filling of the database, which takes longer than the comparisons."""
     await check_each_report(booked)
+    await check_profits(booked)
     await check_minimums_and_corrections(booked)
     await check_attempts(booked)
     await check_agents(booked)

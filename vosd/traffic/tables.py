@@ -1,7 +1,7 @@
 """A report as a table: sums of spans to rows of figures, sorted, with totals."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vosd.base.money import ZERO
@@ -186,8 +186,6 @@ def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int],
     if layout.has_waits:
         sums["waits"] = median_and_95(waits)
     paid_in = dict(zip(layout.currencies, line.currencies, strict=True))
-    if paid_in.get("income_currency") == "" and not sums.get("income"):
-        paid_in["income_currency"] = paid_in.get("vendor_currency", "")  # calls that only cost something: all is in it
     figures = []
     for name in layout.figures:
         other = paid_in.get(_MAYBE_OF_TWO.get(name, ""), "")
@@ -252,17 +250,16 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     """
     found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], dict[str, Any]]] = defaultdict(dict)
     merged: dict[tuple[int, tuple[str | int, ...], tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
-    most_of_all_first = sorted(lines, key=lambda line: (line.currencies.count(""), -_size(line.sums), line.currencies))
-    for line in most_of_all_first:
+    placed = [(_in_one(names, line), line) for line in lines]
+    placed.sort(key=lambda each: (not _has_money(each[1].sums), each[0].count(""), -_size(each[1].sums), each[0]))
+    for currencies, line in placed:
         there = found[line.span, line.by]
-        place = next((known for known in there if _fits(names, line, known)), None)
+        place = next((known for known in there if _fits(names, currencies, line.sums, known)), currencies)
         if _size(line.sums):
-            merged[line.span, line.by, line.currencies if place is None else place].add(line.currencies)
-        if place is None:
-            there[line.currencies] = dict(line.sums)
-            continue
+            merged[line.span, line.by, place].add(line.currencies)
+        sums = there.setdefault(place, {})
         for name, value in line.sums.items():
-            there[place][name] = there[place].get(name, 0) + value
+            sums[name] = sums.get(name, 0) + value
     return [
         Line(span, by, currencies, sums, frozenset(merged[span, by, currencies]))
         for (span, by), some in found.items()
@@ -274,10 +271,29 @@ def _size(sums: Sums) -> int:
     return int(sums.get("calls", 0))
 
 
-def _fits(names: Sequence[str], line: Line, known: tuple[str, ...]) -> bool:
+def _has_money(sums: Sums, paid_in: Container[str] = CURRENCIES) -> bool:
+    """Return whether there are amounts, of those in some currencies."""
+    return any(sums.get(amount) for amount, currency in _PAID_IN.items() if currency in paid_in)
+
+
+def _in_one(names: Sequence[str], line: Line) -> tuple[str, ...]:
+    """Return the currencies of a line; of income without cost, and cost without income, both sides have the same.
+
+    Their profit is known. With calls whose cost is in another currency it would be lost, and so reports would differ
+    by what the calls of their rows have in common.
+    """
+    currencies = dict(zip(names, line.currencies, strict=True))
+    cost_in, income_in = currencies.get("vendor_currency"), currencies.get("income_currency")
+    if cost_in == "" and income_in and line.sums.get("income") and not _has_money(line.sums, ("vendor_currency",)):
+        currencies["vendor_currency"] = income_in
+    elif income_in == "" and cost_in and not _has_money(line.sums, ("income_currency",)):
+        currencies["income_currency"] = cost_in
+    return tuple(currencies.values())
+
+
+def _fits(names: Sequence[str], currencies: tuple[str, ...], sums: Sums, known: tuple[str, ...]) -> bool:
     """Return whether the currencies of a line are the known ones; one that is missing is, where there is no money."""
-    for name, one, other in zip(names, line.currencies, known, strict=True):
-        has_money = any(line.sums.get(amount) for amount, paid_in in _PAID_IN.items() if paid_in == name)
-        if one != other and (one or has_money):
+    for name, one, other in zip(names, currencies, known, strict=True):
+        if one != other and (one or _has_money(sums, (name,))):
             return False
     return True

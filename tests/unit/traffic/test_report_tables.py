@@ -98,6 +98,29 @@ def test_calls_that_only_cost_something_are_a_loss_in_the_currency_of_the_cost()
     assert sum(row["profit"] for row in rows) == sum(row["profit"] for row in totals)
 
 
+def test_the_profit_of_calls_without_vendor_is_known_beside_vendors_of_any_currency():
+    """Five calls between telephones, two through a vendor in the currency of the customer, three through another."""
+    phones = Line(0, ("acme",), ("USD", "", "USD"), sums(5, 5, fee=Decimal(99), income=Decimal(99)))
+    dollar = Line(0, ("acme",), DOLLARS, sums(2, 2, fee=Decimal(121), income=Decimal(121), cost=Decimal(100)))
+    euro = Line(0, ("acme",), ("USD", "EUR", "USD"), sums(3, 3, fee=Decimal(217), income=Decimal(217), cost=Decimal(9)))
+    for lines, wanted in (
+        ([phones], [(Decimal(99), DOLLARS)]),
+        ([phones, dollar], [(Decimal(120), DOLLARS)]),
+        ([phones, dollar, euro], [(Decimal(120), DOLLARS), (None, ("USD", "EUR", "USD"))]),
+        ([phones, euro], [(Decimal(99), DOLLARS), (None, ("USD", "EUR", "USD"))]),
+    ):
+        for rows in rows_of("revenue", *lines):
+            assert sorted(((row["profit"], row["currencies"]) for row in rows), key=str) == sorted(wanted, key=str)
+
+
+def test_the_cost_of_a_late_answer_is_a_loss_beside_calls_in_two_currencies():
+    """Their profit is not known, but that of the late answer is: also where both are in one row of time."""
+    euro = Line(0, (), ("USD", "EUR", "USD"), sums(3, 3, fee=Decimal(2), income=Decimal(2), cost=Decimal(1)))
+    late = Line(0, (), ("", "EUR", ""), sums(0, 0, cost=Decimal("0.06")))
+    for rows in rows_of("daily", euro, late):
+        assert {(row["profit"], row["cost"]) for row in rows} == {(None, 1), (Decimal("-0.06"), Decimal("0.06"))}
+
+
 def test_losses_come_first():
     lines = [
         Line(0, (name, "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(income), cost=Decimal(5)))
