@@ -34,6 +34,9 @@ _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+_TOO_MANY: Final = 'Warning: 399 vosd "Too Many Contacts"\r\n'
+
+
 class Binding(msgspec.Struct, frozen=True, gc=False):
     """One address at which a user is reached."""
 
@@ -116,7 +119,7 @@ def register(
     if "*" in written:
         return _remove_all(request, written, live, now)
     if len(written) > 2 * settings.max_contacts:  # as many as may be removed and added, before they cost time
-        return RegisterOutcome(403, "", live)
+        return RegisterOutcome(403, _TOO_MANY, live)
     if len(request.call_id) > CALL_ID_CHARS_MAX:
         raise ParseError(400, Flaw.CALL_ID_TOO_LONG, request)
     draft = _Draft(request, source, bindings, live, settings, now)
@@ -166,7 +169,7 @@ class _Draft:
         removed = [each for each in contacts if not self._wanted_s(each)]
         kept = [each for each in contacts if self._wanted_s(each)]
         if len(kept) > self._settings.max_contacts:
-            return RegisterOutcome(403, "", ())
+            return RegisterOutcome(403, _TOO_MANY, ())
         most = max(self._settings.max_contacts, len(self.bindings))  # the limit may have been higher
         for some, by_device in ((removed, len(contacts) == 1), (kept, len(kept) == 1)):
             for contact in some:
