@@ -206,6 +206,16 @@ def test_a_question_mark_in_a_user_part_is_kept_and_headers_are_not():
     assert invite.start_line == f"INVITE sip:{NUMBER}?x@192.168.1.20:5060;line=7 SIP/2.0"
 
 
+def test_an_empty_user_part_of_a_contact_is_not_asked_for():
+    """RFC 3261 section 25.1: a user has one character at least, and a proxy on the way may refuse it."""
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME, contact="sip:@192.168.1.20:5060")
+    desk.register()
+    finish(scene, called(scene))
+    (invite,) = desk.received("INVITE")
+    assert invite.start_line == "INVITE sip:192.168.1.20:5060 SIP/2.0"
+
+
 def test_a_path_is_followed_by_the_invite_and_its_cancel():
     """RFC 3327 section 5.4."""
     scene = stage()

@@ -105,10 +105,11 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
     [
         ("<sip:x@192.0.2.10;transport=udp?X=y&Route=%3Csip:192.0.2.66%3E>", "sip:x@192.0.2.10;transport=udp"),
         ('"A?" <sip:x?y=z@192.0.2.10>;q=1', "sip:x?y=z@192.0.2.10"),
+        ("<sip:@192.0.2.10;line=a@b>", "sip:192.0.2.10;line=a@b"),
     ],
 )
-def test_headers_in_the_uri_of_a_contact_are_no_part_of_the_target(contact, target):
-    """Section 19.1.1, table 1: neither the Contact of a dialog nor a request line may have them."""
+def test_headers_and_an_empty_user_in_the_uri_of_a_contact_are_no_part_of_the_target(contact, target):
+    """Sections 19.1.1, table 1, and 25.1: no request line may have them."""
     caller = Dialog.of_caller(read_request(request(headers=f"Contact: {contact}\r\n")), "ours", CUSTOMER, straight)
     probe = Probe()
     transaction = probe.call_vendor(Keeper())

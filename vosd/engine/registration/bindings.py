@@ -43,7 +43,7 @@ from vosd.sip.settings import RegistrarSettings
 from vosd.sip.transaction.store import RegisteredPlace
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
-from vosd.sip.wire.uri import without_headers
+from vosd.sip.wire.uri import for_request_line
 from vosd.trunks.gateways import Address
 
 EXPIRY_TICK_MS: Final = 1_000
@@ -575,7 +575,7 @@ class Registrations(Counting):
             first = self._flows.next_hop(binding.path[0], peer)
             peer = first if first.host == peer.host or self._are_proxies(first.host, peer.host) else peer
         transport = self._flows.listeners[peer.flow].transport
-        uri = without_headers(binding.contact)
+        uri = for_request_line(binding.contact)
         device = binding.instance if binding.reg_id else ""
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow, device=device)
 

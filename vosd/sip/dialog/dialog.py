@@ -18,7 +18,7 @@ from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
-from vosd.sip.wire.uri import Uri, without_headers
+from vosd.sip.wire.uri import Uri, for_request_line
 
 NextHopOf = Callable[[str, Peer], Peer]
 """Return where a request for a URI is sent, given the latest source address of the peer: ``Flows.next_hop``."""
@@ -270,7 +270,7 @@ def _bracketed(route: str) -> str:
 def _uri_of_route(route: str, otherwise: str) -> str:
     """Return the URI of a Route value without the parts that a request line may not have (RFC 3261 section 19.1.1)."""
     try:
-        return without_headers(NameAddr.parse(route).uri)
+        return for_request_line(NameAddr.parse(route).uri)
     except ParseError:
         return otherwise
 
@@ -292,5 +292,6 @@ def _target_or_none(message: Request | Response) -> str | None:
 @lru_cache(maxsize=1024)
 def _target_in(contact: str) -> str:
     uri = NameAddr.parse(first_of(contact)).uri
+    Uri.parse(uri)  # one that cannot be read is no target
     # Headers may stand neither in the Contact of a dialog nor in a request line (RFC 3261 section 19.1.1, table 1).
-    return without_headers(uri) if Uri.parse(uri).headers else uri
+    return for_request_line(uri)

@@ -82,10 +82,17 @@ def user_part(text: str) -> str:
     return Uri.parse(text).user if match is None else match[1] or ""
 
 
-def without_headers(text: str) -> str:
-    """Return a URI without headers, for a request line (section 19.1.1); a question mark in the user part stays."""
+def for_request_line(text: str) -> str:
+    """Return a URI as a request line may have it (section 19.1.1): without headers, and without an empty user part.
+
+    A question mark in the user part stays.
+    """
     match = _SIP.match(text)
-    return text[: match.start(6)] if match and match[6] else text
+    if match is None:
+        return text
+    if match[6]:
+        text = text[: match.start(6)]
+    return text.replace("@", "", 1) if match[2] == "" else text
 
 
 def with_user(text: str, user: str) -> str:
