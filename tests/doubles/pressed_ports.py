@@ -40,9 +40,13 @@ class PressedPorts:
     def speaks(self, ms: int) -> None:
         """Let audio of the telephone come."""
         for _ in range(ms // 20):
-            self._sequence += 1
-            self.give(rtp(self._sequence, self.now_ns // 125_000, body=bytes(160)))
-            self.passes(20)
+            self.says(bytes(160))
+
+    def says(self, body: bytes) -> None:
+        """Let 20 ms of audio of the telephone come."""
+        self._sequence += 1
+        self.give(rtp(self._sequence, self.now_ns // 125_000, body=body))
+        self.passes(20)
 
     def presses(self, key: int, ms: int, *, begins: bool = True, ends: bool = True) -> None:
         """Let events of one key come, or those of a part of its time."""

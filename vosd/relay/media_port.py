@@ -440,6 +440,10 @@ class MediaPort:
             self._owner.key_pressed(self.port.id, pressed)
         self._send_unsent(reader)
         if self.are_keys_taken:
+            if self._out is not None:
+                if self._out.key_sender is None:
+                    self._owner.take_back(self)  # the kernel would forward the packets behind it by their old numbers
+                self._out.leave_out(sequence)
             return
         if reader.is_left_out(stamp):
             if sender is not None:

@@ -10,7 +10,7 @@ from vosd.media.keys import KeySender, PressedKey
 from vosd.media.latch import Address
 from vosd.media.player import Player, ring_back
 from vosd.media.record import SENT
-from vosd.media.rtp import is_whole
+from vosd.media.rtp import SEQUENCE, is_whole
 from vosd.media.source import MediaSource
 from vosd.relay.protocol import PlaySound
 from vosd.relay.recording import Recording
@@ -120,19 +120,31 @@ class PeerSender:
 
     def send_key(self, pressed: PressedKey, *, as_tone: bool) -> bool:
         """Send a key, whatever is forwarded; return whether it is one that can be sent."""
-        sender, now_ns = self.key_sender, monotonic_ns()
-        if sender is None:
-            sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
-            if self._source is not None:
-                sender.describe(*self._source.taken())
-            if self.upstream is not None and self.upstream.reception.has_sequence:
-                sender.follow(*self.upstream.reception.last_packet(), self.upstream.reception.payload)
-            self.choose_send()
+        sender, now_ns = self.key_sender or self._new_key_sender(), monotonic_ns()
         if not sender.press(pressed.key, pressed.duration_ms, now_ns, as_tone=as_tone):
             return False
         if sender.due_ns is not None:
             self._owner.sends_itself(self, sender.due_ns)
         return True
+
+    def leave_out(self, sequence: int) -> None:
+        """Note that a packet of the other port, which has just come, is not forwarded.
+
+        Those behind it are numbered without a gap: their receiver would count it as lost.
+        """
+        (self.key_sender or self._new_key_sender(left_out=sequence)).leave_out()
+
+    def _new_key_sender(self, left_out: int = -1) -> KeySender:
+        """Number packets from now on, behind the last one that came, or before it if it was ``left_out``."""
+        sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
+        if self._source is not None:
+            sender.describe(*self._source.taken())
+        if self.upstream is not None and self.upstream.reception.has_sequence:
+            ssrc, sequence, stamp, arrived_ns = self.upstream.reception.last_packet()
+            sequence = sequence - (sequence == left_out) & SEQUENCE - 1
+            sender.follow(ssrc, sequence, stamp, arrived_ns, self.upstream.reception.payload)
+        self.choose_send()
+        return sender
 
     def send_due(self, now_ns: int) -> int | None:
         """Send packets of keys, and those that are played, which are due; return when the next one is."""
@@ -227,6 +239,7 @@ class PeerSender:
 
     def _send_read(self, data: bytes, target: Address) -> int:
         if self.upstream is not None and self.upstream.reads_key(data):
+            self.leave_out(int.from_bytes(data[2:4], "big"))
             return self._send_nothing(data, target)
         return self._send_after_reading(data, target)
 

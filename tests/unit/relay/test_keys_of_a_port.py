@@ -1,12 +1,13 @@
 """Keys that a peer sends as telephone events at a port."""
 
+from itertools import pairwise
 from time import monotonic_ns
 
 import pytest
 from doubles.pressed_ports import PressedPorts
 from doubles.sockets.rtp import rtp
 
-from vosd.media.keys import REPEATED_MS, PressedKey
+from vosd.media.keys import REPEATED_MS, PressedKey, tone
 from vosd.media.record import RECORD_BYTES
 from vosd.media.source import MediaSource, RelayPort
 from vosd.relay.media_port import MediaPort
@@ -198,6 +199,49 @@ def test_an_event_that_was_sent_already_is_left_out_over_all_its_segments(monkey
     pressed.presses(9, 9_000)
     pressed.speaks(400)
     assert pressed.keys == [9]
+
+
+def gaps(packets: list[bytes]) -> list[int]:
+    """Return the differences of sequence numbers that are no 1."""
+    numbers = [int.from_bytes(data[2:4], "big") for data in packets]
+    return [step for one, other in pairwise(numbers) if (step := other - one) != 1]
+
+
+def test_packets_of_keys_that_are_taken_out_leave_no_gap(monkeypatch):
+    """Their receiver would count them as lost, and conceal them."""
+    ports = PressedPorts(monkeypatch, are_taken=True)
+    for key in range(3):
+        ports.speaks(200)
+        ports.presses(key, 200)
+        ports.give(ports.packet(key, 0x8A))
+    ports.speaks(100)
+    assert [pressed.key for pressed in ports.reported] == ["0", "1", "2"]
+    assert (len(ports.arrived), gaps(ports.arrived)) == (35, [])
+    assert ports.keys == []
+
+
+def test_a_late_packet_of_the_first_key_that_is_taken_out_leaves_the_numbers_as_they_are(monkeypatch):
+    ports = PressedPorts(monkeypatch, are_taken=True)
+    ports.speaks(100)
+    late = ports.packet(1, 0x8A)
+    ports.speaks(100)
+    ports.give(late)
+    ports.speaks(100)
+    numbers = [int.from_bytes(data[2:4], "big") for data in ports.arrived]
+    assert numbers == [*range(101, 106), *range(107, 117)]  # one is lost as far as is known when the others come
+
+
+def test_packets_of_tones_that_are_taken_out_leave_no_gap(monkeypatch):
+    ports = PressedPorts(monkeypatch, are_taken=True)
+    ports.ports.ports[0].report_keys(are_reported=True, are_taken=True, in_tones=True)
+    ports.speaks(200)
+    for key in "15":
+        for start in range(0, 1_600, 160):
+            ports.says(tone(key, start, 160, "PCMU"))
+        ports.speaks(200)
+    assert [pressed.key for pressed in ports.reported] == ["1", "5"]
+    assert len(ports.arrived) < 50
+    assert gaps(ports.arrived) == []
 
 
 def test_a_key_that_is_taken_out_of_the_media_is_sent_though_it_was_just_read(monkeypatch):
