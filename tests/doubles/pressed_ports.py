@@ -42,11 +42,12 @@ class PressedPorts:
         for _ in range(ms // 20):
             self.says(bytes(160))
 
-    def says(self, body: bytes) -> None:
-        """Let 20 ms of audio of the telephone come."""
+    def says(self, body: bytes, *, ms: int = 20, times: int = 1) -> None:
+        """Let so much audio of the telephone come, each packet so often."""
         self._sequence += 1
-        self.give(rtp(self._sequence, self.now_ns // 125_000, body=body))
-        self.passes(20)
+        for _ in range(times):
+            self.give(rtp(self._sequence, self.now_ns // 125_000, body=body))
+        self.passes(ms)
 
     def presses(self, key: int, ms: int, *, begins: bool = True, ends: bool = True) -> None:
         """Let events of one key come, or those of a part of its time."""

@@ -50,11 +50,13 @@ _COLUMN_WAVES: Final = tuple(tuple(_waves(each * factor) for factor in _DETUNED)
 class ToneReader:
     """Reads the tones of one stream: each is one key, reported at its end."""
 
-    __slots__ = ("_blocks", "_has_missed", "_key", "_next_ns", "_samples", "_seen_ns", "is_tone")
+    __slots__ = ("_blocks", "_has_missed", "_key", "_next_ns", "_samples", "_seen_ns", "is_tone", "sequence")
 
     def __init__(self) -> None:
         self.is_tone = False
         """Whether the latest block had the tones of a key."""
+        self.sequence = -1
+        """Sequence number of the latest packet: a copy of it is not read."""
         self._samples: array[int] = array("h")
         self._key: str | None = None
         self._blocks = 0

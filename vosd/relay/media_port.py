@@ -483,8 +483,11 @@ class MediaPort:
         codec = PAYLOADS.get(data[1] & _PAYLOAD)
         if codec is None:
             return False
-        for pressed in reader.read(data[payload_start(data) :], codec, monotonic_ns()):
-            self._owner.key_pressed(self.port.id, pressed)
+        sequence = int.from_bytes(data[2:4], "big")
+        if sequence != reader.sequence:  # some networks deliver each packet twice
+            reader.sequence = sequence
+            for pressed in reader.read(data[payload_start(data) :], codec, monotonic_ns()):
+                self._owner.key_pressed(self.port.id, pressed)
         return self.are_keys_taken and reader.is_tone
 
     def end_keys(self, moment_ns: int) -> None:

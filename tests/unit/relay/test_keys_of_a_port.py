@@ -244,6 +244,17 @@ def test_packets_of_tones_that_are_taken_out_leave_no_gap(monkeypatch):
     assert gaps(ports.arrived) == []
 
 
+def test_tones_in_short_packets_that_come_twice_are_read_once(monkeypatch):
+    ports = PressedPorts(monkeypatch, are_taken=True)
+    ports.ports.ports[0].report_keys(are_reported=True, are_taken=True, in_tones=True)
+    ports.speaks(200)
+    for key in "159#":
+        for start in range(0, 800, 80):
+            ports.says(tone(key, start, 80, "PCMU"), ms=10, times=2)
+        ports.speaks(200)
+    assert [pressed.key for pressed in ports.reported] == [*"159#"]
+
+
 def test_a_key_that_is_taken_out_of_the_media_is_sent_though_it_was_just_read(monkeypatch):
     """It is sent because it was read: by the tones of a telephone."""
     pressed = PressedPorts(monkeypatch, are_taken=True)
