@@ -26,6 +26,10 @@ class Device(NamedTuple):
             return self.instance == other.instance
         return self.call_id == other.call_id
 
+    def has_instance_of(self, other: "Device | None") -> bool:
+        """Return whether both have the same ``+sip.instance``: one device, also where its Contact is another one."""
+        return other is not None and self.instance != "" and self.instance == other.instance
+
     def is_surely_not(self, other: "Device | None") -> bool:
         """Return whether both are provably two devices: another Call-ID proves nothing, for a restart changes it."""
         return other is not None and self.instance != other.instance and "" not in (self.instance, other.instance)

@@ -15,6 +15,7 @@ from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
+from vosd.sip.transaction.store import RegisteredPlace
 from vosd.sip.wire.outgoing import Peer
 
 NUMBER = "4471001"
@@ -514,11 +515,71 @@ def test_a_phone_that_nat_has_moved_while_it_rang_is_cancelled_there_after_a_cra
     assert bytes_sent_to(scene, SEEN, b"CANCEL") == []
 
 
-def ringing_over_one_of_two(scene, script, other=INSTANCE, other_call_id=None):
+OTHER_CONTACTS = [Address(HOME.host, 41_000), Address("10.8.0.7", 5060)]
+
+
+@pytest.mark.parametrize("contact", OTHER_CONTACTS, ids=["another port", "another network"])
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost before", "found lost later"])
+@pytest.mark.parametrize("rings", [True, False], ids=["rings", "talks"])
+def test_a_call_follows_its_phone_that_has_another_contact_since_it_connected_again(scene, contact, is_lost, rings):
+    """Phones write the port of their connection into their Contact, or the address that a network gives them."""
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
+    if not rings:
+        scene.wire.run_until(lambda: call.final == 200)
+        scene.wire.run_for(1_000)
+    if is_lost:
+        lose(scene)
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN, contact, instance=INSTANCE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert dialog(scene).peer == Peer(0, *AGAIN)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize("contact", OTHER_CONTACTS, ids=["another port", "another network"])
+def test_a_call_follows_no_other_contact_of_its_call_id_alone(scene, contact):
+    """A box of several telephones may register each of them with one Call-ID."""
+    call, _ = ringing_at_home(scene, ANSWERS_LATE)
+    lose(scene)
+    register(scene, ELSEWHERE, contact, call_id=call_id_of(HOME))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert dialog(scene).peer == Peer(0, *SEEN)
+    assert bytes_sent_to(scene, ELSEWHERE, b"") == []
+
+
+def test_a_call_stays_on_its_transport(scene):
+    """What is written for one cannot be sent over another one, and the phone may have left neither."""
+    call, _ = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    here, there = dialog(scene).peer, RegisteredPlace(Peer(1, *AGAIN), f"sip:{NUMBER}@{AGAIN}", dialog(scene).device)
+    scene.exchange.endpoint.dialogs.connected_again(NUMBER, there, [there], scene.exchange.clock.now())
+    scene.exchange.endpoint.dialogs.peer_moved(NUMBER, here, there, scene.exchange.clock.now())
+    assert dialog(scene).peer == here
+
+
+@pytest.mark.parametrize("contact", OTHER_CONTACTS, ids=["another port", "another network"])
+def test_a_bye_that_waits_is_sent_to_the_other_contact_of_the_same_instance(scene, contact):
+    call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.hide(HOME, AGAIN)
+    call.hang_up()
+    scene.wire.run_for(100)
+    lose(scene)
+    scene.wire.run_for(10_000)
+    register(scene, AGAIN, contact, instance=INSTANCE)
+    scene.wire.run_for(1_000)
+    assert at_home.only_call.is_over
+
+
+def ringing_over_one_of_two(scene, script, other=INSTANCE, other_call_id=None, contact=HOME):
     """Call a phone that has two flows (RFC 5626): it rings over the one at ``SEEN``, the other is at ``AGAIN``."""
     at_home = Vendor(scene.wire, HOME, SWITCH, script)
     scene.wire.hide(HOME, SEEN)
-    register(scene, AGAIN, instance=other, reg_id=1, call_id=other_call_id)
+    register(scene, AGAIN, contact, instance=other, reg_id=1, call_id=other_call_id)
     scene.wire.run_for(1_000)
     register(scene, SEEN, instance=INSTANCE, reg_id=2)
     call = scene.caller.call(NUMBER)
@@ -529,8 +590,9 @@ def ringing_over_one_of_two(scene, script, other=INSTANCE, other_call_id=None):
     return call, at_home
 
 
-def test_a_phone_that_answers_over_its_other_flow_gets_the_ack_there(scene):
-    call, at_home = ringing_over_one_of_two(scene, ANSWERS_LATE)
+@pytest.mark.parametrize("contact", [HOME, *OTHER_CONTACTS], ids=["one contact", "another port", "another network"])
+def test_a_phone_that_answers_over_its_other_flow_gets_the_ack_there(scene, contact):
+    call, at_home = ringing_over_one_of_two(scene, ANSWERS_LATE, contact=contact)
     lose(scene)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

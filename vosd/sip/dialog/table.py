@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
+from vosd.sip.device import Device
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
@@ -103,14 +104,15 @@ class DialogTable:
         connection is lost (over UDP, or it is open), and all if ``is_own_only``, but for those whose device is unknown
         and whose address was guessed.
         """
-        hop = hop_of(place.contact)
         is_own_only = is_own_only or not self._store.reliable[before.flow] or self._has_accepted(before)
         for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
-            if dialog is None or hop_of(dialog.target) != hop:
+            if dialog is None:
                 continue
             self._name_device(dialog)
+            if not _may_be_at(place, dialog.target, dialog.device, before):
+                continue
             is_proven = place.device.is_surely(dialog.device)
             may_be_guessed = not is_own_only or (dialog.device is None and dialog.is_guessed)
             if place.device.is_surely_not(dialog.device) or not (is_proven or may_be_guessed):
@@ -269,5 +271,14 @@ def _may_move(invite: InviteParts, place: RegisteredPlace) -> bool:
 
     Behind a proxy (Route) the device is not known.
     """
-    is_for_it = place.device.is_surely(invite.device) and hop_of(invite.uri) == hop_of(place.contact)
+    is_for_it = place.device.is_surely(invite.device) and _may_be_at(place, invite.uri, invite.device, invite.peer)
     return is_for_it and invite.peer.flow == place.peer.flow and not invite.route
+
+
+def _may_be_at(place: RegisteredPlace, target: str, device: Device | None, before: Peer) -> bool:
+    """Return whether a call may be one of a place: it has the Contact that is called, or the instance of its device.
+
+    A device writes the port of each connection into its Contact, or the address of the network that it is in by now.
+    """
+    is_its_flow = place.peer.flow == before.flow and place.device.has_instance_of(device)
+    return is_its_flow or hop_of(target) == hop_of(place.contact)

@@ -129,6 +129,8 @@ class ByeToUser(Client, eq=False, kw_only=True):
             return False
         if self._was_refused_by(place.device):
             return False
+        if place.device.has_instance_of(self.device):
+            return True
         ours, theirs = hop_of(self.contact), hop_of(place.contact)
         return ours is not None and theirs is not None and ours.host == theirs.host
 
