@@ -30,7 +30,18 @@ REJECTED = b"m=image 0 udptl t38\r\n"
         (ABOVE + AUDIO.rstrip(), ABOVE + AUDIO + REJECTED, ABOVE + AUDIO + REJECTED),
         (BARE + OWN, ABOVE + AUDIO + REJECTED, BARE + OWN + REJECTED + b"c=IN IP4 0.0.0.0\r\n"),
     ],
-    ids=["as many", "another kind", "more", "rejected more", "rejected first", "fewer", "no end", "no address"],
+    ids=[
+        "as many",
+        "another kind",
+        "more",
+        "rejected more",
+        "rejected oddly",
+        "lacking oddly",
+        "rejected first",
+        "fewer",
+        "no end",
+        "no address",
+    ],
 )
 def test_a_description_has_the_media_of_the_one_before(session, before, expected):
     assert fitted(session, before) == expected
