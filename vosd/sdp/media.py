@@ -9,6 +9,7 @@ from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -24,7 +25,9 @@ _MEDIUM: Final = b"\nm="
 _IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
 """Beginning of nearly all descriptions, with user, session and version of the origin."""
 _PORTS: Final = re.compile(rb"(\nm=(?:audio|video|image) )([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
-_ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
+_ORIGIN_LINE: Final = re.compile(rb"^o=[^\r\n]*", re.MULTILINE)
+_ORIGIN: Final = re.compile(rb"o=(\S+(?:[ \t]+\S+){2,}?)[ \t]+IN[ \t]+IP[46][ \t]+\S.*", re.IGNORECASE)
+"""Origin line with an address behind user, session and version; some telephones have blanks in the user."""
 _UNUSUAL: Final = re.compile(
     rb"\nm=(?![a-z][a-z\d-]* (?:0|[1-9]\d*(?:/\d+)?) (?:udptl|[A-Z][A-Z\d/-]*)(?: [!-~]+)* *\r?(?:\n|\Z))([^\n]*)"
 )
@@ -630,12 +633,14 @@ def _uses_common_address(part: bytes) -> bool:
 
 def _head(above: bytes, origin: str, announced: str | None) -> bytes:
     """Return the lines above all media for a description with relayed media; ``announced`` None = ``c=`` stays."""
-    found = _ORIGIN.search(above)
-    if found is None:
-        return _lines_at(above, announced)
-    before, after = above[: found.start()], above[found.end() :]
-    line = b"o=%b %b" % (found[1], _named(origin))
-    return _lines_at(before + line + after, announced)
+    return _lines_at(_ORIGIN_LINE.sub(lambda line: _origin_at(line[0], origin), above), announced)
+
+
+def _origin_at(line: bytes, host: str) -> bytes:
+    """Return an origin line with another address; one that cannot be read gets ids that change with it."""
+    found = _ORIGIN.fullmatch(line)
+    ids = b"- 1 %d" % crc32(line) if found is None else found[1]
+    return b"o=%b %b" % (ids, _named(host))
 
 
 def _lines_at(lines: bytes, announced: str | None) -> bytes:

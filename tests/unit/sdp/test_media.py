@@ -280,6 +280,11 @@ def test_a_map_that_is_none_leaves_a_clock(line):
         ("", "a=alt:1 1 : 10.0.0.5 4000\r\n"),
         ("o=-  1 1 IN IP4 10.0.0.5\r\n", ""),
         ("o=- 1a x  IN IP4 10.0.0.5\r\n", ""),
+        ("o=Joe B. Sales 1 1 IN IP4 10.0.0.5\r\n", ""),
+        ("o=joe\t1 1 in ip4\t10.0.0.5 \r\n", ""),
+        ("o=joe 10.0.0.5\r\n", ""),
+        ("o=10.0.0.5\r\n", ""),
+        ("o=- 1 1 IN IP4 10.0.0.5\r\no=- 1 1 IN IP4 10.0.0.5\r\n", ""),
     ],
 )
 def test_no_address_of_the_author_is_left(head, media):
@@ -289,6 +294,19 @@ def test_no_address_of_the_author_is_left(head, media):
     assert b"10.0.0.5" not in written
     assert len(media_of(written)) == len(places)
     assert media_of(written)[0].host == "203.0.113.1"
+
+
+def test_an_origin_with_blanks_in_its_user_keeps_it_and_one_that_cannot_be_read_gets_ids_that_change_with_it():
+    def origin(line: str) -> bytes:
+        session = f"v=0\r\n{line}\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n".encode()
+        written = relayed(session, [RELAY])
+        assert relayed(written, [RELAY]) == written
+        return written.split(b"\r\n")[1]
+
+    assert origin("o=Joe B 1 7 IN IP4 10.0.0.5") == b"o=Joe B 1 7 IN IP4 203.0.113.5"
+    odd = [origin(f"o=10.0.0.5 {version}") for version in (1, 2, 1)]
+    assert odd[0] == odd[2] != odd[1]
+    assert all(each.startswith(b"o=- 1 ") and each.endswith(b" IN IP4 203.0.113.5") for each in odd)
 
 
 @pytest.mark.parametrize(
