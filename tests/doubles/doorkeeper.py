@@ -115,6 +115,9 @@ class ScriptedDoorkeeper:
     def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
         """Keep nothing of descriptions (``Doorkeeper``)."""
 
+    def offer_forgotten(self, owner: DoorOwner, now: Instant) -> None:
+        """Keep nothing of offers (``Doorkeeper``)."""
+
     def answer(self, waiting: WaitingMessage, change: MessageChange | None) -> None:
         """Answer for a message."""
         self.taken.append(waiting.answer(change, self.exchange.clock.now()))

@@ -180,6 +180,46 @@ def test_media_go_to_where_they_went_before_an_offer_that_is_refused_after_a_res
 
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("after_ms", [300, 1_500])
+@pytest.mark.parametrize("comes_again", [False, True])
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_media_go_to_where_they_went_before_an_update_that_has_no_answer_at_a_kill(
+    tmp_path: Path, side: str, after_ms: int, comes_again: bool, engine: MediaEngine
+) -> None:
+    """Its sender repeats it over UDP alone, and the relay sent media to a port that it had no 200 for."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay, rtpengines = VirtualRelay(), VirtualRtpEngines()
+    content = catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON))
+    in_use = rtpengines if engine is MediaEngine.RTPENGINE else None
+    scene = SceneOfKill(tmp_path, side, content, relay=relay, rtpengines=in_use)
+    before = [each.source for each in relay.open_ports.values()]
+    scene.other.will("INVITE", Reply(488, after_ms=3_000), *[Reply(488)] * 3)
+    scene.asking.ask("UPDATE", body=offered_elsewhere(scene))
+    scene.wire.run_for(after_ms)
+    delays = scene.wire.delays
+
+    def silent(packet: Packet) -> Sequence[int]:
+        is_update = packet.source == scene.asking.agent.address and packet.data.startswith(b"UPDATE ")
+        return () if is_update and not comes_again else delays(packet)
+
+    scene.wire.delays = silent
+    scene.kill(20)
+    scene.wire.run_for(40_000)
+    assert scene.asking.got["UPDATE"] == [488 if comes_again else 0]
+    assert [each.source for each in relay.open_ports.values()] == before
+    if engine is MediaEngine.RTPENGINE:
+        offer, answer = rtpengines.sessions[-2:]
+        assert isinstance(offer, RtpOffer)
+        assert f" {ELSEWHERE} " not in offer.sdp + answer.sdp
+    refresh = scene.other.ask("INVITE", body=scene.other.mine)
+    scene.wire.run_for(1_000)
+    assert refresh.final is not None
+    assert refresh.final.status == 200
+    assert [each.source for each in relay.open_ports.values()] == before
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
 @pytest.mark.parametrize("is_relayed", [False, True])
 def test_the_other_side_is_answered_by_the_session_of_before_an_offer_that_is_refused_after_a_kill(
     tmp_path: Path, side: str, is_relayed: bool
@@ -213,7 +253,8 @@ def test_both_sides_have_one_session_where_one_of_them_accepts_an_offer_after_a_
     media = MediaParameters(engine=engine or MediaEngine.RELAY, mode=mode)
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     relay, rtpengines = VirtualRelay(), VirtualRtpEngines()
-    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay, rtpengines=rtpengines)
+    in_use = rtpengines if engine is MediaEngine.RTPENGINE else None
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay, rtpengines=in_use)
     before = [each.source for each in relay.open_ports.values()]
     scene.other.will("INVITE", Reply(200, after_ms=after_ms))
     scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))

@@ -243,10 +243,15 @@ class Resumption:
         store.finished.keep(key, dialog.local_tag, store.timers.transaction_ms, self._now, also=merging)
 
     def _refuse_left(self, leg: Leg) -> None:
-        """Refuse a re-INVITE that had a 100 of the earlier process, but no answer; its peer may make it again soon."""
+        """Refuse a re-INVITE that had a 100 of the earlier process, but no answer; its peer may make it again soon.
+
+        An UPDATE without an answer is forgotten: its peer repeats it, but not where that had left over a connection.
+        """
         moving, leg.moving = leg.moving, None
         if moving is not None:
             leg.respond(moving.transaction, 500, self._now, retry_later(self._endpoint))
+        if leg.door is not None:
+            leg.door.keeper.offer_forgotten(leg, self._now)
 
     def _supervise(self, leg: Leg) -> None:
         self._refreshes += 1

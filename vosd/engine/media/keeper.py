@@ -211,8 +211,18 @@ class MediaKeeper:
         if status < _ACCEPTED or encode(message.transaction.key) != before.transaction:
             return
         media.before_offer = None
-        if status < _REFUSED:
-            return
+        if status >= _REFUSED:
+            self._put_back(leg, media, before, now)
+
+    def offer_forgotten(self, owner: DoorOwner, now: Instant) -> None:
+        """Take media as before an offer of a leg that was open when the process before was killed (``Doorkeeper``)."""
+        media = owner.facts.media if isinstance(owner, Leg) else None
+        if isinstance(owner, Leg) and media is not None and media.before_offer is not None:
+            before, media.before_offer = media.before_offer, None
+            self._put_back(owner, media, before, now)
+
+    def _put_back(self, leg: Leg, media: LegMedia, before: MediaBefore, now: Instant) -> None:
+        """Take media of a leg as before its offer."""
         for index, source in enumerate(before.sources):
             port = media.port(index)
             if source is None or port is None or source == media.source(index):
@@ -403,6 +413,8 @@ class MediaKeeper:
                 key, media.number, theirs.sources, theirs.audio, media.audio,
                 theirs.is_held, theirs.is_sender, theirs.is_fax, media.is_adapted, media.has_softened,
             )  # fmt: skip
+            if self._at_rtpengines is not None:
+                passing.author.moved()  # an rtpengine goes on with the offer where the switch is killed
 
     def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
         """Close the ports that a caller has of an attempt before: the gateway that has answered is not relayed."""

@@ -116,6 +116,10 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def offer_forgotten(self, owner: "DoorOwner", now: Instant) -> None:
+        """Note that an offer of a leg, if it has one that is open, gets no final response."""
+        ...
+
 
 class DoorOwner(Protocol):
     """The leg whose messages leave by a door."""
