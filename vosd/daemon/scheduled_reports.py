@@ -345,13 +345,17 @@ class ScheduledReportPart:
     def _note_sent(
         self, wanted: ScheduledReport, period: DuePeriod, order: ReportOrder, refused: Sequence[str]
     ) -> None:
-        """Note who has the mail of a period that others do not have, unless the report is another one by now."""
-        state = self._states.get(wanted.name)
-        if order.mail is None or state is None or state.content != content_of(wanted):
+        """Note who has the mail of a period that others do not have, also for a report that is another one by now."""
+        state, content = self._states.get(wanted.name), content_of(wanted)
+        if order.mail is None or state is None:
             return
-        has_it = (*self._has_mail(wanted, period), *order.mail.recipients)
+        delivered = state if state.content == content else state.before  # a reload may have changed it meanwhile
+        if delivered is None or delivered.content != content:
+            return
+        has_it = (*(delivered.sent if delivered.until == period.until else ()), *order.mail.recipients)
         sent = tuple(each for each in has_it if each not in refused)
-        self._states[wanted.name] = msgspec.structs.replace(state, until=period.until, sent=sent)
+        noted = msgspec.structs.replace(delivered, until=period.until, sent=sent)
+        self._states[wanted.name] = noted if delivered is state else msgspec.structs.replace(state, before=noted)
         self._keep_states()
 
     async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:

@@ -468,6 +468,28 @@ async def test_a_change_of_content_that_is_undone_sends_the_report_to_those_alon
     assert order.mail.recipients == ("b@x.org",)
 
 
+@pytest.mark.parametrize("refused", [(), ("b@x.org",)])
+async def test_a_report_that_is_changed_while_it_is_made_is_sent_to_no_one_again_where_the_change_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
+) -> None:
+    wanted = replace(WANTED, mail=("a@x.org", "b@x.org"), directory=None)
+    stage = Stage(tmp_path, monkeypatch, wanted)
+    assert await looked(stage) == []
+
+    async def answer(_process: str, order: ReportOrder, _kind: object) -> ReportDelivery:
+        stage.orders.append(order)
+        stage.part.adjust(stage.settings(replace(wanted, account="acme")))
+        return ReportDelivery("refused" if refused else "", refused)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scheduled_reports, "answer_of", answer)
+        assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)]
+    stage.part.adjust(stage.settings(wanted))
+    stage.part = stage.started()
+    assert [order.mail and order.mail.recipients for order in await looked(stage)] == [refused] * bool(refused)
+    assert await looked(stage) == []
+
+
 async def test_another_report_under_a_name_that_was_free_sends_no_period_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
