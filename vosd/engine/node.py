@@ -300,8 +300,18 @@ class Node:
         if services.media is None and (media.parts.relays or catalogue.limits_codecs):
             self.endpoint.examine_by(media.keeper, self.switch.notices.doorkeeper_failed)
             services.media = media.calls
+        media.parts.recorded_share = self._recorded_share
         media.sessions.is_ignored = self._is_media_ignored if access.judges_sdp else None
         media.sessions.are_sources_judged = access.judges_rtp
+
+    def _recorded_share(self, gateway: RoutingGateway) -> int:
+        """Return the percent of calls to a gateway or phone that are recorded for its account."""
+        catalogue, account = self.switch.catalogue, gateway.account
+        if account is None:  # a phone or a trunk of a customer, which is called by the name that it calls by
+            calling = catalogue.mapping_gateways.get(gateway.name)
+            account = None if calling is None else calling.account
+        found = None if account is None else catalogue.accounts.get(account)
+        return 0 if found is None else found.record
 
     def _is_media_ignored(self, host: str) -> bool:
         """Return whether the address of a session description is not used."""

@@ -23,7 +23,7 @@ from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSett
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 
 
-def stage(relay=None, modes=(AUTO, AUTO, AUTO), *, rtpengines=None, music="", sounds=None, **desk) -> Scene:
+def stage(relay=None, modes=(AUTO, AUTO, AUTO), *, rtpengines=None, music="", sounds=None, recorded=0, **desk) -> Scene:
     """Make a customer and two telephones of an office; ``desk`` are settings of the first one's media."""
     of_caller, of_desk, of_mate = modes
     terms = {"account": "office", "dialect": CallerDialect(transfer_keys=KEYS)}
@@ -37,7 +37,7 @@ def stage(relay=None, modes=(AUTO, AUTO, AUTO), *, rtpengines=None, music="", so
     ]
     engine = MediaEngine.RELAY if rtpengines is None else MediaEngine.RTPENGINE
     media = MediaParameters(engine=engine, mode=AUTO, music_on_hold=music)
-    rich = account("office", overdraft_limit=None)
+    rich = account("office", overdraft_limit=None, record=recorded)
     content = catalogue(known, phones=phones, accounts=[rich], media=media, sounds=sounds or {})
     return Scene(content, relay=relay, rtpengines=rtpengines)
 
@@ -132,6 +132,18 @@ def test_silence_ends_both_calls_of_the_two_that_were_connected(how):
     records = scene.exchange.sink.records
     assert sorted(each.end_reason for each in records) == ["No Media", "Normal"]
     assert records[0].ended_at == records[1].ended_at
+
+
+@pytest.mark.parametrize("recorded", [0, 100])
+def test_calls_to_a_phone_are_recorded_where_its_account_wants_it(recorded):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), recorded=recorded)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    desk, _ = registered(scene)
+    call, _ = called(scene, desk)
+    assert len(relay.recordings) == (recorded > 0)
+    call.hang_up()
+    settle(scene, relay)
 
 
 def test_a_recording_goes_on_and_both_records_have_their_figures():

@@ -28,6 +28,7 @@ def scene_with(
     next_vendor: int | None = None,
     next_mode: MediaMode | None = None,
     of_account=0,
+    of_vendor=0,
     mode: MediaMode = MediaMode.ON,
     make=Scene,
 ):
@@ -41,7 +42,8 @@ def scene_with(
     if next_mode is not None:
         trunks.append(vendor_gateway(1, media=MediaSettings(mode=next_mode)))
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
-    scene = make(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
+    accounts = [account("acme", record=of_account), account("carriers", record=of_vendor, overdraft_limit=None)]
+    scene = make(catalogue(trunks, media=parameters, accounts=accounts), relay=relay)
     scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
     return scene, relay
 
@@ -64,7 +66,7 @@ def scene_over_kills(directory: Path, **recorded):
     return scene, relay
 
 
-@pytest.mark.parametrize("named", [{"trunk": 100}, {"vendor": 100}, {"of_account": 100}])
+@pytest.mark.parametrize("named", [{"trunk": 100}, {"vendor": 100}, {"of_account": 100}, {"of_vendor": 100}])
 def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     scene, relay = scene_with(**named)
     call, _ = scene.talk()

@@ -87,8 +87,8 @@ class AccountKeys(Keys):
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
     record: Annotated[int, recorded_share()] = 0
-    """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. Trunks
-    have the same key; the higher share holds."""
+    """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none: those
+    that its trunks and phones make, and those to them. Trunks have the same key; the highest share holds."""
     long_call_alarm: Annotated[LongCallAlarm, switch_or(LongCallAlarm)] = LongCallAlarm.YES
     """``no``: its calls are no alarm ``call_too_long``, however long they last. ``outside_working_hours``: only while
     its ``calendar`` says that it is not working time."""

@@ -115,7 +115,9 @@ class MediaKeeper:
                 return None
             if not media.is_over:
                 if leg.route_choice is not None and media.number not in self._legs:
-                    media.settings = leg.route_choice.gateway.media
+                    gateway, is_recording = leg.route_choice.gateway, self._parts.recordings is not None
+                    media.settings = gateway.media
+                    media.recorded_share = self._parts.recorded_share(gateway) if is_recording else 0
                 self._legs[media.number] = leg
             body = message.body
             if media.before_offer is not None:

@@ -1,6 +1,6 @@
 """Parts of the media of a switch, which the door, the calls and their moves to other ports share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
@@ -19,6 +19,7 @@ from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
 from vosd.media.source import RelayPort
 from vosd.sip.flows import Listener
+from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters
 
 
@@ -67,6 +68,8 @@ class MediaParts:
         """Lost packets of mapping gateways, for theirs."""
         self.recordings: CallRecordings | None = None
         """Records calls; None = the relay has no directory for that."""
+        self.recorded_share: Callable[[RoutingGateway], int] = _none_recorded
+        """Returns the percent of calls to a gateway or phone that are recorded for its account."""
 
     @property
     def falls_back(self) -> bool:
@@ -131,3 +134,7 @@ class MediaParts:
         """Play these sounds from now on."""
         self.callers_sounds.adopt(sounds)
         self.music.sounds = sounds
+
+
+def _none_recorded(_gateway: RoutingGateway) -> int:
+    return 0

@@ -28,7 +28,7 @@ class CallRecordings:
         relay.recording_failed = self._failed
 
     def begin(self, caller: Leg, callee: Leg, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
-        """Record a call whose callee sends media, if it is one of the share that its account or trunks want.
+        """Record a call whose callee sends media, if it is one of the share that its accounts or trunks want.
 
         The choice follows from the id of the call, so that it is the same for each attempt and after a restart. A
         recording goes on with a leg that takes the place of another one.
@@ -39,7 +39,7 @@ class CallRecordings:
         if first.recording or second.recording:
             self.resume(*ports, first.recording or second.recording)
             return
-        share = max(first.settings.record, first.recorded_share, second.settings.record)
+        share = max(first.settings.record, first.recorded_share, second.settings.record, second.recorded_share)
         call_id = callee.call.arrival.call_id
         if crc32(call_id.encode()) % _PERCENT >= share:
             self._relay.record_no_more(ports[0])  # early media of an attempt that has failed since were recorded
