@@ -78,6 +78,21 @@ def test_a_device_with_two_flows_is_sent_a_text_once():
     talk.close()
 
 
+@pytest.mark.parametrize("has_both_failed", [True, False], ids=["both", "one"])
+def test_a_text_whose_flow_has_failed_behind_a_proxy_takes_the_other_one(has_both_failed):
+    """RFC 5626 section 5.3: the proxy before the phone says 430 and has not delivered it."""
+    talk = Correspondence()
+    talk.desk.register(f'<{talk.desk.contact}>;reg-id=1;+sip.instance="<urn:uuid:7>"')
+    talk.wire.run_for(1_000)
+    talk.mobile.register(f'<{talk.mobile.contact}>;reg-id=2;+sip.instance="<urn:uuid:7>"')
+    talk.mobile.status = 430
+    talk.desk.status = 430 if has_both_failed else 200
+    assert talk.other.write("7001", "Hello").answer.status == (480 if has_both_failed else 200)
+    talk.wire.run_for(100)
+    assert (len(talk.desk.taken), len(talk.mobile.taken)) == (1, 1)
+    talk.close()
+
+
 def test_one_device_that_takes_it_is_enough():
     talk = Correspondence()
     talk.desk.status = 486

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.routing.failover import FLOW_FAILED
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
@@ -18,7 +19,7 @@ TOO_LARGE: Final = 513
 _UNAVAILABLE: Final = 480
 _NEXT: Final = frozenset({500, 502, 503})
 """Refusals after which the next group is tried: the request was not taken."""
-_LESS_TELLING: Final = frozenset({404, 408, 480, 481, 503})
+_LESS_TELLING: Final = frozenset({404, 408, FLOW_FAILED, 480, 481, 503})
 """Statuses that say that a party was not found rather than what it thinks of the request."""
 
 
@@ -29,6 +30,8 @@ class RelayPlace(NamedTuple):
     address: Address
     callee: str = ""
     caller: str = ""
+    other_flows: tuple[Address, ...] = ()
+    """Further flows to the device (RFC 5626), for one that its proxy calls failed."""
 
 
 class DeliveryOutcome(NamedTuple):
@@ -75,7 +78,10 @@ class RequestDelivery:
         asked = self._open.pop(id(event.transaction), None) if response.status >= 200 else None
         if asked is None:
             return
-        outcome = DeliveryOutcome(response.status, response, asked[1])
+        place = asked[1]
+        if response.status == FLOW_FAILED and place.other_flows:
+            self._send_to(place._replace(address=place.other_flows[0], other_flows=place.other_flows[1:]), event.at)
+        outcome = DeliveryOutcome(response.status, response, place)
         if response.status < 300:
             self._end(outcome, event.at)
         else:
@@ -109,13 +115,16 @@ class RequestDelivery:
         """Send to the next group that has a place which takes the request."""
         while self._groups and not self._open and not self.is_over:
             for place in self._groups.pop(0):
-                client = self._send(self, place, now)
-                if client is None:
-                    self._refusals.append(DeliveryOutcome(TOO_LARGE, None, place))
-                else:
-                    self._open[id(client)] = (client, place)
+                self._send_to(place, now)
         if not self._open and not self.is_over:
             self._end(self._most_telling(), now)
+
+    def _send_to(self, place: RelayPlace, now: Instant) -> None:
+        client = self._send(self, place, now)
+        if client is None:
+            self._refusals.append(DeliveryOutcome(TOO_LARGE, None, place))
+        else:
+            self._open[id(client)] = (client, place)
 
     def _most_telling(self) -> DeliveryOutcome:
         return min(self._refusals, key=lambda each: (each.status in _LESS_TELLING, each.status))

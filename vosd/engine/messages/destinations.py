@@ -50,10 +50,10 @@ def contacts_of(gateway: RoutingGateway, admission: Admission, callee: str = "",
 
     A device with several flows (RFC 5626 section 5.3) would show the same text once for each.
     """
-    found: dict[str | Address, RelayPlace] = {}
+    found: dict[str | Address, list[Address]] = {}
     for address in admission.live.addresses_of(gateway):
-        found.setdefault(address.device or address, RelayPlace(gateway, address, callee, caller))
-    return list(found.values())
+        found.setdefault(address.device or address, []).append(address)
+    return [RelayPlace(gateway, first, callee, caller, tuple(others)) for first, *others in found.values()]
 
 
 def is_reachable(gateway: RoutingGateway, admission: Admission, now: Instant, *, is_emergency: bool = False) -> bool:

@@ -54,7 +54,7 @@ _STEPS: Final = (Admission.identify, Admission.check_open, Admission.check_loop)
 _BUSY: Final = "Retry-After: 5\r\n"
 _MINUTE: Final = "Retry-After: 60\r\n"
 _OF_OUR_REQUEST: Final = {
-    401: 503, 402: 503, 407: 503, 408: 480, 420: 503, 421: 503, 422: 503, 483: 480, 494: 503,
+    401: 503, 402: 503, 407: 503, 408: 480, 430: 480, 420: 503, 421: 503, 422: 503, 483: 480, 494: 503,
 }  # fmt: skip
 """Statuses that are about our own request, and what its sender gets instead; never 408 (RFC 4320 section 4.2)."""
 
