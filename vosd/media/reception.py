@@ -170,6 +170,8 @@ class Reception:
     def _is_counted(self, sequence: int, stamp: int, now_ns: int) -> bool:
         """Judge a packet that is not the next one; False = the first of a sequence that may have begun anew."""
         step = sequence - self._highest - self._skipped & SEQUENCE - 1
+        if step >= _DROPOUT_MAX and self._skipped + step > SEQUENCE:
+            step -= SEQUENCE  # it still follows the last one: some that were not looked at were duplicates
         if step < _DROPOUT_MAX:
             self._highest = sequence
             self._extended += self._skipped + step

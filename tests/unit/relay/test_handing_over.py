@@ -222,6 +222,26 @@ def test_packets_lost_while_the_kernel_forwards_are_found_by_the_sample(streams)
     assert [(each.lost, each.expected) for each in streams.figures()] == [(14, streams.sequence)] * 2
 
 
+@pytest.mark.parametrize("packets", [1_400, 70_000])
+@pytest.mark.parametrize("duplicates", [5, 12, 99, 150, 1_300])
+def test_duplicates_that_the_kernel_forwards_leave_the_loss_measured(streams, duplicates, packets):
+    """The next packets seem older than those that were forwarded, or as if the stream had begun anew."""
+    for _ in range(3):
+        streams.forward(packets)
+        streams.sequence -= duplicates
+        streams.look(FORWARDED_NS)
+        streams.talk(10)
+        streams.look(SAMPLED_NS)
+    sent = streams.sequence
+    assert [(each.lost, each.expected) for each in streams.figures()] == [(0, sent)] * 2
+    streams.talk(1)
+    streams.sequence += 14
+    streams.talk(1)
+    for port in streams.ports:
+        assert port.reception.last_packet()[1] == streams.sequence % 65_536
+    assert [each.expected for each in streams.figures()] == [streams.sequence] * 2
+
+
 def test_streams_come_back_at_growing_intervals_so_that_short_calls_are_measured(streams):
     spells = []
     for _ in range(6):
