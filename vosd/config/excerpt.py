@@ -17,7 +17,7 @@ from vosd.base.money import PLACES
 from vosd.catalogue.problems import ConfigError, ProblemList, Severity, SourceLine, suggestion
 from vosd.config.places import CONTROL_SOCKET, REPORT_SECONDS, STATE_DIR
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList
+from vosd.config.reader.document import Entry, Node, Section, YamlList
 from vosd.config.reader.includes import merge, read_files
 from vosd.config.reader.items import LONG_LISTS
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
@@ -618,11 +618,6 @@ def _by_name(node: Node, key: str) -> dict[str, Section]:
     """Return the items of a list by name; those without a name are left out."""
     named: dict[str, Section] = {}
     for section in node.items if isinstance(node, YamlList) else []:
-        if isinstance(section, Section) and (name := _text(section, key)):
+        if isinstance(section, Section) and (name := section.text_of(key)):
             named.setdefault(name, section)
     return named
-
-
-def _text(section: Section, key: str) -> str:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

@@ -32,13 +32,8 @@ def written_gateways(
         )
         for list_name, name_key in _NAME_KEYS.items()
         for section in items_of(document, list_name, problems)
-        if _text(section, name_key) == name
+        if section.text_of(name_key) == name
     ]
-
-
-def _text(section: Section, key: str) -> str:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
 def _keys(section: Section, above: str = "") -> dict[str, str]:

@@ -17,7 +17,7 @@ _SWITCH: Final = switch()
 
 def deck_names(groups: Iterable[Section]) -> frozenset[str]:
     """Return the names of the rate groups that take their rates from a deck."""
-    return frozenset(_text(group, "name") for group in groups if _is_deck(group.entries.get(DECK)))
+    return frozenset(group.text_of("name") for group in groups if _is_deck(group.entries.get(DECK)))
 
 
 def with_decks(groups: Iterable[Section], files: Mapping[str, Path], problems: ProblemList) -> list[Section]:
@@ -62,7 +62,7 @@ def _with_deck(group: Section, files: Mapping[str, Path], label: str, problems: 
         is_deck = False
     if is_deck is False:
         return Section(group.place, others)
-    name = _text(group, "name")
+    name = group.text_of("name")
     file = files.get(name)
     if file is not None:
         text = str(file.absolute())
@@ -85,8 +85,3 @@ def _is_deck(entry: Entry | None) -> bool | None:
         return bool(_SWITCH.read(entry.node.text))
     except ValueError:
         return None
-
-
-def _text(section: Section, key: str) -> str:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

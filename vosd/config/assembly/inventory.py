@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.document import Section
 
 Thing = TypeVar("Thing")
 Thing_co = TypeVar("Thing_co", covariant=True)
@@ -32,8 +32,7 @@ class Written(NamedTuple, Generic[Thing_co]):
 
     def text(self, key: str) -> str | None:
         """Return the text of a key as the file has it; None where there is none."""
-        entry = self.section.entries.get(key)
-        return (entry.node.text or None) if entry is not None and isinstance(entry.node, Scalar) else None
+        return self.section.text_of(key) or None
 
 
 @dataclass(slots=True)
@@ -60,7 +59,7 @@ def read_inventory(
     inventory: Inventory[Thing] = Inventory()
     first: dict[str, Section] = {}
     for index, section in enumerate(sections):
-        name = _name_of(section, name_key)
+        name = section.text_of(name_key)
         label = f"{list_name}[{name or index}]"
         thing = read(section, label)
         if name in first:
@@ -77,9 +76,4 @@ def read_inventory(
 
 def label_of(section: Section, list_name: str, name_key: str, index: int) -> str:
     """Return what messages call an item of a list: by its name, or by its position where it has none."""
-    return f"{list_name}[{_name_of(section, name_key) or index}]"
-
-
-def _name_of(section: Section, name_key: str) -> str:
-    entry = section.entries.get(name_key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+    return f"{list_name}[{section.text_of(name_key) or index}]"

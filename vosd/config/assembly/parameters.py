@@ -16,15 +16,12 @@ _TRUNK_PRESETS: Final = {preset.value: defaults for preset, defaults in TRUNK_PR
 
 def defaults_of(section: Section) -> Defaults:
     """Return the defaults of a section's preset; a preset that does not exist is reported with the other keys."""
-    entry = section.entries.get("preset")
-    written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
-    return _PRESETS.get(written, OWN_DEFAULTS)
+    return _PRESETS.get(section.text_of("preset").lower(), OWN_DEFAULTS)
 
 
 def trunk_defaults_of(section: Section) -> TrunkDefaults | None:
     """Return the defaults of a trunk's preset; None for none, and for one that does not exist, which is reported."""
-    entry = section.entries.get("preset")
-    return _TRUNK_PRESETS.get(entry.node.text.lower()) if entry and isinstance(entry.node, Scalar) else None
+    return _TRUNK_PRESETS.get(section.text_of("preset").lower()) if "preset" in section.entries else None
 
 
 def over_defaults(section: Section, defaults: Defaults) -> Section:

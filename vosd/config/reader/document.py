@@ -68,6 +68,11 @@ class Section(Struct, frozen=True):
         entry = self.entries.get(key)
         return self.place if entry is None else entry.place
 
+    def text_of(self, key: str) -> str:
+        """Return the text of a key; empty where it has none."""
+        entry = self.entries.get(key)
+        return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+
 
 Node = Scalar | YamlList | Section
 

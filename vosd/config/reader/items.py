@@ -100,7 +100,7 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     files: list[tuple[str, int]] = []
     lines = array("I")
     for item in items:
-        name = name_of(item, name_key) if isinstance(item, Section) else ""
+        name = item.text_of(name_key) if isinstance(item, Section) else ""
         if not isinstance(item, Section) or not name or _BETWEEN in name:
             return Packed(is_regular=False)
         names.append(name)
@@ -114,12 +114,6 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     if len({*names}) < len(names):
         return Packed(is_regular=False)
     return Packed(_BETWEEN.join(names), b"".join(digests), tuple(files), lines.tobytes())
-
-
-def name_of(item: Section, name_key: str) -> str:
-    """Return the name of an item; empty where it has none."""
-    entry = item.entries.get(name_key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
 def differing(

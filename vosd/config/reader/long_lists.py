@@ -7,7 +7,7 @@ import msgspec
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.config.reader.document import Node, Section, YamlList
-from vosd.config.reader.items import digest_of, name_of
+from vosd.config.reader.items import digest_of
 
 
 class LongList(Mapping[str, Section]):
@@ -24,7 +24,7 @@ class LongList(Mapping[str, Section]):
         self._key = key
         self._items: dict[str, Section] = {}
         for section in sections:
-            if isinstance(section, Section) and (name := name_of(section, key)):
+            if isinstance(section, Section) and (name := section.text_of(key)):
                 self._items.setdefault(name, section)
         self._stored = stored
         self._section_of = section_of
@@ -50,7 +50,7 @@ class LongList(Mapping[str, Section]):
         one has any of these keys.
         """
         nothing = [""] * len(keys)
-        of_templates = ((name, [name_of(each, key) for key in keys]) for name, each in templates.items())
+        of_templates = ((name, [each.text_of(key) for key in keys]) for name, each in templates.items())
         by_template = {name: given for name, given in of_templates if given != nothing}
         asked = [template_key] if by_template else []
         for name, texts in self._written((*asked, *keys)):
@@ -63,7 +63,7 @@ class LongList(Mapping[str, Section]):
     def _written(self, keys: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
         """Yield the name of each item that may have one of some keys, and the texts of these keys."""
         for name, section in self._items.items():
-            yield name, [name_of(section, key) for key in keys]
+            yield name, [section.text_of(key) for key in keys]
         stored = self._stored
         if isinstance(stored, SearchedObjects):
             found = stored.texts(*keys)
@@ -78,7 +78,7 @@ class LongList(Mapping[str, Section]):
         assert stored.body is not None
         if "$" in stored.body:  # perhaps a variable of the environment
             section = self._section_of(stored)
-            return [name_of(section, key) for key in keys]
+            return [section.text_of(key) for key in keys]
         written = msgspec.json.decode(stored.body)
         return ["" if isinstance(value := written.get(key, ""), dict | list) else str(value) for key in keys]
 

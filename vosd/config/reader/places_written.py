@@ -5,14 +5,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vosd.config.places import DATABASE_URL
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.document import Section
 
 URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 
 
 def path_in(document: Section, key: str) -> Path | None:
     """Return the path of a key of the top level; None where it has none."""
-    text = _text(document, key)
+    text = document.text_of(key)
     return Path(text) if text else None
 
 
@@ -23,8 +23,8 @@ def database_url_in(document: Section) -> str | None:
         return DATABASE_URL
     if not isinstance(entry.node, Section):
         return None
-    text = _text(entry.node, "url") if "url" in entry.node.entries else DATABASE_URL
-    return None if text is None or flaw_of_url(text) else text
+    text = entry.node.text_of("url") if "url" in entry.node.entries else DATABASE_URL
+    return None if flaw_of_url(text) else text
 
 
 def flaw_of_url(text: str) -> str | None:
@@ -42,8 +42,3 @@ def flaw_of_url(text: str) -> str | None:
     except ValueError:  # of a port or an address
         return URL
     return None if complete else URL
-
-
-def _text(section: Section, key: str) -> str | None:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else None
