@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.processes.whole_file import sync_directory
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -181,15 +182,6 @@ def reserved(target: Path) -> bool:
 
 def _draft_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring the names of files to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class BackupReader:

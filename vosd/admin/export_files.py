@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.processes.whole_file import sync_directory, sync_file
 
 STATE_VERSION: Final = 1
 FETCHED: Final = 0o640
@@ -197,9 +198,9 @@ class ExportDirectory:
         draft = self._directory / f".{self._name}.draft"
         with open_private(draft) as file:
             file.write(content)
-            settle(file)
+            sync_file(file)
         draft.replace(path)
-        settle_directory(self._directory)
+        sync_directory(self._directory)
 
 
 def positions(directory: Path) -> dict[str, int]:
@@ -256,9 +257,9 @@ class ExportPart:
         """Bring the file to the disk; return its size in bytes and its SHA-256."""
         if self._out is not self._file:
             self._out.close()
-        settle(self._file)
+        sync_file(self._file)
         self._file.close()
-        settle_directory(self._path.parent)  # a state that names the file is never on the disk without it
+        sync_directory(self._path.parent)  # a state that names the file is never on the disk without it
         return self._path.stat().st_size, _digest(self._path)
 
 
@@ -271,21 +272,6 @@ def make_kept_directory(directory: Path) -> None:
     """Make a directory for its owner alone, with those above it; one that is there becomes such a directory."""
     directory.mkdir(mode=KEPT_DIRECTORY, parents=True, exist_ok=True)
     directory.chmod(KEPT_DIRECTORY)
-
-
-def settle(file: Any) -> None:
-    """Bring what was written to the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def settle_directory(directory: Path) -> None:
-    """Bring the names of a directory to the disk."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(path: Path) -> str:

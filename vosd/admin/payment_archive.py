@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.export_files import FETCHED, KEPT, ExportPart, make_kept_directory, settle_directory
+from vosd.admin.export_files import FETCHED, KEPT, ExportPart, make_kept_directory
 from vosd.admin.ledger import entry_sheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
+from vosd.processes.whole_file import sync_directory
 from vosd.storage.ledger_values import LedgerEntry
 
 _TITLE: Final = "vosd payments"
@@ -98,7 +99,7 @@ class PaymentArchive:
             if self._part.exists() and not self.path.exists():
                 checked_archive(self._part)
                 self._part.replace(self.path)
-                settle_directory(self.path.parent)
+                sync_directory(self.path.parent)
         except OSError as error:
             message = f"{self.path} cannot be written: {error.strerror or error}"
             raise ArchiveFault(message) from error

@@ -15,11 +15,12 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from vosd.admin.backup import CONFIGURATION, JOURNAL, SQLITE_FILE, STATE, TABLES, Show
-from vosd.admin.backup_file import BackupError, BackupReader, sync_directory
+from vosd.admin.backup_file import BackupError, BackupReader
 from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
 from vosd.engine.journal.files import ENDS, all_files
 from vosd.engine.journal.frames import frames_in
 from vosd.engine.settings import Settings
+from vosd.processes.whole_file import sync_directory
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.copies import rows, sqlite, target
