@@ -19,7 +19,7 @@ from vosd.admin.export_profile import (
 )
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount, unit_of
-from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc
+from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc, nested
 from vosd.cdr.kinds import Column, ColumnKind
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -93,7 +93,7 @@ def _notation(profile: ExportProfile, column: Column) -> Notation | None:
         case ColumnKind.AMOUNT:
             return _amount(profile)
         case ColumnKind.DOCUMENT:
-            return None if is_csv else _raw
+            return None if is_csv else nested
         case ColumnKind.ROWS:
             row = attempt_object if column.name == ATTEMPTS.name else charge_object
             if is_csv:
@@ -101,13 +101,6 @@ def _notation(profile: ExportProfile, column: Column) -> Notation | None:
             return lambda rows: [row(each) for each in rows]
         case _:
             return None
-
-
-def _raw(document: str) -> Any:
-    try:
-        return msgspec.json.decode(document)
-    except msgspec.DecodeError:
-        return document  # a damaged breakdown must not hide the call
 
 
 def _time(profile: ExportProfile) -> Notation:

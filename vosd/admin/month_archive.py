@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
 from datetime import timedelta
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,7 +27,7 @@ from vosd.admin.month_page import (
     MonthPage,
     page_as_text,
 )
-from vosd.base.csv_text import CsvWriter
+from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
@@ -344,6 +343,4 @@ def _invoice_sums(invoices: Sequence[StoredInvoice]) -> tuple[InvoiceMoney, ...]
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> bytes:
-    text = StringIO(newline="")
-    CsvWriter(text, for_people=True).rows(rows)
-    return text.getvalue().encode()
+    return csv_of(rows).encode()

@@ -1,6 +1,7 @@
 """CSV whose cells hold any text, such as numbers that a caller chose. It does not know what columns mean."""
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -115,3 +116,10 @@ class CsvWriter:
     def write(self, row: str) -> None:
         """Take a row that is ready, with its end."""
         self._out.write(row.removesuffix(_BOTH) + self._end)
+
+
+def csv_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as CSV for people."""
+    written = io.StringIO()
+    CsvWriter(written, for_people=True).rows(rows)
+    return written.getvalue()

@@ -41,6 +41,15 @@ def is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
+def is_valid_address(text: str) -> bool:
+    """Return whether a text is a valid IP address; that of a peer may only look like one."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_public(host: str) -> bool:
     """Return whether an IP address is one of the internet, also of the IPv4 address that an IPv6 address contains."""
     address = ip_address(host.partition("%")[0])

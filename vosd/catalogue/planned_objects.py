@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 
@@ -30,10 +30,9 @@ class ObjectsThen(NamedTuple):
     def error(self, error: ConfigError) -> ConfigError:
         """Return the mistakes of this moment, with the version that was planned for it in front."""
         begun = next(each for each in self.without if each.begins_at == self.at)
-        place = SourceLine(f"{begun.kind} {begun.name} (version {begun.version}) in the database", 0)
         problems = ProblemList()
         problems.error(
-            place,
+            begun.source,
             "begins_at",
             "a configuration that is valid then, too: the mistakes of that moment follow",
             iso_utc(self.at),

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import SourceLine
 
 KINDS: Final[Mapping[str, str | None]] = {
     "accounts": "id",
@@ -61,6 +62,11 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> tuple[int, int]:
         """Place among the versions of the object: the greatest one that has begun is in force."""
         return self.begins_at, self.version
+
+    @property
+    def source(self) -> SourceLine:
+        """Source of the version, as problems show it."""
+        return SourceLine(f"{self.kind} {self.name} (version {self.version}) in the database", 0)
 
 
 def in_force_at(versions: Iterable[ObjectVersion], at: int) -> ObjectVersion | None:

@@ -112,7 +112,8 @@ def _in_json(column: Column, value: Any) -> Any:
     return value if notation is None or value is None else notation(value)
 
 
-def _nested(document: str) -> Any:
+def nested(document: str) -> Any:
+    """Return the content of a document; its text where it is damaged."""
     try:
         return msgspec.json.decode(document)
     except msgspec.DecodeError:
@@ -122,7 +123,7 @@ def _nested(document: str) -> Any:
 _NOTATIONS: Final[Mapping[ColumnKind, Callable[[Any], Any]]] = {
     ColumnKind.TIME: iso_utc,
     ColumnKind.AMOUNT: format_amount,
-    ColumnKind.DOCUMENT: _nested,
+    ColumnKind.DOCUMENT: nested,
 }
 """The columns that are written otherwise than they are kept."""
 

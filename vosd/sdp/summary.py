@@ -1,10 +1,9 @@
 """Summarise a session description in one line: codecs, address, hold."""
 
 import re
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from vosd.base.host import UNSPECIFIED
+from vosd.base.host import UNSPECIFIED, is_valid_address
 from vosd.sdp.codec import payload_names
 
 _DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
@@ -25,15 +24,7 @@ def hosts(body: bytes) -> frozenset[str]:
 
     Names, which RFC 8866 allows, are not among them.
     """
-    return frozenset(host for host in _HOST.findall(body.decode("utf-8", "replace")) if _is_address(host))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return frozenset(host for host in _HOST.findall(body.decode("utf-8", "replace")) if is_valid_address(host))
 
 
 def summary(body: bytes) -> str:

@@ -6,10 +6,9 @@ A flow is the index of a socket among the listeners. Owns no socket.
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
-from vosd.base.host import Realm, plain_host, realm_of
+from vosd.base.host import Realm, is_valid_address, plain_host, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import HOST, QUOTED
@@ -24,6 +23,7 @@ _REMEMBERED: Final = 1_024
 _MADDR: Final = re.compile(rf"(?:{HOST}|[0-9A-Fa-f:.]+)\Z", re.ASCII)
 """A host, also an IPv6 address without brackets: a zone may hold any bytes, and means nothing to another machine."""
 _DISPLAY_NAME: Final = re.compile(rf"\s*{QUOTED}")
+_is_address: Final = lru_cache(maxsize=1024)(is_valid_address)
 
 
 class Listener(NamedTuple):
@@ -288,13 +288,3 @@ def hop_of(target: str) -> Hop | None:
     if maddr and not _MADDR.match(maddr):
         return None
     return Hop(plain_host(maddr or uri.host), uri.port, transport if transport in DEFAULT_PORTS else None)
-
-
-@lru_cache(maxsize=1024)
-def _is_address(host: str) -> bool:
-    """Return whether a host is a valid IP address; text of a peer may only look like one."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

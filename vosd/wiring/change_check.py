@@ -14,7 +14,7 @@ from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
-from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
@@ -139,7 +139,7 @@ def _check_kept(asked: ChangeCheck, catalogue: Catalogue, currencies: Mapping[st
     if asked.is_planned:
         changed = _changed(first)
         made = {each.name: each for each in changed if each.kind == "accounts"}
-        kept.check(currencies, {name: _place_of(made.get(name, changed[0])) for name in currencies})
+        kept.check(currencies, {name: made.get(name, changed[0]).source for name in currencies})
     kept.note(catalogue)
 
     def check_without(state: ObjectsThen) -> None:
@@ -155,10 +155,6 @@ def _begun(state: ObjectsThen) -> Iterator[ObjectVersion]:
 
 def _sets_currency(version: ObjectVersion) -> bool:
     return version.kind in _CURRENCY_FROM
-
-
-def _place_of(version: ObjectVersion) -> SourceLine:
-    return SourceLine(f"{version.kind} {version.name} (version {version.version}) in the database", 0)
 
 
 def _currencies(

@@ -33,14 +33,13 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import ImportOutcome
-from vosd.admin.office.payments import check_decimals, needs_second
+from vosd.admin.office.payments import check_decimals, needs_second, waiting_of
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
-from vosd.storage.waiting_values import WaitingPayment
 
 _LINES_SEARCHED: Final = 20
 
@@ -223,7 +222,7 @@ async def _provision(
         }
         line = line._replace(subject=subject, detail=json.dumps(detail, ensure_ascii=False))
         booked = () if payment is None or waits else (payment,)
-        asked = (_waiting(payment, who),) if payment is not None and waits else ()
+        asked = (waiting_of(payment, who),) if payment is not None and waits else ()
         await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
         return sheet, bool(booked)
 
@@ -253,13 +252,6 @@ def _payment(
         amount=order.payment.amount, operator=who.recorded, memo=order.payment.memo,
     )  # fmt: skip
     return for_account(account, payment)
-
-
-def _waiting(payment: Payment, who: Principal) -> WaitingPayment:
-    return WaitingPayment(
-        0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
-        who.recorded, who.login, payment.made_at,
-    )  # fmt: skip
 
 
 def _shown(payment: Payment, *, waits: bool, is_trial: bool) -> FirstPaymentSheet:

@@ -33,7 +33,7 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.planned_objects import ChangeCheck, states_before, states_of
-from vosd.catalogue.problems import ConfigError, SourceLine, is_secret
+from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
@@ -570,12 +570,8 @@ async def _check_currencies(
     if not held:
         return
     made = {each.name: each for each in versions if each.kind == "accounts"}
-    places = {name: _place_of(made.get(name, versions[0])) for name in held}
+    places = {name: made.get(name, versions[0]).source for name in held}
     raise ConfigError(held_currencies(held, wanted, places))
-
-
-def _place_of(version: ObjectVersion) -> SourceLine:
-    return SourceLine(f"{version.kind} {version.name} (version {version.version}) in the database", 0)
 
 
 async def _opened_sockets(office: Office) -> Sequence[str] | None:

@@ -4,7 +4,7 @@ import asyncio
 import io
 import re
 import smtplib
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
 from contextlib import aclosing
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from vosd.admin.office.payments import BookPayment, Receipts, WaitingSheet, book
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.base.csv_text import CsvWriter
+from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
@@ -969,16 +969,10 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
                 ]
                 for each in page
             )
-            yield _csv(rows)
+            yield csv_of(rows)
             rows = []
     if rows:
-        yield _csv(rows)
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> str:
-    written = io.StringIO()
-    CsvWriter(written, for_people=True).rows(rows)
-    return written.getvalue()
+        yield csv_of(rows)
 
 
 async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:

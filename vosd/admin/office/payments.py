@@ -437,6 +437,14 @@ def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
     return limit is not None and abs(amount) > limit
 
 
+def waiting_of(payment: Payment, who: Principal) -> WaitingPayment:
+    """Return a payment of a principal as it waits for a second person."""
+    return WaitingPayment(
+        0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
+        who.recorded, who.login, payment.made_at,
+    )  # fmt: skip
+
+
 async def _is_repeat(office: Office, who: Principal, wanted: ManualBooking) -> bool:
     if await _is_booked(office, who, wanted):
         return True

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -35,7 +34,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls
-from vosd.base.csv_text import CsvWriter
+from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.accounts import AccountType
@@ -497,18 +496,12 @@ async def read_differences(office: Office, who: Principal, order: ReadDifference
         StoreUnavailable: what was yielded is correct, and is not all.
     """
     await office.stores.reconciliations.one(order.id)
-    yield _csv([CSV_COLUMNS])
+    yield csv_of([CSV_COLUMNS])
     chunks = office.stores.reconciliations.chunks(order.id)
     async with aclosing(chunks):
         async for compressed in chunks:
             calls = await asyncio.to_thread(read_chunk, compressed)
-            yield _csv(csv_row(each) for each in calls if order.result in {None, each.result})
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> str:
-    written = io.StringIO()
-    CsvWriter(written, for_people=True).rows(rows)
-    return written.getvalue()
+            yield csv_of(csv_row(each) for each in calls if order.result in {None, each.result})
 
 
 @needs(Permission.BOOKS_CHANGE)

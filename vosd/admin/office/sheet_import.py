@@ -30,7 +30,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import ImportOutcome
-from vosd.admin.office.payments import needs_second
+from vosd.admin.office.payments import needs_second, waiting_of
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
@@ -188,20 +188,13 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
             outcome = ImportOutcome.REPEATED
         elif needs_second(office, who, each.amount):
             outcome = ImportOutcome.WAITING
-            found.waiting.append(_waiting(payment, who))
+            found.waiting.append(waiting_of(payment, who))
         else:
             found.payments.append(payment)
         found.shown.append(BookedOpening(each.line, each.account, amount, account.currency, outcome.value))
     if problems.has_errors:
         raise ConfigError(problems.in_order())
     return found
-
-
-def _waiting(payment: Payment, who: Principal) -> WaitingPayment:
-    return WaitingPayment(
-        0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
-        who.recorded, who.login, payment.made_at,
-    )  # fmt: skip
 
 
 def _of_lines(order: ImportSheet, problems: Iterable[DefinitionProblem]) -> Sequence[DefinitionProblem]:

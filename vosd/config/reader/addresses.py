@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
-from vosd.base.host import domain
+from vosd.base.host import domain, is_valid_address
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import ADDRESSABLE, DEFAULT_PORTS
@@ -63,20 +63,12 @@ def hep_server() -> FromText:
         if transport not in _TRANSPORTS or found is None:
             raise ValueError
         host, port = found[1], int(found[2] or HEP_PORT)
-        name = host if _is_ip(host) else domain(host)
+        name = host if is_valid_address(host) else domain(host)
         if name is None or not 0 < port < 65_536:
             raise ValueError
         return HepServer(transport, name, port)
 
     return FromText("udp, tcp or tls:host:port, such as udp:192.0.2.5:9060", read)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def ip() -> FromText:
