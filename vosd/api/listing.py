@@ -26,8 +26,6 @@ LIMIT: Final = 100
 LIMIT_MAX: Final = 1_000
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
-PARAMETERS: Final = ("limit", "cursor", "sort", "fields")
-"""Parameters of every list, beside its filters."""
 _WITH_PLUS: Final = re.compile(r"\+\d+(?:\.\d+)?\Z", re.ASCII)
 _CHUNK: Final = 64
 """Items that a stream sends at once."""

@@ -110,12 +110,35 @@ class DeckChanges:
         after: DeckRow | None,
         begins: str | None,
         planned: DeckRow | None = None,
+        *,
+        fallback: Fallback | None = None,
     ) -> None:
         """Count a prefix of the new deck, by the rates that hold from ``begins`` on before and after the import.
 
         None = its rates have ended. ``planned`` is a rate to come that does not begin as it was to.
         """
-        self._count(kind, prefix, before, after, begins, planned=planned)
+        self.counts[kind] += 1
+        if kind is DeckChangeKind.CLOSED and before is not None:
+            self.lost += 1
+        named = self.examples.get(kind)
+        is_named = named is not None and len(named) < EXAMPLES_MAX
+        if named is None or not (is_named or self.each):
+            return
+        others = _others_that_differ(self.header, before, after)
+        example = Example(
+            prefix,
+            _shown(before),
+            _shown(after),
+            taken_out=after is None,
+            fallback=fallback,
+            others=others,
+            begins=begins,
+            planned=None if planned is None else Planned(_shown(planned), planned.begins),
+        )
+        if is_named:
+            named.append(example)
+        if self.each is not None:
+            self.each(kind, example, before, after)
 
     def note_short(self, prefix: str, before: DeckRow | None, after: DeckRow, begins: str | None) -> None:
         """Count an increase that begins before ``notice_until``."""
@@ -139,41 +162,7 @@ class DeckChanges:
             elif not shorter.closed:
                 self.fallen += 1
         fallback = None if shorter is None else Fallback(shorter.prefix, _shown(shorter))
-        self._count(kind, prefix, before, None, begins, fallback=fallback)
-
-    def _count(
-        self,
-        kind: DeckChangeKind,
-        prefix: str,
-        before: DeckRow | None,
-        after: DeckRow | None,
-        begins: str | None,
-        *,
-        fallback: Fallback | None = None,
-        planned: DeckRow | None = None,
-    ) -> None:
-        self.counts[kind] += 1
-        if kind is DeckChangeKind.CLOSED and before is not None:
-            self.lost += 1
-        named = self.examples.get(kind)
-        is_named = named is not None and len(named) < EXAMPLES_MAX
-        if named is None or not (is_named or self.each):
-            return
-        others = _others_that_differ(self.header, before, after)
-        example = Example(
-            prefix,
-            _shown(before),
-            _shown(after),
-            taken_out=after is None,
-            fallback=fallback,
-            others=others,
-            begins=begins,
-            planned=None if planned is None else Planned(_shown(planned), planned.begins),
-        )
-        if is_named:
-            named.append(example)
-        if self.each is not None:
-            self.each(kind, example, before, after)
+        self.note(kind, prefix, before, None, begins, fallback=fallback)
 
 
 def kind_of(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:

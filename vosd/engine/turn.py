@@ -19,10 +19,8 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, Event, InviteArrived, RequestArrived, ResponseArrived
 from vosd.sip.wire.outgoing import Datagram, Peer
 
-_OF_LEGS: Final = (ResponseArrived, RequestArrived, AckArrived)
-"""Frequent events, whose owner is nearly always a leg."""
 _PARTS: Final = (Leg, GatewayAttempt, Caller)
-"""Owners of such events that are parts of a call."""
+"""Owners of events that are parts of a call."""
 _IN, _OUT = Direction  # access to enum members is slow
 
 

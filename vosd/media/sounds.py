@@ -19,8 +19,6 @@ FILE_BYTES_MAX: Final = 16 * SOUND_MS_MAX + 65_536
 """Largest file: ten minutes with 16 bits, and a head."""
 ALL_BYTES_MAX: Final = 64 << 20
 """Most bytes of all sounds in all codecs together."""
-CLOCK: Final = 8_000
-"""Rate of the time stamps of all codecs here: that of G.722, too (RFC 3551 section 4.5.2)."""
 
 
 class SoundCodec(NamedTuple):

@@ -28,8 +28,6 @@ from vosd.obs.log_output import LogOutput
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
 
-LEVELS: Final = ("debug", "info", "warning", "error")
-
 _alarm_levels: Final[dict[str, Level]] = {event.value: kind.level for event, kind in KINDS.items()}
 
 _LIBRARIES_QUIET_BELOW: Final = logging.WARNING
@@ -40,10 +38,10 @@ events: Final = EventStream()
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Set the log's level (one of ``LEVELS``) and shape; another call changes a running switch's level.
+    """Set the log's level (debug, info, warning or error) and shape; another call changes a running switch's level.
 
     Raises:
-        KeyError: for a level that is not in ``LEVELS``; the configuration has checked it before.
+        KeyError: for a level that is none of these; the configuration has checked it before.
     """
     write_call_lines()
     out, is_terminal = _output(stream or sys.stderr)

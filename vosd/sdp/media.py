@@ -65,8 +65,6 @@ _NEXT_PORT: Final = b"\na=rtcp:%d"
 _PERCENT: Final = ord("%")
 _ANY_IDS: Final = b"- 1 1"
 _ANY_PORT: Final = 9
-_MOST: Final = 65_534
-"""Greatest port that has one for RTCP behind."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
 _MAX_NAME: Final = 32
 """Characters of an encoding name; no registered one is so long."""

@@ -172,7 +172,7 @@ class DropRecord(NamedTuple):
     operator: str
 
 
-async def drop_history(database: Database, limit: int = LISTED_AT_MOST) -> Sequence[DropRecord]:
+async def drop_history(database: Database) -> Sequence[DropRecord]:
     """Return what was dropped, the latest first.
 
     Raises:
@@ -180,5 +180,5 @@ async def drop_history(database: Database, limit: int = LISTED_AT_MOST) -> Seque
     """
     columns = [_table.c[name] for name in DropRecord._fields]
     async with database.reading() as connection:
-        rows = (await connection.execute(select(*columns).order_by(_table.c.id.desc()).limit(limit))).all()
+        rows = (await connection.execute(select(*columns).order_by(_table.c.id.desc()).limit(LISTED_AT_MOST))).all()
     return [DropRecord._make(row)._replace(amounts=msgspec.json.decode(row.amounts)) for row in rows]

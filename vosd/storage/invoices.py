@@ -276,12 +276,10 @@ class SqlInvoices:
         async with self._database.reading() as connection:
             return frozenset((await connection.execute(query)).scalars())
 
-    async def last(self, accounts: Collection[str] | None = None) -> dict[str, StoredInvoice]:
-        """Return the last issued invoice of some accounts, or of all, by account, without its document."""
-        newest = _live().with_only_columns(func.max(_invoice.c.id))
-        if accounts is not None:
-            newest = newest.where(_invoice.c.account.in_(accounts))
-        query = select(*_BARE).where(_invoice.c.id.in_(newest.group_by(_invoice.c.account)))
+    async def last(self) -> dict[str, StoredInvoice]:
+        """Return the last issued invoice of all accounts, by account, without its document."""
+        newest = _live().with_only_columns(func.max(_invoice.c.id)).group_by(_invoice.c.account)
+        query = select(*_BARE).where(_invoice.c.id.in_(newest))
         async with self._database.reading(unhurried=True) as connection:
             return {row.account: _bare(row) for row in await connection.execute(query)}
 

@@ -12,7 +12,8 @@ from vosd.config.reader.reading import items_of, read_section
 
 DESTINATION_CLASSES: Final = "destination_classes"
 _CLASS: Final = full_conversion(DestinationClassKeys, DestinationClass)
-_LIMIT: Final = full_conversion(DestinationLimitKeys, DestinationLimit)
+destination_limit: Final = full_conversion(DestinationLimitKeys, DestinationLimit)
+"""Returns a limit."""
 
 
 def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:
@@ -31,8 +32,3 @@ def read_destination_classes(document: Section, problems: ProblemList) -> tuple[
                 expected = f"each prefix in one class; {other!r} ({place}) has it as well"
                 problems.error(written.section.place, f"{DESTINATION_CLASSES}[{name}].prefixes", expected, prefix)
     return tuple(_CLASS(written.thing) for written in inventory.written.values())
-
-
-def destination_limit(keys: DestinationLimitKeys) -> DestinationLimit:
-    """Return a limit."""
-    return _LIMIT(keys)

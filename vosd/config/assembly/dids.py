@@ -6,9 +6,5 @@ from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.dids import DidKeys
 from vosd.trunks.dids import Did
 
-_DID: Final = full_conversion(DidKeys, Did)
-
-
-def did_of(keys: DidKeys) -> Did:
-    """Return an entry of the inventory."""
-    return _DID(keys)
+did_of: Final = full_conversion(DidKeys, Did)
+"""Returns an entry of the inventory."""

@@ -155,7 +155,7 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         live = {each.arrival.call_id for each in self._running()}
         wrong = live & self._left
         for report in [each for each in self._queue.waiting() if each.call_id in wrong and _is_stop(each)]:
-            self._queue.withdraw(report)
+            self._queue.remove(report)
             self._spool.done(report)
         self._left.clear()
         if self._settings is not None:

@@ -101,7 +101,7 @@ class ReportQueue:
             oldest = next((each for each in reports.values() if each.call_id not in self._on_their_way), None)
             if oldest is not None:
                 self.counted[ReportOutcome.FULL] += 1
-                self._remove(oldest)
+                self.remove(oldest)
                 return oldest
         return None
 
@@ -115,7 +115,7 @@ class ReportQueue:
                 old.append(report)
         for report in old:
             self.counted[ReportOutcome.EXPIRED] += 1
-            self._remove(report)
+            self.remove(report)
         return old
 
     def drop_all(self) -> None:
@@ -124,9 +124,23 @@ class ReportQueue:
         for each in (self._waiting, self._minor, self._of_call, self._ready, self._later, self._tries):
             each.clear()
 
-    def withdraw(self, report: CallReport) -> None:
-        """Take a report back, which is not true; nothing may be on its way."""
-        self._remove(report)
+    def remove(self, report: CallReport) -> None:
+        """Remove a report of a call of which none is on its way; behind its oldest the next one may be sent."""
+        del self._waiting[report.number]
+        self._minor.pop(report.number, None)
+        call_id = report.call_id
+        reports = self._of_call[call_id]
+        if reports[0].number != report.number:
+            reports.remove(report)
+            return
+        reports.popleft()
+        self._tries.pop(call_id, None)
+        if not reports:
+            del self._of_call[call_id]
+            self._ready.pop(call_id, None)
+            self._later.pop(call_id, None)
+        elif call_id not in self._later:
+            self._ready[call_id] = None
 
     def take(self, mono_ms: int) -> CallReport | None:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""
@@ -198,22 +212,4 @@ class ReportQueue:
     def _done(self, report: CallReport, outcome: ReportOutcome) -> None:
         self._on_their_way.discard(report.call_id)
         self.counted[outcome] += 1
-        self._remove(report)
-
-    def _remove(self, report: CallReport) -> None:
-        """Remove a report of a call of which none is on its way; behind its oldest the next one may be sent."""
-        del self._waiting[report.number]
-        self._minor.pop(report.number, None)
-        call_id = report.call_id
-        reports = self._of_call[call_id]
-        if reports[0].number != report.number:
-            reports.remove(report)
-            return
-        reports.popleft()
-        self._tries.pop(call_id, None)
-        if not reports:
-            del self._of_call[call_id]
-            self._ready.pop(call_id, None)
-            self._later.pop(call_id, None)
-        elif call_id not in self._later:
-            self._ready[call_id] = None
+        self.remove(report)

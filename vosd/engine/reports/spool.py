@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 
 from vosd.engine.journal.output import system_write
 from vosd.engine.reports.report import CallReport
@@ -27,8 +26,6 @@ SPARE_BYTES: Final = 8 * FILE_BYTES
 MOVED_AT_ONCE: Final = 200
 """Reports that are written again in one round: of the oldest file, so that it can be removed."""
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-
-_log = structlog.get_logger()
 
 
 class Spooled(NamedTuple):

@@ -18,7 +18,6 @@ WINDOW: Final = 64
 _SEAL_BYTES: Final = 16
 _SEAL_DIGITS: Final = 2 * _SEAL_BYTES
 _BORN_DIGITS_MAX: Final = 16
-_HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
 class NonceFactory:
