@@ -353,6 +353,8 @@ class Leg:
         forwarded: Message | None = None,
     ) -> None:
         """Answer a request of this side without changing the session; ``forwarded`` is as in ``agree``."""
+        if transaction is self.proposing:
+            self.proposing = None
         tag, lines = "" if self.dialog is None else self.dialog.local_tag, of_response(self._endpoint, status, headers)
         parts = () if forwarded is None else parts_for(self, forwarded)
         self.send(OutgoingResponse(lines, b"", transaction, status, tag, enclosed=parts), now)
@@ -362,7 +364,7 @@ class Leg:
 
         That ends what has such a session now: a gateway that still rings, else the call.
         """
-        self.proposing, call = None, self.call
+        call = self.call
         self.respond(transaction, status, now)
         if call.search is not None and call.callee is not None and call.callee.leg is not self:
             call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for

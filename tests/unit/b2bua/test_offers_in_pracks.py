@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE
 from doubles.virtual.side import Reply
@@ -55,6 +56,14 @@ def test_an_offer_in_a_prack_that_the_other_side_refuses_changes_nothing(scene):
     assert call.got["PRACK"] == [488]
     assert len(there.asked["UPDATE"]) == 1
     assert len({response["RSeq"] for response in call.responses if response.every("RSeq")}) == 1
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_nothing_is_left_of_an_offer_in_a_prack_that_was_refused_before_a_restart(scene):
+    """The next process took its transaction for one that waits, and kept it for ever."""
+    call, _ = proposed_in_prack(scene, SETTLED_AND_UPDATING, Reply(488))
+    assert call.got["PRACK"] == [488]
+    replace_node(scene)
     assert scene.finish(call).end_reason == "Normal"
 
 
