@@ -137,6 +137,18 @@ def test_a_report_has_the_money_of_its_calls_in_rows_and_in_totals(name, booked)
 
 
 @given(booked=st.lists(calls(), max_size=14))
+@settings(max_examples=200, deadline=None)
+def test_calls_of_an_account_that_brings_money_are_in_one_row_where_costs_are_not_shown(booked):
+    """Those that failed count with them, also below an agent of another currency."""
+    layout, found = table(REPORTS["mapping-gateways"], booked)
+    income = layout.figures.index("income")
+    same = defaultdict(list)
+    for row in found.rows:
+        same[row.span, row.by].append(row.figures[income])
+    assert all(len(some) == 1 for some in same.values() if any(some))
+
+
+@given(booked=st.lists(calls(), max_size=14))
 @settings(max_examples=60, deadline=None)
 def test_what_agents_earn_is_the_same_in_rows_and_in_totals(booked):
     layout, found = table(REPORTS["agents"], booked)

@@ -10,6 +10,7 @@ from vosd.traffic.reports import FIGURES, FigureKind, Report, Sums, median_and_9
 from vosd.traffic.spans import ReportSpan
 
 CURRENCIES: Final = ("currency", "vendor_currency", "income_currency")
+_INCOME: Final = "income_currency"
 _PAID_IN: Final = {
     "fee": "currency", "tax": "currency", "minimum": "currency", "corrections": "currency",
     "cost": "vendor_currency", "cost_tax": "vendor_currency",
@@ -250,11 +251,20 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     """
     found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], dict[str, Any]]] = defaultdict(dict)
     merged: dict[tuple[int, tuple[str | int, ...], tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
-    placed = [(_in_one(names, line), line) for line in lines]
+    vendor = names.index("vendor_currency") if "vendor_currency" in names else None
+
+    def without_vendor(currencies: tuple[str, ...]) -> bool:
+        return vendor is not None and not currencies[vendor]
+
+    placed = [(_in_one(names, line), line) for line in _as_earned(names, lines)]
     placed.sort(key=lambda each: (not _has_money(each[1].sums), each[0].count(""), -_size(each[1].sums), each[0]))
     for currencies, line in placed:
         there = found[line.span, line.by]
-        place = next((known for known in there if _fits(names, currencies, line.sums, known)), currencies)
+        fitting = [known for known in there if _fits(names, currencies, line.sums, known)]
+        if _size(line.sums) and without_vendor(line.currencies):
+            # In one row with the other calls without vendor: else no search would find the calls of either row.
+            fitting.sort(key=lambda known: not any(map(without_vendor, merged[line.span, line.by, known])))
+        place = fitting[0] if fitting else currencies
         if _size(line.sums):
             merged[line.span, line.by, place].add(line.currencies)
         sums = there.setdefault(place, {})
@@ -276,6 +286,28 @@ def _has_money(sums: Sums, paid_in: Container[str] = CURRENCIES) -> bool:
     return any(sums.get(amount) for amount, currency in _PAID_IN.items() if currency in paid_in)
 
 
+def _as_earned(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
+    """Take the currency of their income off calls without money, where the others of their row bring none in it.
+
+    It is that of the customer, for want of a charge. Calls that are charged bring what an agent above the customer
+    pays, which may be in another currency.
+    """
+    lines = list(lines)
+    if _INCOME not in names:
+        return lines
+    earned: dict[tuple[int, tuple[str | int, ...]], set[str]] = defaultdict(set)
+    for line in lines:
+        if line.sums.get("income"):
+            earned[line.span, line.by].add(line.currencies[names.index(_INCOME)])
+    taken = []
+    for line in lines:
+        currencies, known = list(line.currencies), earned[line.span, line.by]
+        if known and currencies[names.index(_INCOME)] not in known and not _has_money(line.sums):
+            currencies[names.index(_INCOME)] = ""
+        taken.append(line._replace(currencies=tuple(currencies)))
+    return taken
+
+
 def _in_one(names: Sequence[str], line: Line) -> tuple[str, ...]:
     """Return the currencies of a line; of income without cost, and cost without income, both sides have the same.
 
@@ -283,11 +315,12 @@ def _in_one(names: Sequence[str], line: Line) -> tuple[str, ...]:
     by what the calls of their rows have in common.
     """
     currencies = dict(zip(names, line.currencies, strict=True))
-    cost_in, income_in = currencies.get("vendor_currency"), currencies.get("income_currency")
-    if cost_in == "" and income_in and line.sums.get("income") and not _has_money(line.sums, ("vendor_currency",)):
+    cost_in, income_in = currencies.get("vendor_currency"), currencies.get(_INCOME)
+    has_cost, has_income = (_has_money(line.sums, (name,)) for name in ("vendor_currency", _INCOME))
+    if cost_in == "" and income_in and has_income and not has_cost:
         currencies["vendor_currency"] = income_in
-    elif income_in == "" and cost_in and not _has_money(line.sums, ("income_currency",)):
-        currencies["income_currency"] = cost_in
+    elif income_in == "" and cost_in and has_cost and not has_income:
+        currencies[_INCOME] = cost_in
     return tuple(currencies.values())
 
 

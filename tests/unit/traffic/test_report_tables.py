@@ -121,6 +121,35 @@ def test_the_cost_of_a_late_answer_is_a_loss_beside_calls_in_two_currencies():
         assert {(row["profit"], row["cost"]) for row in rows} == {(None, 1), (Decimal("-0.06"), Decimal("0.06"))}
 
 
+@pytest.mark.parametrize("name", ["revenue", "mapping-gateways", "account-areas", "profit-customers", "daily"])
+def test_unanswered_calls_below_an_agent_of_another_currency_count_with_the_answered_ones(name):
+    """Only charges say in which currency an agent pays: calls without any have that of the customer."""
+    report = REPORTS[name]
+    layout, by = layout_of(report, is_inside=True), tuple("x" for _ in report.by)
+
+    def line(vendor: str, agent: str, calls: int, answered: int, **money):
+        paid_in = {"currency": "USD", "vendor_currency": vendor, "income_currency": agent}
+        return Line(0, by, tuple(paid_in[each] for each in layout.currencies), sums(calls, answered, **money))
+
+    answered = line("GBP", "EUR", 2, 2, fee=Decimal(3), income=Decimal(2), cost=Decimal(1))
+    busy, refused = line("GBP", "USD", 3, 0), line("", "USD", 5, 0)
+    for rows in rows_of(name, answered, busy, refused):
+        (row,) = rows
+        assert (row["calls"], row["answered"], row["income"]) == (10, 2, 2)
+        assert row.get("asr", 20) == 20
+        assert row["currencies"] == answered.currencies
+    for rows in rows_of(name, busy, refused):
+        (row,) = rows
+        assert (row["calls"], row["currencies"]) == (8, busy.currencies), "there is no other currency"
+
+
+def test_unanswered_calls_count_with_those_in_their_currency_of_income_where_there_are_any():
+    agents = Line(0, (), ("USD", "EUR", "EUR"), sums(9, 9, fee=Decimal(2), income=Decimal(2), cost=Decimal(1)))
+    own = Line(0, (), DOLLARS, sums(4, 4, fee=Decimal(2), income=Decimal(2), cost=Decimal(1)))
+    rows, _ = rows_of("daily", agents, own, Line(0, (), ("USD", "", "USD"), sums(4, 0)))
+    assert {row["currencies"]: row["asr"] for row in rows} == {agents.currencies: 100, DOLLARS: 50}
+
+
 def test_losses_come_first():
     lines = [
         Line(0, (name, "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(income), cost=Decimal(5)))
