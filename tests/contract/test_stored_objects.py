@@ -250,6 +250,29 @@ async def test_the_first_objects_are_read_in_few_statements_where_thousands_have
     assert len([each for each in asked if "FROM definition" in each]) <= 6, asked
 
 
+@pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+@pytest.mark.parametrize("criteria", [{}, {"kind": "accounts"}, {"kind": "accounts", "after": "a00003"}])
+async def test_the_first_objects_are_found_without_a_look_at_all_others(objects, database, criteria):
+    await objects.add([msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)])
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_connection, _cursor, statement, parameters, *_more):
+        asked.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        assert len(await objects.first(STARTED, 10, **criteria)) == 10
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    async with database.reading() as connection:
+        await connection.exec_driver_sql("FLUSH STATUS")
+        for statement, parameters in asked:
+            if "FROM definition" in statement:
+                (await connection.exec_driver_sql(statement, parameters)).all()
+        counts = (await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")).all()
+    assert sum(int(count) for _, count in counts) < 300, counts
+
+
 async def test_payments_are_booked_with_objects_or_neither(objects, database):
     await objects.add([ACME], None, [opening("acme", currency="EUR"), opening("zeta")])
     receipt = await SqlPayments(database).earlier(opening("acme"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, true, tuple_
 
 from vosd.catalogue.stored_objects import DefinitionsMoved, Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
@@ -102,7 +102,7 @@ class SqlObjects:
         Raises:
             StoreUnavailable: try again.
         """
-        wanted: ColumnElement[bool] = _row.begins_at <= at
+        wanted: ColumnElement[bool] = true()
         if kind is not None:
             wanted &= _row.kind == kind
         if after is not None:
@@ -111,17 +111,20 @@ class SqlObjects:
             wanted &= (_row.name >= beginning) & (_row.name < f"{beginning}{_LAST_CHARACTER}")
         if containing:  # names are read from the primary key, and rows of those that fit alone
             wanted &= func.instr(func.lower(_row.name), func.lower(containing)) > 0
-        name = select(_row.kind, _row.name).distinct().order_by(_row.kind, _row.name)
+        # The primary key has the names in order. For a moment, or a kind in ORDER BY that is given, MariaDB sorts all.
+        columns = (_row.kind, _row.name) if kind is None else (_row.name,)
+        name = select(*columns).distinct().order_by(*columns)
         found: list[ObjectVersion] = []
         following, at_once = wanted, most
         async with self._database.reading(unhurried=True) as connection:
             while page := (await connection.execute(name.where(following).limit(at_once))).all():
-                part = following & ~_follows(*page[-1])
+                last = page[-1] if kind is None else (kind, *page[-1])
+                part = following & ~_follows(*last) & (_row.begins_at <= at)
                 rows = await connection.execute(select(_table).where(part).order_by(_row.kind, _row.name))
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
                 if len(found) >= most or len(page) < at_once:
                     break
-                following = wanted & _follows(*page[-1])
+                following = wanted & _follows(*last)
                 at_once = max(most, _ROWS_AT_ONCE)  # thousands may have ended: few statements pass them
         return found[:most]
 
