@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vosd.control.calls import CallSelection, CallSnapshot
 
 NEAR_MAX: Final = 3
+_COMPARED_MAX: Final = 2_000
+"""Most names that are compared letter by letter: 100,000 take 3 s, in which a process answers no other request."""
 
 
 class ConfiguredNames(Protocol):
@@ -38,10 +40,13 @@ class UnknownNameError(VosError):
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
-    """Return the most similar names, best first; names that contain the word count as similar."""
+    """Return the most similar names, best first; names that contain the word count as similar.
+
+    Of more than some thousand only those are found that contain it.
+    """
     by_form = {name.lower(): name for name in sorted(names)}
     form = word.lower()
-    found = get_close_matches(form, by_form, n=NEAR_MAX)
+    found = get_close_matches(form, by_form, n=NEAR_MAX) if len(by_form) <= _COMPARED_MAX else []
     found += [each for each in by_form if form and form in each and each not in found]
     return [by_form[each] for each in found[:NEAR_MAX]]
 

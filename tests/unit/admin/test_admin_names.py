@@ -43,6 +43,12 @@ def test_no_more_than_three_names_are_offered():
     assert len(near("carrier", [f"carrier-{number}" for number in range(20)])) == 3
 
 
+def test_of_many_names_those_alone_are_near_that_contain_the_word():
+    names = [f"carrier-{number}" for number in range(3_000)]
+    assert near("RIER-2999", names) == ["carrier-2999"]
+    assert near("carrier-x", names) == []  # 0.1 s, and 3 s for 100,000 names
+
+
 def test_an_unknown_gateway_is_an_error_at_once():
     check_gateway("carrier-a", CATALOGUE)
     check_gateway("acme-pbx", CATALOGUE)

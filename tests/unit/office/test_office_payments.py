@@ -12,7 +12,7 @@ from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -233,6 +233,27 @@ async def test_a_file_with_many_faults_says_how_many_more_there_are(office: Offi
         await read_payments(office, operator(), ReadPayments(content=content))
     faults = [fault for _, fault in refused.value.mistakes]
     assert (len(faults), faults[-1]) == (21, "... and 3 more")
+
+
+async def test_a_file_of_unknown_accounts_is_refused_by_few_questions(office: Office, database: Database) -> None:
+    names = ["a" * 300, "odd \u6f22 '\\ %s", *(f"gone-{number}" for number in range(2_000)), "acmee", "acme"]
+    content = "account,amount,reference\n" + "".join(f"{name},5,b-1\n" for name in names)
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    await SqlBooks(office.stores.database).open_accounts(["gone-7"])
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        with pytest.raises(BadPaymentFile) as refused:
+            await read_payments(office, operator(), ReadPayments(content=content))
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    faults = [fault for _, fault in refused.value.mistakes]
+    assert faults[-1] == "... and 1982 more"
+    assert faults[9] == "line 12: no account 'gone-8' is configured; vosd account list names them"
+    assert len(asked) < 20
 
 
 async def test_a_file_of_an_agent_says_nothing_about_accounts_that_the_agent_does_not_see(office: Office) -> None:

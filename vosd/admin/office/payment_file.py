@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.ledger import known_standing
-from vosd.admin.names import UnknownAccountError
+from vosd.admin.names import UnknownAccountError, configured
 from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -311,9 +310,11 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     scope = office.scope_of(who)
     found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
     known = office.definitions.accounts()
-    absent = {name: await _absence(office, scope, name) for name in dict.fromkeys(each.account for each in found)}
+    absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
     others = (
-        f"line {each.line}: {why}" if (why := absent[each.account]) else _currency_fault(each, known.get(each.account))
+        f"line {each.line}: {why}"
+        if (why := absent.get(each.account))
+        else _currency_fault(each, known.get(each.account))
         for each in found
     )
     faults = [each for each in others if each is not None]
@@ -334,17 +335,30 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     )
 
 
-async def _absence(office: Office, scope: Scope, account: str) -> str:
-    """Return why an account gets no payment: it is neither configured nor in the ledger; empty = it gets one.
+async def _absent(office: Office, scope: Scope, names: Iterable[str]) -> dict[str, str]:
+    """Return the accounts that get no payment, each with the reason: it is neither configured nor in the ledger.
 
     An agent learns of no account that it does not see, neither that it exists nor its currency.
     """
-    try:
-        scope.require_visible(account)
-        await known_standing(office.definitions.accounts, office.stores.queries, account)
-    except (OutOfScopeError, UnknownAccountError) as error:
-        return str(error)
-    return ""
+    accounts, absent, asked = office.definitions.accounts(), dict[str, str](), list[str]()
+    for name in names:
+        try:
+            scope.require_visible(name)
+        except OutOfScopeError as error:
+            absent[name] = str(error)
+        else:
+            asked += [name] if name not in accounts else []
+    known = (await office.stores.books.standings_of(asked)).standings
+    for name in asked:
+        if name in known:
+            continue
+        absent[name] = f"no account {name!r} is configured"
+        if len(absent) <= FAULTS_SHOWN:  # each search for similar names reads all accounts
+            try:
+                configured(accounts, name)
+            except UnknownAccountError as error:
+                absent[name] = str(error)
+    return absent
 
 
 def _currency_of(account: Account | None) -> str | None:
