@@ -467,7 +467,8 @@ class Leg:
     def earlier_answer_came(self, event: EarlierAnswer) -> None:
         """Offer this side the session in force again: it has accepted one that the other side was refused.
 
-        A restart was between offer and answer, or a connection was lost. A repeated answer changes nothing.
+        A restart was between offer and answer, a connection was lost, or it has crossed our CANCEL. A repeated answer
+        changes nothing.
         """
         dialog, call, sessions, known = self.dialog, self.call, self.sessions, self.facts.known_sequence
         if known is not None and known < event.response.cseq.number <= known + COUNTED_SINCE:

@@ -161,6 +161,8 @@ class Proposal:
         """
         self.asked, asked = None, event.transaction
         if event.is_unreachable or self.far.is_asked_elsewhere(asked):
+            was_sent = not asked.is_withdrawn if isinstance(asked, InviteClient) else asked.owner is not None
+            self.facts.is_after_doubt |= was_sent  # its connection may have broken after it had arrived
             self._go_on_without(event.at)
         elif isinstance(asked, InviteClient) and asked.is_unknown:
             self.facts.is_after_doubt = True  # its 2xx may have been lost with a connection
@@ -219,18 +221,20 @@ class Proposal:
         self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 
     def _cancel(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
-        """Cancel a re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
+        """Cancel a re-INVITE; where it ``is_abandoned``, a failure is ignored, and a 2xx acknowledged.
 
         An UPDATE cannot be cancelled: its response is ignored, but no other offer is made before it.
         """
+        sessions = self.far.sessions
         door = self.far.door
         if isinstance(transaction, Client):
             if door is None or door.withdraw(transaction, now) is None:
                 transaction.owner = None
                 if self.offer:
-                    sessions = self.far.sessions
                     sessions.updating, sessions.given_up = transaction, sessions.said
             return
+        if is_abandoned:  # a 2xx may have crossed the CANCEL
+            sessions.given_up = sessions.said
         self.far.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 
     def _follow(self, response: Response, now: Instant) -> None:

@@ -15,7 +15,7 @@ from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.drops import Drops
-from vosd.sip.events import Event, UnwantedAnswer
+from vosd.sip.events import EarlierAnswer, Event, UnwantedAnswer
 from vosd.sip.flows import LARGEST_DATAGRAM, Flows, hop_of
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
@@ -240,15 +240,21 @@ class ClientCore:
         if event is not None:
             return event
         if isinstance(transaction, InviteClient) and 200 <= message.status < 300:
-            if transaction.dialog is not None:
-                self.send_ack(transaction, transaction.dialog, "", b"")
-            else:
-                self.unclaimed.end(key, transaction.parts, message, now)
-                witness, transaction.witness = transaction.witness, None
-                return None if witness is None else UnwantedAnswer(witness, message, now)
-        elif message.status == 481 and key.endswith(" CANCEL"):
+            return self._take_unwanted(transaction, message, now)
+        if message.status == 481 and key.endswith(" CANCEL"):
             self._note_unknown(key, now)
         return None
+
+    def _take_unwanted(
+        self, transaction: InviteClient, answer: Response, now: Instant
+    ) -> EarlierAnswer | UnwantedAnswer | None:
+        """Acknowledge a 2xx to an INVITE that was given up; a BYE follows unless that was within a dialog."""
+        if transaction.dialog is not None:
+            self.send_ack(transaction, transaction.dialog, "", b"")
+            return self.unclaimed.of_live_dialog(transaction.dialog, answer, now)
+        self.unclaimed.end(transaction.key, transaction.parts, answer, now)
+        witness, transaction.witness = transaction.witness, None
+        return None if witness is None else UnwantedAnswer(witness, answer, now)
 
     def _note_unknown(self, cancel_key: str, now: Instant) -> None:
         """Tell an INVITE that its CANCEL got 481."""

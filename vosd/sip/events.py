@@ -162,7 +162,7 @@ class UnwantedAnswer(msgspec.Struct, frozen=True):
 
 
 class EarlierAnswer(msgspec.Struct, frozen=True):
-    """A 2xx to a re-INVITE of ours that is not known any more, as after a restart; the ACK is sent already."""
+    """A 2xx to a re-INVITE of ours that was given up, or is not known after a restart; the ACK is sent already."""
 
     owner: "DialogOwner"
     response: Response

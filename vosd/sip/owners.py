@@ -120,5 +120,5 @@ class DialogOwner(DialogKeeper, Witness, Protocol):
         ...
 
     def earlier_answer_came(self, event: "EarlierAnswer", /) -> None:
-        """Handle a 2xx to a re-INVITE that is not known any more; it may be a repeated one."""
+        """Handle a 2xx to a re-INVITE that was given up, or is not known any more; it may be a repeated one."""
         ...

@@ -132,7 +132,7 @@ class UnclaimedAnswers:
         if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
             via = self._flows.new_via(dialog.peer.flow)
             self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, ""))
-            return None if owner is None or isinstance(owner, PendingBye) else EarlierAnswer(owner, answer, now)
+            return self.of_live_dialog(dialog, answer, now)
         # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
         # to any address, with a Call-ID and tags of its choice, or connect to it.
         if not self._knows(source.host, source.port) or not answer.to_tag or not hop_of(answer.header("contact") or ""):
@@ -151,6 +151,13 @@ class UnclaimedAnswers:
         parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
         return None
+
+    def of_live_dialog(self, dialog: Dialog, answer: Response, now: Instant) -> EarlierAnswer | None:
+        """Return the event of a 2xx to a re-INVITE that was given up; None where its dialog has ended."""
+        owner = self._dialogs.owners.get(dialog.local_tag)
+        if owner is None or isinstance(owner, PendingBye) or owner.dialog is not dialog:
+            return None
+        return EarlierAnswer(owner, answer, now)
 
     def _may_release(self, host: str, now: Instant) -> bool:
         """Count an answer; False = there were too many. Its sender repeats one that is real for 32 seconds."""

@@ -197,6 +197,27 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
     assert scene.finish(call).end_reason == "Normal"
 
 
+@both_sides
+def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(over_tcp, side):
+    """Its side had the offer before the connection broke, and stayed on hold, for the other one had a 503."""
+    scene = over_tcp
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", SILENCE)
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    invite = asked.forget_invite()
+    lose_connection(scene, asked)
+    scene.wire.run_for(3_000)
+    asked.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(10_000)
+    assert asking.got == {"INVITE": [503]}
+    assert len(asked.asked["INVITE"]) == 2
+    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
+        assert alike(mine.encode(), theirs.encode())
+    assert scene.finish(call).end_reason == "Normal"
+
+
 # -- given up -----------------------------------------------------------------------------------------------------
 
 

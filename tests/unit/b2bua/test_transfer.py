@@ -85,6 +85,27 @@ def test_blind_transfer_connects_the_other_side_with_the_target(scene):
     settle(scene)
 
 
+def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connected_with_the_target(scene):
+    """Its 200 crossed our CANCEL; the target's session came by the version that it had already, and it refused that."""
+    call = talking(scene)
+    (party,) = scene.vendor.calls
+    party.will("INVITE", Reply(100))
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    invite = party.forget_invite()
+    blind(call)
+    scene.wire.run_until(lambda: bool(party.asked["CANCEL"]))
+    party.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(5_000)
+    party, target = both(scene)
+    assert len(party.asked["INVITE"]) == 2
+    assert media_of(party.asked["INVITE"][-1]) == target.mine.partition("\r\nt=")[2]
+    target.hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    settle(scene)
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
+
+
 def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     """The transferor's account pays both calls; neither costs a second that was not talked."""
     call = talking(scene)
