@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { sumsOf } from "./payments";
 
-it("adds up the payments of a file by currency, and counts those whose account is not known", () => {
+it("adds up the payments of a file by currency, and counts those whose account is not configured", () => {
   const payments = [
     { amount: "1.50", currency: "USD" },
     { amount: "7", currency: null },

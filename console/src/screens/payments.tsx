@@ -301,7 +301,7 @@ function Transfer() {
   );
 }
 
-/** The sums of a file, one for each currency, and how many payments have none: their accounts are not known. */
+/** The sums of a file, one for each currency, and how many payments have none: their accounts are not configured. */
 export function sumsOf(payments: readonly { amount: string; currency: string | null }[]): [string[], number] {
   const sums = new Map<string, string>();
   for (const { amount, currency } of payments)
