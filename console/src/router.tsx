@@ -112,4 +112,8 @@ declare module "@tanstack/react-router" {
   interface Register {
     router: typeof router;
   }
+  interface HistoryState {
+    /** The begin of the time of a search that no one has entered. */
+    filled?: string;
+  }
 }

@@ -238,6 +238,15 @@ def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visi
     page.get_by_text("of acme is saved").wait_for()
     kept = page.request.get(views).json()["items"]
     assert [each["query"] for each in kept if each["name"] == "of acme"] == ["account=acme"]
+    page.goto(f"{visitor.base}/cdrs?answered=true&columns=fee")
+    expect(page).to_have_url(re.compile("since="))
+    page.reload()
+    page.get_by_label("Name of the search").fill("of a day")
+    page.keyboard.press("Enter")
+    page.get_by_text("of a day is saved").wait_for()
+    kept = page.request.get(views).json()["items"]
+    assert [each["query"] for each in kept if each["name"] == "of a day"] == ["answered=true&columns=fee"]
+    visitor.go("/cdrs", "Call search")
     since = page.get_by_label("From", exact=True)
     since.click()
     page.keyboard.type("0301")

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { searchOf } from "./cdrs";
+import { keptOf, searchOf } from "./cdrs";
 
 const NOW = Date.parse("2026-11-28T10:00:30.500Z");
 
@@ -43,4 +43,13 @@ it.each([
   ],
 ])("searches for %j as %j: calls of a day, where each would be read", (entered, search) => {
   expect(searchOf(entered, NOW)).toEqual(search);
+});
+
+it("keeps under a name no begin that was filled in, unless the search would be of all times without it", () => {
+  const search = searchOf({ answered: "true", columns: "fee" }, NOW);
+  const { since } = search;
+  expect(keptOf(search, since)).toEqual({ answered: "true", columns: "fee", since: undefined });
+  expect(keptOf({ ...search, account: "acme" }, since)).toEqual({ ...search, account: "acme" });
+  expect(keptOf({ ...search, since: "2026-11-01T00:00:00.000Z" }, since)).toHaveProperty("since");
+  expect(keptOf(search, undefined)).toEqual(search);
 });

@@ -2,7 +2,7 @@
 
 import { Button, Checkbox, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
-import { Navigate, useNavigate, useSearch } from "@tanstack/react-router";
+import { Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type Ref, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
@@ -43,6 +43,12 @@ export function searchOf(wanted: Narrowing, now: number): Narrowing {
   return { ...wanted, since: new Date(Math.floor((end - DAY_MS) / MINUTE_MS) * MINUTE_MS).toISOString() };
 }
 
+/** A search as it is kept under a name: without a begin that was filled in, where it will be filled in anew. */
+export function keptOf(search: Narrowing, filled: string | undefined): Narrowing {
+  const entered = { ...search, since: undefined };
+  return filled && search.since === filled && searchOf(entered, Date.now()) !== entered ? entered : search;
+}
+
 const COLUMNS: readonly Column[] = [
   { name: "started_at", kind: "moment" },
   { name: "caller_in" },
@@ -79,7 +85,13 @@ export function CdrsScreen() {
   const { account: own } = useSession();
   // the accounts of agents and customers are few: all their calls may be read
   const complete = (wanted: Narrowing) => (own ? wanted : searchOf(wanted, Date.now()));
-  const narrow = (wanted: Narrowing) => void go({ search: complete(wanted) });
+  // not by `useLocation`: drawn again on the way, `Navigate` would begin that way anew, for ever
+  const { filled } = useRouter().history.location.state;
+  const way = (wanted: Narrowing) => {
+    const search = complete(wanted);
+    return { search, state: { filled: wanted.since ? filled : search.since } };
+  };
+  const narrow = (wanted: Narrowing) => void go(way(wanted));
   /** Search for what is entered, before it is saved or exported; tell whether all of it is complete. */
   const apply = () => {
     const isComplete = form.current?.reportValidity() ?? true;
@@ -87,12 +99,11 @@ export function CdrsScreen() {
     return isComplete;
   };
   const asked = queryText(complete(wanted));
-  const whole = complete(narrowed);
   // an address that was typed by hand
-  if (whole !== narrowed) return <Navigate to="/cdrs" search={{ ...whole, columns }} replace />;
+  if (complete(narrowed) !== narrowed) return <Navigate to="/cdrs" {...way(search)} replace />;
   const choose = (chosen: string[]) => {
     keep(chosen);
-    void go({ search: { ...search, columns: chosen.join(",") }, replace: true });
+    void go({ search: { ...search, columns: chosen.join(",") }, replace: true, state: true });
   };
   return (
     <Page
@@ -101,7 +112,7 @@ export function CdrsScreen() {
       actions={
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={choose} />
-          <SavedViews of="cdrs" search={{ ...wanted, columns }} apply={apply} onChoose={narrow} />
+          <SavedViews of="cdrs" search={keptOf({ ...wanted, columns }, filled)} apply={apply} onChoose={narrow} />
           <Download path={`/cdrs?${asked}`} apply={apply} accept="text/csv" name="calls.csv">
             {t("cdrs.csv")}
           </Download>
