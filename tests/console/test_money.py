@@ -190,7 +190,7 @@ def test_a_transfer_is_taken_back_in_the_row_of_either_account(site: Watched, bo
     page = boss.go("/payments?account=other", "Payments")
     row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="a slip")
     row.get_by_role("button", name="Take back").click()
-    asked = page.get_by_role("dialog", name="Take back 3.00 on other?")
+    asked = page.get_by_role("dialog", name="Take back 3.00 USD on other?")
     asked.get_by_text("Both entries of the transfer are booked in reverse").wait_for()
     asked.get_by_role("button", name="Take back").click()
     page.get_by_text("other: booked -3.00").wait_for()
