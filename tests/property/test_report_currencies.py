@@ -31,7 +31,7 @@ class Booked(NamedTuple):
 
     @property
     def income(self) -> tuple[Decimal, str]:
-        """What it brings, and in which currency."""
+        """Income of the call, and its currency."""
         if self.agents:
             return self.agents[0].fee, self.agents[0].currency or ""
         return self.call.fee, self.call.currency or ""

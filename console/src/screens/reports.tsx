@@ -216,7 +216,7 @@ export function callsOf(row: Row, report: Spans, order: Order, currencies: Curre
   };
 }
 
-/** Where the entries of a row are: those of its time, or those since ever that make a balance at its end. */
+/** Address of the entries of a row: those of its time, or all until its end, which make its balance. */
 export function entriesOf(row: Row, report: Spans) {
   const time = timeOf(row, report);
   return { account: text(row.account), ...("balance" in row ? { until: time.until } : time) };

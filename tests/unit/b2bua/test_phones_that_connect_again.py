@@ -551,7 +551,7 @@ def test_a_call_follows_no_other_contact_of_its_call_id_alone(scene, contact):
 
 
 def test_a_call_stays_on_its_transport(scene):
-    """What is written for one cannot be sent over another one, and the phone may have left neither."""
+    """A request with the Via of one transport cannot be sent over another one, and the phone may have left neither."""
     call, _ = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

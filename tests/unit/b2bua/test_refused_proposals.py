@@ -151,7 +151,7 @@ def test_a_side_that_cannot_be_reached_refuses_the_change_alone(over_tcp, side, 
 @both_sides
 @pytest.mark.parametrize("is_cancelled", [False, True])
 def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp, side, is_cancelled):
-    """Its 481 to the CANCEL ends the wait, not the dialog (RFC 3261 section 9.2): the call ended 64·T1 later."""
+    """A 481 to the CANCEL ends the wait, not the dialog (RFC 3261 section 9.2): the call ended 64·T1 later."""
     scene = over_tcp
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
@@ -199,7 +199,7 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
 
 @both_sides
 def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(over_tcp, side):
-    """Its side had the offer before the connection broke, and stayed on hold, for the other one had a 503."""
+    """One side had the offer before the connection broke, and stayed on hold, for the other one had a 503."""
     scene = over_tcp
     call, there = scene.talk()
     asking, asked = sides(side, call, there)

@@ -86,7 +86,7 @@ def test_blind_transfer_connects_the_other_side_with_the_target(scene):
 
 
 def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connected_with_the_target(scene):
-    """Its 200 crossed our CANCEL; the target's session came by the version that it had already, and it refused that."""
+    """The 200 crosses our CANCEL; the session of the target had the version of that offer, and was refused."""
     call = talking(scene)
     (party,) = scene.vendor.calls
     party.will("INVITE", Reply(100))

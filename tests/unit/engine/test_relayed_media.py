@@ -128,7 +128,7 @@ def test_a_call_is_relayed_as_the_installation_and_its_trunks_say(mode, trunks, 
 
 
 def test_a_transport_in_lower_case_is_relayed_and_its_codecs_are_limited():
-    """Its silence ends the call, too, and the record has its figures."""
+    """Silence ends such a call, too, and its record has figures of the media."""
     scene, relay = scene_with(vendor={"codecs": ("PCMU",), "timeout_ms": 10_000})
     offer = OFFER.replace("m=audio 20000 RTP/AVP 0", "m=Audio\t20000 rtp/avp 18 0")
     call, there = scene.talk(Intent(offer=offer), Script((Line(0, 200, ANSWER.replace("RTP/AVP", "rtp/avp")),)))

@@ -186,7 +186,7 @@ def test_media_go_to_where_they_went_before_an_offer_that_is_refused_after_a_res
 def test_media_go_to_where_they_went_before_an_update_that_has_no_answer_at_a_kill(
     tmp_path: Path, side: str, after_ms: int, comes_again: bool, engine: MediaEngine
 ) -> None:
-    """Its sender repeats it over UDP alone, and the relay sent media to a port that it had no 200 for."""
+    """An UPDATE is repeated over UDP alone, and the relay sent media to a port that no 200 had agreed to."""
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     relay, rtpengines = VirtualRelay(), VirtualRtpEngines()
     content = catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON))

@@ -169,9 +169,9 @@ class ReportSheet(msgspec.Struct, frozen=True):
     missing_in_replica: int
     """Missing calls that the database has added up: only the replica, which was read, does not have them yet."""
     calls: list[CurrenciesOfCalls | None] = []
-    """Currencies of the calls of each row; null = they do not tell them from those of another row.
+    """Currencies that find the calls of each row; null = they would find calls of another row, too.
 
-    Without one where no other row differs by currency alone. A report of the ledger has none.
+    An empty object = no other row differs by currency alone, and none are needed. Empty for a report of the ledger.
     """
 
 
