@@ -485,6 +485,8 @@ def test_the_last_day_of_a_gateway_goes_on_while_its_page_is_open(newcomer: Visi
     day, margin = (re.compile(f"/reports/{report}[?]") for report in ("routing-gateways", "profit-gateways"))
     with page.expect_response(day), page.expect_response(margin):
         visitor.go("/gateways/carrier-a", "carrier-a")
+    # an answer sets the time of the next question only once the page has read it
+    page.wait_for_load_state("networkidle")
     with page.expect_response(day), page.expect_response(margin):
         page.clock.fast_forward(900_000)
     for report in ("routing-gateways", "profit-gateways"):

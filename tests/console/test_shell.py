@@ -262,13 +262,14 @@ def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Vi
             "columns": [{"name": "customer_account", "kind": "text"}, {"name": "calls", "kind": "count"}],
             "rows": customers,
             "totals": [{"currency": "USD", "calls": 231}],
+            "calls": [{}, {}],
         },
     }
     visitor = newcomer()
 
     def answer(route: Route) -> None:
         name = urlsplit(route.request.url).path.rpartition("/")[2]
-        empty = {"name": name, "columns": [], "rows": [], "missing": 0, "missing_in_replica": 0}
+        empty = {"name": name, "columns": [], "rows": [], "missing": 0, "missing_in_replica": 0, "calls": []}
         route.fulfill(json={**empty, **sheets[name]})
 
     visitor.page.route("**/api/v1/reports/*?*", answer)
