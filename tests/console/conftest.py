@@ -26,6 +26,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from console.made_answers import faults_of
+
 PASSWORD: Final = "correct horse battery"
 WAIT_MS: Final = 60_000
 """A machine that runs the other tests beside is slow; what does not come at all fails all the same."""
@@ -133,6 +135,22 @@ def opened_browser(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(
         executable_path=program, args=["--no-sandbox", "--disable-gpu", f"--js-flags={SHORT_LIVED}"]
     )
+
+
+@pytest.fixture(autouse=True)
+def answers_of_the_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that answers in the API's place as that does not; without an answer it would wait for a minute."""
+    fulfill, faults = Route.fulfill, list[str]()
+
+    def fulfill_and_check(route: Route, **answer: Any) -> None:
+        if "json" in answer:
+            status = answer["response"].status if "response" in answer else answer.get("status", 200)
+            faults.extend(faults_of(route.request.method, route.request.url, status, answer["json"]))
+        fulfill(route, **answer)
+
+    monkeypatch.setattr(Route, "fulfill", fulfill_and_check)
+    yield
+    assert faults == []
 
 
 @pytest.fixture(scope="package")

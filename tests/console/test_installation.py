@@ -2,12 +2,14 @@
 
 import re
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api.watched import Watched, something_of_everything
+from msgspec import UNSET
 from playwright.sync_api import Locator, Page, Route, expect
 
 from console.conftest import (
@@ -21,6 +23,7 @@ from console.conftest import (
     lose_the_answer,
     violations,
 )
+from console.made_answers import made_page, made_problem
 from vosd.obs.events import Event
 
 SCREENS: Final = {
@@ -202,9 +205,9 @@ def test_of_ten_thousand_accounts_below_an_agent_those_are_drawn_that_are_seen(v
             {"id": f"below-{first + number}", "agent": "chief", **money} for number in range(int(asked["limit"][0]))
         ]
         if first == 0:
-            rows[0] = {"id": "chief", "agent": None, **money}
+            rows[0] = {"id": "chief", "agent": UNSET, **money}
         after = first + len(rows)
-        route.fulfill(json={"items": rows, "next": str(after) if after < 10_000 else None})
+        route.fulfill(json=made_page(route.request, rows, str(after) if after < 10_000 else None))
 
     visitor.page.route("**/api/v1/balances?*", below_one)
     page = visitor.go("/agents", "Agents")
@@ -473,7 +476,7 @@ def test_a_withdrawn_change_is_listed_with_its_objects_and_the_reasons(site: Wat
     def withdrawn(route: Route) -> None:
         (change, *_) = site.items("/audit?action=SetObjects")
         detail = {"versions": ["accounts withdrawn 2"], "at": None, "memo": "a memo", "why": ["expected another one"]}
-        line = change | {"id": "999999", "action": "WithdrawChange", "subject": "accounts withdrawn", "detail": detail}
+        line = change | {"id": 999_999, "action": "WithdrawChange", "subject": "accounts withdrawn", "detail": detail}
         route.fulfill(json={"items": [line], "next": None})
 
     visitor.page.route("**/api/v1/audit?action=WithdrawChange&*", withdrawn)
@@ -633,7 +636,7 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
     expect(page.get_by_role("dialog")).to_contain_text("administrator")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    refusal = {"code": "database_unavailable", "detail": "the database is away"}
+    refusal = made_problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", "the database is away")
     page.route("**/result", lambda route: route.fulfill(status=503, json=refusal), times=1)
     job.get_by_role("button", name="Result").click()
     expect(job.get_by_role("alert")).to_contain_text("the database is away")

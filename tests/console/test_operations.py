@@ -10,6 +10,7 @@ from e2e.conversation import conversing
 from playwright.sync_api import Locator, Page, Route, expect
 
 from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, violations
+from console.made_answers import made_page
 from console.test_screens import changed, rows
 
 
@@ -517,7 +518,7 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
     viewer = visit("viewer", size=NARROW, language="zh")
     for visitor in (boss, viewer):
         visitor.page.route(
-            re.compile(r"/api/v1/alarms\?"), lambda route: route.fulfill(json={"items": alarms, "next": None})
+            re.compile(r"/api/v1/alarms\?"), lambda route: route.fulfill(json=made_page(route.request, alarms))
         )
     try:
         page = boss.go("/", "Overview")

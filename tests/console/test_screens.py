@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b32decode
 from decimal import Decimal
+from http import HTTPStatus
 from time import time_ns
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -31,6 +32,7 @@ from console.conftest import (
     meanwhile,
     violations,
 )
+from console.made_answers import made_page, made_problem
 from vosd.admin.office.second_factor import STEP_MS, code_at
 
 SCREENS: Final = {
@@ -501,14 +503,17 @@ def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_
 ) -> None:
     visitor = visit()
     page, asked = visitor.page, list[str]()
-    charged = {"items": [{"id": "acme", "charged_today": "47.11"}], "next": None}
-    refusal = {"code": "store_unavailable", "title": "try again", "status": 503}
+    charged = {"id": "acme", "charged_today": "47.11"}
+    refusal = made_problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", "try again")
 
     def answer(route: Route) -> None:
         asked.append(route.request.url)
-        route.fulfill(json=charged) if is_well else route.fulfill(status=503, json=refusal)
+        if is_well:
+            route.fulfill(json=made_page(route.request, [charged]))
+        else:
+            route.fulfill(status=503, json=refusal)
 
-    page.route(re.compile("consumption=true"), answer)
+    page.route(re.compile(r"/balances\?.*consumption=true"), answer)
     acme = page.get_by_label("Accounts", exact=True).locator("tbody tr")
     acme = acme.filter(has=page.get_by_role("link", name="acme", exact=True))
     try:
@@ -681,6 +686,10 @@ def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_
     assert site.items("/overrides") == []
 
 
+def _of_row(number: int, value: object) -> object:
+    return value + number if isinstance(value, int) else f"{value}{number}" if value == "row " else value
+
+
 class LongList:
     """A list of the API that has as many rows as the test says, instead of those of the switch."""
 
@@ -693,11 +702,9 @@ class LongList:
         query = parse_qs(urlsplit(route.request.url).query)
         begin, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
         numbers = range(begin, min(begin + limit, self.length))
-        rows = [
-            {name: f"{value}{n}" if value == "row " else value for name, value in self._row.items()} for n in numbers
-        ]
+        rows = [{name: _of_row(n, value) for name, value in self._row.items()} for n in numbers]
         more = begin + limit < self.length
-        route.fulfill(json={"items": rows, "next": str(begin + limit) if more else None})
+        route.fulfill(json=made_page(route.request, rows, str(begin + limit) if more else None))
 
 
 @pytest.mark.parametrize(
@@ -710,12 +717,12 @@ class LongList:
             "/payments?account=acme",
             "/payments",
             "Booked",
-            {"id": "row ", "reference": "row ", "amount": "1"},
+            {"id": 1, "reference": "row ", "amount": "1"},
             200,
         ),
         ("/payments?tab=waiting", "/waiting-payments", "Waiting for a second person", {"id": 7, "memo": "row "}, 200),
-        ("/invoices", "/invoices", "Invoices", {"id": "row ", "number": "row "}, 200),
-        ("/bills", "/reconciliations", "Vendors' bills", {"id": "row ", "file": "row "}, 200),
+        ("/invoices", "/invoices", "Invoices", {"id": 1, "number": "row "}, 200),
+        ("/bills", "/reconciliations", "Vendors' bills", {"id": 1, "file": "row "}, 200),
         ("/rates", "/rates/groups", "Rate groups", {"name": "row "}, 200),
         (
             "/alarms?history=1",
@@ -724,7 +731,7 @@ class LongList:
             {"alarm": "row ", "subject": "x", "cleared_at": "2026-03-01"},
             1_000,
         ),
-        ("/lists/audit", "/audit", "Audit", {"id": "row ", "subject": "row ", "action": "BookPayment"}, 200),
+        ("/lists/audit", "/audit", "Audit", {"id": 1, "subject": "row ", "action": "BookPayment"}, 200),
         ("/objects/phones", "/phones", "Phones", {"name": "row "}, 200),
         ("/months?month=2026-02", "/statements/2026-02", "Statements", {"account": "row ", "movements": []}, 200),
     ],
@@ -827,9 +834,9 @@ def test_an_agent_has_the_accounts_directly_below_it_or_all_with_what_they_were_
 
     def answer(route: Route) -> None:
         named = {"id": "branch", "charged_today": "47.11"}, {"id": "desk", "charged_today": "0.89"}
-        route.fulfill(json={"items": named if "all=true" in route.request.url else named[:1], "next": None})
+        route.fulfill(json=made_page(route.request, named if "all=true" in route.request.url else named[:1]))
 
-    page.route(re.compile("consumption=true"), answer)
+    page.route(re.compile(r"/balances\?.*consumption=true"), answer)
     try:
         visitor.go("/lists/nothing", "There is no such page")
         visitor.turn("/", "reseller")
@@ -851,14 +858,16 @@ def test_an_agent_has_the_accounts_directly_below_it_or_all_with_what_they_were_
 
 def test_a_payment_of_an_agent_names_both_accounts(visit: Visit) -> None:
     page = visit("agent", "reseller").go("/accounts/acme", "acme")
-    shared = {"currency": "USD", "repeated": False, "untold": ""}
+    shared = {"type": "payment", "reference": "key", "currency": "USD", "repeated": False, "untold": "", "id": 1}
     receipts = [
-        {"account": "reseller", "amount": "-2.50", "after": "0.50", **shared},
-        {"account": "acme", "amount": "2.50", "after": "9.00", **shared},
+        {"account": "reseller", "amount": "-2.50", "before": "3.00", "after": "0.50", **shared},
+        {"account": "acme", "amount": "2.50", "before": "6.50", "after": "9.00", **shared},
     ]
     # the agent of the installation may book nothing
     page.route(
-        "**/accounts/acme/payments", lambda route: route.fulfill(status=201, json={"receipts": receipts}), times=1
+        "**/accounts/acme/payments",
+        lambda route: route.fulfill(status=201, json={"receipts": receipts, "waiting": None}),
+        times=1,
     )
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("2.5")

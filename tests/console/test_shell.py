@@ -24,6 +24,7 @@ from console.conftest import (
     is_in_memory,
     violations,
 )
+from console.made_answers import made_answer, made_page
 from vosd.admin.office.second_factor import STEP_MS, code_at
 
 
@@ -177,7 +178,7 @@ def test_the_search_finds_phones_that_are_not_registered_numbers_of_customers_an
     boss.page.route(
         re.compile(r"/api/v1/sources\?"),
         lambda route: route.fulfill(
-            json={"items": [] if "username=" in route.request.url else [blocked], "next": None}
+            json=made_page(route.request, [] if "username=" in route.request.url else [blocked])
         ),
     )
     try:
@@ -259,18 +260,21 @@ def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Vi
         "performance": {"totals": [{"calls": 231, "answered": 190, "asr": "82.25", "acd": "62.5"}]},
         "daily": {"totals": [usd, eur]},
         "top-customers": {
-            "columns": [{"name": "customer_account", "kind": "text"}, {"name": "calls", "kind": "count"}],
+            "columns": [
+                {"name": "customer_account", "kind": "text", "meaning": "account"},
+                {"name": "calls", "kind": "count", "meaning": "calls"},
+            ],
             "rows": customers,
             "totals": [{"currency": "USD", "calls": 231}],
-            "calls": [{}, {}],
+            "calls": [{"currency": None, "vendor_currency": None}] * 2,
         },
     }
     visitor = newcomer()
 
     def answer(route: Route) -> None:
         name = urlsplit(route.request.url).path.rpartition("/")[2]
-        empty = {"name": name, "columns": [], "rows": [], "missing": 0, "missing_in_replica": 0, "calls": []}
-        route.fulfill(json={**empty, **sheets[name]})
+        empty = {"name": name, "columns": [], "rows": [], "calls": []}
+        route.fulfill(json=made_answer(route.request, empty | sheets[name]))
 
     visitor.page.route("**/api/v1/reports/*?*", answer)
     page = visitor.go("/", "Overview")

@@ -171,7 +171,7 @@ class ReportSheet(msgspec.Struct, frozen=True):
     calls: list[CurrenciesOfCalls | None] = []
     """Currencies that find the calls of each row; null = they would find calls of another row, too.
 
-    An empty object = no other row differs by currency alone, and none are needed. Empty for a report of the ledger.
+    Both of a row null = no other row differs by currency alone, and none are needed. Empty for a report of the ledger.
     """
 
 
