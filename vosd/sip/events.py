@@ -162,7 +162,7 @@ class UnwantedAnswer(msgspec.Struct, frozen=True):
 
 
 class EarlierAnswer(msgspec.Struct, frozen=True):
-    """A 2xx to a re-INVITE of ours that was given up, or is not known after a restart; the ACK is sent already."""
+    """A 2xx to a re-INVITE or UPDATE of ours that was given up, or is not known after a restart; any ACK is sent."""
 
     owner: "DialogOwner"
     response: Response

@@ -32,6 +32,9 @@ COUNTED_EARLY_MAX: Final = 1 << 16
 CSeq numbers may have gaps (RFC 3261 section 12.2.2), but a number that was used would be refused.
 """
 
+_OFFERING: Final = (" INVITE", " UPDATE")
+"""Ends of keys of transactions that may change a session."""
+
 FORKS_MAX: Final = 16
 """Most forks of one INVITE that are released, beside the answer that counts: each costs a BYE."""
 
@@ -120,22 +123,25 @@ class UnclaimedAnswers:
         """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
 
         Within a live dialog it is repeated because our ACK was lost, or its peer has accepted an offer that was given
-        up: the owner of the dialog decides. Outside, a BYE follows if the source is known. Every other response without
-        a transaction is dropped.
+        up, perhaps by UPDATE: the owner of the dialog decides. Outside, a BYE follows if the source is known. Every
+        other response without a transaction is dropped.
         """
-        if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(" INVITE")):
+        if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(_OFFERING)):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
             return None
+        is_invite = key.endswith(" INVITE")
         caller = answer.header("from") or ""
         owner = self._dialogs.owners.get(tag_of(caller))
         dialog = None if owner is None else owner.dialog
         if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
-            via = self._flows.new_via(dialog.peer.flow)
-            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, ""))
+            if is_invite:
+                via = self._flows.new_via(dialog.peer.flow)
+                self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, ""))
             return self.of_live_dialog(dialog, answer, now)
         # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
         # to any address, with a Call-ID and tags of its choice, or connect to it.
-        if not self._knows(source.host, source.port) or not answer.to_tag or not hop_of(answer.header("contact") or ""):
+        is_complete = bool(answer.to_tag) and hop_of(answer.header("contact") or "")
+        if not is_invite or not is_complete or not self._knows(source.host, source.port):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
             return None
         # By its tag: of another one with this branch, too, the next hop is judged.
@@ -153,7 +159,7 @@ class UnclaimedAnswers:
         return None
 
     def of_live_dialog(self, dialog: Dialog, answer: Response, now: Instant) -> EarlierAnswer | None:
-        """Return the event of a 2xx to a re-INVITE that was given up; None where its dialog has ended."""
+        """Return the event of a 2xx to an offer that was given up; None where its dialog has ended."""
         owner = self._dialogs.owners.get(dialog.local_tag)
         if owner is None or isinstance(owner, PendingBye) or owner.dialog is not dialog:
             return None

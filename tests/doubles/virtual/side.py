@@ -149,17 +149,17 @@ class Side:
         """Set the replies to the next requests of a method."""
         self._replies[method].extend(replies)
 
-    def forget_invite(self) -> Message:
-        """Know an unanswered INVITE no more, so that its CANCEL gets 481; return it."""
-        ((key, invite),) = self._unanswered.items()
+    def forget_request(self) -> Message:
+        """Know an unanswered request no more, so that the CANCEL of an INVITE gets 481; return it."""
+        ((key, request),) = self._unanswered.items()
         del self._unanswered[key]
         self._invited_by.discard(key[0])
-        return invite
+        return request
 
-    def answer_forgotten(self, invite: Message, reply: Reply) -> None:
-        """Answer such an INVITE after all."""
-        self._unanswered[transaction_of(invite)] = invite
-        self._give(reply, invite)
+    def answer_forgotten(self, request: Message, reply: Reply) -> None:
+        """Answer such a request after all."""
+        self._unanswered[transaction_of(request)] = request
+        self._give(reply, request)
 
     def take(self, request: Message) -> None:
         """Handle a request within the dialog that is no retransmission."""

@@ -158,7 +158,7 @@ def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp,
     asked.will("INVITE", Reply(100))
     asking.propose("a=sendonly")
     scene.wire.run_for(1_000)
-    asked.forget_invite()
+    asked.forget_request()
     lose_connection(scene, asked, tries=1)
     if is_cancelled:
         asking.asking[0].cancel()
@@ -184,7 +184,7 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
     asked.will("INVITE", Reply(100))
     asking.propose("a=sendonly")
     scene.wire.run_for(1_000)
-    invite = asked.forget_invite()
+    invite = asked.forget_request()
     lose_connection(scene, asked, tries=1)
     scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
     scene.wire.run_for(later_ms)
@@ -198,21 +198,24 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
 
 
 @both_sides
-def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(over_tcp, side):
+@both_methods
+def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(
+    over_tcp, side, method
+):
     """One side had the offer before the connection broke, and stayed on hold, for the other one had a 503."""
     scene = over_tcp
-    call, there = scene.talk()
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), UPDATING)
     asking, asked = sides(side, call, there)
-    asked.will("INVITE", SILENCE)
-    asking.propose("a=sendonly")
+    asked.will(method, SILENCE)
+    asking.propose("a=sendonly", method=method)
     scene.wire.run_for(1_000)
-    invite = asked.forget_invite()
+    request = asked.forget_request()
     lose_connection(scene, asked)
     scene.wire.run_for(3_000)
-    asked.answer_forgotten(invite, Reply(200))
+    asked.answer_forgotten(request, Reply(200))
     scene.wire.run_for(10_000)
-    assert asking.got == {"INVITE": [503]}
-    assert len(asked.asked["INVITE"]) == 2
+    assert asking.got == {method: [503]}
+    assert len(asked.asked[method]) + len(asked.asked["INVITE"]) == (2 if method == "UPDATE" else 4)
     for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
         assert alike(mine.encode(), theirs.encode())
     assert scene.finish(call).end_reason == "Normal"

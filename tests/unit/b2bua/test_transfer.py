@@ -92,7 +92,7 @@ def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connecte
     party.will("INVITE", Reply(100))
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
-    invite = party.forget_invite()
+    invite = party.forget_request()
     blind(call)
     scene.wire.run_until(lambda: bool(party.asked["CANCEL"]))
     party.answer_forgotten(invite, Reply(200))
