@@ -29,7 +29,7 @@ _LEFT_OUT: Final = 8
 """Events that are not forwarded, and whose packets may still come late."""
 _LATE_PACKETS: Final = 100
 _LATE_NS: Final = 2_000_000_000
-"""Packets of an earlier event are late up to this difference of sequence numbers, within this time."""
+"""Packets are late up to this difference of sequence numbers, those of an earlier event within this time."""
 _EVENT: Final = Struct("!BBH")
 """Number of the event; end, reserved, volume; duration in units of the time stamp."""
 _END: Final = 0x80
@@ -243,8 +243,8 @@ class KeySender:
     """
 
     __slots__ = (
-        "_clock", "_clocks", "_codec", "_event_payload", "_events", "_in_use", "_key_stamp", "_offset", "_resumes",
-        "_sending", "_sequence", "_ssrc", "_stamp", "_stamp_ns", "_waiting", "due_ns",
+        "_clock", "_clocks", "_codec", "_event_payload", "_events", "_in_use", "_key_stamp", "_left_out", "_offset",
+        "_resumes", "_sending", "_sequence", "_ssrc", "_stamp", "_stamp_ns", "_waiting", "due_ns",
     )  # fmt: skip
 
     def __init__(self, ssrc: int) -> None:
@@ -257,7 +257,9 @@ class KeySender:
         self._offset = 0
         """Added to the sequence numbers of forwarded packets."""
         self._resumes = False
-        """Whether the next forwarded packet follows a key."""
+        """Whether the next forwarded packet follows a key, or one that was left out."""
+        self._left_out = -1
+        """Latest number of the stream at a gap; -1 = none is near. Copies of packets before it may come late."""
         self._in_use = -1
         """Payload type of the stream; -1 = none was forwarded."""
         self._clocks: dict[int, int] = {}
@@ -331,19 +333,34 @@ class KeySender:
         return True
 
     def forwarded(self, data: bytes, now_ns: int) -> bytes | None:
-        """Return a packet of the forwarded stream as it is to be sent; None while a key is being sent."""
-        if self._sending is not None:
-            return None
+        """Return a packet of the forwarded stream as it is to be sent; None = it is not to be.
+
+        So while a key is being sent, and for one that comes late: those behind it have other numbers, perhaps its own.
+        """
         _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        if self._sending is not None:
+            if ssrc == self._ssrc:
+                self._note_left_out(sequence)
+            return None
         self._note_payload(kind & ~_MARKER)
         if ssrc != self._ssrc:
-            self._ssrc, self._offset, self._resumes = ssrc, 0, False
+            self._ssrc, self._offset, self._resumes, self._left_out = ssrc, 0, False, -1
+            self._sequence = sequence - 1 & SEQUENCE - 1
+        elif self._left_out >= 0 and _is_late(sequence, self._left_out):
+            return None
         elif self._resumes:
             self._offset = self._sequence + 1 - sequence
             self._resumes = False
+        if self._left_out >= 0 and sequence - self._left_out & SEQUENCE - 1 > _LATE_PACKETS:
+            self._left_out = -1
         sequence = sequence + self._offset & SEQUENCE - 1
-        self._sequence, self._stamp, self._stamp_ns = sequence, stamp, now_ns
+        if not _is_late(sequence, self._sequence):
+            self._sequence, self._stamp, self._stamp_ns = sequence, stamp, now_ns
         return data if not self._offset else data[:2] + sequence.to_bytes(2, "big") + data[4:]
+
+    def _note_left_out(self, sequence: int) -> None:
+        if self._left_out < 0 or not _is_late(sequence, self._left_out):
+            self._left_out = sequence
 
     def holds(self, stamp: int) -> bool:
         """Return whether an event of the stream is not forwarded, by its time stamp.
@@ -354,8 +371,9 @@ class KeySender:
             return self._event_payload is not None
         return self._key_stamp >= 0 and (self._key_stamp - stamp & STAMP - 1) <= self._clock
 
-    def leave_out(self) -> None:
+    def leave_out(self, sequence: int) -> None:
         """Note that a packet of the stream is not forwarded: the numbers of those behind it go on without a gap."""
+        self._note_left_out(sequence)
         self._resumes = True
 
     def due(self, now_ns: int) -> list[bytes]:
@@ -373,6 +391,7 @@ class KeySender:
         sending = self._sending
         if sending is None:
             self._sending = self._begun(*self._waiting.popleft(), now_ns)
+            self._note_left_out(self._sequence - self._offset & SEQUENCE - 1)
             self._resumes = True
             # As a packet of audio does, the first one leaves at the end of the time that it covers: else the stream
             # would go on behind the key with a time stamp from within it, and keys in a row would run ahead of it.
@@ -427,6 +446,11 @@ class KeySender:
         stamp = sending.stamp + start & STAMP - 1
         header = HEADER.pack(VERSION, sending.payload | marker, self._sequence, stamp, self._ssrc)
         return header + tone(KEYS[sending.event], start, sending.sent_units - start, PAYLOADS[sending.payload])
+
+
+def _is_late(sequence: int, latest: int) -> bool:
+    """Return whether a packet is the latest one or a little before it; one far before it begins its numbers anew."""
+    return (latest - sequence & SEQUENCE - 1) <= _LATE_PACKETS
 
 
 def tone(key: str, start: int, samples: int, codec: str) -> bytes:

@@ -447,7 +447,7 @@ class MediaPort:
             return
         if reader.is_left_out(stamp):
             if sender is not None:
-                sender.leave_out()
+                sender.leave_out(sequence)
             return
         sent_before = 0 if out is None else out.packets_out
         self._forward(data)

@@ -132,7 +132,7 @@ class PeerSender:
 
         Those behind it are numbered without a gap: their receiver would count it as lost.
         """
-        (self.key_sender or self._new_key_sender(left_out=sequence)).leave_out()
+        (self.key_sender or self._new_key_sender(left_out=sequence)).leave_out(sequence)
 
     def _new_key_sender(self, left_out: int = -1) -> KeySender:
         """Number packets from now on, behind the last one that came, or before it if it was ``left_out``."""

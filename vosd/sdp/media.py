@@ -42,17 +42,22 @@ _STATIC_CLOCKS: Final = {
 }  # fmt: skip
 """Clocks of payload types with a fixed meaning that are not 8000 (RFC 3551 section 6)."""
 _ICE: Final = (
-    b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:BUNDLE", b"a=bundle-only",
+    b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:bundle", b"a=bundle-only",
     b"a=source-filter:", b"a=alt:", b"a=altc:",
 )  # fmt: skip
-"""Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
+"""Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143).
+
+Names of attributes have one case (RFC 8866 section 5), but some readers take others for the same: they are compared in
+lower case.
+"""
 _KEY_LINE: Final = re.compile(rb"a=(?:crypto|fingerprint|ice-ufrag):")
 _KEYS: Final = re.compile(b"^" + _KEY_LINE.pattern + rb"[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
+_REMOVED: Final = (*_ICE, _RTCP)
 _RTCP_BEGINS: Final = b"\n" + _RTCP
-_PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")")
+_PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")", re.IGNORECASE)
 """Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _AT_HAND: Final = 16
@@ -647,7 +652,7 @@ def _lines_at(lines: bytes, announced: str | None) -> bytes:
         [
             line if announced is None or line[:2] != b"c=" else _connection_like(line, announced)
             for line in _lines(lines)
-            if not line.startswith((*_ICE, _RTCP))
+            if not line.lower().startswith(_REMOVED)
         ]
     )
 
@@ -659,7 +664,7 @@ def _without_place(part: bytes, host: str) -> bytes:
     return b"".join(
         _connection_like(line, host) if line.startswith(b"c=") else line
         for line in _lines(part)
-        if not line.startswith((*_ICE, _RTCP))
+        if not line.lower().startswith(_REMOVED)
     )
 
 
@@ -685,11 +690,11 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
             if not is_connected:
                 lines.append(_connection_like(line, place.host))
             is_connected = True
-        elif line.startswith(b"a=rtcp:") or line.rstrip() == b"a=rtcp-mux":
-            if rtcp and line[:7] == rtcp[:7]:
+        elif (named := line.lower().rstrip()).startswith(b"a=rtcp:") or named == b"a=rtcp-mux":
+            if rtcp and named[:7] == rtcp[:7]:
                 lines.append(rtcp + line[len(line.rstrip()) :])
                 rtcp = b""
-        elif not line.startswith(_ICE):
+        elif not named.startswith(_ICE):
             lines.append(line)
     if rtcp and place.rtcp != place.rtp + 1:
         if not lines[-1].endswith(b"\n"):

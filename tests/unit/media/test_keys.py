@@ -174,6 +174,40 @@ def test_audio_gives_way_to_a_key_and_goes_on_without_a_gap_in_its_numbers():
     assert sender.forwarded(rtp(7, 3, ssrc=10), 1_120 * MS) == rtp(7, 3, ssrc=10)
 
 
+@pytest.mark.parametrize("after_key", [False, True])
+@pytest.mark.parametrize("late", [99, 100, 101])
+def test_a_late_copy_of_a_packet_before_a_gap_is_not_forwarded_under_a_new_number(after_key, late):
+    """The packets behind it got numbers with a gap, and it was played again."""
+    sender, last = talking(), 100
+    if after_key:
+        sender.press("1", 40, 1_020 * MS, as_tone=False)
+        sender.due(1_020 * MS)
+        assert sender.forwarded(rtp(101, 16_160, ssrc=9), 1_020 * MS) is None
+        last = sent(sender, 1_060 * MS)[-1][1][2]
+    else:
+        sender.leave_out(101)
+    for comes_ms, number in ((1_060, 102), (1_080, 103)):
+        assert sender.forwarded(rtp(late, 15_840, ssrc=9), comes_ms * MS) is None
+        last += 1
+        assert sender.forwarded(rtp(number, 16_320, ssrc=9), comes_ms * MS) == rtp(last, 16_320, ssrc=9)
+
+
+def test_a_late_packet_takes_no_number_from_those_behind_it():
+    sender = talking()
+    sender.forwarded(rtp(102, 16_320, ssrc=9), 1_040 * MS)
+    assert sender.forwarded(rtp(101, 16_160, ssrc=9), 1_041 * MS) == rtp(101, 16_160, ssrc=9)
+    sender.leave_out(103)
+    assert sender.forwarded(rtp(104, 16_640, ssrc=9), 1_080 * MS) == rtp(103, 16_640, ssrc=9)
+
+
+def test_numbers_that_begin_anew_or_around_behind_a_gap_are_not_late():
+    sender = talking()
+    sender.leave_out(101)
+    assert sender.forwarded(rtp(40_000, 16_320, ssrc=9), 1_040 * MS) == rtp(101, 16_320, ssrc=9)
+    for number in range(40_001, 40_100 + 65_536):
+        assert sender.forwarded(rtp(number % 65_536, 16_320, ssrc=9), 1_060 * MS) is not None
+
+
 @pytest.mark.parametrize("after_ms", [1, 10, 19])
 @pytest.mark.parametrize("as_tone", [False, True])
 def test_time_stamps_of_keys_go_with_those_of_the_stream_around_them(after_ms, as_tone):

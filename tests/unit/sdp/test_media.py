@@ -1,5 +1,7 @@
 """Media of a description, as a relay has to know them, and their rewriting for it."""
 
+import re
+
 import pytest
 
 from vosd.sdp import media
@@ -324,6 +326,19 @@ def test_no_address_of_the_author_is_left_where_all_media_are_rejected(media):
     assert b"192.0.2.7" not in written
     assert b"o=alice 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\n" in written
     assert [each.port for each in media_of(written)] == [0] * media.count("m=")
+
+
+@pytest.mark.parametrize("place", [RELAY, Place("203.0.113.5", 10_000, None)])
+@pytest.mark.parametrize(
+    "session", [ICE, CALL + b"a=rtcp:4007 IN IP4 192.0.2.9\r\na=candidate:1 1 UDP 1 10.0.0.1 4000\r\n"]
+)
+def test_names_of_attributes_in_another_case_lead_no_more_past_the_relay(session, place):
+    """Some readers take them for the same, and would send RTCP or media to the author."""
+    odd = re.sub(rb"a=(rtcp:|rtcp-mux|candidate|end-of|ice-|group)", lambda found: b"a=" + found[1].title(), session)
+    assert odd != session
+    assert relayed(odd, [place]) == relayed(session, [place])
+    rejected = [each.replace(b"m=audio 4000", b"m=audio 0") for each in (odd, session)]
+    assert len({relayed(each, [None], "203.0.113.1").lower() for each in rejected}) == 1
 
 
 def test_the_origin_may_have_another_address_than_the_media():
