@@ -60,15 +60,18 @@ class LiveVendors:
 
     def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:
         """Return whether rates of the gateway that are in force at ``wall_ms`` have the number's prefix locked."""
-        if gateway.account is None:
+        if gateway.account is None or gateway.sound is not None:
             return False
         rates = self._choices.get(gateway.name) or self._catalogue.rates_of(self._catalogue.accounts[gateway.account])
         found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables_at(wall_ms) if rates else ())]
         return any(rate is not None and rate.locked for rate in found)
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> AppliedRate | None:
-        """Return the buy rate of a gateway for calls of ``caller`` to ``callee`` at ``wall_ms``; a phone has none."""
-        if gateway.account is None:
+        """Return the buy rate of a gateway for calls of ``caller`` to ``callee`` at ``wall_ms``.
+
+        A phone and an announcement have none: nothing is bought of them, whatever rates their account has.
+        """
+        if gateway.account is None or gateway.sound is not None:
             return None
         if self._choices and (rates := self._choices.get(gateway.name)) is not None:
             return rates.find(callee, wall_ms, caller)
@@ -91,7 +94,7 @@ class LiveVendors:
         for gateway in gateways:
             # ``terms``, written out: a call by cost asks for a price in the table of each vendor.
             account = gateway.account
-            if account is None or (choices and gateway.name in choices):
+            if account is None or gateway.sound is not None or (choices and gateway.name in choices):
                 terms = self.terms(gateway, callee, wall_ms, caller_at(gateway))
             else:
                 group = accounts[account].rate_group
@@ -176,10 +179,11 @@ class LiveVendors:
     def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:
         """Return whether the gateway's account is post-paid, or can pay for the first seconds of a call at ``terms``.
 
-        The money is not held yet: it is when the gateway is tried. A partner earns, and needs none.
+        The money is not held yet: it is when the gateway is tried. A partner earns, and needs none; so does an
+        announcement, which costs nothing.
         """
         credit = None if gateway.account is None else self._credits.get(gateway.account)
-        if credit is None or credit.limit is None or gateway.earns:
+        if credit is None or credit.limit is None or gateway.earns or gateway.sound is not None:
             return True
         return credit.affords(_booked(terms), self.first_period_s(gateway))
 

@@ -1,8 +1,10 @@
 """Routing gateways of type announcement: their sound, the code after it, and what comes next."""
 
+from decimal import Decimal
+
 import pytest
 from doubles.announcing import SOUNDS
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
 from doubles.virtual.relay import VirtualRelay
@@ -11,6 +13,7 @@ from doubles.virtual.vendor import Line, Script, answers
 from msgspec.structs import replace
 
 from vosd.base.cause import EndReason
+from vosd.billing.accounts import AccountType
 from vosd.sdp.media import media_of
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.media import MediaEngine, MediaParameters
@@ -180,6 +183,23 @@ def test_a_call_that_is_charged_since_its_invite_to_a_vendor_hears_no_sound_at_i
     assert charged[0] == charged[1]
     assert charged[0][0] > 0
     assert charged[0][1] > 0
+
+
+@pytest.mark.parametrize("limit", [0, 5], ids=["no money", "some money"])
+@pytest.mark.parametrize("rates_of", [None, "dear", "locked"])
+def test_it_is_played_whatever_money_and_rates_its_account_has(limit, rates_of):
+    """Nothing is bought of it: its price is no loss, and no money of its account is held meanwhile."""
+    barred = replace(applied_rate("0.30"), rate=replace(applied_rate("0.30").rate, locked=True))
+    rates = [rate_group("dear", applied_rate("6.00")), rate_group("locked", barred)]
+    own = account("own", type=AccountType.CLEARING, rate_group=rates_of, overdraft_limit=Decimal(limit))
+    scene, _ = scene_with(announcing(account="own"), accounts=[own], rate_groups=rates)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None or 183 in call.statuses)
+    assert scene.exchange.credits["own"].reserved == 0
+    until_final(scene, call)
+    assert call.final == 480
+    scene.close()
+    assert [each.reason for each in scene.record.attempts] == ["Announcement"]
 
 
 def test_the_description_has_the_one_codec():
