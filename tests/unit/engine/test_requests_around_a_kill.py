@@ -8,12 +8,16 @@ from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.killed import KilledScene
+from doubles.timed_scene import KNOWS_TIMER_ONLY, TIMED_WITHOUT_UPDATE
+from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.side import Reply, Side
+from doubles.virtual.vendor import Script
 from doubles.virtual.wire import Packet
+from msgspec.structs import replace
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.media.rtpengine_orders import RtpOffer
@@ -34,9 +38,13 @@ class SceneOfKill(KilledScene):
         *content: Catalogue,
         relay: VirtualRelay | None = None,
         rtpengines: VirtualRtpEngines | None = None,
+        script: Script | None = None,
     ) -> None:
+        """``script``: the vendor answers by it, and has a session timer; None = neither."""
         super().__init__(directory, *content, relay=relay, rtpengines=rtpengines)
-        self.call = self.caller.call(CALLEE)
+        if script is not None:
+            self.vendor.script = script
+        self.call = self.caller.call(CALLEE, Intent() if script is None else KNOWS_TIMER_ONLY)
         self.wire.run_until(lambda: self.call.final == 200)
         self.wire.run_for(5_000)
         (party,) = self.vendor.calls
@@ -216,6 +224,61 @@ def test_media_go_to_where_they_went_before_an_update_that_has_no_answer_at_a_ki
     assert refresh.final is not None
     assert refresh.final.status == 200
     assert [each.source for each in relay.open_ports.values()] == before
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+@pytest.mark.parametrize("after_ms", [300, 1_500])
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_media_go_to_where_an_offer_has_them_that_was_accepted_before_a_kill(
+    tmp_path: Path, side: str, method: str, after_ms: int, engine: MediaEngine
+) -> None:
+    """The journal had the call with the offer open: both sides agreed to it, and its media were taken as before it."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay, rtpengines = VirtualRelay(), VirtualRtpEngines()
+    content = catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON))
+    in_use = rtpengines if engine is MediaEngine.RTPENGINE else None
+    scene = SceneOfKill(tmp_path, side, content, relay=relay, rtpengines=in_use)
+    scene.asking.ask(method, body=offered_elsewhere(scene))
+    scene.wire.run_for(after_ms)
+    agreed = [each.source for each in relay.open_ports.values()], len(rtpengines.sessions)
+    scene.kill(20)
+    scene.wire.run_for(20_000)
+    assert scene.asking.got[method] == [200]
+    assert ([each.source for each in relay.open_ports.values()], len(rtpengines.sessions)) == agreed
+    refresh = scene.other.ask("INVITE", body=scene.other.mine)
+    scene.wire.run_for(1_000)
+    assert refresh.final is not None
+    assert refresh.final.status == 200
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_media_stay_after_a_kill_where_an_earlier_offer_was_refused(tmp_path: Path, side: str) -> None:
+    """A refresh by the switch, with the description of that side, was taken for the offer that had been refused."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    relay = VirtualRelay()
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), relay=relay, script=TIMED_WITHOUT_UPDATE)
+    scene.other.will("INVITE", Reply(488))
+    scene.asking.ask("INVITE", body=offered_elsewhere(scene))
+    scene.wire.run_for(2_000)
+    assert scene.asking.got["INVITE"] == [488]
+    asked = len(scene.other.asked["INVITE"])
+    for _ in range(20):
+        scene.wire.run_for(20_000)
+        for each in relay.open_ports.values():
+            each.figures = replace(each.figures, alive_mono=scene.wire.clock.now().mono)
+    assert len(scene.other.asked["INVITE"]) == asked + 1, "the switch has refreshed it"
+    scene.asking.mine = offered_elsewhere(scene)
+    scene.other.ask("INVITE", body=revised(scene.other.mine))
+    scene.wire.run_for(5_000)
+    agreed = [each.source for each in relay.open_ports.values()]
+    assert int(ELSEWHERE) in [each.rtp for each in agreed if each is not None]
+    scene.kill(20)
+    scene.wire.run_for(500)
+    assert [each.source for each in relay.open_ports.values()] == agreed
     scene.ends_well()
 
 

@@ -5,7 +5,7 @@ booked, a time mark every second while calls run, and which calls are booked. Re
 of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -53,6 +53,8 @@ SPARED_MARKS: Final = 30
 """One mark in so many seconds is written where the ends of running calls need the room."""
 AT_ONCE: Final = 8
 """Open calls that are written to a new file in one turn: less than a millisecond."""
+AT_ONCE_MAX: Final = 8
+"""Number of times that one call is written between two marks of time by changes that do not wait for the next."""
 AT_TICK: Final = 100
 """Open calls that are written to a new file once a second, where no other turn writes anything."""
 STAY_TICKS: Final = 5
@@ -95,11 +97,16 @@ class CallChanges:
         """Calls that are written before the datagrams of this turn are sent."""
         self._later: dict[str, None] = {}
         """Calls that were written since the last mark of time, and wait for the next."""
-        self._lately: set[str] = set()
+        self._lately = Counter[str]()
+        """Number of times that calls were written since the last mark of time."""
 
     def note(self, call_id: str, *, at_once: bool) -> None:
-        """Note that a call has changed: it is written in this turn, and without ``at_once`` only once between marks."""
-        (self.now if at_once or call_id not in self._lately else self._later)[call_id] = None
+        """Note that a call has changed: it is written in this turn, if it was not yet since the last mark.
+
+        With ``at_once`` it is written in this turn up to ``AT_ONCE_MAX`` times between marks.
+        """
+        most = AT_ONCE_MAX if at_once else 1
+        (self.now if self._lately[call_id] < most else self._later)[call_id] = None
 
     def note_asked(self, call_id: str) -> None:
         """Note that a re-INVITE waits in a call, or was refused: it is written with the next mark."""
@@ -118,7 +125,7 @@ class CallChanges:
     def due(self) -> Iterator[str]:
         """Yield the calls to be written in this turn."""
         now, self.now = self.now, {}
-        self._lately.update(now)
+        self._lately.update(now.keys())
         yield from now
 
     def due_at_mark(self) -> Iterator[str]:

@@ -45,6 +45,7 @@ from vosd.sip.door.messages import (
     OutgoingResponse,
     OutgoingSuccess,
 )
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
@@ -215,6 +216,8 @@ class MediaKeeper:
         media.before_offer = None
         if status >= _REFUSED:
             self._put_back(leg, media, before, now)
+        else:  # before the 200 leaves: a process that finds the offer open in the journal puts its media back
+            leg.call.moved(at_once=True)
 
     def offer_forgotten(self, owner: DoorOwner, now: Instant) -> None:
         """Take media as before an offer of a leg that was open when the process before was killed (``Doorkeeper``)."""
@@ -409,6 +412,8 @@ class MediaKeeper:
         moving, theirs, media = passing.author.moving, passing.theirs, passing.media
         if moving is None or not isinstance(message, OutgoingReinvite | OutgoingRequest):
             return
+        if moving.transaction.state is not TransactionState.PROCEEDING:
+            return  # it was refused: this description of the leg is that of before
         before, key = theirs.before_offer, encode(moving.transaction.key)
         if before is None or before.transaction != key:
             theirs.before_offer = MediaBefore(
