@@ -82,7 +82,7 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
 
 
 def test_a_gateway_that_is_an_announcement_says_what_it_plays() -> None:
-    closed = msgspec.structs.replace(FIRST, addresses=(), sound=GatewaySound("closed", 2, 503))
+    closed = msgspec.structs.replace(FIRST, addresses=(), allow_unrated=True, sound=GatewaySound("closed", 2, 503))
     (found,) = explain(catalogue=builders.catalogue([ACME, closed])).candidates
     assert found.reason == "prefix 44, priority 1; plays closed, then 503"
     assert found.media is None
