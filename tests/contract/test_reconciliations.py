@@ -11,13 +11,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, routing_gateway
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, routing_gateway
 from doubles.data.records import STARTED, refused_call
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Script, answers, refuses
 from sqlalchemy import event, insert
 
+from vosd.admin.bill_comparison import sent_call
+from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import PermissionLackingError
@@ -53,6 +59,7 @@ from vosd.admin.office.reconciliations import (
     show_reconciliation,
     write_letter,
 )
+from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.cdr.columns import iso_utc
@@ -227,6 +234,40 @@ async def test_a_file_may_have_the_time_of_the_invite_and_billed_seconds_alone(s
     text = f"{MAP}start: {{of: invite}}\n".replace("price: price, ", "billed: price, ")
     rows = [[*row(each)[:1], iso_utc(each.started_at), "62", "62", ""] for each in CALLS[:1]]
     assert set(classes(await site.imported(rows, map_text=text))) == {("matched", "")}
+
+
+BEGAN_MONO = ManualClock().now().mono
+OTHER_VENDOR = vendor_gateway(0, account="other", failover_after_ringing=True, ring_timeout_ms=4_000)
+SEVERAL_TRIED = {
+    "a silent vendor before": ((SILENT, answers(after_ms=7_000)), {}),
+    "a vendor before that rang": ((RINGS, answers(after_ms=7_000)), {}),
+    "a late answer": ((answers(4_500)._replace(accepts_cancel=False), answers(after_ms=7_000)), {"is_late": True}),
+    "ringing charged": ((RINGS, answers(after_ms=7_000)), {"charges_ringing": True}),
+    "ringing charged, unanswered": ((RINGS, refuses(486, after_ms=9_000)), {"charges_ringing": True}),
+}
+
+
+@pytest.mark.parametrize("tried", SEVERAL_TRIED.values(), ids=SEVERAL_TRIED)
+async def test_the_time_of_the_invite_is_that_of_the_invite_to_the_vendor_that_is_paid(
+    database: Database, tried: tuple[tuple[Script, Script], dict[str, Any]]
+) -> None:
+    scripts, more = tried[0], dict(tried[1])
+    billing = VENDORS[0] if more.pop("is_late", False) else VENDORS[1]
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), OTHER_VENDOR, vendor_gateway(1, account="carrier")]
+    scene = Scene(catalogue(gateways, **more))
+    for vendor, script in zip(scene.vendors, scripts, strict=False):
+        vendor.script = script
+    outgoing = scene.caller.call(CALLEE, Intent(hang_up_after_ms=30_000))
+    scene.wire.run_until(lambda: outgoing.is_over, within_ms=100_000)
+    scene.wire.run_for(40_000)
+    await SqlBooks(database).book(scene.exchange.sink.all_records)
+    account_of = "other" if billing == VENDORS[0] else "carrier"
+    pages = SqlReconciliations(database).calls(account_of, 0, scene.wire.clock.now().wall)
+    (call,) = [each async for page in pages for each in page]
+    sent = next(each.sent_at for each in scene.wire.packets if each.target == billing and each.data[:6] == b"INVITE")
+    at = STARTED - BEGAN_MONO + sent
+    ours = sent_call(call, CdrMap(ForeignLayout("", "", ""), RatedSide.BUY, includes_tax=False, starts_at_invite=True))
+    assert (ours.at, ours.at + ours.from_invite_ms) == (pytest.approx(at, abs=20), call.ended_at)
 
 
 async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(site: Site) -> None:

@@ -109,7 +109,8 @@ def billed_call(line: int, call: ForeignCall) -> BilledCall:
 
 def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
     """Return a call of ours as it is compared with a file of ``wanted``."""
-    at = call.started_at if wanted.starts_at_invite else call.vendor_answered_at or call.started_at
+    invited_at = _invited_at(call)
+    at = invited_at if wanted.starts_at_invite else call.vendor_answered_at or invited_at
     length = call.vendor_billing_base_ms
     if length is None:
         length = 0 if call.vendor_answered_at is None else max(0, call.ended_at - call.vendor_answered_at)
@@ -120,7 +121,7 @@ def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
         call_id=call.call_id,
         caller=comparable(call.caller_out or ""),
         duration_ms=length,
-        from_invite_ms=max(0, call.ended_at - call.started_at),
+        from_invite_ms=max(0, call.ended_at - invited_at),
         billed_seconds=call.vendor_billed_seconds,
         cost=EXACT.add(call.cost, call.cost_tax) if wanted.includes_tax else call.cost,
         prefix=call.vendor_rate_prefix or "",
@@ -129,6 +130,15 @@ def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
         rated_number=rated,
         hides_caller=bool(call.caller_hidden),
     )
+
+
+def _invited_at(call: VendorCall) -> int:
+    """Return the moment of the INVITE to the vendor: gateways before it may have taken the caller's time."""
+    if call.vendor_billing_base_ms is not None:
+        return call.ended_at - call.vendor_billing_base_ms
+    if call.vendor_answered_at is None or call.answered_after_ms is None:
+        return call.started_at
+    return call.vendor_answered_at - call.answered_after_ms
 
 
 def rate_of_breakdown(text: str) -> AppliedRate | None:

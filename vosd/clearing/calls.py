@@ -51,7 +51,7 @@ class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     duration_ms: int
     """Milliseconds that the cost is for."""
     from_invite_ms: int
-    """Milliseconds from the INVITE to the end."""
+    """Milliseconds from the INVITE to the vendor until the end."""
     billed_seconds: int
     cost: Decimal
     """With tax where the prices of the vendor contain it."""

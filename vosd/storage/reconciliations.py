@@ -14,6 +14,7 @@ from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.cdr.record import IN_VAIN
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
@@ -127,6 +128,8 @@ class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cost_tax: Decimal
     vendor_rate_prefix: str | None
     caller_hidden: int | None = None
+    answered_after_ms: int | None = None
+    """Milliseconds from the INVITE to the vendor until its answer; None = it did not answer, or answered late."""
 
 
 class TriedCall(NamedTuple):
@@ -144,7 +147,20 @@ class TriedCall(NamedTuple):
     reason: str
 
 
-_COLUMNS: Final = tuple(_cdr[name] for name in VendorCall.__struct_fields__)
+_answered_after: Final = (
+    select(_attempt.ms)
+    .where(
+        _attempt.call_id == _cdr.call_id,
+        _attempt.gateway == _cdr.routing_gateway,
+        _attempt.code.between(200, 299),
+        _attempt.reason.not_in(IN_VAIN),  # the CDR of such an answer begins with the INVITE to the vendor
+    )
+    .order_by(_attempt.position)
+    .limit(1)
+    .correlate(schema.cdr)
+    .scalar_subquery()
+)
+_COLUMNS: Final = (*(_cdr[name] for name in VendorCall.__struct_fields__[:-1]), _answered_after)
 
 
 class SqlReconciliations:
