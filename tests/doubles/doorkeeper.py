@@ -112,6 +112,9 @@ class ScriptedDoorkeeper:
         """Refuse no description (``Doorkeeper``)."""
         return False
 
+    def answer_kept(self, author: DoorOwner, reader: DoorOwner) -> None:
+        """Nothing is given an answer that its reader is not sent."""
+
     def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
         """Keep nothing of descriptions (``Doorkeeper``)."""
 

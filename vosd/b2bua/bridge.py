@@ -128,6 +128,13 @@ class Bridge:
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.facts.is_last = is_last
             change.begin_when_free(now)
+        elif is_last:
+            self.answer_kept(leg)
+
+    def answer_kept(self, leg: Leg) -> None:
+        """Note that an answer of a leg goes no further."""
+        if leg.door is not None and self.holds(leg):
+            leg.door.keeper.answer_kept(leg, self.opposite(leg))
 
     def offer_again(self, leg: Leg, now: Instant) -> None:
         """Offer the session in force to a leg that may have taken another one (RFC 3261 section 14.1)."""

@@ -98,7 +98,11 @@ class ChangedAnswer(Proposal):
         if invite is not None:
             self._acknowledge(invite, b"", now)
         self._over()
-        if session and self._bridge is not None and not self.facts.is_last:
+        if not session or self._bridge is None:
+            return
+        if self.facts.is_last:
+            self._bridge.answer_kept(self.far)
+        else:
             self._bridge.answer_changed(self.far, session, now, is_last=True)
 
     def _refused(self, _status: int, _now: Instant) -> None:

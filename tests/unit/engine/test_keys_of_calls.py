@@ -93,6 +93,38 @@ def test_calls_go_on_encrypted_by_the_next_rtpengine_when_theirs_is_lost(custome
     scene.finish(call)
 
 
+@pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
+def test_keys_of_a_side_that_makes_no_offers_are_those_of_its_last_answer(customer, vendor):
+    scene, engines = scene_with(customer, vendor)
+    call, there = talk(scene, customer)
+    there.will("INVITE", Reply(488))
+    engines.lose("one")
+    poll(scene)
+    assert [bool(each.body) for each in there.asked["INVITE"]] == [False, True]
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("refreshed", ["caller", "callee"])
+def test_new_keys_in_the_answer_to_a_changed_answer_are_known(refreshed):
+    scene, engines = scene_with(SEALED, SEALED)
+    call, there = talk(scene, SEALED)
+    side, other = (call, there) if refreshed == "caller" else (there, call)
+    port = media_of(side.mine.encode())[0].port
+    side.will("INVITE", Reply(200, revised(side.mine).replace(f"audio {port}", f"audio {port + 2}")))
+    (leg,) = (
+        leg
+        for live in scene.exchange.switch.calls()
+        for leg in live.call.all_legs
+        if leg.host == side.agent.address.host
+    )
+    leg.supervision.offer_again(scene.exchange.clock.now())
+    scene.wire.run_for(2_000)
+    assert len(other.asked["INVITE"]) == 1
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
 @pytest.mark.parametrize("after_ms", [5, 300, 700])
 def test_a_switch_that_is_killed_while_both_sides_agree_on_keys_has_them_agree_in_the_next(tmp_path, after_ms):
     scene, engines = scene_with(SEALED, SEALED, partial(KilledScene, tmp_path))

@@ -55,7 +55,7 @@ class SessionsAtRtpEngines:
             media.offered_by = passing.theirs.number
             return MessageChange(body=media.said)
         try:
-            body = with_usable_keys(reachable_by_ice(relayable(body), passing.author.host))
+            body = _with_usable_keys(body, passing)
             described = media_of(body)
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
@@ -149,6 +149,15 @@ class SessionsAtRtpEngines:
         self._note_sources(described, passing)
         return self._rtpengines.is_answered(self._wanted(passing, body, first_host(body), is_offer=False))
 
+    def keep_keys(self, passing: PassingSession, body: bytes, form: MediaForm) -> None:
+        """Give an rtpengine an answer with the keys of its author, which its reader is not sent."""
+        try:
+            body = _with_usable_keys(body, passing)
+            host = first_host(body)
+        except BadSession:
+            return
+        self._rtpengines.is_answered(self._wanted(passing, body, host, is_offer=False, form=form))
+
     def _note_sources(self, described: Sequence[Medium], passing: PassingSession) -> None:
         passing.media.audio = passing.theirs.audio = audio_place(described)
         for index, medium in enumerate(described):
@@ -184,3 +193,8 @@ class SessionsAtRtpEngines:
             self._parts.parameters.traffic_class,
             form,
         )
+
+
+def _with_usable_keys(body: bytes, passing: PassingSession) -> bytes:
+    """Return a description as an rtpengine can take it; raises ``BadSession``."""
+    return with_usable_keys(reachable_by_ice(relayable(body), passing.author.host))

@@ -116,6 +116,10 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def answer_kept(self, author: "DoorOwner", reader: "DoorOwner") -> None:
+        """Note that the other leg is not sent the latest answer of a leg, which changes nothing for it."""
+        ...
+
     def offer_forgotten(self, owner: "DoorOwner", now: Instant) -> None:
         """Note that an offer of a leg, if it has one that is open, gets no final response."""
         ...
