@@ -63,6 +63,7 @@ class Dialled:
     """The numbers of a call."""
 
     context = ""
+    is_withheld = False
 
     def called(self, _source):
         return "442079460000"

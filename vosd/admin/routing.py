@@ -354,6 +354,9 @@ def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:
 class _Dialled:
     """Numbers of an imaginary call; the called one may lack the tech prefix of its gateway."""
 
+    is_withheld = False
+    """The question says it, for all headers."""
+
     def __init__(
         self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool, agent: str | None, *, is_anonymous: bool
     ) -> None:

@@ -33,7 +33,7 @@ from vosd.sip.wire.multipart import BodyPart
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import DEFAULT_PORTS
-from vosd.trunks.dialect import CallerSource
+from vosd.trunks.dialect import CallerPrivacy, CallerSource
 from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
 from vosd.trunks.header_rules import HeaderRules, SentAs, SessionIdUse, without
 
@@ -93,6 +93,8 @@ def sent_to_vendor(
         identity = identity.of_user(caller.caller_numbers.permits)
     callee = without_separators(numbers.called())
     shown = without_separators(numbers.calling(_READ_FROM if caller is None else caller.dialect.caller_from))
+    if numbers.is_withheld:
+        identity = identity.withheld_as(CallerPrivacy.WITHHELD)
     address = _address_of(gateway)
     transport = address.transport or "udp"
     listener = Listener(OURS, DEFAULT_PORTS[transport], transport)

@@ -14,7 +14,7 @@ import msgspec
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, WITHHOLDS_SESSION, wishes
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, WITHHOLDS_SESSION, hides_party, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
@@ -43,7 +43,8 @@ class CallerIdentity(msgspec.Struct, frozen=True):
     wishes: tuple[str, ...] = ()
     """The values of Privacy."""
     hides_party: bool = False
-    """Whether Remote-Party-ID asks for what ``Privacy: id`` does."""
+    """Whether another header asks for what ``Privacy: id`` does: Remote-Party-ID, or the Diversion that has the number
+    of the call."""
     diversions: tuple[Diversion, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     signatures: tuple[str, ...] = ()
@@ -76,12 +77,12 @@ class CallerIdentity(msgspec.Struct, frozen=True):
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
 
     def withheld_as(self, privacy: CallerPrivacy) -> "CallerIdentity":
-        """Return it with at least the privacy that another caller asks for, whose number is shown with it."""
+        """Return it with at least a privacy: that which is asked for the number that is shown with it."""
         if self.privacy >= privacy:
             return self
         if privacy is CallerPrivacy.ANONYMOUS:
             return msgspec.structs.replace(self, is_simple=False, is_anonymous=True)
-        return msgspec.structs.replace(self, is_simple=False, wishes=(*self.wishes, "id"))
+        return msgspec.structs.replace(self, is_simple=False, hides_party=True)
 
     def of_user(self, permits: Callable[[str], bool]) -> "CallerIdentity":
         """Return what of it a telephone may say: that a number of its own has diverted the call.
@@ -147,8 +148,7 @@ def _is_anonymous(uri: Uri) -> bool:
 
 def _hides_party(party: NameAddr) -> bool:
     """Return whether a Remote-Party-ID is the caller's and asks to withhold the number."""
-    whose, privacy = party.param("party") or "calling", party.param("privacy") or ""
-    return whose.lower() == "calling" and privacy.lower().partition("-")[0] in {"full", "uri"}
+    return (party.param("party") or "calling").lower() == "calling" and hides_party(party)
 
 
 def _display_of(request: Request) -> str:

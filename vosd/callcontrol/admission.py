@@ -38,6 +38,7 @@ from vosd.routing.ring_groups import in_group
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
+from vosd.trunks.dialect import CallerPrivacy
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
@@ -173,6 +174,8 @@ class Admission:
         call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
         call.callee_billing = for_matching(callee)
         caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
+        if numbers.is_withheld and not call.caller_privacy:
+            call.caller_privacy = CallerPrivacy.WITHHELD
         is_plain = gateway.caller_numbers is None and caller.isdigit()
         call.caller = caller if is_plain else permitted_caller(gateway, caller)
         call.account = self.catalogue.accounts[gateway.account]

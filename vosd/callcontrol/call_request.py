@@ -32,6 +32,11 @@ class Numbers(Protocol):
         """Return the phone-context of the number that ``called`` has returned last; empty = it has none."""
         ...
 
+    @property
+    def is_withheld(self) -> bool:
+        """Return whether the header of the number that ``calling`` has returned last asks to withhold it."""
+        ...
+
     def called(self, source: CalleeSource) -> str:
         """Return the called number as received."""
         ...

@@ -4,13 +4,14 @@ The mapping gateway configures which parts of the INVITE hold them; by default t
 and P-Asserted-Identity, else From, the calling one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from vosd.base.number import EMERGENCY_SERVICE, NUMBER, SEPARATORS
 from vosd.sdp.summary import hosts
+from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of, phone_context_of
@@ -43,6 +44,11 @@ class InviteNumbers(msgspec.Struct):
     request: Request
     context: str = ""
     """The phone-context of the number that ``called`` has returned; empty = it has none."""
+    is_withheld: bool = False
+    """Whether the number that ``calling`` has returned is of a Diversion that asks to withhold it (RFC 5806).
+
+    The wish of a caller for its own number is read by ``b2bua.identity``.
+    """
 
     def called(self, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
         """Return the number that the caller wants, as received: it may have visual separators.
@@ -67,11 +73,13 @@ class InviteNumbers(msgspec.Struct):
         ``anonymous`` if no source has more than that; empty if no source has a readable user part.
         """
         request, anonymous = self.request, ""
+        self.is_withheld = False
         for source in order:
             if request.header(source) is None:
                 continue
             user = _user_of_from(request) if source is CallerSource.FROM else _user_in(request, source)
             if user.lower() not in _NO_NUMBER:
+                self.is_withheld = source is CallerSource.DIVERSION and _withholds(request.headers(source))
                 return user
             anonymous = anonymous or user
         return anonymous
@@ -119,6 +127,18 @@ def _user_in(request: Request, source: CallerSource) -> str:
             return user
         first = first or user
     return first
+
+
+def _withholds(diversions: Sequence[str]) -> bool:
+    """Return whether the first diversion with a number withholds it."""
+    for value in diversions[:_VALUES_MAX]:
+        try:
+            diversion = Diversion.parse(value)
+        except ParseError:
+            continue
+        if diversion.number:
+            return diversion.is_withheld
+    return False
 
 
 def _is_forwarding(entry: str) -> bool:

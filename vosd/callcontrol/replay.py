@@ -107,6 +107,8 @@ class _Stored:
     """The numbers of a stored call; ``Admission.identify`` has read them from the INVITE when it came."""
 
     context = ""
+    is_withheld = False
+    """The record says it, for all headers."""
 
     def __init__(self, caller: str, callee: str, is_forwarded: bool) -> None:
         self._caller, self._callee, self._is_forwarded = caller, callee, is_forwarded

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from vosd.b2bua.outgoing.forwarding import diversions_of, history_of
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
-from vosd.trunks.dialect import CalleeDialect, Passing
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.wire.uri import user_part
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, CallerSource, IdentityHeader, Passing, Privacy
 
 DIVERTED = (
     "Diversion: <sip:+49302@10.1.2.3>;reason=user-busy;counter=1;privacy=off",
@@ -36,6 +38,45 @@ def sent(headers: tuple[str, ...], **dialect: object) -> list[str]:
     invite = scene.vendor.only_call.invite
     lines = [f"{name}: {value}" for name, value in invite.headers if name in {"diversion", "history-info"}]
     return [line.replace(scene.caller.switch.host, "H") for line in lines]
+
+
+def presented(
+    headers: tuple[str, ...], order: tuple[CallerSource, ...] = (CallerSource.DIVERSION,), **vendor: object
+) -> tuple[str, list[str], list[str], str | None]:
+    """Return From's user, P-Asserted-Identity and Privacy that a vendor got, and the record's word for the wish."""
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(caller_from=order))
+    scene = Scene(catalogue([customer, vendor_gateway(0, dialect=CalleeDialect(**vendor))]))
+    scene.vendor.script = answers(0)
+    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record, invite = scene.close(), scene.vendor.only_call.invite
+    asserted = [user_part(NameAddr.parse(value).uri) for value in invite.every("P-Asserted-Identity")]
+    return user_part(NameAddr.parse(invite["From"]).uri), asserted, invite.every("Privacy"), record.caller_privacy
+
+
+@pytest.mark.parametrize("wish", ["full", "uri"])
+@pytest.mark.parametrize("also", [(), ("Privacy: none",)])
+def test_a_number_taken_from_a_diversion_is_withheld_as_the_diversion_asks(wish, also):
+    headers = (f"Diversion: <sip:+49302@10.1.2.3>;reason=user-busy;privacy={wish}", *also)
+    trusted = (IdentityHeader.ASSERTED,)
+    assert presented(headers) == ("anonymous", [], [], "withheld")
+    assert presented(headers, identity=trusted) == ("anonymous", ["+49302"], ["id"], "withheld")
+    assert presented(headers, privacy=Privacy.PASS) == ("+49302", [], ["id"], "withheld")
+
+
+def test_a_number_taken_from_a_diversion_that_withholds_none_is_shown():
+    for headers in (
+        ("Diversion: <sip:+49302@10.1.2.3>;reason=user-busy;privacy=off",),
+        ("Diversion: <sip:+49302@10.1.2.3>;privacy=name", "Diversion: <sip:+49301@10.1.2.3>;privacy=full"),
+        ("Diversion: <sip:10.1.2.3>;privacy=full", "Diversion: <sip:+49302@10.1.2.3>"),
+    ):
+        assert presented(headers) == ("+49302", [], [], None)
+
+
+def test_a_diversion_of_a_call_with_the_number_of_its_caller_withholds_its_own_number_alone():
+    headers = ("P-Asserted-Identity: <sip:+49302@h>", "Diversion: <sip:+49301@10.1.2.3>;privacy=full")
+    own_first = (CallerSource.ASSERTED, CallerSource.DIVERSION)
+    assert presented(headers, own_first) == ("+49302", [], [], None)
 
 
 def test_a_history_is_made_of_diversions():

@@ -20,6 +20,7 @@ NO = Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no")
 
 class Dialled:
     context = ""
+    is_withheld = False
 
     def called(self, _source):
         return "442012"

@@ -14,7 +14,7 @@ from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
-from vosd.b2bua.identity import caller_identity_of
+from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import Newcomer
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.connected import note_number
@@ -58,6 +58,9 @@ class TransferNumbers:
 
     __slots__ = ("_callee", "_caller", "context")
 
+    is_withheld = False
+    """The identity of the transferor says it."""
+
     def __init__(self, caller: str, callee: str) -> None:
         self._caller = caller
         self._callee, self.context = phone_context.read(callee)
@@ -99,6 +102,13 @@ class _Transferor(NamedTuple):
     longest_s: int | None
     interim_s: int | None
     radius_classes: tuple[bytes, ...]
+
+
+def _permitted(identity: CallerIdentity, call_request: CallRequest) -> CallerIdentity:
+    """Return what of an identity the caller may say, withheld as its diversion asks if that has its number."""
+    identity = identity.withheld_as(call_request.caller_privacy)
+    own = None if call_request.mapping is None else call_request.mapping.caller_numbers
+    return identity if own is None else identity.of_user(own.permits)
 
 
 def _shown(transferor: _Transferor, substitute: Substitute) -> str:
@@ -202,9 +212,8 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            own = None if call_request.mapping is None else call_request.mapping.caller_numbers
-            if own is not None:
-                identity = identity.of_user(own.permits)
+            if not identity.is_simple:
+                identity = _permitted(identity, call_request)
             calling = Caller.of_invite(
                 self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
             )

@@ -166,6 +166,7 @@ class MessageRelay(Counting):
         else:
             limit = admission.catalogue.parameters.challenges_max
             numbers, drops = (call.callee_in, call.caller_in), mapping.drops_caller
+            identity = identity.withheld_as(call.caller_privacy)  # a diversion may have asked for it
             if mapping.caller_numbers is not None:
                 identity = identity.of_user(mapping.caller_numbers.permits)
             sender = MessageSender(account.id, mapping.name, identity, *numbers, call.hops, limit, drops)

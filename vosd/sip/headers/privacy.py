@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from vosd.sip.headers.name_addr import NameAddr
+
 WITHHOLDS_CALLER: Final = frozenset({"id", "user", "header", "full"})
 """Values that withhold the caller's identity; ``full`` is in no RFC, but peers use it."""
 WITHHOLDS_SESSION: Final = WITHHOLDS_CALLER | {"session"}
@@ -12,6 +14,11 @@ WITHHOLDS_HISTORY: Final = frozenset({"history", "header", "session"})
 
 _WISHES: Final = ("header", "session", "user", "none", "critical", "id", "history", "full")
 _SEPARATORS: Final = re.compile(r"[;,\s]+")
+
+
+def hides_party(party: NameAddr) -> bool:
+    """Return whether a Remote-Party-ID asks to withhold the number that it has."""
+    return (party.param("privacy") or "").lower().partition("-")[0] in {"full", "uri"}
 
 
 def wishes(text: str) -> tuple[str, ...]:
