@@ -231,7 +231,7 @@ class GatewayAttempt:
         self.call.to_forward = response = event.response
         leg = self.leg
         status = response.status
-        if status > _TRYING and response.header("privacy") is not None:
+        if status > _TRYING and (response.header("privacy") or response.header("remote-party-id")):
             leg.note_privacy(response)
         product = None if status <= _TRYING else response.header("server") or response.header("user-agent")
         if product is not None:

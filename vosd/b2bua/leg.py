@@ -220,7 +220,7 @@ class Leg:
         """Note a final response within the dialog: it may prove that the peer is alive, or have a wish for privacy."""
         if is_alive(response.status):
             self.facts.last_seen_at = now
-        if response.header("privacy") is not None:
+        if response.header("privacy") or response.header("remote-party-id"):
             self.note_privacy(response)
 
     def take_session(self, message: Message) -> bytes:
@@ -375,7 +375,7 @@ class Leg:
         """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
         self.facts.last_seen_at = now
-        if request.header("privacy") is not None:
+        if request.method != "BYE" and (request.header("privacy") or request.header("remote-party-id")):
             self.note_privacy(request)
         match request.method:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
@@ -440,7 +440,7 @@ class Leg:
             self.facts.last_seen_at = event.at
             session = b""
             if event.request.body:
-                if event.request.header("privacy") is not None:
+                if event.request.header("privacy") or event.request.header("remote-party-id"):
                     self.note_privacy(event.request)
                 session = self.session_in(event.request)
             if session:

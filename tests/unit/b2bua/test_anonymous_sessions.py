@@ -64,9 +64,12 @@ def test_who_asks_for_no_privacy_keeps_its_names(scene, headers):
     scene.finish(call)
 
 
-@pytest.mark.parametrize("early", [(), ("Privacy: id",)])
+HIDES_CALLED = "Remote-Party-ID: <sip:44201@192.0.2.20>;party=called;privacy=full"
+
+
+@pytest.mark.parametrize("early", [(), ("Privacy: id",), (HIDES_CALLED,)])
 def test_a_callee_that_withholds_who_it_is_writes_no_names_to_the_caller(scene, early):
-    call, there = scene.talk(script=answers_with("Privacy: id", early=early))
+    call, there = scene.talk(script=answers_with(early[0] if early else "Privacy: id", early=early))
     shown = [each.body for each in call.responses if each.status == 183]
     assert shown[0] == (ANSWER if early else named(ANSWER))
     assert "Anne" not in call.theirs

@@ -58,11 +58,39 @@ def test_the_answer_shows_the_number_of_the_callee_alone():
     scene.finish(call)
 
 
-@pytest.mark.parametrize("said", [("P-Asserted-Identity: <sip:anne@192.0.2.20>",), (FIRST, "Privacy: id"), ()])
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("P-Asserted-Identity: <sip:anne@192.0.2.20>",),
+        (FIRST, "Privacy: id"),
+        (FIRST, "Remote-Party-ID: <sip:44201@192.0.2.20>;party=called;privacy=full"),
+        (FIRST, "Remote-Party-ID: <sip:44201@192.0.2.20>;privacy=uri-network"),
+        (),
+    ],
+)
 def test_a_name_a_withheld_number_and_none_are_not_shown(said):
     scene = scene_of()
     call, _ = talk(scene, *said)
     assert shown(scene, "SIP/2.0 200") == [[]]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    "party", ["party=called;privacy=off", "party=calling;privacy=full", "party=called;privacy=name"]
+)
+def test_another_partys_wish_and_one_for_a_name_alone_leave_the_number(party):
+    scene = scene_of()
+    call, _ = talk(scene, FIRST, f"Remote-Party-ID: <sip:44201@192.0.2.20>;{party}", "Remote-Party-ID: ,")
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, "44201")]
+    scene.finish(call)
+
+
+def test_a_number_that_is_withheld_by_update_is_not_shown():
+    scene = scene_of()
+    call, there = talk(scene, FIRST)
+    there.ask("UPDATE", headers=(SECOND, "Remote-Party-ID: <sip:44202@192.0.2.20>;party=calling;privacy=full"))
+    scene.wire.run_for(5_000)
+    assert shown(scene, "UPDATE") == []
     scene.finish(call)
 
 

@@ -11,7 +11,7 @@ from vosd.base.number import for_matching, without_separators
 from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingSuccess
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_SESSION, wishes
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_SESSION, hides_party, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Response
 from vosd.trunks.gateways import CallerNumbers
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 _NUMBER_MAX: Final = 32
+_PARTIES_MAX: Final = 10
+"""Values of Remote-Party-ID that are looked at: a message may have thousands, and each takes time."""
 _OWN_HOST: Final = re.compile(r"^Contact: <sip:(?:[^@>\s]+@)?(\[[^\]>]*\]|[^:;>]+)", re.MULTILINE)
 
 
@@ -40,17 +42,35 @@ def asserted_number(message: Message) -> str:
 
 
 def withholds_sender(message: Message) -> bool:
-    """Return whether the sender of a message asks to withhold who it is."""
-    return not WITHHOLDS_CALLER.isdisjoint(_wishes_of(message))
+    """Return whether the sender of a message asks to withhold who it is, by Privacy or Remote-Party-ID."""
+    return not WITHHOLDS_CALLER.isdisjoint(_wishes_of(message)) or _hides_its_party(message)
 
 
 def withholds_session(message: Message) -> bool:
     """Return whether the sender of a message asks to withhold who has written its session description."""
-    return not WITHHOLDS_SESSION.isdisjoint(_wishes_of(message))
+    return not WITHHOLDS_SESSION.isdisjoint(_wishes_of(message)) or _hides_its_party(message)
 
 
 def _wishes_of(message: Message) -> tuple[str, ...]:
     return wishes(";".join(message.values("privacy")))
+
+
+def _hides_its_party(message: Message) -> bool:
+    """Return whether a Remote-Party-ID of a message withholds its sender.
+
+    In a response that of the calling party is of the other side. A request within a dialog is of either party.
+    """
+    if message.header("remote-party-id") is None:
+        return False
+    for value in message.headers("remote-party-id")[:_PARTIES_MAX]:
+        try:
+            party = NameAddr.parse(value)
+        except ParseError:
+            continue  # another one may be readable
+        is_others = isinstance(message, Response) and (party.param("party") or "").lower() == "calling"
+        if hides_party(party) and not is_others:
+            return True
+    return False
 
 
 def show_connected(message: Outgoing, leg: "Leg") -> None:
