@@ -56,6 +56,18 @@ def test_a_certificate_of_the_api_without_its_key_is_a_mistake_of_the_api_alone(
     assert site.load(text).settings.api.certificate == str(shown.file)
 
 
+def test_the_certificate_of_the_api_is_beside_the_file_that_names_it(site, tmp_path, monkeypatch):
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    (site.directory / "parts" / "tls").mkdir(parents=True)
+    shown = Authority(site.directory / "parts" / "tls").issue("api", "api.example")
+    site.write("parts/api.yaml", "api: {listen: '192.0.2.1:8080', tls: {certificate: tls/api.pem, key: tls/api.key}}")
+    loaded = site.load(f"{site.minimal}\ninclude: parts/api.yaml\n")
+    api = loaded.settings.api
+    assert (api.certificate, api.key) == (str(shown.file), str(shown.key))
+    assert (loaded.api_problems, list(loaded.certificate_ends)) == ((), [str(shown.file)])
+
+
 def test_requests_a_second_of_a_token_and_of_an_address_are_bounded(site):
     api = site.load(
         f"{site.minimal}\napi: {{listen: '127.0.0.1:8080', token_rate: 7, address_rate: 0, statement_seconds: 0,"

@@ -1,4 +1,4 @@
-"""Files that ``invoices``, ``api.brand`` and ``access`` name: found beside the file that names them.
+"""Files that ``invoices``, ``api`` and ``access`` name: found beside the file that names them.
 
 Those that are shown are checked to be there.
 """
@@ -21,17 +21,29 @@ _LOGO_BYTES_MAX: Final = 1 << 18
 
 def with_shown_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
     """Return the keys with the whole paths of the files; those of invoices and the console are reported if need be."""
-    return _with_countries(_with_logo(_with_invoice_files(keys, document, problems), document, problems), document)
+    keys = _with_logo(_with_invoice_files(keys, document, problems), document, problems)
+    return _with_countries(_with_api_certificate(keys, document), document)
 
 
 def _with_countries(keys: InstallationKeys, document: Section) -> InstallationKeys:
     """Return the keys with the whole path of the file that has the countries of addresses."""
     if keys.access.database is None:
         return keys
-    section = document.entries["access"].node
-    assert isinstance(section, Section)
-    path = Path(section.place_of("database").file).absolute().parent / keys.access.database
+    path = Path(_section(document, "access").place_of("database").file).absolute().parent / keys.access.database
     return keys.model_copy(update={"access": keys.access.model_copy(update={"database": path})})
+
+
+def _with_api_certificate(keys: InstallationKeys, document: Section) -> InstallationKeys:
+    """Return the keys with the whole paths of the certificate of the API and of its key."""
+    tls = keys.api.tls
+    if tls.certificate is None or tls.key is None:
+        return keys
+    section = _section(document, "api", "tls")
+    found = {
+        name: Path(section.place_of(name).file).absolute().parent / path
+        for name, path in (("certificate", tls.certificate), ("key", tls.key))
+    }
+    return keys.model_copy(update={"api": keys.api.model_copy(update={"tls": tls.model_copy(update=found)})})
 
 
 def _with_invoice_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
@@ -55,15 +67,19 @@ def _with_logo(keys: InstallationKeys, document: Section, problems: ProblemList)
     logo = keys.api.brand.logo_file
     if logo is None:
         return keys
-    section = document
-    for name in ("api", "brand"):
-        node = section.entries[name].node
-        assert isinstance(node, Section)
-        section = node
-    place = section.place_of("logo_file")
+    place = _section(document, "api", "brand").place_of("logo_file")
     path = Path(place.file).absolute().parent / logo
     if path.suffix.lower() not in _LOGO_KINDS:
         problems.error(place, _LOGO, "a file whose name ends in .png, .jpg, .webp or .svg")
     read_bytes(path, place, _LOGO, problems, _LOGO_BYTES_MAX)
     branded = keys.api.brand.model_copy(update={"logo_file": path})
     return keys.model_copy(update={"api": keys.api.model_copy(update={"brand": branded})})
+
+
+def _section(document: Section, *names: str) -> Section:
+    """Return the section that is reached by the names."""
+    for name in names:
+        node = document.entries[name].node
+        assert isinstance(node, Section)
+        document = node
+    return document
