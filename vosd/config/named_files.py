@@ -18,6 +18,7 @@ FILE_KEYS: Final = frozenset(
     {
         "ca",
         "certificate",
+        "crl",
         "database",
         "file",
         "key",
@@ -26,13 +27,13 @@ FILE_KEYS: Final = frozenset(
         "password_file",
         "private_key",
         "rates_file",
+        "roots",
         "routes_file",
         "secret_file",
         "template_file",
     }
 )
-"""Keys whose value is a file to read, relative to the file that names it."""
-
+"""Keys whose value is a file to read, or a list of them, relative to the file that names it."""
 
 _SOUNDS: Final = "sounds"
 """Section of files by name; beside one there may be others of the same sound."""
@@ -54,8 +55,10 @@ def _named_in(node: Node) -> Iterator[Path]:
                 if key == _SOUNDS and isinstance(entry.node, Section):
                     yield from _sounds_in(entry.node)
                 elif key in FILE_KEYS and isinstance(entry.node, Scalar):
-                    if entry.node.text:
-                        yield Path(entry.node.place.file).parent / entry.node.text
+                    yield from _file_in(entry.node)
+                elif key in FILE_KEYS and isinstance(entry.node, YamlList):
+                    for item in entry.node.items:
+                        yield from _file_in(item) if isinstance(item, Scalar) else _named_in(item)
                 else:
                     yield from _named_in(entry.node)
         case YamlList():
@@ -63,6 +66,11 @@ def _named_in(node: Node) -> Iterator[Path]:
                 yield from _named_in(item)
         case Scalar():
             return
+
+
+def _file_in(value: Scalar) -> Iterator[Path]:
+    if value.text:
+        yield Path(value.place.file).parent / value.text
 
 
 def _sounds_in(section: Section) -> Iterator[Path]:

@@ -61,7 +61,9 @@ def _file_keys(model: type[Keys]) -> set[str]:
     """Return the names of all keys that are read as a path, in a model and those below it."""
     found = set()
     for name, field in model.model_fields.items():
-        if any(isinstance(each, FromText) and each.expected == file_path().expected for each in field.metadata):
+        within = [each for kind in get_args(field.annotation) for each in get_args(kind)]
+        read_by = [each for each in (*field.metadata, *within) if isinstance(each, FromText)]
+        if any(each.expected == file_path().expected for each in read_by):
             found.add(field.alias or name)
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, Keys):
@@ -70,15 +72,28 @@ def _file_keys(model: type[Keys]) -> set[str]:
 
 
 def test_a_backup_has_every_file_that_a_key_can_name(site):
-    written = {"state_dir", "payments_archive", "directory"}
+    written = {"state_dir", "payments_archive", "directory", "exports"}
     models = [model for model in _all_models(Keys) if model.__module__.startswith("vosd.config.keys")]
     assert InstallationKeys in models
     named = set().union(*map(_file_keys, models)) - written
     assert named <= FILE_KEYS
-    assert {"password_file", "certificate", "routes_file", "file"} <= named
+    assert {"password_file", "certificate", "routes_file", "file", "roots"} <= named
     site.load(site.minimal)
     (main,) = files_of(site.directory / "vosd.yaml", {})
     assert main.name == "vosd.yaml"
+
+
+def test_a_backup_has_the_files_of_lists_too(site):
+    site.write("parts/stir.yaml", "stir: {verify: {roots: [roots/a.pem, roots/b.pem], crl: revoked.pem}}")
+    main = site.write("vosd.yaml", "include: parts/stir.yaml")
+    parts = site.directory / "parts"
+    assert files_of(main, {}) == [
+        main,
+        parts / "revoked.pem",
+        parts / "roots" / "a.pem",
+        parts / "roots" / "b.pem",
+        parts / "stir.yaml",
+    ]
 
 
 def _all_models(model: type[Keys]) -> list[type[Keys]]:
