@@ -160,8 +160,8 @@ class _WrittenSettings(NamedTuple):
     places: Mapping[str, SourceLine]
 
     def place_of(self, key: str) -> SourceLine:
-        """Return the place of a key, or the whole file where it is left out."""
-        return self.places.get(key, self.place)
+        """Return the place of a key or of an item of its list, or the whole file where it is left out."""
+        return self.places.get(key) or self.places.get(key.partition("[")[0], self.place)
 
 
 def load(
@@ -477,10 +477,12 @@ def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateRepo
 
 
 def _places(section: Section, above: str = "") -> dict[str, SourceLine]:
-    """Return the place of every key of the installation, nested ones dotted."""
+    """Return the place of every key of the installation, nested ones dotted, and of each item of their lists."""
     places = {}
     for name, entry in section.entries.items():
         places[f"{above}{name}"] = entry.place
         if isinstance(entry.node, Section):
             places |= _places(entry.node, f"{above}{name}.")
+        elif above and isinstance(entry.node, YamlList):  # its items may stand in several files
+            places |= {f"{above}{name}[{number}]": item.place for number, item in enumerate(entry.node.items)}
     return places

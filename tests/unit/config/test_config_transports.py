@@ -334,3 +334,27 @@ def test_a_reload_reads_the_files_of_a_vendor_again_also_where_other_objects_hav
     refused = reload(path, taken.in_force, {}, remembered=remembered)
     assert not refused.is_accepted
     assert [problem.key for problem in refused.problems] == ["routing_gateways[v0].tls"]
+
+
+def test_files_of_lists_are_beside_the_file_that_names_them(site, authority, switch):
+    for name, address in (("one", "192.0.2.3"), ("two", "192.0.2.4")):
+        (site.directory / name).mkdir()
+        (site.directory / name / "secret").write_text(f"secret {name}\n")
+        (site.directory / name / "secret").chmod(0o600)
+        Authority(site.directory / name).issue("vendor", f"{name}.example")
+        identity = f"{{name: {name}, certificate: vendor.pem, private_key: vendor.key}}"
+        site.write(
+            f"{name}/part.yaml",
+            f"""
+            sip: {{tls: {{identities: [{identity}]}}}}
+            radius: {{servers: [{{address: {address}, secret_file: secret}}]}}
+            stir: {{verify: {{roots: [authority.pem]}}}}
+            """,
+        )
+    loaded = site.load(f"{tls(authority, switch)}include: [one/part.yaml, two/part.yaml]\n")
+    assert [each.certificate.parent.name for each in loaded.transports.tls.identities] == ["one", "two"]
+    assert [each.secret.reveal() for each in loaded.settings.radius.servers] == ["secret one", "secret two"]
+    roots = loaded.settings.lookups.certificates.roots
+    assert [each.encode() for each in roots] == [
+        (site.directory / name / "authority.pem").read_bytes() for name in ("one", "two")
+    ]

@@ -157,8 +157,8 @@ def with_mail_password(keys: InstallationKeys, document: Section) -> Installatio
 def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: ProblemList) -> InstallationKeys:
     """Return the keys with each secret that a key names the file of; a file that cannot be read is reported."""
 
-    def read(file: Path | None, key: str) -> Secret | None:
-        return None if file is None else read_secret(file, written.place_of(key), key, problems)
+    def read(file: Path | None, key: str, item: str = "") -> Secret | None:
+        return None if file is None else read_secret(file, written.place_of(f"{key}{item}"), key, problems)
 
     webhook, mail, reports = keys.alarms.webhook, keys.alarms.mail, keys.call_reports
     in_webhook = read(webhook.secret_file, "alarms.webhook.secret_file")
@@ -178,7 +178,9 @@ def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: Problem
         }
     )
     reports = reports.model_copy(update={"secret": in_reports or reports.secret})
-    in_servers = [read(each.secret_file, "radius.servers") for each in keys.radius.servers]
+    in_servers = [
+        read(each.secret_file, "radius.servers", f"[{number}]") for number, each in enumerate(keys.radius.servers)
+    ]
     servers = tuple(
         each.model_copy(update={"secret": found or each.secret})
         for each, found in zip(keys.radius.servers, in_servers, strict=True)

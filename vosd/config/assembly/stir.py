@@ -85,8 +85,13 @@ def read_stir(keys: StirKeys, origin: Origin, now_ms: int, problems: ProblemList
     terms, certificates, trusted = None, None, list[TrustedFile]()
     if keys.verify.is_given:
         verify = keys.verify
-        roots = [files.read("stir.verify.roots", each, lambda text: read_roots(_text(text))) for each in verify.roots]
-        lists = [files.read("stir.verify.crl", each, read_revoked) for each in verify.crl]
+        roots = [
+            files.read("stir.verify.roots", each, lambda text: read_roots(_text(text)), f"[{number}]")
+            for number, each in enumerate(verify.roots)
+        ]
+        lists = [
+            files.read("stir.verify.crl", each, read_revoked, f"[{number}]") for number, each in enumerate(verify.crl)
+        ]
         for key, paths, contents in (("roots", verify.roots, roots), ("crl", verify.crl, lists)):
             for path, found in zip(paths, contents, strict=True):
                 is_list = key == "crl"
@@ -144,10 +149,13 @@ class _Files:
         """Warn at a key."""
         self._problems.warning(self._origin.place_of(key), key, expected)
 
-    def read(self, key: str, path: Path, make: Callable[[bytes], Made]) -> tuple[bytes, Made] | None:
-        """Return the content of a file, relative to that of the configuration, and what is made of it."""
-        place = self._origin.place_of(key)
-        content = read_bytes(self._path(key, path), place, key, self._problems, _BYTES_MAX)
+    def read(self, key: str, path: Path, make: Callable[[bytes], Made], item: str = "") -> tuple[bytes, Made] | None:
+        """Return the content of a file, relative to the file that names it, and what is made of it.
+
+        ``item`` is its number in a list, such as ``[1]``.
+        """
+        place = self._origin.place_of(f"{key}{item}")
+        content = read_bytes(Path(place.file).parent / path, place, key, self._problems, _BYTES_MAX)
         if content is None:
             return None
         try:

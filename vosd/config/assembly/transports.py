@@ -137,7 +137,7 @@ def _tls(keys: TlsKeys, places: Mapping[str, SourceLine], own: Iterable[Reach]) 
         private_key=_beside(places["sip.tls.private_key"], keys.private_key),
         ca=None if keys.ca is None else _beside(places["sip.tls.ca"], keys.ca),
         identities=(
-            *(_identity(each, places["sip.tls.identities"]) for each in keys.identities),
+            *(_identity(each, places[f"sip.tls.identities[{at}]"]) for at, each in enumerate(keys.identities)),
             *(each.own_tls for each in own),
         ),
     )
