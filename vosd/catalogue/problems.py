@@ -21,6 +21,8 @@ _SECRET_KEY: Final = re.compile(rf"(?:{'|'.join((*_NEVER_SHOWN, _DATABASE))})[\w
 _LOGIN: Final = re.compile(r":\S*@")
 """The part of a URL before the host, which may contain a password."""
 _SHOWN_CHARACTERS: Final = 200
+_SHOWN_PROBLEMS: Final = 20
+_SHOWN_NAMES: Final = 50
 
 
 class SourceLine(NamedTuple):
@@ -69,6 +71,14 @@ class ConfigError(VosError):
     def __init__(self, problems: Iterable[DefinitionProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def in_brief(self) -> str:
+        """Return the first lines, mistakes before warnings, and how many more there are."""
+        if len(self.problems) <= _SHOWN_PROBLEMS:
+            return str(self)
+        first = sorted(self.problems, key=lambda each: each.severity is Severity.WARNING)[:_SHOWN_PROBLEMS]
+        left = len(self.problems) - _SHOWN_PROBLEMS
+        return "\n".join((*map(str, first), f"and {left:,} more: vosd check lists them"))
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[DefinitionProblem, ...]]]:
         return type(self), (self.problems,)
@@ -125,11 +135,16 @@ def is_secret(key: str) -> bool:
 
 
 def suggestion(written: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown word: the nearest known word, or all of them."""
+    """Return a hint for an unknown word: the nearest known word, or all of them, or the first of many."""
     names = {name.lower(): name for name in sorted(known)}
     word = written.lower()
     near = get_close_matches(word, names, n=1) or [name for name in names if word and word in name]
-    return f"did you mean {names[near[0]]!r}?" if near else f"one of {', '.join(names.values())}"
+    if near:
+        return f"did you mean {names[near[0]]!r}?"
+    shown = [*names.values()][:_SHOWN_NAMES]
+    if len(names) > _SHOWN_NAMES:
+        shown.append("…")
+    return f"one of {', '.join(shown)}"
 
 
 def _key_alone(key: str) -> str:

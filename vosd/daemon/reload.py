@@ -241,7 +241,7 @@ class Configuration:
             try:
                 return await self._take(is_confirmed, follows_order)
             except VosError as error:
-                self.last_error = str(error)
+                self.last_error = error.in_brief() if isinstance(error, ConfigError) else str(error)
                 # A command gets the reasons as its answer; after a signal only the log has them.
                 log = _log.error if by_signal else _log.warning
                 log(Event.RELOAD_REFUSED.value, why=self.last_error)

@@ -87,18 +87,19 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
                 texts=kept.texts(manifest),
             )
         except (ConfigError, MissingObjectsError) as error:
-            _log.error("last_good_catalogue_unusable", why=str(error))
+            why = error.in_brief() if isinstance(error, ConfigError) else str(error)
+            _log.error("last_good_catalogue_unusable", why=why)
     in_force = last_good or alone
     if in_force is None:
         raise fault
     _log.error(
         Event.CATALOGUE_FALLBACK.value,
-        why=str(fault),
+        why=fault.in_brief(),
         means=f"{'the files without the database are' if last_good is None else 'the last good catalogue is'} in force",
         do="correct the files or the deck, then vosd reload",
     )
     report_api(in_force)
-    return Started(in_force, remembered, str(fault))
+    return Started(in_force, remembered, fault.in_brief())
 
 
 def report_warnings(problems: Sequence[DefinitionProblem]) -> None:
