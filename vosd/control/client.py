@@ -26,6 +26,8 @@ LINE_MAX: Final = 4 * 1024 * 1024
 """Most bytes of one result of a series."""
 
 
+_NOT_UNDERSTOOD: Final = frozenset({"", "other_version", "unknown_order", "not_understood"})
+"""Codes of refusals by a switch that did not read the order; version 1 had none."""
 _RELATIVE: Final = (
     " control_socket is relative to the directory in which the switch was started: give it an absolute path to reach it"
     " from everywhere"
@@ -169,7 +171,10 @@ class RunningSwitch:
                 raise self._lost("it went away") from error
             message = f"the switch at {self.control_socket} went away before it answered"
             raise DaemonUnreachableError(message) from error
-        if answer.protocol != PROTOCOL and (answer.error is not None or tag_of(type(order)) not in OF_ALL_VERSIONS):
+        is_understood = tag_of(type(order)) in OF_ALL_VERSIONS and (
+            answer.error is None or answer.code not in _NOT_UNDERSTOOD
+        )
+        if answer.protocol != PROTOCOL and not is_understood:
             switch = spoken(answer.switch, answer.protocol)
             raise OtherVersionError(other_version(switch, spoken(__version__, PROTOCOL)))
         if answer.error is not None:

@@ -142,6 +142,22 @@ async def test_a_switch_of_another_version_is_restarted(tmp_path: Path) -> None:
     assert (answer["result"], switch.asked) == ({"pid": 7}, [Restart()])
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("not_restarted", DaemonRefusedError), ("unknown_order", OtherVersionError), ("other_version", OtherVersionError)],
+)
+async def test_why_a_switch_of_another_version_is_not_restarted_is_said(
+    tmp_path: Path, code: str, error: type[DaemonRefusedError]
+) -> None:
+    answer = {"protocol": PROTOCOL - 1, "switch": "0.9", "error": "nothing watches", "code": code, "problems": ["a"]}
+    async with answering(tmp_path / "s", json.dumps(answer).encode() + b"\n") as other:
+        with pytest.raises(DaemonRefusedError) as refused:
+            await other.ask(Restart())
+    assert type(refused.value) is error
+    is_said = (str(refused.value), refused.value.problems) == ("nothing watches", ("a",))
+    assert is_said == (error is DaemonRefusedError)
+
+
 async def test_without_a_switch_there_is_no_result(tmp_path: Path) -> None:
     switch = RunningSwitch(tmp_path / "s")
     assert await switch.ask_if_running(HANGUP) is None
