@@ -76,6 +76,14 @@ def is_unprotected(session: bytes) -> bool:
         return True
 
 
+def is_unprotectable(session: bytes) -> bool:
+    """Return whether a description has media that no encryption of RTP protects, as fax."""
+    try:
+        return any(each.port and "RTP/" not in each.transport for each in media_of(session))
+    except BadSession:
+        return True
+
+
 def transport_of(session: bytes) -> str | None:
     """Return the transport of the first medium of RTP; None = there is none."""
     try:

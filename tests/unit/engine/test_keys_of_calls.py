@@ -271,6 +271,22 @@ def test_an_acknowledgement_without_keys_of_a_caller_that_has_to_encrypt_ends_th
 
 
 @pytest.mark.parametrize("first", ["caller", "callee"])
+def test_a_fax_that_cannot_be_encrypted_is_refused_without_new_keys(first):
+    scene, engines = scene_with(*((OPEN, SEALED) if first == "caller" else (SEALED, OPEN)))
+    call, there = talk(scene, OPEN if first == "caller" else SEALED)
+    one, other = (call, there) if first == "caller" else (there, call)
+    asked = len(engines.sessions)
+    one.ask("INVITE", body=revised(one.mine) + "m=image 30004 udptl t38\r\n")
+    scene.wire.run_for(1_000)
+    assert one.got["INVITE"] == [488]
+    assert len(engines.sessions) == asked
+    assert not one.asked["INVITE"]
+    assert not other.asked["INVITE"]
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("first", ["caller", "callee"])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_a_later_offer_without_keys_is_refused_and_changes_nothing(first, method):
     scene, engines = scene_with(*((SEALED, OPEN) if first == "caller" else (OPEN, SEALED)))

@@ -35,7 +35,7 @@ from vosd.sdp.direction import sending
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayable, with_codecs, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
-from vosd.sdp.security import is_unprotected, mids_of, terminated
+from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, terminated
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -470,6 +470,9 @@ class MediaKeeper:
         if not is_relayed:
             return None
         is_offer = passing.is_offer(waiting.message)
+        # An rtpengine that knows such an offer makes keys anew, which both sides have to agree on after the refusal.
+        if is_offer and media.encryption is _REQUIRED and is_unprotectable(body):
+            return unfit(waiting.message, passing.media, MediaRefusal.NOT_ENCRYPTED)
         self._note_offer(waiting.message, passing)
         form = self._terminating.form(passing.leg, passing.author, body, is_offer=is_offer)
         if form is None:
