@@ -493,6 +493,36 @@ async def test_rtcp_is_relayed_and_tells_how_the_peer_receives(stage, peers):
     assert figures.packets_in == 0
 
 
+@pytest.mark.parametrize(("payload", "jitter_ms"), [(111, 10.0), (0, 60.0)])
+async def test_jitter_that_a_peer_reports_is_counted_by_the_clock_of_the_codec_in_use(stage, peers, payload, jitter_ms):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other, is_multiplexed=True)
+    by_clock = {"payloads": (111, 0), "clocks": (48_000, 8_000), "codecs": ("opus", "PCMU")}
+    stage.relay.expect(first, replace(source(one.host, one.port), **by_clock))
+    one.send((HOST, first.rtp), 3, payload=payload)
+    await received(other, 3)
+    other.sock.sendto(sender_report(other.ssrc, 2, report_block(one.ssrc, jitter=480), 1), (HOST, second.rtp))
+    figures = await stage.until(second, lambda figures: figures.peer is not None)
+    assert figures.peer == PeerReport(0.0, 0, jitter_ms)
+
+
+async def test_comfort_noise_that_was_not_agreed_on_is_dropped_and_shows_that_its_peer_lives(stage, peers):
+    one, other, elsewhere = peers(), peers(ssrc=0x9999), peers()
+    first, _ = connected(stage, one, other)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    before = stage.relay.figures(first)
+    elsewhere.send((HOST, first.rtp), payload=13)
+    figures = await stage.until(first, lambda figures: figures.foreign == 1)
+    assert figures.alive_mono == before.alive_mono
+    await until(lambda: now().mono > before.alive_mono)
+    one.send((HOST, first.rtp), payload=13)
+    figures = await stage.until(first, lambda figures: figures.dropped.payload + figures.dropped.unknown == 2)
+    assert figures.alive_mono > before.alive_mono
+    assert figures.last_at == before.last_at
+    assert other.taken() == []
+
+
 async def test_rtcp_goes_from_a_port_with_both_to_a_port_of_its_own_and_back(stage, peers):
     one, other, control = peers(), peers(port=25_010, ssrc=0x9999), peers(port=25_011)
     first, second = stage.open(is_multiplexed=True), stage.open()

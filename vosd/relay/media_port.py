@@ -125,7 +125,7 @@ class MediaPort:
         self.sender = PeerSender(rtp, record, at + SENT_AT, owner)
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
-        """Milliseconds of a unit of the time stamps that the peer sends."""
+        """Milliseconds of a unit of the time stamps of the first codec of the peer's description."""
         self._is_unread = self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
         self._announced_control: Address | None = None
@@ -139,7 +139,7 @@ class MediaPort:
         self._unknown = self._broken = self._foreign_payload = self._excess = 0
         self._budget = self._control_budget = self._window_ns = self._control_window_ns = 0
         self.alive_ns = 0
-        """Time of the last RTCP packet, or of one that is no RTP."""
+        """Time of the last packet of RTCP, of one that is no RTP, or of a payload type that was not agreed."""
         self.other: MediaPort | None = None
         self._out: PeerSender | None = None
         """Sender of the other port: packets are forwarded by it."""
@@ -339,6 +339,7 @@ class MediaPort:
         elif self._units[data[1]] == _KEY and self._key_reader is not None:
             self._receive_key(data, self._key_reader, now_ns)
         else:
+            self.alive_ns = now_ns  # comfort noise that was not agreed on says that the peer is there
             self._foreign_payload += 1
 
     # ---- what the kernel forwards ----
@@ -608,7 +609,9 @@ class MediaPort:
             return  # about no stream that was sent from here
         self._peer_lost_percent = round(report.lost_percent, 1)
         self._peer_lost = report.lost
-        self._peer_jitter_ms = round(report.jitter * other._clock_ms, 1)
+        unit_ns = other._units[other.reception.payload]
+        unit_ms = unit_ns / 1e6 if unit_ns > 0.0 else other._clock_ms
+        self._peer_jitter_ms = round(report.jitter * unit_ms, 1)
         sent_ns = self._reports_sent.get(report.last_report)
         if sent_ns is not None:
             self._round_trip_ns = max(0, now_ns - sent_ns - report.delay_ns)
