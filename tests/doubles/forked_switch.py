@@ -13,11 +13,13 @@ from doubles import spare
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
-def have_traffic_process_ready() -> None:
-    """Fork the process of the traffic, which a switch starts after half a minute, before ``vosd run``."""
-    from vosd.daemon import traffic, traffic_process
+def have_processes_ready() -> None:
+    """Fork, before ``vosd run``, the process of the traffic, which starts after half a minute, and that of checks."""
+    from vosd.daemon import checks, traffic, traffic_process
+    from vosd.wiring import check_process
 
     spare.wait_for(traffic_process.__name__, traffic.__name__)
+    spare.wait_for(check_process.__name__, checks.__name__)
 
 
 def run_switch(
