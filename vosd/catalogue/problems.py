@@ -54,7 +54,7 @@ class DefinitionProblem(NamedTuple):
 
     def __str__(self) -> str:
         """Return the line for a terminal: ``file:line: key: value 'x': expected …``."""
-        parts = [str(SourceLine(self.file, self.line))]
+        parts = [str(SourceLine(self.file, self.line))] if self.file else []
         if self.severity is Severity.WARNING:
             parts.append("warning")
         if self.key:

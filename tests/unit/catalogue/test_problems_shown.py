@@ -16,3 +16,8 @@ def test_mistakes_are_shown_before_warnings():
     assert error.in_brief().splitlines()[0] == "a.yaml:40: key: expected c"
     assert error.in_brief().splitlines()[-1] == "and 11 more: vosd check lists them"
     assert ConfigError(warnings[:20]).in_brief() == str(ConfigError(warnings[:20]))
+
+
+def test_a_mistake_without_a_place_begins_with_its_key():
+    assert str(DefinitionProblem("", 0, "accounts[a].agent", None, "b")) == "accounts[a].agent: expected b"
+    assert str(DefinitionProblem("", 0, "", None, "b")) == "expected b"
