@@ -95,6 +95,8 @@ FLOW_FAILED: Final = 430
 """A proxy has lost the flow to a telephone, which other flows or devices of it may have (RFC 5626 section 11.5)."""
 BUSY_CODES: Final = frozenset({486, 600})
 EVERY_CODE: Final = frozenset(range(300, 700))
+LOOP_CODES: Final = frozenset({482, 483})
+"""The call goes in a circle: another gateway may be on it, too, and each would try all of its own again (ADR 211)."""
 
 _REASON_OF_CODE: Final = {
     486: EndReason.BUSY,

@@ -44,6 +44,9 @@ def test_until_connect_every_refusal_but_busy_leads_on(site):
     until = gateway(site, more=on)
     assert all(tries_next(until, final(code)) for code in (302, 410, 484, 503, 603, 604))
     assert not tries_next(until, final(486))
+    assert not tries_next(until, final(482)), "the call goes in a circle"
+    assert not tries_next(until, final(483))
+    assert tries_next(gateway(site, ", failover_codes: 482", on), final(482)), "its own list counts"
     assert tries_next(until, ring_timeout(rang=True))
     assert not tries_next(gateway(site, ", failover_after_ringing: no", on), ring_timeout(rang=True))
     both = on.replace("}", ", SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY: Off}")

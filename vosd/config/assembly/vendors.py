@@ -24,7 +24,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
-from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
+from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES, LOOP_CODES
 from vosd.trunks.announcements import GatewayKind, GatewaySound
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
@@ -172,7 +172,8 @@ def _failover_codes(keys: RoutingGatewayKeys, parameters: ParameterKeys, routing
     if written is not None:
         return frozenset(written)
     if parameters.switch_until_connect:
-        return EVERY_CODE - BUSY_CODES if parameters.stop_after_user_busy else EVERY_CODE
+        codes = EVERY_CODE - LOOP_CODES
+        return codes - BUSY_CODES if parameters.stop_after_user_busy else codes
     return None if parameters.stop_after_user_busy else FAILOVER_CODES | BUSY_CODES
 
 
