@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from doubles.data.builders import account
+from doubles.data.builders import account, applied_rate
 from doubles.data.records import STARTED, answered_call, refused_call
+from doubles.ended_calls import ended_call
 from doubles.office import customer, office_on, operator
 
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
@@ -50,6 +51,24 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
     }
     with pytest.raises(OutOfScopeError):
         await show_totals(office, customer("other"), ORDER)
+
+
+async def test_calls_without_cdr_count_as_the_ledger_has_them(database: Database, tmp_path: Path) -> None:
+    terms = {"recorded": False, "ended_at": BEGIN + 70_000}
+    sell, buy = applied_rate("0.60", tax_rate="10"), applied_rate("0.30")
+    sold, bought, later = (ended_call(index, sell, buy, recorded=False) for index in (1, 2, 3))
+    sold = msgspec.structs.replace(sold, **terms)
+    bought = msgspec.structs.replace(bought, **terms)
+    later = msgspec.structs.replace(later, ended_at=BEGIN + PERIOD_MS)
+    await SqlBooks(database).book([sold, bought, later])
+    accounts = sold.customer_account, bought.vendor_account
+    office = office_on(database, *(account(each) for each in accounts), now=STARTED, socket=tmp_path / "s")
+    for each, direction, amount in (
+        (accounts[0], PartnerDirection.RECEIVED, "0.682"), (accounts[1], PartnerDirection.SENT, "0.31"),
+    ):  # fmt: skip
+        found = await show_totals(office, operator(), msgspec.structs.replace(ORDER, account=each))
+        key = TotalsKey(BEGIN, direction, "", "44")
+        assert book_of(found, BEGIN) == {key: PartnerTotals(1, 62, Decimal(amount))}
 
 
 async def test_spans_that_are_too_long_or_too_full_are_refused(

@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ from vosd.admin.office.reconciliations import (
     write_letter,
 )
 from vosd.admin.shadow_rating import CdrMap, RatedSide
+from vosd.base.ids import uuid7
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.cdr.columns import iso_utc
@@ -268,6 +270,52 @@ async def test_the_time_of_the_invite_is_that_of_the_invite_to_the_vendor_that_i
     at = STARTED - BEGAN_MONO + sent
     ours = sent_call(call, CdrMap(ForeignLayout("", "", ""), RatedSide.BUY, includes_tax=False, starts_at_invite=True))
     assert (ours.at, ours.at + ours.from_invite_ms) == (pytest.approx(at, abs=20), call.ended_at)
+
+
+@pytest.mark.parametrize("of", ["answer", "invite"])
+async def test_calls_without_cdr_are_ours_as_the_ledger_has_them(database: Database, tmp_path: Path, of: str) -> None:
+    calls = [msgspec.structs.replace(each, recorded=index not in {0, 2, 4}) for index, each in enumerate(CALLS)]
+    del calls[5:]
+    calls[0], calls[2], calls[4] = (_begun(calls[index]) for index in (0, 2, 4))
+    await SqlBooks(database).book(calls)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    rows = [row(each) for each in (CALLS[0], CALLS[1], CALLS[3])] + [row(CALLS[2], unit=60)]
+    if of == "invite":
+        rows = [[number, iso_utc(_moment(start) - 3_900), *rest] for number, start, *rest in rows]
+    unknown = [["+4420999", rows[0][1], "12", "0.00246", ""], ["+33142", rows[0][1], "61.5", "0.0126", ""]]
+    text = f"{MAP}start: {{of: {of}}}\n"
+    made = await site.imported([*rows, *unknown], map_text=text, since=STARTED, until=STARTED + 65_000)
+    assert classes(made) == {
+        ("matched", ""): (3, "0.14227", "0.14227"),
+        ("unit_differs", "their unit is 60 s"): (1, "0.00246", "0.0123"),
+        ("missing_here", ""): (2, "0.00", "0.01506"),
+        ("missing_there", "our call has left no CDR"): (1, "0.001025", "0.00"),
+    }
+    (lacking,) = await site.differing(made.id, BillClass.MISSING_THERE)
+    assert (lacking["callee"], lacking["call_id"], lacking["our_cost"]) == ("44", calls[4].call_id, "0.001025")
+
+
+def _begun(record: CallRecord) -> CallRecord:
+    """Return a call of the vendor under an id that begins with the time of its INVITE, as the switch makes them."""
+    identity = uuid7(record.started_at, bytes(10))
+    postings = [
+        msgspec.structs.replace(
+            each,
+            reference=each.reference.replace(record.call_id, identity),
+            account="carrier" if each.reference.endswith("/vendor") else each.account,
+        )
+        for each in record.postings
+    ]
+    charges = [
+        msgspec.structs.replace(each, account="carrier" if each.role == "vendor" else each.account)
+        for each in record.charges
+    ]
+    return msgspec.structs.replace(record, call_id=identity, postings=tuple(postings), charges=tuple(charges))
+
+
+def _moment(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000)
 
 
 async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(site: Site) -> None:

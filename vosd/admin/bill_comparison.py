@@ -1,8 +1,10 @@
 """Compare the calls of a vendor's file with ours: sums by class, and the calls that differ in compressed chunks."""
 
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -22,6 +24,7 @@ from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTe
 from vosd.clearing.sums import BillSums
 from vosd.clearing.time_shift import TimeShift
 from vosd.storage.reconciliations import TriedCall, VendorCall
+from vosd.storage.unrecorded_calls import UnrecordedCall
 
 CHUNK: Final = 2_000
 """Calls of a compressed chunk."""
@@ -34,6 +37,8 @@ LOOKED_UP_MAX: Final = 10_000
 of the file is wrong."""
 _REPEATED: Final = "billed twice"
 _OUTSIDE: Final = "outside of the period"
+_WITHOUT_CDR: Final = "our call has left no CDR"
+_WHOLE_SECOND_MS: Final = 1_000
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -141,6 +146,28 @@ def _invited_at(call: VendorCall) -> int:
     return call.vendor_answered_at - call.answered_after_ms
 
 
+def unrecorded_call(call: UnrecordedCall, number: str, wanted: CdrMap) -> SentCall:
+    """Return a call of ours without CDR as it is compared; ``number`` is the called one, or its beginning.
+
+    Its length is in whole seconds, and with ``start: {of: invite}`` it begins with the INVITE of the caller.
+    """
+    length = 1_000 * call.hold_time_s
+    return SentCall(
+        at=call.began_at if wanted.starts_at_invite else max(call.began_at, call.ended_at - length),
+        number=number,
+        call_id=call.call_id,
+        caller="",
+        duration_ms=length,
+        from_invite_ms=call.ended_at - call.began_at,
+        billed_seconds=call.billed_seconds,
+        cost=EXACT.add(call.fee, call.tax) if wanted.includes_tax else call.fee,
+        prefix=call.prefix,
+        gateway="",
+        started_at=call.began_at,
+        rated_number=number,
+    )
+
+
 def rate_of_breakdown(text: str) -> AppliedRate | None:
     """Return the rate by which the vendor is paid for a call, by its stored steps; None = it has none."""
     try:
@@ -246,6 +273,40 @@ class BillComparison:
             rate = rate_of_breakdown(breakdowns.get(pair.ours.call_id, ""))
             self._count(pair, self._judge.verdict(pair.ours, pair.theirs, rate))
         self._waiting = []
+
+    def add_unrecorded(self, calls: Sequence[UnrecordedCall], wanted: CdrMap, setup_ms: int, tolerance_ms: int) -> None:
+        """Compare our calls without CDR with those of the file that have no partner.
+
+        Two are one if the number begins with the prefix of our rate, the starts fit, and the lengths or the billed
+        seconds are equal. ``setup_ms``: time for which an INVITE may have waited for the one to the vendor.
+        """
+        late_ms = _WHOLE_SECOND_MS + tolerance_ms + (setup_ms if wanted.starts_at_invite else 0)
+        ours = sorted((unrecorded_call(each, each.prefix, wanted) for each in calls), key=attrgetter("at"))
+        steps = {each.call_id: f'{{"{VENDOR}":{each.breakdown}}}' for each in calls}
+        used: set[str] = set()
+        unsent = []
+        for theirs in sorted(self.unsent, key=attrgetter("at")):
+            first = bisect_left(ours, theirs.at - late_ms, key=attrgetter("at"))
+            last = bisect_right(ours, theirs.at + _WHOLE_SECOND_MS + tolerance_ms, key=attrgetter("at"))
+            near = [
+                each
+                for each in ours[first:last]
+                if each.call_id not in used
+                and theirs.number.startswith(each.number)
+                and theirs.at <= each.started_at + each.from_invite_ms + tolerance_ms
+                and self._judge.is_as_long(each, theirs)
+            ]
+            if not near:
+                unsent.append(theirs)
+                continue
+            found = min(near, key=lambda each: (abs(each.at - theirs.at), each.call_id))
+            used.add(found.call_id)
+            self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=theirs.number), theirs))
+        self.judge(steps)
+        self.unsent = unsent
+        for call in ours:
+            if call.call_id not in used and self._since <= call.at < self._until:
+                self._count(CallPair(call, None), RowVerdict(BillClass.MISSING_THERE, _WITHOUT_CDR))
 
     def settle_unsent(self, tried: Mapping[int, TriedCall]) -> None:
         """Count the calls of the file that we did not send; ``tried`` has attempts of ours by lines of the file."""

@@ -97,6 +97,10 @@ class Judge:
             return RowVerdict(BillClass.UNIT_DIFFERS)
         return RowVerdict(BillClass.RATE_DIFFERS)
 
+    def is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
+        """Return whether a vendor's call is as long as ours, or as its billed seconds where these are in the file."""
+        return self._is_as_long(ours, theirs) or theirs.duration_ms == 1_000 * ours.billed_seconds
+
     def _is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
         return abs(ours.duration_ms - theirs.duration_ms) <= self._tolerance
 

@@ -6,11 +6,13 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.record import VENDOR
 from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
 from vosd.clearing.calls import comparable
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.long_calls import LONG_MS
+from vosd.storage.unrecorded_calls import UnrecordedCall, unrecorded_calls
 
 CALLS_MAX: Final = 500_000
 
@@ -54,7 +56,18 @@ class SqlEndedCalls:
             if len(rows) >= CALLS_MAX:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
             found += [_ended(direction, row) for row in rows]
-        return found
+        async with self._database.searching() as connection:
+            unrecorded = await unrecorded_calls(connection, account, since, until, CALLS_MAX)
+        if len(unrecorded) >= CALLS_MAX:
+            raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
+        return [*found, *(_without_cdr(each) for each in unrecorded)]
+
+
+def _without_cdr(call: UnrecordedCall) -> PartnerCall:
+    """Return a call without CDR: its gateway is not known, and of its number no more than the prefix of the rate."""
+    direction = PartnerDirection.SENT if call.role == VENDOR else PartnerDirection.RECEIVED
+    prefix = comparable(call.prefix)[:PREFIX_DIGITS]
+    return PartnerCall(direction, call.ended_at, "", prefix, call.hold_time_s, call.fee + call.tax)
 
 
 def _ended(direction: PartnerDirection, row: Any) -> PartnerCall:

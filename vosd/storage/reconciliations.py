@@ -14,7 +14,8 @@ from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
-from vosd.cdr.record import IN_VAIN
+from vosd.cdr.record import IN_VAIN, VENDOR
+from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
@@ -23,6 +24,7 @@ from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.ports import SETTLED_AS, Payment
 from vosd.storage.types import descriptive, identifying
+from vosd.storage.unrecorded_calls import UnrecordedCall, unrecorded_calls
 from vosd.storage.writers import writer_for
 
 CALLS_AT_ONCE: Final = 5_000
@@ -202,6 +204,15 @@ class SqlReconciliations:
                 slice_ms = max(slice_ms // 2, 1)
             elif len(rows) < CALLS_AT_ONCE // 3:
                 slice_ms *= 2
+
+    async def unrecorded(self, vendor: str, since: int, until: int) -> Sequence[UnrecordedCall]:
+        """Return the calls without CDR that a vendor is paid for and that ended since ``since``.
+
+        Their INVITEs arrived before ``until``.
+        """
+        async with self._database.reading(unhurried=True) as connection:
+            found = await unrecorded_calls(connection, vendor, since, until + LONGEST_CALL_MS)
+        return [each for each in found if each.role == VENDOR and each.began_at < until]
 
     async def tried(self, gateways: Sequence[str], since: int, until: int) -> Sequence[TriedCall]:
         """Return the attempts at gateways that did not answer, of calls whose INVITE arrived in a span."""

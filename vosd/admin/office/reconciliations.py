@@ -336,6 +336,10 @@ class _Work:
                 self._report(0.6 + 0.8 * done / whole, done)
                 await asyncio.sleep(0)
         await self._explain(comparison)
+        unrecorded = await self._office.stores.reconciliations.unrecorded(
+            order.account, max(0, self.since - self._tolerance_ms), self.until + self._tolerance_ms
+        )
+        comparison.add_unrecorded(unrecorded, self._wanted, SETUP_MAX_MS, self._tolerance_ms)
         comparison.settle_unsent(await self._tried(catalogue, comparison.unsent))
         comparison.close()
         return comparison
