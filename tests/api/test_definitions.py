@@ -340,3 +340,23 @@ def test_gateways_and_phones_are_listed_by_account(api: Api) -> None:
     assert names("account=beside", f"{AGENT}reseller") == []
     assert api.ask("GET", "/mapping-gateways?account=lister").json["items"] == []
     assert api.ask("GET", "/rate-groups?account=lister").status == 422
+
+
+def test_gateways_of_vendors_and_dids_are_listed_by_account(api: Api) -> None:
+    defined(api, "numbered", agent="reseller")
+    defined(api, "carriers")
+    phone = {"name": "7711", "keys": {"account": "numbered", "password": "long-enough-1"}}
+    assert api.ask("POST", "/phones", phone).status == 201
+    for name, host, account in (("first", 71, "carriers"), ("second", 72, "acme")):
+        gateway = {"account": account, "address": f"192.0.2.{host}", "prefixes": ["4471"], "allow_unrated": True}
+        assert api.ask("POST", "/routing-gateways", {"name": name, "keys": gateway}).status == 201
+    for name, keys in (("4930771", {"account": "numbered", "phones": ["7711"]}), ("4930772", {})):
+        assert api.ask("POST", "/dids", {"name": name, "keys": keys}).status == 201
+
+    def names(query: str, token: str = "administrator") -> list[str]:
+        return [each["name"] for each in api.ask("GET", f"/{query}", token=token).json["items"]]
+
+    assert names("routing-gateways?account=carriers") == ["first"]
+    assert names("routing-gateways?account=numbered") == names("dids?account=carriers") == []
+    assert names("dids?account=numbered") == ["4930771"]
+    assert names("routing-gateways?account=carriers", f"{AGENT}reseller") == []

@@ -305,6 +305,10 @@ def test_a_list_of_objects_is_narrowed_by_part_of_the_name_and_by_account(site: 
     account.press("Enter")
     expect(page.get_by_role("link", name="7412")).to_have_count(0)
     expect(page.get_by_role("link", name="7411")).to_be_visible()
+    for kind, title in (("routing_gateways", "Routing gateways"), ("dids", "Numbers of customers")):
+        page = visit().go(f"/objects/{kind}?account=unknown", title)
+        expect(page.get_by_role("textbox", name="Account", exact=True)).to_have_value("unknown")
+        page.get_by_text("Nothing here").wait_for()
 
 
 def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:

@@ -230,7 +230,7 @@ class Defined:
         sold = self._rate_groups.get("mapping_gateways", frozenset()) | self._rate_groups.get("phones", frozenset())
         return dict.fromkeys(self._payers.values(), sold)
 
-    def payers(self) -> Mapping[str, str]:
+    def accounts_of(self, *_kinds: str) -> Mapping[str, str]:
         """Return the accounts of mapping gateways and phones."""
         return self._payers
 

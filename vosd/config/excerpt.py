@@ -469,12 +469,15 @@ class Excerpt:
                 waiting += periods.get(keys.period_rates or "", ())
         return frozenset(found)
 
-    def payers(self) -> dict[str, str]:
-        """Return the account of each mapping gateway and phone, as written: none of them is validated."""
-        templates = take_templates(self._copy(), ProblemList())
-        self._lists("mapping_gateways", "phones")
-        lists = (self._long_lists[name] for name in ("mapping_gateways", "phones"))
-        return {name: account for each in lists for name, account in each.written(["account"], templates, TEMPLATE)}
+    def accounts_of(self, *kinds: str) -> dict[str, str]:
+        """Return the account of each object of some kinds that names one, as written: none of them is validated."""
+        found: dict[str, str] = {}
+        for items in self._lists(*kinds):
+            if isinstance(items, LongList):
+                found |= items.written(["account"], take_templates(self._copy(), ProblemList()), TEMPLATE)
+            else:
+                found |= {name: account for name, each in items.items() if (account := each.text_of("account"))}
+        return found
 
     def written(self, kind: str) -> "Mapping[str, Section]":
         """Return the objects of a kind that the files have, by name, as they are written: none of them is validated."""

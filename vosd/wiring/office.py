@@ -79,8 +79,8 @@ class _Configured:
     def named_groups(self) -> "NamedGroups":
         return self._switch.excerpt
 
-    def payers(self) -> "Mapping[str, str]":
-        return self._switch.excerpt.payers()
+    def accounts_of(self, *kinds: str) -> "Mapping[str, str]":
+        return self._switch.excerpt.accounts_of(*kinds)
 
     def calendars(self) -> "Mapping[str, Calendar]":
         return self._switch.excerpt.calendars()

@@ -15,9 +15,8 @@ import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
 
-/** Kinds whose objects belong to an account, and those that the list can be narrowed to one by. */
+/** Kinds whose objects belong to an account. */
 const WITH_ACCOUNT = new Set(["mapping_gateways", "routing_gateways", "phones", "dids"]);
-const OF_ACCOUNT = new Set(["mapping_gateways", "phones"]);
 
 /** The account of an object, where its own keys name it. */
 function accountOf(row: Row) {
@@ -65,7 +64,7 @@ export function ObjectsScreen() {
         {search.name && (
           <NarrowInput label={t("object.exact_name")} value={search.name} onEnter={(text) => set("name", text)} />
         )}
-        {OF_ACCOUNT.has(kind) && (
+        {WITH_ACCOUNT.has(kind) && (
           <NarrowInput
             key={`${kind} account`}
             label={t("column.account")}

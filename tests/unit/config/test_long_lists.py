@@ -9,6 +9,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.config import configured_accounts
 from vosd.config.excerpt import Excerpt
 
+TRUNKS = ("mapping_gateways", "phones")
 HEAD = """
 rate_groups:
   - {name: sell, currency: EUR, rates: [{prefix: "44", billing_rate: "0.60"}]}
@@ -53,7 +54,12 @@ mapping_gateways:
 def read(path: Path):
     found = Excerpt(path, {"NAME": "from-outside"})
     accounts = found.accounts()
-    return {name: accounts[name] for name in accounts}, accounts.agents(), found.payers(), found.gateways_by_list()
+    return (
+        {name: accounts[name] for name in accounts},
+        accounts.agents(),
+        found.accounts_of(*TRUNKS),
+        found.gateways_by_list(),
+    )
 
 
 def test_items_of_every_form_are_found_by_name(tmp_path: Path) -> None:
@@ -75,7 +81,7 @@ def test_a_variable_that_is_not_set_matters_only_to_the_item_that_names_it(tmp_p
     trunk = "  - {name: pbx, account: customer-1, hosts: 192.0.2.1, auth: {username: u, password: '${UNSET}'}}\n"
     path.write_text(f"{accounts_of(2)}  - id: bad\n    group: ${{UNSET}}\nmapping_gateways:\n{trunk}")
     found = Excerpt(path, {})
-    assert found.payers() == {"pbx": "customer-1"}
+    assert found.accounts_of(*TRUNKS) == {"pbx": "customer-1"}
     assert found.accounts()["customer-1"].max_cps == 2
     with pytest.raises(ConfigError, match="UNSET"):
         found.accounts()["bad"]

@@ -141,7 +141,7 @@ class AgentObjects:
 
     def _accounts_of_trunks(self) -> Mapping[str, str]:
         if self._payers is None:
-            self._payers = self._definitions.payers()
+            self._payers = self._definitions.accounts_of("mapping_gateways", "phones")
         return self._payers
 
     def shown(self, version: ObjectVersion) -> ObjectVersion:

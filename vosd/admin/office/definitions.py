@@ -1143,7 +1143,7 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     """Only the object of this name, of the kind that is named, too."""
     account: str | None = None
-    """Only those of this account, of mapping gateways or phones."""
+    """Only those of this account, of gateways, phones or DIDs."""
     beginning: str = ""
     """Only those whose names begin with this."""
     containing: str = ""
@@ -1187,11 +1187,11 @@ def _is_listed(order: ListObjects, name: str) -> bool:
     return is_part and name > (order.after or "") and name.startswith(order.beginning)
 
 
-def _names_of(office: Office, order: ListObjects) -> Set[str] | None:
-    """Return the names of the mapping gateways and phones of the account that is asked for; None = of any."""
+def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
+    """Return the names of the objects of the account that is asked for; None = of any."""
     if order.account is None:
         return None
-    return {name for name, account in office.definitions.payers().items() if account == order.account}
+    return {name for name, account in office.definitions.accounts_of(kind).items() if account == order.account}
 
 
 async def _named(
@@ -1199,7 +1199,7 @@ async def _named(
 ) -> list[ObjectVersion]:
     """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
     names = [order.name] if order.name is not None else owned.names(kind) if owned is not None else None
-    of_account = _names_of(office, order)
+    of_account = _names_of(office, order, kind)
     if names is None:
         names = sorted(of_account or ())
     waiting = [name for name in names if _is_listed(order, name) and (of_account is None or name in of_account)]
@@ -1314,7 +1314,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         await asyncio.sleep(0)
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    of_account = _names_of(office, order)
+    of_account = _names_of(office, order, order.kind)
     names = sorted(name for name in wanted if _is_listed(order, name) and (of_account is None or name in of_account))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):

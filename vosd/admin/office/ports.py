@@ -149,8 +149,8 @@ class ConfiguredObjects(Protocol):
         """Return the rate groups that gateways, phones and other rate groups name."""
         ...
 
-    def payers(self) -> Mapping[str, str]:
-        """Return the account of each mapping gateway and phone."""
+    def accounts_of(self, *kinds: str) -> Mapping[str, str]:
+        """Return the account of each object of some kinds that names one."""
         ...
 
     def calendars(self) -> Mapping[str, Calendar]:

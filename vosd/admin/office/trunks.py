@@ -51,7 +51,7 @@ async def list_registrations(
     found = await office.switch.ask(order)
     if scope.visible is None:
         return found
-    payers = office.definitions.payers()
+    payers = office.definitions.accounts_of("mapping_gateways", "phones")
     return [each for each in found if isinstance(each, InboundRow) and scope.sees(payers.get(each.name, ""))]
 
 

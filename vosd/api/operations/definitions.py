@@ -60,7 +60,7 @@ def path_of(kind: str) -> str:
     return _PATHS.get(kind, f"/{kind.replace('_', '-')}")
 
 
-_OF_ACCOUNTS: Final = frozenset({"mapping_gateways", "phones"})
+_OF_ACCOUNTS: Final = frozenset({"mapping_gateways", "routing_gateways", "phones", "dids"})
 
 
 class CreateObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
