@@ -1,0 +1,31 @@
+"""Lists of the API that the console repeats are the same there."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from vosd.admin.office.definitions import ListObjects
+from vosd.api.table import OPERATIONS
+
+SCREENS: Final = Path(__file__).parents[2] / "console/src/screens"
+
+
+def test_the_console_fills_in_a_begin_for_those_searches_for_calls_that_the_api_refuses() -> None:
+    (listing,) = (each.listing for each in OPERATIONS if (each.method, each.path) == ("GET", "/cdrs"))
+    assert listing is not None
+    assert names_in("cdrs.tsx", "READ_ALL") == {*listing.unindexed}
+    for served in listing.unindexed.values():
+        assert names_in("cdrs.tsx", "INDEXED") == {*served}
+
+
+def test_the_console_narrows_those_lists_of_objects_by_account_that_the_api_does() -> None:
+    lists = [each for each in OPERATIONS if each.takes is ListObjects]
+    narrowed = {each.fixed["kind"] for each in lists if "account" in {field.name for field in each.fields()}}
+    assert names_in("objects.tsx", "WITH_ACCOUNT") == narrowed
+
+
+def names_in(screen: str, constant: str) -> set[str]:
+    """Return the texts in a list of a screen."""
+    pattern = rf"^const {constant} = (?:new Set\()?\[(.*?)\]\)?;"
+    (found,) = re.findall(pattern, (SCREENS / screen).read_text(), re.DOTALL | re.MULTILINE)
+    return {*re.findall(r'"(\w+)"', found)}
