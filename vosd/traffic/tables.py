@@ -256,11 +256,14 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     def without_vendor(currencies: tuple[str, ...]) -> bool:
         return vendor is not None and not currencies[vendor]
 
-    placed = [(_in_one(names, line), line) for line in _as_earned(names, lines)]
-    placed.sort(key=lambda each: (not _has_money(each[1].sums), each[0].count(""), -_size(each[1].sums), each[0]))
-    for currencies, line in placed:
+    placed = []
+    for line in _as_earned(names, lines):
+        paid_in = _paid_in(line.sums)
+        placed.append((_in_one(names, line, paid_in), line, paid_in))
+    placed.sort(key=lambda each: (not each[2], each[0].count(""), -_size(each[1].sums), each[0]))
+    for currencies, line, paid_in in placed:
         there = found[line.span, line.by]
-        fitting = [known for known in there if _fits(names, currencies, line.sums, known)]
+        fitting = [known for known in there if known == currencies or _fits(names, currencies, paid_in, known)]
         if _size(line.sums) and without_vendor(line.currencies):
             # In one row with the other calls without vendor: else no search would find the calls of either row.
             fitting.sort(key=lambda known: not any(map(without_vendor, merged[line.span, line.by, known])))
@@ -281,9 +284,9 @@ def _size(sums: Sums) -> int:
     return int(sums.get("calls", 0))
 
 
-def _has_money(sums: Sums, paid_in: Container[str] = CURRENCIES) -> bool:
-    """Return whether there are amounts, of those in some currencies."""
-    return any(sums.get(amount) for amount, currency in _PAID_IN.items() if currency in paid_in)
+def _paid_in(sums: Sums) -> Sequence[str]:
+    """Return the names of the currencies in which there are amounts; empty = there are none."""
+    return [currency for amount, currency in _PAID_IN.items() if sums.get(amount)]
 
 
 def _as_earned(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
@@ -295,28 +298,31 @@ def _as_earned(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     lines = list(lines)
     if _INCOME not in names:
         return lines
+    place = names.index(_INCOME)
     earned: dict[tuple[int, tuple[str | int, ...]], set[str]] = defaultdict(set)
     for line in lines:
         if line.sums.get("income"):
-            earned[line.span, line.by].add(line.currencies[names.index(_INCOME)])
+            earned[line.span, line.by].add(line.currencies[place])
     taken = []
     for line in lines:
-        currencies, known = list(line.currencies), earned[line.span, line.by]
-        if known and currencies[names.index(_INCOME)] not in known and not _has_money(line.sums):
-            currencies[names.index(_INCOME)] = ""
-        taken.append(line._replace(currencies=tuple(currencies)))
+        currencies, known = line.currencies, earned.get((line.span, line.by))
+        is_kept = not known or currencies[place] in known or _paid_in(line.sums)
+        without = (*currencies[:place], "", *currencies[place + 1 :])
+        taken.append(line if is_kept else line._replace(currencies=without))
     return taken
 
 
-def _in_one(names: Sequence[str], line: Line) -> tuple[str, ...]:
+def _in_one(names: Sequence[str], line: Line, paid_in: Container[str]) -> tuple[str, ...]:
     """Return the currencies of a line; of income without cost, and cost without income, both sides have the same.
 
     Their profit is known. With calls whose cost is in another currency it would be lost, and so reports would differ
     by what the calls of their rows have in common.
     """
+    if "" not in line.currencies:
+        return line.currencies
     currencies = dict(zip(names, line.currencies, strict=True))
     cost_in, income_in = currencies.get("vendor_currency"), currencies.get(_INCOME)
-    has_cost, has_income = (_has_money(line.sums, (name,)) for name in ("vendor_currency", _INCOME))
+    has_cost, has_income = "vendor_currency" in paid_in, _INCOME in paid_in
     if cost_in == "" and income_in and has_income and not has_cost:
         currencies["vendor_currency"] = income_in
     elif income_in == "" and cost_in and has_cost and not has_income:
@@ -324,9 +330,9 @@ def _in_one(names: Sequence[str], line: Line) -> tuple[str, ...]:
     return tuple(currencies.values())
 
 
-def _fits(names: Sequence[str], currencies: tuple[str, ...], sums: Sums, known: tuple[str, ...]) -> bool:
+def _fits(names: Sequence[str], currencies: tuple[str, ...], paid_in: Container[str], known: tuple[str, ...]) -> bool:
     """Return whether the currencies of a line are the known ones; one that is missing is, where there is no money."""
     for name, one, other in zip(names, currencies, known, strict=True):
-        if one != other and (one or _has_money(sums, (name,))):
+        if one != other and (one or name in paid_in):
             return False
     return True
