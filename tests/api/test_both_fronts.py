@@ -33,7 +33,7 @@ from doubles.daemon import Daemon
 from doubles.data.records import answered_call
 from doubles.sockets.peer import ANSWER, Peer
 from e2e.addresses import API_SWITCH, VENDORS
-from e2e.conditions import eventually
+from e2e.conditions import eventually, talk
 from e2e.conversation import conversing
 from e2e.stage import Stage, configuration
 
@@ -437,6 +437,7 @@ def answer(vendor: Peer, tag: str) -> None:
     invite = vendor.expect("INVITE")
     vendor.reply(invite, 200, tag=tag, body=ANSWER)
     vendor.expect("ACK")
+    talk(0.2)
     vendor.hang_up(invite, tag)
     vendor.expect(200)
 

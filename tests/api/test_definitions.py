@@ -116,12 +116,14 @@ def test_a_key_with_another_version_in_if_match_is_another_request(api: Api) -> 
 
 
 def test_the_verb_and_the_api_show_the_same_and_leave_the_same_line_in_the_audit(api: Api) -> None:
-    by_verb = printed_by_verb(api, "definitions", "revert", "accounts", "shop", "--to", "2")
-    by_api = api.ask("PUT", "/accounts/shop", {"keys": {"currency": "USD"}}).json
+    defined(api, "shown", currency="USD")
+    assert api.ask("PATCH", "/accounts/shown", {"keys": {"overdraft_limit": 30}}).status == 200
+    by_verb = printed_by_verb(api, "definitions", "revert", "accounts", "shown", "--to", "1")
+    by_api = api.ask("PUT", "/accounts/shown", {"keys": {"currency": "USD", "overdraft_limit": 20}}).json
     assert by_api.keys() == by_verb.keys()
     assert by_api["changes"][0].keys() == by_verb["changes"][0].keys()
-    assert printed_by_verb(api, "definitions", "show", "accounts", "shop") == api.ask("GET", "/accounts/shop").json
-    lines = [line for line in printed_by_verb(api, "audit") if line["subject"] == "accounts shop"]
+    assert printed_by_verb(api, "definitions", "show", "accounts", "shown") == api.ask("GET", "/accounts/shown").json
+    lines = [line for line in printed_by_verb(api, "audit") if line["subject"] == "accounts shown"]
     assert {(line["action"], line["means"], line["login"]) for line in lines[:1]} == {
         ("SetObjects", "token", "administrator")
     }
