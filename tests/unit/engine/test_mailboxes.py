@@ -123,7 +123,24 @@ def test_what_is_no_subscription_or_notification_of_a_mailbox_is_refused():
     office.close()
 
 
-@pytest.mark.parametrize(("user", "status"), [("box7", 200), ("7001", 200), ("*97", 200), ("box9", 403), ("7009", 403)])
+OWN_AND_OTHERS = [
+    ("box7", 200), ("7001", 200), ("BOX7", 200), ("*97", 200), ("box9", 403), ("7009", 403), ("BOX9", 403),
+    ("%20box9", 403), ("+7009", 403), ("700-9", 403),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("caller", ["7009", "Box9", " box9", "box9 "])
+def test_a_phone_subscribes_to_nothing_in_the_name_of_another_one(caller):
+    """Some servers read the mailbox from From, and overlook the case and blanks."""
+    office = Office()
+    contact = f"Contact: <sip:7001@{office.desk.address}>"
+    question = ask(office.desk, "SUBSCRIBE", "7001", contact, *SUBSCRIPTION, caller=caller, login=office.desk.login)
+    assert question.answer.status == 403
+    assert office.voicemail.taken == []
+    office.close()
+
+
+@pytest.mark.parametrize(("user", "status"), OWN_AND_OTHERS)
 def test_a_phone_subscribes_to_no_mailbox_of_another_one(user, status):
     """Some servers read the mailbox from To."""
     office = Office()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from vosd.base.number import SEPARATORS
 from vosd.callcontrol.admission import Admission
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.messages.delivery import RelayPlace
@@ -38,18 +39,21 @@ class Mailboxes:
     def __init__(self) -> None:
         self._phones: dict[str, list[Phone]] = {}
         """By mailbox, and by number."""
+        self._owners: dict[str, list[Phone]] = {}
+        """By names as ``_folded`` writes them."""
 
     def __bool__(self) -> bool:
         return bool(self._phones)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Take the mailboxes of another catalogue."""
-        found = defaultdict(list)
+        found, owners = defaultdict(list), defaultdict(list)
         for phone in catalogue.phones.values():
             if phone.voicemail is not None and phone.enabled:
                 for name in dict.fromkeys((phone.mailbox or phone.number, phone.number)):
                     found[name].append(phone)
-        self._phones = dict(found)
+                    owners[_folded(name)].append(phone)
+        self._phones, self._owners = dict(found), dict(owners)
 
     def of_subscription(self, event: StandaloneArrived, admission: Admission) -> tuple[RelayPlace, str] | Refused:
         """Return where the SUBSCRIBE of a phone goes, and the phone, or why it is refused."""
@@ -79,12 +83,19 @@ class Mailboxes:
         return [place for each in phones for place in contacts_of(called_half(each), admission)] or _OFFLINE
 
     def _is_of_another(self, request: Request, phone: Phone) -> bool:
-        """Return whether To, by which some servers go, has the mailbox or number of another phone."""
-        try:
-            owners = self._phones.get(user_part(request.to.uri))
-        except ParseError:
-            return False
-        return owners is not None and all(each.number != phone.number for each in owners)
+        """Return whether To or From, by which some servers go, has the mailbox or number of another phone.
+
+        Servers may overlook blanks, the case of letters, a plus sign and separators. A URI that cannot be read is
+        refused: a server may find a name in it.
+        """
+        for uri in (request.to.uri, request.from_.uri):
+            try:
+                owners = self._owners.get(_folded(user_part(uri)))
+            except ParseError:
+                return True
+            if owners is not None and all(each.number != phone.number for each in owners):
+                return True
+        return False
 
     def _named_by(self, request: Request) -> Sequence[Phone]:
         """Return the phones that a NOTIFY is for, by its Request-URI, else by its To."""
@@ -94,6 +105,11 @@ class Mailboxes:
                 if found:
                     return found
         return ()
+
+
+def _folded(name: str) -> str:
+    """Return a name without what servers may overlook in it."""
+    return name.translate(SEPARATORS).replace("+", "").strip().casefold()
 
 
 def _is_of_package(request: Request) -> bool:
