@@ -318,7 +318,30 @@ def _moment(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1_000)
 
 
-async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(site: Site) -> None:
+async def test_a_price_that_the_file_does_not_say_is_not_zero(site: Site) -> None:
+    """At stake is what the vendor's seconds cost by our own rate."""
+    agreed, longer, unit, unexplained = CALLS[0], CALLS[3], CALLS[1], CALLS[5]
+    rows = [row(agreed), row(longer, extra_ms=60_000), row(unit), row(unexplained)]
+    for each, billed in zip(rows, ("62", "661", "60", "7"), strict=True):
+        each[3] = billed
+    without = await site.imported(rows, map_text=MAP.replace("price: price", "billed: price"))
+    assert {key: values for key, values in classes(without).items() if key[0] != "missing_there"} == {
+        ("matched", ""): (1, "0.01271", "0.01271"),
+        ("duration_differs", "their duration"): (1, "0.123205", "0.135505"),
+        ("unit_differs", "their unit is 60 s"): (1, "0.006355", "0.0123"),
+        ("unit_differs", ""): (1, "0.01845", "0.01845"),
+    }
+    assert without.disputable == "0.018245"
+    differing = [each for each in await site.differing(without.id) if each["line"]]
+    assert [each["difference"] for each in differing] == ["", "", ""]
+    emptied = [row(agreed)]
+    emptied[0][3] = ""
+    assert classes(await site.imported(emptied, name="empty.csv")) == {("matched", ""): (1, "0.01271", "0.01271")}
+
+
+async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = await site.imported(faulty())
     office, who = site.office, operator()
     with pytest.raises(NoDisputeError):
@@ -339,6 +362,12 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
     with pytest.raises(OrderError, match=r"was settled with 0\.02"):
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(7)))
+    for changed in ({"reference": "credit-18"}, {"memo": "another"}):
+        with pytest.raises(OrderError, match="stays as it is"):
+            await dispute_bill(office, who, DisputeBill(id=made.id, **changed))
+    kept = (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute
+    monkeypatch.setattr(office, "now", lambda: NOW + 60_000)
+    assert (await dispute_bill(office, who, order)).dispute == kept, "the time of the last change stays"
     with pytest.raises(OrderError, match="cannot be open: the dispute is settled"):
         await dispute_bill(office, who, DisputeBill(id=made.id, state=DisputeState.OPEN))
     with pytest.raises(OrderError, match="above zero"):

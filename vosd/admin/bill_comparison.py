@@ -74,7 +74,7 @@ def csv_row(call: DifferingCall) -> list[str]:
     cells = (
         call.result.value,
         call.explanation,
-        format_amount(EXACT.subtract(theirs or ZERO, ours or ZERO)),
+        None if theirs is None and call.line is not None else _difference(theirs, ours),
         call.callee,
         call.line,
         None if call.their_start is None else iso_utc(call.their_start),
@@ -90,6 +90,10 @@ def csv_row(call: DifferingCall) -> list[str]:
         call.gateway,
     )
     return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _difference(theirs: Decimal | None, ours: Decimal | None) -> str:
+    return format_amount(EXACT.subtract(theirs or ZERO, ours or ZERO))
 
 
 def _seconds(ms: int) -> str:
@@ -345,7 +349,10 @@ class BillComparison:
         assert either is not None
         cost = ZERO if ours is None else ours.cost
         price = None if theirs is None else theirs.price
-        self.sums.add(verdict.result, verdict.explanation, cost, price or ZERO)
+        counted = price or ZERO
+        if price is None and ours is not None and theirs is not None:  # a price that the file does not say is not zero
+            counted = cost if verdict.amount is None else verdict.amount
+        self.sums.add(verdict.result, verdict.explanation, cost, counted)
         if verdict.result is BillClass.MATCHED:
             return
         self.differ += 1

@@ -109,6 +109,7 @@ class ForeignCall(NamedTuple):
     """UTC milliseconds."""
     duration_ms: int
     price: Decimal | None
+    """None = the file does not say it."""
     billed_seconds: int | None = None
     again_ms: int = 0
     """Milliseconds after which clocks showed this start once more, in the hour that comes twice; 0 = they did not."""
@@ -189,6 +190,8 @@ def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
     names = [name.strip() for name in heading] if layout.has_header else [str(n + 1) for n in range(len(heading))]
 
     def place(name: str) -> int:
+        if names.count(name) > 1:
+            raise ForeignFileError(f"several columns {name!r} in the file: name the one that is meant by its number")
         if name in names:
             return names.index(name)
         if name.isdecimal() and 1 <= int(name) <= len(names):
@@ -304,8 +307,8 @@ class _RowReader:
             raise BadRowError(message)
         return ms
 
-    def _price(self, text: str) -> Decimal:
-        return self._number("price", text) if text else Decimal(0)
+    def _price(self, text: str) -> Decimal | None:
+        return self._number("price", text) if text else None
 
     def _number(self, name: str, text: str) -> Decimal:
         try:

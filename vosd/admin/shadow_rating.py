@@ -104,7 +104,7 @@ class ShadowRating:
         rate = charged_by(rate, call.duration_ms)
         charge = rate_call(rate, call.duration_ms)
         ours = total_of(charge) if self._includes_tax or not self._compares else charge.fee
-        theirs = call.price
+        theirs = ZERO if call.price is None and self._compares else call.price  # an empty cell is no charge
         prefix, currency = rate.rate.prefix, rate.paid_in or rate.currency
         if theirs is None or theirs == ours:
             self.differences.same(account, self._role, currency, prefix, ours)

@@ -36,7 +36,7 @@ class BilledCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     billed_seconds: int | None
     """None = the file does not say it."""
     price: Decimal | None
-    """None = the file has no prices."""
+    """None = the file does not say it."""
     again_ms: int = 0
     """Milliseconds after which the clocks of the file showed this start once more; 0 = they did not."""
 

@@ -47,6 +47,8 @@ class RowVerdict(NamedTuple):
 
     result: BillClass
     explanation: str = ""
+    amount: Decimal | None = None
+    """Price by the terms that explain the call, where the file says none; None = nothing explains it."""
 
 
 MATCHED: Final = RowVerdict(BillClass.MATCHED)
@@ -90,7 +92,7 @@ class Judge:
                     known.remove(found)
                 known.insert(0, found)  # a call may fit several: the one of the call before is the likeliest
                 del known[KNOWN_MAX:]
-                return RowVerdict(found.result, found.text)
+                return RowVerdict(found.result, found.text, self._price(found, rate, ours, theirs))
         if not self._is_as_long(ours, theirs):
             return RowVerdict(BillClass.DURATION_DIFFERS)
         if theirs.billed_seconds not in {None, ours.billed_seconds}:
@@ -126,6 +128,11 @@ class Judge:
         if each.result is BillClass.DURATION_DIFFERS or self._is_as_long(ours, theirs):
             return True
         return theirs.duration_ms == 1_000 * charge.billed_seconds
+
+    def _price(self, found: PriceExplanation, rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Decimal | None:
+        """Return the price by an explanation of a call whose price the file does not say."""
+        terms = found.terms(rate, ours, theirs) if theirs.price is None else None
+        return None if terms is None else self._amount(rate_call(terms.rate, terms.duration_ms))
 
     def _amount(self, charge: Charge) -> Decimal:
         return charge.total if self._includes_tax else charge.fee

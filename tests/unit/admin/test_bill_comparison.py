@@ -13,7 +13,7 @@ from vosd.admin.sorted_calls import SortedCalls
 from vosd.billing.rater import itemise, rate_call
 from vosd.catalogue.catalogue import Catalogue
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
-from vosd.clearing.explanations import Judge, RowVerdict
+from vosd.clearing.explanations import Judge
 from vosd.config.load import load
 
 CONFIGURATION = """
@@ -38,7 +38,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     return load(path, {}).catalogue
 
 
-def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> RowVerdict:
+def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> tuple[BillClass, str]:
     """Judge a call of 300 s that the vendor bills by the price of a minute."""
     rate, theirs = applied_rate(booked), applied_rate(price)
     charge = rate_call(rate, 300_000)
@@ -46,7 +46,7 @@ def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> RowVerd
         0, "4420", "c", "", 300_000, 303_000, 300, charge.fee, "44", "trunk", OCTOBER_3, "4420"
     )  # fmt: skip
     billed = BilledCall(0, "4420", 2, "", 300_000, None, rate_call(theirs, 300_000).fee)
-    return Judge(2_000, others=tuple(other_rates(catalogue, "carrier"))).verdict(ours, billed, rate)
+    return Judge(2_000, others=tuple(other_rates(catalogue, "carrier"))).verdict(ours, billed, rate)[:2]
 
 
 @pytest.mark.parametrize(

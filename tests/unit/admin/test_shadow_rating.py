@@ -176,7 +176,17 @@ def test_starts_are_read_in_the_form_of_the_map(site: Site, start: str, written:
         f"{MAP}start: {{format: {start}}}\n", f"Customer,Called,Begin,Seconds,Charge\na,1,{written},1,\n"
     )
     assert isinstance(call, ForeignCall)
-    assert (call.started_at, call.price) == (expected, Decimal(0))
+    assert (call.started_at, call.price) == (expected, None)
+
+
+def test_a_name_that_several_columns_have_names_none(site: Site) -> None:
+    """The file of a billing program has the gross and the net amount under one name."""
+    text = "Customer,Called,Begin,Seconds,Charge,Charge\na,1,2026-10-01 10:00:00,1,0.10,0.08\n"
+    with pytest.raises(ForeignFileError, match="several columns 'Charge'"):
+        site.calls(MAP, text)
+    (call,) = site.calls(MAP.replace("price: Charge", 'price: "6"'), text)
+    assert isinstance(call, ForeignCall)
+    assert call.price == Decimal("0.08")
 
 
 def test_rows_may_end_in_a_delimiter_that_the_header_lacks_where_it_is_no_comma(site: Site) -> None:

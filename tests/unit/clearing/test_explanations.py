@@ -14,7 +14,7 @@ from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.billing.stored_rate import rate_of_steps
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
-from vosd.clearing.explanations import FRUITLESS_MAX, Judge, PriceExplanation, PriceTerms, RowVerdict
+from vosd.clearing.explanations import FRUITLESS_MAX, Judge, PriceExplanation, PriceTerms
 from vosd.clearing.sums import EXPLANATIONS_MAX, OTHERS, BillSums
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "billing.json"
@@ -35,10 +35,10 @@ def billed(seconds: float, price: Decimal | str | None = None, billed_s: int | N
     return BilledCall(0, "4420", 2, "", round(1_000 * seconds), billed_s, None if price is None else Decimal(price))
 
 
-def verdict(ours: SentCall, theirs: BilledCall, rate: AppliedRate | None = RATE, **more: Any) -> RowVerdict:
+def verdict(ours: SentCall, theirs: BilledCall, rate: AppliedRate | None = RATE, **more: Any) -> tuple[BillClass, str]:
     judge = Judge(2_000, **more)
     assert not judge.is_equal(ours, theirs)
-    return judge.verdict(ours, theirs, rate)
+    return judge.verdict(ours, theirs, rate)[:2]
 
 
 def by(rate: AppliedRate, seconds: float) -> Decimal:
@@ -74,7 +74,7 @@ def test_a_price_alone_tells_the_unit(seconds, rate, text):
 def test_of_several_units_that_fit_that_of_the_call_before_holds():
     judge, rate = Judge(2_000), applied_rate("0.0123", 30)
     for seconds in (65, 20):
-        found = judge.verdict(sent(seconds), billed(seconds, by(rate, seconds)), RATE)
+        found = judge.verdict(sent(seconds), billed(seconds, by(rate, seconds)), RATE)[:2]
         assert found == (BillClass.UNIT_DIFFERS, "their unit is 30 s")
     assert verdict(sent(20), billed(20, by(rate, 20))) == (BillClass.UNIT_DIFFERS, "their unit is 30/6 s")
 

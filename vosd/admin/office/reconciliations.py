@@ -554,6 +554,8 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         await office.stores.reconciliations.dispute(wanted, before, line, settlement)
         if settlement is not None:
             await refresh_balances(office.switch)
+    else:
+        wanted = before  # nothing was changed, and so neither was its time
     return msgspec.structs.replace(_made_sheet(stored, wanted), waiting=waiting)
 
 
@@ -618,6 +620,10 @@ def _changed(
         raise OrderError(
             "amount", f"was settled with {format_amount(before.amount)}", "vosd payment add books the rest"
         )
+    if before.state is DisputeState.SETTLED:
+        for name, given, kept in (("reference", order.reference, before.reference), ("memo", order.memo, before.memo)):
+            if given and given != kept:
+                raise OrderError(name, "stays as it is: the dispute is settled")
     return msgspec.structs.replace(
         before,
         state=state,
