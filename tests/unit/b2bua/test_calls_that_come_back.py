@@ -5,10 +5,12 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OFFER
 from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, TRIES, answers
 
 from vosd.trunks.gateways import Address
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 CALLER = "12025550100"
 OTHER_PLACE = OFFER.replace("20000", "20002")
@@ -49,6 +51,22 @@ def test_a_call_that_comes_back_is_a_loop_where_no_other_gateway_is_left():
     assert "Reason: Q.850;cause=25" in scene.bytes_to(PARTNER).decode()
     records = end(scene, first, back)
     assert [each.end_reason for each in records] == ["Loop", "Cancelled"]
+
+
+def test_a_call_whose_media_are_relayed_comes_back_with_our_port():
+    partner = mapping_gateway("partner", f"{PARTNER.host}/32", account="acme")
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, vendor_gateway(0)]
+    relayed = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = Scene(catalogue(known, media=relayed), relay=VirtualRelay())
+    scene.vendor.script = TRIES
+    first = scene.caller.call(CALLEE, Intent(caller=CALLER))
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 1)
+    offered = scene.vendor.only_call.theirs
+    assert offered != OFFER
+    back = scene.exchange.caller(PARTNER).call(CALLEE, Intent(caller=CALLER, offer=offered))
+    scene.wire.run_for(500)
+    assert (back.final, len(scene.vendor.calls)) == (482, 1)
+    end(scene, first, back)
 
 
 def test_a_service_that_sends_calls_back_for_another_vendor_gets_them_through():

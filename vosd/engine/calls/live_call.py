@@ -206,6 +206,9 @@ class LiveCall:
         for attempt in () if search is None else search.in_progress:
             if attempt.peer.host == host and attempt.leg.early is not None:
                 found |= places(attempt.leg.early.offered)
+                media = attempt.leg.facts.media
+                if media is not None:
+                    found |= places(media.said) | {(media.origin, str(each.rtp)) for each in media.open_ports()}
         return found
 
     def answered(self) -> int | None:
