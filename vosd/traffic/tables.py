@@ -148,7 +148,7 @@ def table_of(
     rows.sort(key=lambda row: (row[0], *_order(row[1], column, is_rising=report.is_rising)))
     if report.most is not None:
         rows = _first(rows, report.most)
-    totals = _settled(layout.currencies, [line._replace(span=0, by=()) for line in settled])
+    totals = _settled(layout.currencies, [line._replace(span=0, by=(), merged=frozenset()) for line in settled])
     every: dict[int, int] = defaultdict(int)
     for some in waits.values():
         for wait, count in some.items():
@@ -269,7 +269,7 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
             fitting.sort(key=lambda known: not any(map(without_vendor, merged[line.span, line.by, known])))
         place = fitting[0] if fitting else currencies
         if _size(line.sums):
-            merged[line.span, line.by, place].add(line.currencies)
+            merged[line.span, line.by, place].update(line.merged or (line.currencies,))
         sums = there.setdefault(place, {})
         for name, value in line.sums.items():
             sums[name] = sums.get(name, 0) + value
@@ -308,7 +308,7 @@ def _as_earned(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
         currencies, known = line.currencies, earned.get((line.span, line.by))
         is_kept = not known or currencies[place] in known or _paid_in(line.sums)
         without = (*currencies[:place], "", *currencies[place + 1 :])
-        taken.append(line if is_kept else line._replace(currencies=without))
+        taken.append(line if is_kept else line._replace(currencies=without, merged=frozenset({currencies})))
     return taken
 
 

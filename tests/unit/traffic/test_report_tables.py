@@ -82,6 +82,17 @@ def test_currencies_tell_the_calls_of_rows_apart_that_have_all_else_in_common():
     }
 
 
+def test_rows_whose_calls_no_currencies_tell_apart_name_none():
+    """Calls without fee and income would count in one row by the currencies that they have, as they are added up."""
+    report = REPORTS["revenue"]
+    loss = Line(0, ("acme",), ("", "EUR", ""), sums(1, 1, cost=Decimal(1)))
+    earned = Line(0, ("acme",), ("USD", "EUR", "USD"), sums(1, 1, income=Decimal(1)))
+    unpaid = Line(0, ("acme",), ("", "EUR", "EUR"), sums(1, 0))
+    table = table_of(report, layout_of(report, is_inside=True), WHOLE, [loss, earned, unpaid], {})
+    found = {(row.currencies, row.apart is None) for row in table.rows}
+    assert found == {(("USD", "EUR", "USD"), True), (("", "EUR", "EUR"), True)}
+
+
 def test_there_is_no_profit_between_two_currencies():
     line = Line(0, ("acme",), ("USD", "EUR", "USD"), sums(1, 1, income=Decimal(2), cost=Decimal(1)))
     (row,), _ = rows_of("revenue", line)
