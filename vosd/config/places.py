@@ -18,7 +18,7 @@ from vosd.base.errors import VosError
 from vosd.base.secret import Secret
 
 if TYPE_CHECKING:
-    from vosd.engine.settings import Settings
+    from vosd.engine.settings import RetentionSettings, Settings
 
 CONTROL_SOCKET: Final = Path("var/vosd.sock")
 """Socket of the switch for commands, unless the file says otherwise."""
@@ -123,14 +123,29 @@ def found_from(config: Path, settings: "Settings") -> "Settings":
     file = _database_file(settings.database_url.reveal())
     written = [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))]
     base = _base(config, settings.state_dir, written)
+    state_dir = settings.state_dir if base is None else base / settings.state_dir
+    started = recorded_in(state_dir)
+    directory = base if started is None or not started.is_of(config) else Path(started.directory)
+    if directory is not None:
+        settings = replace(settings, retention=_retention_in(directory, settings.retention))
     if base is None:
         return settings
     url = Secret(_url_from(base, settings.database_url.reveal()))
     return replace(
         settings,
         control_socket=base / settings.control_socket,
-        state_dir=base / settings.state_dir,
+        state_dir=state_dir,
         database_url=url,
+    )
+
+
+def _retention_in(directory: Path, retention: "RetentionSettings") -> "RetentionSettings":
+    """Return settings whose archives and exports are those of a switch that was started in a directory."""
+    archive = retention.payments_archive
+    return replace(
+        retention,
+        payments_archive=None if archive is None else directory / archive,
+        exports=tuple(directory / each for each in retention.exports),
     )
 
 

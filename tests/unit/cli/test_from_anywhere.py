@@ -14,7 +14,8 @@ from doubles.migrated import migrated
 
 from vosd.admin.office import definitions
 from vosd.cli.main import main
-from vosd.config.places import installation_of, recorded_in
+from vosd.config.load import load
+from vosd.config.places import found_from, installation_of, recorded_in
 from vosd.control.calls import ListCalls
 from vosd.control.money import Commitments, ListCommitments
 from vosd.daemon.claim import StateDirectory
@@ -113,6 +114,22 @@ def test_a_new_installation_gets_its_database_in_the_working_directory(
 
     assert (new / "var" / "vosd.db").stat().st_size > 0
     assert not (tree / "var" / "vosd.db").exists()
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_archives_and_exports_of_retention_are_those_of_the_switch(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, *, is_absolute: bool
+) -> None:
+    config = tree / "config" / "vosd.yaml"
+    kept = "{calls: 2 years, ledger: 2 years, payments: 2 years, payments_archive: old, exports: [cdrs, /srv/cdrs]}"
+    text = f"{CONFIGURATION}retention: {kept}\n"
+    config.write_text(text.replace("var", f"{tree}/var") if is_absolute else text)
+    claim = started(tree, config, monkeypatch)
+    monkeypatch.chdir(tree.parent / "elsewhere")
+    found = found_from(config, load(config).settings).retention
+    claim.release()
+    assert found.payments_archive == tree / "old"
+    assert found.exports == (tree / "cdrs", Path("/srv/cdrs"))
 
 
 def started(directory: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> StateDirectory:
