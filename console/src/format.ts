@@ -79,6 +79,12 @@ export function enteredMoment(text: string, zone = chosenZone()): string | undef
   return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
 }
 
+/** The end of a span that was entered in such an input: the last moment at which the clocks show it. */
+export function enteredEnd(text: string, zone = chosenZone()): string | undefined {
+  const at = momentAt(text, zone, "last");
+  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}
+
 /** The last day of a span by its end, a moment that the span leaves out, as an input of a date has it; empty where it is none. */
 export function lastDay(until: string | undefined, zone = chosenZone()): string {
   const end = new Date(until ?? "").getTime();

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import { enteredMoment } from "./format";
-import { beginZone, chooseZone, chosenZone, clockAt, lastMonth, momentAt, offsetText } from "./zone";
+import { enteredEnd, enteredMoment } from "./format";
+import { beginZone, chooseZone, chosenZone, clockAt, lastMonth, momentAt, offsetText, repeatedOffset } from "./zone";
 
 beforeEach(() => {
   const kept = new Map<string, string>();
@@ -48,6 +48,56 @@ it.each([
   ["0020-05-01T09:00", "Asia/Shanghai", "0020-05-01T00:54:17.000Z"],
 ])("%s in %s is the moment %s", (shown, zone, utc) => {
   expect(momentAt(shown, zone).toISOString()).toBe(utc);
+});
+
+it.each([
+  // clocks of Berlin go from 03:00 to 02:00 at 01:00 UTC, those of New York from 02:00 to 01:00 at 06:00 UTC
+  [
+    "2026-10-25T02:00",
+    "Europe/Berlin",
+    "2026-10-25T00:00:00.000Z",
+    "UTC+02:00",
+    "2026-10-25T01:00:00.000Z",
+    "UTC+01:00",
+  ],
+  [
+    "2026-10-25T02:59",
+    "Europe/Berlin",
+    "2026-10-25T00:59:00.000Z",
+    "UTC+02:00",
+    "2026-10-25T01:59:00.000Z",
+    "UTC+01:00",
+  ],
+  [
+    "2026-11-01T01:30",
+    "America/New_York",
+    "2026-11-01T05:30:00.000Z",
+    "UTC-04:00",
+    "2026-11-01T06:30:00.000Z",
+    "UTC-05:00",
+  ],
+  [
+    "2026-04-05T01:45",
+    "Australia/Lord_Howe",
+    "2026-04-04T14:45:00.000Z",
+    "UTC+11:00",
+    "2026-04-04T15:15:00.000Z",
+    "UTC+10:30",
+  ],
+])("%s in %s begins a span at %s and ends one at the second time", (shown, zone, first, before, last, after) => {
+  expect([enteredMoment(shown, zone), enteredEnd(shown, zone)]).toEqual([first, last]);
+  expect([first, last].map((at) => repeatedOffset(new Date(at), zone))).toEqual([before, after]);
+});
+
+it.each([
+  ["2026-10-25T03:00", "Europe/Berlin"],
+  ["2026-10-25T01:59", "Europe/Berlin"],
+  ["2026-03-29T02:30", "Europe/Berlin"],
+  ["2011-12-30T12:00", "Pacific/Apia"], // a day that was left out
+  ["2026-10-25T02:30", "UTC"],
+])("%s in %s is one moment", (shown, zone) => {
+  expect(enteredEnd(shown, zone)).toBe(enteredMoment(shown, zone));
+  expect(repeatedOffset(momentAt(shown, zone), zone)).toBeUndefined();
 });
 
 it("has no moment of what is none", () => {

@@ -5,6 +5,7 @@ import { useSyncExternalStore } from "react";
 const KEPT = "vosd.zone";
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 
 const watchers = new Set<() => void>();
 
@@ -74,17 +75,18 @@ export function offsetOf(at: Date, zone: string | undefined): number {
 }
 
 /**
- * The moment at which clocks of the zone show a date and time, such as `2026-03-01T09:05`. Where the clocks leave it out,
- * it is the first one behind the gap; an invalid date where the text is no date.
+ * The moment at which clocks of the zone show a date and time, such as `2026-03-01T09:05`. Where the clocks show it twice,
+ * it is the first or the last one; where they leave it out, the first one behind the gap; an invalid date where the text
+ * is no date.
  */
-export function momentAt(shown: string, zone: string | undefined): Date {
+export function momentAt(shown: string, zone: string | undefined, which: "first" | "last" = "first"): Date {
   const asUtc = Date.parse(`${shown}${shown.length > 10 ? "" : "T00:00"}Z`);
   if (Number.isNaN(asUtc)) return new Date(Number.NaN);
-  const near = new Date(asUtc - offsetOf(new Date(asUtc), zone));
-  // the offset is that of the moment itself: it differs beside a change of the clocks
-  const found = new Date(asUtc - offsetOf(near, zone));
-  if (found.getTime() + offsetOf(found, zone) === asUtc) return found;
-  let [before, after] = [Math.min(near.getTime(), found.getTime()), Math.max(near.getTime(), found.getTime())];
+  // beside a change of the clocks the offset is that of before or of behind it
+  const near = [asUtc - DAY_MS, asUtc + DAY_MS].map((at) => asUtc - offsetOf(new Date(at), zone)).sort((a, b) => a - b);
+  const found = near.filter((at) => at + offsetOf(new Date(at), zone) === asUtc).at(which === "first" ? 0 : -1);
+  if (found !== undefined) return new Date(found);
+  let [before, after] = near as [number, number];
   const offset = offsetOf(new Date(before), zone);
   while (after - before > SECOND_MS) {
     const middle = before + Math.floor((after - before) / 2 / SECOND_MS) * SECOND_MS;
@@ -92,6 +94,13 @@ export function momentAt(shown: string, zone: string | undefined): Date {
     else after = middle;
   }
   return new Date(after);
+}
+
+/** Such as `UTC+02:00`, where clocks of the zone show the same date and time at another moment, too. */
+export function repeatedOffset(at: Date, zone: string | undefined): string | undefined {
+  if (Number.isNaN(at.getTime())) return undefined;
+  const shown = clockAt(at, zone);
+  return momentAt(shown, zone) < momentAt(shown, zone, "last") ? offsetText(at, zone) : undefined;
 }
 
 /** The date and time that clocks of the zone show, to the minute, as an input of a form has it. */

@@ -4,7 +4,7 @@ import base64
 import re
 from datetime import datetime
 from time import time_ns
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -152,6 +152,38 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
     page.reload()
     expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
     expect(time).to_have_attribute("title", re.compile(" UTC$"))
+
+
+def test_a_search_holds_the_whole_hour_that_the_clocks_repeat_and_shows_the_moment_behind_one_left_out(
+    visit: Visit,
+) -> None:
+    page = visit().go("/", "Overview")
+    page.evaluate("localStorage.setItem('vosd.zone', 'Europe/Berlin')")
+
+    def named(url: str) -> set[str]:
+        return set(unquote(url.partition("?")[2]).split("&"))
+
+    page.goto(page.url + "cdrs?since=2026-10-24T00:00:00.000Z")
+    since, until = page.get_by_label("From", exact=True), page.get_by_label("To", exact=True)
+    for field in (since, until):
+        field.fill("2026-10-25T02:00")
+    expect(since).to_have_accessible_description("UTC+02:00")
+    expect(until).to_have_accessible_description("UTC+01:00")
+    until.press("Enter")
+    page.wait_for_url(lambda url: {"since=2026-10-25T00:00:00.000Z", "until=2026-10-25T01:00:00.000Z"} <= named(url))
+    until.fill("2026-10-25T03:00")
+    expect(until).to_have_accessible_description("")
+    for _ in range(2):  # the second time the address stays
+        since.fill("2026-03-29T02:30")
+        since.press("Enter")
+        page.wait_for_url(lambda url: "since=2026-03-29T01:00:00.000Z" in named(url))
+        expect(since).to_have_value("2026-03-29T03:00")
+    page.goto(page.url.partition("/cdrs")[0] + "/lists/ledger")
+    until = page.get_by_label("Until", exact=True)
+    until.fill("2026-10-25T02:00")
+    until.press("Enter")
+    page.wait_for_url(lambda url: named(url) == {"until=2026-10-25T01:00:00.000Z"})
+    expect(until).to_have_accessible_description("UTC+01:00")
 
 
 def test_the_search_leads_to_what_was_named(boss: Visitor) -> None:

@@ -24,7 +24,7 @@ import { useServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
-import { LAST_MINUTE } from "./minute";
+import { MinuteInput } from "./minute";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
 import { useUnsaved } from "./unsaved";
@@ -291,6 +291,8 @@ function AskedField({
           onChange={(event) => onChange(event.currentTarget.value)}
         />
       );
+    case "moment":
+      return <MinuteInput {...common} isEnd value={value} onChange={(event) => onChange(event.currentTarget.value)} />;
     case "lines":
       return (
         <Textarea
@@ -305,8 +307,6 @@ function AskedField({
       return (
         <TextInput
           {...common}
-          type={ask.kind === "moment" ? "datetime-local" : undefined}
-          max={ask.kind === "moment" ? LAST_MINUTE : undefined}
           inputMode={ask.kind === "amount" ? "decimal" : undefined}
           pattern={ask.kind === "amount" ? "[0-9]+([.][0-9]+)?" : undefined}
           value={value}

@@ -3,38 +3,91 @@
 import { Button, TextInput, type TextInputProps } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { endOfDay, enteredMoment, isDayBegin, lastDay, localMinute, moment } from "../format";
-import { isZone, useZone, zoneName } from "../zone";
-import { NarrowInput } from "./narrow";
+import { endOfDay, enteredEnd, enteredMoment, isDayBegin, lastDay, localMinute, moment } from "../format";
+import { isZone, repeatedOffset, useZone, zoneName } from "../zone";
+import { NarrowInput, useEntered } from "./narrow";
 
 /** Years have four digits: browsers take six where nothing is said. */
 export const LAST_DAY = "9999-12-31";
-export const LAST_MINUTE = `${LAST_DAY}T23:59`;
+const LAST_MINUTE = `${LAST_DAY}T23:59`;
 
-/** A field of a date and time, as text. */
-export function MinuteInput(props: TextInputProps) {
-  return <TextInput type="datetime-local" max={LAST_MINUTE} {...props} />;
+interface Minute {
+  /** Whether it ends something: in an hour that the clocks repeat it is the last of the two moments, else the first. */
+  isEnd?: boolean;
 }
 
-/** A field of a moment, as the API has it. What is typed stays as it is: on the way to a year there are other years. */
-export function MomentInput({
-  value = "",
-  onChange,
-  ...look
-}: Omit<TextInputProps, "onChange" | "value"> & { value: string | undefined; onChange: (moment: string) => void }) {
+const momentOf = (text: string, isEnd: boolean | undefined) => (isEnd ? enteredEnd(text) : enteredMoment(text)) ?? "";
+
+/** A field of a date and time, as text; in an hour that the clocks repeat it says which of the two it means. */
+export function MinuteInput({ isEnd, ...look }: Omit<TextInputProps, "value"> & Minute & { value: string }) {
+  useZone();
+  return <MinuteField {...look} moment={momentOf(look.value, isEnd)} />;
+}
+
+function MinuteField({ moment, description, ...look }: TextInputProps & { moment: string }) {
+  const offset = repeatedOffset(new Date(moment), zoneName());
+  const said = offset ? (
+    <>
+      {description} {offset}
+    </>
+  ) : (
+    description
+  );
+  return <TextInput type="datetime-local" max={LAST_MINUTE} description={said} {...look} />;
+}
+
+type MomentProps = Omit<TextInputProps, "onChange" | "value"> &
+  Minute & { value: string | undefined; onChange: (moment: string) => void };
+
+/**
+ * A field of a moment, as the API has it. What is typed stays as it is, for on the way to a year there are other years,
+ * until the field is left or Enter is pressed: then it shows the moment, also where the clocks leave out what was typed.
+ */
+export function MomentInput({ value = "", onChange, onBlur, onKeyDown, isEnd, ...look }: MomentProps) {
   const zone = useZone();
   const [typed, setTyped] = useState({ text: localMinute(value), value, zone });
   const isTyped = typed.value === value && typed.zone === zone;
+  const settle = () => value && setTyped({ text: localMinute(value), value, zone });
   return (
-    <MinuteInput
+    <MinuteField
       {...look}
+      moment={value}
       value={isTyped ? typed.text : localMinute(value)}
       onChange={(event) => {
         const text = event.currentTarget.value;
-        const entered = enteredMoment(text) ?? "";
-        setTyped({ text, value: entered, zone });
-        onChange(entered);
+        const moment = momentOf(text, isEnd);
+        setTyped({ text, value: moment, zone });
+        onChange(moment);
       }}
+      onBlur={(event) => {
+        settle();
+        onBlur?.(event);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") settle();
+        onKeyDown?.(event);
+      }}
+    />
+  );
+}
+
+/** A field of a moment that narrows a view when it is left, or by Enter. */
+export function NarrowMoment({
+  value = "",
+  onEnter,
+  ...look
+}: Omit<MomentProps, "onChange"> & { onEnter: (moment: string) => void }) {
+  const [wanted, setWanted] = useEntered(value);
+  const enter = () => {
+    if (wanted !== value) onEnter(wanted);
+  };
+  return (
+    <MomentInput
+      {...look}
+      value={wanted}
+      onChange={setWanted}
+      onBlur={enter}
+      onKeyDown={(event) => event.key === "Enter" && enter()}
     />
   );
 }

@@ -9,7 +9,7 @@ import { readAgain } from "../api/again";
 import { client, content, isStale, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
-import { amount, dayBegin, enteredMoment } from "../format";
+import { amount, dayBegin, enteredEnd } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
@@ -425,7 +425,7 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
             "accounts",
             account,
             { overdraft_limit },
-            { until: enteredMoment(until ?? ""), memo: memo || undefined },
+            { until: enteredEnd(until ?? ""), memo: memo || undefined },
           ),
         )
       }

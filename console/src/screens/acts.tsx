@@ -7,7 +7,7 @@ import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
-import { enteredMoment } from "../format";
+import { enteredEnd } from "../format";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
@@ -141,7 +141,7 @@ function NewOverride() {
           targetOf(setting),
           name,
           { [setting]: value },
-          { until: enteredMoment(until ?? ""), memo: memo || undefined },
+          { until: enteredEnd(until ?? ""), memo: memo || undefined },
         )
       }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
@@ -335,7 +335,7 @@ function NewToken() {
             account: account || undefined,
             scopes: entryLines(scopes),
             networks: entryLines(networks),
-            expires_at: enteredMoment(expires_at ?? ""),
+            expires_at: enteredEnd(expires_at ?? ""),
           },
         })
       }

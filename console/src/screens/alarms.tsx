@@ -2,7 +2,7 @@ import { Alert, Switch } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
-import { enteredMoment, localMinute } from "../format";
+import { enteredEnd, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { AlarmSection } from "../parts/alarmsection";
 import { Go } from "../parts/go";
@@ -160,7 +160,7 @@ function Confirmation({ row }: { row: Row }) {
         { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
       ]}
       run={async ({ note, until }, key) => {
-        await unlessOther(confirmationOf(row), confirmation, () => confirm(note, enteredMoment(until ?? ""), key));
+        await unlessOther(confirmationOf(row), confirmation, () => confirm(note, enteredEnd(until ?? ""), key));
         // that it was seen stays so: its note and its silence are as they were
         return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}

@@ -176,6 +176,7 @@ function Narrow({
           <MomentInput
             key={field}
             label={t(`cdrs.${field}`)}
+            isEnd={field === "until"}
             value={wanted[field]}
             onChange={(moment) => setWanted({ ...wanted, [field]: moment || undefined })}
           />

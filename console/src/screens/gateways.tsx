@@ -7,7 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
-import { amount, enteredMoment } from "../format";
+import { amount, enteredEnd } from "../format";
 import { Change, type Done } from "../parts/change";
 import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
@@ -221,7 +221,7 @@ function Overrides({ name }: { name: string }) {
   };
   const found = useOverrides(name);
   if (!may.see) return null;
-  const terms = { until: enteredMoment(until), memo: memo || undefined };
+  const terms = { until: enteredEnd(until), memo: memo || undefined };
   const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
   const words = Object.entries(wanted)
     .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
@@ -262,6 +262,7 @@ function Overrides({ name }: { name: string }) {
             ))}
           <MinuteInput
             label={t("gateway.until")}
+            isEnd
             value={until}
             onChange={(event) => setUntil(event.currentTarget.value)}
           />

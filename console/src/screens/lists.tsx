@@ -4,9 +4,8 @@ import { Group, Select } from "@mantine/core";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
-import { enteredMoment, localMinute } from "../format";
 import { Download } from "../parts/download";
-import { LAST_MINUTE } from "../parts/minute";
+import { NarrowMoment } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
@@ -45,8 +44,6 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const keys = rowKeys(rows, list.rowKey);
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }) });
-  const enter = ({ name: field, isMoment }: { name: string; isMoment?: boolean }, text: string) =>
-    set(field, isMoment ? (enteredMoment(text) ?? "") : text);
   const titled = t(`nav.${name}`);
   const RowActs = rowActs[name];
   const columns: readonly Column[] = RowActs
@@ -78,14 +75,20 @@ function ListOf({ name, list }: { name: string; list: List }) {
               value={search[filter.name] ?? null}
               onChange={(value) => set(filter.name, value ?? "")}
             />
+          ) : filter.isMoment ? (
+            <NarrowMoment
+              key={filter.name}
+              label={t(`column.${filter.name}`)}
+              isEnd={filter.name === "until"}
+              value={search[filter.name]}
+              onEnter={(moment) => set(filter.name, moment)}
+            />
           ) : (
             <NarrowInput
               key={filter.name}
               label={t(`column.${filter.name}`)}
-              type={filter.isMoment ? "datetime-local" : undefined}
-              max={filter.isMoment ? LAST_MINUTE : undefined}
-              value={filter.isMoment ? localMinute(search[filter.name]) : (search[filter.name] ?? "")}
-              onEnter={(text) => enter(filter, text)}
+              value={search[filter.name] ?? ""}
+              onEnter={(text) => set(filter.name, text)}
             />
           ),
         )}
