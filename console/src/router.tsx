@@ -5,14 +5,13 @@ import {
   createRoute,
   createRouter,
   type ErrorComponentProps,
-  Link,
   lazyRouteComponent,
   type RouteComponent,
 } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { Note } from "./parts/note";
-import { Page } from "./parts/page";
+import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
 import { OverviewScreen } from "./screens/overview";
 
@@ -22,17 +21,6 @@ export type Narrowing = Record<string, string | undefined>;
 function narrowing(search: Record<string, unknown>): Narrowing {
   const known = Object.entries(search).filter(([, value]) => value !== undefined);
   return Object.fromEntries(known.map(([name, value]) => [name, String(value)]));
-}
-
-function NotFound() {
-  const { t } = useTranslation();
-  return (
-    <Page title={t("state.not_found")}>
-      <Note why="not_found" action={<Link to="/">{t("nav.overview")}</Link>}>
-        {t("state.not_found_lead")}
-      </Note>
-    </Page>
-  );
 }
 
 function Pending() {

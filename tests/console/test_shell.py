@@ -361,6 +361,19 @@ def test_a_person_with_few_rights_begins_where_it_may_go_and_no_key_leads_elsewh
     expect(page.locator("h1")).to_have_text("Rates")
 
 
+def test_an_address_that_leads_nowhere_asks_for_nothing(site: Watched, boss: Visitor, newcomer: Visit) -> None:
+    site.daemon.succeed("user", "role-set", "tariffs", "--permission", "rates.see")
+    for visitor, address, title, kind in (
+        (boss, "/invoices/nope", "There is no such page", "invoices"),
+        (newcomer("tariffs"), "/accounts/acme", "acme", "balance"),
+    ):
+        asked: list[str] = []
+        visitor.page.on("request", lambda request, asked=asked: asked.append(urlsplit(request.url).path))
+        visitor.go(address, title).locator(".note").wait_for()
+        visitor.page.wait_for_load_state("networkidle")
+        assert [path for path in asked if path.startswith("/api/") and kind in path] == []
+
+
 def test_links_of_an_agent_lead_to_what_it_may_see(visit: Visit) -> None:
     visitor = visit("agent", "reseller")
     page = visitor.go("/found?q=acme-pbx", "acme-pbx")

@@ -1,4 +1,5 @@
 import { Group, Stack, Title } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { brand } from "../brand";
@@ -44,6 +45,18 @@ export function Page({
         {needs && !may.has(needs) ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
       </Stack>
     </Dialogs>
+  );
+}
+
+/** The page of an address that leads nowhere. */
+export function NotFound() {
+  const { t } = useTranslation();
+  return (
+    <Page title={t("state.not_found")}>
+      <Note why="not_found" action={<Link to="/">{t("nav.overview")}</Link>}>
+        {t("state.not_found_lead")}
+      </Note>
+    </Page>
   );
 }
 

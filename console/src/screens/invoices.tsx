@@ -12,7 +12,7 @@ import { Act } from "../parts/act";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
-import { Facts, Page } from "../parts/page";
+import { Facts, NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
@@ -165,17 +165,23 @@ function Run() {
   );
 }
 
+const ID = /^\d{1,15}$/;
+
 export function InvoiceScreen() {
-  const { t } = useTranslation();
   const { id } = useParams({ from: "/invoices/$id" });
+  return ID.test(id) ? <Invoice id={Number(id)} /> : <NotFound />;
+}
+
+function Invoice({ id }: { id: number }) {
+  const { t } = useTranslation();
   const found = useQuery({
     queryKey: ["invoice", id],
-    queryFn: () => content(client.GET("/invoices/{id}", { params: { path: { id: Number(id) } } })),
+    queryFn: () => content(client.GET("/invoices/{id}", { params: { path: { id } } })),
   });
   const row = found.data;
   return (
     <Page
-      title={row?.number ?? t("invoice.draft", { id })}
+      title={row ? (row.number ?? t("invoice.draft", { id })) : t("nav.invoices")}
       needs="GET /invoices/{id}"
       actions={row && <Acts row={row} />}
     >

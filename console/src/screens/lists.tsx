@@ -7,8 +7,7 @@ import { queryText } from "../api/client";
 import { Download } from "../parts/download";
 import { NarrowMoment } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
-import { Note } from "../parts/note";
-import { Page } from "../parts/page";
+import { NotFound, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
@@ -20,15 +19,8 @@ import { type List, lists, rowKeys } from "./columns";
 
 export function ListScreen() {
   const { list: name } = useParams({ from: "/lists/$list" });
-  const { t } = useTranslation();
   const list = (lists as Record<string, List>)[name];
-  if (!list) {
-    return (
-      <Page title={t("state.not_found")}>
-        <Note why="not_found">{t("state.not_found_lead")}</Note>
-      </Page>
-    );
-  }
+  if (!list) return <NotFound />;
   return <ListOf key={name} name={name} list={list} />;
 }
 

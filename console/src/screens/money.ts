@@ -2,6 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { client, content, type Row } from "../api/client";
+import { useMay } from "../session";
 import { CHARGED_MS, USE_MS } from "./accounts";
 
 /** What the calls of an account have cost, which the server adds up. */
@@ -19,6 +20,7 @@ export function useMoney(account: string) {
   const balance = useQuery({
     queryKey: ["account", account, "balance"],
     queryFn: read({ calls: true }),
+    enabled: useMay("GET /accounts/{account}/balance"),
     refetchInterval: USE_MS,
   });
   const use = useQuery({
