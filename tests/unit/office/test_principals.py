@@ -1,7 +1,7 @@
 """Rights in the office: operators may do everything, agents what their rights say, wherever the order comes from."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.agents import MayNotActError
 from vosd.admin.ledger import Month
+from vosd.admin.names import UnknownAccountError
 from vosd.admin.office.accounts import ShowAccount, show_account
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -48,6 +49,7 @@ from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError, scope_of
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
+from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.faults import BookDifference
 from vosd.storage.payments import SqlPayments
@@ -166,6 +168,24 @@ async def test_an_agent_sees_one_statement_at_a_time(office: Office) -> None:
     for wanted in ({"of_all": True}, {"accounts": ("south", "acme")}, {"group": "g"}):
         with pytest.raises(OrderError, match="one by one"):
             _ = [each async for each in show_statements(office, agent("south"), ShowStatements(month=month, **wanted))]
+
+
+async def test_many_statements_ask_for_their_currencies_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    currencies = SqlBooks.currencies
+
+    async def counted(books: SqlBooks, accounts: Collection[str]) -> Mapping[str, str | None]:
+        asked.append(list(accounts))
+        return await currencies(books, accounts)
+
+    monkeypatch.setattr(SqlBooks, "currencies", counted)
+    order = ShowStatements(month=Month(2026, 9), of_all=True, limit=2)
+    found = [(each.account, each.currency) async for each in show_statements(office, operator(), order)]
+    assert [len(names) for names in asked] == [2]
+    assert found == [(name, "USD") for name in asked[0]]
+    unknown = ShowStatements(month=Month(2026, 9), accounts=("south", "sout"))
+    with pytest.raises(UnknownAccountError, match="did you mean 'south'"):
+        _ = [each async for each in show_statements(office, operator(), unknown)]
 
 
 async def test_a_statement_is_of_named_accounts_of_a_group_or_of_all(office: Office) -> None:

@@ -20,6 +20,7 @@ from vosd.admin.ledger import (
     payment_sheet,
     statement_sheet,
 )
+from vosd.admin.names import configured
 from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -179,13 +180,14 @@ async def show_statements(
         if order.after not in names:
             raise OrderError("after", f"{order.after} is none of these accounts")
         begins = names.index(order.after) + 1
-    for name in names[begins : None if order.limit is None else begins + order.limit]:
-        await known_standing(lambda: accounts, stores.queries, name)
-        since, until = order.month.bounds(zone)
+    names = names[begins : None if order.limit is None else begins + order.limit]
+    currencies = await stores.books.currencies(names)
+    since, until = order.month.bounds(zone)
+    for name in names:
+        if name not in currencies:
+            configured(accounts, name)
         found = await stores.ledger.statement(name, since, until)
-        currency = (await stores.books.currencies([name])).get(name)
-        if currency is None and name in accounts:
-            currency = accounts[name].currency
+        currency = currencies.get(name) or (accounts[name].currency if name in accounts else None)
         yield statement_sheet(name, currency, order.month, zone, found)
 
 
