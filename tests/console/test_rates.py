@@ -65,6 +65,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     expect(page.get_by_label("Line of the header")).to_have_value("2")
     for ours, theirs in (("Prefix", "Dial code"), ("Price", "Rate"), ("Interval", "Increments")):
         expect(page.get_by_role("combobox", name=ours, exact=True)).to_have_value(theirs)
+    expect(page.get_by_role("combobox", name="Decimal sign")).to_have_value(",")
     for _ in range(2):  # one that is chosen already stays
         page.get_by_role("combobox", name="Decimal sign").click()
         page.get_by_role("option", name=",").click()

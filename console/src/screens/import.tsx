@@ -35,6 +35,7 @@ import {
   COLUMNS,
   CSV,
   contentType,
+  decimalOf,
   encodingOf,
   fitting,
   guessed,
@@ -48,6 +49,8 @@ import {
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
+/** Lines by which the decimal sign is guessed: few enough to end before what is read of a long file. */
+const JUDGED = 100;
 const HTTP_STALE = 412;
 /** Terms that belong to one sheet alone. */
 const ENTERED_ANEW = { effective: "", memo: "" };
@@ -88,9 +91,12 @@ function mapFor(group: string, beginning: Uint8Array<ArrayBuffer>): SheetMap {
   const last = lastMap(group);
   const text = textOf(beginning, last?.encoding);
   const header_line = headerLine(text);
-  const header = rowsFrom(text, header_line)[0] ?? [];
+  const [header = [], ...lines] = rowsFrom(text, header_line);
   const columns = last ? fitting(last.columns, header) : guessed(header);
-  return columns === last?.columns ? { ...last, header_line } : { columns, header_line, encoding: last?.encoding };
+  if (columns === last?.columns) return { ...last, header_line };
+  const price = header.indexOf(columns.billing_rate ?? "");
+  const decimal = decimalOf(lines.slice(0, JUDGED).map((fields) => fields[price] ?? ""));
+  return { columns, header_line, encoding: last?.encoding, decimal };
 }
 
 export function SheetImport({ group, currency }: { group: string; currency: unknown }) {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { contentType, fitting, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
+import { contentType, decimalOf, fitting, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
@@ -59,6 +59,19 @@ it("finds the header below other lines, and takes columns by their names", () =>
     billing_rate: "Rate",
   });
   expect(guessed(["billing_rate", "prefix", "Comment"])).toEqual({ billing_rate: "billing_rate", prefix: "prefix" });
+});
+
+it.each([
+  [["0,30", "12", "", "1,5"], ","],
+  [["1,25"], ","],
+  [["0,012", "1,250"], ","],
+  [["1,000", "2,500"], undefined], // may be thousands
+  [["0.30", "0,5"], undefined],
+  [["0,5", "much"], undefined],
+  [["1", "2"], undefined],
+  [[], undefined],
+] as const)("takes %j as amounts with the decimal sign %s", (amounts, sign) => {
+  expect(decimalOf(amounts)).toBe(sign);
 });
 
 it("sends workbooks by the type of their names, and other files as CSV", () => {

@@ -141,6 +141,15 @@ export function guessed(header: readonly string[]): Record<string, string> {
   return map;
 }
 
+/**
+ * A comma where it is surely the decimal sign of all amounts, and not that of thousands: in one amount other than three
+ * digits are behind it, or zeros alone before it.
+ */
+export function decimalOf(amounts: readonly string[]): string | undefined {
+  const isRead = amounts.every((text) => /^(\d+(,\d+)?)?$/.test(text));
+  return isRead && amounts.some((text) => /^0+,|,(\d{1,2}|\d{4,})$/.test(text)) ? "," : undefined;
+}
+
 /** The columns of a map as far as a header has them all, else those that its names say. */
 export function fitting(columns: Record<string, string>, header: readonly string[]): Record<string, string> {
   const fits = Object.values(columns).every((theirs) => !theirs || header.includes(theirs));

@@ -226,6 +226,17 @@ def test_a_vendors_sheet_is_read_by_a_map(sheet, mapped):
     assert read.rates[0]["interval"] == "6/6"
 
 
+def test_mistakes_say_how_another_decimal_sign_and_another_form_of_dates_are_read(sheet, mapped):
+    keys = mapped("columns: {prefix: Code, billing_rate: Rate, effective_from: Date}")
+    read = Read(sheet('Code,Rate,Date\n44,"0,01",2026-01-01\n49,0.01,31.12.2026\n'), keys)
+    assert read.mistakes == [(2, "Rate", "0,01"), (3, "Date", "31.12.2026")]
+    amount, date = (problem.expected for problem in read.reader.problems)
+    assert "such as 0.012" in amount
+    assert "another decimal sign" in amount
+    assert "`decimal` in a map" in amount
+    assert "say the form of dates (`date_format` in a map)" in date
+
+
 @pytest.mark.parametrize("codes", [("", "", "20"), ("44", "", "20"), ("", "20", "")])
 def test_an_empty_cell_ahead_of_a_code_may_mean_that_of_the_row_above(sheet, mapped, codes):
     keys = mapped("columns: {prefix: [Country, Area, Codes], billing_rate: Rate}")

@@ -295,8 +295,10 @@ class SheetReader:
             self._codes(tuple(cells[index] for index in (*columns.ahead, columns.at[PREFIX])))
         except ExpectedError as error:
             found.error(place, columns.headers[PREFIX], str(error), written[PREFIX])
-        amount = f"an amount of 0 or more with at most {PLACES} decimals, such as 0{terms.mark}012"
-        amount += ", without exponent and thousands separators"
+        amount = (
+            f"an amount of 0 or more with at most {PLACES} decimals, such as 0{terms.mark}012, without exponent and "
+            "thousands separators; for another decimal sign say that of the sheet (`decimal` in a map)"
+        )
         read(PRICE, self._price, amount)
         for name in columns.at.keys() | terms.constants.keys():
             if name in terms.read_window:

@@ -17,7 +17,9 @@ _KNOWN: Final = frozenset("dmbBYyHMSfzIp%")
 _DATES: Final = frozenset("dmbByY")
 _MONTHS: Final = 12
 _EXPECTED: Final = "a date such as 2026-12-31 or a time such as 2026-12-31T18:00:00Z"
-_AMBIGUOUS: Final = f"{_EXPECTED}; for another form say date_format in a map, so that day and month are certain"
+_AMBIGUOUS: Final = (
+    f"{_EXPECTED}; for another form say the form of dates (`date_format` in a map), so that day and month are certain"
+)
 
 
 def is_date_format(text: str) -> bool:
