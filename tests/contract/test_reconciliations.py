@@ -672,6 +672,14 @@ async def test_times_of_another_zone_are_noticed(site: Site) -> None:
     assert (set(classes(made)), made.comparison.time_shift) == ({("missing_here", ""), ("missing_there", "")}, 3_600)
 
 
+@pytest.mark.parametrize("shift_s", [19_800, -50_400])
+async def test_times_of_another_zone_are_noticed_in_a_short_file(site: Site, shift_s: int) -> None:
+    """None of our calls is in the time of the file, and no calls beyond it count."""
+    made = await site.imported([row(each, late_ms=1_000 * shift_s) for each in CALLS])
+    assert (made.ours, set(classes(made))) == ("0.00", {("missing_here", "")})
+    assert made.comparison.time_shift == shift_s
+
+
 @pytest.mark.parametrize("name", ["dropped_calls", "masked_calls"])
 async def test_calls_that_are_gone_or_have_no_numbers_are_no_faults_of_the_vendor(
     site: Site, database: Database, name: str

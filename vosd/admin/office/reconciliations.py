@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -56,6 +56,8 @@ from vosd.storage.reconciliations import (
 
 SETUP_MAX_MS: Final = 3_600_000
 """Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""
+ZONES_MAX_MS: Final = 50_400_000
+"""Most by which the times of a file are away from ours where its zone is wrong."""
 TRIED_MAX_MS: Final = 600_000
 """Longest time from the INVITE of a call to its last attempt at which a vendor's call is looked for."""
 _TRIED_AT_ONCE_MS: Final = 3_600_000
@@ -340,9 +342,24 @@ class _Work:
             order.account, max(0, self.since - self._tolerance_ms), self.until + self._tolerance_ms
         )
         comparison.add_unrecorded(unrecorded, self._wanted, SETUP_MAX_MS, self._tolerance_ms)
+        if order.since is None and order.until is None and 2 * len(comparison.unsent) > self._rows:
+            await self._note_around({each.number for each in comparison.unsent})
         comparison.settle_unsent(await self._tried(catalogue, comparison.unsent))
         comparison.close()
         return comparison
+
+    async def _note_around(self, numbers: Container[str]) -> None:
+        """Note our calls to the numbers of a file as far before and behind it as zones differ.
+
+        A file of an hour whose zone is wrong has none of our calls of its time.
+        """
+        begin, end = max(0, self.since - ZONES_MAX_MS), self.until + ZONES_MAX_MS
+        async with aclosing(self._office.stores.reconciliations.calls(self._order.account, begin, end)) as pages:
+            async for page in pages:
+                for each in page:
+                    call = sent_call(each, self._wanted)
+                    if call.number in numbers and not self.since <= call.at < self.until:
+                        self._time_shift.add_ours(call)
 
     async def _tried(self, catalogue: Catalogue, unsent: Sequence[BilledCall]) -> Mapping[int, TriedCall]:
         """Return attempts of ours at the vendor's gateways that failed, by the lines of the file that bill them.
