@@ -36,13 +36,15 @@ class RetentionKeys(Keys):
     payments: Annotated[Age | None, age()] = None
     """All other ledger entries, such as payments; older ones go to an archive file first. Default: for ever."""
     payments_archive: Annotated[Path | None, file_path()] = None
-    """Directory of these archive files. Default: ``archive`` in ``state_dir``."""
+    """Directory of these archive files. Default: ``archive`` in ``state_dir``. It is relative to the working directory
+    of the switch."""
     numbers: Annotated[Age | None, age()] = None
     """Telephone numbers of calls: then all but their first digits are masked. Default: as long as the calls."""
     daily_totals: Annotated[Age | None, age()] = None
     """Totals of dropped calls by day, accounts and gateways (`vosd retention totals`). Default: for ever."""
     exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
-    """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it."""
+    """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it. They are relative to the
+    working directory of the switch."""
 
     ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "payments", "daily_totals")
 
