@@ -177,6 +177,7 @@ class Bridge:
         if self.proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
             return False
         self.proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.sessions.said)
+        self.proposal.facts.is_after_doubt = bool(far.sessions.given_up)
         self.proposal.begin(now)
         return True
 

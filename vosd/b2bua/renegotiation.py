@@ -406,15 +406,19 @@ class Renegotiation(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None
         if server is not None:
-            sessions = self.far.sessions
-            if self.facts.is_after_doubt:
-                sessions.given_up = sessions.said
-            sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
+            self._restore_said()
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
             self.origin.respond(server, final, now, forwarded=self.returns)
             if isinstance(server, InviteServer):
                 self.origin.call.board.asked()
         self._over()
+
+    def _restore_said(self) -> None:
+        """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1)."""
+        sessions = self.far.sessions
+        if self.facts.is_after_doubt:
+            sessions.given_up = sessions.said
+        sessions.said = self.said_before
 
     def _not_reached(self, now: Instant) -> None:
         """Refuse the change: by 488 where its session is not one for the far side (RFC 3261 section 14.2), else by 503.

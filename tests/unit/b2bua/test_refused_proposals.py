@@ -5,9 +5,10 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 
 import pytest
 from doubles.races import UPDATING
+from doubles.sockets.peer import OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import Scene, sides
+from doubles.virtual.scene import CALLEE, Scene, sides
 from doubles.virtual.side import SILENCE, Reply, Side
 
 from vosd.sdp.origin import alike
@@ -218,6 +219,26 @@ def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_
     assert len(asked.asked[method]) + len(asked.asked["INVITE"]) == (2 if method == "UPDATE" else 4)
     for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
         assert alike(mine.encode(), theirs.encode())
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_side_that_accepts_a_newcomer_late_that_was_refused_is_offered_the_session_in_force(over_tcp, is_known):
+    """It sent its media to the newcomer, for the offer had arrived before the connection broke, or before its 481."""
+    scene = over_tcp
+    call, there = scene.talk()
+    there.will("INVITE", SILENCE if is_known else Reply(100))
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    offer = OFFER.replace("20000", "44000")
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer))
+    scene.wire.run_for(1_000)
+    invite = there.forget_request()
+    lose_connection(scene, there, tries=2 if is_known else 1)
+    scene.wire.run_for(3_000 if is_known else 60_000)
+    assert pickup.final == (503 if is_known else 504)
+    there.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(20_000)
+    assert alike(call.mine.encode(), there.theirs.encode())
     assert scene.finish(call).end_reason == "Normal"
 
 

@@ -476,7 +476,7 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
     scene.talk()
     (live,) = scene.exchange.switch.services.running.all()
     media = scene.exchange.new_media(scene.exchange.node.endpoint.flows.listeners)
-    media.calls.resume(live.call)
+    media.calls.resume(live.call, None)
     assert len(scene.exchange.rtp_calls._ports) == 2
     media.moves.add(live.call)
     media.calls.leave(live.call)

@@ -196,7 +196,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             live_call.gateways.occupy_again(occupied)
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:
-            services.media.resume(live_call.call)
+            newcomer = calls.newcomers.get(arrival.call_id)
+            services.media.resume(live_call.call, None if newcomer is None else newcomer.leg)
         return live_call
 
 

@@ -13,7 +13,7 @@ from vosd.b2bua.snapshot.call import CallPartsSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
-from vosd.b2bua.snapshot.transfer import TransferSnapshot
+from vosd.b2bua.snapshot.transfer import BridgeSnapshot, TransferSnapshot
 from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
@@ -37,7 +37,7 @@ def stripped(saved: SavedCall) -> SavedCall:
     transfer = _lasting(parts)
     if (parts.caller is None or parts.callee.has_left) and transfer is None and not parts.partner:
         raise NoSnapshotError("a side has left, and the target of the transfer had not answered")
-    bridge = None if parts.bridge is None else replace(parts.bridge, proposal=_left(parts.bridge.proposal))
+    bridge = None if parts.bridge is None else replace(parts.bridge, proposal=_left(parts.bridge))
     parts = replace(
         parts,
         newcomer=None,
@@ -84,14 +84,19 @@ def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
     return None
 
 
-def _left(proposal: ProposalSnapshot | None) -> ProposalSnapshot | None:
+def _left(bridge: BridgeSnapshot) -> ProposalSnapshot | None:
     """Return an offer that a side has made and that had no answer, without its requests; None for every other one.
 
-    The far side is described as if it had taken the offer, so the next process takes it back.
+    The far side is described as if it had taken the offer, so the next process takes it back. That of a newcomer, who
+    is not described, is as if the side that stays had made it.
     """
-    if proposal is None or proposal.kind != "renegotiation" or proposal.server is None:
+    proposal = bridge.proposal
+    if proposal is None or proposal.kind not in {"renegotiation", "takeover"} or proposal.server is None:
         return None
-    return replace(proposal, asked=None, alarm=None, server=None, answers_in_ack=None)
+    origin = bridge.other if proposal.far == bridge.one else bridge.one
+    return replace(
+        proposal, kind="renegotiation", origin=origin, asked=None, alarm=None, server=None, answers_in_ack=None
+    )
 
 
 def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:

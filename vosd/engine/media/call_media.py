@@ -63,8 +63,8 @@ class CallMedia(Protocol):
         """Note that the peer of a port is played nothing; return a leg whose announcement it was."""
         ...
 
-    def resume(self, call: Call) -> None:
-        """Go on with the media of a call of an earlier process."""
+    def resume(self, call: Call, newcomer: Leg | None) -> None:
+        """Go on with the media of a call of an earlier process, and of a newcomer that waits to replace a side."""
         ...
 
     def leave(self, call: Call) -> None:

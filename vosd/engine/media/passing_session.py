@@ -109,6 +109,7 @@ def note_author(passing: PassingSession, now: Instant, message: Outgoing | None 
         if media.author:
             media.watched_from = now.mono
             theirs.parted = media.number, media.author
+            passing.leg.moved()  # an rtpengine goes on with the newcomer where the switch is killed
             if proposes(message) and passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
                 media.is_held = media.is_sender = media.is_fax = False
         media.author = theirs.number

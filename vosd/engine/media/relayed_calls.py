@@ -8,6 +8,7 @@ import structlog
 from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.snapshot.references import newcomer_of
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -282,13 +283,15 @@ class RelayedCalls:
 
     # -- a restart ----------------------------------------------------------------------------------------------
 
-    def resume(self, call: Call) -> None:
+    def resume(self, call: Call, newcomer: Leg | None) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``).
 
         One that has lost some is offered others, as one whose rtpengine is lost.
         """
         parts, has_lost = self._parts, False
-        for leg in call.all_legs:
+        for leg in (*call.all_legs, newcomer):
+            if leg is None:
+                continue
             if (media := leg.facts.media) is not None:
                 if not parts.relays:  # the process before may have had a relay
                     media.ports, media.rtp_call, media.origin, media.is_relayed = (), None, "", False
@@ -323,9 +326,9 @@ class RelayedCalls:
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
-        rtpengines = self._parts.rtpengines
+        rtpengines, newcomer = self._parts.rtpengines, newcomer_of(call)
         self._moves.drop(call)
-        for leg in call.all_legs:
+        for leg in (*call.all_legs, *(() if newcomer is None else (newcomer.leg,))):
             if (media := leg.facts.media) is not None:
                 self._parts.legs.by_number.pop(media.number, None)
                 self._parts.keys.forget(media)
@@ -338,6 +341,7 @@ class RelayedCalls:
     def all_resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""
         parts = self._parts
+        self._give_back(now)
         if parts.leg_ports is not None:
             all_media = parts.legs.all_media()
             for media in all_media:
@@ -356,6 +360,23 @@ class RelayedCalls:
             self._arrange_joined()
         if parts.rtpengines is not None:
             parts.rtpengines.begin(self._moves.engine_lost)
+
+    def _give_back(self, now: Instant) -> None:
+        """Connect legs again of which one was sent the description of a third leg, which has ended with the process.
+
+        That is a newcomer whose INVITE with Replaces the other side had not answered.
+        """
+        all_media, by_number = self._parts.legs.all_media(), self._parts.legs.by_number
+        readers = {media.author: media.number for media in all_media}
+        for media in all_media:
+            if not media.author or media.author in by_number or media.number not in readers:
+                continue
+            gone = LegMedia(media.author, parted=(media.number, readers[media.number]))
+            pair = self._sessions.give_back(gone, now)
+            if pair is None or self._at_rtpengines is None or self._at_rtpengines.go_on(*pair):
+                continue
+            if isinstance(call := pair[0].call, Call):
+                self._moves.add(call)
 
     def _arrange_joined(self) -> None:
         """Arrange the keys of legs that a transfer has joined: each is of a call of its own, with one leg."""
