@@ -429,6 +429,9 @@ class MediaPort:
         _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
         payload = kind & _PAYLOAD
         unit_ns = self._key_units[payload]
+        if self.are_keys_taken and self._out is not None and self._out.key_sender is None:
+            # The kernel would forward what follows by its old numbers; what it has forwarded counts before this one.
+            self._owner.take_back(self)
         self.reception.add(sequence, stamp, ssrc, payload, unit_ns, now_ns)
         if self.tone_reader is not None:
             self.tone_reader = None  # it sends no tones: what sounds like one is its audio
@@ -442,8 +445,6 @@ class MediaPort:
         self._send_unsent(reader)
         if self.are_keys_taken:
             if self._out is not None:
-                if self._out.key_sender is None:
-                    self._owner.take_back(self)  # the kernel would forward the packets behind it by their old numbers
                 self._out.leave_out(sequence)
             return
         if reader.is_left_out(stamp):

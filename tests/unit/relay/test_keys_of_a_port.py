@@ -350,3 +350,28 @@ def test_a_key_is_sent_whose_event_was_not_forwarded(monkeypatch):
     pressed.presses(1, 60, begins=False)
     pressed.speaks(400)
     assert pressed.keys == [1]
+
+
+def test_a_key_that_is_taken_leaves_no_gap_behind_packets_that_the_kernel_has_just_forwarded(monkeypatch):
+    """They were counted behind the packet of the key, and the sender went on four numbers too high."""
+    ports = PressedPorts(monkeypatch, are_taken=True)
+    ports.speaks(200)
+    ports._sequence += 4
+    for _ in range(4):
+        ports.passes(20)
+    port, taken = ports.ports.ports[0], []
+
+    def take_back(_owner, _port):
+        if not taken:
+            taken.append(True)
+            port.note_forwarded(4, ports.now_ns)
+            port.return_stream(ports.now_ns)
+
+    monkeypatch.setattr(type(ports.ports.owner), "take_back", take_back, raising=False)
+    before = int.from_bytes(ports.arrived[-1][2:4], "big")
+    ports.presses(1, 100)
+    ports.speaks(100)
+    numbers = [int.from_bytes(each[2:4], "big") for each in ports.arrived]
+    behind = numbers[numbers.index(before) + 1 :]
+    assert taken
+    assert behind == [*range(before + 5, before + 5 + len(behind))]
