@@ -21,7 +21,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: api-fuzz api-released help run install console test suites check check-form check-types check-console explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz api-released help run install console test suites check check-program check-console explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,25 +42,20 @@ console: vosd/api/console_files/index.html ## the pages of the management API, f
 vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json docs/operations/alarms.md | $(BIN)/python
 	@scripts/console build
 
-# The checks that take long run beside the tests, in the time that these wait, and their report stands behind that of pytest.
-test: $(VENV)/.tested-with system-packages console check-form ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
-	@nice $(MAKE) --no-print-directory --keep-going check-types check-console >$(VENV)/checks.log 2>&1 & checks=$$!; \
-	    $(BIN)/pytest -n $(WORKERS) --dist loadfile; tests=$$?; \
-	    wait $$checks; checks=$$?; cat $(VENV)/checks.log; [ $$tests = 0 ] && [ $$checks = 0 ]
+test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
 	@scripts/suites $(N) $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.tested-with check-form ## format, lint, import rules, types, the console's own tests; the last two side by side, since each of them uses one core
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-console
+check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules, the console's own tests; side by side, since each of them uses one core
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-program check-console
 
-check-form: $(VENV)/.tested-with
+check-program:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/lint-imports
-
-check-types: $(VENV)/.tested-with
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 check-console: console
 	@scripts/console check
