@@ -96,7 +96,7 @@ FLOW_FAILED: Final = 430
 BUSY_CODES: Final = frozenset({486, 600})
 EVERY_CODE: Final = frozenset(range(300, 700))
 LOOP_CODES: Final = frozenset({482, 483})
-"""The call goes in a circle: another gateway may be on it, too, and each would try all of its own again (ADR 211)."""
+"""The call goes in a circle: another gateway may be on it, too, and each would try all of its own again."""
 
 _REASON_OF_CODE: Final = {
     486: EndReason.BUSY,

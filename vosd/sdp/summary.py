@@ -9,8 +9,6 @@ from vosd.sdp.codec import payload_names
 _DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 
 
-_NO_PORT: Final = frozenset({"", "0", "9"})
-"""Ports of media that are refused, or whose place is found by ICE (RFC 8840 section 4.1.1)."""
 _HOST: Final = re.compile(r"^(?:c=|a=rtcp:\d+ )IN IP[46] ([0-9A-Fa-f.:]+)", re.MULTILINE)
 
 
@@ -27,19 +25,6 @@ def hosts(body: bytes) -> frozenset[str]:
     Names, which RFC 8866 allows, are not among them.
     """
     return frozenset(host for host in _HOST.findall(body.decode("utf-8", "replace")) if is_valid_address(host))
-
-
-def places(body: bytes) -> frozenset[tuple[str, str]]:
-    """Return the addresses and ports at which media are wanted; those of a description that awaits ICE are none."""
-    session, *media = body.decode("utf-8", "replace").replace("\r\n", "\n").split("\nm=")
-    above = _common(session.split("\n"), _Common("", "sendrecv"))
-    found = set()
-    for text in media:
-        first, *lines = text.split("\n")
-        host, port = _common(lines, above).host, (*first.split(" "), "", "")[1]
-        if port not in _NO_PORT and host and host not in UNSPECIFIED:
-            found.add((host, port))
-    return frozenset(found)
 
 
 def summary(body: bytes) -> str:

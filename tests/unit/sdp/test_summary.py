@@ -3,7 +3,7 @@
 import pytest
 from doubles.sockets.peer import OFFER
 
-from vosd.sdp.summary import places, summary
+from vosd.sdp.summary import summary
 
 
 def sdp(*lines: str) -> bytes:
@@ -42,11 +42,3 @@ def test_what_is_no_session_description_has_no_summary(body):
 
 def test_the_usual_offer_is_one_phrase():
     assert summary(OFFER.encode()).startswith("PCMU ")
-
-
-def test_the_places_of_media_are_those_that_a_packet_can_be_sent_to():
-    assert places(OFFER.encode()) == {("192.0.2.10", "20000")}
-    video = "m=video 20010 RTP/AVP 96\r\nc=IN IP4 192.0.2.11\r\nm=text 0 RTP/AVP 98\r\nm=image 9 udptl t38\r\n"
-    assert places((OFFER + video).encode()) == {("192.0.2.10", "20000"), ("192.0.2.11", "20010")}
-    assert places(OFFER.replace("192.0.2.10", "0.0.0.0").encode()) == frozenset()
-    assert places(b"") == places(b"v=0\r\nm=audio\r\n") == frozenset()

@@ -19,7 +19,6 @@ from vosd.routing.breaker import place_of
 from vosd.routing.conditions import CAUSE_OF_FULL, OF_ROOM, without_room
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
-from vosd.sdp.summary import places
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 from vosd.trunks.scope import SharedLimit
@@ -27,8 +26,6 @@ from vosd.trunks.scope import SharedLimit
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
 
-_COMPARED_MAX: Final = 50
-"""Calls in progress from one number to another at one host that a call is compared with, the latest first."""
 REMAINING_NAMED: Final = 10
 """Gateways that a call names of those that it does not come to: to find the next one of many takes its time."""
 
@@ -46,9 +43,6 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         choice, address = next_hop
         live_call, gateway = self._live_call, choice.gateway
         services, call_request = live_call.services, live_call.call_request
-        if address.host == call_request.source_host and not gateway.is_phone and self._comes_back(next_hop):
-            self._leave_out(LeftOut(gateway, Cause.LOOP))
-            return None
         live = services.live
         wall_ms, caller_at = call_request.at.wall, call_request.caller_at
         if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
@@ -83,43 +77,11 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if choice.awaits_number:
             choice = live_call.vendors.with_number(choice)
-        self._begins(choice, address, now)
-        return choice, address
-
-    def _begins(self, choice: RouteChoice, address: Address, now: Instant) -> None:
-        """Report an attempt that is about to be sent, and note to which host and with which numbers."""
-        live_call, gateway = self._live_call, choice.gateway
-        services, call_request = live_call.services, live_call.call_request
         if services.observer.are_present:
             services.observer.attempted(live_call.call, call_request, gateway.name)
         if services.reporter is not None:
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
-        if not gateway.is_phone:
-            sent = address.host, choice.callee_out, choice.caller_out
-            services.running.unanswered.setdefault(sent, {})[live_call.call_id] = live_call
-            live_call.sent_to.append(sent)
-
-    @property
-    def has_looped(self) -> bool:
-        """Whether a gateway was left out because the call has come back from there, and none for want of room."""
-        causes = {each.cause for each in self._live_call.call_request.left}
-        return Cause.LOOP in causes and causes.isdisjoint(OF_ROOM)
-
-    def _comes_back(self, next_hop: NextHop) -> bool:
-        """Return whether the call is one of ours that its next hop has sent back, and would be sent again (ADR 211).
-
-        Numbers alone do not prove it: two persons of a PBX may call one number at a time, and show the same one. Two
-        calls never want their media at the same place.
-        """
-        choice, address = next_hop
-        sent = self._live_call.services.running.unanswered.get((address.host, choice.callee_out, choice.caller_out))
-        wanted = places(self._live_call.call.caller.offer) if sent else frozenset[tuple[str, str]]()
-        if not sent or not wanted:
-            return False
-        before = (each for each in reversed(sent.values()) if each is not self._live_call)
-        return any(
-            not wanted.isdisjoint(each.places_offered_at(address.host)) for each in islice(before, _COMPARED_MAX)
-        )
+        return choice, address
 
     def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""

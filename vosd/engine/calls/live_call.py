@@ -29,11 +29,10 @@ from vosd.engine.calls.known import GONE
 from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
-from vosd.engine.calls.services import CallServices, SentTo
+from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
-from vosd.sdp.summary import places
 from vosd.trunks.dialect import CallerDialect
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ class LiveCall:
         "media",
         "open_setup",
         "ringing",
-        "sent_to",
         "services",
         "timer",
         "vendors",
@@ -106,8 +104,6 @@ class LiveCall:
         """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
-        self.sent_to: list[SentTo] = []
-        """Keys of its attempts in ``RunningCalls.unanswered``."""
         self.is_over = False
         self.gateways = GatewaysOfCall(self)
         self.media = MediaOfCall(self)
@@ -200,17 +196,6 @@ class LiveCall:
         hold = self.call_request.hold
         return None if hold is None or self.ringing is not None else hold.vendor_s
 
-    def places_offered_at(self, host: str) -> frozenset[tuple[str, str]]:
-        """Return where the media are wanted that were offered in its attempts in progress at a host."""
-        search, found = self.call.search, frozenset[tuple[str, str]]()
-        for attempt in () if search is None else search.in_progress:
-            if attempt.peer.host == host and attempt.leg.early is not None:
-                found |= places(attempt.leg.early.offered)
-                media = attempt.leg.facts.media
-                if media is not None:
-                    found |= places(media.said) | {(media.origin, str(each.rtp)) for each in media.open_ports()}
-        return found
-
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
 
@@ -230,8 +215,6 @@ class LiveCall:
             return None
         self.ringing = None
         # What is left of the search would stay for the whole call.
-        if self.sent_to:
-            self.services.running.forget_attempts(self)
         self.call_request.choices, self.call_request.searched = NO_ROUTES, None
         if self.call_request.watched is not None or self.services.reporter is not None:
             caller = self.call.caller.leg
@@ -323,8 +306,6 @@ class LiveCall:
         """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self.services, self.call, self.call_request
         services.running.remove(self.call_id)
-        if self.sent_to:
-            services.running.forget_attempts(self)
         self.is_over = True
         del self.call, self.gateways, self.media
         ending = call.ending

@@ -30,14 +30,10 @@ class UnusedAnswer(Enum):
     """It is of another type than the question requires."""
 
 
-SentTo = tuple[str, str, str]
-"""Host, called and calling number of an attempt, as sent."""
-
-
 class RunningCalls:
     """The live calls by their ids, oldest first."""
 
-    __slots__ = ("_by_id", "_empty", "_most", "unanswered")
+    __slots__ = ("_by_id", "_empty", "_most")
 
     def __init__(self) -> None:
         self._by_id: Final[dict[str, LiveCall]] = {}
@@ -45,8 +41,6 @@ class RunningCalls:
         self._empty.set()
         self._most = 0
         """Most calls at a time since ``take_peak``, noted before one ends."""
-        self.unanswered: Final[dict[SentTo, dict[str, LiveCall]]] = {}
-        """The calls that are not answered yet by what they were sent to, and by their ids (ADR 211)."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -63,15 +57,6 @@ class RunningCalls:
         del self._by_id[call_id]
         if not self._by_id:
             self._empty.set()
-
-    def forget_attempts(self, live_call: "LiveCall") -> None:
-        """Drop a call from those that are not answered yet."""
-        for sent in live_call.sent_to:
-            calls = self.unanswered.get(sent, {})
-            calls.pop(live_call.call_id, None)
-            if not calls:
-                self.unanswered.pop(sent, None)
-        live_call.sent_to.clear()
 
     def get(self, call_id: str) -> "LiveCall | None":
         """Return the live call with that id."""
