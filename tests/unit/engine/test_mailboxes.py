@@ -23,7 +23,8 @@ class Office:
         vendors = vendor_gateway(0, **voicemail), vendor_gateway(1)
         known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors]
         boss = phone("7009", voicemail="vendor-0", mailbox="box9")
-        phones = (phone("7001", voicemail="vendor-0", mailbox="box7"), phone("7002"), boss)
+        twin = phone("7010", voicemail="vendor-0", mailbox="box.7")
+        phones = (phone("7001", voicemail="vendor-0", mailbox="box7"), phone("7002"), boss, twin)
         self.exchange = Exchange(catalogue(known, phones=phones), balances={"acme": 0})
         self.wire = self.exchange.wire
         self.voicemail, self.outsider = (MessagingTrunk(self.wire, each, SWITCH) for each in VENDORS[:2])
@@ -124,8 +125,8 @@ def test_what_is_no_subscription_or_notification_of_a_mailbox_is_refused():
 
 
 OWN_AND_OTHERS = [
-    ("box7", 200), ("7001", 200), ("BOX7", 200), ("*97", 200), ("box9", 403), ("7009", 403), ("BOX9", 403),
-    ("%20box9", 403), ("+7009", 403), ("700-9", 403),
+    ("box7", 200), ("7001", 200), ("BOX7", 200), ("*97", 200), ("box.7", 403), ("box9", 403), ("7009", 403),
+    ("BOX9", 403), ("%20box9", 403), ("+7009", 403), ("700-9", 403),
 ]  # fmt: skip
 
 

@@ -90,11 +90,13 @@ class Mailboxes:
         """
         for uri in (request.to.uri, request.from_.uri):
             try:
-                owners = self._owners.get(_folded(user_part(uri)))
+                name = user_part(uri)
             except ParseError:
                 return True
-            if owners is not None and all(each.number != phone.number for each in owners):
-                return True
+            # names of two phones may differ by that alone
+            for owners in (self._phones.get(name), self._owners.get(_folded(name))):
+                if owners is not None and all(each.number != phone.number for each in owners):
+                    return True
         return False
 
     def _named_by(self, request: Request) -> Sequence[Phone]:
