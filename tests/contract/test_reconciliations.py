@@ -362,9 +362,8 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
     with pytest.raises(OrderError, match=r"was settled with 0\.02"):
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(7)))
-    for changed in ({"reference": "credit-18"}, {"memo": "another"}):
-        with pytest.raises(OrderError, match="stays as it is"):
-            await dispute_bill(office, who, DisputeBill(id=made.id, **changed))
+    with pytest.raises(OrderError, match="stays as it is"):
+        await dispute_bill(office, who, DisputeBill(id=made.id, reference="credit-18"))
     kept = (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute
     monkeypatch.setattr(office, "now", lambda: NOW + 60_000)
     assert (await dispute_bill(office, who, order)).dispute == kept, "the time of the last change stays"

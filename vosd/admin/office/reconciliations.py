@@ -637,10 +637,8 @@ def _changed(
         raise OrderError(
             "amount", f"was settled with {format_amount(before.amount)}", "vosd payment add books the rest"
         )
-    if before.state is DisputeState.SETTLED:
-        for name, given, kept in (("reference", order.reference, before.reference), ("memo", order.memo, before.memo)):
-            if given and given != kept:
-                raise OrderError(name, "stays as it is: the dispute is settled")
+    if before.state is DisputeState.SETTLED and order.reference and order.reference != before.reference:
+        raise OrderError("reference", "stays as it is: the dispute is settled")
     return msgspec.structs.replace(
         before,
         state=state,

@@ -371,11 +371,13 @@ class RelayedCalls:
         for media in all_media:
             if not media.author or media.author in by_number or media.number not in readers:
                 continue
+            call = by_number[media.number].call
+            # a side that a transfer has left behind waits for the target, with music or ring-back
+            if not isinstance(call, Call) or call.conversation.transfer is not None:
+                continue
             gone = LegMedia(media.author, parted=(media.number, readers[media.number]))
             pair = self._sessions.give_back(gone, now)
-            if pair is None or self._at_rtpengines is None or self._at_rtpengines.go_on(*pair):
-                continue
-            if isinstance(call := pair[0].call, Call):
+            if pair is not None and self._at_rtpengines is not None and not self._at_rtpengines.go_on(*pair):
                 self._moves.add(call)
 
     def _arrange_joined(self) -> None:
