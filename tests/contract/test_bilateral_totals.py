@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,16 +10,20 @@ from doubles.data.builders import account, applied_rate
 from doubles.data.records import STARTED, answered_call, refused_call
 from doubles.ended_calls import ended_call
 from doubles.office import customer, office_on, operator
+from sqlalchemy import event
 
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.admin.office.bilateral import ShowTotals, show_totals
 from vosd.admin.office.errors import OrderError
+from vosd.base.ids import uuid7
 from vosd.billing.authority import OutOfScopeError
+from vosd.billing.parties import Party
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
+from vosd.cdr.record import CallRecord
 from vosd.clearing.bilateral import PERIOD_MS, PartnerDirection, PartnerTotals, TotalsKey
 from vosd.storage import bilateral, long_calls
-from vosd.storage.bilateral import TooManyPartnerCallsError
+from vosd.storage.bilateral import SqlEndedCalls, TooManyPartnerCallsError
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -54,21 +59,63 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
 
 
 async def test_calls_without_cdr_count_as_the_ledger_has_them(database: Database, tmp_path: Path) -> None:
-    terms = {"recorded": False, "ended_at": BEGIN + 70_000}
-    sell, buy = applied_rate("0.60", tax_rate="10"), applied_rate("0.30")
-    sold, bought, later = (ended_call(index, sell, buy, recorded=False) for index in (1, 2, 3))
-    sold = msgspec.structs.replace(sold, **terms)
-    bought = msgspec.structs.replace(bought, **terms)
-    later = msgspec.structs.replace(later, ended_at=BEGIN + PERIOD_MS)
-    await SqlBooks(database).book([sold, bought, later])
-    accounts = sold.customer_account, bought.vendor_account
+    """An agent above the customer is no partner of the call, and a call of many hours counts where it ends."""
+    hour = 3_600_000
+    calls = [
+        unrecorded(1, BEGIN, BEGIN + 70_000),
+        unrecorded(2, BEGIN - 30 * hour, BEGIN + 70_000),
+        unrecorded(3, BEGIN, BEGIN + PERIOD_MS),
+        unrecorded(4, BEGIN - 30 * hour, BEGIN - 1),
+    ]
+    books = SqlBooks(database)
+    await books.book(calls)
+    await books.book([*calls, unrecorded(5, BEGIN - 2 * hour, BEGIN + 70_000)])
+    accounts = calls[0].customer_account, calls[0].vendor_account, "agent"
     office = office_on(database, *(account(each) for each in accounts), now=STARTED, socket=tmp_path / "s")
-    for each, direction, amount in (
-        (accounts[0], PartnerDirection.RECEIVED, "0.682"), (accounts[1], PartnerDirection.SENT, "0.31"),
-    ):  # fmt: skip
-        found = await show_totals(office, operator(), msgspec.structs.replace(ORDER, account=each))
-        key = TotalsKey(BEGIN, direction, "", "44")
-        assert book_of(found, BEGIN) == {key: PartnerTotals(1, 62, Decimal(amount))}
+
+    async def seen_by(name: str) -> dict[TotalsKey, PartnerTotals]:
+        return book_of(await show_totals(office, operator(), msgspec.structs.replace(ORDER, account=name)), BEGIN)
+
+    received = TotalsKey(BEGIN, PartnerDirection.RECEIVED, "", "44")
+    sent = TotalsKey(BEGIN, PartnerDirection.SENT, "", "44")
+    assert await seen_by(accounts[0]) == {received: PartnerTotals(3, 186, Decimal("2.046"))}
+    assert await seen_by(accounts[1]) == {sent: PartnerTotals(3, 186, Decimal("0.93"))}
+    assert await seen_by("agent") == {}
+
+
+async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_calls(database: Database) -> None:
+    """Entries of other times are not read: an account may have millions."""
+    await SqlBooks(database).book([unrecorded(index, BEGIN - 86_400_000, BEGIN - 86_330_000) for index in range(40)])
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "FROM ledger_entry" in statement:
+            asked.append((statement, parameters))
+
+    vendor = unrecorded(0, BEGIN, BEGIN).vendor_account
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    assert await SqlEndedCalls(database).of(vendor, BEGIN, BEGIN + PERIOD_MS) == []
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    ((statement, parameters),) = asked
+    async with database.reading() as connection:
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        ((plan),) = (await connection.exec_driver_sql(explain + statement, parameters)).mappings()
+    if database.is_sqlite:
+        assert "(account=? AND kind=? AND reference>? AND reference<?)" in plan["detail"]
+    else:
+        assert (plan["key"], plan["type"]) == ("ledger_entry_once", "range")
+
+
+def unrecorded(index: int, began: int, ended: int) -> CallRecord:
+    """Return a paid call without CDR, of a customer below an agent."""
+    sell, buy = applied_rate("0.60", tax_rate="10"), applied_rate("0.30")
+    record = ended_call(1, sell, buy, (Party("agent", "agent", 1, applied_rate("0.50")),), recorded=False)
+    identity = uuid7(began, index.to_bytes(10))
+    postings = (
+        msgspec.structs.replace(each, reference=each.reference.replace(record.call_id, identity))
+        for each in record.postings
+    )
+    return msgspec.structs.replace(record, call_id=identity, started_at=began, ended_at=ended, postings=tuple(postings))
 
 
 async def test_spans_that_are_too_long_or_too_full_are_refused(

@@ -296,6 +296,20 @@ async def test_calls_without_cdr_are_ours_as_the_ledger_has_them(database: Datab
     assert (lacking["callee"], lacking["call_id"], lacking["our_cost"]) == ("44", calls[4].call_id, "0.001025")
 
 
+@pytest.mark.parametrize("prefix", ["9944", "0044", "+44", "99"])
+async def test_a_call_without_cdr_is_found_by_a_prefix_that_is_written_otherwise(
+    database: Database, tmp_path: Path, prefix: str
+) -> None:
+    """The rate of the vendor has the routing prefix, or that of international calls; its bill has neither."""
+    sold, bought = applied_rate("0.60"), applied_rate("0.0123", prefix=prefix)
+    record = ended_call(0, sold, bought, held_ms=HELD_MS[0], recorded=False)
+    await SqlBooks(database).book([_begun(record)])
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    made = await site.imported([row(CALLS[0])])
+    assert classes(made) == {("matched", ""): (1, "0.01271", "0.01271")}
+
+
 def _begun(record: CallRecord) -> CallRecord:
     """Return a call of the vendor under an id that begins with the time of its INVITE, as the switch makes them."""
     identity = uuid7(record.started_at, bytes(10))

@@ -150,15 +150,15 @@ def _invited_at(call: VendorCall) -> int:
     return call.vendor_answered_at - call.answered_after_ms
 
 
-def unrecorded_call(call: UnrecordedCall, number: str, wanted: CdrMap) -> SentCall:
-    """Return a call of ours without CDR as it is compared; ``number`` is the called one, or its beginning.
+def unrecorded_call(call: UnrecordedCall, wanted: CdrMap) -> SentCall:
+    """Return a call of ours without CDR as it is compared; of its number it has the prefix of the rate.
 
     Its length is in whole seconds, and with ``start: {of: invite}`` it begins with the INVITE of the caller.
     """
     length = 1_000 * call.hold_time_s
     return SentCall(
         at=call.began_at if wanted.starts_at_invite else max(call.began_at, call.ended_at - length),
-        number=number,
+        number=comparable(call.prefix, wanted.strip_ours),
         call_id=call.call_id,
         caller="",
         duration_ms=length,
@@ -168,7 +168,7 @@ def unrecorded_call(call: UnrecordedCall, number: str, wanted: CdrMap) -> SentCa
         prefix=call.prefix,
         gateway="",
         started_at=call.began_at,
-        rated_number=number,
+        rated_number=call.prefix,
     )
 
 
@@ -285,7 +285,7 @@ class BillComparison:
         seconds are equal. ``setup_ms``: time for which an INVITE may have waited for the one to the vendor.
         """
         late_ms = _WHOLE_SECOND_MS + tolerance_ms + (setup_ms if wanted.starts_at_invite else 0)
-        ours = sorted((unrecorded_call(each, each.prefix, wanted) for each in calls), key=attrgetter("at"))
+        ours = sorted((unrecorded_call(each, wanted) for each in calls), key=attrgetter("at"))
         steps = {each.call_id: f'{{"{VENDOR}":{each.breakdown}}}' for each in calls}
         used: set[str] = set()
         unsent = []
@@ -305,7 +305,8 @@ class BillComparison:
                 continue
             found = min(near, key=lambda each: (abs(each.at - theirs.at), each.call_id))
             used.add(found.call_id)
-            self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=theirs.number), theirs))
+            rated = found.rated_number + theirs.number.removeprefix(found.number)
+            self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=rated), theirs))
         self.judge(steps)
         self.unsent = unsent
         for call in ours:

@@ -6,13 +6,13 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.cdr.record import VENDOR
+from vosd.cdr.record import AGENT, VENDOR
 from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
 from vosd.clearing.calls import comparable
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.long_calls import LONG_MS
-from vosd.storage.unrecorded_calls import UnrecordedCall, unrecorded_calls
+from vosd.storage.unrecorded_calls import UnrecordedCall, long_unrecorded_calls, unrecorded_calls
 
 CALLS_MAX: Final = 500_000
 
@@ -57,10 +57,14 @@ class SqlEndedCalls:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
             found += [_ended(direction, row) for row in rows]
         async with self._database.searching() as connection:
-            unrecorded = await unrecorded_calls(connection, account, since, until, CALLS_MAX)
+            began = since - LONG_MS, until
+            unrecorded = [
+                *await unrecorded_calls(connection, account, since, until, began, CALLS_MAX),
+                *await long_unrecorded_calls(connection, account, since, until, since - LONG_MS),
+            ]
         if len(unrecorded) >= CALLS_MAX:
             raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
-        return [*found, *(_without_cdr(each) for each in unrecorded)]
+        return [*found, *(_without_cdr(each) for each in unrecorded if each.role != AGENT)]
 
 
 def _without_cdr(call: UnrecordedCall) -> PartnerCall:

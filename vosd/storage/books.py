@@ -260,7 +260,7 @@ class SqlBooks:
             number = self._writer.encode.number
             numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
             await self._writer.insert(connection, schema.cdr, numbered)
-            await note_long_calls(connection, (call.record for call in batch if call.cdr is not None))
+            await note_long_calls(connection, (call.record for call in batch if call.cdr is not None or call.charges))
             attempts = [row for call in batch for row in call.attempts]
             await self._writer.insert(connection, schema.cdr_attempt, attempts)
             charges = [row for call in batch for row in call.charges]

@@ -211,8 +211,9 @@ class SqlReconciliations:
         Their INVITEs arrived before ``until``.
         """
         async with self._database.reading(unhurried=True) as connection:
-            found = await unrecorded_calls(connection, vendor, since, until + LONGEST_CALL_MS)
-        return [each for each in found if each.role == VENDOR and each.began_at < until]
+            began = since - LONGEST_CALL_MS, until
+            found = await unrecorded_calls(connection, vendor, since, until + LONGEST_CALL_MS, began)
+        return [each for each in found if each.role == VENDOR]
 
     async def tried(self, gateways: Sequence[str], since: int, until: int) -> Sequence[TriedCall]:
         """Return the attempts at gateways that did not answer, of calls whose INVITE arrived in a span."""

@@ -1,19 +1,25 @@
 """Calls that were charged and left no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP 0), by their entries and charges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.engine import Row
 
 from vosd.cdr.charges import steps_of
+from vosd.cdr.record import CUSTOMER, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.dropped import first_id
 from vosd.storage.invoice_sums import charges_without_cdr
 from vosd.storage.ports import EntryKind
+from vosd.storage.rows import reference_of
+
+_CALLS_AT_ONCE: Final = 500
 
 _entry: Final = schema.ledger_entry.c
+_long: Final = schema.long_call.c
 
 
 class UnrecordedCall(NamedTuple):
@@ -38,17 +44,44 @@ class UnrecordedCall(NamedTuple):
 
 
 async def unrecorded_calls(
-    connection: AsyncConnection, account: str, since: int, until: int, most: int | None = None
+    connection: AsyncConnection, account: str, since: int, until: int, began: tuple[int, int], most: int | None = None
 ) -> Sequence[UnrecordedCall]:
     """Return the charges of an account for calls without CDR that ended in a span; UTC milliseconds.
 
-    ``most``: number of entries that are read; None = all.
+    ``began``: span of their INVITEs, by which the entries are found. ``most``: number of entries that are read;
+    None = all.
     """
-    own = _entry.account == account, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None)
-    query = select(_entry.reference, _entry.created_at).where(
-        *own, _entry.created_at >= since, _entry.created_at < until
+    first, last = began
+    # No index is of the ends. A reference begins with the id of its call, and that with the time of the INVITE.
+    query = _entries(account, since, until).where(
+        _entry.reference >= first_id(max(0, first)), _entry.reference < first_id(last)
     )
-    ends = {row.reference: row.created_at for row in await connection.execute(query.limit(most))}
+    return await _charges(connection, await connection.execute(query.limit(most)))
+
+
+async def long_unrecorded_calls(
+    connection: AsyncConnection, account: str, since: int, until: int, began: int
+) -> Sequence[UnrecordedCall]:
+    """Return those that ``long_calls`` has noted, whose INVITEs arrived before ``began``."""
+    noted = select(_long.call_id).where(_long.ended_at >= since, _long.ended_at < until)
+    calls = list(await connection.scalars(noted.where(_long.call_id < first_id(max(0, began)))))
+    found: list[UnrecordedCall] = []
+    for place in range(0, len(calls), _CALLS_AT_ONCE):
+        some = calls[place : place + _CALLS_AT_ONCE]
+        references = [reference_of(each, role, 0) for each in some for role in (CUSTOMER, VENDOR)]
+        query = _entries(account, since, until).where(_entry.reference.in_(references))
+        found += await _charges(connection, await connection.execute(query))
+    return found
+
+
+def _entries(account: str, since: int, until: int) -> Select[Any]:
+    own = _entry.account == account, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None)
+    ended = _entry.created_at >= since, _entry.created_at < until
+    return select(_entry.reference, _entry.created_at).where(*own, *ended)
+
+
+async def _charges(connection: AsyncConnection, entries: Iterable[Row[Any]]) -> Sequence[UnrecordedCall]:
+    ends = {row.reference: row.created_at for row in entries}
     charges = await charges_without_cdr(connection, ends)
     return [_unrecorded(charges[each], ended_at) for each, ended_at in ends.items() if each in charges]
 
