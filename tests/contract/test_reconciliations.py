@@ -23,6 +23,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gatew
 from doubles.virtual.vendor import RINGS, SILENT, Script, answers, refuses
 from sqlalchemy import event, insert
 
+from vosd.admin import bill_comparison
 from vosd.admin.bill_comparison import sent_call
 from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -294,6 +295,21 @@ async def test_calls_without_cdr_are_ours_as_the_ledger_has_them(database: Datab
     }
     (lacking,) = await site.differing(made.id, BillClass.MISSING_THERE)
     assert (lacking["callee"], lacking["call_id"], lacking["our_cost"]) == ("44", calls[4].call_id, "0.001025")
+
+
+async def test_more_calls_without_cdr_than_are_looked_up_among_attempts_have_their_partners(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bill_comparison, "LOOKED_UP_MAX", 3)
+    await SqlBooks(database).book([_begun(msgspec.structs.replace(each, recorded=False)) for each in CALLS])
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    unknown = [["+33142", iso_utc(CALLS[0].started_at + index), "61.5", "0.0126", ""] for index in range(5)]
+    made = await site.imported([*unknown, *(row(each) for each in CALLS)])
+    found = classes(made)
+    assert (found["matched", ""][0], found["missing_here", ""][0]) == (len(CALLS), 5)
+    assert set(found) == {("matched", ""), ("missing_here", "")}
+    assert len(await site.differing(made.id, BillClass.MISSING_HERE)) == 5
 
 
 @pytest.mark.parametrize("prefix", ["9944", "0044", "+44", "99"])

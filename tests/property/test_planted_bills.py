@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.admin.bill_comparison import BillComparison, read_chunk
+from vosd.admin.foreign_calls import ForeignLayout
+from vosd.admin.shadow_rating import CdrMap, RatedSide
+from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.money import Rounding
 from vosd.billing.rater import itemise, rate_call
 from vosd.billing.rates import AppliedRate
@@ -93,11 +96,16 @@ def planted(random: Random) -> Book:
 @given(st.integers(0, 2**32))
 def test_all_planted_faults_are_found_and_none_is_invented(seed: int) -> None:
     ours, theirs, made, lines = planted(Random(seed))
-    comparison = BillComparison(Judge(2_000), 0, SPAN_MS + 1_000, TimeShift(3_000, 2_000))
-    for pair in Matcher(3_000, 2_000).pairs(ours, theirs):
-        comparison.add(pair)
-    comparison.judge({call.call_id: BREAKDOWN for call in ours})
-    comparison.close()
+    with SortedCalls(BilledCall) as lacking:
+        comparison = BillComparison(Judge(2_000), 0, SPAN_MS + 1_000, TimeShift(3_000, 2_000), lacking)
+        for pair in Matcher(3_000, 2_000).pairs(ours, theirs):
+            comparison.add(pair)
+        comparison.judge({call.call_id: BREAKDOWN for call in ours})
+        for _ in comparison.add_unrecorded(
+            [], CdrMap(ForeignLayout("", "", ""), RatedSide.BUY, includes_tax=False), 0, 3_000
+        ):
+            pass
+        comparison.close()
     found = Counter[BillClass]()
     for sheet in comparison.sums.sheets():
         found[sheet.result] += sheet.calls

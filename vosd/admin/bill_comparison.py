@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.admin.foreign_calls import ForeignCall
 from vosd.admin.shadow_rating import CdrMap
+from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.rater import Step
 from vosd.billing.rates import AppliedRate
@@ -232,20 +233,27 @@ def tried_number(call: TriedCall, wanted: CdrMap) -> frozenset[str]:
 class BillComparison:
     """Classes of pairs; memory grows with the calls that differ, some 30 bytes each."""
 
-    def __init__(self, judge: Judge, since: int, until: int, time_shift: TimeShift) -> None:
+    def __init__(
+        self, judge: Judge, since: int, until: int, time_shift: TimeShift, lacking: SortedCalls[BilledCall]
+    ) -> None:
         """``since`` and ``until`` are the span in which a call must be in both books.
 
-        ``time_shift`` receives the calls that have no partner.
+        ``time_shift`` receives the calls that have no partner, and ``lacking`` those of the file, of the period, which
+        ``add_unrecorded`` counts.
         """
         self._judge, self._time_shift = judge, time_shift
         self._since, self._until = since, until
+        self._lacking = lacking
         self.sums = BillSums()
         self.attempts = 0
         """Rows without seconds and price: attempts, of which no bill is made."""
         self.differ = 0
         self._waiting: list[CallPair] = []
         self.unsent: list[BilledCall] = []
-        """Calls of the file that we did not send, of the period: ``settle_unsent`` says which were attempts."""
+        """Calls of the file that we did not send, of the period: ``settle_unsent`` says which were attempts.
+
+        They are the first ``LOOKED_UP_MAX``.
+        """
         self._rows: list[DifferingCall] = []
         self.chunks: list[bytes] = []
 
@@ -278,18 +286,20 @@ class BillComparison:
             self._count(pair, self._judge.verdict(pair.ours, pair.theirs, rate))
         self._waiting = []
 
-    def add_unrecorded(self, calls: Sequence[UnrecordedCall], wanted: CdrMap, setup_ms: int, tolerance_ms: int) -> None:
-        """Compare our calls without CDR with those of the file that have no partner.
+    def add_unrecorded(
+        self, calls: Sequence[UnrecordedCall], wanted: CdrMap, setup_ms: int, tolerance_ms: int
+    ) -> Iterator[None]:
+        """Compare our calls without CDR with those of the file that have no partner; yield before each of them.
 
         Two are one if the number begins with the prefix of our rate, the starts fit, and the lengths or the billed
         seconds are equal. ``setup_ms``: time for which an INVITE may have waited for the one to the vendor.
         """
         late_ms = _WHOLE_SECOND_MS + tolerance_ms + (setup_ms if wanted.starts_at_invite else 0)
         ours = sorted((unrecorded_call(each, wanted) for each in calls), key=attrgetter("at"))
-        steps = {each.call_id: f'{{"{VENDOR}":{each.breakdown}}}' for each in calls}
+        breakdowns = {each.call_id: each.breakdown for each in calls}
         used: set[str] = set()
-        unsent = []
-        for theirs in sorted(self.unsent, key=attrgetter("at")):
+        for theirs in self._lacking:
+            yield
             first = bisect_left(ours, theirs.at - late_ms, key=attrgetter("at"))
             last = bisect_right(ours, theirs.at + _WHOLE_SECOND_MS + tolerance_ms, key=attrgetter("at"))
             near = [
@@ -300,16 +310,18 @@ class BillComparison:
                 and theirs.at <= each.started_at + each.from_invite_ms + tolerance_ms
                 and self._judge.is_as_long(each, theirs)
             ]
-            if not near:
-                unsent.append(theirs)
-                continue
-            found = min(near, key=lambda each: (abs(each.at - theirs.at), each.call_id))
-            used.add(found.call_id)
-            rated = found.rated_number + theirs.number.removeprefix(found.number)
-            self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=rated), theirs))
-        self.judge(steps)
-        self.unsent = unsent
+            if near:
+                found = min(near, key=lambda each: (abs(each.at - theirs.at), each.call_id))
+                used.add(found.call_id)
+                rated = found.rated_number + theirs.number.removeprefix(found.number)
+                self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=rated), theirs))
+                self.judge({found.call_id: f'{{"{VENDOR}":{breakdowns[found.call_id]}}}'})
+            elif len(self.unsent) < LOOKED_UP_MAX:
+                self.unsent.append(theirs)
+            else:
+                self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE))
         for call in ours:
+            yield
             if call.call_id not in used and self._since <= call.at < self._until:
                 self._count(CallPair(call, None), RowVerdict(BillClass.MISSING_THERE, _WITHOUT_CDR))
 
@@ -339,10 +351,10 @@ class BillComparison:
         why = _REPEATED if pair.is_repeated else ""
         if not self._since <= theirs.at < self._until:
             why = _OUTSIDE
-        if not why and len(self.unsent) < LOOKED_UP_MAX:
-            self.unsent.append(theirs)
-            return
-        self._count(pair, RowVerdict(BillClass.MISSING_HERE, why))
+        if why:
+            self._count(pair, RowVerdict(BillClass.MISSING_HERE, why))
+        else:
+            self._lacking.add(theirs)
 
     def _count(self, pair: CallPair, verdict: RowVerdict, attempt: TriedCall | None = None) -> None:
         ours, theirs = pair.ours, pair.theirs

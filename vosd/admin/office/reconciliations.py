@@ -237,11 +237,11 @@ async def import_bill(
     earlier = await office.stores.reconciliations.of_file(order.account, digest)
     if earlier is not None and not order.again:
         return await _sheet(office, earlier, is_repeated=True)
-    with SortedCalls(BilledCall) as theirs, SortedCalls(SentCall) as ours:
+    with SortedCalls(BilledCall) as theirs, SortedCalls(SentCall) as ours, SortedCalls(BilledCall) as lacking:
         work = _Work(office, order, wanted, theirs, ours, report)
         await work.read_bill()
         await work.read_calls()
-        comparison = await work.compare()
+        comparison = await work.compare(lacking)
     mine, other = comparison.sums.totals
     made = StoredReconciliation(
         id=0,
@@ -319,15 +319,18 @@ class _Work:
                         self._ours.add(call)
                 self._report(0.3 + 0.3 * (page[-1].started_at - since) / (until - since), self._ours.count)
 
-    async def compare(self) -> BillComparison:
-        """Match the calls of both books, and explain those that differ."""
+    async def compare(self, lacking: SortedCalls[BilledCall]) -> BillComparison:
+        """Match the calls of both books, and explain those that differ.
+
+        ``lacking`` receives the calls of the file that have no partner.
+        """
         catalogue, order = self._office.definitions.catalogue(), self._order
         judge = Judge(
             round(1_000 * order.duration_tolerance),
             includes_tax=self._wanted.includes_tax,
             others=tuple(other_rates(catalogue, order.account)),
         )
-        comparison = BillComparison(judge, self.since, self.until, self._time_shift)
+        comparison = BillComparison(judge, self.since, self.until, self._time_shift, lacking)
         whole = self._ours.count + self._theirs.count
         matcher = Matcher(self._tolerance_ms, round(1_000 * order.duration_tolerance))
         for done, pair in enumerate(matcher.pairs(self._ours, self._theirs)):
@@ -341,7 +344,10 @@ class _Work:
         unrecorded = await self._office.stores.reconciliations.unrecorded(
             order.account, max(0, self.since - self._tolerance_ms), self.until + self._tolerance_ms
         )
-        comparison.add_unrecorded(unrecorded, self._wanted, SETUP_MAX_MS, self._tolerance_ms)
+        steps = comparison.add_unrecorded(unrecorded, self._wanted, SETUP_MAX_MS, self._tolerance_ms)
+        for done, _ in enumerate(steps):
+            if done % _REPORTED_EVERY == 0:
+                await asyncio.sleep(0)
         if order.since is None and order.until is None and 2 * len(comparison.unsent) > self._rows:
             await self._note_around({each.number for each in comparison.unsent})
         comparison.settle_unsent(await self._tried(catalogue, comparison.unsent))
