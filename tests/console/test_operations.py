@@ -261,11 +261,13 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
     expect(other.get_by_role("combobox", name="Saved reports")).to_have_count(0)
 
     page.get_by_role("button", name="Change saved reports").click()
+    page.route("**/views?*", hold, times=1)
     page.get_by_role("menuitem", name="Share by the hour no longer").click()
     page.get_by_text("by the hour is no longer shared").wait_for()
-    page.get_by_role("button", name="Change saved reports").click()
+    page.get_by_role("button", name="Change saved reports").click()  # before the list comes
     page.get_by_role("menuitem", name="Delete by the hour").click()
     page.get_by_text("by the hour is deleted").wait_for()
+    held[1].continue_()
 
 
 def tab_to(page: Page, wanted: Locator) -> None:

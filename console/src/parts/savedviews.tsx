@@ -1,7 +1,7 @@
 /** Searches and reports that a person keeps by name, and those that operators share. */
 
 import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useReducer, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, send } from "../api/client";
@@ -50,6 +50,7 @@ export function SavedViews(props: {
 }) {
   const { t } = useTranslation();
   const say = useSay();
+  const client = useQueryClient();
   const page = props.of;
   const { name: person, account } = useSession();
   const maySee = useMay("GET /views");
@@ -64,11 +65,17 @@ export function SavedViews(props: {
     onError: () => void found.refetch(),
   });
 
+  /** Change a view and show the answer: the list comes later, and a change until then would be of an earlier version. */
+  const put = async (view: View, content: Content) => {
+    const made = await change(view, content);
+    client.setQueryData<View[]>(["views", page], (list) => list?.map((each) => (each.id === made.id ? made : each)));
+    return made;
+  };
   /** Change a view and offer the way back. */
   const changeTo = (view: View, content: Content, said: string) =>
     act.mutate(async () => {
-      const made = await change(view, content);
-      say(said, () => change(made, contentOf(view)));
+      const made = await put(view, content);
+      say(said, () => put(made, contentOf(view)));
     });
   const remove = (view: View) =>
     act.mutate(async () => {
@@ -112,9 +119,9 @@ export function SavedViews(props: {
         const present = found.data ?? (await viewsOf(page));
         const before = present.find((each) => each.own && each.name === name.trim());
         const made = before
-          ? await change(before, { ...contentOf(before), query })
+          ? await put(before, { ...contentOf(before), query })
           : await add(page, { name: name.trim(), query, shared: false });
-        say(said, () => (before ? change(made, contentOf(before)) : drop(made)));
+        say(said, () => (before ? put(made, contentOf(before)) : drop(made)));
       },
       { onError: () => setName(name) },
     );
