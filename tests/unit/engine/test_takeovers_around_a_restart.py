@@ -89,7 +89,7 @@ def test_after_a_kill_both_sides_of_the_call_talk_with_each_other(
 def test_a_newcomer_waits_for_its_answer_over_a_stop_that_keeps_calls(
     tmp_path: Path, engine: MediaEngine, status: int, after_ms: int
 ) -> None:
-    """Its ports at the relay were closed at the start, and the answer for it ended the call."""
+    """The next process once closed its ports at the relay, and the answer for it ended the call."""
     scene = TakenOverScene(tmp_path, engine, status)
     scene.wire.run_for(after_ms)
     asked = scene.connected(), len(scene.rtpengines.sessions)
