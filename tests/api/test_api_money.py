@@ -114,6 +114,7 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_re
 
 
 def test_a_trial_of_a_payment_books_nothing_and_spends_no_key(api: Api) -> None:
+    assert pay(api, "1").status == 201, "the transfer below needs money"
     before, path = balance(api), f"{PAYMENTS}?dry_run=true"
     entries = api.ask("GET", f"{PAYMENTS}?limit=1000").content
     lines = api.ask("GET", "/audit?limit=1000").content

@@ -361,6 +361,8 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     confirmed(page, "Change the dispute", "The dispute is settled: 0.70")
     expect(page.get_by_role("main")).to_contain_text("It is settled, and 0.70 USD are booked; its amount stays.")
+    expect(page.get_by_role("main")).to_contain_text("0.70 USD credit 17")
+    expect(page.get_by_label("Reference")).to_have_count(0)
     for field in ("State", "Amount", "book it on the vendor's account"):
         expect(page.get_by_label(field, exact=True)).to_have_count(0)
     assert violations(page) == []
@@ -368,7 +370,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     page.get_by_role("button", name="Change the dispute").click()
     expect(page.get_by_role("dialog")).to_contain_text("Change the notes of the dispute with vendors?")
     page.get_by_role("dialog").get_by_role("button", name="Change the dispute").click()
-    expect(page.get_by_role("main")).to_contain_text("USD credited")
+    expect(page.get_by_role("main")).to_contain_text("USD credit 17 credited")
     (bill,) = site.items("/reconciliations")
     assert (bill["dispute"]["memo"], bill["dispute"]["booked"]) == ("credited", "0.70")
     page.get_by_role("link", name="payments of vendors").click()

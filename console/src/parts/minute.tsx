@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { endOfDay, enteredEnd, enteredMoment, isDayBegin, lastDay, localMinute, moment } from "../format";
 import { isZone, repeatedOffset, useZone, zoneName } from "../zone";
-import { NarrowInput, useEntered } from "./narrow";
+import { NarrowInput, useEnteredWhenLeft } from "./narrow";
 
 /** Years have four digits: browsers take six where nothing is said. */
 export const LAST_DAY = "9999-12-31";
@@ -77,19 +77,8 @@ export function NarrowMoment({
   onEnter,
   ...look
 }: Omit<MomentProps, "onChange"> & { onEnter: (moment: string) => void }) {
-  const [wanted, setWanted] = useEntered(value);
-  const enter = () => {
-    if (wanted !== value) onEnter(wanted);
-  };
-  return (
-    <MomentInput
-      {...look}
-      value={wanted}
-      onChange={setWanted}
-      onBlur={enter}
-      onKeyDown={(event) => event.key === "Enter" && enter()}
-    />
-  );
+  const { entered, setEntered, leaves } = useEnteredWhenLeft(value, onEnter);
+  return <MomentInput {...look} {...leaves} value={entered} onChange={setEntered} />;
 }
 
 /** The zone whose days a view is about: the one that its address names, else the viewer's. */

@@ -1,7 +1,7 @@
 /** What is entered to narrow a view follows the address: by a link, by going back, by a view that was saved. */
 
 import { TextInput, type TextInputProps } from "@mantine/core";
-import { useState } from "react";
+import { type KeyboardEvent, useState } from "react";
 
 /** What is entered in a form, begun anew whenever the address says something else. */
 export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered) => void] {
@@ -12,23 +12,27 @@ export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered)
   return [isSame ? state.entered : said, (entered) => setState({ said, entered })];
 }
 
+/** What narrows a view when its field is left, or by Enter. */
+export function useEnteredWhenLeft(value: string, onEnter: (entered: string) => void) {
+  const [entered, setEntered] = useEntered(value);
+  const enter = () => {
+    if (entered !== value) onEnter(entered);
+  };
+  return {
+    entered,
+    setEntered,
+    leaves: { onBlur: enter, onKeyDown: (event: KeyboardEvent) => event.key === "Enter" && enter() },
+  };
+}
+
 /** A field that narrows a view when it is left, or by Enter. */
 export function NarrowInput({
   value,
   onEnter,
   ...look
 }: Omit<TextInputProps, "onChange" | "value"> & { value: string; onEnter: (text: string) => void }) {
-  const [entered, setEntered] = useEntered(value);
-  const enter = () => {
-    if (entered !== value) onEnter(entered);
-  };
+  const { entered, setEntered, leaves } = useEnteredWhenLeft(value, onEnter);
   return (
-    <TextInput
-      {...look}
-      value={entered}
-      onChange={(event) => setEntered(event.currentTarget.value)}
-      onKeyDown={(event) => event.key === "Enter" && enter()}
-      onBlur={enter}
-    />
+    <TextInput {...look} {...leaves} value={entered} onChange={(event) => setEntered(event.currentTarget.value)} />
   );
 }

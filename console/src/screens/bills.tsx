@@ -407,7 +407,7 @@ function Dispute({ row }: { row: Sheet }) {
       </Title>
       {dispute && (
         <span>
-          <State value={dispute.state} /> {amount(dispute.amount)} {row.currency} {dispute.memo}{" "}
+          <State value={dispute.state} /> {amount(dispute.amount)} {row.currency} {dispute.reference} {dispute.memo}{" "}
           <span className="quiet">{dispute.operator}</span> <Moment value={dispute.changed_at} />
         </span>
       )}
@@ -445,7 +445,7 @@ function Dispute({ row }: { row: Sheet }) {
             />
           </>
         )}
-        {(["reference", "memo"] as const).map((field) => (
+        {(isOver ? (["memo"] as const) : (["reference", "memo"] as const)).map((field) => (
           <TextInput
             key={field}
             label={t(`column.${field}`)}
