@@ -20,6 +20,7 @@ interface Person extends Session {
   may: ReadonlySet<string>;
 }
 
+const HTTP_UNAUTHORIZED = 401;
 const Context = createContext<Person | null>(null);
 
 /** The person that has logged in. */
@@ -109,7 +110,8 @@ export function SessionGate({ children }: { children: ReactNode }) {
       </Center>
     );
   }
-  if (asked.error) {
+  // rights that could not be read again must not take away a page with what was entered, or with what is shown once
+  if (asked.error && (!session || session.wants_totp)) {
     return (
       <Center h="100vh" component="main">
         <ProblemText error={asked.error} again={() => asked.refetch()} />
@@ -172,6 +174,6 @@ async function withOperations(session: Session): Promise<Person> {
 }
 
 function nullWhereNone(error: unknown): null {
-  if (error instanceof Problem && error.status < 500) return null;
+  if (error instanceof Problem && error.status === HTTP_UNAUTHORIZED) return null;
   throw error;
 }

@@ -317,6 +317,15 @@ def boss(visit: Visit) -> Visitor:
     return visit()
 
 
+def see(page: Page, visibility: str) -> None:
+    """Have a page taken for one that is ``visible`` or ``hidden``, as by a change to another tab."""
+    page.evaluate(
+        "state => { Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        visibility,
+    )
+
+
 def violations(page: Page) -> list[str]:
     """Return what axe finds against WCAG 2.2 AA, and against its rules of colours in light and in dark.
 

@@ -249,6 +249,27 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
     assert reply.status != 200
 
 
+def test_a_link_that_is_shown_once_stays_where_the_rights_cannot_be_read_again(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page, refused = visitor.page, list[str]()
+    refusal = made_problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "too many requests")
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=429, json=refusal)
+
+    visitor.go("/lists/people", "People")
+    page.route("**/api/v1/me", refuse)
+    page.get_by_role("button", name="Add a person").click()
+    with page.expect_response("**/api/v1/me"):
+        done(page, "Add a person", Name="dora", Role="viewer")
+    secret = page.get_by_role("dialog", name="Shown this once")
+    expect(secret.locator("pre")).to_contain_text("/#/first-login/")
+    page.wait_for_load_state("networkidle")
+    expect(secret.locator("pre")).to_contain_text("/#/first-login/")
+    assert refused
+
+
 def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     visitor = visit()
     reseller = {"permissions": ["money.see"], "acts_for": "agent", "wants_totp": False}

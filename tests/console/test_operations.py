@@ -9,7 +9,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Locator, Page, Route, expect
 
-from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, violations
+from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, see, violations
 from console.made_answers import made_page
 from console.test_screens import changed, rows
 
@@ -55,6 +55,18 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
         page.get_by_text("Calls ended: 2 of 2").wait_for()
         assert violations(page) == []
     site.stage.expect_nothing_left()
+
+
+def test_hidden_pages_of_running_calls_leave_the_connections_of_the_browser_to_others(newcomer: Visit) -> None:
+    visitor = newcomer()
+    context = visitor.page.context
+    visitor.go("/calls", "Calls now")
+    for _ in range(6):
+        with context.expect_event("requestfailed", lambda request: request.url.endswith("/api/v1/events")):
+            see(visitor.page, "hidden")
+        visitor = visitor._replace(page=context.new_page())
+        visitor.go("/calls", "Calls now")
+    visitor.page.get_by_text("0 calls", exact=True).wait_for()
 
 
 def test_running_calls_are_read_without_a_stream_for_a_role_that_may_see_no_events(

@@ -30,6 +30,7 @@ from console.conftest import (
     is_in_memory,
     logged_in,
     meanwhile,
+    see,
     violations,
 )
 from console.made_answers import made_page, made_problem
@@ -428,13 +429,6 @@ def test_the_page_of_an_account_is_read_again_as_the_lists_are_and_not_while_its
     def passes(seconds: int) -> None:
         page.clock.fast_forward(1_000 * seconds)
 
-    def see(visibility: str) -> None:
-        page.evaluate(
-            "state => { Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });"
-            " document.dispatchEvent(new Event('visibilitychange')); }",
-            visibility,
-        )
-
     visitor.go("/accounts/acme", "acme")
     page.get_by_label("Last calls", exact=True).locator("tbody tr").first.wait_for()
     entries = page.locator("section[aria-label='Last entries of the ledger'] tbody tr")
@@ -450,14 +444,14 @@ def test_the_page_of_an_account_is_read_again_as_the_lists_are_and_not_while_its
         with page.expect_response(re.compile("balance[?]calls=true")):
             passes(30)
     assert 2 <= readings("consumption=true") <= readings("balance?calls=true") / 2, "the server adds up the calls of it"
-    see("hidden")
+    see(page, "hidden")
     page.wait_for_load_state("networkidle")
     before = len(asked)
     passes(600)
     assert page.evaluate("document.visibilityState") == "hidden"
     assert len(asked) == before
     with page.expect_response(re.compile("balance[?]calls=true")):
-        see("visible")
+        see(page, "visible")
 
 
 def test_the_first_page_of_a_customer_reads_its_balance_more_often_than_the_server_adds_up_its_calls(

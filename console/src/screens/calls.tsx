@@ -1,6 +1,7 @@
 /** Running calls: all, filtered or grouped; some or all are hung up. */
 
 import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
+import { useDocumentVisibility } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
@@ -25,7 +26,11 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  useEffect(() => follow(setRows, setError, isLive), [isLive]);
+  const visibility = useDocumentVisibility();
+  useEffect(() => {
+    // a browser has six connections for all tabs: streams of hidden ones would leave none for the tab that is looked at
+    if (visibility === "visible") return follow(setRows, setError, isLive);
+  }, [isLive, visibility]);
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
   return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };
