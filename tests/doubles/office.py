@@ -194,7 +194,7 @@ class Defined:
         problems = ProblemList()
         for each in versions:
             if each.body is not None and each.kind in MODELS:
-                section = section_of(each, self.files()[0], {}, problems)
+                section = section_of(each, str(self.files()[0].parent), {}, problems)
                 read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
         if problems.has_errors:
             raise ConfigError(problems.in_order())

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPV4LENGTH, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Generic, NamedTuple, TypeVar
 
 Network = IPv4Network | IPv6Network
@@ -83,11 +83,13 @@ class NetworkTable(Generic[Value]):
 
 def bits_of(network: Network) -> NetworkBits:
     """Return a network as tables key it."""
-    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+    if isinstance(network, IPv4Network):
+        return NetworkBits(4, IPV4LENGTH - network.prefixlen, int(network.network_address))
+    if network.prefixlen >= _MAPPED_BITS:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:
             return NetworkBits(4, network.max_prefixlen - network.prefixlen, int(mapped))
-    return NetworkBits(network.version, network.max_prefixlen - network.prefixlen, int(network.network_address))
+    return NetworkBits(6, network.max_prefixlen - network.prefixlen, int(network.network_address))
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address:

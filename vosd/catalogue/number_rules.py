@@ -74,7 +74,10 @@ def sections_of(
 
     found: dict[str, tuple[NumberSection, ...]] = {}
     for account in accounts:
-        chain = (account, *agents[account.id]) if account.id in agents else (account,)
+        above = agents.get(account.id, ())
+        if not (above or account.allowed_prefixes or account.denied_prefixes):
+            continue
+        chain = (account, *above)
         limited = tuple(section(each) for each in chain if each.allowed_prefixes or each.denied_prefixes)
         if limited:
             found[account.id] = limited

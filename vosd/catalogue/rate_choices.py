@@ -6,9 +6,10 @@ group prices alone, as it says, is left out: such calls are the rule, and cost n
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.base.parts import give_way
+from vosd.base.parts import in_parts
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies, rates_for
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CURRENCY_KEYS: Final = ("rate_group", "private_rate_group")
 """Keys of an account that name the rate group by which it has its currency: the first one that it has."""
 _AS_THE_GROUP_SAYS: Final = AccountRounding()
+_CHOSEN_AT_ONCE: Final = 100
 
 
 class RateChoices(NamedTuple):
@@ -69,8 +71,7 @@ class RateChooser:
     def of_accounts(self, accounts: Iterable[Account]) -> dict[str, Rates]:
         """Return the rates of those accounts that not one rate group prices alone, by id."""
         found: dict[str, Rates] = {}
-        for account in accounts:
-            give_way()
+        for account in chain.from_iterable(in_parts(accounts, _CHOSEN_AT_ONCE)):
             choice = self._choice(account, is_vendor=account.type is AccountType.CLEARING)
             if choice is not None:
                 found[account.id] = choice
@@ -91,8 +92,7 @@ class RateChooser:
         ``by_account`` are the rates of accounts for which that holds.
         """
         found: dict[str, Rates] = {}
-        for trunk in trunks:
-            give_way()
+        for trunk in chain.from_iterable(in_parts(trunks, _CHOSEN_AT_ONCE)):
             account = accounts.get(trunk.account or "")
             if account is None:
                 continue

@@ -26,7 +26,8 @@ def check_rates_of_account(
             expected = f"another name for the rate group {ANY_GROUP!r}, which means every rate group here"
             problems.error(*definition.at("sub_rate_groups"), expected, group)
     check = _CurrencyCheck(account, merged, exchange)
-    check.group(defined.private_rate_group, definition, "private_rate_group")
+    if defined.private_rate_group is not None:
+        check.group(defined.private_rate_group, definition, "private_rate_group")
     check.main(defined.rate_group)
 
 

@@ -87,7 +87,8 @@ def check_selection(
 ) -> None:
     """Check the routing gateways that the calls of a mapping gateway or phone use or do not use."""
     for key, names in (("gateways_allow", gateway.gateways_allow), ("gateways_deny", gateway.gateways_deny)):
-        check_gateways_named(names, definition, key, merged, problems)
+        if names:
+            check_gateways_named(names, definition, key, merged, problems)
 
 
 def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList) -> None:

@@ -4,19 +4,23 @@ A load by difference returns the same definitions for what has not changed, so p
 made for a catalogue is used for later ones only if it is taken: ``renew``.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
+from hashlib import blake2b
+from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.base.parts import give_way, take_apart
+import msgspec
+
+from vosd.base.parts import in_parts, take_apart
 from vosd.billing.accounts import Account
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.rest import Rest
 from vosd.catalogue.versions import encoded
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
+from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 WATCHED: Final = (*CHANGING, "agents", "networks")
 """Subjects of warnings: definitions, the agents of accounts, and the networks of mapping gateways."""
 _DIGEST_BYTES: Final = 16
+_WRITTEN_AT_ONCE: Final = 100
+_PLACE_OF_DIALECT: Final = 1 + MappingGateway.__struct_fields__.index("dialect")
+"""Place among a name and the values of a mapping gateway."""
 
 
 class Watched(NamedTuple):
@@ -159,22 +166,23 @@ class Reused:
         self.begin()
         return parts
 
-    def digest(self, kind: str, things: Mapping[str, object]) -> str:
+    def digest(self, kind: str, things: Mapping[str, msgspec.Struct]) -> str:
         """Return a digest of named objects that does not depend on their order: the sum of those of each."""
         before = self._digests[kind].by_name if kind in self._digests else {}
         now: dict[str, tuple[object, int]] = {}
-        for name, thing in things.items():
+        digest = _Digest().of
+        for name, thing in chain.from_iterable(in_parts(things.items(), _WRITTEN_AT_ONCE)):
             found = before.get(name)
-            now[name] = found if found is not None and found[0] is thing else (thing, _digest(name, thing))
-            give_way()
+            now[name] = found if found is not None and found[0] is thing else (thing, digest(name, thing))
         made = _Digests(now, sum(number for _, number in now.values()))
         self._made_digests[kind] = made
         return str(made)
 
-    def changed_digest(self, kind: str, changed: Mapping[str, object], gone: Iterable[str]) -> str:
+    def changed_digest(self, kind: str, changed: Mapping[str, msgspec.Struct], gone: Iterable[str]) -> str:
         """Return the same digest of the objects of last time with others in their place, and without some."""
         by_name, total = self._digests[kind]
-        now = {name: (thing, _digest(name, thing)) for name, thing in changed.items()}
+        digest = _Digest().of
+        now: dict[str, tuple[object, int]] = {name: (each, digest(name, each)) for name, each in changed.items()}
         left = [*now, *gone]
         total += sum(number for _, number in now.values()) - sum(by_name[name][1] for name in left if name in by_name)
         self._made_digests[kind] = _Changes(now, left, total)
@@ -182,6 +190,22 @@ class Reused:
         return f"{count}:{total % (1 << 8 * _DIGEST_BYTES):x}"
 
 
-def _digest(name: str, thing: object) -> int:
-    content = encoded((name, thing))
-    return int.from_bytes(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest(), "big")
+class _Digest:
+    """Digests named structs: the values of their fields in order. A dialect that many trunks share is written once."""
+
+    def __init__(self) -> None:
+        self._dialect: CallerDialect | None = None
+        self._of_dialect = b""
+
+    def of(self, name: str, thing: msgspec.Struct) -> int:
+        """Return the digest of an object; a change of its name or of any value changes it."""
+        values, of_dialect = [name, *msgspec.structs.astuple(thing)], b""
+        if isinstance(thing, MappingGateway):
+            if thing.dialect is not self._dialect:
+                self._dialect, self._of_dialect = thing.dialect, _digest(encoded(thing.dialect))
+            values[_PLACE_OF_DIALECT], of_dialect = None, self._of_dialect
+        return int.from_bytes(_digest(of_dialect + encoded(values)), "big")
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_DIGEST_BYTES).digest()

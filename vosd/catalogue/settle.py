@@ -5,11 +5,12 @@ All that is checked here depends on one definition, on those that it names and o
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from itertools import chain
+from typing import Final, TypeVar
 
 import msgspec
 
-from vosd.base.parts import give_way
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_late_protection, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
@@ -30,6 +31,8 @@ from vosd.trunks.scope import LimitScope, SharedLimit
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 
+_LOOKED_AT_ONCE: Final = 100
+
 
 def each_of(
     definitions: Mapping[str, Definition[Thing]],
@@ -39,12 +42,12 @@ def each_of(
 ) -> dict[str, Made]:
     """Look at definitions and return what is found, by name; names of those with problems are added to ``warned``."""
     found: dict[str, Made] = {}
-    for name, definition in definitions.items():
-        before = len(problems)
+    before = len(problems)
+    for name, definition in chain.from_iterable(in_parts(definitions.items(), _LOOKED_AT_ONCE)):
         found[name] = look(definition)
         if len(problems) > before:
             warned.add(name)
-        give_way()
+            before = len(problems)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
 from itertools import islice
 from operator import itemgetter
 from typing import Final
@@ -35,10 +36,12 @@ def _parts(mapping: Mapping[str, object]) -> Iterator[object]:
         yield part
 
 
-def _as_text(value: object) -> str:
-    """Write what JSON has no form for."""
+def _plain(value: object) -> object:
+    """Return a value of which JSON has a form."""
+    if isinstance(value, IPv4Network):  # in a third of the time of its text
+        return int(value.network_address), value.prefixlen
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
-encoded: Final = msgspec.json.Encoder(enc_hook=_as_text, order="deterministic").encode
+encoded: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic").encode
 """Write a value as bytes: equal values as equal bytes."""

@@ -14,7 +14,7 @@ from vosd.catalogue.rate_choices import currency_from
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.settle import settled
 from vosd.catalogue.source import DEFAULT_CURRENCY, Definition, report_unknown
-from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.accounts import Accounts
 from vosd.config.assembly.inventory import label_of
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -102,7 +102,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         keys = read_section(AccountKeys, filled, label, problems)
         if keys is None:
             raise ConfigError(problems.in_order())
-        return Definition(account_of(keys, self._parameters), label, filled)
+        return Definition(Accounts(self._parameters).account(keys), label, filled)
 
     def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
         """Return the currency of an account's rate group; None where it has none, or a problem was reported."""

@@ -185,7 +185,7 @@ class Excerpt:
         from vosd.config.stored_text import section_of
 
         problems = ProblemList()
-        section = section_of(version, self._path, self._environ, problems)
+        section = section_of(version, str(self._path.parent), self._environ, problems)
         if problems.has_errors:
             raise ConfigError(problems.in_order())
         return self.accounts().alone(section)
@@ -593,7 +593,7 @@ class Excerpt:
         from vosd.config.stored_text import section_of
 
         problems = ProblemList()
-        section = section_of(each, self._path, self._environ, problems)
+        section = section_of(each, str(self._path.parent), self._environ, problems)
         if problems.has_errors:
             raise ConfigError(self._naming(problems.in_order()))
         return section

@@ -377,8 +377,6 @@ def _objects(
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
 
     def laid_under(section: Section, list_name: str) -> Mapping[str, Any]:
-        if list_name not in {"mapping_gateways", "routing_gateways"}:
-            return {}
         own = trunk_defaults_of(section)
         if list_name == "routing_gateways":
             return {} if own is None else own.routing_gateway
@@ -387,6 +385,7 @@ def _objects(
     def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
         written = items_of(document, list_name, problems)
         found = of_items if list_name in LONG_LISTS else problems
+        is_trunk = list_name in {"mapping_gateways", "routing_gateways"}
         sections = [
             fill_from_template(section, templates, label_of(section, list_name, name_key, index), found)
             if TEMPLATE in section.entries
@@ -394,21 +393,13 @@ def _objects(
             for index, section in enumerate(written)
         ]
 
-        with_problems: set[int] = set()
-        own = {id(section): each for section, each in zip(sections, written, strict=True)}
-
         def read(section: Section, label: str) -> Model | None:
-            before = len(found)
-            thing = read_section(model, section, label, found, laid_under(section, list_name))
-            if len(found) > before:
-                with_problems.add(id(section))
-            return thing
+            return read_section(model, section, label, found, laid_under(section, list_name) if is_trunk else None)
 
         inventory = read_inventory(sections, list_name, name_key, read, found)
-        for name, each in inventory.written.items():
-            inventory.own[name] = own[id(each.section)]
-            if id(each.section) in with_problems:
-                inventory.doubtful.add(name)
+        own = {id(section): each for section, each in zip(sections, written, strict=True) if section is not each}
+        for name, each in inventory.written.items() if own else ():
+            inventory.own[name] = own.get(id(each.section), each.section)
         return inventory
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -52,16 +52,13 @@ keys_of: Final[Callable[[str], Any]] = msgspec.json.Decoder().decode
 """Returns the keys of a body."""
 
 
-def place_of(each: ObjectVersion, config: Path) -> SourceLine:
-    """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
+def place_of(each: ObjectVersion, directory: str) -> SourceLine:
+    """Return where an object is until ``naming_objects``: paths within it are relative to the configuration.
+
+    ``directory`` is that of the main file.
+    """
     name = each.name if _SAFE.match(each.name) else quote(each.name, safe="")
-    return SourceLine(f"{_directory(config)}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
-
-
-@lru_cache(maxsize=1)
-def _directory(config: Path) -> str:
-    """Return the directory of the main file: ``Path`` makes it anew each time, and an object each asks for it."""
-    return str(config.parent)
+    return SourceLine(f"{directory}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
 def version_at(place: SourceLine) -> int | None:
@@ -70,25 +67,24 @@ def version_at(place: SourceLine) -> int | None:
     return None if found is None else int(found[1])
 
 
-def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
-    """Return an object of a list as it would be read from a file; ``config`` is the main file."""
+def section_of(each: ObjectVersion, directory: str, environ: Mapping[str, str], problems: ProblemList) -> Section:
+    """Return an object of a list as it would be read from a file; ``directory`` is that of the main file."""
     assert each.body is not None
-    place = place_of(each, config)
-    node = _Reading(place, environ, problems).node(keys_of(each.body), "")
-    assert isinstance(node, Section)
-    name_key = KINDS[each.kind]
-    if name_key is None:
-        return node
-    # Agents choose names, too: variables in one would show them the environment of the switch.
-    name = Entry(place, Scalar(place, each.name, each.name, False))
-    return Section(place, {name_key: name, **node.entries})
+    place, keys = place_of(each, directory), keys_of(each.body)
+    assert isinstance(keys, dict)
+    name_key, section = KINDS[each.kind], Section(place)
+    if name_key is not None:
+        # Agents choose names, too: variables in one would show them the environment of the switch.
+        section.entries[name_key] = Entry(place, Scalar(place, each.name, each.name, False))
+    _fill(section, keys, environ, problems)
+    return section
 
 
 def document_of(
     objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
 ) -> Section:
     """Return objects as a document, those of each kind in the order of their names."""
-    document = Section(SourceLine(str(config), 0))
+    document, directory = Section(SourceLine(str(config), 0)), str(config.parent)
     for each in sorted(objects, key=attrgetter("kind", "name")):
         is_keyed = KINDS[each.kind] is None
         if is_keyed and each.body is None:
@@ -98,36 +94,35 @@ def document_of(
             document.entries[each.kind] = Entry(place, Section(place) if is_keyed else YamlList(place, []))
         whole = document.entries[each.kind].node
         if isinstance(whole, YamlList):
-            whole.items.append(section_of(each, config, environ, problems))
+            whole.items.append(section_of(each, directory, environ, problems))
         elif isinstance(whole, Section) and each.body is not None:
-            own = place_of(each, config)
-            node = _Reading(own, environ, problems).node(keys_of(each.body), each.name)
+            own = place_of(each, directory)
+            node = _node(keys_of(each.body), each.name, own, environ, problems)
             whole.entries[each.name] = Entry(own, node)
     return document
 
 
-class _Reading:
-    """Turns the keys of one object into nodes."""
+def _fill(section: Section, keys: dict[str, Any], environ: Mapping[str, str], problems: ProblemList) -> None:
+    """Add keys with their values as they are read from a file."""
+    place, entries = section.place, section.entries
+    for name, each in keys.items():
+        # Nearly all values are such texts, so they are made here.
+        is_plain = type(each) is str and "${" not in each
+        node = Scalar(place, each, each, False) if is_plain else _node(each, name, place, environ, problems)
+        entries[name] = Entry(place, node)
 
-    def __init__(self, place: SourceLine, environ: Mapping[str, str], problems: ProblemList) -> None:
-        self._place = place
-        self._environ = environ
-        self._problems = problems
 
-    def node(self, value: Any, key: str) -> Node:
-        """Return a value as it is read from a file."""
-        place = self._place
-        if isinstance(value, dict):
-            entries: dict[str, Entry] = {}
-            for name, each in value.items():
-                # Nearly all values are such texts, so they are made here.
-                is_plain = type(each) is str and "${" not in each
-                entries[name] = Entry(place, Scalar(place, each, each, False) if is_plain else self.node(each, name))
-            return Section(place, entries)
-        if isinstance(value, list):
-            return YamlList(place, [self.node(each, key) for each in value])
-        written = value if type(value) is str else str(value)
-        return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), False)
+def _node(value: Any, key: str, place: SourceLine, environ: Mapping[str, str], problems: ProblemList) -> Node:
+    """Return a value as it is read from a file."""
+    if isinstance(value, dict):
+        section = Section(place)
+        _fill(section, value, environ, problems)
+        return section
+    if isinstance(value, list):
+        return YamlList(place, [_node(each, key, place, environ, problems) for each in value])
+    written = value if type(value) is str else str(value)
+    text = with_variables(written, key, place, environ, problems) if "${" in written else written
+    return Scalar(place, written, text, False)
 
 
 def naming_objects(found: Iterable[DefinitionProblem], config: Path) -> tuple[DefinitionProblem, ...]:
@@ -152,7 +147,8 @@ def with_changes(
 ) -> dict[str, Mapping[str, ObjectVersion]]:
     """Return objects by kind and name after changes; those that have ended are left out."""
     made = dict(objects)
-    for kind, group in groupby(sorted(changes, key=lambda each: each.kind), lambda each: each.kind):
+    of_kind = attrgetter("kind")
+    for kind, group in groupby(sorted(changes, key=of_kind), of_kind):
         by_name = {each.name: each for each in group}
         ended = {name for name, each in by_name.items() if each.body is None}
         there = {name: each for name, each in by_name.items() if each.body is not None}

@@ -213,7 +213,7 @@ class SqlBooks:
         """
         async with self._database.reading() as connection:
             rows = (await connection.execute(_standing.where(_account.changed > after))).all()
-        return _changes(rows, max((row.changed for row in rows), default=after))
+        return _changes(rows, max((changed for _, _, _, changed, _, _ in rows), default=after))
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []
@@ -412,9 +412,13 @@ def _is_there(record: CallRecord, with_cdr: Collection[str], taken: Mapping[tupl
 
 
 def _changes(rows: Sequence[Any], mark: int) -> ChangedStandings:
-    return ChangedStandings(
-        {row.id: Standing(row.balance, row.seq) for row in rows},
-        mark,
-        {row.id: row.expires_at for row in rows if row.expires_at is not None},
-        {row.id: row.currency for row in rows if row.currency is not None},
-    )
+    standings: dict[str, Standing] = {}
+    expiries: dict[str, int] = {}
+    currencies: dict[str, str] = {}
+    for account, balance, seq, _, expires_at, currency in rows:
+        standings[account] = Standing(balance, seq)
+        if expires_at is not None:
+            expiries[account] = expires_at
+        if currency is not None:
+            currencies[account] = currency
+    return ChangedStandings(standings, mark, expiries, currencies)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, true, tuple_, type_coerce
 
 from vosd.catalogue.stored_objects import DefinitionsMoved, Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
@@ -13,7 +13,7 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.definitions import advance, version_in
-from vosd.storage.types import descriptive, identifying
+from vosd.storage.types import descriptive, identifying, moment_in
 
 if TYPE_CHECKING:
     from vosd.storage.ports import Payment
@@ -38,6 +38,18 @@ _HEAD: Final = func.concat_ws(
     type_=String(),
 )
 """The values of a row but its body as one text, for MySQL; a memo that is NULL is left out."""
+_JOINED: Final = (_HEAD, _row.body)
+_PLAIN: Final = (
+    _row.kind,
+    _row.name,
+    _row.version,
+    _row.body,
+    type_coerce(_row.begins_at, String()),
+    type_coerce(_row.made_at, String()),
+    _row.operator,
+    _row.memo,
+)
+"""The values of a row as SQLite has them."""
 _ROWS_AT_ONCE: Final = 2_000
 _LAST_CHARACTER: Final = "\U0010ffff"
 _MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
@@ -62,14 +74,15 @@ class SqlObjects:
         if since is not None:
             begun = begun.where(tuple_(_row.kind, _row.name).in_(_changed(since, at)))
         planned = select(func.min(_row.begins_at)).where(_row.begins_at > at)
-        # The drivers of MySQL read each value of a row by itself, in Python: most of the time for 200,000 rows.
-        joined = not self._database.is_sqlite
-        query = (begun.with_only_columns(_HEAD, _row.body) if joined else begun).order_by(_row.kind, _row.name)
+        # The drivers of MySQL read each value of a row by itself, in Python: most of the time for 200,000 rows. Of
+        # SQLite each time is a text, which two functions would read.
+        columns, object_of = (_PLAIN, _object_of_plain) if self._database.is_sqlite else (_JOINED, _object_of_head)
+        query = begun.with_only_columns(*columns).order_by(_row.kind, _row.name)
         async with self._database.reading(unhurried=True) as connection:
             version = await version_in(connection)
             rows = (await connection.execute(query)).all()
             next_at = (await connection.execute(planned)).scalar()
-        found = _in_force(map(_object_of_head if joined else _object_of, rows))
+        found = _in_force(map(object_of, rows))
         return Objects(version=version, at=at, next_at=next_at, found=found)
 
     async def last_change(self, until: int) -> tuple[int, int] | None:
@@ -252,13 +265,21 @@ def _changed(since: tuple[int, int], at: int) -> Select[Any]:
 
 
 def _in_force(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
-    """Return of each object the version that began last, those that end the object included."""
-    found: dict[tuple[str, str], ObjectVersion] = {}
+    """Return of each object the version that began last, those that end the object included.
+
+    The versions of an object come one after the other.
+    """
+    found: list[ObjectVersion] = []
+    last: ObjectVersion | None = None
     for each in versions:
-        known = found.get((each.kind, each.name))
-        if known is None or (known.begins_at, known.version) < (each.begins_at, each.version):
-            found[each.kind, each.name] = each
-    return [*found.values()]
+        if last is None or last.name != each.name or last.kind != each.kind:
+            found.append(each)
+        elif last.place < each.place:
+            found[-1] = each
+        else:
+            continue
+        last = each
+    return found
 
 
 def _row_of(each: ObjectVersion, changed: int) -> dict[str, Any]:
@@ -288,6 +309,22 @@ def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
         made_at=int(made_us) // 1_000,
         operator=operator,
         memo=memo[0].removeprefix(_HAS_MEMO) if memo else None,
+    )
+
+
+def _object_of_plain(row: Sequence[Any]) -> ObjectVersion:
+    """Return the object of ``_PLAIN``."""
+    kind, name, version, body, begins, made, operator, memo = row
+    begins_at = moment_in(begins)
+    return ObjectVersion(
+        kind=kind,
+        name=name,
+        version=version,
+        body=body,
+        begins_at=begins_at,
+        made_at=begins_at if made == begins else moment_in(made),
+        operator=operator,
+        memo=memo,
     )
 
 

@@ -157,6 +157,18 @@ def _second(text: str) -> int:
     return since.days * 86_400 + since.seconds
 
 
+def moment_in(text: str) -> int:
+    """Return the milliseconds of a time in SQLite."""
+    if len(text) != _MOMENT_LENGTH:
+        return _moment_of(datetime.fromisoformat(text))
+    return _second(text[:19]) * 1_000 + int(text[20:23])
+
+
+def _moment_of(time: datetime) -> int:
+    since = time.replace(tzinfo=UTC) - _EPOCH
+    return since.days * _DAY_MS + since.seconds * 1_000 + since.microseconds // 1_000
+
+
 def descriptive(text: str, length: int) -> str:
     r"""Return text that any column can hold: cut to ``length``, never refused.
 
@@ -243,10 +255,7 @@ class Moment(TypeDecorator[int]):
         """Decode text or the driver's ``datetime`` to milliseconds."""
         if value is None:
             return None
-        if isinstance(value, str) and len(value) == _MOMENT_LENGTH:
-            return _second(value[:19]) * 1_000 + int(value[20:23])
-        since = (value if isinstance(value, datetime) else datetime.fromisoformat(value)).replace(tzinfo=UTC) - _EPOCH
-        return since.days * _DAY_MS + since.seconds * 1_000 + since.microseconds // 1_000
+        return moment_in(value) if isinstance(value, str) else _moment_of(value)
 
 
 class CallKey(TypeDecorator[str]):

@@ -22,6 +22,7 @@ from vosd.config.stored_text import (
 )
 
 CONFIG = Path("/etc/vosd/vosd.yaml")
+DIRECTORY = str(CONFIG.parent)
 NAMES = st.text(string.ascii_letters + string.digits + "._@/+- é&#:'\"\\", min_size=1, max_size=8).filter(
     lambda name: name == name.strip()
 )
@@ -85,7 +86,7 @@ def test_objects_of_a_kind_are_in_the_order_of_their_names_and_parameters_keep_t
 def test_a_variable_of_an_object_is_replaced_but_in_its_name_and_one_that_is_not_set_is_named_with_the_object():
     problems = ProblemList()
     each = version_of(Object("phones", "${PW}", {"password": "${PW}", "memo": "${GONE}"}))
-    section = section_of(each, CONFIG, {"PW": "secret"}, problems)
+    section = section_of(each, DIRECTORY, {"PW": "secret"}, problems)
     assert section.entries["password"].node.text == "secret"
     assert section.entries["number"].node.text == "${PW}"
     (found,) = naming_objects(problems.in_order(), CONFIG)
@@ -94,12 +95,14 @@ def test_a_variable_of_an_object_is_replaced_but_in_its_name_and_one_that_is_not
 
 def test_a_problem_names_the_object_and_its_version_without_a_line():
     one, other = (version_of(Object("accounts", name, {"memo": "x"}), 3) for name in ("a", "../b c/d"))
-    assert Path(place_of(other, CONFIG).file).parent == CONFIG.parent, "paths are relative to the configuration"
+    assert Path(place_of(other, DIRECTORY).file).parent == CONFIG.parent, "paths are relative to the configuration"
     problems = ProblemList()
-    problems.error(place_of(other, CONFIG), "accounts[b].memo", f"something else than at {place_of(one, CONFIG)}", "x")
+    problems.error(
+        place_of(other, DIRECTORY), "accounts[b].memo", f"something else than at {place_of(one, DIRECTORY)}", "x"
+    )
     problems.error(document_of([one], CONFIG, {}, problems).entries["accounts"].place, "accounts", "a list")
     problems.error(
-        SourceLine(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {place_of(one, CONFIG)}"
+        SourceLine(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {place_of(one, DIRECTORY)}"
     )
     first = "accounts a (version 3) in the database"
     second = "accounts ../b c/d (version 3) in the database"

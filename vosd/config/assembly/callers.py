@@ -85,6 +85,10 @@ _PHONE_GATEWAY: Final = Conversion(
 _PHONE: Final = Conversion(PhoneKeys, Phone)
 _PHONE_NUMBERS: Final = Conversion(PhoneKeys, IncomingNumbers)
 require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE, _PHONE_NUMBERS, MEDIA)
+_OWN_KEYS: Final = (_GATEWAY.used | {"preset"}) - (
+    _DIALECT.used | _NUMBERS.used | MEDIA.used | {"auth", "dynamic_blacklist", "stir"}
+)
+"""Keys that decide no part of a mapping gateway, only values of its own."""
 _NO_RULES: Final = IncomingNumbers()
 _NONE: Final[frozenset[str]] = frozenset()
 """One for all trunks: an empty set takes 216 bytes."""
@@ -95,46 +99,70 @@ _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
 """A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""
 
 
-def mapping_gateway(
-    written: Written[MappingGatewayKeys],
-    parameters: ParameterKeys,
-    installation: CallParameters,
-    stir: StirKeys,
-    problems: ProblemList,
-) -> MappingGateway:
-    """Return a customer's trunk, its password read."""
-    keys = written.thing
-    credentials = None
-    if keys.auth.is_given:
-        section, label = written.inner("auth")
-        digest = installation.digest
-        credentials = read_credentials(
-            keys.auth, keys.auth.username, section, label, digest, problems, is_remote=digest.gateways_are_remote
+class MappingGateways:
+    """Makes the mapping gateways of one configuration; those with keys of their own alone have all parts in common."""
+
+    def __init__(
+        self, parameters: ParameterKeys, installation: CallParameters, stir: StirKeys, problems: ProblemList
+    ) -> None:
+        self._parameters = parameters
+        self._installation = installation
+        self._stir = stir
+        self._problems = problems
+        self._usual: dict[str, object] | None = None
+        """Parts of a gateway that says nothing about them."""
+
+    def gateway(self, written: Written[MappingGatewayKeys]) -> MappingGateway:
+        """Return a customer's trunk, its password read."""
+        keys = written.thing
+        if not keys.model_fields_set <= _OWN_KEYS:
+            parts = self._parts(written)
+        elif self._usual is None:
+            parts = self._usual = self._parts(written)
+        else:
+            parts = self._usual
+        names = [each for each in keys.hosts if isinstance(each, HostName)]
+        hosts = [each for each in keys.hosts if isinstance(each, HostPattern)] if names else keys.hosts
+        return _GATEWAY(
+            keys,
+            groups=frozenset(keys.groups) if keys.groups else _NONE,
+            hosts=tuple(hosts),
+            named_hosts=tuple(names),
+            **parts,
         )
-    dialect = _DIALECT(
-        keys,
-        **_spoken(keys, parameters),
-        reject_codes=keys.reject_codes or _NO_CODES,
-        headers=trunk_headers(keys.headers),
-        bodies=frozenset(keys.bodies.passes) or _NONE,
-        causes=trunk_causes(keys.causes),
-    )
-    _check_announcements(written, installation, problems)
-    media = trunk_media(written, installation, problems)
-    hosts = tuple(each for each in keys.hosts if isinstance(each, HostPattern))
-    has_names = len(hosts) < len(keys.hosts)
-    return _GATEWAY(
-        keys,
-        dialect=dialect,
-        credentials=credentials,
-        groups=frozenset(keys.groups) if keys.groups else _NONE,
-        hosts=hosts,
-        named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)) if has_names else (),
-        dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
-        numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
-        media=media,
-        stir=caller_signatures(written, stir, problems),
-    )
+
+    def _parts(self, written: Written[MappingGatewayKeys]) -> dict[str, object]:
+        """Return the values of the fields that keys beside the own ones decide."""
+        keys, credentials = written.thing, None
+        if keys.auth.is_given:
+            section, label = written.inner("auth")
+            digest = self._installation.digest
+            credentials = read_credentials(
+                keys.auth,
+                keys.auth.username,
+                section,
+                label,
+                digest,
+                self._problems,
+                is_remote=digest.gateways_are_remote,
+            )
+        dialect = _DIALECT(
+            keys,
+            **_spoken(keys, self._parameters),
+            reject_codes=keys.reject_codes or _NO_CODES,
+            headers=trunk_headers(keys.headers),
+            bodies=frozenset(keys.bodies.passes) or _NONE,
+            causes=trunk_causes(keys.causes),
+        )
+        _check_announcements(written, self._installation, self._problems)
+        return {
+            "dialect": dialect,
+            "credentials": credentials,
+            "dynamic_blacklist": caller_limits(keys.dynamic_blacklist),
+            "numbers": _numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
+            "media": trunk_media(written, self._installation, self._problems),
+            "stir": caller_signatures(written, self._stir, self._problems),
+        }
 
 
 def phone(

@@ -43,9 +43,10 @@ class Inventory(Generic[Thing]):
     broken: dict[str, Written[None]] = field(default_factory=dict)
     """Objects with mistakes, by name."""
     own: dict[str, Section] = field(default_factory=dict)
-    """Section of each object without the keys of its template, where these are compared with the last load."""
-    doubtful: set[str] = field(default_factory=set)
-    """Names of those with warnings."""
+    """Section of each object without the keys of its template, where these are compared with the last load.
+
+    Empty = none has a template.
+    """
 
 
 def read_inventory(

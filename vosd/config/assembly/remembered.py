@@ -17,7 +17,7 @@ from vosd.base.edited import edited
 from vosd.base.parts import free, in_parts
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
+from vosd.catalogue.source import NO_CHANGE, Definition, Origin, SourceDifference
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
 from vosd.config.reader.document import Node, Scalar, Section
@@ -155,24 +155,22 @@ class ReadItems:
         self.chosen_by: dict[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
         remembered.where.files = files
 
-    def define(
-        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, is_apart: bool
-    ) -> Definition[Any]:
-        """Return a definition that does not keep the section that it was read from.
+    def origin(self, list_name: str, name: str, section: Section, *, is_apart: bool) -> Origin:
+        """Return the origin of a definition, which does not keep the section that it was read from.
 
         ``section`` is without the keys of its template. One that ``is_apart`` is read again by every load.
         """
         if is_apart:
             self.apart[list_name].add(name)
         if not section.place.line:
-            return Definition(definition.value, definition.label, StoredOrigin(section.place))
+            return StoredOrigin(section.place)
         template = section.entries.get(TEMPLATE)
         if template is not None and isinstance(template.node, Scalar):
             self.templates.add(template.node.text)
         remembered = self._remembered
         shape = shape_of(section)
         shape = remembered.shapes.setdefault(shape, shape)
-        return definition._replace(origin=ItemOrigin(remembered.where, list_name, name, shape))
+        return ItemOrigin(remembered.where, list_name, name, shape)
 
     def together(self, list_name: str, read: dict[str, Definition[Any]], broken: Set[str]) -> Whole:
         """Return all definitions of a list; ``read`` are those that were read, ``broken`` are names with mistakes.

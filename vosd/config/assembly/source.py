@@ -11,9 +11,9 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.access import access_rules
-from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.accounts import Accounts
 from vosd.config.assembly.calendars import calendar
-from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
+from vosd.config.assembly.callers import MappingGateways, caller_limits, phone
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
@@ -115,6 +115,8 @@ def source_of(
         if has_own_rates(group.section):
             source.rates.add(name, group.defines(None))
 
+    accounts = Accounts(parameters)
+
     def define_items(
         name: str, definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]
     ) -> Definitions[Made]:
@@ -126,13 +128,13 @@ def source_of(
             "accounts",
             source.accounts,
             objects.accounts,
-            lambda each: account_of(each.thing, parameters),
+            lambda each: accounts.account(each.thing),
         ),
         mapping_gateways=define_items(
             "mapping_gateways",
             source.mapping_gateways,
             objects.mapping_gateways,
-            lambda each: mapping_gateway(each, parameters, call_parameters, keys.stir, problems),
+            MappingGateways(parameters, call_parameters, keys.stir, problems).gateway,
         ),
         routing_gateways=define_items(
             "routing_gateways",
@@ -179,12 +181,15 @@ def _define_items(
 ) -> Definitions[Made]:
     """Return the definitions of a long list, and remember those of items without any problem."""
     defined: dict[str, Definition[Made]] = {}
+    before = len(problems)
     for each, written in read.written.items():
-        before = len(problems)
-        definition = written.defines(make(written))
-        has_problems = each in read.doubtful or len(problems) > before
+        value = make(written)
+        has_problems = len(problems) > before
         is_apart = has_problems or names_file(written.section)  # which has the keys of its template, too
-        defined[each] = items.define(name, each, definition, read.own[each], is_apart=is_apart)
+        own = read.own.get(each, written.section)
+        defined[each] = Definition(value, written.label, items.origin(name, each, own, is_apart=is_apart))
+        if has_problems:
+            before = len(problems)
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
     whole = items.together(name, defined, read.broken.keys())

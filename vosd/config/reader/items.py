@@ -181,4 +181,8 @@ def names_file(node: Node) -> bool:
             if "_file" in name or (type(entry.node) is not Scalar and names_file(entry.node)):
                 return True
         return False
-    return isinstance(node, YamlList) and any(map(names_file, node.items))
+    if isinstance(node, YamlList):
+        for each in node.items:
+            if type(each) is not Scalar and names_file(each):
+                return True
+    return False

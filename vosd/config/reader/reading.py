@@ -100,12 +100,12 @@ class SectionSource:
         self._model = model
         self._key = key
         self.place = section.place
-        self._entries: dict[str, Entry] = {}
+        self._entries = section.entries
         self._spelling: dict[str, str] = {}
         """Keys as they are written, by key; without aliases none, for each is written as it is."""
         if model.aliases.keys().isdisjoint(section.entries):
-            self._entries = section.entries
             return
+        self._entries = {}
         for written, entry in section.entries.items():
             name = model.aliases.get(written, written)
             earlier = self._entries.setdefault(name, entry)
