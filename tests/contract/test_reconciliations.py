@@ -326,6 +326,50 @@ async def test_a_call_without_cdr_is_found_by_a_prefix_that_is_written_otherwise
     assert classes(made) == {("matched", ""): (1, "0.01271", "0.01271")}
 
 
+def _without_cdr(index: int, prefix: str, answered_at: int) -> CallRecord:
+    """Return a call of 60 s that left no CDR, by a rate of a prefix."""
+    bought = applied_rate("0.0123", prefix=prefix)
+    record = ended_call(index, applied_rate("0.60"), bought, held_ms=60_000, recorded=False)
+    later_ms = answered_at - (record.ended_at - 60_000)
+    began, ended = record.started_at + later_ms, record.ended_at + later_ms
+    return _begun(msgspec.structs.replace(record, started_at=began, ended_at=ended))
+
+
+@pytest.mark.parametrize(("prefix", "strip", "number"), [("*", "99", "442079460000"), ("4", "44", "2079460000")])
+async def test_a_call_without_cdr_is_found_where_its_prefix_says_nothing_of_the_number(
+    database: Database, tmp_path: Path, prefix: str, strip: str, number: str
+) -> None:
+    record = _without_cdr(0, prefix, STARTED + 6_000)
+    await SqlBooks(database).book([record])
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    start = iso_utc(record.ended_at - 60_000)
+    text = MAP.replace('"99"', f'"{strip}"')
+    made = await site.imported([[number, start, "60", "0.0123", ""]], map_text=text)
+    assert classes(made) == {("matched", ""): (1, "0.0123", "0.0123")}
+    lost = await site.imported([[number, start, "12", "0.0123", ""]], name="other.csv", map_text=text)
+    rows = await site.differing(lost.id, BillClass.MISSING_THERE)
+    assert [(each["callee"], each["rate_prefix"]) for each in rows] == [(prefix, prefix)]
+
+
+async def test_calls_without_cdr_of_the_second_time_of_an_hour_are_found_and_a_repeated_row_is_told(
+    database: Database, tmp_path: Path
+) -> None:
+    second = round(datetime.fromisoformat("2026-10-25T01:30:00Z").timestamp() * 1_000)  # 02:30 again, in Berlin
+    calls = [_without_cdr(0, "44", second), _without_cdr(1, "4420", second + 3_600_000)]
+    await SqlBooks(database).book(calls)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    text = MAP + "start: {format: '%d.%m.%Y %H:%M:%S', zone: Europe/Berlin}\n"
+    times = ("25.10.2026 02:30:00", "25.10.2026 02:30:01", "25.10.2026 03:30:00")
+    rows = [["44207946", each, "60", "0.0123", ""] for each in times]
+    made = await site.imported(rows, map_text=text, since=second - 7_200_000, until=second + 7_200_000)
+    assert classes(made) == {
+        ("matched", ""): (2, "0.0246", "0.0246"),
+        ("missing_here", "billed twice"): (1, "0.00", "0.0123"),
+    }
+
+
 def _begun(record: CallRecord) -> CallRecord:
     """Return a call of the vendor under an id that begins with the time of its INVITE, as the switch makes them."""
     identity = uuid7(record.started_at, bytes(10))
@@ -703,8 +747,10 @@ async def test_times_of_another_zone_are_noticed(site: Site) -> None:
 
 @pytest.mark.parametrize("shift_s", [19_800, -50_400])
 async def test_times_of_another_zone_are_noticed_in_a_short_file(site: Site, shift_s: int) -> None:
-    """None of our calls is in the time of the file, and no calls beyond it count."""
-    made = await site.imported([row(each, late_ms=1_000 * shift_s) for each in CALLS])
+    """None of our calls is in the time of the file, and no calls beyond it count; attempts in it say nothing."""
+    calls = [row(each, late_ms=1_000 * shift_s) for each in CALLS]
+    attempts = [[f"+4477009{index:05}", calls[0][1], "0", "0", ""] for index in range(2 * len(calls))]
+    made = await site.imported([*calls, *attempts])
     assert (made.ours, set(classes(made))) == ("0.00", {("missing_here", "")})
     assert made.comparison.time_shift == shift_s
 

@@ -1,7 +1,6 @@
 """Compare the calls of a vendor's file with ours: sums by class, and the calls that differ in compressed chunks."""
 
 import zlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
@@ -20,7 +19,16 @@ from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import VENDOR
-from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
+from vosd.clearing.beginnings import BeginningPairing
+from vosd.clearing.calls import (
+    ANY_NUMBER,
+    BillClass,
+    BilledCall,
+    CallPair,
+    SentCall,
+    comparable,
+    comparable_beginning,
+)
 from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
 from vosd.clearing.time_shift import TimeShift
@@ -152,14 +160,14 @@ def _invited_at(call: VendorCall) -> int:
 
 
 def unrecorded_call(call: UnrecordedCall, wanted: CdrMap) -> SentCall:
-    """Return a call of ours without CDR as it is compared; of its number it has the prefix of the rate.
+    """Return a call of ours without CDR as it is compared; of its number it has what the prefix of the rate says.
 
     Its length is in whole seconds, and with ``start: {of: invite}`` it begins with the INVITE of the caller.
     """
     length = 1_000 * call.hold_time_s
     return SentCall(
         at=call.began_at if wanted.starts_at_invite else max(call.began_at, call.ended_at - length),
-        number=comparable(call.prefix, wanted.strip_ours),
+        number=comparable_beginning(call.prefix, wanted.strip_ours),
         call_id=call.call_id,
         caller="",
         duration_ms=length,
@@ -171,6 +179,15 @@ def unrecorded_call(call: UnrecordedCall, wanted: CdrMap) -> SentCall:
         started_at=call.began_at,
         rated_number=call.prefix,
     )
+
+
+def rated_number(prefix: str, number: str, wanted: CdrMap) -> str:
+    """Return the number of a vendor's row as our rate of ``prefix`` has it, with the digits that were taken off."""
+    if prefix == ANY_NUMBER or number.startswith(prefix):
+        return number
+    beginning = comparable_beginning(prefix, wanted.strip_ours)
+    whole = next((each for each in wanted.strip_ours if each.startswith(prefix)), prefix)
+    return whole + number.removeprefix(beginning)
 
 
 def rate_of_breakdown(text: str) -> AppliedRate | None:
@@ -247,6 +264,8 @@ class BillComparison:
         self.sums = BillSums()
         self.attempts = 0
         """Rows without seconds and price: attempts, of which no bill is made."""
+        self.lacking = 0
+        """Calls of the file, of the period, that have no partner."""
         self.differ = 0
         self._waiting: list[CallPair] = []
         self.unsent: list[BilledCall] = []
@@ -289,41 +308,53 @@ class BillComparison:
     def add_unrecorded(
         self, calls: Sequence[UnrecordedCall], wanted: CdrMap, setup_ms: int, tolerance_ms: int
     ) -> Iterator[None]:
-        """Compare our calls without CDR with those of the file that have no partner; yield before each of them.
+        """Compare our calls without CDR with those of the file that have no partner; yield often.
 
         Two are one if the number begins with the prefix of our rate, the starts fit, and the lengths or the billed
-        seconds are equal. ``setup_ms``: time for which an INVITE may have waited for the one to the vendor.
+        seconds are equal. ``setup_ms``: time for which an INVITE may have waited for the one to the vendor. Rows of the
+        hour that comes twice are tried by its first time, those without partner by its second.
         """
-        late_ms = _WHOLE_SECOND_MS + tolerance_ms + (setup_ms if wanted.starts_at_invite else 0)
-        ours = sorted((unrecorded_call(each, wanted) for each in calls), key=attrgetter("at"))
-        breakdowns = {each.call_id: each.breakdown for each in calls}
-        used: set[str] = set()
+        late_ms = _WHOLE_SECOND_MS + tolerance_ms
+        early_ms = late_ms + (setup_ms if wanted.starts_at_invite else 0)
+        ours: list[SentCall] = []
+        for each in calls:
+            yield
+            ours.append(unrecorded_call(each, wanted))
+        ours.sort(key=attrgetter("at"))
+        pairing = BeginningPairing(ours, early_ms, late_ms, tolerance_ms, self._judge.duration_tolerance_ms)
+        again: list[BilledCall] = []
         for theirs in self._lacking:
             yield
-            first = bisect_left(ours, theirs.at - late_ms, key=attrgetter("at"))
-            last = bisect_right(ours, theirs.at + _WHOLE_SECOND_MS + tolerance_ms, key=attrgetter("at"))
-            near = [
-                each
-                for each in ours[first:last]
-                if each.call_id not in used
-                and theirs.number.startswith(each.number)
-                and theirs.at <= each.started_at + each.from_invite_ms + tolerance_ms
-                and self._judge.is_as_long(each, theirs)
-            ]
-            if near:
-                found = min(near, key=lambda each: (abs(each.at - theirs.at), each.call_id))
-                used.add(found.call_id)
-                rated = found.rated_number + theirs.number.removeprefix(found.number)
-                self.add(CallPair(msgspec.structs.replace(found, number=theirs.number, rated_number=rated), theirs))
-                self.judge({found.call_id: f'{{"{VENDOR}":{breakdowns[found.call_id]}}}'})
-            elif len(self.unsent) < LOOKED_UP_MAX:
-                self.unsent.append(theirs)
-            else:
-                self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE))
-        for call in ours:
+            if not pairing.add(theirs):
+                if theirs.again_ms:
+                    again.append(theirs.moved())
+                else:
+                    self._lack(theirs, is_repeated=pairing.repeats(theirs))
+        for theirs in again:
             yield
-            if call.call_id not in used and self._since <= call.at < self._until:
-                self._count(CallPair(call, None), RowVerdict(BillClass.MISSING_THERE, _WITHOUT_CDR))
+            if not pairing.add(theirs):
+                self._lack(theirs.moved(), is_repeated=pairing.repeats(theirs))
+        breakdowns = {each.call_id: each.breakdown for each in calls}
+        for place, call in enumerate(ours):
+            yield
+            row = pairing.rows.get(place)
+            if row is not None:
+                rated = rated_number(call.prefix, row.number, wanted)
+                self.add(CallPair(msgspec.structs.replace(call, number=row.number, rated_number=rated), row))
+                self.judge({call.call_id: f'{{"{VENDOR}":{breakdowns[call.call_id]}}}'})
+            elif self._since <= call.at < self._until:
+                lost = msgspec.structs.replace(call, number=call.number or call.prefix)
+                self._count(CallPair(lost, None), RowVerdict(BillClass.MISSING_THERE, _WITHOUT_CDR))
+
+    def _lack(self, theirs: BilledCall, *, is_repeated: bool) -> None:
+        """Count a call of the file that we did not send, or keep it until it is looked up."""
+        self.lacking += 1
+        if is_repeated:
+            self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE, _REPEATED))
+        elif len(self.unsent) < LOOKED_UP_MAX:
+            self.unsent.append(theirs)
+        else:
+            self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE))
 
     def settle_unsent(self, tried: Mapping[int, TriedCall]) -> None:
         """Count the calls of the file that we did not send; ``tried`` has attempts of ours by lines of the file."""

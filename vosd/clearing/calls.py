@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+
+ANY_NUMBER: Final = "*"
+"""Prefix of a rate that is for all numbers."""
+_INTERNATIONAL: Final = "00"
 
 
 class BillClass(Enum):
@@ -39,6 +43,10 @@ class BilledCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """None = the file does not say it."""
     again_ms: int = 0
     """Milliseconds after which the clocks of the file showed this start once more; 0 = they did not."""
+
+    def moved(self) -> "BilledCall":
+        """Return the row at the other of both times that its start may mean."""
+        return msgspec.structs.replace(self, at=self.at + self.again_ms, again_ms=-self.again_ms)
 
 
 class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -84,4 +92,15 @@ def comparable(number: str, strip: Sequence[str] = ()) -> str:
     Of ``strip`` the first beginning that fits is taken off before.
     """
     prefix = next((each for each in strip if each and number.startswith(each)), "")
-    return number[len(prefix) :].removeprefix("+").removeprefix("00")
+    return number[len(prefix) :].removeprefix("+").removeprefix(_INTERNATIONAL)
+
+
+def comparable_beginning(prefix: str, strip: Sequence[str] = ()) -> str:
+    """Return the beginning of the compared form of every number to which the prefix of a rate applies.
+
+    It is empty where the prefix says nothing of that form: the rate is for all numbers, or the digits may be taken off.
+    """
+    if prefix == ANY_NUMBER or (prefix and any(each.startswith(prefix) for each in (*strip, _INTERNATIONAL))):
+        return ""
+    beginning = comparable(prefix, strip)
+    return "" if _INTERNATIONAL.startswith(beginning) else beginning

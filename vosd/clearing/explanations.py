@@ -61,7 +61,8 @@ class Judge:
         self, duration_tolerance_ms: int, *, includes_tax: bool = False, others: Sequence[PriceExplanation] = ()
     ) -> None:
         """``includes_tax``: the prices of the vendor contain tax. ``others``: explanations by further rates."""
-        self._tolerance, self._includes_tax = duration_tolerance_ms, includes_tax
+        self.duration_tolerance_ms: Final = duration_tolerance_ms
+        self._includes_tax = includes_tax
         lengths, nearly = _of_lengths(duration_tolerance_ms)
         self._explanations = (*_ROUNDINGS, *lengths, *_SECONDS, *_units(), *nearly, *others)
         self._known: dict[str, list[PriceExplanation]] = {}
@@ -99,12 +100,8 @@ class Judge:
             return RowVerdict(BillClass.UNIT_DIFFERS)
         return RowVerdict(BillClass.RATE_DIFFERS)
 
-    def is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
-        """Return whether a vendor's call is as long as ours, or as its billed seconds where these are in the file."""
-        return self._is_as_long(ours, theirs) or theirs.duration_ms == 1_000 * ours.billed_seconds
-
     def _is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
-        return abs(ours.duration_ms - theirs.duration_ms) <= self._tolerance
+        return abs(ours.duration_ms - theirs.duration_ms) <= self.duration_tolerance_ms
 
     def _first(
         self, explanations: Sequence[PriceExplanation], rate: AppliedRate, ours: SentCall, theirs: BilledCall

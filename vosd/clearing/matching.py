@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
-import msgspec
-
 from vosd.clearing.calls import BilledCall, CallPair, SentCall
 from vosd.clearing.partners import Pairing
 
@@ -60,7 +58,7 @@ class Matcher:
         for pair in self._pairs(ours, theirs):
             mine, other = pair.ours, pair.theirs
             if mine is None and other is not None and other.again_ms:
-                again.append(_moved(other))
+                again.append(other.moved())
                 if pair.is_repeated:
                     repeated.add(other.line)
                 until = max(until, again[-1].at + self._tolerance)
@@ -70,7 +68,7 @@ class Matcher:
                 yield pair
         for pair in self._pairs(sorted(kept, key=_at), sorted(again, key=_at)):
             if pair.ours is None and pair.theirs is not None:
-                yield CallPair(None, _moved(pair.theirs), pair.is_repeated or pair.theirs.line in repeated)
+                yield CallPair(None, pair.theirs.moved(), pair.is_repeated or pair.theirs.line in repeated)
             else:
                 yield pair
 
@@ -200,8 +198,3 @@ class Matcher:
     def _partners(self, ours: Sequence[SentCall], theirs: Sequence[BilledCall]) -> dict[int, int]:
         """Return the places of the matched calls of ``theirs`` by those of ``ours``."""
         return Pairing(ours, theirs, self._tolerance, self._length_tolerance).find()
-
-
-def _moved(call: BilledCall) -> BilledCall:
-    """Return a row at the other of both times that its start may mean."""
-    return msgspec.structs.replace(call, at=call.at + call.again_ms, again_ms=-call.again_ms)

@@ -15,8 +15,8 @@ from vosd.clearing.calls import BilledCall, SentCall
 _Key = tuple[object, ...]
 
 
-class _Line:
-    """Rows of the file in the order of their times; those that are taken out are left out at once, however many."""
+class CallLine:
+    """Calls of one book in the order of their times; those that are taken out are left out at once, however many."""
 
     __slots__ = ("_after", "_before", "_kept", "places", "times")
 
@@ -28,12 +28,12 @@ class _Line:
         self._kept: list[int] | None = None
 
     def begin(self) -> None:
-        """Have all rows in."""
+        """Have all calls in."""
         self._after = list(range(len(self.times) + 1))
         self._before = list(range(len(self.times) + 1))
 
     def first_from(self, index: int) -> int:
-        """Return the index of the first row that is in, from one on; the number of rows = there is none."""
+        """Return the index of the first call that is in, from one on; the number of calls = there is none."""
         after = self._after
         while after[index] != index:
             after[index] = after[after[index]]
@@ -41,7 +41,7 @@ class _Line:
         return index
 
     def last_before(self, index: int) -> int:
-        """Return the index of the last row that is in, before one; -1 = there is none."""
+        """Return the index of the last call that is in, before one; -1 = there is none."""
         before = self._before
         while before[index] != index:
             before[index] = before[before[index]]
@@ -49,17 +49,17 @@ class _Line:
         return index - 1
 
     def take_out(self, index: int) -> None:
-        """Leave a row out from now on."""
+        """Leave a call out from now on."""
         self._after[index] = index + 1
         self._before[index + 1] = index
 
     def keep(self) -> None:
-        """Note the rows that are in for ``restore``."""
+        """Note the calls that are in for ``restore``."""
         if self._kept is None:
             self._kept = self._after.copy()
 
     def restore(self) -> None:
-        """Have the rows in that were noted, for ``first_from`` alone."""
+        """Have the calls in that were noted, for ``first_from`` alone."""
         if self._kept is not None:
             self._after, self._kept = self._kept, None
 
@@ -104,9 +104,9 @@ class Pairing:
             if call.caller:
                 yield *key, ""
 
-    def _lines(self, key_of: Callable[[BilledCall], _Key]) -> dict[_Key, _Line]:
+    def _lines(self, key_of: Callable[[BilledCall], _Key]) -> dict[_Key, CallLine]:
         """Return the rows without a call by their keys."""
-        lines: defaultdict[_Key, _Line] = defaultdict(_Line)
+        lines: defaultdict[_Key, CallLine] = defaultdict(CallLine)
         for place, row in enumerate(self._theirs):
             if place not in self._owners:
                 line = lines[key_of(row)]
@@ -127,7 +127,7 @@ class Pairing:
         if len(self.partners) == min(len(self._ours), len(self._theirs)):
             return
         lines = self._lines(key_of)
-        heap: list[tuple[int, int, int, _Line, int]] = []
+        heap: list[tuple[int, int, int, CallLine, int]] = []
 
         def offer(mine: int) -> None:
             call, best = self._ours[mine], None
@@ -150,7 +150,7 @@ class Pairing:
                 self.partners[mine], self._owners[other] = other, mine
                 line.take_out(index)
 
-    def _nearest(self, call: SentCall, line: _Line, *, is_any_length: bool) -> tuple[int, int, int] | None:
+    def _nearest(self, call: SentCall, line: CallLine, *, is_any_length: bool) -> tuple[int, int, int] | None:
         """Return the distance, the place and the index in the line of the nearest row; None = there is none."""
         at, times = call.at, line.times
         start = bisect_left(times, at)
@@ -184,7 +184,7 @@ class Pairing:
             if mine not in self.partners:
                 self._search(mine, lines)
 
-    def _search(self, mine: int, lines: dict[_Key, _Line]) -> None:
+    def _search(self, mine: int, lines: dict[_Key, CallLine]) -> None:
         """Find the shortest chain of changes that gives a call a partner.
 
         Rows of a search in vain stay out of the lines: no later search comes to a row without a call by them.

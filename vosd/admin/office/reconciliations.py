@@ -348,11 +348,15 @@ class _Work:
         for done, _ in enumerate(steps):
             if done % _REPORTED_EVERY == 0:
                 await asyncio.sleep(0)
-        if order.since is None and order.until is None and 2 * len(comparison.unsent) > self._rows:
+        if order.since is None and order.until is None and self._lacks_most(comparison):
             await self._note_around({each.number for each in comparison.unsent})
         comparison.settle_unsent(await self._tried(catalogue, comparison.unsent))
         comparison.close()
         return comparison
+
+    def _lacks_most(self, comparison: BillComparison) -> bool:
+        """Return whether we have not sent most of the calls of the file; attempts are none."""
+        return 2 * comparison.lacking > self._theirs.count - comparison.attempts
 
     async def _note_around(self, numbers: Container[str]) -> None:
         """Note our calls to the numbers of a file as far before and behind it as zones differ.

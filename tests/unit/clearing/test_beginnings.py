@@ -1,0 +1,124 @@
+"""Calls of ours of whose number the beginning alone is known, and the rows of a vendor's file that are theirs."""
+
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from vosd.clearing.beginnings import BeginningPairing
+from vosd.clearing.calls import BilledCall, SentCall, comparable_beginning
+
+TOLERANCE_MS = 3_000
+
+
+def sent(at: int, number: str, seconds: int = 60, billed: int | None = None, setup_ms: int = 0) -> SentCall:
+    return SentCall(
+        at, number, f"{at}/{number}", "", 1_000 * seconds, setup_ms + 1_000 * seconds,
+        seconds if billed is None else billed, Decimal(1), number, "", at, number,
+    )  # fmt: skip
+
+
+def row(at: int, number: str, seconds: int = 60, line: int = 0) -> BilledCall:
+    return BilledCall(at, number, line, "", 1_000 * seconds, None, Decimal(1))
+
+
+def paired(ours: list[SentCall], rows: list[BilledCall], early_ms: int = 4_000) -> dict[int, int]:
+    """Return the lines of the rows by the places of their calls."""
+    pairing = BeginningPairing(ours, early_ms, 4_000, TOLERANCE_MS, 2_000)
+    accepted = [pairing.add(each) for each in rows]
+    assert sum(accepted) == len(pairing.rows)
+    return {place: each.line for place, each in pairing.rows.items()}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "strip", "beginning"),
+    [
+        ("44", (), "44"),
+        ("+44", ("99",), "44"),
+        ("0044", ("99",), "44"),
+        ("9944", ("99",), "44"),
+        ("*", (), ""),
+        ("*", ("99",), ""),
+        ("99", ("99",), ""),
+        ("4", ("44",), ""),
+        ("442", ("44",), "2"),
+        ("990", ("99",), ""),
+        ("0", (), ""),
+        ("", (), ""),
+    ],
+)
+def test_the_prefix_of_a_rate_says_the_beginning_of_a_number_unless_it_may_be_taken_off(
+    prefix: str, strip: tuple[str, ...], beginning: str
+) -> None:
+    assert comparable_beginning(prefix, strip) == beginning
+
+
+def test_a_row_takes_the_call_of_the_longest_beginning_however_near_another_is() -> None:
+    ours = [sent(0, ""), sent(0, "44"), sent(900, "4420")]
+    assert paired(ours, [row(0, "4420794", line=1), row(0, "447700", line=2), row(0, "33", line=3)]) == {
+        2: 1,
+        1: 2,
+        0: 3,
+    }
+
+
+def test_a_row_gives_its_call_to_one_that_has_no_other() -> None:
+    ours = [sent(0, "44"), sent(3_900, "44")]
+    assert paired(ours, [row(2_000, "4420", line=1), row(6_000, "4421", line=2)]) == {0: 1, 1: 2}
+
+
+def test_a_row_may_have_the_length_or_the_billed_seconds() -> None:
+    ours = [sent(0, "44", 61, 120), sent(0, "44", 119)]
+    assert paired(ours, [row(0, "4420", 120, 1), row(0, "4420", 120, 2), row(0, "4420", 90, 3)]) == {0: 1, 1: 2}
+
+
+def test_a_call_that_had_ended_before_a_row_is_not_its_call() -> None:
+    ours = [sent(0, "44", 5, setup_ms=1_000), sent(1, "44", 5, setup_ms=60_000)]
+    assert paired(ours, [row(30_000, "4420", 5, 1)], early_ms=3_600_000) == {1: 1}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_as_many_rows_as_possible_have_a_call(seed: int) -> None:
+    random = Random(seed)
+    ours = sorted(
+        (
+            sent(random.randrange(12_000), random.choice(("", "4", "44", "442")), random.choice((60, 61, 63)))
+            for _ in range(random.randrange(2, 14))
+        ),
+        key=lambda call: call.at,
+    )
+    rows = sorted(
+        (
+            row(random.randrange(12_000), random.choice(("441", "4421", "33", "45")), random.choice((60, 62, 65)), line)
+            for line in range(random.randrange(2, 14))
+        ),
+        key=lambda call: call.at,
+    )
+    found = paired(ours, rows)
+    by_line = {each.line: each for each in rows}
+    assert all(_fits(ours[place], by_line[line]) for place, line in found.items())
+    assert len(found) == len(set(found.values())) == _most(ours, rows)
+
+
+def _fits(ours: SentCall, theirs: BilledCall) -> bool:
+    return (
+        theirs.number.startswith(ours.number)
+        and -4_000 <= ours.at - theirs.at <= 4_000
+        and abs(ours.duration_ms - theirs.duration_ms) <= 2_000
+    )
+
+
+def _most(ours: list[SentCall], rows: list[BilledCall]) -> int:
+    """Return the most pairs there can be, by trying to move each call in turn."""
+    owner: dict[int, int] = {}
+
+    def placed(mine: int, seen: set[int]) -> bool:
+        for other, theirs in enumerate(rows):
+            if other not in seen and _fits(ours[mine], theirs):
+                seen.add(other)
+                if other not in owner or placed(owner[other], seen):
+                    owner[other] = mine
+                    return True
+        return False
+
+    return sum(placed(mine, set()) for mine in range(len(ours)))
