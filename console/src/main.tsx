@@ -20,8 +20,6 @@ const SERVER_ERROR = 500;
 /** What the server will refuse again is not asked again, nor is what it has let wait. */
 const isWorthARepeat = (count: number, error: Error) =>
   count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR) && !isLate(error);
-// a screen of a console that was replaced meanwhile is not there any more: the new one is loaded
-window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
   defaultOptions: {
     // without a network a query fails, and its page says so: it must not wait beside figures that are old

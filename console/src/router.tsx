@@ -1,5 +1,7 @@
 /** Every view is a link: its path, and in the query what narrows it. */
 
+import { Button } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
 import {
   createRootRoute,
   createRoute,
@@ -8,6 +10,7 @@ import {
   lazyRouteComponent,
   type RouteComponent,
 } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { Note } from "./parts/note";
@@ -28,9 +31,50 @@ function Pending() {
   return <Note why="loading">{t("state.loading")}</Note>;
 }
 
+/** The script of a screen has not come. */
+class NotLoaded extends Error {}
+
+const RELOADED = "vosd.reloaded";
+
+/** The console as the browser has it, at its address. */
+const loadedPage = () =>
+  `${document.querySelector("script[type=module]")?.getAttribute("src")} ${window.location.href}`;
+
+/**
+ * A screen that could not be loaded: the switch was away for a moment, or has another console by now. A browser asks for a
+ * script once, so the page is loaded anew, where the switch answers; by itself once, as the script may be broken.
+ */
+function Missing() {
+  const { t } = useTranslation();
+  const reload = useMutation({
+    mutationFn: async () => {
+      if (!(await fetch("/", { cache: "no-store" })).ok) return;
+      sessionStorage.setItem(RELOADED, loadedPage());
+      window.location.reload();
+    },
+  });
+  const { mutate } = reload;
+  useEffect(() => {
+    if (sessionStorage.getItem(RELOADED) !== loadedPage()) mutate();
+  }, [mutate]);
+  const again = (
+    <Button variant="default" loading={reload.isPending} onClick={() => mutate()}>
+      {t("state.again")}
+    </Button>
+  );
+  return (
+    <Page title={t("state.not_loaded")}>
+      <Note why="not_found" action={again}>
+        {t("state.not_loaded_lead")}
+      </Note>
+    </Page>
+  );
+}
+
 /** A defect of a screen: the rest of the console goes on. */
 function Failed({ error, reset }: ErrorComponentProps) {
   const { t } = useTranslation();
+  if (error instanceof NotLoaded) return <Missing />;
   return (
     <Page title={t("state.defect")}>
       <ProblemText error={error instanceof Error ? error : new Error(String(error))} again={reset} />
@@ -42,7 +86,12 @@ const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
 const view = <Path extends string>(path: Path, component: RouteComponent) =>
   createRoute({ getParentRoute: () => root, path, component, validateSearch: narrowing });
 /** Screens besides the first are loaded when they are opened, or pointed at. */
-const load = lazyRouteComponent;
+function load<Screens extends Record<string, unknown>>(read: () => Promise<Screens>, name: keyof Screens & string) {
+  const failed = (cause: unknown) => {
+    throw new NotLoaded(name, { cause });
+  };
+  return lazyRouteComponent(() => read().catch(failed), name);
+}
 
 // biome-ignore format: a line a screen
 const tree = root.addChildren([

@@ -264,6 +264,37 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) ->
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
 
 
+def test_a_page_that_cannot_be_loaded_says_so_where_it_is_opened_and_takes_nothing_away_before(newcomer: Visit) -> None:
+    page, loads = newcomer().go("/", "Overview"), list[str]()
+    page.on("load", lambda _: loads.append(page.url))
+    page.context.set_offline(True)
+    link = page.get_by_role("link", name="Rates", exact=True)
+    with page.expect_event("requestfailed", lambda request: "/assets/rates-" in request.url):
+        link.hover()
+    link.click()
+    page.get_by_role("heading", level=1, name="This page could not be loaded").wait_for()
+    again = page.get_by_role("button", name="Try again")
+    expect(again).to_be_enabled()
+    assert loads == []
+    page.context.set_offline(False)
+    again.click()
+    page.get_by_role("heading", level=1, name="Rates").wait_for()
+
+
+def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> None:
+    page, loads = newcomer().go("/", "Overview"), list[str]()
+    page.on("load", lambda _: loads.append(page.url))
+    page.route("**/assets/rates-*", lambda route: route.fulfill(status=404))
+    with page.expect_event("load"):
+        page.get_by_role("link", name="Rates", exact=True).click()
+    page.get_by_role("heading", level=1, name="This page could not be loaded").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert len(loads) == 1
+    page.unroute("**/assets/rates-*")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("heading", level=1, name="Rates").wait_for()
+
+
 def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behind_it(
     site: Watched, boss: Visitor
 ) -> None:
