@@ -142,14 +142,15 @@ def realm_of(host: str) -> Realm:
 
 @lru_cache(maxsize=1_024)
 def plain_host(host: str) -> str:
-    """Return a host in canonical form: without brackets, IPv6 as in RFC 5952."""
+    """Return a host in canonical form: without brackets, IPv6 as in RFC 5952, an IPv4-mapped address as IPv4."""
     host = host.strip("[]")
     if ":" not in host:
         return host.lower()
     try:
-        return str(ip_address(host))
+        address = ip_address(host)
     except ValueError:
         return host
+    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
 
 
 # Called for every message over IPv6, and for every INVITE and REGISTER while any source is locked out.

@@ -168,10 +168,10 @@ class Flows:
     def next_hop(self, target: str, fallback: Peer) -> Peer:
         """Return where a request for ``target`` (a URI, or a Route value) goes; ``fallback`` is the peer as last seen.
 
-        The fallback is used for an unresolved name, another address family, an invalid URI, and TLS without a socket
-        for it where the peer was seen at that host. It is also used for a peer on a connection whose URI has the same
-        host: the connection is open, and may be the only way to reach it. A peer over WebSocket is reached over its
-        connection alone, and no other peer at a URI for WebSocket.
+        The fallback is used for an unresolved name, another address family, an invalid URI, a socket of ours, and TLS
+        without a socket for it where the peer was seen at that host. It is also used for a peer on a connection whose
+        URI has the same host: the connection is open, and may be the only way to reach it. A peer over WebSocket is
+        reached over its connection alone, and no other peer at a URI for WebSocket.
         """
         if self._is_web[fallback.flow]:
             return fallback
@@ -240,6 +240,8 @@ class Flows:
         host, port, transport = hop
         if (":" in host) is not (":" in fallback.host):
             return fallback
+        if host != fallback.host and f"{host_text(host)}:{port or DEFAULT_PORTS[transport or 'udp']}" in self.sent_by:
+            return fallback  # the switch itself is no peer of its own
         here = self.listeners[fallback.flow].transport
         wanted = transport or (here if host == fallback.host else "udp")
         # The port of a Contact over TCP is where the peer listens, often behind NAT: keep the connection that works.

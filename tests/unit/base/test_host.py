@@ -49,6 +49,7 @@ def test_private_addresses_are_those_that_only_their_own_network_reaches(host, p
     [
         ("192.0.2.1", "192.0.2.1"), ("PBX.Example", "pbx.example"), ("[2001:DB8::0:1]", "2001:db8::1"),
         ("2001:db8:0::1", "2001:db8::1"), ("[::bad::]", "::bad::"),
+        ("[::FFFF:192.0.2.1]", "192.0.2.1"),
     ],
 )  # fmt: skip
 def test_hosts_are_compared_in_one_form(written, host):

@@ -134,6 +134,7 @@ def test_a_source_is_an_address_a_network_or_an_address_with_port(site, host, pa
         ("192.0.2.9;transport=UDP", Address("192.0.2.9", 5060, "udp")),
         ("[2001:db8::9]:5080;Transport=udp", Address("2001:db8::9", 5080, "udp")),
         ("2001:db8::9", Address("2001:db8::9", 5060)),
+        ("[::ffff:192.0.2.9]:5080", Address("192.0.2.9", 5080)),
         ("localhost:5080", Address("127.0.0.1", 5080)),
         ("SIP.Example.net.", Address("sip.example.net", None)),
         ("sip.example.net:5080", Address("sip.example.net", 5080)),

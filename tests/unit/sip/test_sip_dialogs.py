@@ -2,7 +2,9 @@
 
 import pytest
 from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
+from msgspec.structs import replace
 
+from vosd.base.nat import Nat
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, RequestArrived
@@ -98,6 +100,24 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
     assert isinstance(response, Response)
     dialog = Dialog.of_callee(transaction.parts, "ours", response, straight)
     assert (dialog.target, dialog.peer) == (transaction.parts.uri, VENDOR)
+
+
+@pytest.mark.parametrize("nat", [Nat.NO, Nat.AUTO])
+@pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255", "224.0.0.1", "127.0.0.1", "127.8.0.1"])
+def test_a_peer_is_reached_where_it_is_seen_if_it_announces_no_host_or_that_of_the_switch(host, nat):
+    """Its requests would go to a program beside the switch, to many hosts, or to none."""
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    data = reply(probe.log[0], 200)
+    response = parse_message(data.replace(b"vendor@198.51.100.7:5060", f"vendor@{host}:3306;transport=tcp".encode()))
+    assert isinstance(response, Response)
+    parts = replace(transaction.parts, nat=nat)
+    callee = Dialog.of_callee(parts, "ours", response, probe.endpoint.flows.next_hop)
+    invite = read_request(request(headers=f"Contact: <sip:x@{host}:2223>\r\n"))
+    caller = Dialog.of_caller(invite, "ours", CUSTOMER, probe.endpoint.flows.next_hop, nat)
+    proxied = read_request(request(headers=f"Contact: <sip:x@198.51.100.9>\r\nRecord-Route: <sip:{host}:2223;lr>\r\n"))
+    behind = Dialog.of_caller(proxied, "ours", CUSTOMER, probe.endpoint.flows.next_hop, nat)
+    assert [each.peer for each in (callee, caller, behind)] == [VENDOR, CUSTOMER, CUSTOMER]
 
 
 @pytest.mark.parametrize(

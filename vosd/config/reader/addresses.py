@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
-from vosd.base.host import domain, is_valid_address
+from vosd.base.host import domain, is_valid_address, plain_host
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import ADDRESSABLE, DEFAULT_PORTS
@@ -149,7 +149,7 @@ def destination() -> FromText:
         host = _ip(written)
         if host.is_unspecified:
             raise ValueError
-        return Address(str(host), port or DEFAULT_PORTS[transport or "udp"], transport)
+        return Address(plain_host(str(host)), port or DEFAULT_PORTS[transport or "udp"], transport)
 
     return FromText(
         "an address or name, with a port or without, such as 192.0.2.7:5060, [2001:db8::7] or sip.example.net, "
