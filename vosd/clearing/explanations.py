@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from vosd.base.money import EXACT, ZERO, Rounding, unit_of
+from vosd.billing.exchange import exchanged
 from vosd.billing.rater import Charge, charged_by, rate_call
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, Rate
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 
 FRUITLESS_MAX: Final = 200
@@ -142,16 +143,30 @@ class Judge:
         fee = theirs.price
         if self._includes_tax and not rate.policy.tax_exempt:
             fee = EXACT.divide(EXACT.multiply(fee, _HUNDRED), EXACT.add(_HUNDRED, rate.rate.tax_rate))
-        fee = max(EXACT.subtract(fee, rate.rate.connection_fee), ZERO)
-        exact = EXACT.divide(EXACT.multiply(fee, _MINUTE), Decimal(seconds))
-        for places in range(1, _PLACES + 1):
-            price = exact.quantize(unit_of(places), ROUND_HALF_UP, EXACT)
-            yield _of_price(price)
+        own = _in_currency_of_account(rate)
+        fee = max(EXACT.subtract(fee, own.connection_fee), ZERO)
+        beyond_s = seconds - own.first_duration
+        if own.first_rate is not None and beyond_s > 0 and fee >= own.first_rate:
+            yield from _prices(EXACT.subtract(fee, own.first_rate), beyond_s, keeps_first=True)
+        yield from _prices(fee, seconds, keeps_first=False)
 
 
-def _of_price(price: Decimal) -> PriceExplanation:
+def _in_currency_of_account(rate: AppliedRate) -> Rate:
+    return rate.rate if rate.exchange_rate is None else exchanged(rate.rate, rate.exchange_rate)
+
+
+def _prices(fee: Decimal, seconds: int, *, keeps_first: bool) -> Iterator[PriceExplanation]:
+    """Yield the prices of a minute by which ``seconds`` may cost ``fee``, those of fewer decimals first."""
+    exact = EXACT.divide(EXACT.multiply(fee, _MINUTE), Decimal(seconds))
+    for places in range(1, _PLACES + 1):
+        yield _of_price(exact.quantize(unit_of(places), ROUND_HALF_UP, EXACT), keeps_first=keeps_first)
+
+
+def _of_price(price: Decimal, *, keeps_first: bool) -> PriceExplanation:
     def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms:
-        flat = replace(rate.rate, billing_rate=price, per_cycle=False, first_rate=None)
+        own = _in_currency_of_account(rate)
+        first_rate = own.first_rate if keeps_first else None
+        flat = replace(own, billing_rate=price, per_cycle=False, first_rate=first_rate)
         return PriceTerms(replace(rate, rate=flat, exchange_rate=None), ours.duration_ms)
 
     return PriceExplanation(BillClass.RATE_DIFFERS, f"price of {price.normalize():f} a minute", terms)

@@ -58,6 +58,24 @@ def test_another_unit_is_named():
     assert verdict(sent(65), priced) == (BillClass.UNIT_DIFFERS, "their unit is 60 s")
 
 
+@pytest.mark.parametrize("exchange_rate", [None, "0.9215"])
+@pytest.mark.parametrize(
+    "more", [{}, {"connection_fee": "0.04"}, {"first_rate": "0.05", "first_duration": 30}, {"minimum_charge": "0.001"}]
+)
+def test_a_dearer_price_of_a_minute_is_the_same_for_calls_of_any_length(
+    exchange_rate: str | None, more: dict[str, Any]
+) -> None:
+    """Connection fee, first period and minimum charge are in the currency of the rate, the bill in the account's."""
+    ours, theirs = (applied_rate(price, 1, **more) for price in ("0.0100", "0.0120"))
+    if exchange_rate is not None:
+        converted = {"exchange_rate": Decimal(exchange_rate), "paid_in": "EUR"}
+        ours, theirs = (msgspec.structs.replace(each, **converted) for each in (ours, theirs))
+    for seconds in (187, 611, 1_801):  # one judge each: the explanation of another call is not tried
+        found = verdict(sent(seconds, ours), billed(seconds, by(theirs, seconds)), ours)
+        price = "0.012" if exchange_rate is None else "0.011058"
+        assert found == (BillClass.RATE_DIFFERS, f"price of {price} a minute")
+
+
 @pytest.mark.parametrize(
     ("seconds", "rate", "text"),
     [
