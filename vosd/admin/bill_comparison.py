@@ -38,7 +38,7 @@ from vosd.storage.unrecorded_calls import UnrecordedCall
 CHUNK: Final = 2_000
 """Calls of a compressed chunk."""
 GROUPS_MAX: Final = 50
-"""Rate groups that are tried for a call that nothing else explains."""
+"""Rate groups of a vendor that are tried for a call that nothing else explains."""
 _DAY_MS: Final = 86_400_000
 _OTHER_DAYS: Final = (-1, -7, -30, -90, 1, 7, 30)
 LOOKED_UP_MAX: Final = 10_000
@@ -203,7 +203,10 @@ _parts: Final = msgspec.json.Decoder(dict[str, list[Step]]).decode
 
 
 def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]:
-    """Yield explanations by rates that the configuration has: the vendor's of other days, then all other groups."""
+    """Yield explanations by rates that the configuration has for a vendor: those of other days, then its other groups.
+
+    Groups of others are not tried: the vendor reads the explanations, and is not to learn what others pay or are paid.
+    """
     again = RatesAgain(catalogue)
 
     def found_at(ours: SentCall, at: int) -> AppliedRate | None:
@@ -228,9 +231,13 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
     yield of_now()
     yield from map(of_day, _OTHER_DAYS)
     account = catalogue.accounts.get(vendor)
-    currency = None if account is None else account.currency
-    same = [each for each in catalogue.rate_groups.values() if currency is None or each.currency == currency]
-    for group in same[:GROUPS_MAX]:
+    if account is None:
+        return
+    gateways = [each for each in catalogue.routing_gateways.values() if each.account == vendor]
+    names = [account.rate_group, account.private_rate_group]
+    names += [name for each in gateways for name in (each.rate_group, each.private_rate_group)]
+    own = [catalogue.rate_groups[name] for name in dict.fromkeys(names) if name and name in catalogue.rate_groups]
+    for group in [each for each in own if each.currency == account.currency][:GROUPS_MAX]:
 
         def in_group(
             rate: AppliedRate, ours: SentCall, _theirs: BilledCall, find: Callable[..., AppliedRate | None] = group.find

@@ -23,9 +23,12 @@ rate_groups:
       - {prefix: "44", billing_rate: "0.0111", effective_to: "2026-10-01T00:00:00Z"}
       - {prefix: "44", billing_rate: "0.0123", effective_from: "2026-10-01T00:00:00Z"}
   - {name: gold, rates: [{prefix: "44", billing_rate: "0.0177"}]}
+  - {name: silver, rates: [{prefix: "44", billing_rate: "0.0188"}]}
   - {name: euros, currency: EUR, rates: [{prefix: "44", billing_rate: "0.0199"}]}
 accounts: [{id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited, currency: USD}]
-routing_gateways: [{name: trunk, account: carrier, address: 203.0.113.1}]
+routing_gateways:
+  - {name: trunk, account: carrier, address: 203.0.113.1}
+  - {name: other, account: carrier, address: 203.0.113.2, rate_group: gold}
 """
 OCTOBER_3 = 1_790_985_600_000
 BOOKED = applied_rate("0.0123")
@@ -55,6 +58,7 @@ def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> tuple[B
         ("0.0111", "0.0123", "our rate of 7 days before"),
         ("0.0123", "0.0140", "our rate as it is configured now"),
         ("0.0177", "0.0123", "rate group gold"),
+        ("0.0188", "0.0123", "price of 0.0188 a minute"),  # the price of another customer or vendor
         ("0.0199", "0.0123", "price of 0.0199 a minute"),
     ],
 )
