@@ -413,6 +413,33 @@ async def test_a_price_that_the_file_does_not_say_is_not_zero(site: Site) -> Non
     assert classes(await site.imported(emptied, name="empty.csv")) == {("matched", ""): (1, "0.01271", "0.01271")}
 
 
+@pytest.mark.parametrize(
+    ("unit", "duration", "billed"),
+    [
+        ("duration_unit: milliseconds", "{ms}", "{seconds}"),
+        ("duration_unit: clock", "{clock}", "{seconds}"),
+        ("duration_unit: minutes", "{minutes}", "{clock}"),
+        ("duration_unit: milliseconds\nbilled_unit: milliseconds", "{ms}", "{ms}"),
+        ("billed_unit: minutes", "{seconds}", "{minutes}"),
+        ("", "{seconds}", ""),
+    ],
+)
+async def test_billed_seconds_have_their_own_unit(site: Site, unit: str, duration: str, billed: str) -> None:
+    rows = [row(each) for each in CALLS]
+    for each, ours in zip(rows, CALLS, strict=True):
+        seconds = ours.vendor_billed_seconds
+        shown = {
+            "seconds": seconds,
+            "ms": 1_000 * seconds,
+            "minutes": f"{Decimal(seconds) / 60:.4f}",
+            "clock": f"{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+        }
+        each[2], each[4] = duration.format(**shown), billed.format(**shown)
+    made = await site.imported(rows, map_text=f"{MAP.replace('caller: from', 'billed: from')}{unit}\n")
+    assert classes(made) == {("matched", ""): (7, made.ours, made.theirs)}
+    assert made.ours == made.theirs
+
+
 async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

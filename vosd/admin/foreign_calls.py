@@ -77,7 +77,7 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     price: str | None = None
     """Charge of the other switch; None = nothing is compared."""
     billed: str | None = None
-    """Seconds that the other switch has billed."""
+    """Time that the other switch has billed."""
     has_header: bool = True
     delimiter: str | None = None
     """None = the one that the first line has most."""
@@ -87,6 +87,8 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     zone: tzinfo = UTC
     """Zone of times that are written without one."""
     duration_unit: DurationUnit = DurationUnit.SECONDS
+    billed_unit: DurationUnit = DurationUnit.SECONDS
+    """Unit of ``billed``; a value with colons is of the clock whatever it is."""
     has_decimal_comma: bool = False
     strip: tuple[str, ...] = ()
     """Beginnings of called numbers, of which the first that fits is taken off."""
@@ -111,6 +113,7 @@ class ForeignCall(NamedTuple):
     price: Decimal | None
     """None = the file does not say it."""
     billed_seconds: int | None = None
+    """None = the file does not say it."""
     again_ms: int = 0
     """Milliseconds after which clocks showed this start once more, in the hour that comes twice; 0 = they did not."""
 
@@ -263,9 +266,9 @@ class _RowReader:
                 without_separators(callee[len(prefix) :]),
                 "" if columns.caller is None else without_separators(row[columns.caller].strip()),
                 started_at,
-                self._duration(row[columns.duration].strip()),
+                self._length("duration", row[columns.duration].strip(), layout.duration_unit),
                 None if columns.price is None else self._price(row[columns.price].strip()),
-                None if columns.billed is None else self._duration(row[columns.billed].strip()) // 1_000,
+                None if columns.billed is None else self._billed_seconds(row[columns.billed].strip()),
                 again_ms,
             )
         except BadRowError as error:
@@ -294,16 +297,20 @@ class _RowReader:
             message = f"start {text!r} is not of the form {written}"
             raise BadRowError(message) from None
 
-    def _duration(self, text: str) -> int:
-        unit = self._layout.duration_unit
+    def _billed_seconds(self, text: str) -> int | None:
+        unit = DurationUnit.CLOCK if ":" in text else self._layout.billed_unit
+        return (self._length("billed", text, unit) + 500) // 1_000 if text else None
+
+    def _length(self, name: str, text: str, unit: DurationUnit) -> int:
+        """Return a length of time in milliseconds; ``name`` is that of its column."""
         if unit is DurationUnit.CLOCK:
-            ms = _clock_ms(text)
+            ms = _clock_ms(name, text)
         elif text.isdecimal() and len(text) <= _DIGITS:
             ms = int(text) * _MS_OF[unit]
         else:
-            ms = int(self._number("duration", text) * _MS_OF[unit]) if text else 0
+            ms = int(self._number(name, text) * _MS_OF[unit]) if text else 0
         if not 0 <= ms <= 366 * _DAY_MS:
-            message = f"duration {text!r} is not one of a call"
+            message = f"{name} {text!r} is not the length of a call"
             raise BadRowError(message)
         return ms
 
@@ -332,7 +339,7 @@ def _int_of(text: str, factor: int) -> int:
     return int(number * factor)
 
 
-def _clock_ms(text: str) -> int:
+def _clock_ms(name: str, text: str) -> int:
     parts = text.split(":")
     try:
         *above, seconds = parts
@@ -342,6 +349,6 @@ def _clock_ms(text: str) -> int:
     except ValueError:
         parts = []
     if not 2 <= len(parts) <= 3:
-        message = f"duration {text!r} is not of the form 1:02:03"
+        message = f"{name} {text!r} is not of the form 1:02:03"
         raise BadRowError(message)
     return ms

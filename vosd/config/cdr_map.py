@@ -67,7 +67,7 @@ class ColumnKeys(Keys):
     price: Annotated[str | None, _COLUMN] = None
     """Column of the charge; ``--diff`` names another column."""
     billed: Annotated[str | None, _COLUMN] = None
-    """Column of the billed seconds, in a vendor's file; it has the unit of ``duration``."""
+    """Column of the billed seconds, in a vendor's file; ``billed_unit`` says another unit."""
 
 
 class StartOf(Enum):
@@ -104,6 +104,8 @@ class MapKeys(Keys):
     encoding: Annotated[str, _WORD] = "utf-8"
     start: StartKeys = StartKeys()
     duration_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
+    billed_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
+    """Unit of the column ``billed``; times with colons are read by themselves."""
     decimal_comma: Annotated[bool, switch()] = False
     strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
     """Beginnings of called numbers that are taken off: the first of the list that fits."""
@@ -161,6 +163,7 @@ def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None
         start_form=keys.start.format,
         zone=keys.start.zone,
         duration_unit=keys.duration_unit,
+        billed_unit=keys.billed_unit,
         has_decimal_comma=keys.decimal_comma,
         strip=keys.strip,
         all_of=vendor or keys.account,
