@@ -114,6 +114,20 @@ async def listed(office: Office, who: Any = None, **order: Any) -> list[AccountS
     return await list_accounts(office, who or operator(), ListAccounts(**order))
 
 
+async def test_an_account_is_shown_in_the_currency_of_its_money_where_the_files_say_another_one(
+    with_accounts: Callable[..., Office],
+) -> None:
+    before = with_accounts(builders.account("acme"))
+    await before.stores.books.open_accounts(["acme"])
+    await before.stores.books.settle_currencies({"acme": "USD"})
+    await pay(before)
+    office = with_accounts(builders.account("acme", currency="EUR"), builders.account("new", currency="EUR"))
+    assert [(each.id, each.currency) for each in await listed(office)] == [("acme", "USD"), ("new", "EUR")]
+    assert (await show(office)).currency == "USD"
+    groups = await list_account_groups(office, operator(), ListAccountGroups())
+    assert [(each.currency, each.balance) for each in groups] == [("USD", "10.00"), ("EUR", "0.00")]
+
+
 async def test_without_a_running_switch_nothing_is_reserved(with_accounts: Callable[..., Office]) -> None:
     office = with_accounts(builders.account("acme", overdraft_limit=Decimal("2.5")))
     await pay(office)

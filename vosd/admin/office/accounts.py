@@ -148,8 +148,9 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     accounts, stores = office.definitions.accounts(), office.stores
     standing = await known_standing(lambda: accounts, stores.queries, name)
     expiry = await stores.validity.expiry(name)
+    held = {account: each for account, each in (await stores.books.currencies([name])).items() if each is not None}
     changes = ChangedStandings(
-        {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}
+        {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}, held
     )
     (sheet,) = await _sheets(office, scope, [name], changes)
     if order.calls:
@@ -276,14 +277,12 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     overrides = (await stores.overrides.load()).at(now)
     work_times = WorkTimes(definitions.calendars, now)
     committed = await commitments(office.switch)
-    left_over = [name for name in names if name not in accounts]
-    held = await stores.books.currencies(left_over) if left_over else {}
     without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
     sheets = []
     for name in names:
         is_agent, is_blocked = name in agents, name in without_calls
         sheet = _sheet(
-            name, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
+            name, accounts, changes, committed, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
         )
         if name in blocks:
             sheet = _with_block(sheet, blocks[name], scope)
@@ -323,7 +322,6 @@ def _sheet(
     accounts: Mapping[str, Account],
     changes: ChangedStandings,
     committed_by: Mapping[str, Commitments],
-    held: Mapping[str, str | None],
     overrides: Overrides,
     work_times: WorkTimes,
     *,
@@ -341,7 +339,7 @@ def _sheet(
             overdraft_limit=None,
             reserved=committed.reserved,
             available=None,
-            currency=held.get(account_id),
+            currency=changes.currencies.get(account_id),
             blocked=True,
         )
     limit = shown_limit(overrides.overdraft_limit(account))
@@ -353,7 +351,8 @@ def _sheet(
         overdraft_limit=limit,
         reserved=committed.reserved,
         available=available(balance, limit, committed),
-        currency=account.currency,
+        # That of its money: the one in the files may be refused, or not be in force yet.
+        currency=changes.currencies.get(account_id, account.currency),
         blocked=not account.enabled or is_blocked,
         category=AGENT if is_agent else msgspec.UNSET,
         agent=account.agent or msgspec.UNSET,
@@ -393,13 +392,13 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     accounts, books = office.definitions.accounts(), office.stores.books
-    standings, committed = (await books.standings()).standings, await commitments(office.switch)
+    changes, committed = await books.standings(), await commitments(office.switch)
+    standings, held = changes.standings, changes.currencies
     left_over = sorted(name for name, each in standings.items() if each.balance and name not in accounts)
     keys: dict[str, tuple[str | None, str | None]] = {
-        name: (account.group or None, account.currency) for name, account in accounts.items()
+        name: (account.group or None, held.get(name, account.currency)) for name, account in accounts.items()
     }
-    if left_over:
-        keys |= {name: (None, currency) for name, currency in (await books.currencies(left_over)).items()}
+    keys |= {name: (None, held.get(name)) for name in left_over}
     members, nothing = Counter(keys.values()), Standing(ZERO, 0)
     balances, reserved = dict.fromkeys(members, ZERO), dict.fromkeys(members, ZERO)
     for name, key in keys.items():
