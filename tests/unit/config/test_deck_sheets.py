@@ -503,7 +503,8 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_pa
 
 
 def test_a_workbook_takes_no_more_memory_than_its_process_may_have(tmp_path, monkeypatch):
-    path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 60_000_000]])
+    rates = [[str(code), Decimal(1), f"{code}{'A' * 30_000}"] for code in range(2_000, 4_000)]
+    path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], *rates])
     monkeypatch.setattr(workbooks, "subprocess", subprocess)  # the program itself: a fork has the memory of the test
     monkeypatch.setattr(workbooks, "MEMORY_MAX", 150 << 20)
     with pytest.raises(SheetError, match="fits into 150 MiB of memory"):

@@ -16,6 +16,7 @@ from vosd.config.decks.sheet_map import SheetMapKeys, parse_map
 from vosd.config.decks.sheets import SheetFile
 from vosd.config.decks.sorting import in_order
 from vosd.config.decks.workbook_errors import UnusualWorkbookError, unusual_in
+from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer
 
 TITLES = ["prefix", "area", "billing_rate", "connection_fee", "tax_rate"]
@@ -322,3 +323,20 @@ def test_what_stands_behind_the_rows_may_be_long_and_a_cell_may_not(tmp_path):
     assert unusual_in(str(by_hand(tmp_path / "a.xlsx", f"<worksheet>{rows}{links}</worksheet>", 3)), "Rates").formats
     with pytest.raises(UnusualWorkbookError):
         unusual_in(str(by_hand(tmp_path / "b.xlsx", f"<worksheet><row><c>{links}</worksheet>", 3)), "Rates")
+
+
+@pytest.mark.parametrize("rows", [b"<row/>" * 1_048_575, b'<row r="1048577"><c r="A1048577"><v>44</v></c></row>'])
+def test_a_sheet_with_more_rows_than_spreadsheets_have_is_refused_before_its_rows_are_read(
+    desk: Desk, rows: bytes
+) -> None:
+    desk.page(["44", "UK", 0.01])
+    desk.book.close()
+    with ZipFile(desk.path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    members[sheet] = members[sheet].replace(b"</sheetData>", rows + b"</sheetData>")
+    with ZipFile(desk.path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(SheetError, match="expected a workbook as spreadsheets write it"):
+        SheetFile(desk.path).header(1, None, None)

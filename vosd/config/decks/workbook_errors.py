@@ -19,6 +19,9 @@ ERRORS: Final = frozenset({MARK, MERGED, UNCLEAR, "#DIV/0!", "#N/A", "#NAME?", "
 _PART: Final = 1 << 20
 _CELL_MAX: Final = 4 << 20
 """Bytes of a cell; spreadsheets have at most 32,767 characters in one."""
+ROWS_MAX: Final = 1_048_576
+"""Rows of a sheet, as spreadsheets have it; a file of 1 MB can have millions, which take minutes to read."""
+_ROW: Final = re.compile(rb"<(?:\w+:)?row\b")
 _FEW: Final = 16
 """Styles that are looked for by name: one behind the other, for each cell."""
 # Tags are matched as a whole or not at all (``*+``), so that no text is looked at twice.
@@ -38,7 +41,7 @@ _REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 
 
 class UnusualWorkbookError(Exception):
-    """A workbook is not laid out as others are, so its errors cannot be found."""
+    """A workbook is not laid out as others are, so its errors cannot be found, or has more rows than others may."""
 
 
 class Unusual(NamedTuple):
@@ -104,13 +107,16 @@ def _found(part: IO[bytes], formats: Mapping[int, CellFormat]) -> Unusual:
     formatted: dict[int, list[tuple[int, CellFormat]]] = {}
     hides_zeros = False
     styled = _cells_of({*formats})
-    text, more = b"", True
+    text, more, rows = b"", True, 0
     while more:
         new = part.read(_PART)
         more = bool(new)
         text += new
         cut = _whole_cells(text) if more else len(text)
         whole, text = text[:cut], text[cut:]
+        rows += len(_ROW.findall(whole))
+        if rows > ROWS_MAX:
+            raise UnusualWorkbookError
         if b't="e"' in whole or b"t='e'" in whole:
             found.update(_position(match[1]) for match in _CELL.finditer(whole) if _ERROR_TYPE.search(match[1]))
         if b"<f" in whole or b":f" in whole:

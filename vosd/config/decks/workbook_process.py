@@ -17,7 +17,7 @@ import msgspec
 from vosd.config.decks.assumptions import Assumption, Assumptions
 from vosd.config.decks.merged_cells import MergedCells
 from vosd.config.decks.number_formats import UNCLEAR
-from vosd.config.decks.workbook_errors import MARK, Unusual, UnusualWorkbookError, unusual_in
+from vosd.config.decks.workbook_errors import MARK, ROWS_MAX, Unusual, UnusualWorkbookError, unusual_in
 from vosd.processes.channel import message
 from vosd.processes.life import live_as_long_as_the_switch
 
@@ -80,9 +80,12 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                 return
             assumed = Assumptions()
             name = _first_visible(book, assumed) if sheet is None else sheet
+            unusual = unusual_in(path, name) if name in book.sheet_names else None
             table = book.get_sheet_by_name(name)
+            if unusual is None or (table.end is not None and table.end[0] >= ROWS_MAX):
+                raise UnusualWorkbookError
             rows: list[_Row] = []
-            for row in _rows_of(table, unusual_in(path, name), header_line, assumed):
+            for row in _rows_of(table, unusual, header_line, assumed):
                 rows.append(row)
                 if len(rows) == _ROWS or row[0] == header_line:
                     _send(FoundRows(rows, table.total_height))
