@@ -16,9 +16,18 @@ from api.watched import Watched
 from doubles.postbox import Postbox
 from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
-from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, lose_the_answer, running_site, violations
+from console.conftest import (
+    NARROW,
+    TIME_PASSES,
+    Visit,
+    Visitor,
+    fits_a_telephone,
+    lose_the_answer,
+    running_site,
+    violations,
+)
 from console.test_screens import rows
 
 MAIL: Final = """
@@ -359,7 +368,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     page.get_by_role("button", name="Change the dispute").click()
     expect(page.get_by_role("dialog")).to_contain_text("Settle the dispute with vendors at 0.70 USD?")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    confirmed(page, "Change the dispute", "The dispute is settled: 0.70")
+    confirmed(page, "Change the dispute", "The dispute is settled: 0.70 USD")
     expect(page.get_by_role("main")).to_contain_text("It is settled, and 0.70 USD are booked; its amount stays.")
     expect(page.get_by_role("main")).to_contain_text("0.70 USD credit 17")
     expect(page.get_by_label("Reference")).to_have_count(0)
@@ -430,6 +439,42 @@ def test_a_bill_that_was_compared_by_a_wrong_map_is_compared_once_more(site: Wat
     assert compared() == [("2026-02-10T12:00:00.000Z", "UTC")]
 
 
+def test_a_bill_with_decimal_commas_minutes_and_a_prefix_is_compared(site: Watched, boss: Visitor) -> None:
+    """Two of its columns have one title."""
+    file = "Number;Start;Duration;Amount;Amount\n#4499126;2026-02-10 12:00:00;1:05;1;0,122908\n"
+    page = boss.go("/bills", "Vendors' bills")
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+
+    def choose(name: str, content: bytes) -> None:
+        page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+
+    def field(name: str) -> Locator:
+        return page.get_by_role("combobox", name=name, exact=True)
+
+    choose("bill.xlsx", b"PK\x03\x04")
+    page.get_by_role("alert").filter(has_text="bill.xlsx is a workbook, not CSV").wait_for()
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_disabled()
+    choose("commas.csv", file.encode())
+    expect(field("Unit of durations")).to_have_value("1:02:03 or 62:03")
+    expect(field("Decimal sign")).to_have_value(".")
+    field("Price").click()
+    page.get_by_role("option", name="5: Amount").click()
+    expect(field("Decimal sign")).to_have_value(",")
+    page.get_by_text("More about the file").click()
+    page.get_by_label("Taken off the vendor's numbers").fill("#")
+    assert violations(page) == []
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("heading", level=1, name="vendors commas.csv").wait_for()
+    (bill,) = [each for each in site.items("/reconciliations") if each["file"] == "commas.csv"]
+    assert (bill["theirs"], bill["comparison"]["rows"], bill["comparison"]["bad_rows"]) == ("0.122908", 1, 0)
+    page = boss.turn("/bills", "Vendors' bills")
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+    choose("commas.csv", file.encode())
+    expect(field("Price")).to_have_value("5: Amount")
+    expect(page.get_by_label("Taken off the vendor's numbers")).to_have_value("#")
+    fits_a_telephone(page)
+
+
 def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_the_amount_of_before(
     site: Watched, boss: Visitor
 ) -> None:
@@ -476,7 +521,7 @@ def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_th
     said = page.get_by_role("status").filter(has_text="has changed the dispute meanwhile. What you have typed stays")
     said.wait_for()
     assert violations(page) == []
-    confirmed(page, "Change the dispute", "The dispute is settled: 0.20")
+    confirmed(page, "Change the dispute", "The dispute is settled: 0.20 USD")
     expect(said).to_have_count(0)
     assert (dispute()["reference"], dispute()["memo"]) == ("credit note 9", "agreed by telephone")
     assert balance(site, "vendors") == before + Decimal("0.20")

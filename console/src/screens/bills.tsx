@@ -20,26 +20,16 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State } from "../parts/values";
 import { useMay } from "../session";
-import { beginningOf, headerOf, isCompressed, saidEncoding } from "./bill";
+import { type BillMap, beginningOf, begun, billMapText, isCompressed, isWorkbook, lookOf, NEEDED } from "./bill";
+import { BillColumns } from "./billcolumns";
 import { type Disputed, typedOver } from "./dispute";
 
 type Sheet = Schemas["ReconciliationSheet"];
 type DisputeState = Disputed["state"];
-const FIELDS = ["callee", "start", "duration", "billed", "price", "caller"] as const;
-const NEEDED = new Set<string>(["callee", "start", "duration"]);
-const WORDS: Record<string, readonly string[]> = {
-  callee: ["callee", "called", "called number", "number", "destination", "b-number", "dnis"],
-  start: ["start", "start time", "connect time", "begin", "date", "answer time"],
-  duration: ["duration", "seconds", "length"],
-  billed: ["billed", "billed seconds", "charged duration"],
-  price: ["price", "amount", "cost", "charge"],
-  caller: ["caller", "calling", "calling number", "a-number", "ani", "source"],
-};
 /** States that a new dispute may have. */
 const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
 /** States that say what a vendor has answered. */
 const ANSWERS: ReadonlySet<DisputeState> = new Set(["accepted", "rejected"]);
-const UTF_8 = "utf-8";
 const EMPTY = new Uint8Array();
 /** The zone of a bill where its map names none. */
 const BILL_ZONE = "UTC";
@@ -85,21 +75,7 @@ export function BillsScreen() {
 
 const zoneOf = (row: Row) => (row.comparison as Sheet["comparison"] | undefined)?.zone;
 
-/** Columns of a bill that are called as ours are called. */
-function guessed(header: readonly string[]): Record<string, string> {
-  const named = (words: readonly string[]) => header.find((name) => words.includes(name.trim().toLowerCase())) ?? "";
-  return Object.fromEntries(FIELDS.map((field) => [field, named(WORDS[field] ?? [])]));
-}
-
 const kept = (account: string) => `vosd.bill.${account}`;
-
-interface BillMap {
-  columns: Record<string, string>;
-  format: string;
-  zone: string;
-  /** That of the file where it cannot be seen by its beginning. */
-  encoding?: string;
-}
 
 function lastMap(account: string): BillMap | null {
   try {
@@ -107,13 +83,6 @@ function lastMap(account: string): BillMap | null {
   } catch {
     return null;
   }
-}
-
-/** The map of the vendor's last bill where it fits the header of this one, else what the names of columns say. */
-function begun(account: string, header: readonly string[]): BillMap {
-  const last = lastMap(account);
-  const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
-  return fits ? last : { columns: guessed(header), format: "", zone: "", encoding: last?.encoding };
 }
 
 function Import() {
@@ -125,9 +94,8 @@ function Import() {
   const [bytes, setBytes] = useState<Uint8Array<ArrayBuffer>>(EMPTY);
   const [unreadable, setUnreadable] = useState<Error | null>(null);
   const [entered, setMap] = useState<BillMap | null>(null);
-  const encoding = saidEncoding(bytes, (entered ?? lastMap(account))?.encoding ?? "");
-  const header = useMemo(() => (bytes.length > 0 ? headerOf(bytes, encoding) : []), [bytes, encoding]);
-  const map = entered ?? begun(account, header);
+  const map = useMemo(() => entered ?? begun(lastMap(account), bytes), [entered, account, bytes]);
+  const look = useMemo(() => lookOf(bytes, map), [bytes, map]);
   const [span, setSpan] = useState({ since: "", until: "" });
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
@@ -136,7 +104,9 @@ function Import() {
     setUnreadable(null);
     compare.reset();
     try {
-      setBytes(chosen ? await beginningOf(chosen) : EMPTY);
+      const beginning = chosen ? await beginningOf(chosen) : EMPTY;
+      setBytes(isWorkbook(beginning) ? EMPTY : beginning);
+      if (isWorkbook(beginning)) setUnreadable(new Error(t("bills.workbook", { file: chosen?.name })));
     } catch {
       setBytes(EMPTY);
       setUnreadable(new Error(t("bills.unreadable", { file: chosen?.name })));
@@ -144,19 +114,13 @@ function Import() {
   };
   const compare = useMutation({
     mutationFn: async (again: boolean) => {
-      const columns = Object.fromEntries(Object.entries(map.columns).filter(([, theirs]) => theirs));
-      const start = { ...(map.format ? { format: map.format } : {}), ...(map.zone ? { zone: map.zone } : {}) };
       const job = await content(
         client.POST("/reconciliations/{account}/imports", {
           params: {
             path: { account },
             query: {
               file: file?.name,
-              map: JSON.stringify({
-                columns,
-                ...(encoding === UTF_8 ? {} : { encoding }),
-                ...(Object.keys(start).length > 0 ? { start } : {}),
-              }),
+              map: billMapText(map, look),
               // days are those of the bill, whatever the clock of the person who compares it
               since: enteredMoment(span.since, map.zone || BILL_ZONE),
               until: endOfDay(span.until, map.zone || BILL_ZONE),
@@ -180,8 +144,7 @@ function Import() {
     },
   });
   const earlier = compare.data?.repeated ? compare.data : undefined;
-  const names = [...new Set(header.filter(Boolean))];
-  const isWhole = account && file && [...NEEDED].every((field) => map.columns[field]);
+  const isWhole = account && bytes.length > 0 && [...NEEDED].every((field) => map.columns[field]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     compare.mutate(false);
@@ -219,41 +182,7 @@ function Import() {
           {t("bills.compare")}
         </Button>
       </Group>
-      {header.length > 0 && (
-        <Group align="end" gap="xs">
-          {FIELDS.map((field) => (
-            <Select
-              key={field}
-              label={t(`bills.${field}`)}
-              w={150}
-              data={names}
-              clearable={!NEEDED.has(field)}
-              allowDeselect={!NEEDED.has(field)}
-              clearButtonProps={{ "aria-label": t("act.clear") }}
-              value={map.columns[field] || null}
-              onChange={(theirs) => setMap({ ...map, columns: { ...map.columns, [field]: theirs ?? "" } })}
-            />
-          ))}
-          <TextInput
-            label={t("rates.date_format")}
-            placeholder="%d.%m.%Y %H:%M:%S"
-            value={map.format}
-            onChange={(event) => setMap({ ...map, format: event.currentTarget.value })}
-          />
-          <TextInput
-            label={t("bills.zone")}
-            placeholder="Europe/Berlin"
-            value={map.zone}
-            onChange={(event) => setMap({ ...map, zone: event.currentTarget.value })}
-          />
-          <TextInput
-            label={t("bills.encoding")}
-            placeholder={encoding}
-            value={map.encoding ?? ""}
-            onChange={(event) => setMap({ ...map, encoding: event.currentTarget.value })}
-          />
-        </Group>
-      )}
+      {bytes.length > 0 && <BillColumns look={look} map={map} onMap={setMap} />}
       <ProblemText error={compare.error ?? unreadable} />
       {earlier && (
         <Alert
@@ -496,7 +425,7 @@ function Dispute({ row }: { row: Sheet }) {
             return {
               said: t("bills.disputed", {
                 state: t(`bills.state_${made.dispute?.state}`),
-                amount: amount(made.dispute?.amount ?? ""),
+                amount: `${amount(made.dispute?.amount ?? "")} ${row.currency ?? ""}`.trim(),
               }),
             };
           }}

@@ -116,10 +116,15 @@ export function rowsFrom(text: string, headerLine: number): string[][] {
     .map(({ fields }) => fields.map((field) => field.replace(/\s+/g, " ")));
 }
 
-/** The fields of the first line, separated by the separator that it has most of; blanks within a field stay. */
-export function firstRow(text: string, separators: readonly string[]): string[] {
+/**
+ * The fields of the first line, which is one row, and of the rows behind it, separated by the separator that it has
+ * most of; blanks within a field stay.
+ */
+export function firstRows(text: string, separators: readonly string[]): string[][] {
   const [line = ""] = text.split(LINE_END, 1);
-  return rowsOf(line, separatorOf(line, separators))[0]?.fields ?? [];
+  const separator = separatorOf(line, separators);
+  const behind = rowsOf(text.slice(line.length).replace(/^(\r\n?|\n)/, ""), separator);
+  return [rowsOf(line, separator)[0]?.fields ?? [], ...behind.map(({ fields }) => fields)];
 }
 
 /** Number of the line of the header, from 1: the first in which something is called as a prefix or a price is. */
