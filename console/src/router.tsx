@@ -86,7 +86,7 @@ const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
 const view = <Path extends string>(path: Path, component: RouteComponent) =>
   createRoute({ getParentRoute: () => root, path, component, validateSearch: narrowing });
 /** Screens besides the first are loaded when they are opened, or pointed at. */
-function load<Screens extends Record<string, unknown>>(read: () => Promise<Screens>, name: keyof Screens & string) {
+function load<Name extends string>(read: () => Promise<Record<Name, RouteComponent>>, name: Name) {
   const failed = (cause: unknown) => {
     throw new NotLoaded(name, { cause });
   };
