@@ -25,10 +25,10 @@ ONE_ROUTER, THE_SAME, ANOTHER = (
 )  # fmt: skip
 
 
-def outcome(parameters, caller, callee, encryption=Encryption.OFF):
+def outcome(parameters, caller, callee, encryption=Encryption.OFF, offer=""):
     """Let one phone call the other; return the step, and whether the parties were told ports of the relay.
 
-    Each is an address, and the one that it is seen at.
+    Each is an address, and the one that it is seen at. ``offer`` is the description of the caller; empty = usual.
     """
     media = MediaSettings(encryption=encryption)
     phones = [phone("7001", media=media), phone("442079460002")]
@@ -41,7 +41,7 @@ def outcome(parameters, caller, callee, encryption=Encryption.OFF):
         if seen_at != address:
             scene.wire.hide(address, seen_at)
         assert made[-1].register().status == 200
-    call = made[0].call("442079460002", Intent(offer=OFFER.replace("192.0.2.10", caller[0].host)))
+    call = made[0].call("442079460002", Intent(offer=offer or OFFER.replace("192.0.2.10", caller[0].host)))
     scene.wire.run_until(lambda: call.final == 200)
     (live,) = scene.exchange.switch.calls()
     step, told = live.call.callee.leg.facts.media.step, made[1].calls[-1].theirs
@@ -73,3 +73,16 @@ def test_where_the_phones_of_a_call_are_seen_decides(parameters, caller, callee,
 
 def test_calls_of_a_registered_phone_that_encrypts_are_relayed():
     assert outcome(NO_NAT, (PUBLIC, PUBLIC), (OTHER_PUBLIC, OTHER_PUBLIC), Encryption.PASS) == (5, True)
+
+
+IPV6 = OFFER.replace("IN IP4 192.0.2.10", "IN IP6 2001:db8::10")
+BOTH = IPV6 + "a=candidate:1 1 UDP 2130706431 198.51.100.20 4000 typ host\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "offer", "step", "is_relayed"),
+    [(AUTO, IPV6, 6, True), (NO_NETWORKS, IPV6, 8, False), (AUTO, BOTH, 8, False)],
+)
+def test_media_of_another_family_than_the_sip_of_the_caller_are_relayed(parameters, offer, step, is_relayed):
+    """A gateway that is called over IPv4 could not send to them; of both families it can choose."""
+    assert outcome(parameters, (PUBLIC, PUBLIC), (OTHER_PUBLIC, OTHER_PUBLIC), offer=offer) == (step, is_relayed)

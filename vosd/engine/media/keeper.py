@@ -18,7 +18,6 @@ from vosd.engine.media.passing_session import (
     PassingSession,
     event_payload,
     expect_media,
-    first_host,
     limited,
     note_author,
 )
@@ -582,10 +581,7 @@ class MediaKeeper:
         decision = decide_by_modes(self._parts.parameters, settings, attempt.settings)
         if decision is None:
             known = {author: body, leg: bytes(leg.sessions.remote)}  # a phone that picks a call up has described it
-            caller, called = (
-                side_of(each, self._parts.listeners, first_host(known[each]) if known[each] else "")
-                for each in (other, callee)
-            )
+            caller, called = (side_of(each, self._parts.listeners, known[each]) for each in (other, callee))
             decision = decide(self._parts.parameters, caller, called)
         attempt.step, attempt.is_relayed = decision.step, decision.is_relayed
         return decision.is_relayed

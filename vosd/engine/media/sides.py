@@ -5,28 +5,31 @@ from collections.abc import Sequence
 from vosd.b2bua.leg import Leg
 from vosd.base.host import UNSPECIFIED, is_private
 from vosd.base.nat import Nat
+from vosd.engine.media.passing_session import first_host
 from vosd.media.decision import MediaSide
+from vosd.sdp.family import family_of
 from vosd.sip.flows import Listener
 from vosd.trunks.media import DEFAULT_MEDIA, MediaAddress
 
 
-def side_of(leg: Leg, listeners: Sequence[Listener], described: str) -> MediaSide:
+def side_of(leg: Leg, listeners: Sequence[Listener], session: bytes) -> MediaSide:
     """Return the facts of a leg that decide whether its media are relayed.
 
-    ``described`` is the address in its session description, empty while that is not known. A peer is behind NAT if its
-    SIP is, or if it describes a private address and is seen at a public one. Its network is the address of ours that
-    it uses, and whether it is seen at a private address.
+    ``session`` is its description, empty while that is not known. A peer is behind NAT if its SIP is, or if it
+    describes a private address and is seen at a public one. Its network is the address of ours that it uses, whether
+    it is seen at a private address, and the family of its media: that of its SIP where it describes none, or both.
     """
     media, host, dialog = leg.facts.media, leg.host, leg.dialog
     if leg.route_choice is None:
         is_registered = dialog is not None and bool(dialog.user)
     else:
         is_registered = leg.route_choice.gateway.registers
-    is_inside, is_hidden = is_private(host), is_behind_nat(leg, described)
+    is_inside, is_hidden = is_private(host), is_behind_nat(leg, first_host(session) if session else "")
+    family = (family_of(session) if session else 0) or (6 if ":" in host else 4)
     return MediaSide(
         settings=DEFAULT_MEDIA if media is None else media.settings,
         is_registered=is_registered,
-        network=f"{listeners[flow_of(leg)].host} {'private' if is_inside else 'public'}",
+        network=f"{listeners[flow_of(leg)].host} {'private' if is_inside else 'public'} {family}",
         nat=host if is_hidden else None,
         is_private=is_hidden,
     )
