@@ -10,15 +10,16 @@ import msgspec
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import Deviation, DeviationLimit, add_up, compare
+from vosd.clearing.bilateral import PERIOD_MS, Deviation, DeviationLimit, add_up, compare
 from vosd.engine.host_names import HostNames
-from vosd.engine.http_client import NO_ANSWER, HttpServer
+from vosd.engine.http_client import NO_ANSWER, HttpServer, LongBodyError
 from vosd.engine.settings import BilateralSettings
 from vosd.storage.bilateral import SqlEndedCalls
 
 ANSWER_S: Final = 30.0
-"""Time that a partner's switch has to answer."""
-BODY_BYTES_MAX: Final = 4 << 20
+"""Time that a partner's switch has to answer all questions of a comparison."""
+BODY_BYTES_MAX: Final = 8 << 20
+"""Longest answer: some 45,000 rows."""
 WHY_CHARACTERS_MAX: Final = 400
 """A reason has words of the partner's answer."""
 _OK: Final = 200
@@ -90,27 +91,43 @@ async def compared_with(
 
 
 async def totals_of(partner: Partner, names: HostNames, since: int, until: int) -> BilateralTotals:
-    """Return the totals that the switch of a partner has.
+    """Return the totals that the switch of a partner has, of whole periods.
 
     Raises:
         NoTotalsError: it does not answer in time, or not with totals.
     """
-    server = HttpServer(partner.url, names)
-    path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
-    target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
-    headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]
     try:
         async with asyncio.timeout(ANSWER_S):
-            connection = await server.connect()
-            try:
-                request = server.request("GET", target, headers)
-                answer = await connection.ask(request, b"", status_only=False, body_max=BODY_BYTES_MAX)
-            finally:
-                connection.close()
+            return await _totals(partner, HttpServer(partner.url, names), since, until)
     except TimeoutError:
         raise NoTotalsError(f"no answer within {ANSWER_S:.0f} s") from None
     except NO_ANSWER as error:
         raise NoTotalsError(str(error) or type(error).__name__) from error
+
+
+async def _totals(partner: Partner, server: HttpServer, since: int, until: int) -> BilateralTotals:
+    """Ask for the totals of a span; where they are too long for one answer, for those of both halves."""
+    try:
+        return await _asked(partner, server, since, until)
+    except LongBodyError:
+        middle = since + (until - since) // PERIOD_MS // 2 * PERIOD_MS
+        if middle == since:
+            raise
+    first = await _totals(partner, server, since, middle)
+    second = await _totals(partner, server, middle, until)
+    return msgspec.structs.replace(second, rows=(*first.rows, *second.rows))
+
+
+async def _asked(partner: Partner, server: HttpServer, since: int, until: int) -> BilateralTotals:
+    path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
+    target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
+    headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]
+    connection = await server.connect()
+    try:
+        request = server.request("GET", target, headers)
+        answer = await connection.ask(request, b"", status_only=False, body_max=BODY_BYTES_MAX)
+    finally:
+        connection.close()
     if answer.status != _OK:
         raise NoTotalsError(f"it answers with {answer.status}: {answer.body[:300].decode(errors='replace')}")
     try:

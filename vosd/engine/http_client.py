@@ -30,6 +30,10 @@ _TRUST: Final = DaemonThreads(1, "trust in servers")
 """Threads of the loop write the journal, and those of names may all wait for name servers."""
 
 
+class LongBodyError(ValueError):
+    """The body of an answer is longer than its reader takes."""
+
+
 class HttpAnswer(NamedTuple):
     """The end of an answer."""
 
@@ -60,7 +64,7 @@ class HttpConnection:
 
         Raises:
             OSError, EOFError: the connection was lost.
-            ValueError: the body is too long.
+            LongBodyError: the body is too long.
             h11.ProtocolError: the answer is no HTTP.
         """
         for event in (request, h11.Data(data=body), h11.EndOfMessage()):
@@ -77,7 +81,7 @@ class HttpConnection:
         while isinstance(part := await self._next(), h11.Data):
             content += part.data
             if len(content) > body_max:
-                raise ValueError(f"a body of more than {body_max} bytes")
+                raise LongBodyError(f"a body of more than {body_max} bytes")
         if self._state.our_state is self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
         else:
