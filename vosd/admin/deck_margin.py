@@ -1,5 +1,6 @@
 """Compare the margin on past calls under a new deck and the deck in force: both decks rate the same stored calls."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -29,19 +30,21 @@ class MarginReport(msgspec.Struct, frozen=True):
 
 
 class Margin:
-    """Rates calls by two decks of one rate group, by the rounding of that group."""
+    """Rates calls by two decks of one rate group, and by the groups derived from each, by the rounding of the group."""
 
-    def __init__(self, before: RateGroup, after: RateGroup, *, now: int, then: int, days: int) -> None:
+    def __init__(
+        self, before: Sequence[RateGroup], after: Sequence[RateGroup], *, now: int, then: int, days: int
+    ) -> None:
         """Take the decks.
 
         Args:
-            before: the deck in force.
-            after: the one that is to be imported.
+            before: the group by the deck in force, and those that are derived from it.
+            after: the same groups by the one that is to be imported.
             now: the moment whose rates of ``before`` count, UTC milliseconds.
             then: the moment whose rates of ``after`` count.
             days: how far back the calls go, for the report.
         """
-        self._before, self._after = before, after
+        self._decks = {each.name: (each, other) for each, other in zip(before, after, strict=True)}
         self._now, self._then = now, then
         self._days = days
         self._calls = self._refused = 0
@@ -49,27 +52,29 @@ class Margin:
         self._costs = [ZERO, ZERO]
 
     def add(self, past: PastCall) -> None:
-        """Rate a call, read with its charges and the rate group of its vendor, on each side rated by this group.
+        """Rate a call, read with its charges and the rate group of its vendor, on each side rated by these groups.
 
         The carrier is paid by the last agent, else by the customer: what agents charge among themselves is theirs.
         """
         number = past.callee_billing
         if number is None:
             return
-        sides: list[tuple[list[Decimal] | None, int, int | None, str]] = []
+        sides: list[tuple[str, list[Decimal] | None, int, int | None, str]] = []
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
-        *within, sold_by = past.rate_group, *(each.rate_group for each in past.agents)
-        if self._after.name in {*within, sold_by} and customer_ms is not None:
-            sums = self._fees if sold_by == self._after.name else None
-            sides.append((sums, customer_ms, past.answered_at, (past.forward_prefix or "") + number))
-        if past.vendor_rate_group == self._after.name and vendor_ms is not None:
-            sides.append((self._costs, vendor_ms, past.vendor_answered_at, number))
+        sellers = past.rate_group, *(each.rate_group for each in past.agents)
+        for name in sorted(self._decks.keys() & {*sellers}):
+            if customer_ms is not None:
+                sums = self._fees if name == sellers[-1] else None
+                sides.append((name, sums, customer_ms, past.answered_at, (past.forward_prefix or "") + number))
+        if past.vendor_rate_group in self._decks and vendor_ms is not None:
+            sides.append((past.vendor_rate_group, self._costs, vendor_ms, past.vendor_answered_at, number))
         if not sides:
             return
         self._calls += 1
         is_refused = False
-        for sums, duration_ms, answered_at, rated in sides:
-            before, after = self._before.find(rated, self._now), self._after.find(rated, self._then)
+        for name, sums, duration_ms, answered_at, rated in sides:
+            in_force, coming = self._decks[name]
+            before, after = in_force.find(rated, self._now), coming.find(rated, self._then)
             is_refused |= before is not None and after is None
             for index, rate in enumerate((before, after)):
                 if rate is not None and sums is not None:

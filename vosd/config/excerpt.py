@@ -255,10 +255,28 @@ class Excerpt:
         base = None if read.derive is None else self._rate_group(read.derive.base or "")
         return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
 
-    def rate_group_of(self, name: str, deck: Path) -> "RateGroup | None":
-        """Return a rate group that takes its rates from a deck, as it would be with the rows in a file."""
-        read = self._rate_group(name, {name: deck})
-        return None if read is None else read.group
+    def rate_groups_of(self, name: str, deck: Path) -> "list[RateGroup]":
+        """Return a rate group that takes its rates from a deck, as it would be with the rows in a file.
+
+        Behind it are the groups that are derived from it.
+        """
+        from vosd.config.assembly.derived_groups import derived_group
+
+        base = self._rate_group(name, {name: deck})
+        if base is None:
+            return []
+        read = self._read_groups(self._derived_from(name))
+        return [base.group, *(derived_group(each.read, base, each.keys.derive).group for each in read)]
+
+    def _derived_from(self, base: str) -> list[str]:
+        """Return the names of the rate groups that are derived from one."""
+        (groups,) = self._lists(RATE_GROUPS)
+        templates, found = take_templates(self._copy(), ProblemList()), []
+        for name, section in groups.items():
+            derive = fill_from_template(section, templates, name, ProblemList()).entries.get("derive")
+            if derive is not None and isinstance(derive.node, Section) and derive.node.text_of("from") == base:
+                found.append(name)
+        return found
 
     def rate_group_sheets(self) -> "list[RateGroupSheet]":
         """Return every rate group, in the order of the configuration, with the number of its rates and users."""

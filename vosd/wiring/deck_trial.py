@@ -1,7 +1,7 @@
 """A deck before it is in force: compiled for the switch, and compared with the present one on stored calls."""
 
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,7 @@ async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: Dec
         return
     path = kept.path_of(digest)
     if path is not None:
-        _group_with(switch, rate_group, path)
+        _groups_with(switch, rate_group, path)
 
 
 async def margin_of(
@@ -72,7 +72,7 @@ async def margin_of(
             path = Path(directory) / f"{name}.csv"
             with path.open("wb") as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
-            groups.append(_group_with(switch, order.rate_group, path))
+            groups.append(_groups_with(switch, order.rate_group, path))
         margin = Margin(groups[0], groups[1], now=now, then=then, days=days)
         progress.begin("rating calls")
         wanted = CallFilter(limit=maxsize, since=now - days * DAY_MS, until=now)
@@ -83,14 +83,15 @@ async def margin_of(
     return margin.report()
 
 
-def _group_with(switch: ConfiguredSwitch, rate_group: str, path: Path) -> RateGroup:
+def _groups_with(switch: ConfiguredSwitch, rate_group: str, path: Path) -> Sequence[RateGroup]:
+    """Return a rate group by the rows of a file, and those that are derived from it."""
     try:
-        group = switch.excerpt.rate_group_of(rate_group, path)
+        groups = switch.excerpt.rate_groups_of(rate_group, path)
     except ConfigError as error:
         message = f"the switch would refuse these rates, and nothing was imported:\n{error}"
         raise RatesRefusedError(message) from error
-    assert group is not None, "the group is configured"
-    return group
+    assert groups, "the group is configured"
+    return groups
 
 
 async def _content(chunks: Iterable[Chunk]) -> AsyncIterator[bytes]:

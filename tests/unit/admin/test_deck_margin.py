@@ -5,6 +5,7 @@ from decimal import Decimal
 from doubles.data.builders import rating_policy
 
 from vosd.admin.deck_margin import Margin
+from vosd.billing.derived_rates import Derivation, DerivedTable
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
@@ -32,7 +33,7 @@ def call(number: str | None = "441", seconds: int = 61, **more: object) -> PastC
 
 
 def report(before: RateGroup, after: RateGroup, *calls: PastCall) -> tuple[object, ...]:
-    margin = Margin(before, after, now=NOW, then=NOW, days=7)
+    margin = Margin([before], [after], now=NOW, then=NOW, days=7)
     for each in calls:
         margin.add(each)
     found = margin.report()
@@ -81,6 +82,25 @@ def test_with_agents_the_fee_is_what_the_last_of_them_pays():
     below = call(rate_group="deck", agents=agents[:1])
     assert report(deck(p44="0.10"), deck(p44="0.15"), below) == (1, 0, *["0.00"] * 5)
     assert report(deck(p44="0.10"), deck(p49="0.15"), below) == (1, 1, *["0.00"] * 5)
+
+
+def test_groups_that_are_derived_from_the_deck_are_rated_as_it_makes_them():
+    """A customer below an agent by the deck, the agent by a group that is derived from it, the vendor by the deck."""
+    deck_before, deck_after = deck(p44="0.10"), deck(p44="0.15")
+    before, after = (derived(each, "0.50") for each in (deck_before, deck_after))
+    agents = (PastAgent("reseller", 1, Decimal("0.30"), Decimal(0), "USD", "resale"),)
+    margin = Margin([deck_before, before], [deck_after, after], now=NOW, then=NOW, days=7)
+    margin.add(call(rate_group="deck", vendor_rate_group="deck", agents=agents))
+    found = margin.report()
+    assert (found.calls, found.fee_before, found.fee_after) == (1, "0.30", "0.45")
+    assert (found.cost_before, found.cost_after, found.change) == ("0.20", "0.30", "0.05")
+
+
+def derived(base: RateGroup, more: str) -> RateGroup:
+    """Return the group of half as much again."""
+    own = RateRows([], "v1")
+    table = DerivedTable(base.table, Derivation(factor=1 + Decimal(more)), own, "v1")
+    return RateGroup("resale", "USD", rating_policy(), table, "v1")
 
 
 def test_other_calls_do_not_count():

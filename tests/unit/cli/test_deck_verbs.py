@@ -117,6 +117,23 @@ def test_a_trial_takes_the_calls_that_vendors_were_paid_for_by_the_deck(site, pa
     assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("0.00", "0.00", change)
 
 
+def test_a_trial_rates_the_calls_that_are_sold_by_groups_derived_from_the_deck(site):
+    """A dearer vendor is a gain where customers pay its prices and a share."""
+    groups = "rate_groups:\n  - {name: resale, derive: {from: acme, factor: 1.15}}\n"
+    site.config.write_text(site.config.read_text().replace("rate_groups:\n", groups))
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,1.00\n"))
+    at = time.time_ns() // 1_000_000 - 3_600_000
+    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
+    call = answered_call(1, rate_group="resale", **times)
+    customer, vendor = call.charges
+    charges = replace(customer, rate_group="resale"), replace(vendor, rate_group="acme")
+    asyncio.run(book(site, replace(call, charges=charges)))
+    dearer = site.write("prefix,billing_rate\n44,1.10\n")
+    margin = site.ask("import", "acme", dearer, "--dry-run", "--traffic", "1")["margin"]
+    assert (margin["cost_before"], margin["cost_after"]) == ("1.00", "1.10")
+    assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("1.15", "1.265", "0.015")
+
+
 async def book(site: Site, record: CallRecord) -> None:
     database = Database(f"sqlite+aiosqlite:///{site.directory}/vosd.db")
     await SqlBooks(database).book([record])

@@ -137,6 +137,6 @@ def test_rating_again_asks_the_record_and_not_what_the_parameter_is_by_now():
         again = Rerating(content(prefix), compares_steps=True)
         again.add(past)
         assert (again.differences.differ, again.steps_differ) == (0, 0)
-    margin = Margin(AGENTS, AGENTS, now=past.started_at, then=past.started_at, days=1)
+    margin = Margin([AGENTS], [AGENTS], now=past.started_at, then=past.started_at, days=1)
     margin.add(past)
     assert Decimal(margin.report().fee_before) == Decimal("1.08")
