@@ -1,23 +1,27 @@
 """Media of the real daemon by real rtpengines: sound both ways, silence, kills of an rtpengine and of the switch."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
-from e2e.addresses import NETWORK, VENDORS
+from doubles.sockets.rtp import RtpPeer
+from e2e.addresses import CUSTOMERS, NETWORK, VENDORS
 from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
-from e2e.test_media import calling, expect_no_attacker
+from e2e.test_media import calling, described, expect_no_attacker, is_heard, place
 
 from .many_calls import ManyCalls
 from .rtpengine import Rtpengine
 
 SWITCH, DOOMED_SWITCH = Endpoint(f"{NETWORK}.1", 15_121), Endpoint(f"{NETWORK}.1", 15_122)
 ONE, TWO, THREE = (Endpoint(f"{NETWORK}.{number}", 2_223) for number in (81, 82, 83))
+
+NEXT_VENDOR = f"""  - {{name: carrier-b, account: vendors, address: "{VENDORS["carrier-b"]}", priority: 2}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +31,15 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
 
 
 @contextmanager
-def switch(directory: Path, address: Endpoint, *engines: Rtpengine, more: str = "") -> Iterator[Stage]:
+def switch(directory: Path, address: Endpoint, *engines: Rtpengine, gateways: str = "") -> Iterator[Stage]:
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
     text = text.replace(', sounds: {gone: gone.wav}, announcements: {"Not Found": gone}, music_on_hold: gone', "")
     if address != SWITCH:  # no party sends while a switch or an rtpengine starts again
         text = text.replace("media_timeout: 3", "media_timeout: 60")
-    text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]{more}")
+    text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]")
+    if gateways:
+        text = text.replace("record: 100", "priority: 1, failover_after_ringing: yes") + gateways
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
 
@@ -70,6 +76,37 @@ def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
         call.vendor.reply(call.vendor.expect("BYE"), 200)
         record = call.record()
     assert (record["end_reason"], record["hangup_source"]) == ("No Media", "switch")
+
+
+def test_a_vendor_that_has_refused_is_not_heard_in_the_call_of_the_next_one(tmp_path: Path, one: Rtpengine) -> None:
+    with (
+        switch(tmp_path, DOOMED_SWITCH, one, gateways=NEXT_VENDOR) as stage,
+        Peer(stage.endpoint_of("acme")) as customer,
+        Peer(VENDORS["carrier-a"]) as first,
+        Peer(VENDORS["carrier-b"]) as second,
+        closing(RtpPeer(CUSTOMERS["acme"], ssrc=1)) as caller,
+        closing(RtpPeer(VENDORS["carrier-a"].host, ssrc=2)) as refusing,
+        closing(RtpPeer(VENDORS["carrier-b"].host, ssrc=3)) as answering,
+    ):
+        call = OutgoingCall(customer, stage.address, stage.number("4410"))
+        call.send(call.request("INVITE", body=described(caller)))
+        invite = first.expect("INVITE")
+        first.reply(invite, 183, tag="first", body=described(refusing))
+        eventually(lambda: is_heard(refusing, place(invite), caller), "early media are heard")
+        first.reply(invite, 503, tag="first")
+        first.expect("ACK")
+        incoming = second.expect("INVITE")
+        second.reply(incoming, 200, tag="second", body=described(answering))
+        call.answered()
+        second.expect("ACK")
+        eventually(lambda: is_heard(answering, place(incoming), caller), "the vendor is heard that has answered")
+        caller.taken()
+        refusing.send(place(invite), 10)
+        eventually(lambda: is_heard(answering, place(incoming), caller), "it is heard alone")
+        assert {int.from_bytes(packet[8:12], "big") for packet in caller.taken()} == {answering.ssrc}
+        call.send(call.request("BYE", 2))
+        second.reply(second.expect("BYE"), 200)
+        stage.expect_nothing_left()
 
 
 def test_without_an_rtpengine_calls_are_refused(tmp_path: Path) -> None:

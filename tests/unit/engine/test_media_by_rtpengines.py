@@ -1,6 +1,7 @@
 """Media of calls on virtual time by rtpengines: descriptions wait for ports, and calls survive the loss of one."""
 
 import json
+from collections import Counter
 from itertools import cycle
 
 import pytest
@@ -145,11 +146,120 @@ def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its
     scene.wire.run_for(400)
     assert blocked(engines) == []
     scene.wire.run_for(500)
-    assert blocked(engines) == [2]
+    assert blocked(engines) == [1, 2]
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
-    assert blocked(engines) == []
+    assert blocked(engines) == [1], "the vendor that has refused is not heard in the call"
     scene.finish(call)
+
+
+def blocks(engines):
+    """Return how often rtpengines were told to block each leg."""
+    return Counter(each.leg for each in engines.orders if isinstance(each, RtpBlock))
+
+
+def test_a_vendor_that_has_refused_is_blocked_before_the_next_one_may_talk_and_again_where_that_failed():
+    scene, engines = scene_with(vendors=2)
+    reply, refused = engines._reply, []
+
+    def refuse_later(engine, order):
+        if isinstance(order, RtpBlock) and blocks(engines)[order.leg] and not refused:
+            refused.append(order)
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_later
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    for _ in range(10):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+    assert len(refused) == 1
+    assert blocked(engines) == [1]
+    scene.finish(call)
+
+
+def test_a_call_of_two_sides_that_ends_blocks_neither():
+    scene, engines = scene_with()
+    call, _ = scene.talk()
+    before = blocks(engines)
+    scene.finish(call)
+    assert blocks(engines) == before
+
+
+def test_a_leg_that_the_process_before_has_left_at_an_rtpengine_is_blocked():
+    scene, engines = scene_with()
+    call, _ = scene.talk()
+    (legs,) = engines.calls.values()
+    legs["999"] = [50_000]
+    for _ in range(10):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+    assert [tag for *_, tag in engines.blocked] == ["999"]
+    assert blocks(engines)["999"] == 1
+    scene.finish(call)
+
+
+def test_of_telephones_that_ring_together_the_one_is_heard_that_has_described_its_media_last():
+    names, engines = ("7001", "7002"), VirtualRtpEngines()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    did = Did(CALLEE, "acme", phones=names, ring=RingOrder.TOGETHER)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
+    scene = Scene(
+        catalogue(known, phones=[phone(name) for name in names], dids=[did], media=parameters), rtpengines=engines
+    )
+    scripts = (
+        Script((Line(500, 183, ANSWER), Line(4_000, 200, ANSWER))),
+        Script((Line(1_500, 183, OTHER_ANSWER), Line(9_000, 486))),
+    )
+    for index, (name, script) in enumerate(zip(names, scripts, strict=True)):
+        scene.exchange.telephone(name, Endpoint("203.0.113.66", 40_000 + index), script=script).register()
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    assert blocked(engines) == [2]
+    scene.wire.run_for(1_000)
+    assert blocked(engines) == [1]
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    assert blocked(engines) == [2]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("music", ["", "busy"])
+@pytest.mark.parametrize("answers_with", [200, 486])
+def test_a_side_that_transfers_is_heard_no_more_once_its_target_talks(answers_with, music):
+    engines = VirtualRtpEngines()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, music_on_hold=music)
+    sounds = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
+    scene = keypad_scene(parameters={"media": parameters, "sounds": sounds}, rtpengines=engines)
+    lines = (Line(1_000, 183, OTHER_ANSWER), Line(3_000, answers_with, OTHER_ANSWER if answers_with == 200 else ""))
+    scene.vendor.by_number = {TARGET: Script(lines)}
+    call = talking(scene)
+    (caller,) = {int(each.author) for each in engines.sessions}
+    if music:
+        call.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+
+    def is_heard():
+        return str(caller) not in {tag for *_, tag in engines.blocked}
+
+    scene.wire.run_for(2_000)
+    assert is_heard() is not bool(music), "its target is heard by the other side in place of music"
+    scene.wire.run_for(4_000)
+    assert is_heard() is (answers_with == 486 and not music)
+    if answers_with == 486:
+        call.propose("a=sendrecv")
+        scene.wire.run_for(1_000)
+        assert is_heard()
+        call.hang_up()
+    else:
+        scene.vendor.calls[0].hang_up()
+    settle(scene)
+    assert engines.calls == {}
 
 
 def test_a_side_whose_media_could_not_be_let_through_is_tried_again():

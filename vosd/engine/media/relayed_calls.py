@@ -18,7 +18,7 @@ from vosd.engine.media.music import plays_unseen
 from vosd.engine.media.passing_session import PassingSession, limited
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.report import HeardSound, media_document
-from vosd.engine.media.rtpengine_calls import POLL_MS
+from vosd.engine.media.rtpengine_calls import POLL_MS, RtpEngineCalls
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of
 from vosd.engine.media.silence import PortLife, silence_limit
@@ -360,6 +360,16 @@ class RelayedCalls:
             self._arrange_joined()
         if parts.rtpengines is not None:
             parts.rtpengines.begin(self._moves.engine_lost)
+            self._block_parted(parts.rtpengines)
+
+    def _block_parted(self, rtpengines: RtpEngineCalls) -> None:
+        """Block legs again whose readers have the media of another one now, until they describe theirs."""
+        by_number = self._parts.legs.by_number
+        for media in self._parts.legs.all_media():
+            reader = None if media.parted is None else by_number.get(media.parted[0])
+            theirs = None if reader is None else reader.facts.media
+            if theirs is not None and theirs.author == media.number and media.rtp_call is not None:
+                rtpengines.blocked.described(media.rtp_call, media, theirs)
 
     def _give_back(self, now: Instant) -> None:
         """Connect legs again of which one was sent the description of a third leg, which has ended with the process.

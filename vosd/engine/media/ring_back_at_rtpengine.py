@@ -78,7 +78,7 @@ class RingBackAtRtpEngines:
                 waiting.answer(None, now)
                 return
             media.is_ringing, media.rings_for = True, attempt.number
-            self._calls.block(call, media.number)
+            self._calls.blocked.block(call, media.number)
             self._calls.after(wanted.delay_ms, lambda: self._begin(call, media, attempt.number, wanted.file))
             waiting.answer(MessageChange(headers=message.headers + SDP, body=session), now)
 
@@ -122,7 +122,7 @@ class RingBackAtRtpEngines:
             media.is_ringing = False
             order = RtpStopPlaying(call=media.rtp_call.name, leg=str(media.number))
             self._calls.engines.ask(order, _ignore, engine=media.rtp_call.engine)
-            self._calls.unblock(media.rtp_call, media.number)
+            self._calls.blocked.unblock(media.rtp_call, media.number)
 
 
 def _ignore(_answer: EngineAnswer | None) -> None:

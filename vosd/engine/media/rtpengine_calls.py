@@ -13,24 +13,22 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
+from vosd.engine.media.blocked_legs import BlockedLegs
 from vosd.engine.media.counted_ports import CountedPorts
 from vosd.media.figures import PortFigures
 from vosd.media.leg_media import SEVERAL, LegFigures, LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     WITHIN_MS,
-    Done,
     EngineAnswer,
     MediaEngines,
     RtpAnswer,
-    RtpBlock,
     RtpOffer,
     RtpOrder,
     RtpPlay,
     RtpQuery,
     RtpReply,
     RtpStopPlaying,
-    RtpUnblock,
     session_order,
 )
 from vosd.media.source import RelayPort
@@ -100,6 +98,7 @@ class RtpEngineCalls:
         """Set before the first message."""
         self._legs: dict[RtpCall, set[int]] = {}
         """Numbers of the legs of each call that have not ended."""
+        self.blocked = BlockedLegs(engines, self._legs)
         self._pairs: dict[RtpCall, tuple[int, ...]] = {}
         """The two legs of a call one of which is over; empty where its rtpengine knows more, or may know more."""
         self._ending: dict[RtpCall, list[Callable[[], None]]] = {}
@@ -112,10 +111,6 @@ class RtpEngineCalls:
         """Ids of ports at rtpengines are negative, and unique over restarts."""
         self._ports = CountedPorts()
         self._report_lost: Callable[[set[int], Instant], None] = lambda _numbers, _now: None
-        self._blocked: dict[int, bool] = {}
-        """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
-        self._unguarded: set[int] = set()
-        """Legs that were to be blocked, and are not."""
         self._later: list[tuple[int, Callable[[], None]]] = []
         """Acts that are due later, and when on the monotonic clock."""
         self._lost_ports: dict[int, int] = {}
@@ -142,13 +137,12 @@ class RtpEngineCalls:
     def _lose(self, calls: Iterable[RtpCall]) -> None:
         lost: set[int] = set()
         for call in calls:
-            lost |= self._legs.pop(call, set())
+            legs = self._legs.pop(call, set())
+            self.blocked.forget(call, legs)
+            lost |= legs
             self._given.pop(call, None)
             self._pairs.pop(call, None)
             self._ports.release(call)
-        for number in lost:
-            self._blocked.pop(number, None)
-        self._unguarded -= lost
         now = self._clock.now()
         self._lost_ports.update(dict.fromkeys(self._ports.of_legs(lost), now.mono))
         if lost:
@@ -200,6 +194,8 @@ class RtpEngineCalls:
         if call is None or call not in self._legs or call != answer.author.rtp_call:
             return
         number = self._count_given(call)
+        for author in (offer.author, answer.author):
+            self.blocked.let_pass(call, author.number)
 
         def offered(reply: EngineAnswer | None) -> None:
             if reply is not None and reply.reply.result == OK and self._given.get(call) == number:
@@ -218,8 +214,7 @@ class RtpEngineCalls:
             return False
         self._count_given(call)
         self.engines.ask(_order_for(wanted, call.name, is_offer=False), _ignore, engine=call.engine)
-        if wanted.author.number in self._blocked:
-            self.unblock(call, wanted.author.number)
+        self.blocked.let_pass(call, wanted.author.number)
         return True
 
     def ask_in_turn(
@@ -279,7 +274,7 @@ class RtpEngineCalls:
         if call not in self._legs:
             self.engines.forget(call.engine, call.name)
         else:
-            self._guard(call, wanted)
+            self.blocked.described(call, wanted.author, wanted.reader)
         if wanted.reader.is_over:
             return None
         places: list[Place | None] = []
@@ -290,48 +285,6 @@ class RtpEngineCalls:
             if place is not None and is_used:
                 self._note_place(wanted.reader, index, place, now)
         return GivenPorts(places, answer.reply)
-
-    def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
-        """Let nothing be forwarded from the port of a leg that has not described its media.
-
-        Until then an rtpengine takes any source there, strict or not.
-        """
-        author, reader = wanted.author, wanted.reader
-        if author.number in self._blocked:
-            self.unblock(call, author.number)
-        if not reader.is_over and not reader.sources and reader.number not in self._blocked:
-            self._block_first(call, reader.number)
-
-    def _block_first(self, call: RtpCall, number: int) -> None:
-        """Let nothing be forwarded from a leg until it has described its media."""
-        self._blocked[number] = False
-        self.block(call, number, partial(self._is_blocked, call, number))
-
-    def _is_blocked(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
-        """Let media of a leg be forwarded that has described them before this answer: a lost order is repeated late.
-
-        An order that has failed is given again with the next question for figures.
-        """
-        if number not in self._legs.get(call, ()):
-            return
-        if self._blocked.get(number) is not False:
-            self.unblock(call, number)
-        elif answer is None or answer.reply.result != OK:
-            self._unguarded.add(number)
-
-    def block(self, call: RtpCall, number: int, done: Done | None = None) -> None:
-        """Let nothing that comes from a leg be forwarded."""
-        self.engines.ask(RtpBlock(call=call.name, leg=str(number)), done or _ignore, engine=call.engine)
-
-    def unblock(self, call: RtpCall, number: int) -> None:
-        """Let media of a leg be forwarded; where that fails, it is tried again with the next question for figures."""
-        self._blocked[number] = True
-        done = partial(self._unblocked, number)
-        self.engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
-
-    def _unblocked(self, number: int, answer: EngineAnswer | None) -> None:
-        if answer is not None and answer.reply.result == OK:
-            self._blocked.pop(number, None)
 
     # -- sounds -------------------------------------------------------------------------------------------------
 
@@ -349,7 +302,7 @@ class RtpEngineCalls:
                 self.note_unplayed(file, call.engine, answer)
                 failed()
 
-        self.block(call, other)
+        self.blocked.mute(call, other)
         order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
         self.engines.ask(order, done, engine=call.engine)
         return True
@@ -365,7 +318,7 @@ class RtpEngineCalls:
         call = media.rtp_call
         if call is not None and call in self._legs:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
-            self.unblock(call, other)
+            self.blocked.unmute(call, other)
 
     def _note_place(self, reader: LegMedia, index: int, place: Place, now: Instant) -> None:
         """Note the port of a medium; it keeps the id that it has."""
@@ -395,18 +348,22 @@ class RtpEngineCalls:
             legs = self._legs[call] = set()
             self._due[call] = None
         legs.add(media.number)
+        if call in self.blocked.gone:
+            self.blocked.joined(call, media.number)
 
     def _leave(self, number: int, call: RtpCall) -> None:
         """Note that a leg has left a call, which ends with its last leg."""
-        self._blocked.pop(number, None)
-        self._unguarded.discard(number)
         legs = self._legs.get(call)
-        if legs is not None:
-            legs.discard(number)
-            if not legs:
-                del self._legs[call]
-                self._given.pop(call, None)
-                self._end(call)
+        if legs is None:
+            return
+        legs.discard(number)
+        if legs:
+            self.blocked.left(call, number)
+        else:
+            del self._legs[call]
+            self.blocked.forget(call, (number,))
+            self._given.pop(call, None)
+            self._end(call)
 
     def _end(self, call: RtpCall) -> None:
         """End a call at its rtpengine; the answer has its final figures where that is asked about one of its two legs.
@@ -481,10 +438,9 @@ class RtpEngineCalls:
         """Go on with a leg of an earlier process."""
         if media.rtp_call is not None:
             self._join(media, media.rtp_call)
+            self.blocked.resume(media)
             for index, port in enumerate(media.ports):
                 if port is not None and port.id < 0:
-                    if not media.sources:
-                        self._blocked[media.number] = False
                     self._ports.open(media.number, index, port.id, self._clock.now())
                     self._last_id = min(self._last_id, port.id)
 
@@ -511,7 +467,7 @@ class RtpEngineCalls:
 
     def has_others(self, answer: EngineAnswer, call: RtpCall, number: int) -> bool:
         """Return whether media of another leg than this one have come that are forwarded, and the leg goes on."""
-        others = {str(each) for each in self._legs.get(call, ()) if each != number and each not in self._blocked}
+        others = {str(each) for each in self._legs.get(call, ()) if each != number and each not in self.blocked.held}
         return any(
             stream.stats.packets
             for tag, leg in answer.reply.tags.items()
@@ -538,12 +494,7 @@ class RtpEngineCalls:
             if call in self._legs:
                 self._due[call] = None
                 self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
-                for number in [each for each in self._legs[call] if each in self._blocked]:
-                    if self._blocked[number]:
-                        self.unblock(call, number)
-                    elif number in self._unguarded:
-                        self._unguarded.discard(number)
-                        self._block_first(call, number)
+                self.blocked.repeat(call)
 
     def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
         if answer is None or call not in self._legs:
@@ -553,6 +504,7 @@ class RtpEngineCalls:
                 self._gone.add(call)
             return
         self._ports.count(answer.reply, self._clock.now())
+        self.blocked.found(call, [int(tag) for tag in answer.reply.tags if tag.isdecimal()])
 
 
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:

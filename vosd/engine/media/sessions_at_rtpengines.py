@@ -147,7 +147,13 @@ class SessionsAtRtpEngines:
         if passing.theirs.is_terminated or passing.media.is_terminated:
             return False
         self._note_sources(described, passing)
-        return self._rtpengines.is_answered(self._wanted(passing, body, first_host(body), is_offer=False))
+        call = passing.media.rtp_call
+        if call is None or not self._rtpengines.is_answered(
+            self._wanted(passing, body, first_host(body), is_offer=False)
+        ):
+            return False
+        self._rtpengines.blocked.described(call, passing.theirs, passing.media)
+        return True
 
     def keep_keys(self, passing: PassingSession, body: bytes, form: MediaForm) -> None:
         """Give an rtpengine an answer with the keys of its author, which its reader is not sent."""

@@ -103,7 +103,7 @@ class SoundsAtRtpEngines:
             order = session_order(
                 RtpAnswer, name, own, str(media.number), _SWITCH, reader_host=wanted.leg.host, tos=wanted.tos, form=back
             )
-            self._calls.block(call, media.number)
+            self._calls.blocked.block(call, media.number)
             if not self._calls.ask_in_turn(waiting, order, call.engine, answered):
                 came(None, now)
 

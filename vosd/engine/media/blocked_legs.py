@@ -1,0 +1,164 @@
+"""Legs at rtpengines from which nothing is forwarded: the order is repeated until it is followed.
+
+An rtpengine forwards media of a leg to every other one that it was ever connected with, until the call ends there. So
+a leg is blocked that has not described its media, that has left a call which goes on, whose reader has the media of
+another one now, or that holds a side with music.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+
+from vosd.media.leg_media import LegMedia, RtpCall
+from vosd.media.rtpengine_orders import OK, Done, EngineAnswer, MediaEngines, RtpBlock, RtpUnblock
+
+
+class BlockedLegs:
+    """Blocks legs, and lets their media pass again."""
+
+    def __init__(self, engines: MediaEngines, legs: Mapping[RtpCall, set[int]]) -> None:
+        """``legs`` has the numbers of the legs of each call that have not left it."""
+        self._engines = engines
+        self._legs = legs
+        self.held: dict[int, bool] = {}
+        """Legs that are blocked, by their numbers, and whether that was lifted without an answer yet."""
+        self._muted: set[int] = set()
+        """Legs in place of which the other side is played music."""
+        self.gone: dict[RtpCall, set[int]] = {}
+        """Legs that have left calls which go on."""
+        self._open: set[int] = set()
+        """Legs that were to be blocked, and are not."""
+
+    def block(self, call: RtpCall, number: int, done: Done | None = None) -> None:
+        """Forward nothing that comes from a leg."""
+        self._engines.ask(RtpBlock(call=call.name, leg=str(number)), done or _ignore, engine=call.engine)
+
+    def unblock(self, call: RtpCall, number: int) -> None:
+        """Let media of a leg pass that has not left; where that fails, it is tried again by ``repeat``."""
+        if number in self._legs.get(call, ()):
+            self.held[number] = True
+            done = partial(self._unblocked, call, number)
+            self._engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
+
+    def hold_back(self, call: RtpCall, number: int) -> None:
+        """Block a leg until it describes its media to another one."""
+        self.held[number] = False
+        self.block(call, number, partial(self._answered, call, number))
+
+    def described(self, call: RtpCall, author: LegMedia, reader: LegMedia) -> None:
+        """Let media of an author pass; block the leg whose media its reader had before, and a reader without media.
+
+        Until a leg has described its media an rtpengine takes any source at its port, strict or not.
+        """
+        if author.is_over or reader.is_over:
+            self.found(call, [media.number for media in (author, reader) if media.is_over])
+        if author.number in self.held:
+            self.let_pass(call, author.number)
+        if author.parted is not None and author.parted[0] == reader.number:
+            before = author.parted[1]
+            if before in self._legs.get(call, ()) and self.held.get(before) is not False:
+                self.hold_back(call, before)
+        if not reader.sources and reader.number not in self.held and not reader.is_over:
+            self.hold_back(call, reader.number)
+
+    def let_pass(self, call: RtpCall, number: int) -> None:
+        """Let media of a leg pass that was held back, unless music is played in place of them."""
+        if number in self._muted:
+            self.held.pop(number, None)
+        elif number in self.held:
+            self.unblock(call, number)
+
+    def mute(self, call: RtpCall, number: int) -> None:
+        """Block a leg while music is played in place of its media."""
+        self._muted.add(number)
+        self.block(call, number)
+
+    def unmute(self, call: RtpCall, number: int) -> None:
+        """Let media of a leg pass again after music, unless it is held back for another reason."""
+        self._muted.discard(number)
+        if self.held.get(number) is not False:
+            self.unblock(call, number)
+
+    def joined(self, call: RtpCall, number: int) -> None:
+        """Note that a leg has come to a call that others have left, or this one: it is blocked until described."""
+        left = self.gone[call]
+        if number in left:
+            left.discard(number)
+            self.held[number] = False
+        for each in left & self._open:
+            self.left(call, each)
+
+    def left(self, call: RtpCall, number: int) -> None:
+        """Block a leg that has left a call which goes on.
+
+        Where one leg is there alone, most calls are ending: it is blocked when another one comes, or by ``repeat``.
+        """
+        self.held.pop(number, None)
+        self._muted.discard(number)
+        self._open.discard(number)
+        self.gone.setdefault(call, set()).add(number)
+        if len(self._legs[call]) > 1:
+            self.block(call, number, partial(self._answered, call, number))
+        else:
+            self._open.add(number)
+
+    def found(self, call: RtpCall, numbers: Iterable[int]) -> None:
+        """Block all of these legs, which an rtpengine has, that the switch does not know or has ended."""
+        known = self._legs[call] | self.gone.get(call, set())
+        for number in numbers:
+            if number not in known:
+                self.left(call, number)
+
+    def resume(self, media: LegMedia) -> None:
+        """Go on with a leg of an earlier process, which had it blocked if it has not described its media."""
+        if not media.sources:
+            self.held[media.number] = False
+        if media.music is not None and media.music.holder:
+            self._muted.add(media.music.holder)
+
+    def forget(self, call: RtpCall, numbers: Collection[int]) -> None:
+        """Forget the legs of a call that is over, or lost."""
+        for number in self.gone.pop(call, set()).union(numbers):
+            self.held.pop(number, None)
+            self._muted.discard(number)
+            self._open.discard(number)
+
+    def repeat(self, call: RtpCall) -> None:
+        """Give the orders again that were not followed."""
+        legs = self._legs[call]
+        for number in [each for each in legs if each in self.held]:
+            if self.held[number]:
+                self.unblock(call, number)
+            elif number in self._open:
+                self._open.discard(number)
+                self.hold_back(call, number)
+        for number in self.gone.get(call, set()) & self._open:
+            self._open.discard(number)
+            self.block(call, number, partial(self._answered, call, number))
+
+    def _answered(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
+        """Let media of a leg pass that has described them before this answer: a lost order is repeated late."""
+        is_blocked = answer is not None and answer.reply.result == OK
+        if number in self._legs.get(call, ()):
+            if self.held.get(number) is not False:
+                self.held[number] = True
+                self.let_pass(call, number)
+            elif not is_blocked:
+                self._open.add(number)
+        elif not is_blocked and number in self.gone.get(call, ()):
+            self._open.add(number)
+
+    def _unblocked(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
+        """Note that media of a leg pass; block it again where it has left meanwhile, or is to be blocked again."""
+        if number in self.gone.get(call, ()):
+            self.left(call, number)
+        elif self.held.get(number) is False:
+            self.hold_back(call, number)
+        elif number in self._muted:
+            self.held.pop(number, None)
+            self.block(call, number)
+        elif answer is not None and answer.reply.result == OK:
+            self.held.pop(number, None)
+
+
+def _ignore(_answer: EngineAnswer | None) -> None:
+    """Wait for no answer."""
