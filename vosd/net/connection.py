@@ -6,11 +6,14 @@ not read is disconnected.
 
 import asyncio
 from collections.abc import Mapping
+from socket import IPPROTO_TCP, TCP_INFO
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from vosd.base.bucket import Bucket
+from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
+from vosd.net.stream_turns import StreamTurns
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -30,7 +33,11 @@ CLOSE_S: Final = 2.0
 """Time for the last bytes to be written before a closing connection is aborted."""
 IDLE_FRAMES_PER_S: Final = 10
 IDLE_FRAMES_AT_ONCE: Final = 50
-"""Rate limit for WebSocket frames that complete no message: each costs as much as a message."""
+"""Rate limit for WebSocket frames that complete no message, each of which costs as much as a message, and for
+keep-alives of a stream beyond one for each message: nothing else limits them.
+"""
+_ESTABLISHED: Final = 1
+"""Linux: state of a TCP connection that neither side has closed, first byte of ``tcp_info``."""
 
 
 class PeerEnd(NamedTuple):
@@ -47,8 +54,8 @@ class Owner(Protocol):
         """Called when a connection can be written to."""
         ...
 
-    def message_came(self, connection: "Connection", data: bytes) -> None:
-        """Called with each complete message."""
+    def message_came(self, connection: "Connection", data: bytes) -> bool:
+        """Called with each complete message; return whether it is served, not refused or dropped."""
         ...
 
     def serve(self) -> None:
@@ -85,7 +92,7 @@ class Framer(Protocol):
 
     @property
     def idle_frames(self) -> int:
-        """Number of short frames that completed no message, in the last call of ``feed``."""
+        """Number of keep-alives and short frames beyond messages, in the last call of ``feed``."""
         ...
 
     @property
@@ -140,13 +147,21 @@ class Connection(asyncio.Protocol):
     """One open connection."""
 
     def __init__(
-        self, peer: PeerEnd, origin: ConnectionOrigin, owner: Owner, framer: Framer, patience: ConnectionLimits
+        self,
+        peer: PeerEnd,
+        origin: ConnectionOrigin,
+        owner: Owner,
+        framer: Framer,
+        patience: ConnectionLimits,
+        turns: StreamTurns,
     ) -> None:
         self.peer = peer
         self.origin = origin
         self._owner = owner
         self._framer = framer
         self._patience = patience
+        self._turns = turns
+        self._source = source_of(peer.host)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         """None before it is connected and after it is lost."""
@@ -173,6 +188,8 @@ class Connection(asyncio.Protocol):
         """Whether we have begun to close: the transport reports it only later."""
         self._is_held = False
         """Whether it is not read from, because received bytes are left for a later turn of the event loop."""
+        self._unread = b""
+        """Received bytes that the framer has not got yet."""
         self._idle_frames = Bucket(IDLE_FRAMES_AT_ONCE, self._busy_at)
         self._why: str | None = None
         self._is_cut = False
@@ -261,20 +278,31 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on messages that are complete by now; go on in a later turn of the event loop if they are many."""
+        """Pass on messages that are complete by now, or in a later turn of the event loop."""
         if self.is_ending:
             return
         now = self._loop.time()
         self.received_ms = round(now * 1_000)
         self._sent_last = self._sent_last and not data
+        if self._is_held:
+            self._unread += data
+        elif self._turns.may_pass(self._source):
+            self._pass_on(data, now)
+        else:
+            self._unread = data
+            self._hold()
+
+    def _pass_on(self, data: bytes, now: float) -> None:
+        """Pass on messages that are complete by now; go on in a later turn of the event loop if they are many."""
         framer = self._framer
         was_amid = framer.is_amid_message
         messages = framer.feed(data)
         pings, is_pong = framer.take_pings(), framer.take_pong()
         self.has_answered = self.has_answered or is_pong
         self._write(framer.answer(pings))
+        served = 0
         for message in messages:
-            self._owner.message_came(self, message)
+            served += self._owner.message_came(self, message)
             if self._is_ending:  # the owner closed it on an unknown source
                 break
         if messages:
@@ -287,9 +315,11 @@ class Connection(asyncio.Protocol):
         if framer.idle_frames and not self._idle_frames.take(
             framer.idle_frames, IDLE_FRAMES_PER_S, IDLE_FRAMES_AT_ONCE, now
         ):
-            self.close("too many WebSocket frames without a message")
+            self.close("too many keep-alives or WebSocket frames without a message")
             return
-        if framer.has_more and not self._is_held:
+        if framer.has_more:
+            if 2 * served < len(messages):
+                self._turns.rest(self._source)
             self._hold()
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
@@ -316,21 +346,33 @@ class Connection(asyncio.Protocol):
             self._is_held = False
             self._owner.closed(self, self._why, in_doubt=self._is_in_doubt)
 
+    def go_on(self) -> None:
+        """Pass on further messages that were received before."""
+        if self._is_held:
+            self._is_held = False
+            data, self._unread = self._unread, b""
+            try:
+                if not self.is_ending:
+                    self._pass_on(data, self._loop.time())
+            finally:
+                self._release()
+
+    def drop_if_closed(self) -> None:
+        """Drop what was received and was not passed on if the peer has closed: it sends more than can be served."""
+        if not self._is_held:
+            return
+        if self._transport is None:
+            self._is_held = False
+            self._release()
+        elif self._transport.get_extra_info("socket").getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] != _ESTABLISHED:
+            self.cut("the peer has closed and left more than could be served")
+
     def _hold(self) -> None:
         """Read no more until what is left of the received bytes was passed on in later turns of the event loop."""
         self._is_held = True
         if self._transport is not None:
             self._transport.pause_reading()
-        self._loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        """Pass on further messages that were received before."""
-        if self._is_held:
-            self._is_held = False
-            try:
-                self.data_received(b"")
-            finally:
-                self._release()
+        self._turns.wait(self._source, self)
 
     def _release(self) -> None:
         """Read again, or report the loss of the connection, once nothing is left of the received bytes."""
@@ -395,6 +437,8 @@ class Connection(asyncio.Protocol):
         deadline = self._deadline()
         if self._loop.time() < deadline:
             self._wake_at(deadline)
+        elif self._is_held and (self._framer.is_amid_message or self._awaits_message):
+            self._wake_at(self._loop.time() + MESSAGE_S)  # the rest of the message may be among the received bytes
         elif self._framer.is_amid_message:
             self.cut("a message came too slowly")
         elif self._awaits_message:

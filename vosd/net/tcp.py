@@ -8,6 +8,7 @@ does not bind dialogs to connections: RFC 3261 section 18 identifies a connectio
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -23,7 +24,8 @@ from vosd.net.shield import ShieldAnswer
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
-from vosd.net.tls import TlsContexts, is_of, names_in
+from vosd.net.stream_turns import StreamTurns
+from vosd.net.tls import TlsContexts, has_expired, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
@@ -64,6 +66,7 @@ class StreamFlow:
         slots: ConnectionSlots,
         far_ends: FarEnds,
         pings: StreamPings,
+        turns: StreamTurns,
         marker: Marker,
         tls: TlsContexts | None,
         handed: socket.socket | None = None,
@@ -85,6 +88,7 @@ class StreamFlow:
         self._slots = slots
         self._far_ends = far_ends
         self._keep_alives = pings
+        self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
         marker.mark(self._listening)
@@ -315,22 +319,25 @@ class StreamFlow:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
         if self.tls is not None:
-            names = frozenset() if connection.origin.is_ours else names_in(connection.certificate)
-            self._core.certified(self._flow, *connection.peer, names)
+            certificate = None if connection.origin.is_ours else connection.certificate
+            self._core.certified(self._flow, *connection.peer, names_in(certificate))
+            if has_expired(certificate, time.time()):  # noqa: TID251 - compared with the date of a certificate
+                connection.close("its certificate has expired")
         self._keep_alives.watch(connection)
         if connection.origin is ConnectionOrigin.ELSEWHERE:
             self._slots.opened(connection, connection.peer.host)
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)
 
-    def message_came(self, connection: Connection, data: bytes) -> None:
-        """Pass a message to the entrance."""
+    def message_came(self, connection: Connection, data: bytes) -> bool:
+        """Pass a message to the entrance; return whether it is served."""
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
         self._slots.carried(connection)
         verdict = self._entrance.receive(self._flow, data, *connection.peer)
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._judge_unknown(connection, data, verdict)
+        return verdict is not None and verdict is not ShieldAnswer.REFUSE
 
     def knows(self, connection: Connection) -> bool:
         """Return whether the peer is a known source; if it has become one, count its connection as such."""
@@ -440,7 +447,7 @@ class StreamFlow:
         return connection
 
     def _connection(self, peer: PeerEnd, origin: ConnectionOrigin) -> Connection:
-        return Connection(peer, origin, self, self._framer(), self._slots.limits)
+        return Connection(peer, origin, self, self._framer(), self._slots.limits, self._turns)
 
     def _framer(self) -> Framer:
         """Return what cuts the bytes of a new connection into messages."""

@@ -164,6 +164,18 @@ def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(found)
 
 
+def has_expired(certificate: Mapping[str, Any] | None, now_s: float) -> bool:
+    """Return whether a verified certificate is valid no more, at a time of the wall clock in seconds.
+
+    OpenSSL looks at its dates in a full handshake only, not where a session is resumed.
+    """
+    return (
+        certificate is not None
+        and "notAfter" in certificate
+        and (ssl.cert_time_to_seconds(certificate["notAfter"]) < now_s)
+    )
+
+
 def _require_pem(settings: TlsSettings) -> None:
     """Find out which file is wrong: OpenSSL's error does not say."""
     for key, path in (

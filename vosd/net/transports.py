@@ -15,6 +15,7 @@ from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
 from vosd.net.sockets import ListenerUnusableError, Marker, named
 from vosd.net.stream_pings import StreamPings
+from vosd.net.stream_turns import StreamTurns
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
@@ -49,6 +50,7 @@ class Transports:
         self._slots = ConnectionSlots(settings.connections)
         self._far_ends = FarEnds()
         self._keep_alives = StreamPings(settings.connections)
+        self._turns = StreamTurns()
         self._entrance = Entrance(core, settings.shield, self._keep_out)
         self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
@@ -169,6 +171,7 @@ class Transports:
             self._slots,
             self._far_ends,
             self._keep_alives,
+            self._turns,
             self._marker,
             tls,
             handed,

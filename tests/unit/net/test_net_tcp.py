@@ -10,12 +10,15 @@ from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
-from vosd.net import tcp
+from vosd.net import stream_turns, tcp
+from vosd.net.settings import TransportSettings
+from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts
+from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 
-from .conftest import PATIENCE_S, connections, until
+from .conftest import PATIENCE_S, UNKNOWN_SOURCE, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
@@ -150,6 +153,92 @@ async def test_a_connection_that_is_lost_amid_many_messages_passes_on_no_more(op
     connection.cut("enough")
     await node.ear.parting()
     assert node.ear.messages == MESSAGES_AT_ONCE
+
+
+async def test_many_connections_of_a_source_get_no_more_than_one(opened, connect):
+    """Each had 16 messages, and 4 ms of the core, in every turn of the event loop."""
+    node = await opened()
+    for _ in range(5):
+        await connect(node.address())
+    await until(lambda: node.transports.connections == 5)
+    connections = [*node.transports._flows[0]._open.values()]
+    for connection in connections:
+        connection.data_received(OPTIONS * 40)
+    assert (node.ear.messages, node.ear.serves) == (MESSAGES_AT_ONCE, 1)
+    assert not any(connection._transport.is_reading() for connection in connections)
+    connections[1].data_received(INVITE)  # as a TLS connection may, although it is paused
+    got = [await node.ear.message() for _ in range(5 * 40 + 1)]
+    assert [data for _, data, source in got if source == connections[1].peer] == [OPTIONS] * 40 + [INVITE]
+    await until(lambda: all(connection._transport.is_reading() for connection in connections))
+
+
+FLOODED = TransportSettings(shield=ShieldSettings(gateway_rate=MESSAGES_AT_ONCE))
+
+
+async def flooding(opened, connect, count=4 * MESSAGES_AT_ONCE):
+    """Give a node and the connection of a peer that has sent many more requests than it may."""
+    node = await opened(settings=FLOODED)
+    peer = await connect(node.address())
+    await until(lambda: node.transports.connections == 1)
+    [connection] = node.transports._flows[0]._open.values()
+    peer.writer.write(OPTIONS * count)
+    await until(lambda: len(node.ear.refused) >= MESSAGES_AT_ONCE // 2)
+    return node, peer, connection
+
+
+async def test_a_source_whose_messages_are_refused_is_not_read_from_for_a_while(opened, connect, monkeypatch):
+    monkeypatch.setattr(stream_turns, "REST_S", 0.05)
+    monkeypatch.setattr(patience, "MESSAGE_S", 0.01)  # the peer is not slow: it is not read from
+    node, _, connection = await flooding(opened, connect)
+    assert not connection._transport.is_reading()
+    assert node.ear.messages + len(node.ear.refused) == 2 * MESSAGES_AT_ONCE
+    other = await connect(node.address(), "127.0.0.2")
+    other.writer.write(INVITE)
+    while (await node.ear.message())[2] != other.address:
+        pass
+    assert node.ear.dropped[Drop.GATEWAY_RATE] < 3 * MESSAGES_AT_ONCE
+    await until(connection._transport.is_reading)
+    assert node.transports.connections == 2
+    assert node.ear.dropped[Drop.GATEWAY_RATE] > 2 * MESSAGES_AT_ONCE
+
+
+async def test_what_a_refused_peer_has_left_unread_when_it_closed_is_dropped(opened, connect, monkeypatch):
+    monkeypatch.setattr(stream_turns, "REST_S", 0.05)
+    node, peer, _ = await flooding(opened, connect, 20 * MESSAGES_AT_ONCE)
+    with capture_logs() as logs:
+        await peer.close()
+        assert await node.ear.parting() == (0, peer.address)
+    assert [line["why"] for line in logs] == ["the peer has closed and left more than could be served"]
+    assert node.ear.dropped[Drop.GATEWAY_RATE] < 10 * MESSAGES_AT_ONCE
+
+
+async def test_what_was_left_of_a_refused_connection_that_is_lost_is_dropped(opened, connect, monkeypatch):
+    monkeypatch.setattr(stream_turns, "REST_S", 0.05)
+    node, peer, connection = await flooding(opened, connect)
+    connection._transport.abort()
+    assert await node.ear.parting() == (0, peer.address)
+    assert node.ear.dropped[Drop.GATEWAY_RATE] < 2 * MESSAGES_AT_ONCE
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", UNKNOWN_SOURCE])
+async def test_a_flood_of_keep_alives_ends_the_connection(opened, connect, source):
+    """Half a megabyte of blank lines had cost the event loop as much as some hundred messages, without a limit."""
+    node = await opened()
+    peer = await connect(node.address(), source)
+    peer.writer.write(OPTIONS + PONG * 2 * (patience.IDLE_FRAMES_AT_ONCE + 2))
+    with capture_logs() as logs:
+        assert await peer.is_closed()
+    assert [line["why"] for line in logs] == ["too many keep-alives or WebSocket frames without a message"]
+    assert node.ear.messages == 1
+
+
+async def test_a_keep_alive_with_each_message_is_no_flood(opened, connect):
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write((OPTIONS + PONG * 3) * (3 * patience.IDLE_FRAMES_AT_ONCE))
+    for _ in range(3 * patience.IDLE_FRAMES_AT_ONCE):
+        await node.ear.message()
+    assert node.transports.connections == 1
 
 
 # -- what is sent -------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """TLS listeners with real certificates: which are accepted, on both sides, and the reload of the files."""
 
 import asyncio
+import socket
 import ssl
+from types import SimpleNamespace
 
 import pytest
 from doubles.certificates import Authority, Certificate
@@ -17,6 +19,7 @@ from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSet
 from vosd.net.tls import TlsContexts, TlsFileError, names_in
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
+from vosd.sip.wire.stream import PONG
 from vosd.trunks.gateways import Address
 
 from .conftest import PATIENCE_S, until
@@ -98,6 +101,38 @@ async def test_a_caller_with_a_foreign_certificate_is_turned_away_where_one_is_o
     foreign = await connect(node.address(), ssl=authority.client_context(impostor.issue("foreign", "127.0.0.1")))
     foreign.writer.write(OPTIONS)
     assert await foreign.is_broken()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_resumed_session_proves_nothing_after_the_certificate_has_expired(
+    secured, connect, authority, monkeypatch, version
+):
+    """OpenSSL verifies no certificate again when a session is resumed, and each resumption gives a new ticket."""
+    node = await secured(verify_client=VerifyClient.OPTIONAL)
+    context = authority.client_context(authority.issue("expiring", "pbx.example.net", days=1))
+    context.maximum_version = version
+
+    def resumed(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool, bytes]:
+        with (
+            socket.create_connection(node.address(), PATIENCE_S) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as secure,
+        ):
+            secure.sendall(OPTIONS + PONG * 2)
+            answer = secure.recv(2)  # TLS 1.3 sends its tickets before
+            return secure.session, bool(secure.session_reused), answer
+
+    session, _, _ = await asyncio.to_thread(resumed, None)
+    await node.ear.message()
+    session, *outcome = await asyncio.to_thread(resumed, session)
+    await node.ear.message()
+    assert outcome == [True, PONG]
+    monkeypatch.setattr(tcp, "time", SimpleNamespace(time=lambda: 4e9))
+    with capture_logs() as logs:
+        _, *outcome = await asyncio.to_thread(resumed, session)
+        await until(lambda: bool(logs))
+    assert outcome == [True, b""]
+    assert logs[0]["why"] == "its certificate has expired"
+    assert node.ear.messages == 0
 
 
 async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monkeypatch):

@@ -345,7 +345,7 @@ async def test_too_many_short_frames_end_the_connection(opened, connect, short, 
     peer.writer.write(frame(OpCode.TEXT, OPTIONS) + short * 2_000)
     with capture_logs() as logs:
         assert await peer.is_closed()
-    assert [each["why"] for each in logs] == ["too many WebSocket frames without a message"]
+    assert [each["why"] for each in logs] == ["too many keep-alives or WebSocket frames without a message"]
     assert node.ear.messages == 1
 
 

@@ -164,6 +164,23 @@ def test_two_blank_lines_are_a_keep_alive():
     assert not stream.is_amid_message
 
 
+@pytest.mark.parametrize(("received", "idle"), [
+    (PING * 1_000, 1_000),
+    (PONG * 2_000, 1_000),
+    ((OPTIONS + PING) * 5, 0),
+    (PING * 10 + OPTIONS + PING * 10, 19),
+    (OPTIONS, 0),
+])  # fmt: skip
+def test_keep_alives_beyond_one_for_each_message_are_counted(received, idle):
+    stream = framer()
+    stream.feed(PING)
+    assert stream.idle_frames == 1
+    stream.feed(received)
+    assert stream.idle_frames == idle
+    stream.feed(b"")
+    assert stream.idle_frames == 0
+
+
 def test_a_blank_line_after_a_message_is_half_of_no_keep_alive():
     """RFC 3261 7.5."""
     stream = framer()

@@ -46,6 +46,7 @@ class StreamFramer:
         "_pings",
         "_searched",
         "has_more",
+        "idle_frames",
         "lost",
     )
 
@@ -70,13 +71,13 @@ class StreamFramer:
         """Why the stream cannot be read any further."""
         self.has_more = False
         """Whether ``feed`` may return further messages without further bytes."""
+        self.idle_frames = 0
+        """Keep-alives beyond one for each message, in the last call of ``feed``."""
 
     is_ready = True
     """Messages can be sent from the beginning on."""
     is_over = False
     """A stream has no end but that of its connection."""
-    idle_frames = 0
-    """A stream has no frames."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes; return the messages completed by now, as one datagram would hold each.
@@ -90,11 +91,13 @@ class StreamFramer:
         if data:
             self._is_behind_message = False
         messages = []
+        pings = self._pings
         while self._pending and (message := self._cut()) is not None:
             messages.append(message)
             if len(messages) == MESSAGES_AT_ONCE:
                 break
         self.has_more = len(messages) == MESSAGES_AT_ONCE and len(self._pending) > 0
+        self.idle_frames = max(0, self._pings - pings - len(messages))
         return messages
 
     def take_pings(self) -> int:

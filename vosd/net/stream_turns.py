@@ -1,0 +1,121 @@
+"""Turns of the connections of all TCP and TLS listeners: some milliseconds of work in a turn of the event loop.
+
+The connections of one source take one turn together, so that many of them get no more than one. A source of whose
+messages most were refused is not read from for a while: TCP then slows the sender.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from typing import Final, Protocol
+
+TURN_S: Final = 0.004
+"""Longest time for messages of connections before other sockets are read, but for the step that exceeds it."""
+REST_S: Final = 0.1
+"""Time for which a source is not read from after most of its messages were refused."""
+LEFT_S: Final = 5.0
+"""After a source has had connections waiting for so long without a break, those that its peer has closed are dropped:
+it sends more than can be served, and no longer waits for the answers.
+"""
+
+
+class HeldConnection(Protocol):
+    """A connection with received bytes that wait for their turn; it is not read from meanwhile."""
+
+    def go_on(self) -> None:
+        """Pass on a few of the messages; wait again if more are left."""
+        ...
+
+    def drop_if_closed(self) -> None:
+        """Drop what was received and was not passed on if the peer has closed."""
+        ...
+
+
+class HeldConnections:
+    """Connections of one source, those that wait the longest first."""
+
+    __slots__ = ("connections", "since")
+
+    def __init__(self) -> None:
+        self.connections: deque[HeldConnection] = deque()
+        self.since = time.monotonic()
+        """Time from which on there has always been one."""
+
+
+class StreamTurns:
+    """The connections that wait, by source (an IPv6 address: /64)."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, HeldConnections] = OrderedDict()
+        """The source that goes on next is first."""
+        self._resting: dict[str, HeldConnections] = {}
+        self._is_scheduled = False
+        """Whether ``_take_turn`` is called in the next turn of the event loop."""
+        self._until = 0.0
+        """End of the time for messages that are passed on as they are read; it may last for several turns of the event
+        loop.
+        """
+
+    def may_pass(self, source: str) -> bool:
+        """Return whether messages may be passed on as they are read, else the connection must ``wait``."""
+        if self._waiting or source in self._resting:
+            return False
+        now = time.monotonic()
+        if now < self._until:
+            return True
+        if self._is_scheduled:
+            return False
+        # Not for each read: a further turn of the event loop costs as much as a message.
+        self._until = now + TURN_S
+        self._schedule()
+        return True
+
+    def wait(self, source: str, connection: HeldConnection) -> None:
+        """Have a connection go on in a later turn of the event loop, after the others."""
+        held = self._resting.get(source)
+        if held is None:
+            held = self._waiting.get(source)
+            self._schedule()
+        if held is None:
+            held = self._waiting[source] = HeldConnections()
+        held.connections.append(connection)
+
+    def rest(self, source: str) -> None:
+        """Let no connection of a source go on for ``REST_S``."""
+        if source not in self._resting:
+            self._resting[source] = self._waiting.pop(source) if source in self._waiting else HeldConnections()
+            asyncio.get_running_loop().call_later(REST_S, self._wake, source)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _wake(self, source: str) -> None:
+        held = self._resting.pop(source)
+        for connection in [*held.connections]:
+            connection.drop_if_closed()
+        if held.connections:
+            self._waiting[source] = held
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Let waiting connections go on, one of each source after another, for ``TURN_S``."""
+        self._is_scheduled = False
+        waiting, now = self._waiting, time.monotonic()
+        self._until = until = now + TURN_S
+        try:
+            while waiting and now < until:
+                source, held = waiting.popitem(last=False)
+                connection = held.connections.popleft()
+                if held.connections:
+                    waiting[source] = held
+                if now - held.since >= LEFT_S:
+                    connection.drop_if_closed()
+                connection.go_on()
+                now = time.monotonic()
+        finally:  # after an error in one message, the others must still be served
+            if waiting:
+                self._schedule()
