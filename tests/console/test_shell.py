@@ -4,6 +4,7 @@ import base64
 import re
 from datetime import datetime
 from time import time_ns
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,11 @@ from console.conftest import (
 )
 from console.made_answers import made_answer, made_page
 from vosd.admin.office.second_factor import STEP_MS, code_at
+
+FADING: Final = (
+    "[...new Set([...document.querySelectorAll('*')].map(each => getComputedStyle(each).transitionDuration))]"
+)
+"""How long parts of a page fade from one look to the next, each length once."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,6 +118,7 @@ def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcom
     visitor.turn("/accounts", "Accounts")
     page.get_by_text("Loading", exact=True).wait_for()
     page.wait_for_function("() => document.getAnimations().every(each => each.playState === 'finished')")
+    assert page.evaluate(FADING) == ["0s"]
     expect(page.get_by_text("Loading", exact=True)).to_be_visible()
 
 
