@@ -49,9 +49,6 @@ TIME_PASSES: Final = """() => {
 COLOURED: Final = """scheme =>
     document.querySelector(".wall") || document.documentElement.dataset.mantineColorScheme === scheme
 """
-NO_FADING: Final = (
-    "document.getAnimations().filter(each => each instanceof CSSTransition).forEach(each => each.finish())"
-)
 IS_DARK: Final = "matchMedia('(prefers-color-scheme: dark)').matches"
 LOOK: Final = """async ([place, options]) => {
     const { violations } = await axe.run(place, options);
@@ -171,11 +168,14 @@ class Visitor(NamedTuple):
     def go(self, path: str, title: str | None = None) -> Page:
         """Open a page as it is now, and wait for its title.
 
-        A window that shows another page of the console does not load it again, which takes three times as long.
+        A window that shows the console does not load it again, which takes three times as long; the page that it shows
+        is left before it is opened again.
         """
         here = self.page.url.removeprefix(self.base)
-        if here.startswith("/") and here.partition("?")[0] != path.partition("?")[0]:
+        if here.startswith("/"):
             self.page.evaluate(TIME_PASSES)
+            if here.partition("?")[0] == path.partition("?")[0]:
+                self.turn("/lists/none")
             return self.turn(path, title)
         self.page.goto(self.base + path)
         self.page.locator(NEW_TITLE).wait_for()
@@ -350,10 +350,9 @@ def violations(page: Page) -> list[str]:
 
 
 def colour(page: Page, scheme: Literal["dark", "light"]) -> None:
-    """Change the colours, which a wall does not do; they do not fade from one to the other."""
+    """Change the colours, which a wall does not do; for who wants no motion they do not fade."""
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(COLOURED, arg=scheme)
-    page.evaluate(NO_FADING)
 
 
 def _found_by_axe(page: Page, is_known: bool, rules: list[str]) -> list[str]:
