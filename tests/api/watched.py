@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from doubles.api import ADMINISTRATOR, Api
 from doubles.daemon import Daemon
 from doubles.forked_api import JOBS
-from doubles.forked_switch import have_processes_ready
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
@@ -51,7 +50,7 @@ def watched(directory: Path, more: str = "", url: str = SQLITE, jobs_ready: int 
     alarms = "" if "\nalarms:" in more else CALM
     text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH, url) + more + alarms
     with (
-        Daemon(directory, text, prepare=have_processes_ready) as daemon,
+        Daemon(directory, text) as daemon,
         Api(daemon.configuration_file, jobs_ready=jobs_ready) as api,
     ):
         stage = Stage(daemon, API_SWITCH, Event.CALLER_BLACKLISTED)

@@ -13,15 +13,6 @@ from doubles import spare
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
-def have_processes_ready() -> None:
-    """Fork, before ``vosd run``, the process of the traffic, which starts after half a minute, and that of checks."""
-    from vosd.daemon import checks, traffic, traffic_process
-    from vosd.wiring import check_process
-
-    spare.wait_for(traffic_process.__name__, traffic.__name__)
-    spare.wait_for(check_process.__name__, checks.__name__)
-
-
 def run_switch(
     command: Sequence[str],
     directory: Path,
@@ -32,7 +23,9 @@ def run_switch(
     """Become ``vosd run``, with the system calls that the unit leaves it; ``prepare`` is called before."""
     from doubles import unit_filter  # compiled where it is imported: by the process that forks, not by each worker, too
     from vosd.cli.main import main
+    from vosd.daemon import checks, traffic, traffic_process
     from vosd.storage import bookkeeper, separate_books
+    from vosd.wiring import check_process
 
     os.chdir(directory)
     os.environ.clear()
@@ -47,6 +40,9 @@ def run_switch(
     # What was imported is no garbage: to look through it, as the switch does once at its start, would copy it all.
     gc.freeze()
     spare.wait_for(bookkeeper.__name__, separate_books.__name__)
+    # To execute these takes a second: that of checks starts with the first change, that of traffic in half a minute.
+    spare.wait_for(check_process.__name__, checks.__name__)
+    spare.wait_for(traffic_process.__name__, traffic.__name__)
     if prepare is not None:
         prepare()
     unit_filter.confine()

@@ -11,12 +11,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from vosd.processes import child
 from vosd.processes.child import Child
 
+SPARE: Final = "spare"
+"""Name of a process, in ``/proc/PID/comm``, until it becomes a module, whose name it has then."""
 _DESCRIPTORS: Final = 4
+_COMM: Final = Path("/proc/self/comm")
 
 
 class Spare:
@@ -81,10 +85,12 @@ def wait_for(module: str, user: str, number: int = 1, closed: Sequence[socket.so
 def _obey(orders: socket.socket) -> None:
     """Become what is asked for; end when nothing ever will be."""
     code = 1
+    _COMM.write_text(SPARE)
     try:
         module, descriptors, _, _ = socket.recv_fds(orders, 1_024, _DESCRIPTORS)
         orders.close()
         if module:
+            _COMM.write_bytes(module.rpartition(b".")[2])  # the kernel keeps fifteen characters
             sys.argv = [module.decode(), *map(str, descriptors)]
             import_module(module.decode()).main()
         code = 0

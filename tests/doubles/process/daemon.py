@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 import msgspec
 from click.testing import CliRunner
 
+from doubles.spare import SPARE
 from vosd.base.errors import VosError
 from vosd.cli.main import main
 from vosd.config.control_socket import control_socket_of
@@ -173,10 +174,11 @@ class Daemon:
         self._process.send_signal(number)
 
     def children(self, *, but: str = "nothing") -> list[int]:
-        """Return the process ids of the daemon's children, but not of those that run a module."""
+        """Return the process ids of the daemon's children, without those that are spare or run the module ``but``."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        every = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-        return [pid for pid in every if but not in Path(f"/proc/{pid}/cmdline").read_text()]
+        found = [Path(f"/proc/{pid}") for task in tasks for pid in (task / "children").read_text().split()]
+        running = [each for each in found if (each / "comm").read_text().rstrip() not in {SPARE, but}]
+        return [int(each.name) for each in running if but not in (each / "cmdline").read_text()]
 
     def interrupt(self) -> int:
         """Stop as Ctrl-C does, and return the exit code."""
