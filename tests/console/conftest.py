@@ -386,6 +386,14 @@ def lose_the_answer(route: Route) -> None:
     route.abort()
 
 
+def cut_cells(page: Page) -> list[str]:
+    """Return the texts of tables that are cut off, and neither have a title nor lead to the whole."""
+    found: list[str] = page.locator("td:not(:has(a, button, [title]))").evaluate_all(
+        "cells => cells.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+    )
+    return found
+
+
 def fits_a_telephone(page: Page) -> None:
     """Make the window narrow for a moment, and wait until the page fits in it."""
     page.set_viewport_size(_viewport(NARROW))

@@ -23,6 +23,7 @@ from console.conftest import (
     TIME_PASSES,
     Visit,
     Visitor,
+    cut_cells,
     fits_a_telephone,
     lose_the_answer,
     running_site,
@@ -248,7 +249,8 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     assert page.evaluate("() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")
-    chosen("account,amount,reference\nother,1.50,f-1\nother,2,f-3\n")
+    memo = "remittance information of the bank that says more than fits into a line of the table"
+    chosen(f"account,amount,reference,memo\nother,1.50,f-1,\nother,2,f-3,{memo}\n")
     page.route("**/accounts/other/payments", lose_the_answer, times=2)
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now, 2 more may be: book the file again")
     said = "The switch does not answer; it may be booked all the same"
@@ -256,6 +258,17 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("3.50")
     assert violations(page) == []
+    assert cut_cells(page) == []
+    chosen("account,amount,reference,memo\n" + "".join(f"other,1,g-{each},{memo}\n" for each in range(300)))
+    page.get_by_label("File of payments").get_by_text("g-0", exact=True).click()
+    page.keyboard.press("End")
+    expect(page.locator("tr:focus")).to_contain_text("g-299")
+    page.wait_for_function(
+        "() => { const [row, frame] = ['tr:focus', 'section:has(tr:focus)'].map(each =>"
+        " document.querySelector(each).getBoundingClientRect());"
+        " return row.top >= frame.top && row.bottom <= frame.bottom + 1; }"
+    )
+    assert len({each.bounding_box()["y"] for each in page.locator("tr[tabindex]").all()[-3:]}) == 3  # type: ignore[index]
 
 
 def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(

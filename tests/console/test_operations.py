@@ -9,7 +9,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Locator, Page, Route, expect
 
-from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, see, violations
+from console.conftest import NARROW, Visit, Visitor, cut_cells, fits_a_telephone, meanwhile, see, violations
 from console.made_answers import made_page
 from console.test_screens import changed, rows
 
@@ -481,6 +481,14 @@ def test_a_route_is_tried_without_money_by_those_who_do_not_see_the_books(site: 
     assert violations(page) == []
 
 
+def test_the_overview_leads_to_no_page_that_the_role_may_not_see(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("PUT", "/roles/watch", {"permissions": ["state.see"]}).status == 200
+    page = visit("watch").go("/", "Overview")
+    figures = page.get_by_role("region", name="Now")
+    figures.get_by_text("Calls now").wait_for()
+    assert figures.locator("a[href='/calls'], a[href='/lists/registrations']").count() == 0
+
+
 def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: Visitor, visit: Visit) -> None:
     blacklist(site)
     page = boss.go("/alarms", "Alarms")
@@ -513,6 +521,7 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     viewer = visit("viewer", size=NARROW, language="zh").go("/alarms", "告警")
     viewer.get_by_text("主叫进入黑名单").first.wait_for()
     viewer.get_by_text(re.compile("vosd blacklist list.vosd blacklist clear NUMBER")).wait_for()
+    assert cut_cells(viewer) == []
     expect(viewer.get_by_role("button", name="确认", exact=True)).to_have_count(0)
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 

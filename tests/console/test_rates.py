@@ -77,7 +77,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
     page.get_by_role("button", name="Put in force").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Put 2 rates of wholesale in force?")
+    expect(page.get_by_role("dialog")).to_contain_text("Put 2 changes of wholesale in force?")
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
     page.get_by_text("Version 1 is in force").wait_for()
     assert [each["rates"] for each in versions(site)] == [2]
@@ -235,6 +235,16 @@ def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_shown(site: Watche
         "1 rate of the sheet begins sooner than it says, because the deck has the same rate to come already: 44 (2126"
     )
     expect(page.get_by_role("status").filter(has_text="Version 2 has these rates already")).to_contain_text(early)
+
+    chosen(page, rise.replace("0.05", "0.07"))
+    page.get_by_label("In force from").fill("2127-02-01T00:00")
+    compared(page)
+    page.get_by_role("button", name="Put in force").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("Put 1 change of rising in force?")
+    expect(asked).to_contain_text(re.compile(r"hold from 2127-02-01 00:00:00 \w+"))
+    asked.get_by_role("button", name="Put in force").click()
+    page.get_by_text(re.compile("Version 3 is stored: its rates hold from 2127-02-01")).wait_for()
 
 
 def test_a_sheet_in_another_encoding_is_read_as_it_is_said(site: Watched, boss: Visitor) -> None:

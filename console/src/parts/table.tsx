@@ -2,7 +2,7 @@
 
 import { Button } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, memo, type ReactNode, useEffect, useRef } from "react";
+import { type FocusEvent, type KeyboardEvent, memo, type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
@@ -37,6 +37,9 @@ export interface Column {
 
 const AT_END: ReadonlySet<Kind | undefined> = new Set(["money", "number", "percent", "share"] as const);
 const isAtEnd = (kind: Kind | undefined) => AT_END.has(kind);
+/** Kinds that are read to their end: their cells have several lines. */
+const WHOLE: ReadonlySet<Kind | undefined> = new Set(["sentence", "words", "facts"] as const);
+const isWhole = (kind: Kind | undefined) => WHOLE.has(kind);
 
 export function Table(props: {
   label: string;
@@ -60,6 +63,7 @@ export function Table(props: {
   const { t } = useTranslation();
   const frame = useRef<HTMLDivElement>(null);
   const wanted = useRef<number | null>(null);
+  const focused = useRef<{ element: HTMLElement; index: number } | null>(null);
   const isLoading = props.read === "pending";
   const virtual = useVirtualizer({
     count: props.rows.length,
@@ -80,6 +84,25 @@ export function Table(props: {
     wanted.current = null;
     row.focus({ preventScroll: true });
   });
+  // what had the focus is gone with its row, or from it: the keyboard goes on where it was
+  useEffect(() => {
+    const lost = focused.current;
+    if (!lost || lost.element.isConnected || document.activeElement !== document.body) return;
+    focused.current = null;
+    const taker = rowAt(Math.min(lost.index, props.rows.length - 1)) ?? frame.current;
+    taker?.focus({ preventScroll: true });
+  });
+  const onFocus = ({ target }: FocusEvent<HTMLElement>) => {
+    const row = target.closest<HTMLElement>("tr[tabindex]");
+    if (row) focused.current = { element: target, index: Number(row.ariaRowIndex) - FIRST_INDEX };
+  };
+  const onBlur = ({ target, relatedTarget }: FocusEvent<HTMLElement>) => {
+    if (relatedTarget?.closest("[role=dialog]")) return; // which gives it back
+    // an element that is being removed loses the focus before it is gone
+    queueMicrotask(() => {
+      if (target.isConnected && focused.current?.element === target) focused.current = null;
+    });
+  };
   const onKey = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     const row = target.closest<HTMLElement>("tr[tabindex]");
@@ -103,10 +126,19 @@ export function Table(props: {
   };
   const drawn = virtual.getVirtualItems();
   const above = drawn[0]?.start ?? 0;
+  const isMeasured = props.columns.some(({ kind }) => isWhole(kind));
   const below = virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
-    <section className="table-frame" ref={frame} tabIndex={0} aria-label={props.label} onKeyDown={onKey}>
+    <section
+      className="table-frame"
+      ref={frame}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
+      tabIndex={0}
+      aria-label={props.label}
+      onKeyDown={onKey}
+      onFocus={onFocus}
+      onBlur={onBlur}
+    >
       <table aria-rowcount={props.hasMore ? -1 : props.rows.length + 1}>
         <thead>
           <tr>
@@ -122,7 +154,13 @@ export function Table(props: {
               const row = props.rows[index];
               if (!row) return null;
               return (
-                <tr key={props.rowKey(row, index)} aria-rowindex={index + FIRST_INDEX} tabIndex={-1}>
+                <tr
+                  key={props.rowKey(row, index)}
+                  ref={isMeasured ? virtual.measureElement : undefined}
+                  data-index={index}
+                  aria-rowindex={index + FIRST_INDEX}
+                  tabIndex={-1}
+                >
                   <Cells row={row} columns={props.columns} />
                 </tr>
               );
@@ -152,11 +190,14 @@ export function Table(props: {
 
 /** Cells of a row, drawn again where the row or the columns are others: not because it was scrolled. */
 const Cells = memo(function Cells({ row, columns }: { row: Row; columns: readonly Column[] }) {
-  return columns.map((column) => (
-    <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
-      {column.show ? column.show(row) : <Value row={row} name={column.name} kind={column.kind ?? "text"} />}
-    </td>
-  ));
+  return columns.map((column) => {
+    const shown = column.show ? column.show(row) : <Value row={row} name={column.name} kind={column.kind ?? "text"} />;
+    return (
+      <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
+        {isWhole(column.kind) ? <div className="whole">{shown}</div> : shown}
+      </td>
+    );
+  });
 });
 
 const hasModifier = (event: KeyboardEvent) => event.ctrlKey || event.altKey || event.metaKey || event.shiftKey;

@@ -22,6 +22,7 @@ export type Kind =
   | "percent"
   | "share"
   | "sentence"
+  | "words"
   | "facts"
   | "act"
   | "role"

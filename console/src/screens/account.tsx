@@ -173,7 +173,7 @@ export function AccountScreen() {
               { name: "amount", kind: "money" },
               { name: "balance_after", kind: "money" },
               { name: "reference" },
-              { name: "memo" },
+              { name: "memo", kind: "words" },
               ...(undo ? [{ name: "acts", show: (each: Row) => <TakeBack row={each} /> }] : []),
             ]}
             rows={last}

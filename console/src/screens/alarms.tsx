@@ -101,7 +101,7 @@ export function AlarmsScreen() {
           { name: "count", kind: "number" },
           { name: "cleared_at", kind: "moment" },
           { name: "confirmed_by" },
-          { name: "note" },
+          { name: "note", kind: "words" },
           { name: "silent_until", kind: "moment" },
           { name: "text", kind: "facts" },
         ]}

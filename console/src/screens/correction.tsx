@@ -270,7 +270,7 @@ export function Corrections({ call_id }: { call_id: string }) {
         { name: "fee_after", kind: "money" },
         { name: "amount", kind: "money" },
         { name: "operator" },
-        { name: "memo" },
+        { name: "memo", kind: "words" },
       ]}
       rows={found.data.items}
       rowKey={(row, index) => `${row.reference} ${index}`}

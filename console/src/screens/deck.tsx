@@ -173,7 +173,7 @@ function Versions({ group }: { group: string }) {
           { name: "effective", kind: "moment" },
           { name: "rates", kind: "number" },
           { name: "changes", show: changed },
-          { name: "memo" },
+          { name: "memo", kind: "words" },
           {
             name: "download",
             show: (row) => (

@@ -88,7 +88,7 @@ const SOURCES: readonly Column[] = [
 const RATES: readonly Column[] = [
   { name: "name", show: ({ name }) => <Go to={`/rates/${encodeURIComponent(String(name))}`}>{String(name)}</Go> },
   { name: "currency" },
-  { name: "memo" },
+  { name: "memo", kind: "words" },
 ];
 const keyOf = (row: Row, key: string) => (row.keys as Row | undefined)?.[key];
 const objectColumns = (kind: "phones" | "dids"): readonly Column[] => [
@@ -100,7 +100,7 @@ const objectColumns = (kind: "phones" | "dids"): readonly Column[] => [
     name: "account",
     show: (row) => <Value row={{ account: keyOf(row, "account") }} name="account" kind="account" />,
   },
-  { name: "memo" },
+  { name: "memo", kind: "words" },
 ];
 const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly Column[] => [
   { name: "name", show: ({ name }) => <Gateway name={String(name)} kind={kind} /> },

@@ -309,7 +309,7 @@ function Overrides({ name }: { name: string }) {
             { name: "operator" },
             { name: "since", kind: "moment" },
             { name: "until", kind: "moment" },
-            { name: "memo" },
+            { name: "memo", kind: "words" },
             ...(may.clear
               ? [
                   {

@@ -88,7 +88,7 @@ export function HealthScreen() {
               { name: "file" },
               { name: "line", kind: "number" },
               { name: "key" },
-              { name: "value" },
+              { name: "value", kind: "words" },
               { name: "expected", kind: "sentence" },
             ]}
             rows={checked.data.problems as unknown as Row[]}

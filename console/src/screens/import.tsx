@@ -30,6 +30,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
+import { zoneName } from "../zone";
 import { rollBack } from "./deck";
 import {
   COLUMNS,
@@ -201,8 +202,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       return { said: said.filter(Boolean).join(". ") };
     }
     const said = (version: number) => t("rates.in_force", { version });
+    const isLater = new Date(String(report.effective)) > new Date();
     return {
-      said: said(version),
+      said: isLater ? t("rates.stored", { version, at: atOf(report) }) : said(version),
       undo: replaced === null ? undefined : () => rollBack(group, replaced, version, said),
     };
   };
@@ -286,9 +288,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
               />
               <Change
                 act={t("rates.put")}
-                title={t("rates.put_title", { group, rates: trial.data.report.rates })}
+                title={t("rates.put_title", { group, count: changedIn(trial.data.report) })}
                 lead={[
-                  t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective }),
+                  t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: atOf(trial.data.report) }),
                   earlyText(t, trial.data.report),
                 ]
                   .filter(Boolean)
@@ -317,6 +319,15 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       )}
     </Stack>
   );
+}
+
+/** The moment from which a sheet holds, with its zone: it may be far away. */
+const atOf = (report: Row) => `${moment(String(report.effective), new Date())} ${zoneName()}`;
+
+/** Prefixes whose rates become others. */
+function changedIn(report: Row): number {
+  const counts = report.changes as Record<string, number>;
+  return CHANGES.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
 }
 
 function isManyClosed(failure: Error): boolean {

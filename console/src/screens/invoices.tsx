@@ -19,7 +19,6 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
-import { ServerText } from "../text/meanings";
 import { useBooked } from "./payments";
 
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
@@ -155,7 +154,7 @@ function Run() {
             { name: "account", kind: "account" },
             { name: "outcome", kind: "state" },
             { name: "number" },
-            { name: "detail", show: (row) => <ServerText text={row.detail} /> },
+            { name: "detail", kind: "sentence" },
           ]}
           rows={unmade}
           rowKey={(row) => String(row.account)}
@@ -334,7 +333,7 @@ function Sheet({ row }: { row: Detail }) {
             { name: "date" },
             { name: "kind", kind: "state" },
             { name: "reference" },
-            { name: "memo" },
+            { name: "memo", kind: "words" },
             { name: "amount", kind: "money" },
           ]}
           rows={document.movements.map((each) => ({ ...each, currency: row.currency }))}

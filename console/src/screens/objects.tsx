@@ -92,7 +92,7 @@ export function ObjectsScreen() {
           { name: "version", kind: "number" },
           { name: "begins_at", kind: "moment", isSortable: true },
           { name: "operator" },
-          { name: "memo" },
+          { name: "memo", kind: "words" },
         ]}
         rows={rows}
         rowKey={(row) => String(row.name)}

@@ -144,6 +144,8 @@ function Now() {
     ...every(STATE_MS),
   });
   const gateways = useGateways().data;
+  const calls = useMay("GET /calls") ? "/calls" : undefined;
+  const registrations = useMay("GET /registrations") ? "/lists/registrations" : undefined;
   const health = useMay("POST /configuration/check") ? "/health" : undefined;
   const parameters = useMay("GET /parameters") ? "/parameters" : undefined;
   const found = status.data;
@@ -155,15 +157,15 @@ function Now() {
     <>
       <ProblemText error={status.error} />
       <section className="figures" aria-label={t("overview.now")}>
-        <Figure name={t("overview.calls")} to="/calls">
+        <Figure name={t("overview.calls")} to={calls}>
           {figure(found.figures, "calls")}
         </Figure>
         {gateways && (
-          <Figure name={t("overview.cps")} to="/calls" search={{ group: "customer" }}>
+          <Figure name={t("overview.cps")} to={calls} search={{ group: "customer" }}>
             {arriving(gateways).toFixed(1)}
           </Figure>
         )}
-        <Figure name={t("overview.phones")} to="/lists/registrations">
+        <Figure name={t("overview.phones")} to={registrations}>
           {figure(found.figures, "phones_online")}
         </Figure>
         {gateways && <Trunks rows={gateways} />}

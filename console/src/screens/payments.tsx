@@ -166,7 +166,7 @@ function BookedPayments() {
           { name: "balance_before", kind: "money" },
           { name: "balance_after", kind: "money" },
           { name: "reference" },
-          { name: "memo" },
+          { name: "memo", kind: "words" },
           { name: "operator" },
           ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} /> }] : []),
         ]}
@@ -246,7 +246,7 @@ function Waiting() {
           { name: "to_account", show: (row) => String(row.target ?? "–") },
           { name: "amount", kind: "money" },
           { name: "reference" },
-          { name: "memo" },
+          { name: "memo", kind: "words" },
           ...(may.confirm || may.refuse ? [{ name: "acts", show: acts }] : []),
         ]}
         rows={found.rows}
@@ -396,9 +396,10 @@ function FromFile() {
             { name: "amount", kind: "money" },
             { name: "currency" },
             { name: "reference" },
-            { name: "memo" },
+            { name: "memo", kind: "words" },
             {
               name: "outcome",
+              kind: "words",
               show: (row) => outcomes[Number(row.index)] ?? "",
             },
           ]}

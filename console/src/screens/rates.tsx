@@ -42,7 +42,7 @@ const OF_OPERATORS: Column[] = [
   { name: "base" },
   { name: "accounts", kind: "number" },
   { name: "gateways", kind: "number" },
-  { name: "memo" },
+  { name: "memo", kind: "words" },
 ];
 
 export function RatesScreen() {
