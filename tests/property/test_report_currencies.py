@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
+from doubles.exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +124,7 @@ def plain_sums(booked):
 
 @pytest.mark.parametrize("name", [name for name in REPORTS if name not in {"failures", "agents"}])
 @given(booked=st.lists(calls(), max_size=14))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20, 200), deadline=None)
 def test_a_report_has_the_money_of_its_calls_in_rows_and_in_totals(name, booked):
     report = REPORTS[name]
     wanted = [each for each in booked if not report.only or each.call.billing_method == "phone"]
@@ -137,7 +138,7 @@ def test_a_report_has_the_money_of_its_calls_in_rows_and_in_totals(name, booked)
 
 
 @given(booked=st.lists(calls(), max_size=14))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80, 1_000), deadline=None)
 def test_calls_of_an_account_that_brings_money_are_in_one_row_where_costs_are_not_shown(booked):
     """Those that failed count with them, also below an agent of another currency."""
     layout, found = table(REPORTS["mapping-gateways"], booked)
@@ -149,7 +150,7 @@ def test_calls_of_an_account_that_brings_money_are_in_one_row_where_costs_are_no
 
 
 @given(booked=st.lists(calls(), max_size=14))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(45, 1_000), deadline=None)
 def test_what_agents_earn_is_the_same_in_rows_and_in_totals(booked):
     layout, found = table(REPORTS["agents"], booked)
     assert sums_of(layout, found.rows) == sums_of(layout, found.totals)
