@@ -307,6 +307,49 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     page.wait_for_function("document.activeElement.closest('.table-frame')")  # the keyboard goes on where it was
 
 
+def test_a_token_whose_answer_was_lost_is_not_made_twice(site: Watched, visit: Visit) -> None:
+    page = visit().go("/lists/tokens", "Tokens")
+    page.route("**/api/v1/tokens", lose_the_answer, times=1)
+    page.get_by_role("button", name="Make a token").click()
+    done(page, "Make a token", Name="robot", Role="viewer")
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("It may have been carried out all the same")
+    done(page, "Make a token")
+    expect(asked.get_by_role("alert")).to_contain_text("its secret was shown once and is not kept")
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
+    row(page, "robot").get_by_role("button", name="Revoke").click()
+    done(page, "Revoke")
+    expect(row(page, "robot")).to_have_count(0)
+
+
+def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_lost_is_no_change_of_another_person(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+    page = visitor.go("/accounts/rival", "rival")
+    page.route("**/api/v1/accounts/rival/overrides", lose_the_answer, times=1)
+    credited(page, "55")
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("It may have been carried out all the same")
+    expect(page.locator("dl.facts").first).to_contain_text("55")
+    done(page, "Check")
+    done(page, "Credit")
+    page.get_by_text(re.compile("Nothing was done now.*The overdraft limit is 55")).wait_for()
+
+    assert site.api.ask("PUT", "/roles/guest", {"permissions": ["money.see"]}).status == 200
+    page = visitor.turn("/lists/roles", "Roles")
+    row(page, "guest").get_by_role("button", name="Remove").click()
+    expect(done(page, "Remove")).to_contain_text("The role guest is removed")
+    page.route("**/api/v1/roles/guest", lose_the_answer, times=1)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("It may have been undone all the same").wait_for()
+    row(page, "guest").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("alert").filter(has_text="This may have been undone before").wait_for()
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
 def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, visit: Visit) -> None:
     page = visit().go("/parameters?q=SS_BILLINGUNIT", "Parameters")
     expect(row(page, "SS_BILLINGUNIT")).to_contain_text("default")

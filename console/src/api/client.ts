@@ -202,6 +202,9 @@ export function ifVersion(version: number | null | undefined): Record<string, st
   return version === null || version === undefined ? undefined : { "If-Match": `"${version}"` };
 }
 
+/** The header by which the server knows an order that it was given before. */
+export const keyed = (key: string) => ({ "Idempotency-Key": key });
+
 /** The header that has a change refused where the database has the object by now. */
 export const ifNone = { "If-None-Match": "*" };
 
@@ -214,13 +217,17 @@ const HTTP_STALE = 412;
 export const isStale = (error: Error | null): boolean =>
   error instanceof ChangedSince || (error instanceof Problem && error.status === HTTP_STALE);
 
-/** Carry a change out where `read` returns what was seen before: for what has no versions. */
+/**
+ * Carry a change out where `read` returns what was seen before: for what has no versions. A change that is ordered again
+ * because its answer was lost may be what has changed it; the server knows it by its key.
+ */
 export async function unlessOther<Result>(
   seen: unknown,
   read: () => Promise<unknown>,
   act: () => Promise<Result>,
+  isAgain = false,
 ): Promise<Result> {
-  if (JSON.stringify(await read()) !== JSON.stringify(seen)) throw new ChangedSince();
+  if (!isAgain && JSON.stringify(await read()) !== JSON.stringify(seen)) throw new ChangedSince();
   return act();
 }
 

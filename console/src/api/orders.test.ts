@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { Problem, send, Unreachable } from "./client";
+import { ChangedSince, Problem, send, Unreachable } from "./client";
 import { endOf, type Job, resultOf } from "./jobs";
 import { Orders } from "./orders";
 import { noteAnswer } from "./untold";
@@ -121,4 +121,17 @@ it("tells what had been carried out when it was ordered before", async () => {
     told.push(orders.isRepeat);
   }
   expect([told, booked.size]).toEqual([[true, false], 2]);
+});
+
+it("tells an order of its repeat behind a lost answer, and takes what another person has changed for no lost answer", async () => {
+  const orders = new Orders();
+  const told: boolean[] = [];
+  for (const failure of [new Unreachable(""), new ChangedSince(), null]) {
+    const act = async (_: string, isAgain: boolean) => {
+      told.push(isAgain);
+      if (failure) throw failure;
+    };
+    await orders.carryOut("55 for rival", act).catch(() => {});
+  }
+  expect(told).toEqual([false, true, false]);
 });

@@ -1,6 +1,6 @@
 /** Overrides of accounts, gateways and phones, and what takes each back. */
 
-import { pageOf, type Row, send, unlessChanged, unlessOther } from "./client";
+import { keyed, pageOf, type Row, send, unlessChanged, unlessOther } from "./client";
 
 export interface Terms {
   until?: string;
@@ -34,24 +34,24 @@ export async function overridesOf(target: Target, name: string): Promise<Row[]> 
 /** The kind of objects that a setting which is entered by its name belongs to. */
 export const targetOf = (setting: string): Target => (setting === LIMIT ? "accounts" : "gateways");
 
-const keyed = (key?: string) => (key ? { "Idempotency-Key": key } : undefined);
-
 function set(target: Target, name: string, values: Record<string, string>, terms: Terms, key?: string) {
   const place = `/${target}/${encodeURIComponent(name)}`;
-  const headers = keyed(key);
+  const headers = key ? keyed(key) : undefined;
   if (BLOCKED in values) return send("post", `${place}/block`, { headers, body: terms });
   const body = target === "accounts" ? { ...values, ...terms } : { values, ...terms };
   return send("post", `${place}/overrides`, { headers, body });
 }
 
-/** What an order to clear says beside the override: its key, and the begin of the block that was seen. */
+/** What an order to clear has beside the override: its key, and the begin of the block that was seen. */
 interface Clearing {
   key?: string;
   since?: string;
+  /** Whether the answer to the same order was lost. */
+  isAgain?: boolean;
 }
 
 function clear(target: Target, name: string, setting: string, { key, since }: Clearing = {}): Promise<unknown> {
-  const headers = keyed(key);
+  const headers = key ? keyed(key) : undefined;
   // a block of a destination of an account has a name that nothing else has
   if (setting === BLOCKED && target !== "destinations")
     return send("delete", `/${target}/${encodeURIComponent(name)}/block`, { headers, query: { since } });
@@ -120,7 +120,7 @@ export function cleared(
   target: Target,
   name: string,
   setting: string,
-  { seen, key, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
+  { seen, key, isAgain, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
 ): Promise<Undo | undefined> {
   const act = () => clear(target, name, setting, { key, since });
   const seenOnly = () =>
@@ -128,6 +128,7 @@ export function cleared(
       seen,
       async () => (await found(target, name, [setting])).find((row) => row.target === seen?.target),
       act,
+      isAgain,
     );
   return changed(may, target, name, [setting], seen ? seenOnly : act);
 }

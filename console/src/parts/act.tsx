@@ -17,8 +17,8 @@ import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/reac
 import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { isStale, Problem } from "../api/client";
-import { type Orders, useOrders } from "../api/orders";
+import { Problem } from "../api/client";
+import { isPageOld, type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
@@ -62,8 +62,8 @@ interface ActProps<Result> {
   asks?: readonly Asked[];
   /** The second step of what costs money: a question with what was entered in it. */
   question?: (entered: Entered) => { title: string; lead: ReactNode };
-  /** The key has a repeat change nothing more. */
-  run: (entered: Entered, key: string) => Promise<Result>;
+  /** The key has a repeat change nothing more; `isAgain` says that this is one, because the answer was lost. */
+  run: (entered: Entered, key: string, isAgain: boolean) => Promise<Result>;
   said: (result: Result, entered: Entered) => string;
   undo?: (result: Result, entered: Entered) => (() => Promise<unknown>) | undefined;
   /** A secret of the answer, which is shown this once. */
@@ -114,11 +114,10 @@ function ActDialog<Result>({
   useForgotten(isOpen || secret !== "");
   const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
+  const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);
+  const text = JSON.stringify([props.title, ...open]);
   const order = useMutation({
-    mutationFn: () => {
-      const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);
-      return orders.carryOut(JSON.stringify([props.title, ...open]), (key) => props.run(entered, key));
-    },
+    mutationFn: () => orders.carryOut(text, (key, isAgain) => props.run(entered, key, isAgain)),
     onSuccess: (result) => {
       unsaved.saved();
       setOpen(false);
@@ -133,7 +132,7 @@ function ActDialog<Result>({
       isSent.current = false;
       setChecked(false);
       // the dialog is opened again with what holds now
-      if (isStale(error)) readAgain(queries);
+      if (isPageOld(error)) readAgain(queries);
     },
   });
   const close = () => {
@@ -180,6 +179,7 @@ function ActDialog<Result>({
               />
             ))}
             {!wrong && <ProblemText error={order.error} />}
+            {order.error && orders.mayBeDone(text) && <span>{t("act.lost", { act: props.act })}</span>}
             <Group justify="flex-end">
               <Button
                 variant="default"

@@ -3,13 +3,11 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { isStale } from "../api/client";
-import { type Orders, useOrders } from "../api/orders";
+import { isPageOld, type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
-import { rescueFocus } from "./focus";
-import { UndoProblem } from "./problem";
 import { useSay } from "./trial";
+import { useUndo } from "./undo";
 
 /** What a change did, and what takes it back where the API can. */
 export interface Done {
@@ -22,8 +20,8 @@ interface ChangeProps {
   /** The question; with the same one an order is a repeat, unless the server finds it another. */
   title: string;
   lead: ReactNode;
-  /** The key is the same one until an answer has come: a repeat changes nothing. */
-  run: (key: string) => Promise<Done>;
+  /** The key is the same one until an answer has come: a repeat, of which `isAgain` tells, changes nothing. */
+  run: (key: string, isAgain: boolean) => Promise<Done>;
   onDone?: () => void;
   disabled?: boolean;
   isDanger?: boolean;
@@ -86,7 +84,7 @@ function Question({
     onError: (failure) => {
       if (props.isSaidByPage?.(failure)) setAsks(false);
       // the page shows what holds now, and the question is asked anew from there
-      if (isStale(failure)) readAgain(queries);
+      if (isPageOld(failure)) readAgain(queries);
     },
   });
   return (
@@ -108,25 +106,21 @@ function Question({
 export function DoneText({ done }: { done: Done }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
-  const undo = useMutation({
-    mutationFn: (act: () => Promise<Done>) => act(),
-    onSuccess: () => readAgain(queries),
-    onSettled: rescueFocus, // the button was busy, and goes with what it has undone
-  });
-  const { said, undo: act } = undo.data ?? done;
+  const undo = useUndo<Done>(() => readAgain(queries));
+  const { said, undo: act } = undo.made ?? done;
   return (
     <>
       <Alert variant="outline" color="green" p={4} role="status">
         <Group gap="xs">
           {said}
           {act && (
-            <Button size="compact-xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate(act)}>
+            <Button size="compact-xs" variant="default" loading={undo.isAtWork} onClick={() => undo.run(act)}>
               {t("act.undo")}
             </Button>
           )}
         </Group>
       </Alert>
-      <UndoProblem error={undo.error} />
+      {undo.problemOf(act)}
     </>
   );
 }

@@ -1,7 +1,7 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ChangedSince, isStale, Problem, sentencesOf, Unreachable } from "../api/client";
+import { ChangedSince, Problem, sentencesOf, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
@@ -11,11 +11,6 @@ export function Reading({ of }: { of: { isPending: boolean; error: Error | null;
   const { t } = useTranslation();
   if (of.isPending) return <Note why="loading">{t("state.loading")}</Note>;
   return <ProblemText error={of.error} again={() => of.refetch()} />;
-}
-
-/** Why a change was not taken back; that another person has changed the same since is said with what to do. */
-export function UndoProblem({ error }: { error: Error | null }) {
-  return <ProblemText error={error} stale={isStale(error) ? "change.stale" : undefined} />;
 }
 
 /** Whether an error says that the session had ended, and the person has logged in again since. */

@@ -1,14 +1,13 @@
 /** What a change of objects does, in words; and what it did, with the way back. */
 
 import { Alert, Button, Group } from "@mantine/core";
-import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { skipToken, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
-import { rescueFocus } from "./focus";
-import { UndoProblem } from "./problem";
+import { useUndo } from "./undo";
 import { Moment } from "./values";
 
 export type Change = Schemas["ChangeSheet"];
@@ -113,11 +112,7 @@ export function LastDone() {
     queryFn: skipToken,
     staleTime: Number.POSITIVE_INFINITY,
   });
-  const undo = useMutation({
-    mutationFn: (act: () => Promise<unknown>) => act(),
-    onSuccess: (made) => say((made as Done | undefined)?.said ?? t("change.undone"), undefined, made),
-    onSettled: rescueFocus, // the button was busy, and goes with what it has undone
-  });
+  const undo = useUndo<unknown>((made) => say((made as Done | undefined)?.said ?? t("change.undone"), undefined, made));
   if (!done) return null;
   const { warnings = [] } = done;
   return (
@@ -136,14 +131,14 @@ export function LastDone() {
           <Button
             size="compact-xs"
             variant="default"
-            loading={undo.isPending}
-            onClick={() => done.undo && undo.mutate(done.undo)}
+            loading={undo.isAtWork}
+            onClick={() => done.undo && undo.run(done.undo)}
           >
             {t("act.undo")}
           </Button>
         )}
       </Group>
-      <UndoProblem error={undo.error} />
+      {undo.problemOf(done.undo)}
       {warnings.length > 0 && (
         <>
           <p>{t("change.warnings", { count: warnings.length })}</p>

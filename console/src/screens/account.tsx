@@ -6,8 +6,8 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { client, content, isStale, pageOf, type Query, type Row, unlessOther } from "../api/client";
-import { useOrders } from "../api/orders";
+import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
+import { isPageOld, useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
 import { amount, dayBegin, enteredEnd } from "../format";
 import { pathOf } from "../forms/keys";
@@ -418,17 +418,11 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         title: t("customer.credit_confirm", { account, limit: `${amount(overdraft_limit)} ${currency}` }),
         lead: t("customer.credit_lead"),
       })}
-      run={({ overdraft_limit = "", until, memo }) =>
-        unlessOther(limit ?? null, limitNow, () =>
-          override(
-            may,
-            "accounts",
-            account,
-            { overdraft_limit },
-            { until: enteredEnd(until ?? ""), memo: memo || undefined },
-          ),
-        )
-      }
+      run={({ overdraft_limit = "", until, memo }, key, isAgain) => {
+        const terms = { until: enteredEnd(until ?? ""), memo: memo || undefined };
+        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, key);
+        return unlessOther(limit ?? null, limitNow, act, isAgain);
+      }}
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
       undo={(undo) => undo}
     />
@@ -525,6 +519,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const say = useSay();
+  const queries = useQueryClient();
   const inWords = useBooked();
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
@@ -548,6 +543,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       setAsks(false);
       setEntered(null);
     },
+    onError: (error) => isPageOld(error) && readAgain(queries),
   });
   const check = (event: FormEvent) => {
     event.preventDefault();
@@ -675,7 +671,7 @@ export function BlockOf(props: {
       say(wanted ? props.blocked : props.unblocked, undo);
     },
     // the page shows the block that a colleague has set meanwhile
-    onError: (error) => isStale(error) && readAgain(queries),
+    onError: (error) => isPageOld(error) && readAgain(queries),
   });
   return (
     <>

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
+import { keyed, Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredEnd } from "../format";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
@@ -21,6 +21,8 @@ const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_
 const UNFINISHED = new Set(["queued", "running"]);
 const HTTP_CONFLICT = 409;
 const NAMES_READ = 1_000;
+
+type Headed = ReturnType<typeof keyed>;
 
 const text = (row: Row, name: string) => String(row[name] ?? "");
 const part = (name: string) => encodeURIComponent(name);
@@ -51,7 +53,7 @@ function Registration({ row }: RowProps) {
       act={t("act.forget")}
       title={t("acts.forget_title", { name })}
       lead={t("acts.forget_lead")}
-      run={() => send("delete", `/registrations/${part(name)}`)}
+      run={(_, key) => send("delete", `/registrations/${part(name)}`, { headers: keyed(key) })}
       said={() => t("acts.forgotten", { name })}
     />
   );
@@ -66,7 +68,7 @@ function Listed({ row }: RowProps) {
       needs="DELETE /blacklist"
       act={t("act.clear")}
       title={t("acts.clear_title", { name: caller })}
-      run={() => send("delete", "/blacklist", { query: { number: caller } })}
+      run={(_, key) => send("delete", "/blacklist", { query: { number: caller }, headers: keyed(key) })}
       said={() => t("acts.cleared", { name: caller })}
     />
   );
@@ -80,7 +82,7 @@ function AllListed() {
       needs="DELETE /blacklist"
       act={t("acts.clear_all")}
       title={t("acts.clear_all_title")}
-      run={() => send("delete", "/blacklist")}
+      run={(_, key) => send("delete", "/blacklist", { headers: keyed(key) })}
       said={() => t("acts.cleared_all")}
     />
   );
@@ -95,7 +97,7 @@ function Source({ row }: RowProps) {
       needs="DELETE /sources"
       act={t("act.unblock")}
       title={t("acts.unblock_title", { name: address })}
-      run={() => send("delete", "/sources", { query: { address } })}
+      run={(_, key) => send("delete", "/sources", { query: { address }, headers: keyed(key) })}
       said={() => t("acts.unblocked", { name: address })}
     />
   );
@@ -112,7 +114,7 @@ function Override({ row }: RowProps) {
       act={t("act.clear")}
       title={t("acts.override_clear_title", { name, setting })}
       lead={t("acts.override_clear_lead")}
-      run={() => cleared(may, targetOfRow(row), name, setting, { seen: row })}
+      run={(_, key, isAgain) => cleared(may, targetOfRow(row), name, setting, { seen: row, key, isAgain })}
       said={() => t("acts.override_cleared", { name, setting })}
       undo={(undo) => undo}
     />
@@ -135,13 +137,14 @@ function NewOverride() {
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("column.memo") },
       ]}
-      run={({ name = "", setting = "", value = "", until, memo }) =>
+      run={({ name = "", setting = "", value = "", until, memo }, key) =>
         override(
           may,
           targetOf(setting),
           name,
           { [setting]: value },
           { until: enteredEnd(until ?? ""), memo: memo || undefined },
+          key,
         )
       }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
@@ -217,7 +220,7 @@ function Job({ row }: RowProps) {
           needs="DELETE /jobs/{id}"
           act={t("acts.job_cancel")}
           title={t("acts.job_cancel_title", { id, kind: text(row, "kind") })}
-          run={() => send("delete", `/jobs/${id}`)}
+          run={(_, key) => send("delete", `/jobs/${id}`, { headers: keyed(key) })}
           said={() => t("acts.job_cancelled", { id })}
         />
       )}
@@ -245,8 +248,8 @@ export function NewPerson({ account }: { account?: string }) {
       title={t("acts.person")}
       lead={t("acts.person_lead")}
       asks={[{ name: "name", label: t("column.name"), required: true }, ...fields]}
-      run={({ name, role, account }) =>
-        send("post", "/people", { body: { name, role, account: account || undefined } })
+      run={({ name, role, account }, key) =>
+        send("post", "/people", { headers: keyed(key), body: { name, role, account: account || undefined } })
       }
       said={(_, { name }) => t("acts.person_made", { name })}
       secret={linkOf}
@@ -259,8 +262,9 @@ function Person({ row }: RowProps) {
   const name = text(row, "name");
   const fields = useRoleFields();
   const isDisabled = row.state === "disabled";
-  const set = (state: "enable" | "disable") => send("post", `/people/${part(name)}/${state}`);
-  const setRole = (body: Row) => send("put", `/people/${part(name)}/role`, { body });
+  const set = (state: "enable" | "disable", headers?: Headed) =>
+    send("post", `/people/${part(name)}/${state}`, { headers });
+  const setRole = (body: Row, headers?: Headed) => send("put", `/people/${part(name)}/role`, { headers, body });
   const roleNow = async () => {
     const { role, account } = await send<Row>("get", `/people/${part(name)}`);
     return [role, account];
@@ -275,8 +279,9 @@ function Person({ row }: RowProps) {
         title={t("acts.role_title", { name })}
         lead={t("acts.role_lead")}
         asks={fields.map((ask) => ({ ...ask, begin: text(row, ask.name) }))}
-        run={async ({ role, account }) => {
-          await unlessOther([row.role, row.account], roleNow, () => setRole({ role, account: account || undefined }));
+        run={async ({ role, account }, key, isAgain) => {
+          const act = () => setRole({ role, account: account || undefined }, keyed(key));
+          await unlessOther([row.role, row.account], roleNow, act, isAgain);
           return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }));
         }}
         said={(_, { role }) => t("acts.role_set", { name, role })}
@@ -288,9 +293,10 @@ function Person({ row }: RowProps) {
         needs={isDisabled ? "POST /people/{name}/enable" : "POST /people/{name}/disable"}
         act={t(isDisabled ? "acts.enable" : "acts.disable")}
         title={t(isDisabled ? "acts.enable_title" : "acts.disable_title", { name })}
-        run={async () => {
+        run={async (_, key, isAgain) => {
+          const act = () => set(isDisabled ? "enable" : "disable", keyed(key));
           // where another person has done it, there is nothing to take back
-          await unlessOther(isDisabled, isDisabledNow, () => set(isDisabled ? "enable" : "disable"));
+          await unlessOther(isDisabled, isDisabledNow, act, isAgain);
           return unlessChanged(isDisabledNow, () => set(isDisabled ? "disable" : "enable"));
         }}
         said={() => t(isDisabled ? "acts.enabled" : "acts.disabled", { name })}
@@ -303,7 +309,7 @@ function Person({ row }: RowProps) {
         act={t("acts.reset")}
         title={t("acts.reset_title", { name })}
         lead={t("acts.reset_lead")}
-        run={() => send("post", `/people/${part(name)}/reset`)}
+        run={(_, key) => send("post", `/people/${part(name)}/reset`, { headers: keyed(key) })}
         said={() => t("acts.reset_done", { name })}
         secret={linkOf}
       />
@@ -327,8 +333,9 @@ function NewToken() {
         { name: "networks", label: t("acts.networks"), kind: "lines", hint: t("acts.networks_hint") },
         { name: "expires_at", label: t("column.expires"), kind: "moment" },
       ]}
-      run={({ name, role, account, scopes, networks, expires_at }) =>
+      run={({ name, role, account, scopes, networks, expires_at }, key) =>
         send("post", "/tokens", {
+          headers: keyed(key),
           body: {
             name,
             role,
@@ -357,7 +364,7 @@ function Token({ row }: RowProps) {
       act={t("acts.revoke")}
       title={t("acts.revoke_title", { name })}
       lead={t("acts.revoke_lead")}
-      run={() => send("delete", `/tokens/${part(id)}`)}
+      run={(_, key) => send("delete", `/tokens/${part(id)}`, { headers: keyed(key) })}
       said={() => t("acts.revoked", { name })}
     />
   );
@@ -384,9 +391,10 @@ function NewRole() {
           required: true,
         },
       ]}
-      run={async ({ name = "", permissions: chosen = "" }) => {
-        if (await roleNamed(name)) throw new Problem(HTTP_CONFLICT, "", t("acts.role_exists"), "", "name");
-        await send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } });
+      run={async ({ name = "", permissions: chosen = "" }, key, isAgain) => {
+        if (!isAgain && (await roleNamed(name)))
+          throw new Problem(HTTP_CONFLICT, "role_exists", t("acts.role_exists"), "", "name");
+        await send("put", `/roles/${part(name)}`, { headers: keyed(key), body: { permissions: chosen.split(",") } });
         return unlessChanged(
           () => roleNamed(name),
           () => send("delete", `/roles/${part(name)}`),
@@ -406,8 +414,8 @@ function Role({ row }: RowProps) {
   const name = text(row, "name");
   if (row.ships === true) return null;
   /** Carry a change out, and return what gives the role its permissions of before. */
-  const changed = async (change: () => Promise<unknown>) => {
-    await unlessOther(row, () => roleNamed(name), change);
+  const changed = async (change: () => Promise<unknown>, isAgain: boolean) => {
+    await unlessOther(row, () => roleNamed(name), change, isAgain);
     return unlessChanged(
       () => roleNamed(name),
       () => send("put", `/roles/${part(name)}`, { body: roleOf(row) }),
@@ -430,11 +438,10 @@ function Role({ row }: RowProps) {
             begin: (row.permissions as string[]).join(","),
           },
         ]}
-        run={({ permissions: chosen = "" }) =>
-          changed(() =>
-            send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } }),
-          )
-        }
+        run={({ permissions: chosen = "" }, key, isAgain) => {
+          const body = { permissions: chosen.split(",").filter(Boolean) };
+          return changed(() => send("put", `/roles/${part(name)}`, { headers: keyed(key), body }), isAgain);
+        }}
         said={() => t("acts.role_changed", { name })}
         undo={(undo) => undo}
       />
@@ -444,7 +451,9 @@ function Role({ row }: RowProps) {
         needs="DELETE /roles/{name}"
         act={t("form.remove")}
         title={t("acts.role_remove_title", { name })}
-        run={() => changed(() => send("delete", `/roles/${part(name)}`))}
+        run={(_, key, isAgain) =>
+          changed(() => send("delete", `/roles/${part(name)}`, { headers: keyed(key) }), isAgain)
+        }
         said={() => t("acts.role_removed", { name })}
         undo={(undo) => undo}
       />
@@ -460,7 +469,7 @@ function NewBackup() {
       act={t("acts.backup")}
       title={t("acts.backup")}
       lead={t("acts.backup_lead")}
-      run={() => send("post", "/backups")}
+      run={(_, key) => send("post", "/backups", { headers: keyed(key) })}
       said={({ file, bytes }) => t("acts.backup_made", { file, bytes })}
     />
   );
@@ -476,7 +485,7 @@ function Backup({ row }: RowProps) {
       act={t("acts.verify")}
       title={t("acts.verify_title", { name })}
       lead={t("acts.verify_lead")}
-      run={() => send("post", `/backups/${part(name)}/verify`)}
+      run={(_, key) => send("post", `/backups/${part(name)}/verify`, { headers: keyed(key) })}
       said={({ manifest }) =>
         t("acts.verified", {
           name,

@@ -159,8 +159,9 @@ function Confirmation({ row }: { row: Row }) {
         { name: "note", label: t("column.note"), begin: String(row.note ?? "") },
         { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
       ]}
-      run={async ({ note, until }, key) => {
-        await unlessOther(confirmationOf(row), confirmation, () => confirm(note, enteredEnd(until ?? ""), key));
+      run={async ({ note, until }, key, isAgain) => {
+        const act = () => confirm(note, enteredEnd(until ?? ""), key);
+        await unlessOther(confirmationOf(row), confirmation, act, isAgain);
         // that it was seen stays so: its note and its silence are as they were
         return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}

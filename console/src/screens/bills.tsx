@@ -401,7 +401,7 @@ function Dispute({ row }: { row: Sheet }) {
             state: t(`bills.state_${entered.state}`),
           })}
           lead={t(`bills.lead_${isOver ? "over" : settles && !books ? "settled_unbooked" : entered.state}`)}
-          run={async (key) => {
+          run={async (key, isAgain) => {
             const made = await unlessOther(
               disputedOf(row),
               async () => disputedOf(await comparisonOf(row.id)),
@@ -419,6 +419,7 @@ function Dispute({ row }: { row: Sheet }) {
                     },
                   }),
                 ),
+              isAgain,
             );
             queries.setQueryData(["bill", String(row.id)], made);
             setTyped({});

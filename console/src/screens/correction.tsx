@@ -5,8 +5,8 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { client, content, isStale, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
-import { useOrders } from "../api/orders";
+import { client, content, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
+import { isPageOld, useOrders } from "../api/orders";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
 import { Facts } from "../parts/page";
@@ -95,14 +95,16 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       .join("; "),
   });
   /** Correct the charges unless another person has corrected one since the dialog was opened. */
-  const correctSeen = (wanted: Wanted[], terms: { dry_run?: boolean; key?: string }) =>
+  const correctSeen = (wanted: Wanted[], terms: { dry_run?: boolean; key?: string }, isAgain?: boolean) =>
     unlessOther(
       seen,
       () => chargesOf(call_id),
       () => correct(call_id, wanted, memo, terms),
+      isAgain,
     );
+  const textOf = (wanted: Wanted[]) => JSON.stringify([wanted, memo]);
   const onError = (error: Error) => {
-    if (isStale(error)) readAgain(queries);
+    if (isPageOld(error)) readAgain(queries);
   };
   const trial = useMutation({
     mutationFn: (wanted: Wanted[]) => correctSeen(wanted, { dry_run: true }),
@@ -110,8 +112,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   });
   const book = useMutation({
     mutationFn: (wanted: Wanted[]) =>
-      orders.carryOut(JSON.stringify([wanted, memo]), async (key) => {
-        const { changes } = await correctSeen(wanted, { key });
+      orders.carryOut(textOf(wanted), async (key, isAgain) => {
+        const { changes } = await correctSeen(wanted, { key }, isAgain);
         const undo = await unlessChanged(
           () => pageOf(`/cdrs/${call_id}/corrections`, {}),
           async () =>
@@ -231,6 +233,9 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
             ))}
             <span>{t("correction.lead")}</span>
             <ProblemText error={book.error} />
+            {book.error && orders.mayBeDone(textOf(tried)) && (
+              <span>{t("act.lost", { act: t("correction.book") })}</span>
+            )}
             <Group justify="flex-end">
               {/* the button that was pressed is gone with its step */}
               <Button variant="default" onClick={leave} autoFocus>

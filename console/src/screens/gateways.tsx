@@ -232,11 +232,11 @@ function Overrides({ name }: { name: string }) {
     said,
     undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
   });
-  const clear = async (seen: Row, key: string) => {
+  const clear = async (seen: Row, key: string, isAgain: boolean) => {
     const setting = String(seen.setting);
     return done(
       t("gateway.cleared", { setting: named(setting) }),
-      await cleared(all, "gateways", name, setting, { seen, key }),
+      await cleared(all, "gateways", name, setting, { seen, key, isAgain }),
     );
   };
   const rows = found.data ?? [];
@@ -321,7 +321,7 @@ function Overrides({ name }: { name: string }) {
                         act={t("gateway.clear")}
                         title={t("gateway.clear_title", { gateway: name })}
                         lead={named(String(each.setting))}
-                        run={(key) => clear(each, key)}
+                        run={(key, isAgain) => clear(each, key, isAgain)}
                       />
                     ),
                   },

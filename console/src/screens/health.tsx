@@ -3,7 +3,7 @@
 import { Alert, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas, send } from "../api/client";
+import { client, content, keyed, type Row, type Schemas, send } from "../api/client";
 import { Act } from "../parts/act";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -44,7 +44,7 @@ export function HealthScreen() {
           act={t("health.reload")}
           title={t("health.reload_title")}
           lead={t("health.reload_lead")}
-          run={() => send("post", "/configuration/reload", { query: { confirm: true } })}
+          run={(_, key) => send("post", "/configuration/reload", { query: { confirm: true }, headers: keyed(key) })}
           said={({ outcome }) => t("health.reloaded", { version: outcome.version, count: outcome.problems.length })}
         />
       }

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, keyed, queryText, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Act } from "../parts/act";
@@ -202,7 +202,6 @@ function Acts({ row }: { row: Detail }) {
   const isOpen = isInvoice && !["draft", "paid", "cancelled"].includes(row.state);
   const params = { path: { id: row.id } };
   const named = { number: row.number ?? row.id, account: row.account, gross: `${amount(row.gross)} ${row.currency}` };
-  const keyed = (key: string) => ({ "Idempotency-Key": key });
   return (
     <Group gap="xs">
       <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${row.number ?? row.id}.pdf`}>

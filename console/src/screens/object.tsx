@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ifVersion, Problem, type Schemas, send } from "../api/client";
+import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
@@ -123,7 +123,9 @@ function Password({ number }: { number: string }) {
       title={t("object.password_title", { number })}
       lead={t("object.password_lead")}
       asks={[{ name: "password", label: t("login.new_password"), kind: "secret", required: true }]}
-      run={({ password }) => send("put", `/phones/${encodeURIComponent(number)}/password`, { body: { password } })}
+      run={({ password }, key) =>
+        send("put", `/phones/${encodeURIComponent(number)}/password`, { headers: keyed(key), body: { password } })
+      }
       said={() => t("object.password_set", { number })}
     />
   );
