@@ -262,7 +262,7 @@ def test_a_link_that_is_shown_once_stays_where_the_rights_cannot_be_read_again(n
     page.route("**/api/v1/me", refuse)
     page.get_by_role("button", name="Add a person").click()
     with page.expect_response("**/api/v1/me"):
-        done(page, "Add a person", Name="dora", Role="viewer")
+        done(page, "Add a person", Name="edna", Role="viewer")
     secret = page.get_by_role("dialog", name="Shown this once")
     expect(secret.locator("pre")).to_contain_text("/#/first-login/")
     page.wait_for_load_state("networkidle")
