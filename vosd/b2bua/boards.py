@@ -63,6 +63,11 @@ class GatewayBoard(AttemptBoard, Protocol):
         """
         ...
 
+    @property
+    def has_looped(self) -> bool:
+        """Whether a gateway was left out because the call has come back from there, and none for want of room."""
+        ...
+
     def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity for an attempt once the one in progress, ``leaving``, is over."""
         ...

@@ -367,6 +367,8 @@ class Hunt:
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""
+        if not self.outcomes and self._board.gateways.has_looped:
+            return Failure(EndReason.LOOP, 482, EndReason.LOOP.q850_cause, HangupSource.SWITCH)
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
         outcomes = self.outcomes

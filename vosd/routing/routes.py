@@ -152,6 +152,7 @@ class Cause(Enum):
     OFFLINE = "phone not registered", "unregistered", "the phone is not registered"
     NO_BUY_RATE = "no buy rate", "no buy rate", "its account has none for the number"
     NO_FUNDS = "vendor without funds", "no funds", "its account cannot pay for the first seconds of a call"
+    LOOP = "loop", "loop", "the call has come back from there"
     FAMILY = "address family", "address family", "the caller's media are of the other one"
     BODY = "required body", "body", "it is not sent a body that the caller requires"
     SIGNATURE = "signature not verified", "signature", "the caller's signature was not verified"

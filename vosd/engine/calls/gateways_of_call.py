@@ -26,6 +26,8 @@ from vosd.trunks.scope import SharedLimit
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
 
+_COMPARED_MAX: Final = 50
+"""Unanswered calls with the same numbers that a call is compared with, the latest first."""
 REMAINING_NAMED: Final = 10
 """Gateways that a call names of those that it does not come to: to find the next one of many takes its time."""
 
@@ -45,6 +47,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         services, call_request = live_call.services, live_call.call_request
         live = services.live
         wall_ms, caller_at = call_request.at.wall, call_request.caller_at
+        if address.host == call_request.source_host and self._comes_back(next_hop):
+            self._leave_out(LeftOut(gateway, Cause.LOOP))
+            return None
         if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
@@ -77,11 +82,21 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if choice.awaits_number:
             choice = live_call.vendors.with_number(choice)
+        self._begins(choice, address, now)
+        return choice, address
+
+    def _begins(self, choice: RouteChoice, address: Address, now: Instant) -> None:
+        """Report an attempt that is about to be sent, and note its host and numbers, for the call may come back."""
+        live_call, gateway = self._live_call, choice.gateway
+        services, call_request = live_call.services, live_call.call_request
+        if address.host != call_request.source_host and not gateway.is_phone:
+            sent_to = address.host, address.port, choice.callee_out, choice.caller_out
+            services.running.sent.setdefault(sent_to, {})[live_call] = None
+            live_call.sent_to.append(sent_to)
         if services.observer.are_present:
             services.observer.attempted(live_call.call, call_request, gateway.name)
         if services.reporter is not None:
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
-        return choice, address
 
     def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
@@ -89,6 +104,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live_call, gateway = self._live_call, choice.gateway
         live, vendors, call_request = live_call.services.live, live_call.vendors, live_call.call_request
         caller = call_request.caller_at(gateway)
+        if address.host == call_request.source_host and self._comes_back(next_hop):
+            return False
         if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
         is_paused = live.rests.remaining_ms(gateway.name, now.mono) or (
@@ -116,6 +133,12 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         left = leaving.gateway.account, buy_rate(leaving)
         return hold.could_join(credit, rate, vendors.first_period_s(gateway), left)
 
+    @property
+    def has_looped(self) -> bool:
+        """Whether a gateway was left out because the call has come back from there, and none for want of room."""
+        causes = {each.cause for each in self._live_call.call_request.left}
+        return Cause.LOOP in causes and causes.isdisjoint(OF_ROOM)
+
     def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
         """Judge limits and rests of the gateways that remain by ``now``; ``looks_ahead``: not yet their room."""
         searched = self._live_call.call_request.searched
@@ -140,6 +163,31 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 left.append(
                     LeftOut(gateway, Cause.SEARCH_OVER, f"the call had made as many attempts as it may: {most}")
                 )
+
+    def _comes_back(self, next_hop: NextHop) -> bool:
+        """Return whether the next hop, where the call comes from, has got it from us and would get it again (ADR 211).
+
+        An unanswered call from elsewhere is there with the same numbers, and Max-Forwards has become less on the way.
+        A call to an emergency number is never taken for one that comes back.
+        """
+        choice, address = next_hop
+        live_call, call_request = self._live_call, self._live_call.call_request
+        caller = _digits(choice.caller_out)
+        if not caller or caller != _digits(call_request.caller_in) or self._is_emergency():
+            return False
+        sent = live_call.services.running.sent.get((address.host, address.port, choice.callee_out, choice.caller_out))
+        received = call_request.hops + 1  # the INVITE that goes on has one less
+        return sent is not None and any(
+            received < each.call_request.hops and each.gateways.is_trying_at(address)
+            for each in islice(reversed(sent), _COMPARED_MAX)
+        )
+
+    def is_trying_at(self, address: Address) -> bool:
+        """Return whether an attempt at an address is in progress."""
+        search = self._live_call.call.search
+        return search is not None and any(
+            (each.address.host, each.address.port) == (address.host, address.port) for each in search.in_progress
+        )
 
     def _is_emergency(self) -> bool:
         """Return whether the call is to an emergency number: no pause that a vendor asks for keeps such a call away."""
@@ -284,6 +332,11 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""
         self._live_call.services.attempts.refused(attempt, self._live_call.call_request.account, response, now)
+
+
+def _digits(number: str) -> str:
+    """Return the digits of a number without a plus sign or zeros in front of an international one."""
+    return "".join(each for each in number if each.isdigit()).lstrip("0")
 
 
 def _limits_of(choice: RouteChoice) -> tuple[SharedLimit, ...]:

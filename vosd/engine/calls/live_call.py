@@ -29,7 +29,7 @@ from vosd.engine.calls.known import GONE
 from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
-from vosd.engine.calls.services import CallServices
+from vosd.engine.calls.services import CallServices, SentTo
 from vosd.obs.events import Event
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
@@ -62,6 +62,7 @@ class LiveCall:
         "media",
         "open_setup",
         "ringing",
+        "sent_to",
         "services",
         "timer",
         "vendors",
@@ -104,6 +105,8 @@ class LiveCall:
         """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
+        self.sent_to: list[SentTo] = []
+        """Keys of its attempts in ``RunningCalls.sent``."""
         self.is_over = False
         self.gateways = GatewaysOfCall(self)
         self.media = MediaOfCall(self)
@@ -216,6 +219,8 @@ class LiveCall:
         self.ringing = None
         # What is left of the search would stay for the whole call.
         self.call_request.choices, self.call_request.searched = NO_ROUTES, None
+        if self.sent_to:
+            self.services.running.forget_sent(self)
         if self.call_request.watched is not None or self.services.reporter is not None:
             caller = self.call.caller.leg
             if caller is None or caller.door is None:
@@ -306,6 +311,8 @@ class LiveCall:
         """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self.services, self.call, self.call_request
         services.running.remove(self.call_id)
+        if self.sent_to:
+            services.running.forget_sent(self)
         self.is_over = True
         del self.call, self.gateways, self.media
         ending = call.ending

@@ -30,10 +30,14 @@ class UnusedAnswer(Enum):
     """It is of another type than the question requires."""
 
 
+SentTo = tuple[str, int | None, str, str]
+"""Host, port, called and calling number of an attempt, as sent."""
+
+
 class RunningCalls:
     """The live calls by their ids, oldest first."""
 
-    __slots__ = ("_by_id", "_empty", "_most")
+    __slots__ = ("_by_id", "_empty", "_most", "sent")
 
     def __init__(self) -> None:
         self._by_id: Final[dict[str, LiveCall]] = {}
@@ -41,6 +45,8 @@ class RunningCalls:
         self._empty.set()
         self._most = 0
         """Most calls at a time since ``take_peak``, noted before one ends."""
+        self.sent: Final[dict[SentTo, dict[LiveCall, None]]] = {}
+        """Unanswered calls, oldest first, that were sent to another host than they came from (ADR 211)."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -57,6 +63,15 @@ class RunningCalls:
         del self._by_id[call_id]
         if not self._by_id:
             self._empty.set()
+
+    def forget_sent(self, live_call: "LiveCall") -> None:
+        """Drop a call that is answered, or over, from those that were sent."""
+        for sent_to in live_call.sent_to:
+            calls = self.sent.get(sent_to, {})
+            calls.pop(live_call, None)
+            if not calls:
+                self.sent.pop(sent_to, None)
+        live_call.sent_to.clear()
 
     def get(self, call_id: str) -> "LiveCall | None":
         """Return the live call with that id."""
