@@ -13,6 +13,7 @@ import {
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
+import { loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
@@ -30,9 +31,6 @@ function Pending() {
   const { t } = useTranslation();
   return <Note why="loading">{t("state.loading")}</Note>;
 }
-
-/** The script of a screen has not come. */
-class NotLoaded extends Error {}
 
 const RELOADED = "vosd.reloaded";
 
@@ -87,10 +85,7 @@ const view = <Path extends string>(path: Path, component: RouteComponent) =>
   createRoute({ getParentRoute: () => root, path, component, validateSearch: narrowing });
 /** Screens besides the first are loaded when they are opened, or pointed at. */
 function load<Name extends string>(read: () => Promise<Record<Name, RouteComponent>>, name: Name) {
-  const failed = (cause: unknown) => {
-    throw new NotLoaded(name, { cause });
-  };
-  return lazyRouteComponent(() => read().catch(failed), name);
+  return lazyRouteComponent(() => loaded(read()), name);
 }
 
 // biome-ignore format: a line a screen

@@ -302,6 +302,17 @@ def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> N
     page.get_by_role("heading", level=1, name="Rates").wait_for()
 
 
+def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(newcomer: Visit) -> None:
+    visitor = newcomer("customer", "acme")
+    page = visitor.page
+    page.route("**/assets/portal-*", lambda route: route.fulfill(status=404), times=1)
+    loads: list[str] = []
+    page.on("load", lambda _: loads.append(page.url))
+    page.goto(f"{visitor.base}/")
+    page.get_by_role("heading", level=1, name="acme").wait_for()
+    assert len(loads) == 2
+
+
 def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behind_it(
     site: Watched, boss: Visitor
 ) -> None:

@@ -10,6 +10,7 @@ import { allOf, client, content, type Row, type Schemas } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
+import { loaded } from "../parts/loaded";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -42,7 +43,7 @@ const LEVELS = ["critical", "error", "warning"];
 const BAD_LEVELS = new Set(["critical", "error"]);
 
 /** The first page of agents and customers, which operators do not load. */
-const Portal = lazy(() => import("./portal").then(({ PortalScreen }) => ({ default: PortalScreen })));
+const Portal = lazy(() => loaded(import("./portal")).then(({ PortalScreen }) => ({ default: PortalScreen })));
 
 /** Read again while the page is shown, also on a wall that has no focus. */
 const every = (milliseconds: number) => ({ refetchInterval: milliseconds, refetchIntervalInBackground: true });
