@@ -800,8 +800,8 @@ async def test_what_cannot_be_compared_is_refused(site: Site) -> None:
         await site.imported(faulty(), account="acme")
     with pytest.raises(OrderError, match="is not behind"):
         await site.imported(faulty(), since=NOW, until=NOW)
-    with pytest.raises(NoUsableRowError, match="start 'soon'"):
-        await site.imported(faulty()[-1:])
+    with pytest.raises(NoUsableRowError, match=r"^no row of january\.csv can be read: start 'soon'"):
+        await site.imported(faulty()[-1:], name="january.csv")
     with pytest.raises(NoSuchReconciliationError):
         await show_reconciliation(site.office, operator(), ShowReconciliation(id=1))
     matched = await site.imported([row(each) for each in CALLS])

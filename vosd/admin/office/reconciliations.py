@@ -247,7 +247,7 @@ async def import_bill(
         id=0,
         account=order.account,
         digest=digest,
-        file=order.name or Path(order.file).name,
+        file=_name_of(order),
         since=work.since,
         until=work.until,
         made_at=office.now(),
@@ -302,7 +302,7 @@ class _Work:
                     await asyncio.sleep(0)
         if first is None:
             why = self._bad_rows[0].reason if self._bad_rows else "it has none"
-            raise NoUsableRowError(f"no row of {self._order.file} can be read: {why}")
+            raise NoUsableRowError(f"no row of {_name_of(self._order)} can be read: {why}")
         self.since = first if self._order.since is None else self._order.since
         self.until = last + 1 if self._order.until is None else self._order.until
 
@@ -426,6 +426,11 @@ def _near(calls: Sequence[BilledCall]) -> Iterable[Sequence[BilledCall]]:
         some.append(call)
     if some:
         yield some
+
+
+def _name_of(order: ImportBill) -> str:
+    """Return the name of the file as its sender has it."""
+    return order.name or Path(order.file).name
 
 
 def _digest(file: Path) -> str:
