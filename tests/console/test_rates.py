@@ -247,6 +247,20 @@ def test_a_rise_to_come_that_is_brought_forward_or_put_off_is_shown(site: Watche
     page.get_by_text(re.compile("Version 3 is stored: its rates hold from 2127-02-01")).wait_for()
 
 
+def test_a_sheet_whose_header_is_not_that_of_before_is_mapped_by_its_titles(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "renamed", "keys": {"deck": True}}).status == 201
+    imported(site, "renamed", "prefix,area,billing_rate\n44,United Kingdom,0.02\n")
+    page = boss.go("/rates/renamed?tab=import", "renamed")
+    chosen(page, "Code;Destination;Rate\n44;United Kingdom;0,025\n")
+    page.get_by_role("button", name="Compare with the present rates").click()
+    page.get_by_text("The columns above are chosen by their titles").wait_for()
+    expect(page.get_by_label(BY_SERVER)).not_to_be_checked()
+    expect(page.get_by_role("combobox", name="Prefix", exact=True)).to_have_value("Code")
+    compared(page)
+    assert rows(page, "Difference")[0].startswith("dearer 44 United Kingdom 0.02 USD 0.025 USD")
+    expect(page.get_by_text("The columns above are chosen by their titles")).to_have_count(0)
+
+
 def test_a_sheet_in_another_encoding_is_read_as_it_is_said(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "eastern", "keys": {"deck": True}}).status == 201
     page = boss.go("/rates/eastern?tab=import", "eastern")

@@ -68,6 +68,7 @@ export interface BillMap {
   isUntitled?: boolean;
   decimal?: string;
   unit?: string;
+  billedUnit?: string;
   /** Beginnings of numbers that are taken off, with commas or blanks between them. */
   strip?: string;
   strip_ours?: string;
@@ -149,6 +150,7 @@ export function billMapText(map: BillMap, { encoding, decimal, unit }: BillLook)
     ...(map.isUntitled ? { header: false } : {}),
     ...(decimal === "," ? { decimal_comma: true } : {}),
     ...(unit === "seconds" ? {} : { duration_unit: unit }),
+    ...(map.billedUnit ? { billed_unit: map.billedUnit } : {}),
     ...(strip.length > 0 ? { strip } : {}),
     ...(strip_ours.length > 0 ? { strip_ours } : {}),
     ...(map.includesTax ? { price_includes_tax: true } : {}),

@@ -170,6 +170,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           .map((line) => JSON.parse(line) as Row),
       };
     },
+    onError: (failure) => {
+      // the server knows no such header: what its titles say is looked at by the person
+      if (isOfSheet(failure) && !map && guess) setSaid(guess);
+    },
   });
   const compare = () => {
     setMoved(null);
@@ -266,6 +270,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
         </Stack>
       </form>
       <ProblemText error={trial.error} />
+      {isOfSheet(trial.error) && guess && said === guess && <Text>{t("rates.other_header")}</Text>}
       <ProblemText error={moved} />
       {unsaved.question}
       {trial.data && (
@@ -329,6 +334,8 @@ function changedIn(report: Row): number {
   const counts = report.changes as Record<string, number>;
   return CHANGES.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
 }
+
+const isOfSheet = (failure: Error | null) => failure instanceof Problem && failure.code === "sheet";
 
 function isManyClosed(failure: Error): boolean {
   return failure instanceof Problem && failure.code === "many_closed";
