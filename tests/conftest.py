@@ -29,7 +29,7 @@ _numbers = count(1)
 # A busy machine must not fail a property; what has to be fast is measured where it says so. Every run has the same
 # examples, so that a change is judged by what it changes; `make explore` looks for new ones.
 _BUSY: Final = [HealthCheck.too_slow]
-settings.register_profile("steady", deadline=None, max_examples=45, derandomize=True, suppress_health_check=_BUSY)
+settings.register_profile("steady", deadline=None, max_examples=30, derandomize=True, suppress_health_check=_BUSY)
 settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True, suppress_health_check=_BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 if settings.get_current_profile_name() == "steady":
