@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.data.sessions import revised
+from doubles.data.sessions import follows, revised
 from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -279,14 +279,29 @@ def test_an_address_of_no_host_names_no_family():
     scene.finish(call)
 
 
-def test_a_side_keeps_the_address_of_its_ports_when_it_describes_another_family():
+@pytest.mark.parametrize("status", [200, 488])
+def test_a_side_that_comes_to_another_family_gets_a_port_of_it_once_that_is_agreed(status):
+    """It could not send to the port that it has, nor be sent anything from there."""
     scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
     call, there = scene.talk()
-    call.mine = in_version_6(OFFER)
-    call.propose()
+    before, (_, of_callee) = call.theirs, ports(relay, call, there)
+    there.will("INVITE", Reply(status))
+    call.ask("INVITE", body=revised(in_version_6(OFFER)))
+    scene.wire.run_for(1_000)
+    if status == 200:
+        assert f"c=IN IP6 {SIX}" in call.theirs
+        assert follows(before, call.theirs), "the next version of the same origin"
+        (of_caller, callee) = ports(relay, call, there)
+        assert (of_caller.port.host, callee.port) == (SIX, of_callee.port)
+        assert (of_caller.source.host, of_caller.other) == ("2001:db8::10", of_callee.port)
+    else:
+        assert call.theirs == before
+    assert len(relay.open_ports) == 2
+    call.ask("INVITE", body=revised(revised(OFFER)))
     scene.wire.run_for(1_000)
     assert place(call.theirs)[0] == ports(relay, call, there)[0].port.host == SWITCH_HOST
     scene.finish(call)
+    assert relay.open_ports == {}
 
 
 def test_a_vendor_that_offers_first_gets_a_port_of_its_family():

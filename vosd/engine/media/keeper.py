@@ -26,7 +26,7 @@ from vosd.engine.media.ring_back import begin_described, ring_back, ringing_call
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
-from vosd.engine.media.sides import address_of, flow_of, side_of
+from vosd.engine.media.sides import address_of, announced_at, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import SEVERAL, LegMedia, MediaBefore, MediaRefusal
@@ -526,11 +526,14 @@ class MediaKeeper:
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
         ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
-        announced = address_of(leg, self._parts.listeners, self._parts.addresses).announced
-        places = [
-            None if port is None else Place(port.host if port.id < 0 else announced, port.rtp, port.rtcp)
-            for port in ports
-        ]
+        own, addresses = address_of(leg, self._parts.listeners, self._parts.addresses), self._parts.addresses
+        places: list[Place | None] = []
+        for port in ports:
+            if port is None:
+                places.append(None)
+                continue
+            host = port.host if port.id < 0 else announced_at(port, own, addresses)
+            places.append(Place(host, port.rtp, port.rtcp))
         given = media.said
         media.is_moved = media.is_moved or (media.is_adapted and not given)
         body = self._sessions.rewritten(body, places, leg, media)

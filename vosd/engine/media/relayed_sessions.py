@@ -13,7 +13,7 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, note_kind, proposes, unannounced
-from vosd.engine.media.sides import address_of
+from vosd.engine.media.sides import address_of, announced_at, is_alike
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import Medium, Place, audio_place, relayed
@@ -79,8 +79,8 @@ class RelayedSessions:
             far = theirs.ports[index] if index < len(theirs.ports) else None
             if port is None:
                 port = ports.open(own, index, address, now)
-            elif port.rtcp is None and message is not None and not proposes(message):
-                port = self._demultiplexed(own, index, port, address, now)
+            elif (port.rtcp is None or port.host != address.bind) and message is not None and not proposes(message):
+                port = self._renewed(own, index, port, address, now)
             if far is None and port is not None:
                 listeners, addresses = self._parts.listeners, self._parts.addresses
                 author_address = address_of(passing.author, listeners, addresses, medium.host)
@@ -102,7 +102,9 @@ class RelayedSessions:
                 ports.relay.connect(port, far)
                 if index == own.audio:
                     self._connected(passing, (port, far), now)
-            places.append(Place(address.announced, port.rtp, port.rtcp))
+            is_there = port.host != address.bind
+            host = announced_at(port, address, self._parts.addresses) if is_there else address.announced
+            places.append(Place(host, port.rtp, port.rtcp))
         note_kind(described, passing, now, message)
         if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
             passing.leg.moved()
@@ -114,17 +116,18 @@ class RelayedSessions:
             source = unannounced(source)
         return replace(source, judged_for=theirs.number) if self.are_sources_judged else source
 
-    def _demultiplexed(
-        self, media: LegMedia, index: int, port: RelayPort, address: MediaAddress, now: Instant
-    ) -> RelayPort:
-        """Replace a port whose peer does not multiplex RTCP any more by a pair; leave it where none is free.
+    def _renewed(self, media: LegMedia, index: int, port: RelayPort, address: MediaAddress, now: Instant) -> RelayPort:
+        """Replace a port that the answer to its peer may not name any more; leave it where none is free.
 
-        An answer multiplexes only where its offer does, each time (RFC 5761 section 5.1.1).
+        That is one for RTP and RTCP where the peer does not multiplex them any more: an answer multiplexes only where
+        its offer does, each time (RFC 5761 section 5.1.1). And one of another family than the peer has described.
         """
         parts, source = self._parts, media.source(index)
-        if source is None or source.rtcp is None or parts.leg_ports is None:
+        if source is None or parts.leg_ports is None or (source.rtcp is None and is_alike(port, address)):
             return port
-        pair = parts.leg_ports.open(media, index, address, now)
+        if port.rtcp is not None and is_alike(port, address):
+            return port
+        pair = parts.leg_ports.open(media, index, address, now, is_multiplexed=source.rtcp is None)
         if pair is None:
             return port
         parts.leave_port(media, index, port, now)

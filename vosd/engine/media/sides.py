@@ -7,6 +7,7 @@ from vosd.base.host import UNSPECIFIED, is_private
 from vosd.base.nat import Nat
 from vosd.engine.media.passing_session import first_host
 from vosd.media.decision import MediaSide
+from vosd.media.source import RelayPort
 from vosd.sdp.family import family_of
 from vosd.sip.flows import Listener
 from vosd.trunks.media import DEFAULT_MEDIA, MediaAddress
@@ -56,30 +57,46 @@ def address_of(
 ) -> MediaAddress:
     """Return the address of the relay for a leg: as configured for its socket of ours, in the family of its media.
 
-    That is the family of its ports. Before it has one, it is that of the address that it has ``described``, where it
-    can send from there: not from the zero address, nor from a private one to a public one of ours. Else it is the
-    family of its SIP.
+    That is the family of the address that it has ``described``, or described last, where it can send from there: not
+    from the zero address, nor from a private one to a public one of ours. Else it is the family of its ports, and
+    before it has any, that of its SIP.
     """
     flow = flow_of(leg) if leg.dialog is None else leg.dialog.peer.flow
     own = addresses[flow] if flow < len(addresses) else ()
     if len(own) == 1 and (":" in own[0].announced) is (":" in leg.host):
         return own[0]  # that of its SIP, whatever its media are
-    media, host, is_open = leg.facts.media, described, False
+    media, host, opened = leg.facts.media, described, ""
     if media is not None:
+        source = media.sources[0] if media.sources else None
+        host = host if host or source is None else source.host
         for port in media.ports:
             if port is not None and port.id >= 0:
-                host, is_open = port.host, True
+                opened = port.host
                 break
-        else:
-            source = media.sources[0] if media.sources else None
-            host = host if source is None else source.host
     if host and host not in UNSPECIFIED:
-        is_reached = is_open or not is_private(host)
         for each in own:
-            if (":" in each.announced) is (":" in host) and (is_reached or is_private(each.announced)):
+            if (":" in each.announced) is (":" in host) and (not is_private(host) or is_private(each.announced)):
                 return each
     for each in own:
-        if (":" in each.announced) is (":" in leg.host):
+        if (":" in each.announced) is (":" in (opened or leg.host)):
             return each
     host = listeners[flow].host
     return MediaAddress(host, host)
+
+
+def announced_at(port: RelayPort, address: MediaAddress, addresses: Sequence[Sequence[MediaAddress]]) -> str:
+    """Return the address by which peers are sent a port of a leg at the relay, whose next ones are at ``address``.
+
+    Where the configuration has changed since it was opened, no address is that of the port.
+    """
+    if port.host == address.bind:
+        return address.announced
+    own = next((each for several in addresses for each in several if each.bind == port.host), None)
+    if own is not None:
+        return own.announced
+    return address.announced if is_alike(port, address) else port.host
+
+
+def is_alike(port: RelayPort, address: MediaAddress) -> bool:
+    """Return whether a port is of the family of an address."""
+    return (":" in port.host) is (":" in address.bind)
