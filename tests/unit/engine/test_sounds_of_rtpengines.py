@@ -77,6 +77,25 @@ def test_music_that_was_played_by_an_rtpengine_that_is_lost_is_recorded(engines)
     assert 2_900 < media["played"][0]["ms"] < 3_100
 
 
+def test_music_begins_again_at_the_next_rtpengine(engines):
+    """The holder was heard there: it may send, and nothing was played in its place."""
+    scene = scene_with(engines, music="busy")
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 3_000)
+    engines.lose("one")
+    engines.blocked.clear()
+    for _ in range(20):
+        scene.exchange.poll_rtpengines()
+        run(scene)
+    assert [file for file, _ in engines.playing.values()] == ["/srv/busy.wav"]
+    assert [engine for engine, *_ in engines.blocked] == ["two"]
+    call.propose()
+    run(scene)
+    assert (engines.playing, engines.blocked) == ({}, set())
+    scene.finish(call)
+
+
 def test_a_side_that_asked_to_listen_alone_hears_the_other_one(engines):
     scene = scene_with(engines, music="busy")
     call, party = scene.talk()

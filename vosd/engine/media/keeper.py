@@ -245,7 +245,7 @@ class MediaKeeper:
         if partner is not None:
             self._go_on(leg, partner)
             if self._parts.music.sounds:
-                self._parts.music.refused((leg, partner), self._parts.parameters, now)
+                self._parts.music.begin_again((leg, partner), self._parts.parameters, now)
         leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:

@@ -120,6 +120,8 @@ class MovedCalls:
                 self._moving[call] = move.begun_anew(now)
             elif waiting := [leg for leg in legs if _has_not_accepted(leg)]:
                 self._moving[call] = _offered_again(waiting, move, now)
+            else:
+                self._parts.music.begin_again((legs[0], legs[1]), self._parts.parameters, now)
         elif any(has_keys(leg.facts.media) for leg in legs):
             self._renew_keys(call, move, now)
         elif side == 1 and not self._is_anchored(legs[0]):

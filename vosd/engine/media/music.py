@@ -87,8 +87,8 @@ class HoldMusic:
                 media.early_of = None
             self._arrange_one(held, holder, parameters, now, may_begin=True)
 
-    def refused(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
-        """Begin music again that an offer has ended which was refused: the hold stays as it was."""
+    def begin_again(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
+        """Begin music again where the hold stays as it was: after an offer that was refused, or a lost rtpengine."""
         may_begin = not (_consults(sides[0]) or _consults(sides[1]))
         for held, holder in (sides, sides[::-1]):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
