@@ -319,7 +319,8 @@ class ServerCore:
             return None
         dialog.remote_sequence = max(dialog.remote_sequence, number)
         resumed.discard(request.to_tag)
-        if source != dialog.peer and self._has_moved(dialog, request, source):
+        is_elsewhere = source.host != dialog.seen_at.host and method in _OFFERS and self._is_alike(dialog, source)
+        if is_elsewhere or (source != dialog.peer and self._has_moved(dialog, request, source)):
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
@@ -343,6 +344,15 @@ class ServerCore:
             return dialog.is_behind_nat or reliable[source.flow]
         hop = hop_of(request.header("contact") or "")
         return dialog.is_behind_nat and hop is not None and hop.transport not in {None, "udp"}
+
+    def _is_alike(self, dialog: Dialog, source: Peer) -> bool:
+        """Return whether a peer has sent a request over the same kind of transport as before.
+
+        What it offers then holds where it is now, also if requests go to its Contact: a private address in its session
+        description is one behind this address.
+        """
+        reliable = self._store.reliable
+        return reliable[source.flow] is reliable[dialog.seen_at.flow]
 
     def _follow(self, owner: DialogOwner | PendingBye, dialog: Dialog, request: Request, source: Peer) -> None:
         """Send requests of a dialog to another address of its peer."""

@@ -10,6 +10,7 @@ from doubles.sockets.loopback import Endpoint as Address
 from doubles.sockets.peer import ANSWER, OFFER, Message, compose
 from doubles.virtual.customer import KNOWS_UPDATE, Caller, Intent
 from doubles.virtual.exchange import SWITCH
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.ua import UserAgent
 from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
@@ -20,6 +21,7 @@ from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 HOME = Address("192.168.1.100", 5060)
 OUTSIDE = Address(CUSTOMER.host, 40_000)
@@ -179,6 +181,63 @@ def test_a_new_public_address_is_forwarded_in_the_session_description(home):
     assert f"c=IN IP4 {MOVED.host}" in there.theirs
     assert there.theirs.partition("s=-")[0].endswith(f"o=- 1 2 IN IP4 {CUSTOMER.host}\r\n"), "the next of its origin"
     home.finish(call)
+
+
+def with_public_contact() -> Scene:
+    """Set the stage with a relayed customer whose telephone writes its public address into Contact, not into SDP."""
+    hosts = f"{CUSTOMER.host}/32", f"{MOVED.host}/32"
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    trunk = mapping_gateway("acme", *hosts, dialect=CallerDialect(nat=Nat.AUTO))
+    return Scene(catalogue([trunk, vendor_gateway(0)], media=media), relay=VirtualRelay())
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_private_description_is_believed_from_where_the_latest_offer_came_from(method):
+    """Requests go to the Contact all the same, which is not private."""
+    scene = with_public_contact()
+    call, there = scene.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
+    scene.wire.hide(CUSTOMER, MOVED)
+    call.propose(method=method)
+    scene.wire.run_for(1_000)
+    (live,) = scene.exchange.switch.services.running.all()
+    leg = live.call.caller.leg
+    (source,) = leg.facts.media.sources
+    assert (source.host, source.sip_host) == (HOME.host, MOVED.host)
+    assert (MOVED.host, MOVED.port) in written_down(scene)
+    assert leg.dialog.peer.host == CUSTOMER.host
+    scene.wire.hide(CUSTOMER, CUSTOMER)
+    there.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+
+
+def test_a_telephone_that_comes_behind_nat_in_mid_call_is_asked_where_it_is():
+    """Its next Contact is private: judged by the address before, requests would go there."""
+    scene = with_public_contact()
+    call, there = scene.talk(FROM_HOME)
+    scene.wire.hide(CUSTOMER, MOVED)
+    written = call.request
+    call.request = lambda *terms, **more: written(*terms, **more).replace(f"<sip:{CUSTOMER}>", f"<sip:{HOME}>")
+    call.propose()
+    scene.wire.run_for(1_000)
+    there.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    assert {packet.target for packet in scene.wire.packets if packet.data.startswith(f"BYE sip:{HOME}".encode())} == {
+        MOVED
+    }
+    scene.close()
+
+
+def test_a_request_that_offers_nothing_moves_no_side_that_is_reached_at_its_contact():
+    scene = with_public_contact()
+    call, there = scene.talk(FROM_HOME)
+    scene.wire.hide(CUSTOMER, MOVED)
+    call.ask("INFO", body="Signal=1", kind="application/dtmf-relay")
+    scene.wire.run_for(1_000)
+    assert (CUSTOMER.host, CUSTOMER.port) in written_down(scene)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    scene.close()
 
 
 def test_a_late_answer_from_behind_nat_has_the_public_address(home, monkeypatch):
