@@ -63,7 +63,7 @@ export function BillColumns({ look, map, onMap }: { look: BillLook; map: BillMap
         />
         <Select
           label={t("bills.unit")}
-          w={150}
+          w={190}
           data={UNITS.map((value) => ({ value, label: t(`bills.unit_${value}`) }))}
           allowDeselect={false}
           value={look.unit}
@@ -82,7 +82,7 @@ export function BillColumns({ look, map, onMap }: { look: BillLook; map: BillMap
           {text("strip_ours", t("bills.strip_ours"), "99")}
           <Select
             label={t("bills.billed_unit")}
-            w={150}
+            w={190}
             // cells such as 1:02 are read by themselves
             data={UNITS.filter((value) => value !== "clock").map((value) => ({
               value,
