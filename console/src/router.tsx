@@ -63,7 +63,7 @@ function Missing() {
   return (
     <Page title={t("state.not_loaded")}>
       <Note why="not_found" action={again}>
-        {t("state.not_loaded_lead")}
+        {t("state.away")}
       </Note>
     </Page>
   );

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from http import HTTPStatus
 from threading import Thread
 from typing import Final
 
@@ -29,6 +30,7 @@ from console.conftest import (
     running_site,
     violations,
 )
+from console.made_answers import made_problem
 from console.test_screens import rows
 
 MAIL: Final = """
@@ -269,6 +271,26 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
         " return row.top >= frame.top && row.bottom <= frame.bottom + 1; }"
     )
     assert len({each.bounding_box()["y"] for each in page.locator("tr[tabindex]").all()[-3:]}) == 3  # type: ignore[index]
+
+
+def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcomer: Visit) -> None:
+    page = newcomer().go("/payments?tab=file", "Payments")
+    payments = b"account,amount,reference\nrival,1,g-1\nother,2,g-2\nrival,3,g-3\n"
+    file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": payments}
+    page.locator("input[type=file]").set_input_files(file)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/payments") else None)
+
+    def end_the_session(route: Route) -> None:
+        page.context.clear_cookies()
+        route.fulfill(status=401, json=made_problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "there is no session"))
+
+    page.route("**/accounts/other/payments", end_the_session)
+    page.get_by_role("button", name="Book 3 payments").click()
+    page.get_by_role("dialog").get_by_role("button", name="Book 3 payments").click()
+    page.get_by_role("dialog", name="Log in").wait_for()
+    assert "booked 1" in (page.locator("main").text_content() or "")
+    assert len(asked) == 2
 
 
 def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(

@@ -177,6 +177,18 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("link", name="office-pbx").wait_for()
 
 
+def test_what_was_entered_stays_where_a_colleague_ends_the_object(site: Watched, visit: Visit) -> None:
+    made = {"name": "brief", "keys": {"account": "acme", "hosts": "192.0.2.210", "max_concurrent": "5"}}
+    assert site.api.ask("POST", "/mapping-gateways?confirm=true", made).status == 201
+    page = visit().go("/objects/mapping_gateways/brief", "brief")
+    page.get_by_role("textbox", name="max_concurrent").fill("20")
+    assert site.api.ask("DELETE", "/mapping-gateways/brief?confirm=true").status == 200
+    page.evaluate(TIME_PASSES)
+    page.evaluate("() => ['offline', 'online'].forEach(each => dispatchEvent(new Event(each)))")
+    page.get_by_text("brief is not defined now").wait_for()
+    expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("20")
+
+
 def test_a_password_that_another_person_has_changed_is_said_to_be_changed(site: Watched, visit: Visit) -> None:
     keys = {"account": "acme", "max_concurrent": "2"}
     assert site.api.ask("PUT", "/phones/7301", {"keys": {**keys, "password": "a-long-secret-1"}}).status == 200

@@ -267,6 +267,11 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) ->
     said = page.get_by_role("alert").filter(has_text="The switch does not answer")
     said.wait_for()
     page.unroute("**/api/v1/gateways/quality*")
+    page.route("**/api/v1/gateways/quality*", lambda route: route.fulfill(content_type="text/html", body="<p>Log in"))
+    with page.expect_response("**/api/v1/gateways/quality*"):
+        said.get_by_role("button", name="Try again").click()
+    expect(said).to_contain_text("The network or the switch may be away.")
+    page.unroute("**/api/v1/gateways/quality*")
     said.get_by_role("button", name="Try again").click()
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
 

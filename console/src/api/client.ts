@@ -144,6 +144,8 @@ const manners: Middleware = {
     return new Unreachable(error instanceof Error ? error.message : String(error), { cause: error });
   },
   async onResponse({ request, response }) {
+    // a page is no answer of the API: it is of a proxy, or of a network that wants a log-in
+    if (response.headers.get("Content-Type")?.startsWith("text/html")) throw new Unreachable(response.statusText);
     if (response.ok) {
       if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
       if (request.method !== "GET") noteChange(new URL(request.url).pathname);

@@ -39,13 +39,15 @@ export function ProblemText({
   if (!error || isPast) return null;
   const isOfServer = error instanceof Problem && !stale;
   const said = isOfServer && sentencesOf(error).map(inLanguage).join("\n");
-  const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : error.message;
+  const isAway = error instanceof Unreachable;
+  const own = isAway ? t("state.away") : error.message;
+  const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : own;
   return (
     <Alert
       color="red"
       variant="outline"
       role="alert"
-      title={said || t(stale ?? (error instanceof Unreachable ? "state.unreachable" : "state.failed"))}
+      title={said || t(stale ?? (isAway ? "state.unreachable" : "state.failed"))}
     >
       <Group justify="space-between">
         <span>{remedy}</span>

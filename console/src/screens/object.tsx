@@ -44,6 +44,8 @@ function One({ kind, name }: { kind: string; name: string }) {
   // what a person has typed stays where another version is read: saving it shows both
   if (sheet !== edited && (sheet?.version === edited?.version || !isChanged)) setEdited(sheet);
   const isGone = found.error instanceof Problem && found.error.status === HTTP_NOT_FOUND;
+  /** Whether the form is shown; also of an object that has ended, where it holds what is not saved. */
+  const hasForm = !isGone || isChanged;
   const isOurs = sheet?.source === DATABASE;
   return (
     <Page
@@ -76,12 +78,12 @@ function One({ kind, name }: { kind: string; name: string }) {
       {isGone && <Alert variant="outline">{t("object.gone", { name })}</Alert>}
       {sheet && !isOurs && <Alert variant="outline">{t("definition.read_only", { source: sheet.source })}</Alert>}
       <Tabs
-        value={tab ?? (isGone ? "history" : "keys")}
+        value={tab ?? (hasForm ? "keys" : "history")}
         onChange={(to) => go({ search: { tab: to ?? undefined } })}
         keepMounted={false}
       >
         <Tabs.List>
-          {!isGone && <Tabs.Tab value="keys">{t("definition.keys")}</Tabs.Tab>}
+          {hasForm && <Tabs.Tab value="keys">{t("definition.keys")}</Tabs.Tab>}
           {(isOurs || isGone) && <Tabs.Tab value="history">{t("definition.versions")}</Tabs.Tab>}
         </Tabs.List>
         {/* what was changed stays while the versions are looked at */}

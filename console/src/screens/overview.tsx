@@ -45,9 +45,6 @@ const BAD_LEVELS = new Set(["critical", "error"]);
 /** The first page of agents and customers, which operators do not load. */
 const Portal = lazy(() => loaded(import("./portal")).then(({ PortalScreen }) => ({ default: PortalScreen })));
 
-/** Read again while the page is shown, also on a wall that has no focus. */
-const every = (milliseconds: number) => ({ refetchInterval: milliseconds, refetchIntervalInBackground: true });
-
 export function OverviewScreen() {
   const { t } = useTranslation();
   const { wall } = useSearch({ from: "/" });
@@ -128,7 +125,7 @@ function useGateways() {
       for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0));
       return items;
     },
-    ...every(STATE_MS * 2),
+    refetchInterval: STATE_MS * 2,
     enabled: useMay("GET /gateways/quality"),
   });
 }
@@ -142,7 +139,7 @@ function Now() {
       noted("calls", Number(figure(found.figures, "calls")));
       return found;
     },
-    ...every(STATE_MS),
+    refetchInterval: STATE_MS,
   });
   const gateways = useGateways().data;
   const calls = useMay("GET /calls") ? "/calls" : undefined;
@@ -236,7 +233,7 @@ function useAlarms() {
   const alarms = useQuery({
     queryKey: ["alarms", false],
     queryFn: () => allOf("/alarms"),
-    ...every(STATE_MS),
+    refetchInterval: STATE_MS,
     enabled: useMay("GET /alarms"),
   });
   const raised = (alarms.data ?? []) as unknown as Schemas["AlarmRow"][];
@@ -294,7 +291,7 @@ function Day({ isWall }: { isWall: boolean }) {
   const report = (name: string, group?: string) => ({
     queryKey: ["report", name, group, since],
     queryFn: () => reportOf(name, { since, group }),
-    ...every(DAY_MS),
+    refetchInterval: DAY_MS,
     enabled: sees,
   });
   // calls are counted once: rows with money are divided by currency

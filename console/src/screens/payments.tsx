@@ -26,6 +26,7 @@ import { ServerText, useServerText } from "../text/meanings";
 
 type Booked = Schemas["Booked"];
 const sum = (value: string, currency: string | null) => `${amount(value)} ${currency ?? ""}`.trim();
+const HTTP_UNAUTHORIZED = 401;
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
 
@@ -340,6 +341,8 @@ function FromFile() {
         said = say(answer);
         booked += answer.receipts?.some((receipt) => !receipt.repeated) ? 1 : 0;
       } catch (failure) {
+        // the rest waits for another log-in; the page stays, for it has payments without an outcome
+        if (failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED) break;
         const why = failure instanceof Unreachable ? t("state.unreachable") : inLanguage((failure as Error).message);
         const isLost = mayBeCarriedOut(failure);
         said = isLost ? t("payments.file_lost", { why }) : why;
