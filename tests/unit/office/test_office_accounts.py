@@ -128,6 +128,20 @@ async def test_an_account_is_shown_in_the_currency_of_its_money_where_the_files_
     assert [(each.currency, each.balance) for each in groups] == [("USD", "10.00"), ("EUR", "0.00")]
 
 
+async def test_an_account_without_entries_is_shown_in_the_currency_in_which_the_first_one_is_booked(
+    with_accounts: Callable[..., Office],
+) -> None:
+    before = with_accounts(builders.account("acme"))
+    await before.stores.books.open_accounts(["acme"])
+    await before.stores.books.settle_currencies({"acme": "USD"})
+    office = with_accounts(builders.account("acme", currency="EUR"))
+    groups = await list_account_groups(office, operator(), ListAccountGroups())
+    shown = [(await show(office)).currency, *(each.currency for each in [*await listed(office), *groups])]
+    assert shown == ["EUR", "EUR", "EUR"]
+    await pay(office)
+    assert (await show(office)).currency == "EUR"
+
+
 async def test_without_a_running_switch_nothing_is_reserved(with_accounts: Callable[..., Office]) -> None:
     office = with_accounts(builders.account("acme", overdraft_limit=Decimal("2.5")))
     await pay(office)

@@ -351,8 +351,7 @@ def _sheet(
         overdraft_limit=limit,
         reserved=committed.reserved,
         available=available(balance, limit, committed),
-        # That of its money: the one in the files may be refused, or not be in force yet.
-        currency=changes.currencies.get(account_id, account.currency),
+        currency=_currency_of(account, changes),
         blocked=not account.enabled or is_blocked,
         category=AGENT if is_agent else msgspec.UNSET,
         agent=account.agent or msgspec.UNSET,
@@ -393,12 +392,12 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
     """
     accounts, books = office.definitions.accounts(), office.stores.books
     changes, committed = await books.standings(), await commitments(office.switch)
-    standings, held = changes.standings, changes.currencies
+    standings = changes.standings
     left_over = sorted(name for name, each in standings.items() if each.balance and name not in accounts)
     keys: dict[str, tuple[str | None, str | None]] = {
-        name: (account.group or None, held.get(name, account.currency)) for name, account in accounts.items()
+        name: (account.group or None, _currency_of(account, changes)) for name, account in accounts.items()
     }
-    keys |= {name: (None, held.get(name)) for name in left_over}
+    keys |= {name: (None, changes.currencies.get(name)) for name in left_over}
     members, nothing = Counter(keys.values()), Standing(ZERO, 0)
     balances, reserved = dict.fromkeys(members, ZERO), dict.fromkeys(members, ZERO)
     for name, key in keys.items():
@@ -455,6 +454,15 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
     holds = account.expires_at if order.expires_at is None else order.expires_at
     shown = None if holds is None or holds >= NEVER else iso_utc(holds)
     return ExpirySheet(account.id, shown, await refresh_balances(office.switch))
+
+
+def _currency_of(account: Account, changes: ChangedStandings) -> str:
+    """Return the currency of an account's entries, else the configured one, in which the first entry will be booked."""
+    standing = changes.standings.get(account.id)
+    if standing is None or not standing.seq:
+        return account.currency
+    # the configured one may be refused because of these entries, or not be in force yet
+    return changes.currencies.get(account.id, account.currency)
 
 
 def _expiry_of(account: Account, changes: ChangedStandings) -> str | msgspec.UnsetType:
