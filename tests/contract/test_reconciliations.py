@@ -65,6 +65,7 @@ from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.base.ids import uuid7
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
@@ -416,9 +417,10 @@ async def test_a_price_that_the_file_does_not_say_is_not_zero(site: Site) -> Non
 @pytest.mark.parametrize(
     ("unit", "duration", "billed"),
     [
-        ("duration_unit: milliseconds", "{ms}", "{seconds}"),
+        ("duration_unit: milliseconds\nbilled_unit: seconds", "{ms}", "{seconds}"),
         ("duration_unit: clock", "{clock}", "{seconds}"),
-        ("duration_unit: minutes", "{minutes}", "{clock}"),
+        ("duration_unit: minutes\nbilled_unit: clock", "{minutes}", "{clock}"),
+        ("duration_unit: minutes\nbilled_unit: minutes", "{minutes}", "{minutes}"),
         ("duration_unit: milliseconds\nbilled_unit: milliseconds", "{ms}", "{ms}"),
         ("billed_unit: minutes", "{seconds}", "{minutes}"),
         ("", "{seconds}", ""),
@@ -438,6 +440,17 @@ async def test_billed_seconds_have_their_own_unit(site: Site, unit: str, duratio
     made = await site.imported(rows, map_text=f"{MAP.replace('caller: from', 'billed: from')}{unit}\n")
     assert classes(made) == {("matched", ""): (7, made.ours, made.theirs)}
     assert made.ours == made.theirs
+
+
+@pytest.mark.parametrize("unit", ["minutes", "milliseconds"])
+async def test_a_map_says_the_unit_of_billed_time_where_that_of_the_duration_is_not_seconds(
+    site: Site, unit: str
+) -> None:
+    with pytest.raises(ConfigError, match="billed_unit: expected the unit of the column billed"):
+        await site.imported(
+            [row(CALLS[0])], map_text=f"{MAP.replace('caller: from', 'billed: from')}duration_unit: {unit}\n"
+        )
+    await site.imported([row(CALLS[0])], map_text=f"{MAP}duration_unit: {unit}\n")
 
 
 async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(

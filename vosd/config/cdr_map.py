@@ -104,8 +104,8 @@ class MapKeys(Keys):
     encoding: Annotated[str, _WORD] = "utf-8"
     start: StartKeys = StartKeys()
     duration_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
-    billed_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
-    """Unit of the column ``billed``; times with colons are read by themselves."""
+    billed_unit: Annotated[DurationUnit | None, choice(DurationUnit)] = None
+    """Unit of the column ``billed``: seconds by default; times with colons are read by themselves."""
     decimal_comma: Annotated[bool, switch()] = False
     strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
     """Beginnings of called numbers that are taken off: the first of the list that fits."""
@@ -122,6 +122,16 @@ class MapKeys(Keys):
     def _says_who_pays(self) -> "MapKeys":
         if self.columns.account is None and self.columns.gateway is None and self.account is None:
             raise KeyProblemError("account", "an account of all calls, or a column with the account or the gateway")
+        return self
+
+    @model_validator(mode="after")
+    def _says_the_unit_of_billed_time(self) -> "MapKeys":
+        # files have either, and a wrong guess would put the whole bill in dispute
+        is_open = self.duration_unit in {DurationUnit.MILLISECONDS, DurationUnit.MINUTES} and self.billed_unit is None
+        if is_open and self.columns.billed is not None:
+            raise KeyProblemError(
+                "billed_unit", "the unit of the column billed, as that of the duration is not seconds"
+            )
         return self
 
 
@@ -163,7 +173,7 @@ def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None
         start_form=keys.start.format,
         zone=keys.start.zone,
         duration_unit=keys.duration_unit,
-        billed_unit=keys.billed_unit,
+        billed_unit=keys.billed_unit or DurationUnit.SECONDS,
         has_decimal_comma=keys.decimal_comma,
         strip=keys.strip,
         all_of=vendor or keys.account,

@@ -57,9 +57,27 @@ it("finds out the decimal sign and the unit of durations, and asks the switch fo
   expect(lookOf(bill, { ...map, decimal: ".", unit: "minutes" })).toMatchObject({ decimal: ".", unit: "minutes" });
 });
 
+it("has the unit of billed time said where that of durations is not seconds, and finds clocks out", () => {
+  const bill = utf8("Number;Start;Duration;Billed\n4930;1;1.5;120\n");
+  const map = begun(null, bill);
+  const saidOf = (said: Partial<BillMap>, of = bill) => {
+    const { duration_unit, billed_unit } = JSON.parse(
+      billMapText({ ...map, ...said }, lookOf(of, { ...map, ...said })),
+    );
+    return [duration_unit, billed_unit];
+  };
+  expect(saidOf({})).toEqual([undefined, "seconds"]);
+  expect(saidOf({ unit: "clock" })).toEqual(["clock", "seconds"]);
+  expect(saidOf({ unit: "minutes" })).toEqual(["minutes", undefined]);
+  expect(saidOf({ unit: "minutes", billedUnit: "minutes" })).toEqual(["minutes", "minutes"]);
+  const clocks = utf8("Number;Start;Duration;Billed\n4930;1;1.5;2:00\n");
+  expect(saidOf({ unit: "minutes" }, clocks)).toEqual(["minutes", "clock"]);
+  expect(saidOf({ columns: { ...map.columns, billed: "" } })).toEqual([undefined, undefined]);
+});
+
 it("says to the switch what a person has said of the file", () => {
   const map: BillMap = {
-    columns: { callee: "1", start: "2", duration: "3", price: "" },
+    columns: { callee: "1", start: "2", duration: "3", billed: "3", price: "" },
     format: "unix",
     zone: "Europe/Berlin",
     separator: "\t",
@@ -71,7 +89,7 @@ it("says to the switch what a person has said of the file", () => {
     startsAtInvite: true,
   };
   expect(JSON.parse(billMapText(map, lookOf(utf8("4930\t1\t60\n"), map)))).toEqual({
-    columns: { callee: "1", start: "2", duration: "3" },
+    columns: { callee: "1", start: "2", duration: "3", billed: "3" },
     start: { format: "unix", zone: "Europe/Berlin", of: "invite" },
     delimiter: "tab",
     header: false,

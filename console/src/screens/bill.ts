@@ -88,6 +88,8 @@ export interface BillLook {
   columns: BillColumn[];
   decimal: string;
   unit: string;
+  /** Missing where a person has to say it: beside such durations files have either. */
+  billedUnit?: string;
 }
 
 /**
@@ -112,13 +114,18 @@ export function lookOf(bytes: Uint8Array<ArrayBuffer>, map: BillMap): BillLook {
     const at = columns.findIndex(({ value }) => value === map.columns[field]);
     return at < 0 ? [] : behind.slice(0, JUDGED).flatMap((row) => row[at] || []);
   };
-  const durations = cells("duration");
-  const isClock = durations.length > 0 && durations.every((text) => CLOCK.test(text));
+  const isClock = (field: string) => {
+    const times = cells(field);
+    return times.length > 0 && times.every((text) => CLOCK.test(text));
+  };
+  const unit = map.unit ?? (isClock("duration") ? "clock" : "seconds");
+  const secondsOrNone = unit === "milliseconds" || unit === "minutes" ? undefined : "seconds";
   return {
     encoding,
     columns,
     decimal: map.decimal ?? decimalOf(cells("price")) ?? ".",
-    unit: map.unit ?? (isClock ? "clock" : "seconds"),
+    unit,
+    billedUnit: map.billedUnit ?? (isClock("billed") ? "clock" : secondsOrNone),
   };
 }
 
@@ -134,7 +141,7 @@ export function begun(last: BillMap | null, bytes: Uint8Array<ArrayBuffer>): Bil
 }
 
 /** The map as the API takes it: what the switch takes for granted is left out. */
-export function billMapText(map: BillMap, { encoding, decimal, unit }: BillLook): string {
+export function billMapText(map: BillMap, { encoding, decimal, unit, billedUnit }: BillLook): string {
   const start = {
     ...(map.format ? { format: map.format } : {}),
     ...(map.zone ? { zone: map.zone } : {}),
@@ -150,7 +157,7 @@ export function billMapText(map: BillMap, { encoding, decimal, unit }: BillLook)
     ...(map.isUntitled ? { header: false } : {}),
     ...(decimal === "," ? { decimal_comma: true } : {}),
     ...(unit === "seconds" ? {} : { duration_unit: unit }),
-    ...(map.billedUnit ? { billed_unit: map.billedUnit } : {}),
+    ...(map.columns.billed && billedUnit ? { billed_unit: billedUnit } : {}),
     ...(strip.length > 0 ? { strip } : {}),
     ...(strip_ours.length > 0 ? { strip_ours } : {}),
     ...(map.includesTax ? { price_includes_tax: true } : {}),

@@ -6,16 +6,7 @@ import { useTranslation } from "react-i18next";
 import { type BillLook, type BillMap, FIELDS, NEEDED, SEPARATORS, UNITS } from "./bill";
 
 /** What is rarely said of a bill; it is shown where it was said. */
-const REST = [
-  "strip",
-  "strip_ours",
-  "startsAtInvite",
-  "includesTax",
-  "billedUnit",
-  "encoding",
-  "separator",
-  "isUntitled",
-] as const;
+const REST = ["strip", "strip_ours", "startsAtInvite", "includesTax", "encoding", "separator", "isUntitled"] as const;
 
 export function BillColumns({ look, map, onMap }: { look: BillLook; map: BillMap; onMap: (map: BillMap) => void }) {
   const { t } = useTranslation();
@@ -69,6 +60,17 @@ export function BillColumns({ look, map, onMap }: { look: BillLook; map: BillMap
           value={look.unit}
           onChange={(unit) => set({ unit: unit ?? undefined })}
         />
+        {map.columns.billed && (
+          <Select
+            label={t("bills.billed_unit")}
+            w={190}
+            data={UNITS.map((value) => ({ value, label: t(`bills.unit_${value}`) }))}
+            required
+            allowDeselect={false}
+            value={look.billedUnit ?? null}
+            onChange={(unit) => set({ billedUnit: unit ?? undefined })}
+          />
+        )}
         {text("format", t("rates.date_format"), "%d.%m.%Y %H:%M:%S")}
         {text("zone", t("bills.zone"), "Europe/Berlin")}
       </Group>
@@ -80,20 +82,6 @@ export function BillColumns({ look, map, onMap }: { look: BillLook; map: BillMap
         <Group align="end" gap="xs" pt="xs">
           {text("strip", t("bills.strip"), "00 +")}
           {text("strip_ours", t("bills.strip_ours"), "99")}
-          <Select
-            label={t("bills.billed_unit")}
-            w={190}
-            // cells such as 1:02 are read by themselves
-            data={UNITS.filter((value) => value !== "clock").map((value) => ({
-              value,
-              label: t(`bills.unit_${value}`),
-            }))}
-            clearable
-            clearButtonProps={{ "aria-label": t("act.clear") }}
-            placeholder={t("bills.unit_seconds")}
-            value={map.billedUnit ?? null}
-            onChange={(unit) => set({ billedUnit: unit ?? undefined })}
-          />
           {text("encoding", t("bills.encoding"), look.encoding)}
           <Select
             label={t("bills.separator")}
