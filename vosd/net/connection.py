@@ -364,7 +364,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self._is_held = False
             self._release()
-        elif self._transport.get_extra_info("socket").getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] != _ESTABLISHED:
+            return
+        # Below TLS the socket is gone a turn of the event loop before ``connection_lost`` is called.
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] != _ESTABLISHED:
             self.cut("the peer has closed and left more than could be served")
 
     def _hold(self) -> None:

@@ -90,11 +90,11 @@ class StreamTurns:
 
     def _wake(self, source: str) -> None:
         held = self._resting.pop(source)
-        for connection in [*held.connections]:
-            connection.drop_if_closed()
         if held.connections:
             self._waiting[source] = held
             self._schedule()
+        for connection in [*held.connections]:
+            connection.drop_if_closed()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -112,9 +112,11 @@ class StreamTurns:
                 connection = held.connections.popleft()
                 if held.connections:
                     waiting[source] = held
-                if now - held.since >= LEFT_S:
-                    connection.drop_if_closed()
-                connection.go_on()
+                try:
+                    if now - held.since >= LEFT_S:
+                        connection.drop_if_closed()
+                finally:
+                    connection.go_on()
                 now = time.monotonic()
         finally:  # after an error in one message, the others must still be served
             if waiting:

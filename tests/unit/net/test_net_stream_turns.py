@@ -134,3 +134,18 @@ async def test_a_bug_in_one_connection_stops_no_other(world, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         world.turns._take_turn()
     await until(lambda: world.done == ["b1"])
+
+
+@pytest.mark.parametrize("waited_s", [0.0, LEFT_S + 0.01])
+async def test_connections_go_on_that_an_error_kept_from_being_dropped(world, monkeypatch, waited_s):
+    turns, broken, other = world.turns, world.held("a1"), world.held("a2")
+    monkeypatch.setattr(broken, "drop_if_closed", lambda: 1 / 0)
+    monkeypatch.setattr(other, "drop_if_closed", lambda: None)
+    for each in (broken, other):
+        each.waits(1)
+    if not waited_s:
+        turns.rest("a")
+    world.clock.now += waited_s
+    with pytest.raises(ZeroDivisionError):
+        turns._take_turn() if waited_s else turns._wake("a")
+    await until(lambda: world.done == ["a1", "a2"])

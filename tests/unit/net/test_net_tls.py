@@ -14,12 +14,14 @@ from structlog.testing import capture_logs
 
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
-from vosd.net import tcp
+from vosd.net import stream_turns, tcp
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
+from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, names_in
+from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
-from vosd.sip.wire.stream import PONG
+from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
 
 from .conftest import PATIENCE_S, until
@@ -133,6 +135,31 @@ async def test_a_resumed_session_proves_nothing_after_the_certificate_has_expire
     assert outcome == [True, b""]
     assert logs[0]["why"] == "its certificate has expired"
     assert node.ear.messages == 0
+
+
+async def test_a_source_that_rests_goes_on_when_one_of_its_connections_is_just_lost(
+    opened, connect, authority, switch, monkeypatch
+):
+    """The socket below TLS is gone a turn of the event loop before ``connection_lost`` is called."""
+    monkeypatch.setattr(stream_turns, "REST_S", 2 * PATIENCE_S)
+    flooded = TransportSettings(shield=ShieldSettings(gateway_rate=MESSAGES_AT_ONCE))
+    node = await opened(TLS, settings=flooded, tls=TlsContexts.load(settings(authority, switch)))
+    peers = [await connect(node.address(), ssl=authority.client_context()) for _ in range(2)]
+    opened_to = node.transports._flows[0]._open
+    await until(lambda: len(opened_to) == 2)
+    lost, other = (opened_to[each.address] for each in peers)
+    for connection in (lost, other):
+        connection.data_received(OPTIONS * 4 * MESSAGES_AT_ONCE)
+    await until(lambda: bool(node.transports._turns._resting))
+    lost._transport.abort()
+    await asyncio.sleep(0)
+    assert lost._transport.get_extra_info("socket") is None
+    dropped = node.ear.dropped[Drop.GATEWAY_RATE]
+    monkeypatch.setattr(stream_turns, "REST_S", 0.0)
+    node.transports._turns._wake(lost._source)
+    assert await node.ear.parting() == (0, peers[0].address)
+    await until(lambda: node.ear.dropped[Drop.GATEWAY_RATE] > dropped)
+    assert [*opened_to.values()] == [other]
 
 
 async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monkeypatch):
