@@ -109,9 +109,11 @@ class BlockedLegs:
                 self.left(call, number)
 
     def resume(self, media: LegMedia) -> None:
-        """Go on with a leg of an earlier process, which had it blocked if it has not described its media."""
-        if not media.sources:
-            self.held[media.number] = False
+        """Go on with a leg of an earlier process, which had it blocked if it has not described its media.
+
+        Another one may be blocked as well, for one that has gone with that process: it is let through by ``repeat``.
+        """
+        self.held[media.number] = bool(media.sources)
         if media.music is not None and media.music.holder:
             self._muted.add(media.music.holder)
 
@@ -127,7 +129,7 @@ class BlockedLegs:
         legs = self._legs[call]
         for number in [each for each in legs if each in self.held]:
             if self.held[number]:
-                self.unblock(call, number)
+                self.let_pass(call, number)
             elif number in self._open:
                 self._open.discard(number)
                 self.hold_back(call, number)
