@@ -286,7 +286,7 @@ class Connection(asyncio.Protocol):
         self._sent_last = self._sent_last and not data
         if self._is_held:
             self._unread += data
-        elif self._turns.may_pass(self._source):
+        elif self._turns.may_pass():
             self._pass_on(data, now)
         else:
             self._unread = data
@@ -318,9 +318,7 @@ class Connection(asyncio.Protocol):
             self.close("too many keep-alives or WebSocket frames without a message")
             return
         if framer.has_more:
-            if 2 * served < len(messages):
-                self._turns.rest(self._source)
-            self._hold()
+            self._hold(is_refused=2 * served < len(messages))
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
         # An answer that we asked for keeps a connection of ours only while its peer is one that we mean to reach; no
@@ -357,25 +355,33 @@ class Connection(asyncio.Protocol):
             finally:
                 self._release()
 
-    def drop_if_closed(self) -> None:
-        """Drop what was received and was not passed on if the peer has closed: it sends more than can be served."""
+    def drop_if_closed(self) -> bool:
+        """Drop what was received and was not passed on if the peer has closed; return whether nothing is left.
+
+        Such a peer sends more than can be served.
+        """
         if not self._is_held:
-            return
+            return True
         if self._transport is None:
             self._is_held = False
             self._release()
-            return
+            return True
         # Below TLS the socket is gone a turn of the event loop before ``connection_lost`` is called.
         sock = self._transport.get_extra_info("socket")
-        if sock is None or sock.getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] != _ESTABLISHED:
-            self.cut("the peer has closed and left more than could be served")
+        if sock is not None and sock.getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] == _ESTABLISHED:
+            return False
+        self.cut("the peer has closed and left more than could be served")
+        return True
 
-    def _hold(self) -> None:
-        """Read no more until what is left of the received bytes was passed on in later turns of the event loop."""
+    def _hold(self, *, is_refused: bool = False) -> None:
+        """Read no more until what is left of the received bytes was passed on in later turns of the event loop.
+
+        ``is_refused``: most of its messages were, so it has to rest.
+        """
         self._is_held = True
         if self._transport is not None:
             self._transport.pause_reading()
-        self._turns.wait(self._source, self)
+        (self._turns.rest if is_refused else self._turns.wait)(self._source, self)
 
     def _release(self) -> None:
         """Read again, or report the loss of the connection, once nothing is left of the received bytes."""

@@ -1,7 +1,8 @@
 """Turns of the connections of all TCP and TLS listeners: some milliseconds of work in a turn of the event loop.
 
-The connections of one source take one turn together, so that many of them get no more than one. A source of whose
-messages most were refused is not read from for a while: TCP then slows the sender.
+The connections of one source take one turn together, so that many of them get no more than one. A connection of whose
+messages most were refused is not read from for a while, the longer the more of its source there are: TCP then slows the
+sender. The other connections of that source may be those of running calls, and go on.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final, Protocol
 TURN_S: Final = 0.004
 """Longest time for messages of connections before other sockets are read, but for the step that exceeds it."""
 REST_S: Final = 0.1
-"""Time for which a source is not read from after most of its messages were refused."""
+"""Time after which the next one of a source's connections goes on of whose messages most were refused."""
 LEFT_S: Final = 5.0
 """After a source has had connections waiting for so long without a break, those that its peer has closed are dropped:
 it sends more than can be served, and no longer waits for the answers.
@@ -26,8 +27,8 @@ class HeldConnection(Protocol):
         """Pass on a few of the messages; wait again if more are left."""
         ...
 
-    def drop_if_closed(self) -> None:
-        """Drop what was received and was not passed on if the peer has closed."""
+    def drop_if_closed(self) -> bool:
+        """Drop what was received and was not passed on if the peer has closed; return whether nothing is left."""
         ...
 
 
@@ -49,6 +50,7 @@ class StreamTurns:
         self._waiting: OrderedDict[str, HeldConnections] = OrderedDict()
         """The source that goes on next is first."""
         self._resting: dict[str, HeldConnections] = {}
+        """Connections of whose messages most were refused: of each source, one goes on every ``REST_S``."""
         self._is_scheduled = False
         """Whether ``_take_turn`` is called in the next turn of the event loop."""
         self._until = 0.0
@@ -56,9 +58,9 @@ class StreamTurns:
         loop.
         """
 
-    def may_pass(self, source: str) -> bool:
+    def may_pass(self) -> bool:
         """Return whether messages may be passed on as they are read, else the connection must ``wait``."""
-        if self._waiting or source in self._resting:
+        if self._waiting:
             return False
         now = time.monotonic()
         if now < self._until:
@@ -72,29 +74,33 @@ class StreamTurns:
 
     def wait(self, source: str, connection: HeldConnection) -> None:
         """Have a connection go on in a later turn of the event loop, after the others."""
-        held = self._resting.get(source)
-        if held is None:
-            held = self._waiting.get(source)
-            self._schedule()
+        self._schedule()
+        held = self._waiting.get(source)
         if held is None:
             held = self._waiting[source] = HeldConnections()
         held.connections.append(connection)
 
-    def rest(self, source: str) -> None:
-        """Let no connection of a source go on for ``REST_S``."""
-        if source not in self._resting:
-            self._resting[source] = self._waiting.pop(source) if source in self._waiting else HeldConnections()
+    def rest(self, source: str, connection: HeldConnection) -> None:
+        """Have a connection go on after ``REST_S``, and after all others of the source that rest."""
+        held = self._resting.get(source)
+        if held is None:
+            held = self._resting[source] = HeldConnections()
             asyncio.get_running_loop().call_later(REST_S, self._wake, source)
+        held.connections.append(connection)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _wake(self, source: str) -> None:
+        """Let the connection of a source go on that has rested the longest, and drop those that are closed."""
         held = self._resting.pop(source)
-        if held.connections:
-            self._waiting[source] = held
-            self._schedule()
-        for connection in [*held.connections]:
-            connection.drop_if_closed()
+        try:
+            held.connections = deque([each for each in held.connections if not each.drop_if_closed()])
+        finally:
+            if held.connections:
+                self.wait(source, held.connections.popleft())
+            if held.connections:
+                self._resting[source] = held
+                asyncio.get_running_loop().call_later(REST_S, self._wake, source)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

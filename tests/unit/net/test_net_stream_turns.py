@@ -1,4 +1,4 @@
-"""Turns of connections: sources take turns, a turn ends, and a source that is refused rests."""
+"""Turns of connections: sources take turns, a turn ends, and connections that are refused rest."""
 
 from types import SimpleNamespace
 
@@ -32,6 +32,10 @@ class Held:
         self._turns.wait(self.source, self)
         return self
 
+    def rests(self) -> None:
+        self.steps = 1
+        self._turns.rest(self.source, self)
+
     def go_on(self) -> None:
         if self.is_dropped:
             return
@@ -41,8 +45,9 @@ class Held:
         if self.steps:
             self._turns.wait(self.source, self)
 
-    def drop_if_closed(self) -> None:
+    def drop_if_closed(self) -> bool:
         self.is_dropped = True
+        return True
 
 
 @pytest.fixture
@@ -76,46 +81,49 @@ async def test_a_turn_ends_after_its_time(world):
 
 async def test_messages_pass_as_they_are_read_until_the_time_of_the_turn_is_over(world):
     turns, clock = world.turns, world.clock
-    assert turns.may_pass("a")
+    assert turns.may_pass()
     clock.now += TURN_S * 0.9
-    assert turns.may_pass("b")
+    assert turns.may_pass()
     clock.now += TURN_S * 0.2
-    assert not turns.may_pass("c")
+    assert not turns.may_pass()
     await until(lambda: not turns._is_scheduled)
-    assert turns.may_pass("c")
+    assert turns.may_pass()
 
 
 async def test_all_wait_while_one_waits(world):
     world.held("a1").waits(1)
-    assert not world.turns.may_pass("b")
+    assert not world.turns.may_pass()
     await until(lambda: world.done == ["a1"])
-    assert world.turns.may_pass("b")
+    assert world.turns.may_pass()
 
 
-async def test_a_source_that_is_refused_rests_with_all_its_connections(world, monkeypatch):
-    monkeypatch.setattr(stream_turns, "REST_S", 0.02)
+async def test_one_connection_of_a_source_that_rests_goes_on_at_a_time_and_the_others_of_it_pass(world, monkeypatch):
+    monkeypatch.setattr(stream_turns, "REST_S", 60.0)
+    monkeypatch.setattr(Held, "drop_if_closed", lambda held: False)
     turns = world.turns
-    first = world.held("a1").waits(1)
-    turns.rest("a")
-    world.held("b1").waits(2)
-    world.held("a2").waits(1)
-    turns.rest("a")
-    await until(lambda: world.done == ["b1", "b1"])
-    assert (turns.may_pass("a"), turns.may_pass("b")) == (False, True)
-    assert not first.is_dropped
-    await until(lambda: first.is_dropped)
-    assert turns._waiting or not turns._resting
+    for name in ("a1", "a2", "a3"):
+        world.held(name).rests()
+    assert turns.may_pass()
+    world.held("a4").waits(2)
+    await until(lambda: world.done == ["a4", "a4"])
+    turns._wake("a")
+    await until(lambda: world.done == ["a4", "a4", "a1"])
+    assert turns.may_pass()
+    world.held("a5").rests()
+    turns._wake("a")
+    await until(lambda: world.done == ["a4", "a4", "a1", "a2"])
+    assert len(turns._resting["a"].connections) == 2
 
 
 async def test_a_source_that_rests_goes_on_without_the_connections_that_its_peer_has_closed(world, monkeypatch):
     monkeypatch.setattr(stream_turns, "REST_S", 0.0)
-    monkeypatch.setattr(Held, "drop_if_closed", lambda held: setattr(held, "is_dropped", held.name == "a2"))
-    for name in ("a1", "a2"):
-        world.held(name).waits(1)
-    world.turns.rest("a")
-    await until(lambda: world.done == ["a1"])
-    await until(lambda: world.turns.may_pass("a"))
-    assert world.done == ["a1"]
+    monkeypatch.setattr(Held, "drop_if_closed", lambda held: held.name != "a2")
+    for name in ("a1", "a2", "a3"):
+        world.held(name).rests()
+    await until(lambda: world.done == ["a2"])
+    assert not world.turns._resting
+    await until(world.turns.may_pass)
+    assert world.done == ["a2"]
 
 
 @pytest.mark.parametrize(("waited_s", "is_dropped"), [(LEFT_S - 0.01, False), (LEFT_S + 0.01, True)])
@@ -136,16 +144,17 @@ async def test_a_bug_in_one_connection_stops_no_other(world, monkeypatch):
     await until(lambda: world.done == ["b1"])
 
 
-@pytest.mark.parametrize("waited_s", [0.0, LEFT_S + 0.01])
-async def test_connections_go_on_that_an_error_kept_from_being_dropped(world, monkeypatch, waited_s):
-    turns, broken, other = world.turns, world.held("a1"), world.held("a2")
-    monkeypatch.setattr(broken, "drop_if_closed", lambda: 1 / 0)
-    monkeypatch.setattr(other, "drop_if_closed", lambda: None)
-    for each in (broken, other):
-        each.waits(1)
-    if not waited_s:
-        turns.rest("a")
-    world.clock.now += waited_s
+async def test_connections_go_on_that_an_error_kept_from_being_dropped(world, monkeypatch):
+    turns = world.turns
+    monkeypatch.setattr(stream_turns, "REST_S", 60.0)
+    monkeypatch.setattr(Held, "drop_if_closed", lambda held: 1 / 0)
+    world.held("a1").waits(1)
+    world.clock.now += LEFT_S + 0.01
     with pytest.raises(ZeroDivisionError):
-        turns._take_turn() if waited_s else turns._wake("a")
-    await until(lambda: world.done == ["a1", "a2"])
+        turns._take_turn()
+    for name in ("b1", "b2"):
+        world.held(name).rests()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            turns._wake("b")
+    await until(lambda: world.done == ["a1", "b1", "b2"])

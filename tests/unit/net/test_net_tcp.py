@@ -186,7 +186,7 @@ async def flooding(opened, connect, count=4 * MESSAGES_AT_ONCE):
     return node, peer, connection
 
 
-async def test_a_source_whose_messages_are_refused_is_not_read_from_for_a_while(opened, connect, monkeypatch):
+async def test_a_connection_whose_messages_are_refused_is_not_read_from_for_a_while(opened, connect, monkeypatch):
     monkeypatch.setattr(stream_turns, "REST_S", 0.05)
     monkeypatch.setattr(patience, "MESSAGE_S", 0.01)  # the peer is not slow: it is not read from
     node, _, connection = await flooding(opened, connect)
@@ -200,6 +200,16 @@ async def test_a_source_whose_messages_are_refused_is_not_read_from_for_a_while(
     await until(connection._transport.is_reading)
     assert node.transports.connections == 2
     assert node.ear.dropped[Drop.GATEWAY_RATE] > 2 * MESSAGES_AT_ONCE
+
+
+async def test_a_connection_is_served_while_others_of_its_source_rest(opened, connect, monkeypatch):
+    """Its messages had waited for 0.1 s for each of the others: the BYE of a running call for some seconds."""
+    monkeypatch.setattr(stream_turns, "REST_S", 2 * PATIENCE_S)
+    node, peer, _ = await flooding(opened, connect)
+    other = await connect(node.address())
+    other.writer.write(PONG * 2)
+    assert await other.read(2) == PONG
+    peer.writer.transport.abort()
 
 
 async def test_what_a_refused_peer_has_left_unread_when_it_closed_is_dropped(opened, connect, monkeypatch):

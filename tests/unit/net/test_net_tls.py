@@ -150,7 +150,8 @@ async def test_a_source_that_rests_goes_on_when_one_of_its_connections_is_just_l
     lost, other = (opened_to[each.address] for each in peers)
     for connection in (lost, other):
         connection.data_received(OPTIONS * 4 * MESSAGES_AT_ONCE)
-    await until(lambda: bool(node.transports._turns._resting))
+    resting = node.transports._turns._resting
+    await until(lambda: lost._source in resting and len(resting[lost._source].connections) == 2)
     lost._transport.abort()
     await asyncio.sleep(0)
     assert lost._transport.get_extra_info("socket") is None

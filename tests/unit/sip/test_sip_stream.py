@@ -181,6 +181,13 @@ def test_keep_alives_beyond_one_for_each_message_are_counted(received, idle):
     assert stream.idle_frames == 0
 
 
+def test_a_keep_alive_that_comes_later_than_its_message_is_not_counted():
+    stream = framer()
+    for received, idle in ((OPTIONS, 0), (PING, 0), (PING, 1), (OPTIONS * 3, 0), (PING * 4, 1)):
+        stream.feed(received)
+        assert stream.idle_frames == idle
+
+
 def test_a_blank_line_after_a_message_is_half_of_no_keep_alive():
     """RFC 3261 7.5."""
     stream = framer()

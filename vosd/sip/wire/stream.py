@@ -37,6 +37,7 @@ class StreamFramer:
     __slots__ = (
         "_awaits_pong",
         "_blank_lines",
+        "_free_pings",
         "_has_pong",
         "_has_start_line",
         "_is_behind_message",
@@ -64,6 +65,8 @@ class StreamFramer:
         self._is_behind_message = False
         """Whether a message was completed by the bytes that were added last."""
         self._pings = 0
+        self._free_pings = 0
+        """Messages without a keep-alive behind them, ``MESSAGES_AT_ONCE`` at most: some peers send one after each."""
         self._awaits_pong = False
         """Whether a keep-alive of ours is unanswered: then an odd blank line is its answer."""
         self._has_pong = False
@@ -97,7 +100,8 @@ class StreamFramer:
             if len(messages) == MESSAGES_AT_ONCE:
                 break
         self.has_more = len(messages) == MESSAGES_AT_ONCE and len(self._pending) > 0
-        self.idle_frames = max(0, self._pings - pings - len(messages))
+        left = min(self._free_pings + len(messages), MESSAGES_AT_ONCE) - (self._pings - pings)
+        self._free_pings, self.idle_frames = max(0, left), max(0, -left)
         return messages
 
     def take_pings(self) -> int:
