@@ -95,6 +95,17 @@ def test_a_file_of_payments_is_read_and_nothing_is_booked(api: Api) -> None:
     assert balance(api) == before
 
 
+def test_a_request_that_must_be_a_repeat_is_refused_where_the_first_one_has_not_come(api: Api) -> None:
+    before = balance(api)
+    repeat = {"Idempotency-Key": "order-23", "Idempotency-Repeat": "true"}
+    refused = api.ask("POST", PAYMENTS, {"amount": "5"}, headers=repeat)
+    assert (refused.status, refused.json["code"], balance(api)) == (409, "key_unknown", before)
+    first = pay(api, "5", key="order-23")
+    again = api.ask("POST", PAYMENTS, {"amount": "5"}, headers=repeat)
+    assert (again.status, again.content, again.headers["idempotent-replayed"]) == (201, first.content, "true")
+    assert Decimal(balance(api)) == Decimal(before) + 5
+
+
 def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_refused(api: Api) -> None:
     before = balance(api)
     first = pay(api, "5", key="order-17")

@@ -350,6 +350,43 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
+def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_set_meanwhile(
+    site: Watched, visit: Visit
+) -> None:
+    page = visit().go("/accounts/rival", "rival")
+    page.reload()  # what was read in a test before is not shown
+    page.get_by_role("heading", level=1, name="rival").wait_for()
+    page.wait_for_load_state("networkidle")
+    page.route("**/api/v1/accounts/rival/overrides", lambda route: route.abort(), times=1)
+    credited(page, "55")
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("It may have been carried out all the same")
+    assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "100"}).status == 200
+    done(page, "Check")
+    done(page, "Credit")
+    expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
+    assert float(site.api.ask("GET", "/accounts/rival/balance").json["overdraft_limit"]) == 100
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
+def test_an_undo_that_is_refused_behind_a_lost_answer_says_why(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("PUT", "/roles/passing", {"permissions": ["money.see"]}).status == 200
+    page = visit().go("/lists/roles", "Roles")
+    row(page, "passing").get_by_role("button", name="Remove").click()
+    expect(done(page, "Remove")).to_contain_text("The role passing is removed")
+    page.route("**/api/v1/roles/passing", lambda route: route.abort(), times=1)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("It may have been undone all the same").wait_for()
+    refusal = made_problem(HTTPStatus.FORBIDDEN, "permission_lacking", "you lack roles.change")
+    page.route("**/api/v1/roles/passing", lambda route: route.fulfill(status=403, json=refusal), times=1)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("alert").filter(has_text="you lack roles.change").wait_for()
+    expect(page.get_by_text("This may have been undone before")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    row(page, "passing").wait_for()
+    assert site.api.ask("DELETE", "/roles/passing").status == 200
+
+
 def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, visit: Visit) -> None:
     page = visit().go("/parameters?q=SS_BILLINGUNIT", "Parameters")
     expect(row(page, "SS_BILLINGUNIT")).to_contain_text("default")

@@ -181,6 +181,12 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     page.get_by_role("dialog").get_by_role("alert").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_label("Amount").fill("12.345679012")  # another one is tried, and refused
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("dialog").get_by_role("alert").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_label("Amount").fill("12.345678")
     confirmed(page, "Transfer", "other: booked 12.345678")  # once, though it was ordered twice
     assert (balance(site, "rival"), balance(site, "other")) == (
         before[0] - Decimal("12.345678"),

@@ -48,7 +48,7 @@ from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.refused_requests import RefusedRequests
-from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
+from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
@@ -210,9 +210,14 @@ class Application:
             keyed = msgspec.structs.replace(who, request=key)
             return await _done(operation, office, keyed, order, request)
 
-        is_harmless = operation.reference is not None
         return await self._repeats.once(
-            key, office.stores.requests, office.now(), act, is_harmless=is_harmless, is_secret=operation.makes_secret
+            key,
+            office.stores.requests,
+            office.now(),
+            act,
+            is_harmless=operation.reference is not None,
+            is_secret=operation.makes_secret,
+            is_repeat=REPEAT_HEADER in request.headers,
         )
 
     async def _streamed(
@@ -293,7 +298,10 @@ class Application:
                 return await queue(None)
             content = request.content if upload is None else upload.digest.encode()
             key = _key_of(request, who, kept.header, content)
-            return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
+            is_repeat = REPEAT_HEADER in request.headers
+            return await self._repeats.once(
+                key, office.stores.requests, office.now(), queue, is_harmless=False, is_repeat=is_repeat
+            )
         finally:
             if upload is not None:
                 if not is_needed:

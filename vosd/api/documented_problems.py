@@ -73,7 +73,7 @@ def _of_writes(operation: Operation) -> _Problems:
     if not operation.is_write:
         return
     yield HTTPStatus.FORBIDDEN, ("csrf",)
-    yield HTTPStatus.CONFLICT, ("answer_lost", "key_reused", "request_under_way")
+    yield HTTPStatus.CONFLICT, ("answer_lost", "key_reused", "key_unknown", "request_under_way")
     yield HTTPStatus.UNPROCESSABLE_ENTITY, ("bad_key",)
     yield HTTPStatus.GATEWAY_TIMEOUT, ("outcome_unknown",)
     if operation.makes_secret:

@@ -21,6 +21,8 @@ from vosd.storage.database import AlreadyThere
 from vosd.storage.requests import KeptRequest, SqlRequests
 
 HEADER: Final = "idempotency-key"
+REPEAT_HEADER: Final = "idempotency-repeat"
+"""The header of a request that must be a repeat: it is refused where the first one has changed nothing."""
 KEY_CHARACTERS_MAX: Final = 128
 KEPT_MS: Final = 24 * 3_600 * 1_000
 FORGET_MS: Final = 600_000
@@ -62,14 +64,17 @@ class Repeats:
         *,
         is_harmless: bool,
         is_secret: bool = False,
+        is_repeat: bool = False,
     ) -> Answer:
         """Carry out a request, unless it was before; ``now`` is UTC milliseconds.
 
         ``act`` has the key written with its change. ``is_harmless``: to carry it out again changes nothing more.
         ``is_secret``: the answer has a secret and is not kept, so a repeat is refused.
+        ``is_repeat``: refuse a request that was not carried out before.
 
         Raises:
-            RequestError: the key is another request's, the same request is under way, or its answer is lost.
+            RequestError: the key is another request's, the same request is under way, its answer is lost, or it is no
+                repeat.
         """
         name = (key.principal, key.key)
         if name in self._under_way:
@@ -85,6 +90,9 @@ class Repeats:
                 await kept.forget(now - KEPT_MS)
                 self._forgotten_at = now
             found = await kept.find(key)
+            if found is None and is_repeat:
+                said = "no request with this key has changed anything"
+                raise RequestError(HTTPStatus.CONFLICT, "key_unknown", said, remedy="read the object, and decide anew")
             if found is None:
                 try:
                     answer = await act(key)

@@ -44,6 +44,7 @@ const CSRF = "csrf";
 /** Refusals of a password, a code or a link that was entered: the session goes on. */
 const OF_PROOFS: ReadonlySet<unknown> = new Set(["code_missing", "link_refused", "log_in_refused"]);
 const CSRF_HEADER = "X-CSRF-Token";
+const KEY_HEADER = "Idempotency-Key";
 
 /** Keys of orders whose answer is that of before. */
 const repeated = new Set<string>();
@@ -138,6 +139,7 @@ export const mistakesIn = ({ errors, warnings }: Row) => [listOf(errors), listOf
 const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
+    if (repeatsOnly.has(request.headers.get(KEY_HEADER) ?? "")) request.headers.set("Idempotency-Repeat", "true");
     return request;
   },
   onError({ error }) {
@@ -147,7 +149,7 @@ const manners: Middleware = {
     // a page is no answer of the API: it is of a proxy, or of a network that wants a log-in
     if (response.headers.get("Content-Type")?.startsWith("text/html")) throw new Unreachable(response.statusText);
     if (response.ok) {
-      if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
+      if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get(KEY_HEADER) ?? "");
       if (request.method !== "GET") noteChange(new URL(request.url).pathname);
       if (request.method !== "GET" && response.headers.get("Content-Type")?.startsWith("application/json"))
         noteAnswer(await response.clone().json());
@@ -205,7 +207,7 @@ export function ifVersion(version: number | null | undefined): Record<string, st
 }
 
 /** The header by which the server knows an order that it was given before. */
-export const keyed = (key: string) => ({ "Idempotency-Key": key });
+export const keyed = (key: string) => ({ [KEY_HEADER]: key });
 
 /** The header that has a change refused where the database has the object by now. */
 export const ifNone = { "If-None-Match": "*" };
@@ -219,18 +221,31 @@ const HTTP_STALE = 412;
 export const isStale = (error: Error | null): boolean =>
   error instanceof ChangedSince || (error instanceof Problem && error.status === HTTP_STALE);
 
+const UNKNOWN_KEY = "key_unknown";
+/** Keys of requests that are sent as repeats alone. */
+const repeatsOnly = new Set<string>();
+
 /**
- * Carry a change out where `read` returns what was seen before: for what has no versions. A change that is ordered again
- * because its answer was lost may be what has changed it; the server knows it by its key.
+ * Carry a change out where `read` returns what was seen before: for what has no versions. `again` is the key of a change
+ * that is ordered again because its answer was lost: it may be what has changed that, and its repeat does nothing more;
+ * where it has not come, another person has.
  */
 export async function unlessOther<Result>(
   seen: unknown,
   read: () => Promise<unknown>,
   act: () => Promise<Result>,
-  isAgain = false,
+  again?: string,
 ): Promise<Result> {
-  if (!isAgain && JSON.stringify(await read()) !== JSON.stringify(seen)) throw new ChangedSince();
-  return act();
+  if (JSON.stringify(await read()) === JSON.stringify(seen)) return act();
+  if (!again) throw new ChangedSince();
+  repeatsOnly.add(again);
+  try {
+    return await act();
+  } catch (failure) {
+    throw failure instanceof Problem && failure.code === UNKNOWN_KEY ? new ChangedSince() : failure;
+  } finally {
+    repeatsOnly.delete(again);
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { ChangedSince, Problem, send, Unreachable } from "./client";
+import { ChangedSince, Problem, send, Unreachable, unlessOther } from "./client";
 import { endOf, type Job, resultOf } from "./jobs";
 import { Orders } from "./orders";
 import { noteAnswer } from "./untold";
@@ -40,6 +40,27 @@ it("keeps the key of an order until it has an answer", async () => {
   const first = new Set(await keysOf(orders, "500 to beta", failures));
   const later = new Set(await keysOf(orders, "500 to beta", []));
   expect([first.size, later.size, new Set([...first, ...later]).size]).toEqual([1, 1, 2]);
+});
+
+it("keeps the key of an order whose answer was lost while others are tried", async () => {
+  const orders = new Orders();
+  const keys: string[] = [];
+  const order = (text: string, failure?: Error) =>
+    orders
+      .carryOut(text, async (key) => {
+        keys.push(key);
+        if (failure) throw failure;
+      })
+      .catch((thrown) => expect(thrown).toBe(failure));
+  await order("21", new Unreachable(""));
+  await order("21.1234567891", refusal(422, "form"));
+  await order("22", new Unreachable(""));
+  expect(["21", "21.1234567891", "22"].map((text) => orders.mayBeDone(text))).toEqual([true, false, true]);
+  await order("21", refusal(503, "store_unavailable"));
+  expect(orders.mayBeDone("21")).toBe(true);
+  await order("21");
+  expect(keys[4]).toBe(keys[0]);
+  expect([orders.mayBeDone("21"), orders.mayBeDone("22"), new Set(keys).size]).toEqual([false, true, 3]);
 });
 
 it("tells an order whose answer was lost from one that was refused, and from another order", async () => {
@@ -127,11 +148,44 @@ it("tells an order of its repeat behind a lost answer, and takes what another pe
   const orders = new Orders();
   const told: boolean[] = [];
   for (const failure of [new Unreachable(""), new ChangedSince(), null]) {
-    const act = async (_: string, isAgain: boolean) => {
-      told.push(isAgain);
+    const act = async (_: string, again?: string) => {
+      told.push(again !== undefined);
       if (failure) throw failure;
     };
     await orders.carryOut("55 for rival", act).catch(() => {});
   }
   expect(told).toEqual([false, true, false]);
+});
+
+it("repeats an order whose answer was lost, and leaves alone what another person has set where it has not come", async () => {
+  let limit = 200;
+  const carriedOut = new Set<string>();
+  answered.mockImplementation(async ({ headers }) => {
+    const key = headers.get("Idempotency-Key") ?? "";
+    const isKnown = carriedOut.has(key);
+    if (!isKnown && headers.has("Idempotency-Repeat")) return Response.json({ code: "key_unknown" }, { status: 409 });
+    carriedOut.add(key);
+    if (!isKnown) limit = 55;
+    return Response.json({}, { headers: isKnown ? { "Idempotent-Replayed": "true" } : {} });
+  });
+  const set = (key: string) => send("post", "/limit", { headers: { "Idempotency-Key": key } });
+  const orders = new Orders();
+  const order = (act: (key: string) => Promise<unknown>) =>
+    orders.carryOut("55", (key, again) =>
+      unlessOther(
+        200,
+        async () => limit,
+        () => act(key),
+        again,
+      ),
+    );
+  const lose = (failure: Error) => Promise.reject(failure);
+  await expect(order(() => lose(new Unreachable("")))).rejects.toThrow(Unreachable);
+  limit = 100;
+  await expect(order(set)).rejects.toThrow(ChangedSince);
+  expect([limit, orders.mayBeDone("55")]).toEqual([100, false]);
+  limit = 200;
+  await expect(order((key) => set(key).then(() => lose(new Unreachable(""))))).rejects.toThrow(Unreachable);
+  await order(set);
+  expect([limit, orders.isRepeat]).toEqual([55, true]);
 });

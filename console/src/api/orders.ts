@@ -5,6 +5,9 @@ import { ChangedSince, isStale, Problem, wasRepeated } from "./client";
 import { JobFailed } from "./jobs";
 
 const HTTP_CONFLICT = 409;
+const HTTP_FAILED = 500;
+/** No session, no permission, too many requests. */
+const EARLY_REFUSALS = [401, 403, 429];
 const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
 const UNKNOWN = "outcome_unknown";
@@ -23,43 +26,47 @@ export function mayBeCarriedOut(failure: unknown): boolean {
 export const isPageOld = (failure: Error): boolean =>
   isStale(failure) || mayBeCarriedOut(failure) || DONE_BEFORE.includes(codeOf(failure));
 
+/** Tell whether a refusal was made before it was looked up what the same order had done; whatever that was still holds. */
+const isBeforeLookUp = (failure: unknown) =>
+  failure instanceof Problem && (failure.status >= HTTP_FAILED || EARLY_REFUSALS.includes(failure.status));
+
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
 export class Orders {
-  private ordered: string | null = null;
-  private key = "";
+  /** Keys of orders that have not succeeded, by their text: others may be tried until one is ordered again. */
+  private readonly keys = new Map<string, string>();
+  /** Texts of those whose answer was lost. */
+  private readonly lost = new Set<string>();
   /** Whether the last one had been carried out when it was ordered before, and nothing was done now. */
   isRepeat = false;
-  private isLost = false;
 
   /** Tell whether an order may have been carried out although no answer of the switch has come. */
   mayBeDone(text: string): boolean {
-    return this.isLost && text === this.ordered;
+    return this.lost.has(text);
   }
 
   /**
    * Carry an order out. Its text tells it from others, and holds no secret, unless a form holds it as long: it is kept
-   * until the answer has come. An order that differs in what its text leaves out gets another key, too. `isAgain` says
-   * that the answer to the same order was lost.
+   * until the answer has come. An order that differs in what its text leaves out gets another key, too. `again` is
+   * the key, too, where the answer to the same order was lost.
    */
-  async carryOut<Answer>(text: string, act: (key: string, isAgain: boolean) => Promise<Answer>): Promise<Answer> {
-    const isAgain = this.mayBeDone(text);
-    const isFirst = text !== this.ordered;
-    if (isFirst) {
-      this.key = crypto.randomUUID();
-      this.ordered = text;
-    }
+  async carryOut<Answer>(text: string, act: (key: string, again?: string) => Promise<Answer>): Promise<Answer> {
+    const known = this.keys.get(text);
+    const key = known ?? crypto.randomUUID();
+    this.keys.set(text, key);
     try {
-      const answer = await act(this.key, isAgain);
-      this.ordered = null;
-      this.isRepeat = wasRepeated(this.key);
+      const answer = await act(key, this.mayBeDone(text) ? key : undefined);
+      this.keys.delete(text);
+      this.lost.delete(text);
+      this.isRepeat = wasRepeated(key);
       return answer;
     } catch (failure) {
       const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? codeOf(failure) : "";
-      this.isLost = mayBeCarriedOut(failure);
+      if (mayBeCarriedOut(failure)) this.lost.add(text);
+      else if (!isBeforeLookUp(failure)) this.lost.delete(text);
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
-      if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.ordered = null;
-      if (code === REUSED && !isFirst) return this.carryOut(text, act);
+      if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.keys.delete(text);
+      if (code === REUSED && known) return this.carryOut(text, act);
       throw failure;
     }
   }

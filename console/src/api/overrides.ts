@@ -46,8 +46,8 @@ function set(target: Target, name: string, values: Record<string, string>, terms
 interface Clearing {
   key?: string;
   since?: string;
-  /** Whether the answer to the same order was lost. */
-  isAgain?: boolean;
+  /** The key, too, where the answer to the same order was lost. */
+  again?: string;
 }
 
 function clear(target: Target, name: string, setting: string, { key, since }: Clearing = {}): Promise<unknown> {
@@ -120,7 +120,7 @@ export function cleared(
   target: Target,
   name: string,
   setting: string,
-  { seen, key, isAgain, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
+  { seen, key, again, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
 ): Promise<Undo | undefined> {
   const act = () => clear(target, name, setting, { key, since });
   const seenOnly = () =>
@@ -128,7 +128,7 @@ export function cleared(
       seen,
       async () => (await found(target, name, [setting])).find((row) => row.target === seen?.target),
       act,
-      isAgain,
+      again,
     );
   return changed(may, target, name, [setting], seen ? seenOnly : act);
 }

@@ -62,8 +62,8 @@ interface ActProps<Result> {
   asks?: readonly Asked[];
   /** The second step of what costs money: a question with what was entered in it. */
   question?: (entered: Entered) => { title: string; lead: ReactNode };
-  /** The key has a repeat change nothing more; `isAgain` says that this is one, because the answer was lost. */
-  run: (entered: Entered, key: string, isAgain: boolean) => Promise<Result>;
+  /** The key has a repeat change nothing more; `again` is the same where this is one, because the answer was lost. */
+  run: (entered: Entered, key: string, again?: string) => Promise<Result>;
   said: (result: Result, entered: Entered) => string;
   undo?: (result: Result, entered: Entered) => (() => Promise<unknown>) | undefined;
   /** A secret of the answer, which is shown this once. */
@@ -117,7 +117,7 @@ function ActDialog<Result>({
   const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);
   const text = JSON.stringify([props.title, ...open]);
   const order = useMutation({
-    mutationFn: () => orders.carryOut(text, (key, isAgain) => props.run(entered, key, isAgain)),
+    mutationFn: () => orders.carryOut(text, (key, again) => props.run(entered, key, again)),
     onSuccess: (result) => {
       unsaved.saved();
       setOpen(false);

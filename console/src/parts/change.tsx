@@ -20,8 +20,8 @@ interface ChangeProps {
   /** The question; with the same one an order is a repeat, unless the server finds it another. */
   title: string;
   lead: ReactNode;
-  /** The key is the same one until an answer has come: a repeat, of which `isAgain` tells, changes nothing. */
-  run: (key: string, isAgain: boolean) => Promise<Done>;
+  /** The key is the same one until an answer has come: a repeat changes nothing, and has it as `again`. */
+  run: (key: string, again?: string) => Promise<Done>;
   onDone?: () => void;
   disabled?: boolean;
   isDanger?: boolean;

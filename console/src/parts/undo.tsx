@@ -4,7 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { isStale } from "../api/client";
+import { isStale, Problem } from "../api/client";
 import { isPageOld, mayBeCarriedOut } from "../api/orders";
 import { rescueFocus } from "./focus";
 import { ProblemText } from "./problem";
@@ -16,6 +16,13 @@ interface Undo<Made> {
   /** Why `act` has failed; nothing where it was another act. */
   problemOf: (act: unknown) => ReactNode;
 }
+
+const HTTP_NOT_FOUND = 404;
+const HTTP_CONFLICT = 409;
+
+/** Whether a refusal says that there is nothing to take back, or that another state holds. */
+const isAnotherState = (error: Error | null) =>
+  isStale(error) || (error instanceof Problem && [HTTP_NOT_FOUND, HTTP_CONFLICT].includes(error.status));
 
 /** Take changes back. Behind an answer that was lost, a refusal of the repeat does not say that nothing was undone. */
 export function useUndo<Made>(onSuccess: (made: Made) => void): Undo<Made> {
@@ -42,7 +49,7 @@ export function useUndo<Made>(onSuccess: (made: Made) => void): Undo<Made> {
     ) : (
       <ProblemText
         error={error}
-        stale={wasLost ? "change.undone_before" : isStale(error) ? "change.stale" : undefined}
+        stale={wasLost && isAnotherState(error) ? "change.undone_before" : isStale(error) ? "change.stale" : undefined}
       />
     );
   return {

@@ -418,10 +418,10 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         title: t("customer.credit_confirm", { account, limit: `${amount(overdraft_limit)} ${currency}` }),
         lead: t("customer.credit_lead"),
       })}
-      run={({ overdraft_limit = "", until, memo }, key, isAgain) => {
+      run={({ overdraft_limit = "", until, memo }, key, again) => {
         const terms = { until: enteredEnd(until ?? ""), memo: memo || undefined };
         const act = () => override(may, "accounts", account, { overdraft_limit }, terms, key);
-        return unlessOther(limit ?? null, limitNow, act, isAgain);
+        return unlessOther(limit ?? null, limitNow, act, again);
       }}
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
       undo={(undo) => undo}

@@ -114,7 +114,7 @@ function Override({ row }: RowProps) {
       act={t("act.clear")}
       title={t("acts.override_clear_title", { name, setting })}
       lead={t("acts.override_clear_lead")}
-      run={(_, key, isAgain) => cleared(may, targetOfRow(row), name, setting, { seen: row, key, isAgain })}
+      run={(_, key, again) => cleared(may, targetOfRow(row), name, setting, { seen: row, key, again })}
       said={() => t("acts.override_cleared", { name, setting })}
       undo={(undo) => undo}
     />
@@ -279,9 +279,9 @@ function Person({ row }: RowProps) {
         title={t("acts.role_title", { name })}
         lead={t("acts.role_lead")}
         asks={fields.map((ask) => ({ ...ask, begin: text(row, ask.name) }))}
-        run={async ({ role, account }, key, isAgain) => {
+        run={async ({ role, account }, key, again) => {
           const act = () => setRole({ role, account: account || undefined }, keyed(key));
-          await unlessOther([row.role, row.account], roleNow, act, isAgain);
+          await unlessOther([row.role, row.account], roleNow, act, again);
           return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }));
         }}
         said={(_, { role }) => t("acts.role_set", { name, role })}
@@ -293,10 +293,10 @@ function Person({ row }: RowProps) {
         needs={isDisabled ? "POST /people/{name}/enable" : "POST /people/{name}/disable"}
         act={t(isDisabled ? "acts.enable" : "acts.disable")}
         title={t(isDisabled ? "acts.enable_title" : "acts.disable_title", { name })}
-        run={async (_, key, isAgain) => {
+        run={async (_, key, again) => {
           const act = () => set(isDisabled ? "enable" : "disable", keyed(key));
           // where another person has done it, there is nothing to take back
-          await unlessOther(isDisabled, isDisabledNow, act, isAgain);
+          await unlessOther(isDisabled, isDisabledNow, act, again);
           return unlessChanged(isDisabledNow, () => set(isDisabled ? "disable" : "enable"));
         }}
         said={() => t(isDisabled ? "acts.enabled" : "acts.disabled", { name })}
@@ -391,10 +391,12 @@ function NewRole() {
           required: true,
         },
       ]}
-      run={async ({ name = "", permissions: chosen = "" }, key, isAgain) => {
-        if (!isAgain && (await roleNamed(name)))
+      run={async ({ name = "", permissions: chosen = "" }, key, again) => {
+        if (!again && (await roleNamed(name)))
           throw new Problem(HTTP_CONFLICT, "role_exists", t("acts.role_exists"), "", "name");
-        await send("put", `/roles/${part(name)}`, { headers: keyed(key), body: { permissions: chosen.split(",") } });
+        const body = { permissions: chosen.split(",") };
+        const act = () => send("put", `/roles/${part(name)}`, { headers: keyed(key), body });
+        await unlessOther(undefined, () => roleNamed(name), act, again);
         return unlessChanged(
           () => roleNamed(name),
           () => send("delete", `/roles/${part(name)}`),
@@ -414,8 +416,8 @@ function Role({ row }: RowProps) {
   const name = text(row, "name");
   if (row.ships === true) return null;
   /** Carry a change out, and return what gives the role its permissions of before. */
-  const changed = async (change: () => Promise<unknown>, isAgain: boolean) => {
-    await unlessOther(row, () => roleNamed(name), change, isAgain);
+  const changed = async (change: () => Promise<unknown>, again?: string) => {
+    await unlessOther(row, () => roleNamed(name), change, again);
     return unlessChanged(
       () => roleNamed(name),
       () => send("put", `/roles/${part(name)}`, { body: roleOf(row) }),
@@ -438,9 +440,9 @@ function Role({ row }: RowProps) {
             begin: (row.permissions as string[]).join(","),
           },
         ]}
-        run={({ permissions: chosen = "" }, key, isAgain) => {
+        run={({ permissions: chosen = "" }, key, again) => {
           const body = { permissions: chosen.split(",").filter(Boolean) };
-          return changed(() => send("put", `/roles/${part(name)}`, { headers: keyed(key), body }), isAgain);
+          return changed(() => send("put", `/roles/${part(name)}`, { headers: keyed(key), body }), again);
         }}
         said={() => t("acts.role_changed", { name })}
         undo={(undo) => undo}
@@ -451,9 +453,7 @@ function Role({ row }: RowProps) {
         needs="DELETE /roles/{name}"
         act={t("form.remove")}
         title={t("acts.role_remove_title", { name })}
-        run={(_, key, isAgain) =>
-          changed(() => send("delete", `/roles/${part(name)}`, { headers: keyed(key) }), isAgain)
-        }
+        run={(_, key, again) => changed(() => send("delete", `/roles/${part(name)}`, { headers: keyed(key) }), again)}
         said={() => t("acts.role_removed", { name })}
         undo={(undo) => undo}
       />

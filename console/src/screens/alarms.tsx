@@ -159,9 +159,9 @@ function Confirmation({ row }: { row: Row }) {
         { name: "note", label: t("column.note"), begin: String(row.note ?? "") },
         { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
       ]}
-      run={async ({ note, until }, key, isAgain) => {
+      run={async ({ note, until }, key, again) => {
         const act = () => confirm(note, enteredEnd(until ?? ""), key);
-        await unlessOther(confirmationOf(row), confirmation, act, isAgain);
+        await unlessOther(confirmationOf(row), confirmation, act, again);
         // that it was seen stays so: its note and its silence are as they were
         return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}

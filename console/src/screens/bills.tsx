@@ -401,7 +401,7 @@ function Dispute({ row }: { row: Sheet }) {
             state: t(`bills.state_${entered.state}`),
           })}
           lead={t(`bills.lead_${isOver ? "over" : settles && !books ? "settled_unbooked" : entered.state}`)}
-          run={async (key, isAgain) => {
+          run={async (key, again) => {
             const made = await unlessOther(
               disputedOf(row),
               async () => disputedOf(await comparisonOf(row.id)),
@@ -419,7 +419,7 @@ function Dispute({ row }: { row: Sheet }) {
                     },
                   }),
                 ),
-              isAgain,
+              again,
             );
             queries.setQueryData(["bill", String(row.id)], made);
             setTyped({});

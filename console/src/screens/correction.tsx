@@ -95,12 +95,12 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       .join("; "),
   });
   /** Correct the charges unless another person has corrected one since the dialog was opened. */
-  const correctSeen = (wanted: Wanted[], terms: { dry_run?: boolean; key?: string }, isAgain?: boolean) =>
+  const correctSeen = (wanted: Wanted[], terms: { dry_run?: boolean; key?: string }, again?: string) =>
     unlessOther(
       seen,
       () => chargesOf(call_id),
       () => correct(call_id, wanted, memo, terms),
-      isAgain,
+      again,
     );
   const textOf = (wanted: Wanted[]) => JSON.stringify([wanted, memo]);
   const onError = (error: Error) => {
@@ -112,8 +112,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   });
   const book = useMutation({
     mutationFn: (wanted: Wanted[]) =>
-      orders.carryOut(textOf(wanted), async (key, isAgain) => {
-        const { changes } = await correctSeen(wanted, { key }, isAgain);
+      orders.carryOut(textOf(wanted), async (key, again) => {
+        const { changes } = await correctSeen(wanted, { key }, again);
         const undo = await unlessChanged(
           () => pageOf(`/cdrs/${call_id}/corrections`, {}),
           async () =>

@@ -232,11 +232,11 @@ function Overrides({ name }: { name: string }) {
     said,
     undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
   });
-  const clear = async (seen: Row, key: string, isAgain: boolean) => {
+  const clear = async (seen: Row, key: string, again?: string) => {
     const setting = String(seen.setting);
     return done(
       t("gateway.cleared", { setting: named(setting) }),
-      await cleared(all, "gateways", name, setting, { seen, key, isAgain }),
+      await cleared(all, "gateways", name, setting, { seen, key, again }),
     );
   };
   const rows = found.data ?? [];
@@ -321,7 +321,7 @@ function Overrides({ name }: { name: string }) {
                         act={t("gateway.clear")}
                         title={t("gateway.clear_title", { gateway: name })}
                         lead={named(String(each.setting))}
-                        run={(key, isAgain) => clear(each, key, isAgain)}
+                        run={(key, again) => clear(each, key, again)}
                       />
                     ),
                   },
