@@ -247,13 +247,8 @@ class Excerpt:
 
     def rate_group(self, name: str) -> "RateGroup | None":
         """Return one rate group with its rates; None where there is none of that name."""
-        from vosd.config.assembly.derived_groups import derived_group
-
         read = self._rate_group(name)
-        if read is None:
-            return None
-        base = None if read.derive is None else self._rate_group(read.derive.base or "")
-        return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
+        return None if read is None else self._whole_group(read)
 
     def rate_groups_of(self, name: str, deck: Path) -> "list[RateGroup]":
         """Return a rate group that takes its rates from a deck, as it would be with the rows in a file.
@@ -266,7 +261,14 @@ class Excerpt:
         if base is None:
             return []
         read = self._read_groups(self._derived_from(name))
-        return [base.group, *(derived_group(each.read, base, each.keys.derive).group for each in read)]
+        return [self._whole_group(base), *(derived_group(each.read, base, each.keys.derive).group for each in read)]
+
+    def _whole_group(self, read: "ReadGroup") -> "RateGroup":
+        """Return a rate group with the rates of the group that it is derived from, if it is."""
+        from vosd.config.assembly.derived_groups import derived_group
+
+        base = None if read.derive is None else self._rate_group(read.derive.base or "")
+        return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
 
     def _derived_from(self, base: str) -> list[str]:
         """Return the names of the rate groups that are derived from one."""

@@ -134,6 +134,25 @@ def test_a_trial_rates_the_calls_that_are_sold_by_groups_derived_from_the_deck(s
     assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("1.15", "1.265", "0.015")
 
 
+def test_a_trial_of_a_derived_group_rates_what_its_deck_leaves_out_by_its_base(site):
+    groups = "rate_groups:\n  - {name: resale, deck: true, derive: {from: acme, factor: 1.15}}\n"
+    site.config.write_text(
+        site.config.read_text().replace("rate_groups:\n", groups)
+        + WITH_ACCOUNT.replace("rate_group: acme", "rate_group: resale")
+    )
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,1.00\n"))
+    site.run("import", "resale", site.write("prefix,billing_rate\n4420,0.70\n4421,0.70\n"))
+    at = time.time_ns() // 1_000_000 - 3_600_000
+    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
+    call = answered_call(1, rate_group="resale", **times)
+    customer, vendor = call.charges
+    charges = replace(customer, rate_group="resale"), replace(vendor, rate_group="acme")
+    asyncio.run(book(site, replace(call, charges=charges)))
+    rest = site.write("prefix,billing_rate\n4421,0.70\n")
+    margin = site.ask("import", "resale", rest, "--dry-run", "--traffic", "1", "--force")["margin"]
+    assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("0.70", "1.15", "0.45")
+
+
 async def book(site: Site, record: CallRecord) -> None:
     database = Database(f"sqlite+aiosqlite:///{site.directory}/vosd.db")
     await SqlBooks(database).book([record])
