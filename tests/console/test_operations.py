@@ -9,7 +9,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Locator, Page, Route, expect
 
-from console.conftest import NARROW, Visit, Visitor, cut_cells, fits_a_telephone, meanwhile, see, violations
+from console.conftest import GO, NARROW, Visit, Visitor, cut_cells, fits_a_telephone, meanwhile, see, violations
 from console.made_answers import made_page
 from console.test_screens import changed, rows
 
@@ -574,6 +574,27 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
     finally:
         boss.page.unroute_all()
         viewer.page.unroute_all()
+
+
+def test_the_section_about_an_alarm_that_has_not_come_is_read_again(newcomer: Visit) -> None:
+    page = newcomer().go("/alarms", "Alarms")
+    page.route("**/assets/alarms-*", lambda route: route.abort())
+    page.evaluate(GO, "/alarms?about=cpu_high")
+    section = page.get_by_role("dialog", name="cpu_high")
+    expect(section.get_by_role("alert")).to_contain_text("The switch does not answer")
+    page.unroute_all()
+    section.get_by_role("button", name="Try again").click()
+    expect(section).to_contain_text("Plan for a faster core or a second switch")
+
+
+def test_the_section_about_an_alarm_that_the_switch_does_not_have_any_more_loads_the_console_anew(
+    newcomer: Visit,
+) -> None:
+    page = newcomer().go("/alarms", "Alarms")
+    page.route("**/assets/alarms-*", lambda route: route.fulfill(status=404), times=3)
+    page.evaluate(GO, "/alarms?about=cpu_high")
+    section = page.get_by_role("dialog", name="cpu_high")
+    expect(section).to_contain_text("Plan for a faster core or a second switch")
 
 
 def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:

@@ -276,6 +276,34 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) ->
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
 
 
+@pytest.mark.parametrize(
+    ("status", "title", "remedy"),
+    [
+        (403, "A proxy in front of the switch answered in its place: 403 Forbidden", "The log of the proxy says why."),
+        (
+            413,
+            "A proxy in front of the switch answered in its place: 413",
+            "This is larger than the proxy lets through",
+        ),
+        (502, "The switch does not answer", "The network or the switch may be away."),
+    ],
+)
+def test_the_refusal_of_a_proxy_is_not_taken_for_a_switch_that_is_away(
+    boss: Visitor, status: int, title: str, remedy: str
+) -> None:
+    page = boss.go("/", "Overview")
+    page.route(
+        "**/api/v1/gateways/quality*",
+        lambda route: route.fulfill(status=status, content_type="text/html", body="<h1>nginx</h1>"),
+    )
+    try:
+        page.get_by_role("link", name="Gateways", exact=True).click()
+        said = page.get_by_role("alert").filter(has_text=title)
+        expect(said).to_contain_text(remedy)
+    finally:
+        page.unroute_all()
+
+
 def test_a_page_that_cannot_be_loaded_says_so_where_it_is_opened_and_takes_nothing_away_before(newcomer: Visit) -> None:
     page, loads = newcomer().go("/", "Overview"), list[str]()
     page.on("load", lambda _: loads.append(page.url))

@@ -9,6 +9,8 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = ("vosd", "tests", "bench", "docs", "scripts", "config", "migrations", "systemd")
 SUFFIXES: Final = {".py", ".md", ".yaml", ".xml", ".service", ""}
+MADE: Final = {"__pycache__", "console_files"}
+"""Directories of built files: the console's has a copy of a page of docs/."""
 
 WORDS: Final = (
     "acquaintance", "another life", "anybody", "came to nothing", "comes to nothing", "earlier life", "everybody",
@@ -46,7 +48,7 @@ def _texts() -> Iterator[tuple[str, str]]:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))] + sorted(ROOT.glob("*.md"))
     for path in files:
         name = path.relative_to(ROOT).as_posix()
-        if not path.is_file() or path.suffix not in SUFFIXES or "__pycache__" in path.parts:
+        if not path.is_file() or path.suffix not in SUFFIXES or MADE & set(path.parts):
             continue
         if path != Path(__file__) and not name.startswith("tests/vectors/"):
             yield name, path.read_text(errors="surrogateescape")

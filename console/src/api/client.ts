@@ -10,7 +10,7 @@ export type Session = Schemas["SessionSheet"];
 /** A row of a list whose fields are chosen by the server, such as a CDR. */
 export type Row = Record<string, unknown>;
 
-/** An answer that is no success: RFC 9457 with the fields of docs/api.md. */
+/** An answer that is no success: RFC 9457 with the fields of docs/api.md. One of a proxy in front of the switch has no code. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -38,6 +38,7 @@ export class Unreachable extends Error {}
 export const isLate = (error: Error): boolean => [error, error.cause].some(isTimeout);
 const isTimeout = (error: unknown) => error instanceof DOMException && error.name === "TimeoutError";
 
+const HTTP_BAD_REQUEST = 400;
 const HTTP_UNAUTHORIZED = 401;
 const HTTP_FORBIDDEN = 403;
 const CSRF = "csrf";
@@ -136,6 +137,9 @@ const listOf = (said: unknown) => (Array.isArray(said) ? said : []);
 /** The mistakes of a problem, and whether it has warnings beside them. */
 export const mistakesIn = ({ errors, warnings }: Row) => [listOf(errors), listOf(warnings).length > 0] as const;
 
+/** Statuses by which a proxy says that the switch does not answer. */
+const NO_SWITCH: ReadonlySet<number> = new Set([502, 503, 504]);
+
 const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
@@ -146,8 +150,10 @@ const manners: Middleware = {
     return new Unreachable(error instanceof Error ? error.message : String(error), { cause: error });
   },
   async onResponse({ request, response }) {
-    // a page is no answer of the API: it is of a proxy, or of a network that wants a log-in
-    if (response.headers.get("Content-Type")?.startsWith("text/html")) throw new Unreachable(response.statusText);
+    // a page is no answer of the API: it is of a network that wants a log-in, or of a proxy that the switch does not answer
+    const isPage = response.headers.get("Content-Type")?.startsWith("text/html");
+    const isAway = response.status < HTTP_BAD_REQUEST || NO_SWITCH.has(response.status);
+    if (isPage && isAway) throw new Unreachable(response.statusText);
     if (response.ok) {
       if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get(KEY_HEADER) ?? "");
       if (request.method !== "GET") noteChange(new URL(request.url).pathname);
@@ -160,7 +166,7 @@ const manners: Middleware = {
     throw new Problem(
       response.status,
       text("code"),
-      text("detail") || response.statusText,
+      text("detail") || `${response.status} ${response.statusText}`.trim(),
       text("remedy"),
       text("field"),
       ...mistakesIn(said),

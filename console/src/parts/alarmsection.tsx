@@ -5,12 +5,25 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
+import address from "../../../docs/operations/alarms.md?url";
+import { Unreachable } from "../api/client";
 import type { Narrowing } from "../router";
 import { type Block, blocksOf, type Piece, sectionOf } from "../text/section";
+import { NotLoaded } from "./loaded";
 import { Note } from "./note";
 import { ProblemText } from "./problem";
 
-const readPage = async () => (await import("../../../docs/operations/alarms.md?raw")).default;
+const HTTP_NOT_FOUND = 404;
+
+/** Read the page as a file: a script that has not come is never asked for again. A switch without it has another console. */
+async function readPage(): Promise<string> {
+  const answer = await fetch(address).catch((cause: unknown) => {
+    throw new Unreachable("the page of alarms has not come", { cause });
+  });
+  if (answer.status === HTTP_NOT_FOUND) throw new NotLoaded("there is no such page of alarms");
+  if (!answer.ok) throw new Unreachable(answer.statusText);
+  return answer.text();
+}
 
 export function AlarmSection({
   alarm,
@@ -31,6 +44,7 @@ export function AlarmSection({
     queryFn: readPage,
     enabled: alarm !== undefined,
     staleTime: Number.POSITIVE_INFINITY,
+    throwOnError: (error) => error instanceof NotLoaded,
   });
   const section = page.data !== undefined && alarm ? sectionOf(page.data, alarm) : "";
   return (

@@ -6,6 +6,8 @@ import { useServerText } from "../text/meanings";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
 
+const HTTP_TOO_LARGE = 413;
+
 /** What stands where an answer will be: that it is read, or why it could not be. */
 export function Reading({ of }: { of: { isPending: boolean; error: Error | null; refetch: () => unknown } }) {
   const { t } = useTranslation();
@@ -37,18 +39,17 @@ export function ProblemText({
   const inLanguage = useServerText();
   const isPast = useIsPast(error);
   if (!error || isPast) return null;
-  const isOfServer = error instanceof Problem && !stale;
-  const said = isOfServer && sentencesOf(error).map(inLanguage).join("\n");
-  const isAway = error instanceof Unreachable;
-  const own = isAway ? t("state.away") : error.message;
-  const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : own;
+  const words = (): readonly [title: string, remedy: string] => {
+    if (stale) return [t(stale), t(`${stale}_do`)];
+    if (error instanceof Unreachable) return [t("state.unreachable"), t("state.away")];
+    if (!(error instanceof Problem)) return [t("state.failed"), error.message];
+    if (error.code) return [sentencesOf(error).map(inLanguage).join("\n"), inLanguage(error.remedy)];
+    const isTooLarge = error.status === HTTP_TOO_LARGE;
+    return [t("state.of_proxy", { answer: error.message }), t(isTooLarge ? "state.too_large" : "state.of_proxy_do")];
+  };
+  const [title, remedy] = words();
   return (
-    <Alert
-      color="red"
-      variant="outline"
-      role="alert"
-      title={said || t(stale ?? (isAway ? "state.unreachable" : "state.failed"))}
-    >
+    <Alert color="red" variant="outline" role="alert" title={title || t("state.failed")}>
       <Group justify="space-between">
         <span>{remedy}</span>
         {again && (
