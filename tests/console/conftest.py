@@ -168,14 +168,11 @@ class Visitor(NamedTuple):
     def go(self, path: str, title: str | None = None) -> Page:
         """Open a page as it is now, and wait for its title.
 
-        A window that shows the console does not load it again, which takes three times as long; the page that it shows
-        is left before it is opened again.
+        A window that shows another page of the console does not load it again, which takes three times as long.
         """
         here = self.page.url.removeprefix(self.base)
-        if here.startswith("/"):
+        if here.startswith("/") and here.partition("?")[0] != path.partition("?")[0]:
             self.page.evaluate(TIME_PASSES)
-            if here.partition("?")[0] == path.partition("?")[0]:
-                self.turn("/lists/none")
             return self.turn(path, title)
         self.page.goto(self.base + path)
         self.page.locator(NEW_TITLE).wait_for()
