@@ -365,7 +365,7 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     done(page, "Check")
     done(page, "Credit")
     expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
-    assert float(site.api.ask("GET", "/accounts/rival/balance").json["overdraft_limit"]) == 100
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["overdraft_limit"]) == 100
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 

@@ -31,7 +31,7 @@ from vosd.admin.office.second_factor import STEP_MS, code_at
 FADING: Final = (
     "[...new Set([...document.querySelectorAll('*')].map(each => getComputedStyle(each).transitionDuration))]"
 )
-"""How long parts of a page fade from one look to the next, each length once."""
+"""The times for which parts of a page fade from one look to the next, each once."""
 
 
 @pytest.fixture(scope="module", autouse=True)

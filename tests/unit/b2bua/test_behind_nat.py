@@ -212,7 +212,7 @@ def test_a_private_description_is_believed_from_where_the_latest_offer_came_from
 
 
 def test_a_telephone_that_comes_behind_nat_in_mid_call_is_asked_where_it_is():
-    """Its next Contact is private: judged by the address before, requests would go there."""
+    """The next Contact is private: judged by the address before, requests would go there."""
     scene = with_public_contact()
     call, there = scene.talk(FROM_HOME)
     scene.wire.hide(CUSTOMER, MOVED)

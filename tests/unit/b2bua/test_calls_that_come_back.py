@@ -103,7 +103,7 @@ def test_a_call_to_an_emergency_number_is_never_taken_for_one_that_comes_back():
 
 
 def test_a_call_with_another_number_than_we_have_sent_there_is_another_one():
-    """Where we write one number in place of all, it proves nothing that we would send the same one again."""
+    """One number that we write in place of all proves nothing: we would send it again for any call."""
     scene = scene_of(0, numbers=OutgoingNumbers(caller_rewrite=(("1", "4930"),)))
     first, second = called_back(scene)
     assert (second.final, len(scene.vendor.calls)) == (None, 2)

@@ -122,12 +122,7 @@ def test_a_trial_rates_the_calls_that_are_sold_by_groups_derived_from_the_deck(s
     groups = "rate_groups:\n  - {name: resale, derive: {from: acme, factor: 1.15}}\n"
     site.config.write_text(site.config.read_text().replace("rate_groups:\n", groups))
     site.run("import", "acme", site.write("prefix,billing_rate\n44,1.00\n"))
-    at = time.time_ns() // 1_000_000 - 3_600_000
-    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
-    call = answered_call(1, rate_group="resale", **times)
-    customer, vendor = call.charges
-    charges = replace(customer, rate_group="resale"), replace(vendor, rate_group="acme")
-    asyncio.run(book(site, replace(call, charges=charges)))
+    have_sold(site, "resale", bought_by="acme")
     dearer = site.write("prefix,billing_rate\n44,1.10\n")
     margin = site.ask("import", "acme", dearer, "--dry-run", "--traffic", "1")["margin"]
     assert (margin["cost_before"], margin["cost_after"]) == ("1.00", "1.10")
@@ -142,15 +137,20 @@ def test_a_trial_of_a_derived_group_rates_what_its_deck_leaves_out_by_its_base(s
     )
     site.run("import", "acme", site.write("prefix,billing_rate\n44,1.00\n"))
     site.run("import", "resale", site.write("prefix,billing_rate\n4420,0.70\n4421,0.70\n"))
-    at = time.time_ns() // 1_000_000 - 3_600_000
-    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
-    call = answered_call(1, rate_group="resale", **times)
-    customer, vendor = call.charges
-    charges = replace(customer, rate_group="resale"), replace(vendor, rate_group="acme")
-    asyncio.run(book(site, replace(call, charges=charges)))
+    have_sold(site, "resale", bought_by="acme")
     rest = site.write("prefix,billing_rate\n4421,0.70\n")
     margin = site.ask("import", "resale", rest, "--dry-run", "--traffic", "1", "--force")["margin"]
     assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("0.70", "1.15", "0.45")
+
+
+def have_sold(site: Site, rate_group: str, bought_by: str) -> None:
+    """Book a call of an hour ago and 60 s, sold by one rate group and bought by another one."""
+    at = time.time_ns() // 1_000_000 - 3_600_000
+    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
+    call = answered_call(1, rate_group=rate_group, **times)
+    customer, vendor = call.charges
+    charges = replace(customer, rate_group=rate_group), replace(vendor, rate_group=bought_by)
+    asyncio.run(book(site, replace(call, charges=charges)))
 
 
 async def book(site: Site, record: CallRecord) -> None:

@@ -203,7 +203,7 @@ async def test_a_connection_whose_messages_are_refused_is_not_read_from_for_a_wh
 
 
 async def test_a_connection_is_served_while_others_of_its_source_rest(opened, connect, monkeypatch):
-    """Its messages had waited for 0.1 s for each of the others: the BYE of a running call for some seconds."""
+    """Each message had waited 0.1 s for each of the others: the BYE of a running call for some seconds."""
     monkeypatch.setattr(stream_turns, "REST_S", 2 * PATIENCE_S)
     node, peer, _ = await flooding(opened, connect)
     other = await connect(node.address())

@@ -105,7 +105,7 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
 @pytest.mark.parametrize("nat", [Nat.NO, Nat.AUTO])
 @pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255", "224.0.0.1", "127.0.0.1", "127.8.0.1"])
 def test_a_peer_is_reached_where_it_is_seen_if_it_announces_no_host_or_that_of_the_switch(host, nat):
-    """Its requests would go to a program beside the switch, to many hosts, or to none."""
+    """Requests to it would go to a program beside the switch, to many hosts, or to none."""
     probe = Probe()
     transaction = probe.call_vendor(Keeper())
     data = reply(probe.log[0], 200)
