@@ -76,7 +76,9 @@ def test_after_a_kill_both_sides_of_the_call_talk_with_each_other(
     scene.wire.run_for(500)
     assert scene.connected() == scene.connections
     if engine is MediaEngine.RTPENGINE:
-        assert [NEWCOMER in each.sdp for each in scene.rtpengines.sessions] == [False, False, True, False, False]
+        assert [NEWCOMER in each.sdp for each in scene.rtpengines.sessions] == [
+            False, False, True, False, False, False, False
+        ]  # fmt: skip
     for _ in range(20):
         if engine is MediaEngine.RTPENGINE:
             scene.exchange.poll_rtpengines()
@@ -106,4 +108,22 @@ def test_a_newcomer_waits_for_its_answer_over_a_stop_that_keeps_calls(
     assert (scene.pickup.final, scene.call.is_over, scene.pickup.is_over) == (status, status == 200, status != 200)
     if status != 200:
         assert scene.connected() == scene.connections
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_both_sides_are_heard_at_an_rtpengine_until_the_far_side_has_answered_for_a_newcomer(
+    tmp_path: Path, status: int
+) -> None:
+    """An rtpengine connects a leg with the one that has made the latest offer to it, and both sides were silent."""
+    scene = TakenOverScene(tmp_path, MediaEngine.RTPENGINE, status)
+    first = [each for each in scene.talking if each != scene.rtpengines.sessions[0].reader]
+    scene.wire.run_for(1_000)
+    sessions = scene.rtpengines.sessions
+    newcomer = sessions[2].author
+    assert [NEWCOMER in each.sdp for each in sessions] == [False, False, True, False, False]
+    assert {tag for *_, tag in scene.rtpengines.blocked} == {newcomer}
+    scene.wire.run_for(5_000)
+    left = set(first) if status == 200 else {newcomer}
+    assert {tag for *_, tag in scene.rtpengines.blocked} == left, "who has left is heard no more"
     scene.ends_well()

@@ -13,7 +13,9 @@ from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
+from vosd.media.rtpengine_orders import RtpOffer
 from vosd.media.sounds import Sound
+from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.phone import RingOrder
 
@@ -201,3 +203,40 @@ def test_music_goes_on_at_an_rtpengine_once_a_telephone_with_early_media_has_ref
     call.hang_up()
     settle(scene)
     assert engines.calls == {}
+
+
+def heard(engines):
+    """Return the hosts of which media are forwarded at an rtpengine, of those that ring together."""
+    ((engine, name), legs) = next(iter(engines.calls.items()))
+    described = {}
+    for order in engines.sessions:
+        author = order.author if isinstance(order, RtpOffer) else order.reader
+        described[author] = media_of(order.sdp.encode())[0].host
+    return {
+        host for tag, host in described.items()
+        if tag in legs and host in {ONE, OTHER} and (engine, name, tag) not in engines.blocked
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("leaves", [False, True])
+def test_one_telephone_with_early_media_is_heard_at_an_rtpengine(leaves, is_restarted, tmp_path):
+    one = [Line(0, 183, OF_ONE), Line(40_000, 480)]
+    other = [Line(2_000, 183, OF_OTHER), Line(15_000, 480)]
+    scene, _, engines = ringing(tmp_path, "rtpengine", one, other)
+    call, _ = transferred(scene, leaves=leaves)
+    scene.wire.run_for(500)
+    assert heard(engines) == {ONE}
+    scene.wire.run_for(2_000)
+    assert heard(engines) == {OTHER}
+    if is_restarted:
+        scene.stop_and_keep(100)
+    for _ in range(10):
+        scene.wire.run_for(1_000)
+        scene.exchange.poll_rtpengines()
+    scene.wire.run_for(100)
+    assert heard(engines) == {OTHER}
+    scene.wire.run_for(10_000)
+    assert heard(engines) == {ONE}
+    call.hang_up()
+    settle(scene)

@@ -27,6 +27,8 @@ class BlockedLegs:
         """Legs that have left calls which go on."""
         self._open: set[int] = set()
         """Legs that were to be blocked, and are not."""
+        self._newcomers: dict[int, int] = {}
+        """Legs that wait for the answer of another one, and the leg that each replaces then."""
 
     def block(self, call: RtpCall, number: int, done: Done | None = None) -> None:
         """Forward nothing that comes from a leg."""
@@ -44,6 +46,11 @@ class BlockedLegs:
         self.held[number] = False
         self.block(call, number, partial(self._answered, call, number))
 
+    def wait(self, call: RtpCall, newcomer: int, replaced: int) -> None:
+        """Block a leg that replaces another one, whose media pass until the other side has answered."""
+        self._newcomers[newcomer] = replaced
+        self.hold_back(call, newcomer)
+
     def described(self, call: RtpCall, author: LegMedia, reader: LegMedia) -> None:
         """Let media of an author pass; block the leg whose media its reader had before, and a reader without media.
 
@@ -54,11 +61,17 @@ class BlockedLegs:
         if author.number in self.held:
             self.let_pass(call, author.number)
         if author.parted is not None and author.parted[0] == reader.number:
-            before = author.parted[1]
-            if before in self._legs.get(call, ()) and self.held.get(before) is not False:
-                self.hold_back(call, before)
+            self.replaced(call, author.parted[1], author.number)
+        if reader.number in self._newcomers:
+            self.let_pass(call, reader.number)
+            self.replaced(call, self._newcomers.pop(reader.number), reader.number)
         if not reader.sources and reader.number not in self.held and not reader.is_over:
             self.hold_back(call, reader.number)
+
+    def replaced(self, call: RtpCall, before: int, later: int) -> None:
+        """Block a leg in place of whose early media those of a later one are forwarded: never those of two."""
+        if before not in (0, later) and before in self._legs.get(call, ()) and self.held.get(before) is not False:
+            self.hold_back(call, before)
 
     def let_pass(self, call: RtpCall, number: int) -> None:
         """Let media of a leg pass that was held back, unless music is played in place of them."""
@@ -93,6 +106,8 @@ class BlockedLegs:
         Where one leg is there alone, most calls are ending: it is blocked when another one comes, or by ``repeat``.
         """
         self.held.pop(number, None)
+        if number in self._newcomers:
+            del self._newcomers[number]
         self._muted.discard(number)
         self._open.discard(number)
         self.gone.setdefault(call, set()).add(number)
@@ -121,6 +136,8 @@ class BlockedLegs:
         """Forget the legs of a call that is over, or lost."""
         for number in self.gone.pop(call, set()).union(numbers):
             self.held.pop(number, None)
+            if number in self._newcomers:
+                del self._newcomers[number]
             self._muted.discard(number)
             self._open.discard(number)
 

@@ -259,6 +259,8 @@ class RelayedCalls:
         has_media = bool(session and theirs.ports) and self._is_forwarded(
             session, PassingSession(held, media, target, theirs), now
         )
+        if has_media and media.rtp_call is not None and self._parts.rtpengines is not None:
+            self._parts.rtpengines.blocked.replaced(media.rtp_call, media.early_of or 0, theirs.number)
         self._parts.music.target_rings(media, theirs.number, now, has_media=has_media)
 
     def _has_ringing(self, media: LegMedia) -> bool:
@@ -368,8 +370,12 @@ class RelayedCalls:
         for media in self._parts.legs.all_media():
             reader = None if media.parted is None else by_number.get(media.parted[0])
             theirs = None if reader is None else reader.facts.media
-            if theirs is not None and theirs.author == media.number and media.rtp_call is not None:
+            if theirs is None or media.rtp_call is None:
+                continue
+            if media.number in (theirs.author, theirs.early_of):
                 rtpengines.blocked.described(media.rtp_call, media, theirs)
+            elif theirs.early_of:
+                rtpengines.blocked.replaced(media.rtp_call, media.number, theirs.early_of)
 
     def _give_back(self, now: Instant) -> None:
         """Connect legs again of which one was sent the description of a third leg, which has ended with the process.

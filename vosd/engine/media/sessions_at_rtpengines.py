@@ -92,6 +92,8 @@ class SessionsAtRtpEngines:
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
             if is_first and (partner := self._parts.legs.partner(author)) is not None:
                 self._stay_connected(author, partner, passing.media)
+            elif is_offer and not is_first:
+                self._talk_on(passing)
             session, passing.media.has_softened = body, False
             if has_music and not is_first:
                 session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
@@ -117,6 +119,21 @@ class SessionsAtRtpEngines:
         media, theirs = author.facts.media, partner.facts.media
         if not self.go_on(author, partner) and media is not None and theirs is not None:
             newcomer.parted = media.number, theirs.number
+
+    def _talk_on(self, passing: PassingSession) -> None:
+        """Keep a leg connected with its other side until it has answered a newcomer (INVITE with Replaces).
+
+        Where keys would be others, both are silent until then.
+        """
+        media, theirs, parted = passing.media, passing.theirs, passing.theirs.parted
+        if passing.author.facts.is_confirmed or parted is None or parted[0] != media.number or theirs.rtp_call is None:
+            return
+        before = self._parts.legs.by_number.get(parted[1])
+        other = None if before is None else before.facts.media
+        if before is None or other is None or other.rtp_call != theirs.rtp_call or media.is_terminated:
+            return
+        if self.go_on(before, passing.leg):
+            self._rtpengines.blocked.wait(theirs.rtp_call, theirs.number, parted[1])
 
     def go_on(self, one: Leg, other: Leg) -> bool:
         """Connect two legs again by the descriptions that they have agreed on; False = they have to agree anew.
