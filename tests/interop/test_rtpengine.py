@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,32 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
     assert (
         await pool.medium(session_order(RtpAnswer, "forks", offered_by(caller), "c", "a"), "one")
     ).port == second.port
+
+
+async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_side_has_turned_its_port(
+    pools: Pools, peers: list[RtpPeer], tmp_path: Path
+) -> None:
+    caller, callee, *_ = peers
+    with (
+        Rtpengine(tmp_path, "both", TWO, (20_000, 20_199), also=("::1",)) as both,
+        closing(RtpPeer("::1", ssrc=6)) as six,
+    ):
+        pool, v4, v6 = pools(both), CALLER, "::1"
+        await pool.replied(session_order(RtpOffer, "turns", offered_by(caller), "a", "b", reader_host=v4))
+        await pool.replied(session_order(RtpAnswer, "turns", offered_by(callee), "a", "b", reader_host=v4), "both")
+        for moved, host in ((six, v6), (caller, v4)):
+            turned = session_order(RtpOffer, "turns", offered_by(callee), "b", "a", reader_host=host)
+            assert (await pool.medium(turned, "both")).host == (v6 if moved is six else TWO.host)
+            offer = session_order(RtpOffer, "turns", offered_by(moved), "a", "b", reader_host=v4)
+            of_callee = await pool.medium(offer, "both")
+            answer = session_order(RtpAnswer, "turns", offered_by(callee), "a", "b", reader_host=host)
+            of_moved = await pool.medium(answer, "both")
+            for peer in (moved, callee):
+                peer.taken()
+            callee.send((of_callee.host, of_callee.port), 5)
+            assert heard(moved) == {callee.ssrc}
+            moved.send((of_moved.host, of_moved.port), 5)
+            assert heard(callee) == {moved.ssrc}
 
 
 async def test_lines_that_are_not_about_addresses_come_back_byte_for_byte(pool: Pool, peers: list[RtpPeer]) -> None:

@@ -37,6 +37,8 @@ from vosd.trunks.media import RtpEngine
 NAMES = ("one", "two")
 HOSTS = {"one": "198.51.100.1", "two": "198.51.100.2"}
 
+HOSTS_6 = {"one": "2001:db8:1::1", "two": "2001:db8:1::2"}
+
 
 def key_in(session: str) -> str:
     """Return the first key in a description; empty = it has none."""
@@ -78,6 +80,10 @@ class VirtualRtpEngines:
         """Key that each leg of a call is sent by, which it keeps."""
         self.taken: dict[tuple[str, str], str] = {}
         """Key that each leg of a call sends by, as far as it was told."""
+        self.ignored: list[str] = []
+        """Tags of legs whose addresses were of another family than their ports, as real ones ignore them."""
+        self._hosts: dict[tuple[str, str], str] = {}
+        """Host of the ports of each leg of a call."""
         self._tags: dict[tuple[str, str], set[str]] = {}
         """Tags of all legs of a call at an rtpengine, also of those that have no port."""
         self._ports = count(40_000, 2)
@@ -210,7 +216,11 @@ class VirtualRtpEngines:
         ports = self.calls.setdefault((engine, order.call), {}).setdefault(reader, [])
         media = media_of(session)
         ports.extend(next(self._ports) for _ in range(len(media) - len(ports)))
-        host = HOSTS[engine]
+        host = self._hosts[order.call, reader] = (HOSTS_6 if order.family == "IP6" else HOSTS)[engine]
+        author = order.author if isinstance(order, RtpOffer) else order.reader
+        own = self._hosts.get((order.call, author), "")
+        if own and media and (":" in own) is not (":" in media[0].host):
+            self.ignored.append(author)
         places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
         return RtpReply(OK, sdp=self._written(order, relayed(session, places)).decode("latin-1"))
 

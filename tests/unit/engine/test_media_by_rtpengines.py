@@ -7,13 +7,14 @@ from itertools import cycle
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.sessions import follows, revised
 from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
 from doubles.sockets.loopback import Endpoint
-from doubles.sockets.peer import ANSWER
+from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
+from doubles.virtual.rtpengines import HOSTS, HOSTS_6, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
@@ -371,6 +372,64 @@ def test_a_caller_leaves_its_rtpengine_when_a_vendor_answers_that_is_not_relayed
     scene.wire.run_for(100)
     assert engines.calls == {}
     assert scene.finish(call).media is None
+
+
+def in_version_6(session):
+    return session.replace("c=IN IP4 192.0.2.", "c=IN IP6 2001:db8::")
+
+
+def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_that_of_its_sip_is():
+    scene, engines = scene_with()
+    call, there = scene.talk(Intent(offer=in_version_6(OFFER)))
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == (HOSTS_6["one"], HOSTS["one"])
+    assert engines.ignored == []
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("host", ["fd00::10", "::"])
+def test_a_family_in_which_a_caller_cannot_be_reached_leaves_that_of_its_sip(host):
+    scene, engines = scene_with()
+    call, _ = scene.talk(Intent(offer=OFFER.replace("IP4 192.0.2.10", f"IP6 {host}")))
+    assert place(call.theirs)[0] == HOSTS["one"]
+    assert len(engines.sessions) == 2
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_a_side_that_comes_to_another_family_gets_a_port_of_it_at_an_rtpengine(status):
+    """An rtpengine ignores the place of a party whose port is of another family, and both were silent to the end."""
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    before = call.theirs
+    there.will("INVITE", Reply(status))
+    call.ask("INVITE", body=revised(in_version_6(OFFER)))
+    scene.wire.run_for(1_000)
+    if status == 200:
+        assert place(call.theirs)[0] == HOSTS_6["one"]
+        assert follows(before, call.theirs), "the next version of the same origin"
+        call.ask("INVITE", body=revised(revised(in_version_6(OFFER))))  # a refresh turns nothing
+        scene.wire.run_for(1_000)
+        assert len(engines.sessions) == 2 + 3 + 2
+    else:
+        assert call.theirs == before
+    call.ask("INVITE", body=revised(revised(revised(OFFER))))
+    scene.wire.run_for(1_000)
+    assert place(call.theirs)[0] == HOSTS["one"]
+    assert engines.ignored == []
+    scene.finish(call)
+    assert engines.calls == {}
+
+
+def test_a_side_that_comes_to_a_family_of_which_an_rtpengine_has_no_address_is_refused(monkeypatch):
+    monkeypatch.setitem(HOSTS_6, "one", HOSTS["one"])
+    scene, _ = scene_with()
+    call, there = scene.talk()
+    before = call.theirs
+    answer = call.ask("INVITE", body=revised(in_version_6(OFFER)))
+    scene.wire.run_for(2_000)
+    assert (answer.final and answer.final.status, there.asked.get("INVITE"), call.theirs) == (488, None, before)
+    assert not call.is_over
+    scene.finish(call)
 
 
 def test_an_offer_that_comes_in_the_answer_is_the_vendors():
@@ -883,6 +942,20 @@ def test_a_refresh_of_an_encrypted_side_repeats_its_description_and_its_keys():
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert len(engines.sessions) == asked + 2
+    scene.finish(call)
+
+
+def test_an_offer_of_another_family_is_refused_where_keys_are_made():
+    scene, engines = sealed_scene()
+    call, there = scene.talk()
+    before, asked = call.theirs, len(engines.sessions)
+    answer = call.ask("INVITE", body=revised(in_version_6(call.mine)))
+    scene.wire.run_for(2_000)
+    assert (answer.final and answer.final.status, there.asked.get("INVITE"), call.theirs) == (488, None, before)
+    assert engines.ignored == []
+    call.propose()
+    scene.wire.run_for(1_000)
+    assert len(engines.sessions) > asked
     scene.finish(call)
 
 

@@ -25,7 +25,7 @@ from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
-from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
+from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines, are_of_two_families
 from vosd.engine.media.sides import address_of, announced_at, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
@@ -227,6 +227,8 @@ class MediaKeeper:
 
     def _put_back(self, leg: Leg, media: LegMedia, before: MediaBefore, now: Instant) -> None:
         """Take media of a leg as before its offer."""
+        was = before.sources[before.audio] if before.audio < len(before.sources) else None
+        has_turned = are_of_two_families(was, media.audio_source)
         for index, source in enumerate(before.sources):
             port = media.port(index)
             if source is None or port is None or source == media.source(index):
@@ -243,7 +245,10 @@ class MediaKeeper:
             reader.is_adapted, reader.has_softened = before.is_adapted, before.has_softened
         partner = self._parts.legs.partner(leg)
         if partner is not None:
-            self._go_on(leg, partner)
+            if has_turned:  # an rtpengine takes the place of before from the side that answers alone
+                self._go_on(partner, leg)
+            else:
+                self._go_on(leg, partner)
             if self._parts.music.sounds:
                 self._parts.music.begin_again((leg, partner), self._parts.parameters, now)
         leg.moved()

@@ -76,6 +76,14 @@ PortsCame = Callable[[GivenPorts | None, Instant], None]
 """Receiver of the ports of a leg; None = there are none."""
 
 
+class PortTurned(Protocol):
+    """Receiver of whether a port is of another family now."""
+
+    def __call__(self, *, is_done: bool, now: Instant) -> None:
+        """Go on."""
+        ...
+
+
 class WaitsAnswered(Protocol):
     """The loop of the switch, which lets messages leave that have waited."""
 
@@ -184,6 +192,23 @@ class RtpEngineCalls:
         self, wanted: RtpSessionWanted, name: str, came: PortsCame, answer: EngineAnswer | None, now: Instant
     ) -> None:
         came(self._taken(wanted, name, answer, now), now)
+
+    def turn(self, waiting: WaitingMessage, known: RtpSessionWanted, turned: PortTurned) -> bool:
+        """Have the port of a reader be of the family of its ``reader_host``, by an offer that it is not sent.
+
+        ``turned`` is called later, as by ``ask``; False = its rtpengine is lost.
+        """
+        call = known.reader.rtp_call
+        if call is None or call not in self._legs:
+            return False
+        self._count_given(call)
+
+        def answered(answer: EngineAnswer | None, now: Instant) -> None:
+            places = () if answer is None or answer.reply.result != OK else answer.reply.places
+            is_done = any(each is not None and (":" in each.host) is (":" in known.reader_host) for each in places)
+            turned(is_done=is_done, now=now)
+
+        return self.ask_in_turn(waiting, _order_for(known, call.name, is_offer=True), call.engine, answered)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
         """Give an rtpengine the offer and the answer of two legs again, which have their ports.

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
+from vosd.base.host import UNSPECIFIED, is_private
 from vosd.engine.media.encryption import digest_of
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, first_host, limited, note_kind
 from vosd.engine.media.relayed_sessions import RelayedSessions
-from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
+from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, PortsCame, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
+from vosd.media.source import MediaSource
 from vosd.media.termination import MediaForm
 from vosd.sdp.media import BadSession, Medium, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.origin import is_repeated, succeeding
@@ -59,6 +63,12 @@ class SessionsAtRtpEngines:
             described = media_of(body)
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
+        if (
+            passing.is_offer(message)
+            and described
+            and _is_turned(passing.theirs, described[0].host, passing.author.host)
+        ):
+            return unfit(message, media, MediaRefusal.NO_COMMON_CODEC)  # an offer that turns its port would make keys
         if self.asks(waiting, passing, body, described, form, digest):
             return MessageWait(WAIT_MS, may_leave=False)
         return unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
@@ -112,7 +122,32 @@ class SessionsAtRtpEngines:
             passing.media.said, passing.media.said_for, passing.media.is_direct = session, digest, False
             waiting.answer(MessageChange(body=session), now)
 
+        if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
+            return self._turn(waiting, passing, wanted, came)
         return self._rtpengines.ask(waiting, wanted, came)
+
+    def _turn(
+        self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
+    ) -> bool:
+        """Ask for ports for the reader of an offer whose author has come to another address family.
+
+        An rtpengine ignores a place of another family than the author's port has there (seen with 10.5.3). So that port
+        is turned first, by an offer of the other side; that is not possible where encryption or ICE is terminated.
+        """
+        reader = PassingSession(passing.author, passing.theirs, passing.leg, passing.media)
+        known = self._agreed(reader, is_offer=True)
+        if known is None:
+            return self._rtpengines.ask(waiting, wanted, came)
+
+        def turned(*, is_done: bool, now: Instant) -> None:
+            if not is_done:
+                verdict = unfit(waiting.message, passing.media, MediaRefusal.NO_COMMON_CODEC)
+                waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
+            elif not self._rtpengines.ask(waiting, wanted, came):
+                came(None, now)
+
+        known = msgspec.structs.replace(known, reader_host=first_host(wanted.session))
+        return self._rtpengines.turn(waiting, known, turned)
 
     def _stay_connected(self, author: Leg, partner: Leg, newcomer: LegMedia) -> None:
         """Connect two legs again one of which has made an offer to a third; where they cannot be, when that ends."""
@@ -206,16 +241,41 @@ class SessionsAtRtpEngines:
         self, passing: PassingSession, session: bytes, host: str, *, is_offer: bool, form: MediaForm | None = None
     ) -> RtpSessionWanted:
         """Return a description as an rtpengine has to know it; ``host`` is the address of its first medium."""
+        sources, reader_host = passing.media.sources, passing.leg.host
+        source = sources[0] if sources and not passing.media.has_ice else None  # ICE has candidates of either family
+        if source is not None and (":" in source.host) is not (":" in reader_host):
+            reader_host = source.host if _is_reached(source.host, reader_host) else reader_host
         return RtpSessionWanted(
             with_bounded_mki(in_usual_form(session)),
             is_offer,
             passing.theirs,
             passing.media,
             passing.author.host if is_behind_nat(passing.author, host) else None,
-            passing.leg.host,
+            reader_host,
             self._parts.parameters.traffic_class,
             form,
         )
+
+
+def _is_reached(described: str, seen_at: str) -> bool:
+    """Return whether a leg is reached at a described address: not at the zero one, nor at a private one behind NAT."""
+    return bool(described) and described not in UNSPECIFIED and (not is_private(described) or is_private(seen_at))
+
+
+def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
+    """Return whether a leg describes an address of another family than it did, and than its port has."""
+    before, port = media.audio_source, media.audio_port
+    if before is None or port is None or not before.host or not _is_reached(host, seen_at):
+        return False
+    family = ":" in host
+    return (":" in before.host) is not family and (":" in port.host) is not family
+
+
+def are_of_two_families(one: MediaSource | None, other: MediaSource | None) -> bool:
+    """Return whether two sources have addresses of different families."""
+    if one is None or other is None or not one.host or not other.host:
+        return False
+    return (":" in one.host) is not (":" in other.host)
 
 
 def _with_usable_keys(body: bytes, passing: PassingSession) -> bytes:
