@@ -259,6 +259,20 @@ def test_a_family_without_an_address_of_ours_leaves_the_address_of_the_sip():
     scene.finish(call)
 
 
+@pytest.mark.parametrize(("other", "expected"), [(SIX, SIX), ("fd00::1", SWITCH_HOST)])
+def test_a_family_that_another_socket_alone_has_is_used_where_its_address_can_be_reached(other, expected):
+    addresses = ((MediaAddress(SWITCH_HOST, SWITCH_HOST),), (MediaAddress(other, other),))
+    scene, relay = scene_with(media_addresses=addresses)
+    call, there = scene.talk(Intent(in_version_6(OFFER)))
+    of_caller, of_callee = ports(relay, call, there)
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == (expected, SWITCH_HOST)
+    assert (of_caller.port.host, of_callee.port.host) == (expected, SWITCH_HOST)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert place(call.theirs)[0] == expected
+    scene.finish(call)
+
+
 @pytest.mark.parametrize(
     ("private", "expected"), [(False, SWITCH_HOST), (True, "fd00::1")], ids=["ours is public", "ours is private"]
 )

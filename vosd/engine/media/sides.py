@@ -1,6 +1,7 @@
 """Facts of a leg that media are decided by: settings of its trunk, its address of ours, its network."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from vosd.b2bua.leg import Leg
 from vosd.base.host import UNSPECIFIED, is_private
@@ -58,30 +59,44 @@ def address_of(
     """Return the address of the relay for a leg: as configured for its socket of ours, in the family of its media.
 
     That is the family of the address that it has ``described``, or described last, where it can send from there: not
-    from the zero address, nor from a private one to a public one of ours. Else it is the family of its ports, and
-    before it has any, that of its SIP.
+    from the zero address, nor from a private one to a public one of ours. Where its socket has none of that family,
+    it is one of another socket. Else it is the family of its ports, and before it has any, that of its SIP.
     """
     flow = flow_of(leg) if leg.dialog is None else leg.dialog.peer.flow
     own = addresses[flow] if flow < len(addresses) else ()
-    if len(own) == 1 and (":" in own[0].announced) is (":" in leg.host):
-        return own[0]  # that of its SIP, whatever its media are
     media, host, opened = leg.facts.media, described, ""
-    if media is not None:
+    if media is not None and not host:
         source = media.sources[0] if media.sources else None
-        host = host if host or source is None else source.host
+        host = "" if source is None else source.host
+    if len(own) == 1 and (":" in own[0].announced) is (":" in (host or leg.host)):
+        return own[0]
+    if media is not None:
         for port in media.ports:
             if port is not None and port.id >= 0:
                 opened = port.host
                 break
-    if host and host not in UNSPECIFIED:
-        for each in own:
-            if (":" in each.announced) is (":" in host) and (not is_private(host) or is_private(each.announced)):
-                return each
+    if own and host and host not in UNSPECIFIED and (found := _in_family_of(host, own, addresses)) is not None:
+        return found
     for each in own:
         if (":" in each.announced) is (":" in (opened or leg.host)):
             return each
     host = listeners[flow].host
     return MediaAddress(host, host)
+
+
+def _in_family_of(
+    host: str, own: Sequence[MediaAddress], addresses: Sequence[Sequence[MediaAddress]]
+) -> MediaAddress | None:
+    """Return the address of the relay of the family of a described one, that can be reached; None = there is none.
+
+    It is one of the socket's own, or where that has none of this family, of another socket.
+    """
+    alike = [each for each in own if (":" in each.announced) is (":" in host)]
+    is_inside = is_private(host)
+    if alike:
+        return next((each for each in alike if not is_inside or is_private(each.announced)), None)
+    others = (each for each in chain.from_iterable(addresses) if (":" in each.announced) is (":" in host))
+    return next((each for each in others if is_inside is is_private(each.announced)), None)
 
 
 def announced_at(port: RelayPort, address: MediaAddress, addresses: Sequence[Sequence[MediaAddress]]) -> str:
