@@ -230,6 +230,11 @@ class Connection(asyncio.Protocol):
         return self.peer if self.origin.is_ours else None
 
     @property
+    def has_unread(self) -> bool:
+        """Return whether received bytes wait for their turn, behind which none is read."""
+        return self._is_held
+
+    @property
     def is_unused(self) -> bool:
         """Return whether it has carried no message for ``UNUSED_S``."""
         return self._loop.time() - self._busy_at >= UNUSED_S

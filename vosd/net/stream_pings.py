@@ -32,6 +32,11 @@ class Pinged(Protocol):
     """Whether the peer has answered a keep-alive of ours."""
 
     @property
+    def has_unread(self) -> bool:
+        """Whether bytes of the peer wait for their turn; none is read behind them."""
+        ...
+
+    @property
     def opened_to(self) -> tuple[str, int] | None:
         """The address that we have opened the connection to; None = its peer has opened it."""
         ...
@@ -135,6 +140,9 @@ class StreamPings:
         connection, asked_ms = watch.connection, watch.asked_ms
         watch.asked_ms = None
         if asked_ms is not None:
+            if connection.has_unread:  # the answer may stand behind them
+                watch.asked_ms, watch.timer = asked_ms, self._wheel.schedule(now_ms + self._limits.pong_ms, watch)
+                return
             if self._knows_pings(connection) and connection.received_ms < asked_ms:
                 address = connection.opened_to
                 if address is not None and not connection.has_answered:

@@ -81,6 +81,7 @@ class Line:
         self.is_known = is_known
         self.received_ms = 0
         self.has_answered = False
+        self.has_unread = False
         self.pings: list[float] = []
         self.why: str | None = None
         self.is_waited_for = False
@@ -221,6 +222,22 @@ def test_ten_thousand_connections_share_one_timer_and_a_closed_one_leaves_none(l
         node.forget(line)
     loop.advance(3_600)
     assert loop.wakes == 0
+
+
+def test_a_peer_whose_bytes_wait_for_their_turn_is_judged_once_they_were_read(loop):
+    """The answer stands behind them: a connection that rests as its messages are refused was cut for want of one."""
+    node, line = StreamPings(MINUTE), Line(loop, answers=True)
+    node.watch(line)
+    loop.advance(300)
+    line.answers, line.has_unread = False, True
+    loop.advance(600)
+    asked = len(line.pings)
+    assert line.why is None
+    line.received_ms, line.has_unread = round(loop.now * 1_000), False
+    loop.advance(61)
+    assert (line.why, len(line.pings)) == (None, asked + 1)
+    loop.advance(20)
+    assert line.why == "a keep-alive was not answered"
 
 
 def test_a_reload_changes_the_interval_of_open_connections(loop):
