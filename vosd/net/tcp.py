@@ -28,9 +28,11 @@ from vosd.net.stream_turns import StreamTurns
 from vosd.net.tls import TlsContexts, has_expired, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
+from vosd.sip.headers.via import sender_of
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import Rank
+from vosd.sip.wire.classify import Rank, is_awaited, top_via
 from vosd.sip.wire.stream import StreamFramer
+from vosd.sip.wire.uri import DEFAULT_PORTS
 
 CONNECT_S: Final = 5.0
 """Longest time for opening a connection, without TLS."""
@@ -119,12 +121,22 @@ class StreamFlow:
         return host, port
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send one message on the connection with that peer, or on a new one."""
+        """Send one message on the connection with that peer, or on a new one.
+
+        A response whose connection is lost goes to the port of the first Via (RFC 3261 section 18.2.2): the one that
+        its peer has connected from takes no connection. The core sends the final response to an INVITE there itself.
+        """
         peer = PeerEnd(*to)
         connection = self._open.get(peer) or self._alias_of(peer)
         if connection is not None and connection.is_open:
             connection.send(data)
             self._slots.carried(connection)
+            return
+        if data.startswith(_RESPONSE) and (place := self._listening_at(data, peer)) != peer:
+            if is_awaited(data):
+                self._loop.call_soon(self._core.failed, self._flow, *peer)
+            else:
+                self.send(data, place)
             return
         waiting = self._unsent.get(peer)
         if waiting is None:
@@ -439,6 +451,13 @@ class StreamFlow:
             self._aliases[place] = connection
             connection.has_alias = True
 
+    def _listening_at(self, response: bytes, peer: PeerEnd) -> PeerEnd:
+        """Return where the sender of a request accepts connections, as the first Via of a response to it says."""
+        sender = sender_of(top_via(response))
+        if sender is None:
+            return peer
+        return PeerEnd(peer.host, sender[1] or DEFAULT_PORTS["tcp" if self.tls is None else "tls"])
+
     def _alias_of(self, peer: PeerEnd) -> Connection | None:
         """Return the connection that is used for an address, while a reload has not ended that."""
         connection = self._aliases.get(peer)
@@ -473,6 +492,7 @@ class StreamFlow:
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
 
 
+_RESPONSE: Final = b"SIP/2.0 "
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Linux: the port is chosen at connect, so it must be unused for that peer only."""
 

@@ -294,6 +294,43 @@ async def test_a_vendor_that_closed_its_connection_is_connected_to_anew(opened, 
     assert node.ear.failures == 0
 
 
+def response(status, method, via):
+    return (
+        f"SIP/2.0 {status} X\r\nVia: SIP/2.0/TCP {via};branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+        f"To: <sip:c@d>;tag=2\r\nCall-ID: 1@a\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(("status", "method"), [(200, "OPTIONS"), (180, "INVITE")])
+async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(opened, connect, vendor, status, method):
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    _, _, source = await node.ear.message()
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    answer = response(status, method, f"192.0.2.1:{vendor.address.port};received=127.0.0.1")
+    node.send(answer, source)
+    assert await (await vendor.arrival()).read(len(answer)) == answer
+    assert node.ear.failures == 0
+
+
+async def test_the_core_sends_the_final_response_to_an_invite_elsewhere(opened, connect, vendor):
+    """It waits for an ACK, or for the failure of that connection, too. Nothing is sent to where the peer came from."""
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    _, _, source = await node.ear.message()
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    with socket.create_server(source) as port:
+        node.send(response(486, "INVITE", f"127.0.0.1:{vendor.address.port}"), source)
+        assert await node.ear.failure() == (0, source)
+        port.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            port.accept()
+
+
 # -- what fails ---------------------------------------------------------------------------------------------------
 
 

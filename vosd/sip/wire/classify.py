@@ -63,6 +63,8 @@ _HEAD_BYTES: Final = 8_192
 """Bytes searched for a header."""
 _VIA_BYTES: Final = 512
 """Bytes of a Via searched for its branch: a message with a longer one is served as if it belonged to no call."""
+_STATUS: Final = slice(8, 9)
+"""Place of the first digit of the status."""
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
 _FROM: Final = re.compile(rb"\n[Ff](?:[Rr][Oo][Mm])?[ \t]*+:([^\r\n]*+)")
@@ -142,6 +144,12 @@ def answered(data: bytes) -> str:
     branch = branch_of(top_via(data))
     method = _METHOD.search(_head(data)) if branch else None
     return "" if method is None else f"{branch} {method[1].decode('utf-8', 'surrogateescape')}"
+
+
+def is_awaited(response: bytes) -> bool:
+    """Return whether the sender of a response waits for what follows it: it is the final one to an INVITE."""
+    method = _METHOD.search(_head(response))
+    return method is not None and method[1] == b"INVITE" and response[_STATUS] != b"1"
 
 
 def top_via(data: bytes) -> str:
