@@ -93,6 +93,8 @@ def sent_to_vendor(
         identity = identity.of_user(caller.caller_numbers.permits)
     callee = without_separators(numbers.called())
     shown = without_separators(numbers.calling(_READ_FROM if caller is None else caller.dialect.caller_from))
+    if numbers.display is not None:
+        identity = identity.named(numbers.display)
     if numbers.is_withheld:
         identity = identity.withheld_as(CallerPrivacy.WITHHELD)
     address = _address_of(gateway)

@@ -35,7 +35,7 @@ class CallerIdentity(msgspec.Struct, frozen=True):
     """Identity of a caller in an INVITE, besides the number of the call."""
 
     display: str = ""
-    """The display name of From, as written."""
+    """The display name of the header that has the number, as written; that of From where that has no other one."""
     is_simple: bool = False
     """Whether there is only a display name, as with nearly all callers."""
     is_anonymous: bool = False
@@ -75,6 +75,12 @@ class CallerIdentity(msgspec.Struct, frozen=True):
     def withholds_history(self) -> bool:
         """Whether the caller withholds the history of the call."""
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
+
+    def named(self, display: str) -> "CallerIdentity":
+        """Return it with another display name; empty = none."""
+        if self.is_simple:
+            return _named(display) if display else PLAIN
+        return msgspec.structs.replace(self, display=display)
 
     def withheld_as(self, privacy: CallerPrivacy) -> "CallerIdentity":
         """Return it with at least a privacy: that which is asked for the number that is shown with it."""

@@ -49,6 +49,8 @@ class InviteNumbers(msgspec.Struct):
 
     The wish of a caller for its own number is read by ``b2bua.identity``.
     """
+    display: str | None = None
+    """The display name of the header that has the number which ``calling`` has returned; None = it is that of From."""
 
     def called(self, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
         """Return the number that the caller wants, as received: it may have visual separators.
@@ -73,13 +75,15 @@ class InviteNumbers(msgspec.Struct):
         ``anonymous`` if no source has more than that; empty if no source has a readable user part.
         """
         request, anonymous = self.request, ""
-        self.is_withheld = False
+        self.is_withheld, self.display = False, None
         for source in order:
             if request.header(source) is None:
                 continue
             user = _user_of_from(request) if source is CallerSource.FROM else _user_in(request, source)
             if user.lower() not in _NO_NUMBER:
                 self.is_withheld = source is CallerSource.DIVERSION and _withholds(request.headers(source))
+                if source is not CallerSource.FROM:
+                    self.display = _display_in(request, source, user)
                 return user
             anonymous = anonymous or user
         return anonymous
@@ -127,6 +131,23 @@ def _user_in(request: Request, source: CallerSource) -> str:
             return user
         first = first or user
     return first
+
+
+def _display_in(request: Request, source: CallerSource, user: str) -> str | None:
+    """Return the first display name in a list of addresses; None = there is none, and From is of the same user."""
+    for value in request.headers(source)[:_VALUES_MAX]:
+        try:
+            address = NameAddr.parse(value)
+        except ParseError:
+            continue
+        is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
+        if address.display and not is_called and (source in _IDENTITIES or _user_of(address) == user):
+            return address.display
+    return None if _user_of_from(request) == user else ""
+
+
+def _user_of(address: NameAddr) -> str:
+    return (number_of(address.uri) if ";" in address.uri else user_part(address.uri))[:NUMBER_MAX]
 
 
 def _withholds(diversions: Sequence[str]) -> bool:

@@ -123,6 +123,21 @@ def test_each_vendor_of_a_call_gets_its_own_dialect():
     scene.close()
 
 
+@pytest.mark.parametrize(
+    ("asserted", "named"),
+    [
+        ('"Acme Ltd" <sip:12025550111@h>', '"Acme Ltd" <sip:12025550111@192.0.2.1>'),
+        ("<sip:12025550111@h>", "<sip:12025550111@192.0.2.1>"),
+        ("<sip:12025550100@h>", '"Secret Name" <sip:12025550100@192.0.2.1>'),
+    ],
+)
+def test_a_vendor_gets_the_name_of_the_header_that_has_the_number(asserted, named):
+    scene = scene_of(vendor=CalleeDialect(display_name=Passing.PASS))
+    call_through(scene, f"P-Asserted-Identity: {asserted}")
+    assert scene.vendor.only_call.invite["From"].partition(";")[0] == named
+    scene.close()
+
+
 # -- codes ------------------------------------------------------------------------------------------------------------
 
 

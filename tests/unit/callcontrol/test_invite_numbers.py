@@ -143,6 +143,28 @@ def test_a_name_does_not_give_way_to_the_number_of_another_header_or_party(order
     assert InviteNumbers(read(from_=f"{from_};tag=1", headers=f"{headers}\r\n")).calling(sources) == caller
 
 
+P_AI, RPID, DIV = "P-Asserted-Identity", "Remote-Party-ID", "Diversion"
+
+
+@pytest.mark.parametrize(
+    ("headers", "from_", "display"),
+    [
+        ("", '"Alice" <sip:1001@h>;tag=1', None),
+        (f'{P_AI}: "Acme Ltd" <sip:4420@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme Ltd"'),
+        (f"{P_AI}: <sip:4420@h>\r\n", '"Alice" <sip:1001@h>;tag=1', ""),
+        (f"{P_AI}: <sip:1001@h>\r\n", '"Alice" <sip:1001@h>;tag=1', None),
+        (f'{P_AI}: "Acme Ltd" <sip:acme@h>, <tel:+4420>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme Ltd"'),
+        (f'{P_AI}: "Anonymous" <sip:anonymous@h>\r\n', '"Alice" <sip:1001@h>;tag=1', None),
+        (f'{RPID}: "Bob" <sip:1@h>;party=called, "Acme" <sip:4420@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme"'),
+        (f'{DIV}: "Desk" <sip:4420@h>, "Other" <sip:4421@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Desk"'),
+    ],
+)
+def test_the_name_of_a_caller_stands_where_its_number_does(headers, from_, display):
+    numbers = InviteNumbers(read(headers=headers, from_=from_))
+    numbers.calling((CallerSource.ASSERTED, CallerSource.REMOTE_PARTY, CallerSource.DIVERSION, CallerSource.FROM))
+    assert numbers.display == display
+
+
 def test_a_caller_that_everything_calls_anonymous_is():
     numbers = InviteNumbers(read(from_='"Anonymous" <sip:Anonymous@anonymous.invalid>;tag=1'))
     assert numbers.calling([CallerSource.FROM, CallerSource.ASSERTED]) == "Anonymous"

@@ -104,8 +104,13 @@ class _Transferor(NamedTuple):
     radius_classes: tuple[bytes, ...]
 
 
-def _permitted(identity: CallerIdentity, call_request: CallRequest) -> CallerIdentity:
-    """Return what of an identity the caller may say, withheld as its diversion asks if that has its number."""
+def _permitted(identity: CallerIdentity, display: str | None, call_request: CallRequest) -> CallerIdentity:
+    """Return what of an identity the caller may say, withheld as its diversion asks if that has its number.
+
+    ``display`` is the name of the header that has its number; None = that of From.
+    """
+    if display is not None:
+        identity = identity.named(display)
     identity = identity.withheld_as(call_request.caller_privacy)
     own = None if call_request.mapping is None else call_request.mapping.caller_numbers
     return identity if own is None else identity.of_user(own.permits)
@@ -176,7 +181,7 @@ class Intake:
             hops=hops_left(request),
             looped=has_looped(request, flows.mark),
             at=at,
-            numbers=InviteNumbers(request),
+            numbers=(numbers := InviteNumbers(request)),
             closed=self._closed(),
             user=event.user,
             longest_s=event.longest_s,
@@ -212,8 +217,8 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            if not identity.is_simple:
-                identity = _permitted(identity, call_request)
+            if not identity.is_simple or numbers.display is not None:
+                identity = _permitted(identity, numbers.display, call_request)
             calling = Caller.of_invite(
                 self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
             )
