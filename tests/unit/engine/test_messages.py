@@ -93,6 +93,38 @@ def test_a_text_whose_flow_has_failed_behind_a_proxy_takes_the_other_one(has_bot
     talk.close()
 
 
+@pytest.mark.parametrize("takes_it_first", [True, False])
+def test_a_text_takes_the_other_flow_of_a_device_also_where_another_device_has_it(takes_it_first):
+    """The sender is answered by the first device; the text reached the second one only if that was slower."""
+    talk = Correspondence()
+    tablet = talk.phone(Endpoint("203.0.113.69", 5_060), "7001")
+
+    def register_tablet():
+        tablet.register(f'<{tablet.contact}>;reg-id=1;+sip.instance="<urn:uuid:9>"')
+        talk.wire.run_for(1_000)
+
+    if takes_it_first:
+        register_tablet()
+    for number, flow in enumerate((talk.desk, talk.mobile), start=1):
+        flow.register(f'<{flow.contact}>;reg-id={number};+sip.instance="<urn:uuid:7>"')
+        talk.wire.run_for(1_000)
+    if not takes_it_first:
+        register_tablet()
+    talk.mobile.status = 430
+    assert talk.other.write("7001", "Hello").answer.status == 200
+    talk.wire.run_for(100)
+    assert [len(each.taken) for each in (tablet, talk.mobile, talk.desk)] == [1, 1, 1]
+    talk.close()
+
+
+def test_the_next_gateway_is_tried_where_a_proxy_has_lost_the_flow():
+    talk = Correspondence()
+    talk.vendors[0].status = 430
+    assert ask(talk.customer, "MESSAGE", "4420", body="Hi").answer.status == 200
+    assert len(talk.vendors[1].taken) == 1
+    talk.close()
+
+
 def test_one_device_that_takes_it_is_enough():
     talk = Correspondence()
     talk.desk.status = 486

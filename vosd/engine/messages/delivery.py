@@ -17,7 +17,7 @@ ANSWER_MS: Final = 15_000
 """Longest wait: the sender gives up after 32 s, and a late answer would be lost (RFC 4320 section 4.2)."""
 TOO_LARGE: Final = 513
 _UNAVAILABLE: Final = 480
-_NEXT: Final = frozenset({500, 502, 503})
+_NEXT: Final = frozenset({FLOW_FAILED, 500, 502, 503})
 """Refusals after which the next group is tried: the request was not taken."""
 _LESS_TELLING: Final = frozenset({404, 408, FLOW_FAILED, 480, 481, 503})
 """Statuses that say that a party was not found rather than what it thinks of the request."""
@@ -81,6 +81,8 @@ class RequestDelivery:
         place = asked[1]
         if response.status == FLOW_FAILED and place.other_flows:
             self._send_to(place._replace(address=place.other_flows[0], other_flows=place.other_flows[1:]), event.at)
+        if self.is_over:
+            return
         outcome = DeliveryOutcome(response.status, response, place)
         if response.status < 300:
             self._end(outcome, event.at)
@@ -90,7 +92,7 @@ class RequestDelivery:
     def no_response(self, event: NoResponse) -> None:
         """Take the failure of one place."""
         asked = self._open.pop(id(event.transaction), None)
-        if asked is not None:
+        if asked is not None and not self.is_over:
             self._refused(DeliveryOutcome(503 if event.is_unreachable else _UNAVAILABLE, None, asked[1]), event.at)
 
     def alarm_fired(self, event: AlarmFired) -> None:
@@ -134,5 +136,6 @@ class RequestDelivery:
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
-        self._open.clear()  # other devices get theirs all the same; their answers are not needed
+        # other devices get theirs all the same: no answer of them is needed but that another flow has to be tried
+        self._open = {key: each for key, each in self._open.items() if each[1].other_flows}
         self._ended(self, outcome, now)
