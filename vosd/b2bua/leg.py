@@ -324,7 +324,7 @@ class Leg:
         if moving is not None and moving.transaction is transaction:
             if moving.request.body:
                 offer = self.sessions.remote
-            if moving.dialog.refresh(moving.request):
+            if self._endpoint.dialogs.refresh(moving.dialog, moving.request):
                 self.moved()
             self.moving = None
             if self.supervision is not None:
@@ -477,7 +477,7 @@ class Leg:
             sessions.given_up = sessions.given_up or raised(sessions.said, COUNTED_SINCE)
         if not sessions.given_up or dialog is None:
             return
-        if dialog.refresh(event.response):
+        if self._endpoint.dialogs.refresh(dialog, event.response):
             self.moved()
         if call.callee is not None and call.conversation.is_established:
             call.conversation.bridge_to(call.callee).offer_again(self, event.at)

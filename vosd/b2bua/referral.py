@@ -125,7 +125,7 @@ def _offer_to_target(transfer: CallTransfer) -> bytes:
 
 def _accept(leg: Leg, event: RequestArrived, *, notifies: bool) -> None:
     """Answer 202; a REFER refreshes the remote target, so both messages carry a Contact."""
-    if event.dialog.refresh(event.request):
+    if leg.call.endpoint.dialogs.refresh(event.dialog, event.request):
         leg.moved()
     leg.respond(event.transaction, 202, event.at, of_referral(leg.call.endpoint, event.dialog, notifies=notifies))
 

@@ -240,7 +240,7 @@ class Proposal:
     def _follow(self, response: Response, now: Instant) -> None:
         """Take from a 2xx the far side's Contact, its capabilities and its session description."""
         far = self.far
-        if far.dialog is not None and far.dialog.refresh(response):
+        if far.dialog is not None and self._endpoint.dialogs.refresh(far.dialog, response):
             far.moved()
         far.take_session(response)
         if far.supervision is not None:

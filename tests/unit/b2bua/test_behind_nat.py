@@ -625,6 +625,27 @@ def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called
     assert scene.finish(call).end_reason == "Normal"
 
 
+def test_a_phone_whose_later_contact_shows_its_nat_takes_its_call_along_as_well():
+    """The Contact of its INVITE was public, by STUN; that of its hold is private."""
+    scene = Scene(catalogue([vendor_gateway(0)], phones=[phone(NUMBER)]))
+    desk = scene.exchange.telephone(NUMBER, MOVED, contact=f"sip:{NUMBER}@{HOME}")
+    desk.register()
+    call = desk.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.exchange.endpoint.dialogs.owners[call.remote.partition(";tag=")[2]]
+    assert not there.dialog.is_behind_nat
+    written = call.request
+    call.request = lambda *terms, **more: written(*terms, **more).replace(f"<sip:{MOVED}>", f"<sip:{NUMBER}@{HOME}>")
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert there.dialog.is_behind_nat
+    scene.wire.hide(MOVED, REMAPPED)
+    desk.register()
+    assert there.dialog.peer == Peer(0, *REMAPPED)
+    assert scene.finish(call).end_reason == "Normal"
+    assert scene.exchange.endpoint.dialogs._behind_nat == {}
+
+
 @pytest.mark.parametrize(
     ("thief", "path"), [("1002", ""), (NUMBER, "<sip:proxy.example;lr>")], ids=["another user", "another way to it"]
 )

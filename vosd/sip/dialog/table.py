@@ -13,7 +13,7 @@ from vosd.sip.headers.rack import Rack
 from vosd.sip.owners import DialogOwner, Witness
 from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG, ClosedEarly, Entry
 from vosd.sip.transaction.store import PlacesOf, RegisteredPlace, TransactionStore
-from vosd.sip.wire.message import Request
+from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 
 if TYPE_CHECKING:
@@ -85,6 +85,19 @@ class DialogTable:
             self._name_device(dialog)
             self._seen_at[tag] = dialog.user, dialog.seen_at
             self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
+
+    def refresh(self, dialog: Dialog, message: Request | Response) -> bool:
+        """Take a new Contact as the target of a dialog; return whether there was one.
+
+        It may show that a registered user is behind NAT: then a REGISTER may change the address from now on.
+        """
+        was_behind_nat = dialog.is_behind_nat
+        if not dialog.refresh(message):
+            return False
+        owner = self.owners.get(dialog.local_tag)
+        if dialog.is_behind_nat and not was_behind_nat and owner is not None and owner.dialog is dialog:
+            self.follow(dialog.local_tag, dialog)
+        return True
 
     def _name_device(self, dialog: Dialog) -> None:
         """Note the device of a dialog, if that is unknown; an address that was guessed may be that of another one."""
