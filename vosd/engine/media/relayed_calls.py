@@ -365,15 +365,22 @@ class RelayedCalls:
             self._block_parted(parts.rtpengines)
 
     def _block_parted(self, rtpengines: RtpEngineCalls) -> None:
-        """Block legs again whose readers have the media of another one now, until they describe theirs."""
+        """Block legs again whose readers have the media of another one now, until they describe theirs.
+
+        A newcomer (INVITE with Replaces) waits for the answer of its reader, whose other side is not blocked yet.
+        """
         by_number = self._parts.legs.by_number
-        for media in self._parts.legs.all_media():
-            reader = None if media.parted is None else by_number.get(media.parted[0])
+        for leg in by_number.values():
+            media = leg.facts.media
+            reader = None if media is None or media.parted is None else by_number.get(media.parted[0])
             theirs = None if reader is None else reader.facts.media
-            if theirs is None or media.rtp_call is None:
+            if reader is None or theirs is None or media is None or media.parted is None or media.rtp_call is None:
                 continue
             if media.number in (theirs.author, theirs.early_of):
-                rtpengines.blocked.described(media.rtp_call, media, theirs)
+                if leg.route_choice is None and reader.facts.is_confirmed and not leg.facts.is_confirmed:
+                    rtpengines.blocked.wait(media.rtp_call, media.number, media.parted[1])
+                else:
+                    rtpengines.blocked.described(media.rtp_call, media, theirs)
             elif theirs.early_of:
                 rtpengines.blocked.replaced(media.rtp_call, media.number, theirs.early_of)
 
