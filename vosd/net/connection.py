@@ -168,6 +168,8 @@ class Connection(asyncio.Protocol):
         self.was_made = False
         """Whether ``owner.opened`` was called; only then ``owner.closed`` will be."""
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
+        """Time of the timer. It cannot be asked: for a time that is over, uvloop gives a handle without ``when``."""
         self._proven_at = self._busy_at = self._began_at = self._loop.time()
         """Time at which it was made, or its call was found running; time of the last byte in either direction (from an
         unknown source: of the last complete message); time at which the unfinished message began, or the connection.
@@ -428,17 +430,14 @@ class Connection(asyncio.Protocol):
 
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
-        if (
-            self._transport is not None
-            and not self._is_ending
-            and (self._timer is None or self._timer.when() > deadline)
-        ):
+        is_late = self._timer is None or self._wakes_at > deadline
+        if is_late and self._transport is not None and not self._is_ending:
             self._wake_at(deadline)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._check_deadline)
+        self._timer, self._wakes_at = self._loop.call_at(at, self._check_deadline), at
 
     def _check_deadline(self) -> None:
         """Close the connection if its time limit has passed, else set the timer again."""

@@ -81,6 +81,8 @@ class StreamPings:
         """Addresses that have answered a keep-alive on a connection that we have opened."""
         self._spread = 0.0
         self._wake: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
+        """Time of that timer. It cannot be asked: for a time that is over, uvloop gives a handle without ``when``."""
 
     def adjust(self, limits: ConnectionLimits) -> None:
         """Apply another interval, also to open connections."""
@@ -177,7 +179,7 @@ class StreamPings:
             return
         due = due_ms / 1_000
         if self._wake is not None:
-            if self._wake.when() <= due:
+            if self._wakes_at <= due:
                 return
             self._wake.cancel()
-        self._wake = asyncio.get_running_loop().call_at(due, self._take_turn)
+        self._wake, self._wakes_at = asyncio.get_running_loop().call_at(due, self._take_turn), due

@@ -22,14 +22,11 @@ QUICK = TransportSettings(connections=ConnectionLimits(ping_ms=20, pong_ms=100))
 
 
 class ManualHandle:
-    """A timer of the event loop."""
+    """A timer of the event loop; it cannot be asked for its time, as one of uvloop for a time that is over."""
 
     def __init__(self, at: float, callback: Callable[[], None]) -> None:
         self.at = at
         self.callback: Callable[[], None] | None = callback
-
-    def when(self) -> float:
-        return self.at
 
     def cancel(self) -> None:
         self.callback = None

@@ -144,6 +144,20 @@ async def test_a_connection_is_read_again_after_a_bug_with_messages_that_were_le
     assert await node.ear.message() == (0, INVITE, peer.address)
 
 
+async def test_a_connection_goes_on_turn_by_turn_when_the_time_of_its_message_is_over(opened, connect, monkeypatch):
+    node = await opened()
+    await connect(node.address())
+    await until(lambda: node.transports.connections == 1)
+    [connection] = node.transports._flows[0]._open.values()
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(str(context["exception"])))
+    monkeypatch.setattr(patience, "MESSAGE_S", 0.0)
+    connection.data_received(OPTIONS * 99)
+    for _ in range(99):
+        await node.ear.message()
+    assert reported == []
+
+
 async def test_a_connection_that_is_lost_amid_many_messages_passes_on_no_more(opened, connect):
     node = await opened()
     await connect(node.address())
