@@ -6,12 +6,14 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from sqlalchemy import event, select
 
+from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
-from vosd.storage import schema
+from vosd.storage import currencies, schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.lease import SqlLease
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment
+from vosd.storage.ports import EntryKind, MoneyTransfer, NoSuchAccount, OtherCurrency, Payment
 
 
 def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:
@@ -64,6 +66,58 @@ async def test_a_payment_in_another_currency_books_nothing(store):
     with pytest.raises(OtherCurrency, match="has money in EUR, the configuration says USD"):
         await store.payments.add(payment(reference="2", currency="USD"))
     assert (await store.queries.standing("acme")).balance == 5
+
+
+SWITCH = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
+
+
+@pytest.fixture
+async def lease(database) -> SqlLease:
+    """The lease of a switch that runs and has an account without entries in EUR."""
+    books, lease = SqlBooks(database), SqlLease(database, lambda _: False)
+    await lease.hold(SWITCH)
+    await books.open_accounts(["acme", "new"])
+    await books.settle_currencies({"acme": "EUR"})
+    return lease
+
+
+async def test_a_payment_leaves_an_account_its_currency_in_the_running_switch(database, lease):
+    books, payments = SqlBooks(database), SqlPayments(database)
+    for is_trial in (True, False):
+        with pytest.raises(OtherCurrency, match=r"running switch has account acme in EUR, .* says JPY: reload it"):
+            await payments.add(payment(currency="JPY"), is_trial=is_trial)
+    moved = {"source": "new", "target": "acme", "amount": Decimal(5), "made_at": STARTED, "reference": "t"}
+    with pytest.raises(OtherCurrency, match="the running switch has account acme in EUR"):
+        await payments.transfer(MoneyTransfer(**moved, currencies={"new": "JPY", "acme": "JPY"}))
+    assert await books.currencies(["acme", "new"]) == {"acme": "EUR", "new": None}
+    await books.settle_currencies({"acme": "JPY"})  # the reload of the switch
+    assert (await payments.add(payment(currency="JPY"))).after == 5
+
+
+async def test_a_payment_settles_an_account_that_the_running_switch_does_not_know(database, lease):
+    await SqlPayments(database).add(payment("new", currency="JPY"))
+    assert await SqlBooks(database).currencies(["new"]) == {"new": "JPY"}
+
+
+async def test_a_payment_changes_the_currency_of_an_account_without_entries_where_no_switch_runs(database, lease):
+    await lease.release(SWITCH)
+    await SqlPayments(database).add(payment(currency="JPY"))
+    assert await SqlBooks(database).currencies(["acme"]) == {"acme": "JPY"}
+
+
+async def test_an_account_that_gets_its_first_money_while_it_is_settled_is_returned(database, lease, monkeypatch):
+    """The reload looks at the account, a payment in its currency comes, and then the reload would change that."""
+    apart, payments = currencies._apart, SqlPayments(database)
+
+    async def apart_before_the_payment(database, wanted):
+        found = await apart(database, wanted)
+        monkeypatch.undo()
+        await payments.add(payment(currency="EUR"))
+        return found
+
+    monkeypatch.setattr(currencies, "_apart", apart_before_the_payment)
+    assert await SqlBooks(database).settle_currencies({"acme": "JPY"}) == {"acme": "EUR"}
+    assert await SqlBooks(database).currencies(["acme"]) == {"acme": "EUR"}
 
 
 async def test_a_payment_to_an_account_that_must_exist_makes_none(store):

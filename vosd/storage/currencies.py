@@ -1,7 +1,8 @@
 """The currency of each account: settled once, when the account is first used with one.
 
-An account that has ledger entries keeps its currency: its balance is their sum. An account from before there were
-currencies takes the configured one.
+An account that has ledger entries keeps its currency: its balance is their sum. An account without entries keeps it
+while a switch runs, until a reload: the switch counts each booking in the currency that it has the account in. An
+account from before there were currencies takes the configured one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
+from vosd.storage.lease import is_held
 from vosd.storage.types import identifying
 
 _AT_ONCE: Final = 500
@@ -22,17 +24,20 @@ _AT_ONCE: Final = 500
 async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
     """Set the currency of accounts; if any has money in another one, set none and return those with theirs.
 
+    One that gets its first money meanwhile is returned, too, and then others may be set.
+
     Raises:
         StoreUnavailable: some may be set; try again.
     """
     others, open_ones = await _apart(database, wanted)
     if others:
         return others
+    are_set = True
     for currency, names in open_ones.items():
         for chunk in _chunks(names):
             async with database.writing() as connection:
-                await _settle(connection, chunk, currency)
-    return {}
+                are_set &= await _settle(connection, chunk, currency) == len(chunk)
+    return {} if are_set else await others_than(database, wanted)
 
 
 async def others_than(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
@@ -59,10 +64,15 @@ async def _apart(database: Database, wanted: Mapping[str, str]) -> tuple[dict[st
 
 
 async def settle_one(connection: AsyncConnection, name: str, wanted: str | None) -> str | None:
-    """Set the currency of an account that has none, if one is wanted; return its currency."""
-    if wanted is not None:
-        await _settle(connection, [name], wanted)
-    return await connection.scalar(select(schema.account.c.currency).where(schema.account.c.id == name))
+    """Set the currency of a locked account, if one is wanted that it may take; return its currency."""
+    (row,) = await _rows(connection, [name])
+    held: str | None = row.currency
+    if wanted is None or held == wanted:
+        return held
+    if held is not None and (row.seq or await is_held(connection)):
+        return held
+    await _settle(connection, [name], wanted)
+    return wanted
 
 
 async def currencies_of(database: Database, accounts: Collection[str]) -> Mapping[str, str | None]:
@@ -90,10 +100,12 @@ def other_currency(record: CallRecord, held: Mapping[str, str | None]) -> str | 
     return None
 
 
-async def _settle(connection: AsyncConnection, names: Collection[str], wanted: str) -> None:
+async def _settle(connection: AsyncConnection, names: Collection[str], wanted: str) -> int:
+    """Set the currency of those of the accounts that may take it; return how many they are."""
     account = schema.account.c
     is_open = or_(account.currency.is_(None), account.seq == 0)
-    await connection.execute(update(schema.account).where(account.id.in_(names), is_open).values(currency=wanted))
+    settled = update(schema.account).where(account.id.in_(names), is_open)
+    return (await connection.execute(settled.values(currency=wanted))).rowcount
 
 
 async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequence[Row[Any, Any, Any]]:

@@ -72,6 +72,13 @@ class SqlLease:
             raise refusal(claimant, holder, age_ms)
 
 
+async def is_held(connection: AsyncConnection) -> bool:
+    """Return whether a switch runs on the database: for so long after one was killed, too, as a lease holds."""
+    clock = database_clock(is_sqlite=connection.dialect.name == "sqlite")
+    rows = (await connection.execute(select(_lease.c.renewed_at, _lease.c.released, clock.label("now")))).all()
+    return any(not is_free(row.now - row.renewed_at, released=bool(row.released), ttl_ms=LEASE_MS) for row in rows)
+
+
 async def _locked_identity(connection: AsyncConnection) -> str:
     """Lock and return the database's identity: no other lease is taken or renewed until the transaction ends."""
     identity = (await connection.execute(select(schema.identity.c.id).limit(1).with_for_update())).scalar()

@@ -120,7 +120,7 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
     await _check_exists(connection, payment)
     standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
     currency = await settle_one(connection, _name(payment), payment.currency)
-    check_currency(payment, currency)
+    check_currency(payment, currency, has_entries=bool(standing.seq))
     earlier = await _earlier(connection, payment)
     if payment.settles is not None:
         await settle(connection, payment.settles, is_booked=earlier is not None)
@@ -143,7 +143,7 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
     locked = await lock_accounts(connection, sorted([_name(source), _name(target)]), mark)
     currencies = [await settle_one(connection, _name(each), each.currency) for each in (source, target)]
     for each, currency in zip((source, target), currencies, strict=True):
-        check_currency(each, currency)
+        check_currency(each, currency, has_entries=bool(locked[_name(each)].standing.seq))
     check_same_currency(transfer, *currencies)
     earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
     if transfer.settles is not None:

@@ -379,18 +379,25 @@ class Queries(Protocol):
         ...
 
 
-def check_currency(payment: Payment, held: str | None) -> None:
-    """Check a payment against the currency that its account has.
+def check_currency(payment: Payment, held: str | None, *, has_entries: bool) -> None:
+    """Check a payment against the currency that its account has, with entries or in the running switch alone.
 
     Raises:
         OtherCurrency: they differ.
     """
-    if payment.currency is not None and held is not None and held != payment.currency:
+    if payment.currency is None or held in {None, payment.currency}:
+        return
+    if has_entries:
         message = (
             f"account {payment.account} has money in {held}, the configuration says {payment.currency}: set its "
             f"currency back to {held}; money in {payment.currency} needs an account of its own"
         )
-        raise OtherCurrency(message)
+    else:
+        message = (
+            f"the running switch has account {payment.account} in {held}, the configuration says {payment.currency}: "
+            f"reload it before you book, or set its currency back to {held}"
+        )
+    raise OtherCurrency(message)
 
 
 def check_rest(payment: Payment, before: Decimal) -> None:

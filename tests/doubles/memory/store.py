@@ -337,7 +337,7 @@ class MemoryStore:
         row = self._open(payment.account)
         if row.currency is None or not row.standing.seq:
             row.currency = payment.currency or row.currency
-        check_currency(payment, row.currency)
+        check_currency(payment, row.currency, has_entries=bool(row.standing.seq))
         return row
 
     def _pay(self, payment: Payment) -> Receipt:

@@ -8,6 +8,7 @@ from doubles.data.builders import account, applied_rate
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.validity import DAY_MS
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking import balances as balances_module
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
@@ -222,6 +223,43 @@ async def test_a_call_that_begins_while_the_database_is_asked_keeps_the_currency
     balances.credits["acme"].release(holds[0])
     await balances.adopt({**EURO, "other": other})
     assert await store.currencies(["acme", "other"]) == {"acme": "EUR", "other": "EUR"}
+
+
+async def test_an_account_that_another_process_gave_another_currency_is_refused_as_a_start_would():
+    store = MemoryStore()
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    yen = Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5), currency="JPY")
+    await store.add(yen)
+    await balances.refresh()
+    for _ in range(2):
+        with pytest.raises(CurrencyChangedError) as refused:
+            await balances.adopt(TEN, other=set())
+        assert refused.value.held == {"acme": "JPY"}
+        with pytest.raises(CurrencyChangedError):
+            await balances.check_currencies(TEN)
+    await balances.adopt({"acme": account("acme", currency="JPY")})
+    assert balances.currencies == {"acme": "JPY"}
+    await balances.adopt({"acme": account("acme", currency="JPY")}, other=set())
+
+
+async def test_a_currency_is_set_again_where_the_database_went_away_while_it_was_changed(monkeypatch):
+    store = MemoryStore()
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    settle = store.settle_currencies
+
+    async def settle_and_go(wanted):
+        await settle(wanted)
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(store, "settle_currencies", settle_and_go)
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt(EURO)
+    monkeypatch.undo()
+    assert await store.currencies(["acme"]) == {"acme": "EUR"}
+    await balances.adopt(TEN, other=set())
+    assert await store.currencies(["acme"]) == {"acme": "USD"}
 
 
 async def test_an_account_that_was_never_used_may_change_its_currency():

@@ -83,6 +83,8 @@ class Balances(Counting):
         self._clock = clock or SystemClock()
         self._currencies: dict[str, str] = {}
         """Currency with which each account was adopted."""
+        self._unsettled: set[str] = set()
+        """Accounts that may have another currency in the database, which is looked up before they keep theirs."""
         self._mark = 0
         self._refreshing = asyncio.Lock()
         self._adopting = asyncio.Lock()
@@ -114,7 +116,7 @@ class Balances(Counting):
             StoreUnavailable: rows may be inserted, and no terms are changed; try again.
         """
         async with self._adopting:
-            names: Collection[str] = accounts if other is None else other & accounts.keys()
+            names: Collection[str] = accounts if other is None else (other | self._unsettled) & accounts.keys()
             unread, currencies, limits = await self._to_settle(accounts, names)
             are_first = not self._mark and self.credits.keys() <= set(unread)
             changes = ChangedStandings({}, 0)
@@ -219,7 +221,7 @@ class Balances(Counting):
             account, credit = accounts[name], self.credits.get(name)
             if credit is None or not credit.is_read:
                 unread.append(name)
-            if self._currencies.get(name) != account.currency:
+            if self._currencies.get(name) != account.currency or name in self._unsettled:
                 currencies[name] = account.currency
             if account.spend_limits or (credit is not None and credit.spending is not None):
                 limits.append(name)
@@ -282,19 +284,26 @@ class Balances(Counting):
             known = self._currencies.get(name)
             if known is None and read.get(name) == currency:
                 already[name] = currency
-            elif known != currency:
+            elif known != currency or name in self._unsettled:
                 changed[name] = currency
         if not changed:
             self._currencies |= already
             return
-        others = self.in_use(changed, in_calls()) or await self._books.settle_currencies(changed)
-        if others:
-            raise CurrencyChangedError(others)
-        late = self.in_use(changed, in_calls())
-        if late:  # a call was admitted during the query
-            await self._books.settle_currencies({name: self._currencies.get(name, changed[name]) for name in changed})
-            raise CurrencyChangedError(late)
-        self._currencies |= already | changed
+        moved = [name for name, currency in changed.items() if self._currencies.get(name) != currency]
+        if used := self.in_use(moved, in_calls()):
+            raise CurrencyChangedError(used)
+        self._unsettled |= changed.keys()
+        others = await self._books.settle_currencies(changed)
+        if not others:
+            others = self.in_use(moved, in_calls())  # of calls that were admitted during the query
+            if not others:
+                self._unsettled -= changed.keys()
+                self._currencies |= already | changed
+                return
+        before = {name: self._currencies.get(name, changed[name]) for name in changed}
+        if not await self._books.settle_currencies(before):
+            self._unsettled -= changed.keys()
+        raise CurrencyChangedError(others)
 
     async def check_currencies(
         self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]] = frozenset
@@ -307,7 +316,8 @@ class Balances(Counting):
         """
         _, changed, _ = await self._to_settle(accounts, accounts)
         if changed:
-            others = self.in_use(changed, in_calls()) or await self._books.other_currencies(changed)
+            moved = [name for name, currency in changed.items() if self._currencies.get(name) != currency]
+            others = self.in_use(moved, in_calls()) or await self._books.other_currencies(changed)
             if others:
                 raise CurrencyChangedError(others)
 
@@ -362,6 +372,8 @@ class Balances(Counting):
             for name, standing in changes.standings.items():
                 credit = self.credits.get(name)
                 if credit is not None:
+                    if self._currencies.get(name) not in {None, changes.currencies.get(name)}:
+                        self._unsettled.add(name)
                     if standing.seq < credit.seq:
                         newer[name] = credit.seq
                     elif standing.seq > credit.seq and credit.is_read and standing.balance != credit.balance:
