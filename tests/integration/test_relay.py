@@ -28,7 +28,7 @@ from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
 from vosd.relay import client
 from vosd.relay.media_port import FILTER_AFTER
-from vosd.relay.protocol import MarkUnset, PlaySound, RecordingStopped
+from vosd.relay.protocol import ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
@@ -174,6 +174,41 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     assert stage.relay.last_packet(first) == figures.alive_mono
     assert stage.relay.last_packet(second) is None
     assert stage.close(first).packets_in == 6
+
+
+async def test_the_next_worker_sends_on_what_waited_at_many_ports(stage, peers, monkeypatch):
+    """They are given to it by several messages, and it reads its ports between two of these."""
+    pairs = [(peers(), peers(ssrc=0x9999)) for _ in range(60)]
+    ports = [connected(stage, *pair, ports=PortRange(30_500, 30_799)) for pair in pairs]
+
+    def send() -> list[list[bytes]]:
+        return [
+            peer.send((HOST, port.rtp), 3)
+            for both, pair in zip(ports, pairs, strict=True)
+            for peer, port in zip(pair[::-1], both[::-1], strict=True)
+        ]
+
+    receivers = [peer for pair in pairs for peer in pair]
+    sent = send()
+    assert [await received(peer, 3) for peer in receivers] == sent
+    (link,) = stage.relay.links
+    opened, connections = list[set[int]](), list[set[int]]()
+    send_orders = link._send
+
+    def noting(channel, orders, descriptors):
+        opened.append({each.port.id for each in orders if isinstance(each, OpenPort)})
+        connections.append({each.one for each in orders if isinstance(each, ConnectPorts)})
+        connections[-1] |= {each.other for each in orders if isinstance(each, ConnectPorts)}
+        send_orders(channel, orders, descriptors)
+
+    monkeypatch.setattr(link, "_send", noting)
+    os.kill(link.pid, signal.SIGKILL)
+    sent = send()
+    for port in (port for both in ports for port in both):
+        await stage.until(port, lambda figures: figures.packets_in == 6)
+    assert [heard_by(peer) for peer in receivers] == sent
+    assert opened == connections
+    assert len(opened) > 2
 
 
 async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, peers, monkeypatch):

@@ -60,6 +60,8 @@ LOOK_S: Final = 1.0
 _LISTING_S: Final = 5.0
 _IDS_PER_MS: Final = 1_024
 _SOCKETS: Final = "media-{}.sock"
+_PAIR_ORDERS: Final = 13
+"""Most orders by which a worker is given two ports (``Relay._give``) and their connection."""
 
 _log = structlog.get_logger()
 
@@ -533,10 +535,14 @@ class Relay:
         self._order_spared(link)
         link.order(OffloadStreams(self._are_offloaded))
         given = [served for served in self._ports.values() if served.link is link]
+        given.sort(key=_place_in_pairs)
         for served in given:
+            is_second = served.other is not None and served.other < served.port.id
+            if not is_second:
+                # Between two messages the worker reads its ports: packets that wait at one alone would go nowhere.
+                link.keep_together(_PAIR_ORDERS)
             self._give(served, served.figures())
-        for served in given:
-            if served.other is not None and served.other < served.port.id:  # once for both
+            if is_second and served.other is not None:
                 link.order(ConnectPorts(served.port.id, served.other))
 
     def _pressed(self, port: int, key: str, duration_ms: int) -> None:
@@ -601,6 +607,12 @@ class Relay:
             if link.is_stuck():
                 link.replace()
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _place_in_pairs(served: _ServedPort) -> tuple[int, int]:
+    """Return the place of a port in an order in which those that are connected follow each other, by their ids."""
+    own = served.port.id
+    return own if served.other is None else min(own, served.other), own
 
 
 def _remedy(number: int) -> str:

@@ -152,6 +152,11 @@ class WorkerLink:
         elif self._later is None:
             self._later = self._loop.call_later(LATER_S, self._flush_later)
 
+    def keep_together(self, count: int) -> None:
+        """Let the next ``count`` orders go as one message: send those before that would leave no room for them."""
+        if len(self._orders) + count > MESSAGE_PARTS:
+            self.flush()
+
     def close(self, order: ClosePort, sockets: Sequence[PlainSocket]) -> None:
         """Let the worker close a port, and then close its sockets here: the order to open it may still wait."""
         self._closing += sockets
