@@ -170,6 +170,19 @@ def test_calls_are_exported_to_a_file_and_rated_again_as_jobs(api: Api) -> None:
     assert api.ask("GET", f"/jobs/{rated['id']}/result").json["calls"] == 0
 
 
+def test_the_permission_of_the_order_is_enough_for_state_and_result_of_a_job_of_ones_own(api: Api) -> None:
+    exporter, other = f"{ONLY}calls.export", f"{ONLY}calls.export,installation.run"
+    queued = api.ask("POST", "/cdrs/export", {}, token=exporter)
+    number = api.wait_for(queued)["id"]
+    assert api.ask("GET", f"/jobs/{number}", token=exporter).json["state"] == "done"
+    assert api.ask("GET", f"/jobs/{number}/result", token=exporter).content.startswith(b"call_id")
+    for path in (f"/jobs/{number}", f"/jobs/{number}/result"):
+        assert api.ask("GET", path, token=other).json["code"] == "no_such_job", "jobs of others need jobs"
+    for method, path in (("GET", "/jobs"), ("DELETE", f"/jobs/{number}")):
+        lacking = api.ask(method, path, token=exporter)
+        assert (lacking.status, lacking.json["code"]) == (403, "permission_lacking")
+
+
 @pytest.mark.parametrize("body", [{"since": "2026-01-01T00:00:00Z"}, {"since": 1, "until": 2}, {"book": True}])
 def test_an_order_that_makes_no_sense_is_refused_before_it_is_queued(api: Api, body: Any) -> None:
     assert api.ask("POST", "/calls/rerate", body).status == 422

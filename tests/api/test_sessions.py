@@ -120,7 +120,9 @@ def test_a_session_may_do_what_its_role_allows_and_ends_when_its_person_is_disab
     page.add("cid", "night")
     page.log_in("cid")
     assert page.ask("POST", "/accounts", {"name": "x"}).json["code"] == "csrf"
-    assert page.change("POST", "/accounts", {"name": "x"}).json["code"] == "permission_lacking"
+    lacking = page.change("POST", "/accounts", {"name": "x"}).json
+    assert lacking["code"] == "permission_lacking"
+    assert lacking["detail"] == "this needs the permission definitions.change, which your role has not"
     page.in_office(lambda office: disable_person(office, operator(), DisablePerson("cid")))
     assert page.ask("GET", "/session").status == 401
 

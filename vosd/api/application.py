@@ -15,6 +15,7 @@ from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.events import EventView, WatchEvents, view_events
 from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Means
 from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
 from vosd.api.http import (
@@ -162,12 +163,12 @@ class Application:
         office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
         who = request.sender = await self._known_sender(office, operation, request, proof)
         request.name_sender(principal=who.recorded, login=who.login, account=who.account)
-        if operation.permission is not None and operation.permission not in who.permissions:
-            raise RequestError(
-                HTTPStatus.FORBIDDEN,
-                "permission_lacking",
-                f"this needs the permission {operation.permission.value}, which the token has not",
-            )
+        if operation.permission is not None and not operation.is_open_to(who.permissions):
+            lacking = operation.permission.value
+            said = f"this needs the permission {lacking}, which the token has not"
+            if who.means is Means.PAGE:
+                said = f"this needs the permission {lacking}, which your role has not"
+            raise RequestError(HTTPStatus.FORBIDDEN, "permission_lacking", said)
         if operation.long is not None and is_long(operation.long, request):
             if who.account is not None and not operation.is_for_accounts:
                 office.scope_of(who).require_operator()  # before its body is kept, and before it waits beside others

@@ -1,7 +1,7 @@
 """Declaration of an operation, and its order as a request has it: requests and the OpenAPI document follow from it."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from vosd.admin.office.needs import BY_ACCOUNT, NEEDED
+from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -186,6 +186,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def is_for_accounts(self) -> bool:
         """Whether agents and customers may do it about accounts of theirs, where they have the permission."""
         return bool(getattr(self.run, BY_ACCOUNT, not self.is_for_operators))
+
+    def is_open_to(self, permissions: Collection[Permission]) -> bool:
+        """Return whether permissions are enough, for some objects at least; each is, where none is needed."""
+        instead: frozenset[Permission] = getattr(self.run, INSTEAD, frozenset())
+        return self.permission is None or self.permission in permissions or not instead.isdisjoint(permissions)
 
     is_question: bool = False
     """A POST that changes nothing."""

@@ -53,7 +53,10 @@ RESULT_NEEDS: Final = {
     JobKind.INVOICE_RUN: Permission.BOOKS_CHANGE,
     JobKind.MONTH_CLOSE: Permission.BOOKS_CHANGE,
 }
-"""Permission of the operation that each kind is ordered by: who lacks it sees the job, and not its result."""
+"""Permission of the operation that each kind is ordered by: who lacks it sees the job, and not its result.
+
+It is enough for the state and the result of a job of one's own: an order shall not seem refused that is carried out.
+"""
 
 
 class NoSuchJobError(VosError):
@@ -193,15 +196,19 @@ async def list_jobs(office: Office, who: Principal, order: ListJobs) -> list[Job
     return [_sheet(each) for each in await office.stores.jobs.jobs(login, means)]
 
 
-@needs(Permission.JOBS)
+@needs(Permission.JOBS, instead=RESULT_NEEDS.values())
 async def show_job(office: Office, who: Principal, order: ShowJob) -> JobSheet:
     """Return a job.
 
     Raises:
         NoSuchJobError: there is none that the principal may see.
+        PermissionLackingError: the principal has neither the permission of jobs nor, any more, that of the order.
         StoreUnavailable: try again.
     """
-    return _sheet(await _job(office, who, order.id))
+    job = await _job(office, who, order.id)
+    if RESULT_NEEDS[JobKind(job.kind)] not in who.permissions:
+        require(who, Permission.JOBS)
+    return _sheet(job)
 
 
 @needs(Permission.JOBS)
@@ -222,7 +229,7 @@ async def cancel_job(office: Office, who: Principal, order: CancelJob) -> JobShe
     return _sheet(await _job(office, who, order.id))
 
 
-@needs(Permission.JOBS)
+@needs(Permission.JOBS, instead=RESULT_NEEDS.values())
 async def read_result(office: Office, who: Principal, order: ReadResult) -> JobResult:
     """Return the result of a job.
 
@@ -255,7 +262,7 @@ async def _job(office: Office, who: Principal, number: int) -> StoredJob:
 
 def sees_all_jobs(who: Principal) -> bool:
     """Return whether a principal sees the jobs of others, too."""
-    return Permission.INSTALLATION_RUN in who.permissions
+    return who.permissions >= {Permission.JOBS, Permission.INSTALLATION_RUN}
 
 
 def job_event(job: StoredJob, at: int) -> LiveEvent[JobSheet] | None:

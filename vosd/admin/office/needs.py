@@ -4,7 +4,7 @@ It stands in a decorator and not in the body, so that a program can read it: a t
 and a front can say what a token may do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -21,6 +21,8 @@ NEEDED: Final = "__permission__"
 """Attribute of a use case: its permission."""
 BY_ACCOUNT: Final = "__by_account__"
 """Attribute of a use case: whether agents and customers may give the order about accounts of theirs."""
+INSTEAD: Final = "__permissions_instead__"
+"""Attribute of a use case: permissions any of which does for some of its objects, which the use case checks itself."""
 
 
 class PermissionLackingError(VosError):
@@ -39,12 +41,13 @@ def require(who: Principal, permission: Permission) -> None:
 
 
 def needs(
-    permission: Permission, *, by_account: bool = False
+    permission: Permission, *, by_account: bool = False, instead: Collection[Permission] = ()
 ) -> Callable[[UseCase[_More, _Result]], UseCase[_More, _Result]]:
     """Declare the permission of a use case; check it, and that the text of the order is UTF-8, when it is called.
 
     ``by_account``: it is for agents and customers, too, and checks itself of which accounts; else it is about the
     installation as a whole, and refuses them with OperatorsOnlyError.
+    ``instead``: who has any of these is let in, too, and the use case checks itself for which objects that is enough.
     """
 
     def declared(use_case: UseCase[_More, _Result]) -> UseCase[_More, _Result]:
@@ -52,13 +55,15 @@ def needs(
         def checked(office: Office, who: Principal, /, *args: _More.args, **kwargs: _More.kwargs) -> _Result:
             if not by_account:
                 office.scope_of(who).require_operator()
-            require(who, permission)
+            if who.permissions.isdisjoint(instead):
+                require(who, permission)
             for each in args:
                 require_text(each)
             return use_case(office, who, *args, **kwargs)
 
         setattr(checked, NEEDED, permission)
         setattr(checked, BY_ACCOUNT, by_account)
+        setattr(checked, INSTEAD, frozenset(instead))
         return checked
 
     return declared

@@ -66,7 +66,8 @@ class Permission(StrEnum):
     PHONES_PASSWORD = "phones.password"  # noqa: S105 - a permission, no secret
     """Passwords of phones, to change: of customers those of their own."""
     JOBS = "jobs"
-    """Long work that one has ordered: its state, its result, its end. Every token of a role that has it has it, too."""
+    """Long work that one has ordered: the list of it, and its end; the state and the result of each job of one's own
+    need no more than the permission of its order. Every token of a role that has it has it, too."""
     INSTALLATION_RUN = "installation.run"
     """Reload, restart, backups, retention, calls that the database refused."""
     PEOPLE_SEE = "people.see"

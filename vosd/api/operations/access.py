@@ -69,7 +69,7 @@ class AllowedOperation(msgspec.Struct, frozen=True):
     path: str
     """Path below /api/v1, with its fields in braces."""
     permission: Permission
-    """Permission that it needs."""
+    """Permission that it needs; of one's own jobs that of their order does, too."""
     meaning: str
     """Sentence that says what it does."""
 
@@ -301,7 +301,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
         return tuple(
             AllowedOperation(each.method, each.path, each.permission, each.meaning)
             for each in (*others, *own)
-            if each.permission is not None and each.permission in permissions
+            if each.permission is not None and each.is_open_to(permissions)
             if each.is_for_accounts or not of_account
         )
 

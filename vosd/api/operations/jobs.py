@@ -178,7 +178,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/jobs/{id}",
-        meaning="State and progress of a job.",
+        meaning="State and progress of a job; for one's own the permission of the order is enough.",
         permission=permission_of(show_job),
         takes=ShowJob,
         run=show_job,
@@ -198,7 +198,8 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/jobs/{id}/result",
-        meaning="Result of a job that is done: JSON, or a file; of a deck the report, or by Accept every change.",
+        meaning="Result of a job that is done: JSON, or a file; of a deck the report, or by Accept every change; it "
+        "needs the permission of the order.",
         permission=permission_of(read_result),
         takes=ReadResult,
         run=read_result,
