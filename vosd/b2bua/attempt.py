@@ -497,14 +497,15 @@ class GatewayAttempt:
     def _take_reliable(self, response: Response, session: bytes, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; return whether it counts.
 
-        One does not that is repeated or out of order (RFC 3262 section 4), or that ends the attempt by its session.
+        One does not that is repeated or out of order (RFC 3262 section 4), or that ends the attempt by its session, nor
+        an offer while the caller has not answered that of another fork: the fork repeats it until its PRACK.
         """
         tag, leg = response.to_tag, self.leg
         # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
         # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
         early = self._forked()
         last = early.rseqs.get(tag)
-        if not tag or (last is not None and number != last + 1):
+        if not tag or (last is not None and number != last + 1) or (session and early.awaits_answer):
             return False
         dialog = early.dialogs.get(tag)
         if dialog is None:

@@ -68,6 +68,12 @@ class EarlyDialogs(msgspec.Struct, eq=False):
         return dialogs
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether the caller was sent the offer of a fork, and its answer is missing."""
+        pracking = self.pracking
+        return pracking is not None and pracking.dialog.remote_tag not in self.held_back
+
+    @property
     def agreed(self) -> Dialog | None:
         """The dialog in which offer and answer have gone through, if there is one."""
         return self.dialogs.get(self.speaker) if self.speaker is not None and self.progress.is_settled else None

@@ -172,13 +172,14 @@ def acknowledge(call, response, more=0):
 
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("winner", [0, 1])
-def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, is_restarted):
+@pytest.mark.parametrize("between_ms", [200, 2], ids=["at leisure", "before the PRACK of the first"])
+def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, between_ms, is_restarted):
     """RFC 3262 section 5, RFC 3261 section 13.2.1: the INVITE has no offer, each early dialog has."""
     scene.vendor.script = Script(
-        (Line(0, 183, ANSWER, (), True),), forks=(Script((Line(200, 183, OTHERS, (), True),)),)
+        (Line(0, 183, ANSWER, (), True),), forks=(Script((Line(between_ms, 183, OTHERS, (), True),)),)
     )
     call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL))
-    scene.wire.run_for(500)
+    scene.wire.run_for(1_000)
     phones = scene.vendor.calls
     assert [[bool(prack.body) for prack in each.asked["PRACK"]] for each in phones] == [[True], [True]]
     if is_restarted:
