@@ -158,6 +158,8 @@ async def test_a_payment_is_repeated_though_its_account_has_fewer_decimals_by_no
     await book_payment(office_on(database, builders.account("tokyo", currency="JPY"), now=NOW), operator(), order)
     (receipt,) = await book_payment(office, operator(), order)
     assert receipt.repeated
+    of_file = ReadPayments(content="account,amount,reference\ntokyo,0.5,yen\n")
+    assert len((await read_payments(office, operator(), of_file)).payments) == 1
     with pytest.raises(ReferenceTaken):
         await book_payment(office, operator(), pays("0.6", account="tokyo", reference="yen"))
     with pytest.raises(OrderError, match="has more decimals"):
@@ -187,12 +189,12 @@ async def test_a_payment_that_waits_is_repeated_though_its_account_has_fewer_dec
 
 
 async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: Office) -> None:
-    content = "\ufeffReference;Amount;Account;Currency\r\nb-1;12.5;tokyo;JPY\r\nb-2;7;gone;\r\n"
+    content = "\ufeffReference;Amount;Account;Currency\r\nb-1;12;tokyo;JPY\r\nb-2;7;gone;\r\n"
     with pytest.raises(BadPaymentFile, match="line 3: no account 'gone' is configured"):
         await read_payments(office, operator(), ReadPayments(content=content))
     await SqlBooks(office.stores.database).open_accounts(["gone"])  # it is in the ledger
     assert (await read_payments(office, operator(), ReadPayments(content=content))).payments == (
-        PaymentOfFile(2, "tokyo", "12.50", "b-1", None, "JPY"),
+        PaymentOfFile(2, "tokyo", "12.00", "b-1", None, "JPY"),
         PaymentOfFile(3, "gone", "7.00", "b-2", None, None),
     )
     header = "account,amount,reference,memo,currency\n"
@@ -201,6 +203,7 @@ async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: 
         ("acme,1,234.50,INV-2,,", "line 2: 6 cells, not 5 as in the header"),
         ("acme,INV-1,Debit 1,234.50,", "line 2: 'INV-1' is not an amount"),
         ("acme,5,b-1,,EUR", "line 2: EUR, account acme has USD"),
+        ("acme,5,b-1,,\ntokyo,5.5,b-2,,", "line 3: `amount` 5.50 has more decimals than JPY of account tokyo: 0"),
     ):
         with pytest.raises(BadPaymentFile) as refused:
             await read_payments(office, operator(), ReadPayments(content=f"{header}{row}\n"))

@@ -26,6 +26,7 @@ from vosd.admin.office.payments import (
     WaitingSheet,
     WasRefusedError,
     book_by_hand,
+    check_decimals_of,
     needs_second,
 )
 from vosd.admin.office.permissions import Permission
@@ -304,7 +305,7 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
 
     Raises:
         UnknownAccountError, NoAgentError, MayNotActError: the agent may not act.
-        BadPaymentFile: a line is not clear, its account is not there, or has another currency.
+        BadPaymentFile: a line is not clear, its account is not there, or has another currency or fewer decimals.
         StoreUnavailable: whether an account is in the ledger is not known; try again.
     """
     scope = office.scope_of(who)
@@ -318,6 +319,7 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
         for each in found
     )
     faults = [each for each in others if each is not None]
+    faults += await _untakable(office, who, [] if faults else found)
     if faults:
         raise BadPaymentFile(faults)
     return PaymentsOfFile(
@@ -333,6 +335,21 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
             for each in found
         )
     )
+
+
+async def _untakable(office: Office, who: Principal, payments: Iterable[FilePayment]) -> list[str]:
+    """Return a sentence for each line that no order books, or whose amount has more decimals than its account.
+
+    A line that was booked before is taken, whatever decimals it has.
+    """
+    faults: list[str] = []
+    for each in payments:
+        try:
+            order = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
+            await check_decimals_of(office, who, order, each.amount)
+        except _FAULTS as error:
+            faults.append(f"line {each.line}: {error}")
+    return faults
 
 
 async def _absent(office: Office, scope: Scope, names: Iterable[str]) -> dict[str, str]:

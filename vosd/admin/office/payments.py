@@ -166,8 +166,16 @@ async def book_payment(
     amount = order.amount or ZERO
     scope.require_ledger(order.account)
     order = _referred(order)
+    wanted = _by_hand(scope, order, amount)
+    has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
+    if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
+        check_decimals(office, office.definitions.accounts().get(order.account), amount)
+    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
+
+
+def _by_hand(scope: Scope, order: BookPayment, amount: Decimal) -> ManualBooking:
     is_own = scope.agent in {None, order.account}
-    wanted = ManualBooking(
+    return ManualBooking(
         account=order.account if is_own else str(scope.agent),
         kind=EntryKind(order.type.value) if is_own else EntryKind.TRANSFER,
         amount=-amount if order.type is PaymentType.REFUND else amount,
@@ -177,10 +185,21 @@ async def book_payment(
         forced=order.force,
         is_trial=order.is_trial,
     )
-    has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
-    if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
-        check_decimals(office, office.definitions.accounts().get(order.account), amount)
-    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
+
+
+async def check_decimals_of(office: Office, who: Principal, order: BookPayment, amount: Decimal) -> None:
+    """Check the decimals of a payment that is booked later; one that was booked before has any.
+
+    Raises:
+        OrderError: it has more decimals than the money of its account.
+        ReferenceTaken: its reference was used for another amount.
+        StoreUnavailable: whether it was booked is not known.
+    """
+    account = office.definitions.accounts().get(order.account)
+    if account is None or decimals_exceeded(office.definitions, account, amount) is None:
+        return
+    if not await _is_repeat(office, who, _by_hand(office.scope_of(who), order, amount)):
+        check_decimals(office, account, amount)
 
 
 def check_decimals(office: Office, account: Account | None, amount: Decimal) -> None:
