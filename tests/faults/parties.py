@@ -163,6 +163,10 @@ class Customer(Party):
         self.peer.send(self._request(call, "INVITE", 1, offer, headers=headers), self._switch)
         return call
 
+    def call_again(self, call: CustomerCall) -> None:
+        """Repeat the INVITE of a call."""
+        self.peer.send(self._request(call, "INVITE", 1, OFFER), self._switch)
+
     def hang_up(self, call: CustomerCall) -> None:
         """End an answered call."""
         self.peer.send(self._request(call, "BYE", 2), self._switch)

@@ -11,6 +11,7 @@ from e2e.conditions import eventually
 
 from vosd.control.calls import MakeTestCall
 from vosd.control.wire import request_line
+from vosd.net.entrance import REPEATED_S
 
 from .conftest import CONFIGURATION
 from .test_legs_after_a_kill import RINGING, quiet
@@ -134,13 +135,17 @@ def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service
             monkeypatch.setenv(name, value)
         both = CONFIGURATION.replace('["udp:$switch"]', '["udp:$switch", "tcp:$switch"]')
         scene = stage(configuration=both, prepare=take_descriptors)
+        began = time.monotonic()
         scene.answered(2)
         assert len(store.kept) == 2, scene.daemon.log()
         scene.daemon.kill()
         first, second = scene.customer.answered
         scene.customer.hang_up(first)
         scene.vendor.hang_up(second.number)
+        hung_up = time.monotonic()
+        given_up = scene.customer.call("44779")
         with socket.create_connection(scene.switch) as waiting:
+            eventually(lambda: time.monotonic() - hung_up > REPEATED_S, "a caller that is still there would call again")
             scene.daemon.start()
             eventually(lambda: first.bye_status == 200, "the BYE that waited is answered")
             waiting.sendall(b"\r\n\r\n")
@@ -149,6 +154,8 @@ def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service
         records = eventually(lambda: len(found := scene.records()) == 2 and found, "the records")
         assert sorted(record["hangup_source"] for record in records) == ["callee", "caller"]
         assert {record["end_reason"] for record in records} == {"Normal"}
+        assert all(record["hold_time_ms"] < 1_000 * (hung_up - began) for record in records)
+        assert (given_up.statuses, len(scene.vendor.invites)) == ([], 2), "nothing is set up for an INVITE of before"
         scene.daemon.interrupt()
         eventually(lambda: store.kept == {}, "a stop that ends calls gives the sockets back")
 

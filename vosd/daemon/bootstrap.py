@@ -561,7 +561,7 @@ class Daemon:
 
     async def _listen(self) -> None:
         allow_files(self.configuration.loaded, relays=self._media.relay is not None)
-        await self._transports.open()
+        await self._transports.open(self.service.served_mono / 1_000)
         sockets = self._transports.sockets()
         self._notifier.forget(self._handed.keys() - sockets.keys())
         self._notifier.keep(sockets)

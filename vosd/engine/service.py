@@ -127,8 +127,8 @@ class SwitchService:
         self._clock, self._boot = clock, boot
         self._books = books
         self._resume_within_s = settings.resume_within_s
-        self._served_mono = 0
-        """When the earlier run was last known to serve its calls."""
+        self.served_mono = 0
+        """When the earlier run was last known to serve its calls, in milliseconds of the monotonic clock."""
         self._configured = catalogue
         """The catalogue without overrides."""
         kept = settings.state_dir / "overrides.json"
@@ -300,7 +300,7 @@ class SwitchService:
                 self._journal, self.switch, self._books, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
-            self._served_mono = remains.last_mono
+            self.served_mono = remains.last_mono
             self.latest_wall = remains.latest_wall
             recover(
                 remains,
@@ -408,7 +408,7 @@ class SwitchService:
         self.loop.flush(now)
         kept = self.switch.continuation.keep()
         # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
-        at = now if self.loop.is_attached else now.plus(self._served_mono - now.mono)
+        at = now if self.loop.is_attached else now.plus(self.served_mono - now.mono)
         if kept.left:
             left = {call.arrival.call_id for call in kept.left}
             _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")

@@ -17,7 +17,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sip.drops import Drops
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import NEVER_LIMITED, MessageKind, Rank, classify
 from vosd.sip.wire.outgoing import Peer
 
@@ -28,6 +28,8 @@ IDLE_MAX: Final = 1_000
 
 Each event allows for one more: in calls that go well, every sixth message is none.
 """
+REPEATED_S: Final = 4.0
+"""Longest wait of a new call for the start of this process: a caller that is still there repeats its INVITE."""
 
 _log = structlog.get_logger()
 _REFUSE: Final = ShieldAnswer.REFUSE
@@ -43,8 +45,8 @@ class Core(NamedTuple):
     """Process one message of a turn; return whether it was an event for a call or a registration."""
     flush: Callable[[Instant], None]
     """Send what follows from the messages processed so far."""
-    take: Callable[[Rank, int, bytes, str, int], None]
-    """Queue one message: rank, flow, bytes, the peer's host and port."""
+    take: Callable[[Rank, int, bytes, str, int, float], None]
+    """Queue one message: rank, flow, bytes, the peer's host and port, time of arrival by the monotonic clock (s)."""
     refuse: Callable[[int, bytes, str, int], None]
     """Refuse one request of a peer above its rate."""
     serve: Callable[[], None]
@@ -164,15 +166,32 @@ class Entrance:
         if waiting is not None:
             core.serve()
 
-    def receive(self, flow: int, data: bytes, host: str, port: int) -> Rank | ShieldAnswer | None:
-        """Queue one message until ``serve``, or refuse it; return what the shield says, None if it was dropped."""
-        verdict = self._shield.judge(classify(data), data, host, time.monotonic())
+    def receive_late(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
+        """Queue one message that has waited for the start of this process since ``came``; drop an old new call.
+
+        Its caller may have given up, which no message says: without a response there is no CANCEL (RFC 3261 section
+        9.1). One that is still there sends its INVITE again (section 17.1.1.2).
+        """
+        if time.monotonic() - came > REPEATED_S and classify(data) is MessageKind.CALL:
+            self._core.dropped[Drop.WAITED_FOR_START] += 1
+        else:
+            self.receive(flow, data, host, port, came)
+
+    def receive(
+        self, flow: int, data: bytes, host: str, port: int, came: float | None = None
+    ) -> Rank | ShieldAnswer | None:
+        """Queue one message until ``serve``, or refuse it; return what the shield says, None if it was dropped.
+
+        It counts as of ``came``, in seconds of the monotonic clock; None = just now.
+        """
+        now = time.monotonic()
+        verdict = self._shield.judge(classify(data), data, host, now)
         if verdict is _SILENCE:
             return None
         if verdict is _REFUSE:
             self._core.refuse(flow, data, host, port)
         else:
-            self._core.take(verdict, flow, data, host, port)
+            self._core.take(verdict, flow, data, host, port, now if came is None else came)
         return verdict
 
     def release(self, host: str) -> bool:

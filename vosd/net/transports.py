@@ -59,15 +59,18 @@ class Transports:
         """Take open sockets of an earlier process, by ``sockets.named``, for the listeners that are not open yet."""
         self._handed.update(sockets)
 
-    async def open(self) -> None:
+    async def open(self, served_mono: float = 0.0) -> None:
         """Open every listener.
+
+        What waits in the sockets of an earlier process came after ``served_mono``, when that one was last known to
+        read them, in seconds of the monotonic clock.
 
         Raises:
             ListenerUnusableError: one cannot be opened; none is left open.
         """
         try:
             for flow, each in enumerate(self._listen):
-                self._flows.append(self._opened(flow, *each))
+                self._flows.append(self._opened(flow, *each, served_mono))
         except ListenerUnusableError:
             await self.close()
             raise
@@ -153,10 +156,10 @@ class Transports:
             await self._flows.pop().close()
         self._keep_alives.stop()
 
-    def _opened(self, flow: int, transport: str, host: str, port: int) -> UdpFlow | StreamFlow:
+    def _opened(self, flow: int, transport: str, host: str, port: int, served_mono: float) -> UdpFlow | StreamFlow:
         handed = self._handed.pop(named(transport, host, port), None)
         if transport == "udp":
-            return UdpFlow(flow, host, port, self._entrance, self._marker, handed)
+            return UdpFlow(flow, host, port, self._entrance, self._marker, handed, served_mono)
         tls = self._tls if transport in SECURE else None
         if transport in SECURE and tls is None:
             raise ListenerUnusableError(f"cannot listen on {transport}:{host}:{port}: sip.tls has no certificate")

@@ -12,13 +12,15 @@ import asyncio
 import errno
 import select
 import socket
+import struct
+import time
 from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
 from vosd.net import icmp_errors
-from vosd.net.datagrams import BATCH, Datagrams
+from vosd.net.datagrams import BATCH, DATAGRAM_MAX, Datagrams
 from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.sockets import Marker, bound
@@ -37,6 +39,8 @@ PAUSE_OF_ERRORS_S: Final = 10.0
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMP: Final = 29
+_TIMEVAL: Final = struct.Struct("@ll")
 _BUFFERS: Final = (
     (socket.SO_RCVBUF, _SO_RCVBUFFORCE, "net.core.rmem_max"),
     (socket.SO_SNDBUF, _SO_SNDBUFFORCE, "net.core.wmem_max"),
@@ -59,8 +63,11 @@ class UdpFlow:
         entrance: Entrance,
         marker: Marker,
         handed: socket.socket | None = None,
+        served_mono: float = 0.0,
     ) -> None:
         """Open the socket, or go on with that of an earlier process, ``handed`` over with what waits in it.
+
+        All of that came after ``served_mono``, in seconds of the monotonic clock.
 
         Raises:
             ListenerUnusableError: the address is not local, already in use, or not permitted.
@@ -71,6 +78,8 @@ class UdpFlow:
             marker.mark(handed)
             drop_in_kernel(handed, ())  # the addresses that it has blocked are not known any more
         _widen(self._socket)
+        # Never off again: the kernel stamps a datagram when it comes, for the process that finds it in the socket.
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMP, 1)
         icmp_errors.enable(self._socket, wanted=True)
         self._flow = flow
         self._datagrams = Datagrams(self._socket, flow)
@@ -82,7 +91,9 @@ class UdpFlow:
         self._loop = asyncio.get_running_loop()
         self._readiness = select.epoll(1)
         self._readiness.register(self._socket, select.EPOLLIN)
-        self._loop.add_reader(self._readiness, self._take)
+        self._served_mono = served_mono
+        self._opened_mono = time.monotonic()
+        self._loop.add_reader(self._readiness, self._take if handed is None else self._take_late)
 
     @property
     def listening(self) -> socket.socket:
@@ -208,6 +219,36 @@ class UdpFlow:
                 break
             batch = read()
         entrance.serve()
+
+    def _take_late(self) -> None:
+        """Read what has waited for the start of this process, with the times at which it came, then serve it."""
+        for _ in range(BATCHES_AT_ONCE * BATCH):
+            try:
+                data, stamps, _, sender = self._socket.recvmsg(DATAGRAM_MAX, socket.CMSG_SPACE(_TIMEVAL.size))
+            except BlockingIOError:
+                is_over = True
+            except OSError:  # an error about a datagram that was sent is reported instead of what waits
+                self._take_errors()
+                continue
+            else:
+                came = self._came(stamps)
+                host, port, *_ = sender
+                self._entrance.receive_late(self._flow, data, host.partition("%")[0], port, came)
+                is_over = came >= self._opened_mono
+            if is_over:
+                self._loop.add_reader(self._readiness, self._take)
+                break
+        self._entrance.serve()
+
+    def _came(self, stamps: Iterable[tuple[int, int, bytes]]) -> float:
+        """Return when a datagram came, in seconds of the monotonic clock; the wall clock may have been set since."""
+        now = came = time.monotonic()
+        for level, kind, stamp in stamps:
+            if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMP):
+                seconds, microseconds = _TIMEVAL.unpack(stamp)
+                wall = time.time()  # noqa: TID251 - the clock of the stamps
+                came -= wall - seconds - microseconds / 1_000_000
+        return min(max(came, self._served_mono), now)
 
 
 def _widen(sock: socket.socket) -> None:

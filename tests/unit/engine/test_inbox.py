@@ -66,9 +66,9 @@ class World:
         self.refused.append(data.decode())
 
     # the test
-    def come(self, rank: Rank, host: str, *names: str) -> None:
+    def come(self, rank: Rank, host: str, *names: str, waited_s: float = 0.0) -> None:
         for name in names:
-            self.inbox.take(rank, 0, name.encode(), host, 5060)
+            self.inbox.take(rank, 0, name.encode(), host, 5060, self.now - waited_s)
 
     def turn(self) -> None:
         """Let the event loop go round once."""
@@ -97,6 +97,15 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+def test_only_what_belongs_to_a_call_counts_from_before_it_was_read(world):
+    """A new call that was read late would be refused as one of an overload."""
+    world.come(Rank.RUNNING, "192.0.2.1", "BYE", waited_s=60.0)
+    world.come(Rank.CALL, "192.0.2.1", "INVITE", waited_s=3.0)
+    world.inbox.serve()
+    assert (world.served, world.refused) == (["BYE", "INVITE"], [])
+    assert world.waited_s == pytest.approx([60.0, 0.001], abs=0.01)
 
 
 def test_running_calls_go_first_whatever_came_before(world):

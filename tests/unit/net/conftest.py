@@ -1,6 +1,7 @@
 """Listeners on loopback with a core that only listens."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import Counter
@@ -60,6 +61,8 @@ class Ear:
         self.dialog_of: Callable[[bytes], str] = lambda _data: ""
         self.processed: list[bytes] = []
         """Messages that were not queued."""
+        self.came: list[float] = []
+        """When each message came, in seconds of the monotonic clock."""
         self.flushes = 0
         self.serves = 0
         self.core = Core(
@@ -105,13 +108,14 @@ class Ear:
     def _name_of(self, host: str, _port: int) -> str | None:
         return self.directory(host)
 
-    def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
+    def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int, came: float) -> None:
+        self.came.append(came)
         self._received.put_nowait((flow, data, PeerEnd(host, port)))
         self.on_receive(flow, data, PeerEnd(host, port))
 
-    def _process(self, data: bytes, peer: Source, _now: Instant) -> bool:
+    def _process(self, data: bytes, peer: Source, now: Instant) -> bool:
         self.processed.append(data)
-        self._take(Rank.RUNNING, peer.flow, data, peer.host, peer.port)
+        self._take(Rank.RUNNING, peer.flow, data, peer.host, peer.port, now.mono / 1000)
         return self.is_event
 
     def _serve(self) -> None:
@@ -170,11 +174,13 @@ async def opened() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
         settings: TransportSettings = TransportSettings(),  # noqa: B008 - frozen
         tls: TlsContexts | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        handed: dict[str, socket.socket] | None = None,
+        served_mono: float = 0.0,
     ) -> Node:
         ear = Ear()
         sockets = [(*each, 0)[:3] for each in listen or [("tcp", "127.0.0.1")]]
-        node = Node(Transports(sockets, settings, tls, limits, ear.core), ear)
-        await node.transports.open()
+        node = Node(Transports(sockets, settings, tls, limits, ear.core, handed), ear)
+        await node.transports.open(served_mono)
         nodes.append(node)
         return node
 

@@ -32,7 +32,9 @@ class Stage:
                 begin=lambda: self.now if self.is_idle else None,
                 process=self._process,
                 flush=lambda _now: self.said.append("sent"),
-                take=lambda rank, _flow, data, _host, _port: self.said.append(f"{rank.name} {_name(data)} queued"),
+                take=lambda rank, _flow, data, _host, _port, _came: self.said.append(
+                    f"{rank.name} {_name(data)} queued"
+                ),
                 refuse=lambda _flow, data, _host, _port: self.said.append(f"{_name(data)} refused"),
                 serve=lambda: self.said.append("served"),
                 belongs=lambda _kind, data: data in self.ours,

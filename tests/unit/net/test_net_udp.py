@@ -3,14 +3,18 @@
 import asyncio
 import errno
 import socket
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
-from vosd.net import udp
+from vosd.net import entrance, udp
 from vosd.net.datagrams import BATCH
-from vosd.net.sockets import ListenerUnusableError, reachable_address
+from vosd.net.sockets import ListenerUnusableError, named, reachable_address
+from vosd.sip.drops import Drop
 
 from .conftest import PATIENCE_S, until
 
@@ -38,6 +42,78 @@ async def test_a_backlog_of_several_turns_is_read_completely_and_in_order(opened
             peer.sendto(data, node.address())
         received = [(await node.ear.message())[1] for _ in backlog]
     assert received == backlog
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
+    """Let so many seconds pass on the monotonic clock, and on the wall clock."""
+
+    def let_pass(mono_s: float, wall_s: float) -> None:
+        wall = time.time  # noqa: TID251 - the clock of the kernel's stamps
+        clocks = SimpleNamespace(monotonic=lambda: time.monotonic() + mono_s, time=lambda: wall() + wall_s)
+        monkeypatch.setattr(udp, "time", clocks)
+        monkeypatch.setattr(entrance, "time", clocks)
+
+    return let_pass
+
+
+async def after_a_start(opened, *waiting: bytes, host: str = "127.0.0.1", served_mono: float = 0.0):
+    """Return the listener of a process that has found datagrams in the socket of an earlier one; it has read them."""
+    before = await opened(("udp", host))
+    before.transports.pause()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        for data in waiting:
+            peer.sendto(data, before.address())
+    [kept] = before.transports.sockets().values()
+    node = await opened(("udp", host), handed={named("udp", host, 0): kept.dup()}, served_mono=served_mono)
+    await until(lambda: node.ear.serves)
+    return node
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_what_has_waited_for_a_start_counts_from_when_it_came(opened, later, host):
+    began = time.monotonic()
+    later(60.0, 60.0)
+    node = await after_a_start(opened, request("BYE"), host=host)
+    [came] = node.ear.came
+    assert began - 0.1 < came < time.monotonic() + 0.1
+    flow, data, sender = await node.ear.message()
+    assert (flow, data, sender.host) == (0, request("BYE"), host)
+
+
+@pytest.mark.parametrize(("jump_s", "counts_s"), [(3_600.0, -2.0), (-3_600.0, 60.0)], ids=["ahead", "back"])
+async def test_a_clock_that_was_set_meanwhile_takes_no_more_than_the_time_without_a_process(
+    opened, later, jump_s, counts_s
+):
+    began = time.monotonic()
+    later(60.0, 60.0 + jump_s)
+    node = await after_a_start(opened, request("BYE"), served_mono=began - 2.0)
+    assert node.ear.came[0] - began == pytest.approx(counts_s, abs=1.0)
+
+
+@pytest.mark.parametrize(("away_s", "served"), [(3.0, True), (5.0, False)])
+async def test_a_new_call_that_has_waited_so_long_that_its_caller_may_have_given_up_is_not_served(
+    opened, later, away_s, served
+):
+    later(away_s, away_s)
+    within = request("INVITE", to="<sip:4420@192.0.2.1>;tag=ours")
+    node = await after_a_start(opened, request("INVITE"), within)
+    received = [(await node.ear.message())[1] for _ in range(node.ear.messages)]
+    assert received == ([request("INVITE")] if served else []) + [within]
+    assert node.ear.dropped == ({} if served else {Drop.WAITED_FOR_START: 1})
+
+
+async def test_more_than_a_turn_that_has_waited_is_read_in_order_and_what_comes_next_as_ever(opened, monkeypatch):
+    monkeypatch.setattr(udp, "BATCHES_AT_ONCE", 1)
+    backlog = [request("OPTIONS", branch=f"z9hG4bK-{number}") for number in range(2 * BATCH + 5)]
+    node = await after_a_start(opened, *backlog)
+    assert [(await node.ear.message())[1] for _ in backlog] == backlog
+    assert node.ear.processed == []
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        for _ in range(2):  # the sender is known from the first
+            peer.sendto(request("BYE"), node.address())
+            await node.ear.message()
+    assert node.ear.processed
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])

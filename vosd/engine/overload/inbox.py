@@ -177,14 +177,17 @@ class Inbox(Counting):
         """Change when new calls are refused."""
         self._watch.settings = settings
 
-    def take(self, rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
-        """Queue one message until ``serve``; before ``attach`` drop it: the sender retransmits."""
+    def take(self, rank: Rank, flow: int, data: bytes, host: str, port: int, came: float) -> None:
+        """Queue one message until ``serve``; before ``attach`` drop it: the sender retransmits.
+
+        A message of a running call counts as of ``came``, in seconds of the monotonic clock, others as of now.
+        """
         if self._scheduler is None:
             return
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
-            if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
+            if self._running.put(host, (flow, data, host, port, came)) is not None:
                 self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
             surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
