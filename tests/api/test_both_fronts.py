@@ -553,7 +553,7 @@ NO_OPERATION: Final = {
     "for the terminal of a switch without any person yet": ("people.invite_first",),
     "for what a person sees at a terminal": ("records.shorten_ids",),
     "work on the sums of reports, as long as it takes": ("reports.add_up_calls", "reports.check_reports",
-        "reports.rebuild_reports"),
+        "reports.count_not_added", "reports.rebuild_reports"),
     "the operator's work on the books at the terminal": ("accounts.set_expiry", "accounts.list_account_groups",
         "account_history.show_account_history", "closing.close_account", "ledger.close_period",
         "ledger.verify_ledger", "minimum.book_minimums", "retention.list_drops", "retention.run_retention",

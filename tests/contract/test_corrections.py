@@ -127,7 +127,7 @@ async def test_the_same_reference_corrects_once(booked):
     store = SqlCorrections(booked)
     first = await store.book([correction(1, customer("0.36"))])
     again = await store.book([correction(1, customer("0.36"))])
-    assert [each.is_repeated for each in (*first, *again)] == [False, True]
+    assert [(each.is_repeated, each.is_outdated) for each in (*first, *again)] == [(False, False), (True, False)]
     assert again[0].before.fee == FEE
     assert len(await entries(booked)) == 1
     with pytest.raises(ReferenceTaken, match="ticket 7 has corrected call"):

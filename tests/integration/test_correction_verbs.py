@@ -1,5 +1,6 @@
 """``vosd cdr correct``, ``corrections`` and ``charges`` on SQLite, without a daemon."""
 
+import json
 import shutil
 from decimal import Decimal
 
@@ -100,6 +101,18 @@ def test_charges_of_an_unknown_call_are_an_error(booked):
     assert (result.exit_code, "has charges" in result.output) == (1, True)
     several = booked.vosd("cdr", "charges", call_id(1)[:8])
     assert several.exit_code == 1
+
+
+def test_a_new_rating_fails_where_what_differs_was_booked_before_under_its_reference(booked):
+    span = ("--since", "2026-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z", "--account", "customer-1")
+    book = ("rerate", *span, "--book", "--memo", "rates of today", "--reference", "today", "--corrected-too")
+    assert booked.document(*book)["booked"]["charges"] == 1
+    assert booked.document(*book)["booked"]["repeated"] == 0
+    booked.document("cdr", "correct", call_id(1), "--fee", "0.36", "--memo", "goodwill")
+    again = booked.vosd(*book, "--json")
+    done = json.loads(again.stdout)["booked"]
+    assert (again.exit_code, done["charges"], done["repeated"]) == (1, 0, 1)
+    assert "1 were corrected under this reference before and differ: give another one" in again.stderr
 
 
 def test_a_new_rating_leaves_what_was_corrected_by_hand(booked):

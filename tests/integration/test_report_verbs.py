@@ -123,6 +123,19 @@ def test_a_planted_difference_is_found_and_mended(installation: Installation) ->
     assert installation.vosd("report", "verify", *SPAN).exit_code == 0
 
 
+def test_calls_that_are_not_added_up_yet_are_counted_by_the_check_and_added_by_the_rebuilding_of_their_time(
+    installation: Installation,
+) -> None:
+    installation.book([answered_call(9)])
+    checked = installation.vosd("report", "verify", *SPAN)
+    assert (checked.exit_code, checked.stdout) == (0, "all sums agree\n")
+    assert "1 calls of this time are not compared: they are not added up yet; vosd report rebuild" in checked.stderr
+    assert installation.vosd("report", "rebuild", *SPAN).exit_code == 0
+    sheet = installation.document("report", "daily", *SPAN)
+    assert (sum(row["calls"] for row in sheet["rows"]), sheet["missing"]) == (6, 0)
+    assert "not compared" not in installation.vosd("report", "verify", *SPAN).stderr
+
+
 def test_what_was_rebuilt_is_one_json_document(installation: Installation) -> None:
     done = installation.document("report", "rebuild", *SPAN)
     assert done == {"done_until": iso_utc(STARTED // 3_600_000 * 3_600_000 + 4_500_000)}, "the last quarter is counted"

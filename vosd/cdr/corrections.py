@@ -71,6 +71,8 @@ class CorrectedCharge(NamedTuple):
     corrected_at: int
     is_repeated: bool = False
     """It was booked under this reference before; nothing was booked now."""
+    is_outdated: bool = False
+    """It is repeated, and the charge was changed since: it differs from what is wanted."""
     earned: int | None = None
     """1 = it is what a partner is paid, which raises its balance."""
     tax_rate_before: Decimal | None = None

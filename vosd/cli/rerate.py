@@ -9,7 +9,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, Count, operator_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences
 from vosd.cli.progress import SpanMeter, meter
@@ -40,7 +40,7 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
 
     With unchanged rates nothing does; charges that were corrected by hand stay as they are, and are counted. Only with
     --book anything is booked: a ledger entry of the difference for each charge that differs, and the new amounts in
-    its call. Say the same without --book first.
+    its call. Say the same without --book first. Exit code 1 where some differ and their correction was booked before.
     """
     from vosd.admin.office.rerating import RerateCalls, rerate_calls
 
@@ -56,6 +56,13 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
         output.document(answer)
     else:
         _print_rerated(answer, is_booked=order.book)
+    _check_repeated(answer)
+
+
+def _check_repeated(answer: Mapping[str, Any]) -> None:
+    if "booked" in answer and (repeated := answer["booked"]["repeated"]):
+        message = f"{repeated} were corrected under this reference before and differ: give another one"
+        raise OperationError(message)
 
 
 def _print_rerated(answer: dict[str, Any], *, is_booked: bool) -> None:
@@ -78,7 +85,5 @@ def _show_booked(answer: Mapping[str, Any]) -> None:
     if booked["accounts"]:
         columns = ("account", "currency", "amount")
         output.table(columns, [[row[name] for name in columns] for row in booked["accounts"]], empty="")
-    if booked["repeated"]:
-        output.remark(f"{booked['repeated']} were corrected under this reference before and differ: give another one")
     if answer["uncorrected"]:
         output.remark(f"{answer['uncorrected']} charges differ and have no rate, or had none: vosd cdr correct")

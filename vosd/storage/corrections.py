@@ -188,7 +188,8 @@ def _repeated(
     if is_other or any(then.get(each.position) != each.after for each in changes if each.position not in places):
         message = f"reference {correction.reference} has corrected call {correction.call_id} otherwise"
         raise ReferenceTaken(message)
-    return [each._replace(is_repeated=True) for each in booked]
+    outdated = {each.position for each in changes}
+    return [each._replace(is_repeated=True, is_outdated=each.position in outdated) for each in booked]
 
 
 def _check_currencies(changes: Iterable[CorrectedCharge], accounts: Mapping[str, LockedAccount]) -> None:

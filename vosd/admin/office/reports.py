@@ -640,6 +640,17 @@ async def check_reports(
             yield SumDifferenceSheet(at, common, each.measure, str(each.stored), str(each.counted))
 
 
+@needs(Permission.BOOKS_SEE)
+async def count_not_added(office: Office, who: Principal, order: CheckReports) -> int:
+    """Return how many calls of a time are booked and in no sum yet: ``check_reports`` leaves them out.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        StoreUnavailable: try again.
+    """
+    return (await office.stores.traffic.missing(order.since, order.until)).calls
+
+
 @needs(Permission.BOOKS_CHANGE)
 async def rebuild_reports(office: Office, who: Principal, order: RebuildReports) -> AsyncGenerator[str, None]:
     """Make the sums of a time anew, hour by hour; yield the end of what is done, RFC 3339.

@@ -238,7 +238,7 @@ class RunBookings:
             self._run = self._run._replace(audit=None)
         for charge in booked:
             if charge.is_repeated:
-                self.repeated += 1
+                self.repeated += charge.is_outdated  # another run may have booked the same meanwhile
                 continue
             self.charges += 1
             key = charge.account, charge.currency
