@@ -45,6 +45,10 @@ accepts connections and then stays mute has failed before its ``response_timeout
 ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted in one turn of the event loop."""
 BACKLOG: Final = 1_024
+RECEIVE_BYTES: Final = 128 * 1024
+"""Receive buffer of each connection that a peer opens; the kernel doubles it for its own needs, and fills it while the
+connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the memory for all TCP of the machine.
+"""
 PAUSE_S: Final = 0.5
 """Pause of accepting when the kernel has no file descriptors or memory left."""
 DEAD_PEER_MS: Final = 15_000
@@ -94,6 +98,7 @@ class StreamFlow:
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
         marker.mark(self._listening)
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         self._open: dict[PeerEnd, Connection] = {}
         self._unsent: dict[PeerEnd, list[bytes]] = {}
         """Messages waiting for a connection that is being opened."""

@@ -216,6 +216,16 @@ async def test_a_connection_whose_messages_are_refused_is_not_read_from_for_a_wh
     assert node.ear.dropped[Drop.GATEWAY_RATE] > 2 * MESSAGES_AT_ONCE
 
 
+async def test_the_kernel_takes_little_of_a_connection_that_is_not_read_from(opened, connect):
+    node = await opened(("tcp", "127.0.0.1"), ("ws", "127.0.0.1"))
+    for flow, listener in enumerate(node.transports._flows):
+        await connect(node.address(flow))
+        await until(lambda flow=listener: len(flow._open) == 1)
+        [connection] = listener._open.values()
+        receives = connection._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert receives == 2 * tcp.RECEIVE_BYTES
+
+
 async def test_a_connection_is_served_while_others_of_its_source_rest(opened, connect, monkeypatch):
     """Each message had waited 0.1 s for each of the others: the BYE of a running call for some seconds."""
     monkeypatch.setattr(stream_turns, "REST_S", 2 * PATIENCE_S)
