@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
+from pymysql.cursors import RE_INSERT_VALUES
 from sqlalchemy import event, select
 
 from vosd.cdr.lease import Claimant
@@ -26,6 +27,12 @@ async def test_an_account_takes_the_currency_that_it_is_first_used_with(store):
     assert await store.books.currencies(["acme", "unknown"]) == {"acme": None}
     assert await store.books.settle_currencies({"acme": "USD"}) == {}
     assert await store.books.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_an_account_is_opened_in_its_currency_and_one_that_has_a_row_keeps_its_own(store):
+    await store.books.open_accounts(["acme"])
+    await store.books.open_accounts(["acme", "new", "other"], {"acme": "USD", "new": "EUR"})
+    assert await store.books.currencies(["acme", "new", "other"]) == {"acme": None, "new": "EUR", "other": None}
 
 
 async def test_an_account_without_entries_may_change_its_currency(store):
@@ -154,6 +161,22 @@ async def test_five_hundred_accounts_are_settled_in_one_statement(database, acco
     assert len(updates) == 1 + accounts // 500
     found = await books.currencies(names)
     assert (found[names[0]], found[names[1]], found[names[-1]]) == ("EUR", "USD", "USD")
+
+
+async def test_the_rows_of_many_accounts_are_values_alone(database):
+    """The drivers of MySQL make one statement of them then: a first start inserts 100,000."""
+    statements = []
+
+    def note(_connection, _cursor, text, *_):
+        statements.extend([text] if text.startswith("INSERT INTO account ") else [])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        await SqlBooks(database).open_accounts(["acme", "other"], {"acme": "USD"})
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+    assert database.is_sqlite or RE_INSERT_VALUES.match(statements[0])
 
 
 def call(index: int, currency: str, account: str = "acme") -> CallRecord:

@@ -33,10 +33,10 @@ class Database:
             raise StoreUnavailable("away")
         return await self.store.book(records)
 
-    async def open_accounts(self, accounts: Collection[str]) -> None:
+    async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
         if self.away:
             raise StoreUnavailable("away")
-        await self.store.open_accounts(accounts)
+        await self.store.open_accounts(accounts, currencies)
 
     async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
         if self.away:

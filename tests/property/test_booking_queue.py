@@ -69,10 +69,10 @@ class Database(MemoryStore):
             raise StoreUnavailable("the connection broke")
         return standings
 
-    async def open_accounts(self, accounts: Collection[str]) -> None:
+    async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
         if self.is_away:
             raise StoreUnavailable("away")
-        await super().open_accounts(accounts)
+        await super().open_accounts(accounts, currencies)
 
 
 class Run:

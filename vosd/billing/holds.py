@@ -449,8 +449,10 @@ class AccountCredit:
         self._settle_limit()
 
     def _settle_limit(self) -> None:
-        known = [each for each in (self.own_limit, self._bound) if each is not None]
-        self.limit = min(known, default=None)
+        if self._bound is None or self.own_limit is None:
+            self.limit = self.own_limit if self._bound is None else self._bound
+        else:
+            self.limit = min(self.own_limit, self._bound)
 
     def _check_owned(self) -> None:
         """Check what is left after the balance has changed, and nothing of what is unbooked counts twice."""

@@ -87,8 +87,8 @@ class RejectedRecords(VosError):  # noqa: N818 - it carries the records
 class Books(Protocol):
     """Port of the engine to the database: CDRs and money, booked together or not at all."""
 
-    async def open_accounts(self, accounts: Collection[str]) -> None:
-        """Insert a row with balance zero for each account that has none.
+    async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
+        """Insert a row with balance zero for each account that has none, in its currency of ``currencies``.
 
         Raises:
             StoreUnavailable: some rows may be missing; try again.

@@ -34,7 +34,7 @@ _NEWEST: Final = 2**62
 """Above every sequence number of a ledger."""
 _ENCODED_AT_ONCE: Final = 32
 """Records encoded before the event loop serves calls again: well under a millisecond."""
-_OPENED_AT_ONCE: Final = 500
+_OPENED_AT_ONCE: Final = 2_000
 _account: Final = schema.account.c
 _standing: Final = select(
     _account.id, _account.balance, _account.seq, _account.changed, _account.expires_at, _account.currency
@@ -52,8 +52,8 @@ class SqlBooks:
         self._are_dated = False
         """Whether no row is left without the time of its opening."""
 
-    async def open_accounts(self, accounts: Collection[str]) -> None:
-        """Insert a row with balance zero for each account that has none.
+    async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
+        """Insert a row with balance zero for each account that has none, in its currency of ``currencies``.
 
         Rows without the time of their opening get that of the first call: a switch of an earlier version, which went on
         after the migration, has inserted them.
@@ -72,7 +72,7 @@ class SqlBooks:
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
             async with self._database.writing() as connection:
                 mark = await self._writer.take_numbers(connection, 1)
-                await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark)
+                await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark, currencies)
 
     async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
         """Return those of the accounts whose rows another transaction holds now, without waiting for it.
@@ -343,12 +343,11 @@ async def lock_accounts(
     wanted = currencies or {}
     missing = {account: wanted.get(account) for account in accounts if account not in locked}
     if missing:
-        new = [
-            {"id": account, "balance": ZERO, "seq": 0, "changed": mark, "currency": currency}
-            for account, currency in missing.items()
-        ]
-        opened = insert(schema.account).values(opened_at=database_clock(is_sqlite=connection.dialect.name == "sqlite"))
-        await connection.execute(opened, new)
+        # Values alone: the drivers of MySQL make one statement of all rows then, else one of each.
+        now = await connection.scalar(select(database_clock(is_sqlite=connection.dialect.name == "sqlite")))
+        empty = {"balance": ZERO, "seq": 0, "changed": mark, "opened_at": now}
+        new = [{"id": account, "currency": currency, **empty} for account, currency in missing.items()]
+        await connection.execute(insert(schema.account), new)
         await join_closed(connection, missing)
         locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
     return locked

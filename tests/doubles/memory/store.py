@@ -83,11 +83,14 @@ class MemoryStore:
         """The counter that orders commits."""
         self._reported = 0
 
-    async def open_accounts(self, accounts: Collection[str]) -> None:
-        """Make a row with balance zero for every account that has none yet."""
+    async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
+        """Make a row with balance zero for every account that has none yet, in its currency."""
         self.commits += 1
         for account in accounts:
+            is_new = account not in self._accounts
             self._open(account)
+            if is_new:
+                self._accounts[account].currency = (currencies or {}).get(account)
 
     async def locked_accounts(self, _accounts: Collection[str]) -> frozenset[str]:
         """Return nothing: no one else writes."""
@@ -151,8 +154,10 @@ class MemoryStore:
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row."""
         everything = await self.standings()
-        wanted = {name: standing for name, standing in everything.standings.items() if name in accounts}
-        return ChangedStandings(wanted, 0, {name: at for name, at in everything.expiries.items() if name in accounts})
+        standings = {name: each for name, each in everything.standings.items() if name in accounts}
+        expiries = {name: each for name, each in everything.expiries.items() if name in accounts}
+        currencies = {name: each for name, each in everything.currencies.items() if name in accounts}
+        return ChangedStandings(standings, 0, expiries, currencies)
 
     async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""

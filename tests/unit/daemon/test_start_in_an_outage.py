@@ -122,11 +122,11 @@ async def test_a_switch_that_took_the_lease_meanwhile_keeps_this_one_from_taking
     failures = iter([StoreUnavailable("cannot reach it")])
     open_accounts = SqlBooks.open_accounts
 
-    async def ask(books: SqlBooks, accounts: list[str]) -> None:
+    async def ask(books: SqlBooks, *asked: object) -> None:
         for failure in failures:
             monkeypatch.setattr(SqlLease, "hold", taken_by_another)
             raise failure
-        await open_accounts(books, accounts)
+        await open_accounts(books, *asked)
 
     async def taken_by_another(_lease: SqlLease, claimant: object) -> None:
         raise LeaseHeld("another switch has it", claimant)

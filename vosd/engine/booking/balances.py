@@ -121,7 +121,7 @@ class Balances(Counting):
             are_first = not self._mark and self.credits.keys() <= set(unread)
             changes = ChangedStandings({}, 0)
             if unread:
-                changes = await self._opened(unread)
+                changes = await self._opened(unread, currencies)
             limited = [name for name in limits if accounts[name].spend_limits]
             counting: list[AccountCredit] = []
             try:
@@ -260,15 +260,15 @@ class Balances(Counting):
             for each, waiting in zip(past, owed, strict=True)
         ]
 
-    async def _opened(self, names: Collection[str]) -> ChangedStandings:
-        """Return the standings of accounts; those that have no row get one."""
+    async def _opened(self, names: Collection[str], currencies: Mapping[str, str]) -> ChangedStandings:
+        """Return the standings of accounts; those that have no row get one in their currency."""
         if len(names) <= ACCOUNTS_AT_ONCE:
-            await self._books.open_accounts(names)
+            await self._books.open_accounts(names, currencies)
             return await self._books.standings_of(names)
         # All are read before: at a start nearly all have a row, and to look for that one by one takes a second.
         found = await self._books.standings()
         missing = [name for name in names if name not in found.standings]
-        await self._books.open_accounts(missing)
+        await self._books.open_accounts(missing, currencies)
         return await self._books.standings() if missing else found
 
     async def _settle_currencies(
@@ -427,9 +427,7 @@ class Balances(Counting):
             known = [name for name, credit in self.credits.items() if credit.is_read]
             gone = [name for name in known if name not in changes.standings]
             if gone:
-                await self._books.open_accounts(gone)
-                settled = {name: self._currencies[name] for name in gone if name in self._currencies}
-                await self._books.settle_currencies(settled)
+                await self._books.open_accounts(gone, self._currencies)
                 changes = await self._books.standings()
             self._mark = changes.mark
             for name in known:
