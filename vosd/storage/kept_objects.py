@@ -7,10 +7,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
+from vosd.base.parts import in_parts
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.processes.whole_file import DRAFT
 
@@ -28,6 +30,7 @@ _ALONE: Final = 20
 """Objects of a kind that are read one by one: each opens the file, and all of 50,000 cost as much as some hundred."""
 _PAGE: Final = 1_000
 """Objects of a kind that are read at once while one after the other is asked for."""
+_WRITTEN_AT_ONCE: Final = 100
 _Row = tuple[Any, ...]
 
 
@@ -208,7 +211,7 @@ class KeptKind(SearchedObjects):
 
 def _rows_of(changes: Iterable[ObjectVersion], ended: list[tuple[str, str]]) -> Iterator[_Row]:
     """Yield the rows of objects; kind and name of those that have ended are added to ``ended``."""
-    for each in changes:
+    for each in chain.from_iterable(in_parts(changes, _WRITTEN_AT_ONCE)):
         if each.body is None:
             ended.append((each.kind, each.name))
         else:

@@ -109,6 +109,7 @@ class Site:
                     SqlDecks(database), lambda: configuration.stored, configuration.reload_on_signal, lambda: self.now
                 ),
             )
+        await configuration.end()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Database]:

@@ -1,0 +1,92 @@
+"""The last good catalogue of a start is kept beside the first calls: 100,000 accounts take a second."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from doubles.kept_log import log_as_it_was
+
+from vosd.catalogue.losses import Busy
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.kept import KeptCatalogue, KeptManifest, digests_of
+from vosd.config.load import Loaded, load
+from vosd.config.reader.whole_files import read_here
+from vosd.config.stored import Stored, nothing_stored
+from vosd.daemon import reload
+from vosd.daemon.reload import Configuration
+from vosd.daemon.start import Started
+from vosd.daemon.systemd import Notifier
+from vosd.engine.clock import SystemClock
+
+
+class Site:
+    """An installation whose disk writes when it is let."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file = directory / "vosd.yaml"
+        self.write("10.0.0.1")
+        self.is_let = threading.Event()
+        self._kept = KeptCatalogue(directory / "var")
+        keep = KeptCatalogue.keep
+
+        def when_let(kept: KeptCatalogue, stored: Stored, texts: Mapping[str, bytes]) -> None:
+            assert self.is_let.wait(30)
+            keep(kept, stored, texts)
+
+        monkeypatch.setattr(KeptCatalogue, "keep", when_let)
+        monkeypatch.setattr(reload, "read_by_a_process", read_here)
+        remembered = Remembered()
+        started = Started(load(self.file, remembered=remembered), remembered)
+        self.configuration = Configuration(
+            self.file, started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), nothing_stored
+        )
+
+    def write(self, host: str) -> None:
+        """Write the file with a host of the trunk."""
+        self.file.write_text(
+            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {self.file.parent}/var\n"
+            f"accounts: [{{id: acme}}]\nmapping_gateways: [{{name: pbx, account: acme, hosts: {host}}}]\n"
+        )
+
+    @property
+    def manifest(self) -> KeptManifest:
+        """What is kept."""
+        return self._kept.manifest()
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """What a catalogue of the present file has in its manifest."""
+        return digests_of({str(self.file): self.file.read_bytes()})
+
+
+async def take(_loaded: Loaded) -> None:
+    return
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with log_as_it_was():  # a reload configures the log
+        yield Site(tmp_path, monkeypatch)
+
+
+async def test_the_start_goes_on_and_a_stop_waits(site: Site) -> None:
+    await site.configuration.begin()
+    assert site.manifest.files == {}
+    site.is_let.set()
+    await site.configuration.end()
+    assert site.manifest.files == site.files
+    assert site.configuration.loaded.texts == {}
+
+
+async def test_a_reload_waits_for_it(site: Site) -> None:
+    await site.configuration.begin()
+    site.write("10.0.0.2")
+    reloading = asyncio.create_task(site.configuration.reload())
+    await asyncio.sleep(0)
+    assert not reloading.done()
+    site.is_let.set()
+    await reloading
+    assert site.manifest.files == site.files
+    await site.configuration.end()
