@@ -82,8 +82,6 @@ class Conversion(Generic[Target]):
         Raises:
             TypeError: a value of the table is missing.
         """
-        if not self._by_hand <= by_hand.keys():
-            raise TypeError(f"values are missing: {', '.join(sorted(self._by_hand - by_hand.keys()))}")
         defaults = self._defaults
         is_left_out = defaults is not None and defaults.keys.isdisjoint(keys.__pydantic_fields_set__)
         values = defaults.values if defaults is not None and is_left_out else self._read(keys.__dict__)
@@ -108,6 +106,9 @@ class Conversion(Generic[Target]):
         try:
             placed = self._placed[names]
         except KeyError:
+            if not self._by_hand <= by_hand.keys():
+                missing = ", ".join(sorted(self._by_hand - by_hand.keys()))
+                raise TypeError(f"values are missing: {missing}") from None
             placed = self._placed[names] = _placing(self.target, (*self._fields, *names))
         if placed is not None:
             order, left_out = placed

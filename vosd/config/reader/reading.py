@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.config.reader.direct import read_directly
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, written_in, written_in_list
 from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.config.reader.model import Keys
@@ -68,6 +69,8 @@ def validate(
 ) -> Model | None:
     """Validate what was read from a source, as ``read_section`` does."""
     values = _laid_over(source.values, defaults) if defaults else source.values
+    if (read := read_directly(model, values)) is not None:
+        return read
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -95,6 +98,8 @@ def items_of(document: Section, name: str, problems: ProblemList) -> list[Sectio
 
 class SectionSource:
     """One mapping of a document, with its keys in the model's spelling."""
+
+    __slots__ = ("_entries", "_key", "_model", "_spelling", "place")
 
     def __init__(self, model: type[Keys], section: Section, key: str, problems: ProblemList) -> None:
         self._model = model

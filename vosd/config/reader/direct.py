@@ -1,0 +1,128 @@
+"""Sound sections read key by key: pydantic looks at each key of a model, and an object has five of its 76 keys.
+
+It says what is wrong with the others, and reads those with keys in keys.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
+
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
+
+from vosd.config.reader.fields import FromText
+from vosd.config.reader.model import Keys
+
+Model = TypeVar("Model", bound=Keys)
+Kind = type[Any] | tuple[type[Any], ...]
+Reads = tuple[Kind, Callable[[Any], object]]
+"""Kind of value that is read, and what reads it."""
+_COLLECTIONS: Final = (tuple, frozenset)
+
+
+class _Reading(NamedTuple):
+    """Readers of the keys of a model."""
+
+    by_key: Mapping[str, tuple[str, Kind, Callable[[Any], object]]]
+    """The field with its reader; the other keys are left to pydantic."""
+    required: frozenset[str]
+    left_out: Mapping[str, Any]
+    """Each field as it is without a key."""
+    checks: tuple[Callable[[Any], object], ...]
+    """Checks of the whole."""
+
+
+def read_directly(model: type[Model], values: Mapping[str, Any]) -> Model | None:
+    """Return what pydantic would make of the values of a section; None = it has to look at them."""
+    reading = _reading_of(model)
+    if reading is None or not reading.required <= values.keys():
+        return None
+    by_key, given = reading.by_key, dict[str, object]()
+    try:
+        for key, value in values.items():
+            field, kind, read = by_key[key]
+            if not isinstance(value, kind):
+                return None
+            given[field] = read(value)
+        keys = _made(model, {**reading.left_out, **given}, {*given})
+        for check in reading.checks:
+            check(keys)
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return keys
+
+
+def _made(model: type[Model], values: dict[str, Any], given: set[str]) -> Model:
+    """Return a model of all its values, as ``BaseModel.model_construct`` does, which looks at each."""
+    keys = model.__new__(model)
+    keep = object.__setattr__
+    keep(keys, "__dict__", values)
+    keep(keys, "__pydantic_fields_set__", given)
+    keep(keys, "__pydantic_extra__", None)
+    keep(keys, "__pydantic_private__", None)
+    return keys
+
+
+@cache
+def _reading_of(model: type[Keys]) -> _Reading | None:
+    """Return how a model is read; None = not key by key."""
+    fields, checked = model.model_fields, model.__pydantic_decorators__
+    has_others = (
+        checked.validators or checked.field_validators or checked.root_validators or model.__private_attributes__
+    )
+    after = [each for each in checked.model_validators.values() if each.info.mode == "after"]
+    if has_others or len(after) < len(checked.model_validators) or not all(map(_is_constant, fields.values())):
+        return None
+    readers = ((each.alias or name, name, _reader_of(each)) for name, each in fields.items())
+    return _Reading(
+        {key: (name, *reads) for key, name, reads in readers if reads is not None},
+        frozenset(each.alias or name for name, each in fields.items() if each.is_required()),
+        {name: None if each.is_required() else each.default for name, each in fields.items()},
+        tuple(each.func for each in after),
+    )
+
+
+def _is_constant(field: FieldInfo) -> bool:
+    """Return whether a field is the same object wherever it is left out: pydantic copies one without a hash."""
+    if field.default_factory is not None or field.validate_default:
+        return False
+    try:
+        hash(field.default)
+    except TypeError:
+        return False
+    return True
+
+
+def _reader_of(field: FieldInfo) -> Reads | None:
+    """Return what reads one value, or a list of them; None = pydantic does."""
+    match field.metadata:
+        case [FromText() as value]:
+            return value.kind, value.read
+        case []:
+            return _list_reader(field.annotation, None)
+        case [BeforeValidator() as before]:
+            return _list_reader(field.annotation, before.func)
+    return None
+
+
+def _list_reader(annotation: object, before: Callable[..., Any] | None) -> Reads | None:
+    """Return what reads a list of values of one kind."""
+    collection, items = get_origin(annotation), get_args(annotation)
+    if collection not in _COLLECTIONS or items[1:] not in {(), (...,)}:
+        return None
+    match get_args(items[0]):
+        case [_, FromText(kind=kind, read=read_one)]:
+            pass
+        case _:
+            return None
+
+    def read(values: object) -> object:
+        listed = values if before is None else before(values)
+        if not isinstance(listed, list):
+            raise ValueError
+        for each in listed:
+            if not isinstance(each, kind):
+                raise ValueError
+        return collection(map(read_one, listed))
+
+    return object, read
