@@ -150,12 +150,17 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         page.get_by_role("button", name="Hang up 1").click()
         asked = page.get_by_role("dialog")
         expect(asked).to_contain_text("Hang up 1 call?")
+        expect(asked.get_by_role("listitem")).to_have_text([re.compile(rf"→ \+?{first.callee}, acme$")])
         with meanwhile(first.is_ended_by_the_switch):
             asked.get_by_role("button", name="Hang up").click()
         page.get_by_text("0 calls", exact=True).wait_for()
         page.get_by_label("Filter").fill("")
         page.get_by_text("1 call", exact=True).wait_for()
+        page.get_by_role("checkbox").check()
+        page.get_by_role("button", name="Hang up 1").click()
+        expect(asked).to_contain_text(second.callee)
         second.hang_up()
+        expect(asked).to_have_count(0)  # no call is left that the question is about
         page.get_by_text("0 calls", exact=True).wait_for()
     site.stage.expect_nothing_left()
 

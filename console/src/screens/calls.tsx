@@ -82,6 +82,8 @@ const NARROWINGS = [
 /** Digits by which destinations are told apart. */
 const DESTINATION_DIGITS = 4;
 const ENDED_AT_ONCE = 8;
+/** Calls that the question names before they are hung up. */
+const NAMED_CALLS = 5;
 
 /** A field of a call by which calls are grouped; destinations are the first digits of the called number. */
 export function groupOf(row: Row, field: string): string {
@@ -170,6 +172,7 @@ export function CallsScreen() {
   const mayEnd = useMay("DELETE /calls/{call_id}");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
+  const [asked, setAsked] = useState<readonly Row[]>([]);
   const wanted = (search.q ?? "").toLowerCase();
   const fitting = useMemo(() => {
     const fields = Object.values(GROUPS).filter((field) => search[field]);
@@ -189,27 +192,29 @@ export function CallsScreen() {
       : ofAccount;
     return inOrder(found, search.sort);
   }, [rows, wanted, search, below.names]);
-  const ending = useMemo(() => {
-    if (chosen.size === 0) return [];
-    const running = new Set(rows.map((row) => String(row.call_id)));
-    return [...chosen].filter((id) => running.has(id));
-  }, [rows, chosen]);
+  const ending = useMemo(() => rows.filter((row) => chosen.has(String(row.call_id))), [rows, chosen]);
   const hangUp = useMutation({
-    mutationFn: async () => {
-      const wanted = [...ending];
+    mutationFn: async (calls: readonly Row[]) => {
+      const wanted = calls.map((row) => String(row.call_id));
       let ended = 0;
       const end = async (call_id: string) => {
         const { outcome } = await content(client.DELETE("/calls/{call_id}", { params: { path: { call_id } } }));
         ended += (outcome as { ended: number }).ended;
       };
       while (wanted.length > 0) await Promise.all(wanted.splice(0, ENDED_AT_ONCE).map((id) => end(id).catch(goneWell)));
-      return { ended, count: ending.length };
+      return { ended, count: calls.length };
     },
     onSuccess: () => {
       setChosen(new Set());
       setAsks(false);
     },
   });
+  const named = hangUp.isPending || ending.length === 0 ? asked : ending;
+  // while the calls cannot be read, nothing is known of their ends
+  const areOver = ending.length === 0 && read === "success" && !hangUp.isPending;
+  useEffect(() => {
+    if (areOver) setAsks(false);
+  }, [areOver]);
   const group = search.group && search.group in GROUPS ? (search.group as Grouping) : "none";
   const choose = (ids: readonly string[], isWanted: boolean) => {
     const next = new Set(chosen);
@@ -233,6 +238,11 @@ export function CallsScreen() {
     };
     return [...(mayEnd ? [{ name: "choose", show: choice }] : []), ...COLUMNS];
   }, [mayEnd, chosen, t]);
+  const ask = () => {
+    hangUp.reset();
+    setAsked(ending);
+    setAsks(true);
+  };
   const groupChoice = (name: string, field: string) => {
     const ids = fitting.filter((row) => groupOf(row, field) === name).map((row) => String(row.call_id));
     return (
@@ -250,7 +260,7 @@ export function CallsScreen() {
       needs="GET /calls"
       actions={
         mayEnd && (
-          <Button color="red" size="xs" disabled={ending.length === 0} onClick={() => setAsks(true)}>
+          <Button color="red" size="xs" disabled={ending.length === 0} onClick={ask}>
             {t("calls.hang_up")} {ending.length || ""}
           </Button>
         )
@@ -322,15 +332,37 @@ export function CallsScreen() {
       )}
       <Confirm
         opened={asks}
-        title={t("calls.hang_up_title", { count: ending.length })}
-        lead={t("calls.hang_up_lead")}
+        title={t("calls.hang_up_title", { count: named.length })}
+        lead={<Ending calls={named} />}
         act={t("calls.hang_up")}
         isAtWork={hangUp.isPending}
         error={hangUp.error}
-        onAct={() => hangUp.mutate()}
+        onAct={() => {
+          setAsked(named); // the question stays as it is while they end
+          hangUp.mutate(named);
+        }}
         onClose={() => setAsks(false)}
       />
     </Page>
+  );
+}
+
+/** The calls that are hung up, the first of them by name. */
+function Ending({ calls }: { calls: readonly Row[] }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <ul className="words">
+        {calls.slice(0, NAMED_CALLS).map((row) => (
+          <li key={String(row.call_id)}>
+            {`${row.caller || "–"} → ${row.callee || "–"}`}
+            {row.customer_account ? `, ${row.customer_account}` : ""}
+          </li>
+        ))}
+        {calls.length > NAMED_CALLS && <li>{t("calls.more", { count: calls.length - NAMED_CALLS })}</li>}
+      </ul>
+      {t("calls.hang_up_lead")}
+    </>
   );
 }
 
