@@ -83,6 +83,16 @@ async def test_calls_without_cdr_count_as_the_ledger_has_them(database: Database
     assert await seen_by("agent") == {}
 
 
+@pytest.mark.parametrize(("prefix", "shown"), [("*", ""), ("+4420", "4420")])
+async def test_a_call_without_cdr_has_what_the_prefix_of_its_rate_says_of_its_number(
+    database: Database, prefix: str, shown: str
+) -> None:
+    record = ended_call(1, applied_rate("0.60", prefix=prefix), applied_rate("0.30"), recorded=False)
+    await SqlBooks(database).book([record])
+    (call,) = await SqlEndedCalls(database).of(record.customer_account, record.ended_at, record.ended_at + 1)
+    assert (call.gateway, call.prefix) == ("", shown)
+
+
 async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_calls(database: Database) -> None:
     """Entries of other times are not read: an account may have millions."""
     await SqlBooks(database).book([unrecorded(index, BEGIN - 86_400_000, BEGIN - 86_330_000) for index in range(40)])

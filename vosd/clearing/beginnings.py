@@ -3,7 +3,7 @@
 Rows of the file come one at a time and are not kept, apart from those that have a partner.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -54,7 +54,7 @@ class BeginningPairing:
         self.rows: Final[dict[int, BilledCall]] = {}
         """Rows that have a call, by the place of the call."""
         self._matched: defaultdict[tuple[str, int, str], list[int]] = defaultdict(list)
-        """Times of the rows that have a call, by number, length and caller."""
+        """Times of the rows that have a call, in order, by number, length and caller."""
         alike: dict[tuple[str, int, int], _Alike] = {}
         for place, call in enumerate(ours):
             key = call.number, call.duration_ms, call.billed_seconds
@@ -86,7 +86,7 @@ class BeginningPairing:
             free = self._take_free(seeker.row)
             if free is not None:
                 self._change(free, seeker, came_from)
-                self._matched[row.number, row.duration_ms, row.caller].append(row.at)
+                insort(self._matched[row.number, row.duration_ms, row.caller], row.at)
                 for line in touched:
                     line.restore()
                 return True
@@ -102,8 +102,12 @@ class BeginningPairing:
 
     def repeats(self, row: BilledCall) -> bool:
         """Return whether a row without call is within the tolerance of one that has a call, and is like it."""
-        times = self._matched.get((row.number, row.duration_ms, row.caller), ())
-        return any(abs(each - at) <= self._tolerance for each in times for at in {row.at, row.at + row.again_ms})
+        times = self._matched.get((row.number, row.duration_ms, row.caller), [])
+        for at in {row.at, row.at + row.again_ms}:
+            place = bisect_left(times, at - self._tolerance)
+            if place < len(times) and times[place] <= at + self._tolerance:
+                return True
+        return False
 
     def _change(self, place: int, seeker: _Seeker, came_from: dict[int, _Seeker]) -> None:
         """Give a call to the row that has come to it, the call that this leaves to the row before, and so on."""

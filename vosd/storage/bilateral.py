@@ -8,7 +8,7 @@ from sqlalchemy import select
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import AGENT, VENDOR
 from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
-from vosd.clearing.calls import comparable
+from vosd.clearing.calls import comparable, comparable_beginning
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.long_calls import LONG_MS
@@ -68,9 +68,9 @@ class SqlEndedCalls:
 
 
 def _without_cdr(call: UnrecordedCall) -> PartnerCall:
-    """Return a call without CDR: its gateway is not known, and of its number no more than the prefix of the rate."""
+    """Return a call without CDR: its gateway is not known, and of its number what the prefix of the rate says."""
     direction = PartnerDirection.SENT if call.role == VENDOR else PartnerDirection.RECEIVED
-    prefix = comparable(call.prefix)[:PREFIX_DIGITS]
+    prefix = comparable_beginning(call.prefix)[:PREFIX_DIGITS]
     return PartnerCall(direction, call.ended_at, "", prefix, call.hold_time_s, call.fee + call.tax)
 
 

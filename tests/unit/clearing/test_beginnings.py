@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 from random import Random
+from time import process_time
 
+import msgspec
 import pytest
 
 from vosd.clearing.beginnings import BeginningPairing
@@ -51,6 +53,30 @@ def test_the_prefix_of_a_rate_says_the_beginning_of_a_number_unless_it_may_be_ta
     prefix: str, strip: tuple[str, ...], beginning: str
 ) -> None:
     assert comparable_beginning(prefix, strip) == beginning
+
+
+def test_rows_of_one_number_and_length_that_are_billed_twice_are_told_by_the_nearest_that_has_a_call() -> None:
+    """A vendor that bills each of 20,000 calls twice costs a look at the nearest row each, not at all of them."""
+    apart_ms, calls = 10_000, 20_000
+    ours = [sent(apart_ms * number, "44") for number in range(calls)]
+    pairing = BeginningPairing(ours, 4_000, 4_000, TOLERANCE_MS, 2_000)
+    rows = [row(apart_ms * number, "4420") for number in range(calls)]
+    Random(1).shuffle(rows)
+    assert all(pairing.add(each) for each in rows)
+    began = process_time()
+    assert all(pairing.repeats(row(each.at + TOLERANCE_MS, "4420")) for each in rows)
+    assert not any(pairing.repeats(row(each.at + TOLERANCE_MS + 1, "4420")) for each in rows)
+    assert process_time() - began < 5, "seconds of the processor"
+
+
+def test_a_row_that_may_mean_two_times_is_told_by_either() -> None:
+    hour = 3_600_000
+    pairing = BeginningPairing([sent(hour, "44")], 4_000, 4_000, TOLERANCE_MS, 2_000)
+    assert pairing.add(row(hour, "4420"))
+    twice = msgspec.structs.replace(row(0, "4420"), again_ms=hour)
+    assert pairing.repeats(twice)
+    assert not pairing.repeats(msgspec.structs.replace(twice, again_ms=-hour))
+    assert not pairing.repeats(row(hour, "4421"))
 
 
 def test_a_row_takes_the_call_of_the_longest_beginning_however_near_another_is() -> None:
