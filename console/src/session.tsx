@@ -30,6 +30,9 @@ export function useSession(): Person {
   return session;
 }
 
+/** Whether the person is an agent or a customer; false before the log-in. */
+export const useIsOfAccount = (): boolean => Boolean(useContext(Context)?.account);
+
 /** Whether the person may do an operation of the API. */
 export function useMay(operation: string): boolean {
   return useSession().may.has(operation);
@@ -54,6 +57,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   useForgotten(session !== null);
   const [other, setOther] = useState("");
   const [isHidden, setHidden] = useState(false);
+  const [hasEnded, setEnded] = useState(false);
   const [renewals, setRenewals] = useState(0);
   useMemo(() => {
     const forget = () => {
@@ -65,6 +69,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
       async () => {
         if (!isAnythingEntered()) {
           forget();
+          setEnded(session !== null);
           return false;
         }
         setHidden(true);
@@ -96,6 +101,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
     leaveField();
+    setEnded(false);
     const isSame = person.name === session?.name;
     if (!isSame) forgetAll(queries);
     queries.setQueryData(SESSION, person);
@@ -118,7 +124,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
       </Center>
     );
   }
-  if (!session) return <Login onDone={logIn} />;
+  if (!session) return <Login hasEnded={hasEnded} onDone={logIn} />;
   if (session.wants_totp) {
     return <SecondFactorPage session={session} onDone={() => void asked.refetch()} onLogOut={logOut} />;
   }

@@ -1,6 +1,7 @@
 /** A page for a screen on the wall: dark, without what surrounds other pages, and the screen stays on. */
 
 import { useEffect, useSyncExternalStore } from "react";
+import { noteWall } from "./api/use";
 
 let isOn = false;
 const watchers = new Set<() => void>();
@@ -12,6 +13,7 @@ function watch(watcher: () => void): () => void {
 
 function set(wanted: boolean): void {
   isOn = wanted;
+  noteWall(wanted);
   for (const watcher of watchers) watcher();
 }
 

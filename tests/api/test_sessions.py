@@ -13,7 +13,7 @@ import pytest
 from doubles.api import Api, Reply
 from doubles.office import office_on, operator
 
-from vosd.admin.office.people import AddPerson, DisablePerson, add_person, disable_person
+from vosd.admin.office.people import AddPerson, DisablePerson, add_person, digest_of, disable_person
 from vosd.admin.office.second_factor import code_at
 from vosd.storage.database import Database
 
@@ -125,6 +125,24 @@ def test_a_session_may_do_what_its_role_allows_and_ends_when_its_person_is_disab
     assert lacking["detail"] == "this needs the permission definitions.change, which your role has not"
     page.in_office(lambda office: disable_person(office, operator(), DisablePerson("cid")))
     assert page.ask("GET", "/session").status == 401
+
+
+def test_what_a_page_reads_by_itself_is_no_use_of_its_session(page: Page) -> None:
+    page.add("una", "administrator")
+    page.log_in("una")
+
+    def used_for_ms(*, ago_ms: int, path: str, **headers: str) -> int | None:
+        before, digest = time.time_ns() // 1_000_000 - ago_ms, digest_of(page.cookie)
+        page.in_office(lambda office: office.stores.people.note_use(digest, before))
+        assert page.ask("GET", path, **headers).status in {200, 401}
+        found = page.in_office(lambda office: office.stores.people.session(digest))
+        return None if found is None else found[0].used_at - before
+
+    minutes = 60_000
+    assert used_for_ms(ago_ms=20 * minutes, path="/me", **{"X-Unattended": "true"}) == 0
+    assert used_for_ms(ago_ms=20 * minutes, path="/events?seconds=1") == 0
+    assert used_for_ms(ago_ms=20 * minutes, path="/me") >= 20 * minutes
+    assert used_for_ms(ago_ms=31 * minutes, path="/me", **{"X-Unattended": "true"}) is None, "it has ended"
 
 
 def test_a_second_factor_is_set_up_and_asked_for(page: Page) -> None:

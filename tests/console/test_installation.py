@@ -87,7 +87,7 @@ def test_the_screens_of_the_installation_have_nothing_against_them(visit: Visit)
 def credited(page: Page, limit: str) -> Locator:
     """Give the account of the page an overdraft limit, in both steps, and return the words about it."""
     page.get_by_role("button", name="Credit").click()
-    done(page, "Check", Overdraft_limit=limit)
+    done(page, "Continue", Overdraft_limit=limit)
     return done(page, "Credit")
 
 
@@ -151,11 +151,11 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     visitor = visit()
     page = visitor.go("/accounts/acme", "acme")
     page.get_by_role("button", name="Transfer").click()
-    done(page, "Check", To_the_account="other", Amount="3.25")
+    done(page, "Continue", To_the_account="other", Amount="3.25")
     asked = page.get_by_role("dialog", name="Move 3.25 USD from acme to other?")
     asked.get_by_role("button", name="Cancel").click()
     expect(page.get_by_label("Amount")).to_have_value("3.25")
-    done(page, "Check")
+    done(page, "Continue")
     assert balance("acme") == before[0]
     asked.get_by_role("button", name="Transfer").dblclick()
     page.get_by_text("3.25 USD moved to other").wait_for()
@@ -333,7 +333,7 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("It may have been carried out all the same")
     expect(page.locator("dl.facts").first).to_contain_text("55")
-    done(page, "Check")
+    done(page, "Continue")
     done(page, "Credit")
     page.get_by_text(re.compile("Nothing was done now.*The overdraft limit is 55")).wait_for()
 
@@ -362,7 +362,7 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("It may have been carried out all the same")
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "100"}).status == 200
-    done(page, "Check")
+    done(page, "Continue")
     done(page, "Credit")
     expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["overdraft_limit"]) == 100
@@ -471,7 +471,7 @@ def test_a_limit_that_a_colleague_has_set_meanwhile_is_not_overwritten(site: Wat
     asked.get_by_label("Memo").fill("longer")
     fraud = {"overdraft_limit": "5", "memo": "fraud"}
     assert site.api.ask("POST", "/accounts/rival/overrides", fraud).status == 200
-    done(page, "Check")
+    done(page, "Continue")
     done(page, "Credit")
     asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
     assert [each["memo"] for each in site.items("/overrides?name=rival")] == ["fraud"]

@@ -578,7 +578,7 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     expect(page.get_by_label("Amount in USD")).to_be_focused()
     page.keyboard.type("1234.56")
     page.get_by_label("Memo").fill(MARKUP)
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("dialog")).to_contain_text("Book 1\u202f234.56 USD on rival?")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
     page.get_by_role("button", name="Book", exact=True).dblclick()
@@ -589,10 +589,10 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
 
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("-1234.56")
-    page.get_by_role("button", name="Check").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Check")  # a payment below zero is not asked about
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Continue")  # a payment below zero is not asked about
     page.get_by_role("dialog").get_by_label("Type").select_option("adjustment")
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("dialog")).to_contain_text("Adjust rival by -1\u202f234.56 USD?")
     page.get_by_role("button", name="Book", exact=True).click()
     page.get_by_role("status").get_by_text("rival: booked -1\u202f234.56 USD").wait_for()
@@ -870,7 +870,7 @@ def test_a_payment_of_an_agent_names_both_accounts(visit: Visit) -> None:
     )
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("2.5")
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("dialog", name="Move 2.5 USD from reseller to acme?")).to_be_visible()
     page.get_by_role("button", name="Book", exact=True).click()
     page.get_by_text(
@@ -928,6 +928,7 @@ def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watche
     name = page.get_by_role("button", name=re.compile("^p")).inner_text()
     site.daemon.succeed("user", "disable", name)
     page.get_by_role("heading", level=1, name="Log in").wait_for()
+    page.get_by_text("Your session has ended").wait_for()
     assert "acme" not in page.inner_text("body")
 
 
@@ -947,7 +948,7 @@ def test_what_was_entered_is_kept_while_the_same_person_logs_in_again(site: Watc
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("12.5")
     page.get_by_label("Memo").fill("a long story")
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Continue").click()
     page.context.clear_cookies()
     page.get_by_role("button", name="Book", exact=True).click()
     page.get_by_text(f"log in as {name} to go on").wait_for()

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from vosd.storage.audit_line import RequestKey
 
 LAST_EVENT_ID: Final = "last-event-id"
+UNATTENDED: Final = "x-unattended"
+"""Header of a reading that a page makes by itself: it is no use of a session."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _DIGITS_MAX: Final = 18
@@ -316,7 +318,9 @@ class Application:
         if operation.is_write:
             return await self._sender(office, operation, request)
         key = proof + request.source.encode()
-        sender = self._senders.of(key, lambda: self._sender(office, operation, request))
+        # browsers connect again to a stream by themselves
+        is_use = not operation.is_live and UNATTENDED not in request.headers
+        sender = self._senders.of((key, is_use), lambda: self._sender(office, operation, request, is_use=is_use))
         if operation.needs_database:
             return await sender
         return await self._known_senders.look(key, sender, time.monotonic())

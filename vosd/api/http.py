@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
@@ -30,6 +31,8 @@ EVENT_STREAM: Final = "text/event-stream"
 SENDER: Final = "vosd.sender"
 """Key of a scope: facts about the sender for the access log, once it is known."""
 
+_PLACE: Final = re.compile(r"\(byte (\d+)\)")
+"""Place in a body, as the parser says it."""
 _ALWAYS: Final = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -161,7 +164,7 @@ def document_of(content: bytes) -> Any:
         msgspec.json.decode(content)  # refuses what json takes: numbers out of range, NaN, text that is no UTF-8
         document = json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
+        raise _no_json(content, error) from error
     except RecursionError as error:
         raise _too_deep() from error
     level = [document]
@@ -170,6 +173,27 @@ def document_of(content: bytes) -> Any:
     if any(isinstance(each, dict | list) for each in level):  # readers of definitions call themselves at each level
         raise _too_deep()
     return document
+
+
+def _no_json(content: bytes, error: Exception) -> RequestError:
+    """Return the refusal of a body that no parser takes, without the words of the parser."""
+    place = _PLACE.search(str(error))
+    status, code = HTTPStatus.BAD_REQUEST, "bad_json"
+    if not content.strip():
+        return RequestError(status, code, "the body is empty", remedy="send a JSON object")
+    if isinstance(error, UnicodeDecodeError):
+        return RequestError(status, code, "the body is no JSON: its text is not UTF-8", remedy="save it as UTF-8")
+    if isinstance(error, msgspec.ValidationError):
+        said = "the body is no JSON: a number in it is too great"
+        return RequestError(status, code, said, remedy="write a smaller number")
+    if place is None:
+        said = "the body is no JSON: it ends too early"
+        return RequestError(status, code, said, remedy="close each bracket and quote, and send the whole body")
+    before = content[: int(place[1])]
+    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    said = f"the body is no JSON: line {line} is wrong at byte {column}"
+    remedy = "look there and just before it: names and texts stand in double quotes, and commas only between values"
+    return RequestError(status, code, said, remedy=remedy)
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -4,6 +4,7 @@ import createClient, { type Middleware } from "openapi-fetch";
 import { noteChange } from "./again";
 import type { components, paths } from "./schema";
 import { noteAnswer } from "./untold";
+import { isUnattended } from "./use";
 
 export type Schemas = components["schemas"];
 export type Session = Schemas["SessionSheet"];
@@ -57,6 +58,10 @@ const API = "/api/v1";
 /** How long an answer about the present state may take, which the switch has in memory; what is searched takes its time. */
 const STATE_MS = 10_000;
 const OF_STATE = new Set(["/status", "/calls", "/alarms", "/gateways/quality", "/registrations"]);
+/** How long an order may take that the switch carries out at once: it gives up before that, also on a mail (60 s). */
+const ORDER_MS = 90_000;
+/** Orders that are waited for however long they take. */
+const SLOW = /^\/(backups|calls\/test|configuration\/reload)(\/|$)/;
 /** Paths below which a change of a proof gives the session another id. */
 const PROOFS = `${API}/session/`;
 let csrf = "";
@@ -100,8 +105,8 @@ export async function renewed(): Promise<boolean> {
  */
 export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
-  const isOfState = !again && OF_STATE.has(new URL(request.url).pathname.slice(API.length));
-  const terms = () => (isOfState ? { signal: AbortSignal.timeout(STATE_MS) } : {});
+  const limit = limitOf(request);
+  const terms = () => (limit ? { signal: AbortSignal.timeout(limit) } : {});
   const answering = fetch(request, terms());
   if (again && new URL(request.url).pathname.startsWith(PROOFS)) changing = answering.catch(() => undefined);
   let answer = await answering;
@@ -120,7 +125,15 @@ export async function sent(request: Request): Promise<Response> {
   if (!again || answer.status !== HTTP_FORBIDDEN) return answer;
   if ((await codeOf(answer)) !== CSRF || !(await renewed())) return answer;
   again.headers.set(CSRF_HEADER, csrf);
-  return fetch(again);
+  return fetch(again, terms());
+}
+
+/** How long the answer to a request may take; 0 = any time. What sends a file takes as long as that takes. */
+function limitOf({ method, url, headers }: Request): number {
+  const path = new URL(url).pathname.slice(API.length);
+  if (method === "GET") return OF_STATE.has(path) ? STATE_MS : 0;
+  const isFile = ![null, "application/json"].includes(headers.get("Content-Type"));
+  return isFile || SLOW.test(path) ? 0 : ORDER_MS;
 }
 
 /** The code of a problem, whose content stays to be read. */
@@ -143,6 +156,7 @@ const NO_SWITCH: ReadonlySet<number> = new Set([502, 503, 504]);
 const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
+    if (request.method === "GET" && isUnattended()) request.headers.set("X-Unattended", "true");
     if (repeatsOnly.has(request.headers.get(KEY_HEADER) ?? "")) request.headers.set("Idempotency-Repeat", "true");
     return request;
   },

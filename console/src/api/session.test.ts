@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import { noteSession, type Session, sent } from "./client";
+import { isLate, noteSession, type Session, sent } from "./client";
 
 const OLD = "old";
 const NEW = "new";
@@ -104,4 +104,28 @@ it("asks for no log-in where none is known yet", async () => {
   vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
   expect((await sent(new Request("https://switch.example/api/v1/session"))).status).toBe(401);
   expect(ended).not.toHaveBeenCalled();
+});
+
+it("waits for an order as long as the switch may take, and for a file, a backup or a test call as long as they take", async () => {
+  const limits: number[] = [];
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+    limits.push(ms);
+    return AbortSignal.abort(new DOMException("", "TimeoutError"));
+  });
+  vi.stubGlobal("fetch", async (_: Request, { signal }: RequestInit) => {
+    signal?.throwIfAborted();
+    return Response.json({});
+  });
+  const ordered = (path: string, type = "application/json") =>
+    sent(
+      new Request(`https://switch.example/api/v1${path}`, {
+        method: "POST",
+        body: "{}",
+        headers: { "Content-Type": type },
+      }),
+    );
+  await expect(ordered("/accounts/acme/payments")).rejects.toSatisfy(isLate);
+  for (const path of ["/backups", "/backups/daily/verify", "/calls/test", "/configuration/reload"]) await ordered(path);
+  await ordered("/decks/sell", "text/csv");
+  expect(limits).toEqual([90_000]);
 });

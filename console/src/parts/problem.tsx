@@ -1,10 +1,12 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ChangedSince, Problem, sentencesOf, Unreachable } from "../api/client";
+import { ChangedSince, isLate, Problem, sentencesOf, Unreachable } from "../api/client";
+import { useIsOfAccount } from "../session";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
+import { withoutCommand } from "./withoutcommand";
 
 const HTTP_TOO_LARGE = 413;
 
@@ -36,12 +38,15 @@ export function ProblemText({
   stale?: string;
 }) {
   const { t } = useTranslation();
-  const inLanguage = useServerText();
+  const translated = useServerText();
+  // the commands of the switch are for those who operate it
+  const isOfAccount = useIsOfAccount();
+  const inLanguage = (text: string) => (isOfAccount ? withoutCommand(translated(text)) : translated(text));
   const isPast = useIsPast(error);
   if (!error || isPast) return null;
   const words = (): readonly [title: string, remedy: string] => {
     if (stale) return [t(stale), t(`${stale}_do`)];
-    if (error instanceof Unreachable) return [t("state.unreachable"), t("state.away")];
+    if (error instanceof Unreachable) return [t(isLate(error) ? "state.late" : "state.unreachable"), t("state.away")];
     if (!(error instanceof Problem)) return [t("state.failed"), error.message];
     if (error.code) return [sentencesOf(error).map(inLanguage).join("\n"), inLanguage(error.remedy)];
     const isTooLarge = error.status === HTTP_TOO_LARGE;

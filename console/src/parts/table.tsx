@@ -64,6 +64,8 @@ export function Table(props: {
   const frame = useRef<HTMLDivElement>(null);
   const wanted = useRef<number | null>(null);
   const focused = useRef<{ element: HTMLElement; index: number } | null>(null);
+  /** The row that had the focus until it was scrolled so far away that it is not drawn any more. */
+  const away = useRef<number | null>(null);
   const isLoading = props.read === "pending";
   const virtual = useVirtualizer({
     count: props.rows.length,
@@ -89,12 +91,14 @@ export function Table(props: {
     const lost = focused.current;
     if (!lost || lost.element.isConnected || document.activeElement !== document.body) return;
     focused.current = null;
-    const taker = rowAt(Math.min(lost.index, props.rows.length - 1)) ?? frame.current;
-    taker?.focus({ preventScroll: true });
+    const taker = rowAt(Math.min(lost.index, props.rows.length - 1));
+    (taker ?? frame.current)?.focus({ preventScroll: true });
+    away.current = taker ? null : lost.index;
   });
   const onFocus = ({ target }: FocusEvent<HTMLElement>) => {
     const row = target.closest<HTMLElement>("tr[tabindex]");
     if (row) focused.current = { element: target, index: Number(row.ariaRowIndex) - FIRST_INDEX };
+    away.current = null;
   };
   const onBlur = ({ target, relatedTarget }: FocusEvent<HTMLElement>) => {
     if (relatedTarget?.closest("[role=dialog]")) return; // which gives it back
@@ -106,7 +110,7 @@ export function Table(props: {
   const onKey = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     const row = target.closest<HTMLElement>("tr[tabindex]");
-    const present = row ? Number(row.ariaRowIndex) - FIRST_INDEX : -1;
+    const present = row ? Number(row.ariaRowIndex) - FIRST_INDEX : (away.current ?? -1);
     const step = STEPS[event.key];
     if (step !== undefined && props.rows.length > 0 && !target.matches(ENTRIES) && !hasModifier(event)) {
       event.preventDefault();

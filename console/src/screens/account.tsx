@@ -100,6 +100,7 @@ export function AccountScreen() {
             ...money.map(
               (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
             ),
+            [t("portal.days"), String(row.timezone ?? "–")],
             [
               t("customer.running"),
               <Running key="running" account={account} count={row.calls_now} leads={sees.running} />,

@@ -206,7 +206,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
               />
               <ProblemText error={trial.error} />
               <Button type="submit" loading={trial.isPending} disabled={wanted.length === 0}>
-                {t("customer.check")}
+                {t("correction.check")}
               </Button>
             </Stack>
           </form>

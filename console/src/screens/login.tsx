@@ -15,10 +15,17 @@ function linkOfPage(): string | null {
   return hash.startsWith(FIRST_LOG_IN) ? `/${hash}` : null;
 }
 
-export function Login({ onDone }: { onDone: (session: Session) => Promise<void> }) {
+interface LoginTerms {
+  /** A session has ended by itself, and what it showed is gone. */
+  hasEnded: boolean;
+  onDone: (session: Session) => Promise<void>;
+}
+
+export function Login({ hasEnded, onDone }: LoginTerms) {
   const { t } = useTranslation();
   const [link, setLink] = useState(linkOfPage);
   const [known, setKnown] = useState("");
+  const said = known ? t("login.set_done", { name: known }) : hasEnded ? t("login.ended") : "";
   const used = (name: string) => {
     window.history.replaceState(null, "", "/");
     setKnown(name);
@@ -30,11 +37,7 @@ export function Login({ onDone }: { onDone: (session: Session) => Promise<void> 
         <p className="brand">
           <img src={logo} alt="" height="28" /> <span>{brand.name}</span>
         </p>
-        {link ? (
-          <FirstPassword link={link} onDone={used} />
-        ) : (
-          <Name known={known} said={known && t("login.set_done", { name: known })} onDone={onDone} />
-        )}
+        {link ? <FirstPassword link={link} onDone={used} /> : <Name known={known} said={said} onDone={onDone} />}
       </Paper>
     </Center>
   );

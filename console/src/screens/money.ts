@@ -30,5 +30,6 @@ export function useMoney(account: string) {
     refetchInterval: CHARGED_MS,
   });
   const charged = Object.fromEntries(USE.map((name) => [name, use.data?.[name]]));
-  return { balance, use, row: balance.data && { ...balance.data, ...charged } };
+  const row: Row | undefined = balance.data && { ...balance.data, ...charged, timezone: use.data?.timezone };
+  return { balance, use, row };
 }

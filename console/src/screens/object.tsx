@@ -10,19 +10,20 @@ import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { History } from "../parts/history";
-import { Page } from "../parts/page";
+import { NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
+import { isKind } from "./kinds";
 
 const DATABASE = "database";
 const HTTP_NOT_FOUND = 404;
 
 export function ObjectScreen() {
   const { kind, name } = useParams({ from: "/objects/$kind/$name" });
-  return <One key={`${kind} ${name}`} kind={kind} name={name} />;
+  return isKind(kind) ? <One key={`${kind} ${name}`} kind={kind} name={name} /> : <NotFound />;
 }
 
 function One({ kind, name }: { kind: string; name: string }) {
@@ -135,8 +136,12 @@ function Password({ number }: { number: string }) {
 
 /** A new object: from nothing, with the keys of another one, or with those that the address has. */
 export function NewObjectScreen() {
-  const { t } = useTranslation();
   const { kind } = useParams({ from: "/new/$kind" });
+  return isKind(kind) ? <NewObject kind={kind} /> : <NotFound />;
+}
+
+function NewObject({ kind }: { kind: string }) {
+  const { t } = useTranslation();
   const { from, ...given } = useSearch({ from: "/new/$kind" });
   const go = useNavigate({ from: "/new/$kind" });
   const declared = useKind(kind);

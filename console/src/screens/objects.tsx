@@ -7,13 +7,14 @@ import { queryText, type Row } from "../api/client";
 import { pathOf } from "../forms/keys";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
-import { Page } from "../parts/page";
+import { NotFound, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
+import { isKind } from "./kinds";
 
 /** Kinds whose objects belong to an account. */
 const WITH_ACCOUNT = new Set(["mapping_gateways", "routing_gateways", "phones", "dids"]);
@@ -25,8 +26,12 @@ function accountOf(row: Row) {
 }
 
 export function ObjectsScreen() {
-  const { t } = useTranslation();
   const { kind } = useParams({ from: "/objects/$kind" });
+  return isKind(kind) ? <ObjectsOf kind={kind} /> : <NotFound />;
+}
+
+function ObjectsOf({ kind }: { kind: string }) {
+  const { t } = useTranslation();
   const search = useSearch({ from: "/objects/$kind" });
   const go = useNavigate({ from: "/objects/$kind" });
   const path = pathOf(kind);

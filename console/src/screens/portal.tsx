@@ -34,7 +34,7 @@ export function PortalScreen({ account }: { account: string }) {
     <Page
       title={String(row?.name || account)}
       needs="GET /accounts/{account}/balance"
-      actions={<Downloads account={account} />}
+      actions={<Downloads account={account} zone={row?.timezone} />}
     >
       <Reading of={balance} />
       <ProblemText error={use.error} again={() => use.refetch()} />
@@ -50,6 +50,7 @@ export function PortalScreen({ account }: { account: string }) {
             ...MONEY.map(
               (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
             ),
+            [t("portal.days"), String(row.timezone ?? "–")],
             [t("column.blocked"), <State key="blocked" value={row.blocked} />],
           ]}
         />
@@ -66,10 +67,9 @@ export function PortalScreen({ account }: { account: string }) {
   );
 }
 
-/** Calls and entries of the day as files; longer spans are narrowed on their own pages. */
-function Downloads({ account }: { account: string }) {
+/** Calls of the day of the account as a file, and the ways to its entries; longer spans are narrowed on their own pages. */
+function Downloads({ account, zone }: { account: string; zone: unknown }) {
   const { t } = useTranslation();
-  const since = dayBegin(new Date());
   const sees = { calls: useMay("GET /cdrs"), money: useMay("GET /accounts/{account}/ledger") };
   return (
     <Group gap="xs">
@@ -78,9 +78,15 @@ function Downloads({ account }: { account: string }) {
           <Button component={Link} to="/cdrs" size="xs" variant="default">
             {t("nav.cdrs")}
           </Button>
-          <Download path={`/cdrs?${queryText({ since })}`} accept="text/csv" name="calls.csv">
-            {t("portal.calls_today")}
-          </Download>
+          {typeof zone === "string" && (
+            <Download
+              path={`/cdrs?${queryText({ since: dayBegin(new Date(), zone) })}`}
+              accept="text/csv"
+              name="calls.csv"
+            >
+              {t("portal.calls_today", { zone })}
+            </Download>
+          )}
         </>
       )}
       {sees.money && (

@@ -24,6 +24,26 @@ def test_what_is_no_json_or_too_deep_is_refused(content: bytes) -> None:
     assert (refused.value.status, refused.value.code) == (400, "bad_json")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the body is empty"),
+        (b'{"a": [1', "the body is no JSON: it ends too early"),
+        (b'{"a": "\xe9"}', "the body is no JSON: its text is not UTF-8"),
+        (b'{"a": 1e999999}', "the body is no JSON: a number in it is too great"),
+        (b'{\n  "a": 1,\n  b: 2\n}', "the body is no JSON: line 3 is wrong at byte 3"),
+        (b"{'a': 1}", "the body is no JSON: line 1 is wrong at byte 2"),
+    ],
+)
+def test_the_refusal_of_what_is_no_json_says_in_plain_words_where_it_is_wrong_and_what_to_do(
+    content: bytes, said: str
+) -> None:
+    with pytest.raises(RequestError) as refused:
+        document_of(content)
+    assert str(refused.value) == said
+    assert refused.value.remedy
+
+
 def test_a_field_that_is_given_twice_is_refused_by_its_name() -> None:
     with pytest.raises(RequestError) as refused:
         document_of(b'{"keys": {"type": "direct", "type": "clearing"}}')

@@ -92,6 +92,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     charged_today: str | msgspec.UnsetType = msgspec.UNSET
     """Amount that it was charged since midnight of its ``timezone``, with tax: calls by their beginning, as
     corrected, no minimums and no payments; absent of vendors, and unless asked for."""
+    timezone: str | msgspec.UnsetType = msgspec.UNSET
+    """Time zone of the days and months of these amounts; of one account alone, where they are asked for."""
     last_call: str | msgspec.UnsetType = msgspec.UNSET
     """Time of its last call, paid for by it or carried by its gateways; absent without one, or unless asked."""
     calls_now: int | msgspec.UnsetType = msgspec.UNSET
@@ -161,8 +163,9 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     today, month = await consumption_of(stores.consumption, account, now)
     charged = await charged_today(stores, [account], now)
     return msgspec.structs.replace(
-        sheet, consumed_today=today, consumed_month=month, charged_today=charged.get(name, msgspec.UNSET)
-    )
+        sheet, consumed_today=today, consumed_month=month, charged_today=charged.get(name, msgspec.UNSET),
+        timezone=account.timezone,
+    )  # fmt: skip
 
 
 class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
