@@ -55,6 +55,9 @@ class Caller:
         "leg", "offer", "pracks", "progress", "reasons", "shown", "takes_100rel",
     )  # fmt: skip
 
+    left_media = None
+    """The customer has not left the call."""
+
     def __init__(
         self,
         endpoint: Endpoint,

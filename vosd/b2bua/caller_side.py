@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.caller import Caller
     from vosd.b2bua.leg import Leg
+    from vosd.media.leg_media import LegMedia
 
 
 class CallerSide(Protocol):
@@ -27,6 +28,11 @@ class CallerSide(Protocol):
     @property
     def leg(self) -> "Leg | None":
         """The leg that can be talked to; None once the customer has left the call."""
+        ...
+
+    @property
+    def left_media(self) -> "LegMedia | None":
+        """The media of its leg once the customer has left the call, for the record; None before, or if it had none."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.transferor import Transferor
+    from vosd.media.leg_media import LegMedia
 
 
 class Substitute:
@@ -20,6 +21,7 @@ class Substitute:
         "call",
         "caller_identity",
         "dialect",
+        "left_media",
         "named",
         "offer",
         "progress",
@@ -39,6 +41,7 @@ class Substitute:
         caller_identity: CallerIdentity = PLAIN,
         dialect: CallerDialect | None = None,
         named: str = "",
+        left_media: "LegMedia | None" = None,
     ) -> None:
         """``call`` is set later where it is not known yet, but before anything happens."""
         if call is not None:
@@ -49,6 +52,8 @@ class Substitute:
         self.dialect = CallerDialect() if dialect is None else dialect
         self.named = named
         """The transferor: its address in the dialog."""
+        self.left_media = left_media
+        """The media of the leg that has left, for the record; None = this side never had a leg."""
         self.reasons = ReasonForm.NONE
         self.takes_100rel = False
         self.progress = InviteProgress(0, NO_WISH, Reliability.OFF, final=200)

@@ -333,7 +333,8 @@ class CallTransfer:
                 call.callee.depart(now, has_hung_up=has_hung_up)
             return
         # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
-        left, call.caller = call.caller, Substitute(call)
+        left, leg = call.caller, call.caller.leg
+        call.caller = Substitute(call, left_media=None if leg is None else leg.facts.media)
         if has_hung_up:
             left.close(now)
         else:

@@ -184,6 +184,8 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     scene.wire.run_until(lambda: first.final == second.final == 200)
     scene.wire.run_for(1_000)
     party, target = scene.vendor.calls
+    hear(scene, engines, first, 50)
+    hear(scene, engines, second, 40)
     first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
     scene.wire.run_for(3_000)
     assert first.is_over
@@ -194,7 +196,8 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     scene.wire.run_for(3_000)
     assert engines.calls == {}
     assert len(scene.exchange.sink.records) == len(late.documents) == 2
-    assert sorted(legs_of(each)[1]["packets_in"] for each in late.documents.values() if each) == [290, 300]
+    legs = [legs_of(each) for each in late.documents.values() if each]
+    assert sorted((caller["packets_in"], callee["packets_in"]) for caller, callee in legs) == [(40, 290), (50, 300)]
     assert len(scene.exchange.rtp_calls._ports) == 0
 
 

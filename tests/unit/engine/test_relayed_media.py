@@ -6,7 +6,9 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import follows, revised
+from doubles.desk_scene import attended, blind
 from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
+from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
@@ -851,6 +853,37 @@ def test_the_record_has_what_came_on_both_legs():
     assert (legs["caller"]["latched"], legs["caller"]["codec"]) == ("192.0.2.10:20000", "PCMU")
     assert [legs["caller"][name] for name in ("lost_percent", "foreign", "mos")] == [2.0, 2, 4.2]
     assert (legs["callee"]["packets_in"], legs["callee"]["packets_out"], legs["callee"]["codec"]) == (0, 50, None)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("transfer", ["blind", "attended"])
+def test_the_record_has_the_media_of_a_caller_that_has_left_by_a_transfer(tmp_path, transfer, is_killed):
+    relay = VirtualRelay()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = KilledScene(tmp_path, catalogue(trunks, media=ON), relay=relay)
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    calls = [scene.caller.call(CALLEE) for _ in range(1 if transfer == "blind" else 2)]
+    scene.wire.run_for(2_000)
+    for call, there, packets in zip(calls, scene.vendor.calls, (152, 30), strict=False):
+        of_caller, _ = ports(relay, call, there)
+        of_caller.figures = PortFigures(of_caller.port.id, "192.0.2.10", 20_000, 0, packets, expected=packets)
+    party, (call, *others) = scene.vendor.calls[0], calls
+    if transfer == "blind":
+        blind(call, CALLEE)
+    else:
+        attended(call, *others)
+    scene.wire.run_for(3_000)
+    assert call.is_over
+    if is_killed:
+        scene.kill()
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    records = sorted(scene.exchange.sink.records, key=lambda record: record.call_id)
+    first, second = (media(record)["legs"] for record in records)
+    assert (first["caller"]["packets_in"], first["caller"]["latched"]) == (152, "192.0.2.10:20000")
+    assert first["callee"] is not None
+    assert second["callee"] is not None
+    assert (second["caller"] and second["caller"]["packets_in"]) == (None if transfer == "blind" else 30)
 
 
 @pytest.mark.parametrize("later", ["image 20000 udptl t38", "audio 20000 RTP/AVP 8"])

@@ -12,6 +12,7 @@ from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import CallTransfer, Stage, TransferFacts
+from vosd.media.leg_media import LegMedia
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
@@ -25,11 +26,14 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     identity: bytes = b""
     named: bytes = b""
     """The transferor; empty if the customer has left its own call."""
+    left_media: LegMedia | None = None
+    """The media of the leg that has left; None = this side never had one, or an earlier version has written it."""
 
     @classmethod
     def of(cls, side: CallerSide) -> "SubstituteSnapshot":
         """Describe a caller's side that has no leg."""
-        return cls(SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity), encode(side.named))
+        offer, identity = SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity)
+        return cls(offer, identity, encode(side.named), side.left_media)
 
     def restored(self, dialect: CallerDialect) -> Substitute:
         """Return the substitute."""
@@ -38,6 +42,7 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             caller_identity=identity_of(self.identity),
             dialect=dialect if self.named else None,
             named=text_of(self.named),
+            left_media=self.left_media,
         )
 
 

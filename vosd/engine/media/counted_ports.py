@@ -34,8 +34,8 @@ class CountedPorts:
         self._counted: dict[int, _Counted] = {}
         self._ended: dict[RtpCall, dict[int, tuple[int, int]]] = {}
         """Ports of legs that are over, of calls that are not, or whose last answer is awaited: id, leg and place."""
-        self._closed: dict[int, tuple[LegFigures | None, LegFigures]] = {}
-        """Figures of such legs by their numbers: of ports before, and of those that were closed last."""
+        self._closed: dict[int, tuple[LegMedia, LegFigures | None, LegFigures]] = {}
+        """Such legs by their numbers, with the figures of ports before, and of those that were closed last."""
 
     def __len__(self) -> int:
         """Return the number of ports that are counted."""
@@ -84,21 +84,27 @@ class CountedPorts:
                 self._ids.pop((media.number, index), None)
                 self._counted.pop(port.id, None)
 
-    def keep_leg(self, media: LegMedia, call: RtpCall, closed: LegFigures | None) -> None:
+    def keep_leg(self, media: LegMedia, call: RtpCall, before: LegFigures | None, closed: LegFigures | None) -> None:
         """Keep the ports of a leg that is over until its call is released; those of ``closed`` are the last ones."""
         for index, port in enumerate(media.ports):
             if port is not None and port.id < 0:
                 self._ended.setdefault(call, {})[port.id] = media.number, index
         if closed is not None and closed.figures.id in self._counted:
-            self._closed[media.number] = media.ended, closed
+            self._closed[media.number] = media, before, closed
 
     def final_figures(self, number: int) -> LegFigures | None:
         """Return the figures of a leg that is over, by the latest answer; None = they are not kept any more."""
         closed = self._closed.get(number)
         if closed is None:
             return None
-        before, last = closed
+        _, before, last = closed
         return added(before, LegFigures(last.source, self.figures(last.figures.id), last.codecs))
+
+    def note_final(self, call: RtpCall) -> None:
+        """Give legs that are over their figures by the latest answer, for a record that is written later."""
+        for number, _ in self._ended.get(call, {}).values():
+            if number in self._closed:
+                self._closed[number][0].ended = self.final_figures(number)
 
     def has_ended(self, call: RtpCall) -> bool:
         """Return whether ports of a call keep their figures although their legs are over."""

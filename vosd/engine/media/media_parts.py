@@ -88,10 +88,11 @@ class MediaParts:
             if figures is not None and (closed is None or index == media.audio):
                 source = media.sources[index] if index < len(media.sources) else None
                 closed = LegFigures(source, figures, media.codecs_before)
-        if self.rtpengines is not None:
-            self.rtpengines.leg_over(media, closed)
+        before = media.ended
+        media.ended = closed if before is None else added(before, closed)
+        if self.rtpengines is not None:  # it may have no later figures at once
+            self.rtpengines.leg_over(media, before, closed)
         media.ports = ()
-        media.ended = closed if media.ended is None else added(media.ended, closed)
 
     def leave_port(self, media: LegMedia, index: int, port: RelayPort, now: Instant) -> None:
         """Close a port of the relay that a leg has another one for now; music and recording go on at that one."""

@@ -99,7 +99,7 @@ class RelayedCalls:
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
         parts, leg = self._parts, call.caller.leg
-        caller = None if leg is None else leg.facts.media
+        caller = call.caller.left_media if leg is None else leg.facts.media
         callee = None if call.callee is None else call.callee.leg.facts.media
         is_relayed = _was_relayed(caller) or _was_relayed(callee)
         if call.journey.vendor_answered_at is None or not is_relayed:
@@ -142,6 +142,7 @@ class RelayedCalls:
         if rtpengines is None or call.ending is None:
             return
         ended_at, late, medias = call.ending.at, self.late, [None if leg is None else leg.facts.media for leg in legs]
+        medias[0] = medias[0] or call.caller.left_media
         known = list(figures)
 
         def came() -> None:
@@ -152,8 +153,7 @@ class RelayedCalls:
             if late is not None:
                 late.came(call_id, document(*known) if known != list(figures) else None)
 
-        callee = medias[1]
-        rtp_call = None if callee is None else callee.rtp_call
+        rtp_call = None if medias[1] is None else medias[1].rtp_call
         if late is not None:
             late.expect(call_id)
         if rtp_call is None or not rtpengines.when_final(rtp_call, came):
@@ -167,6 +167,8 @@ class RelayedCalls:
         They are those of the whole way. rtpengine gives shares in whole percent: the counter of the peer is believed
         within that one.
         """
+        if legs[0] is None:
+            return  # the customer has left the call: its report is of a part of the other stream
         for index, leg in enumerate(legs):
             sent, received = figures[index], figures[1 - index]
             media = None if leg is None else leg.facts.media

@@ -414,21 +414,24 @@ class RtpEngineCalls:
         """Take the last figures of a call, which were asked for ``now``, and do what waits for them."""
         if answer is not None and answer.reply.result == OK:
             self._ports.count(answer.reply, now)
+        acts = self._ending.pop(call)
+        if not acts:  # a transfer has left its legs behind: the call that they belong to goes on elsewhere
+            self._ports.note_final(call)
         try:
-            for act in self._ending.pop(call):
+            for act in acts:
                 act()
         finally:
             self._ports.release(call)
 
     # -- legs ---------------------------------------------------------------------------------------------------
 
-    def leg_over(self, media: LegMedia, closed: LegFigures | None = None) -> None:
-        """Note that a leg has ended, and the figures of its ports that were ``closed``."""
+    def leg_over(self, media: LegMedia, before: LegFigures | None = None, closed: LegFigures | None = None) -> None:
+        """Note that a leg has ended, and the figures of ports ``before`` and of those that were ``closed`` now."""
         call = media.rtp_call
         if call is None or call not in self._legs:
             self._ports.forget_leg(media)
             return
-        self._ports.keep_leg(media, call, closed)
+        self._ports.keep_leg(media, call, before, closed)
         number, partner = media.number, media.rtp_partner
         pair = (min(number, partner), max(number, partner)) if partner > 0 else ()
         self._pairs[call] = pair if self._pairs.get(call, pair) == pair else ()
