@@ -37,7 +37,7 @@ from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.dids import Did
-from vosd.trunks.media import Encryption, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
 
 OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
@@ -376,6 +376,14 @@ def test_a_caller_leaves_its_rtpengine_when_a_vendor_answers_that_is_not_relayed
 
 def in_version_6(session):
     return session.replace("c=IN IP4 192.0.2.", "c=IN IP6 2001:db8::")
+
+
+def with_ice(session, *hosts):
+    candidates = (
+        f"a=candidate:{index} 1 UDP {9_000 - index} {host} 20000 typ host" for index, host in enumerate(hosts)
+    )
+    lines = ("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuvwx", *candidates)
+    return session + "".join(f"{line}\r\n" for line in lines)
 
 
 def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_that_of_its_sip_is():
@@ -956,6 +964,25 @@ def test_an_offer_of_another_family_is_refused_where_keys_are_made():
     call.propose()
     scene.wire.run_for(1_000)
     assert len(engines.sessions) > asked
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("hosts", [("192.0.2.10", "2001:db8::10"), ("2001:db8::10",)])
+def test_a_side_with_ice_may_write_the_family_of_the_chosen_pair_into_its_address(hosts):
+    """RFC 8839 section 4.4.1.2.1: an updated offer has the selected pair in c=; the rtpengine goes by candidates."""
+    engines = VirtualRtpEngines()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(ice=IceMode.LITE)),
+        vendor_gateway(0),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    call, there = scene.talk(Intent(offer=with_ice(OFFER, "192.0.2.10", "2001:db8::10")))
+    asked = len(engines.sessions)
+    answer = call.ask("INVITE", body=revised(with_ice(in_version_6(OFFER), *hosts)))
+    scene.wire.run_for(2_000)
+    assert (answer.final and answer.final.status, len(there.asked["INVITE"])) == (200, 1)
+    assert len(engines.sessions) == asked + 2
     scene.finish(call)
 
 

@@ -263,9 +263,12 @@ def _is_reached(described: str, seen_at: str) -> bool:
 
 
 def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
-    """Return whether a leg describes an address of another family than it did, and than its port has."""
+    """Return whether a leg describes an address of another family than it did, and than its port has.
+
+    The address says nothing where the rtpengine takes part in its ICE, which has candidates of either family.
+    """
     before, port = media.audio_source, media.audio_port
-    if before is None or port is None or not before.host or not _is_reached(host, seen_at):
+    if media.has_ice or before is None or port is None or not before.host or not _is_reached(host, seen_at):
         return False
     family = ":" in host
     return (":" in before.host) is not family and (":" in port.host) is not family
