@@ -472,7 +472,8 @@ class Caller:
         self.progress.is_of_last_attempt = False
         for tag, fork in (self.shown or {}).items():
             if fork.tag == self.progress.last_tag:
-                shown = fork._replace(remote_sequence=event.request.sequence, is_settled=is_settled)
+                number = max(fork.remote_sequence, event.request.sequence)
+                shown = fork._replace(remote_sequence=number, is_settled=is_settled)
                 self.shown = {**(self.shown or {}), tag: shown}
         self.leg.respond(event.transaction, 488 if session and self.offer else 200, event.at)
         if self.progress.last_tag is not None:

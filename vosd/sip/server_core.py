@@ -45,6 +45,7 @@ from vosd.sip.wire.status import phrase
 from vosd.sip.wire.uri import SECURE
 
 _OFFERS: Final = frozenset({"INVITE", "UPDATE"})
+_TAKEN_LATE: Final = frozenset({"BYE", "PRACK"})
 """Requests that change a session: one that comes again asks for the same once more."""
 
 SendPendingBye = Callable[[Acceptance, Instant], None]
@@ -306,7 +307,7 @@ class ServerCore:
                 self._answers.refuse(stem, key, 481, "", now)
             return None
         # Section 12.2.2 refuses a lower CSeq. A BYE is taken all the same: its sender has ended the call, and refusing
-        # it would bill a call that is over.
+        # it would bill a call that is over. So is a PRACK, whose RAck says what it is for: the answer waits for it.
         if dialog.is_behind_nat:
             stem = stem.answered_at(source)
         number = request.sequence
@@ -314,13 +315,14 @@ class ServerCore:
         # refuse its repetition would leave this side with the session of before, and the other with the new one.
         resumed = self._dialogs.resumed
         is_again = request.to_tag in resumed and number == dialog.remote_sequence and method in _OFFERS
-        if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD and not is_again:
+        is_late = number <= dialog.remote_sequence and number != UNREAD and not is_again
+        if is_late and method not in _TAKEN_LATE:
             self._answers.answer(stem, key, method, 500, "", now)
             return None
         dialog.remote_sequence = max(dialog.remote_sequence, number)
         resumed.discard(request.to_tag)
         is_elsewhere = source.host != dialog.seen_at.host and method in _OFFERS and self._is_alike(dialog, source)
-        if is_elsewhere or (source != dialog.peer and self._has_moved(dialog, request, source)):
+        if is_elsewhere or (source != dialog.peer and not is_late and self._has_moved(dialog, request, source)):
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):

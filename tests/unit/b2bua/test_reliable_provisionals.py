@@ -326,6 +326,28 @@ def test_the_journal_has_a_call_answered_by_the_vendor_before_the_caller_gets_it
     scene.close()
 
 
+@pytest.mark.parametrize("status", [200, 481])
+def test_a_prack_that_an_update_has_overtaken_is_taken_once(scene, status):
+    scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(500, 200)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_for(100)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.sequence += 1
+    call.ask("UPDATE")
+    scene.wire.run_for(10)
+    call.sequence -= 2
+    number = int(ringing["RSeq"]) + (status != 200)
+    call.ask("PRACK", headers=(f"RAck: {number} 1 INVITE",))
+    scene.wire.run_for(10)
+    assert (call.got["UPDATE"], call.got["PRACK"]) == ([200], [status])
+    call.sequence += 1
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.got["PRACK"] == [status, 481 if status == 200 else 200]
+    assert scene.finish(call).end_reason == "Normal"
+
+
 @pytest.mark.parametrize(
     ("rack", "status"),
     [("7777777 1 INVITE", 481), ("{} 2 INVITE", 481), ("{} 1 UPDATE", 400), ("nonsense", 400), (None, 400)],

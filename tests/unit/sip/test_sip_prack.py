@@ -92,6 +92,19 @@ def test_its_prack_comes_to_the_owner_of_the_early_dialog(probe, owner):
     assert Rack.of(event.request) == (17, 1)
 
 
+def test_a_prack_with_a_lower_cseq_comes_too_and_moves_no_dialog(owner):
+    """A deviation from RFC 3261 section 12.2.2: an UPDATE may overtake it, and its RAck says what it is for."""
+    probe = Probe(listeners=(LISTENER, Listener("192.0.2.1", 5060, "tcp")))
+    ring(probe, owner, source=Peer(1, "192.0.2.10", 40_000))
+    inside = {"to": "<sip:4420@192.0.2.1>;tag=ours", "headers": "RAck: 17 1 INVITE\r\n"}
+    update = request("UPDATE", branch="z9hG4bK-3", cseq="3 UPDATE", **inside)
+    assert probe.receive(update, Peer(1, "192.0.2.10", 40_001)) is not None
+    late = request("PRACK", branch="z9hG4bK-2", cseq="2 PRACK", **inside)
+    event = probe.receive(late, Peer(1, "192.0.2.10", 40_000))
+    assert isinstance(event, RequestArrived)
+    assert (event.owner, owner.dialog.remote_sequence, owner.dialog.seen_at.port) == (owner, 3, 40_001)
+
+
 def test_a_prack_outside_any_dialog_gets_481(probe):
     """Section 3."""
     assert probe.receive(request("PRACK", headers="RAck: 17 1 INVITE\r\n")) is None
