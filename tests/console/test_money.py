@@ -341,7 +341,8 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     )  # fmt: skip
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
-    asked = page.get_by_role("dialog", name=f"Book what is not paid yet of {invoice['number']}?")
+    whole = f"{invoice['gross']} {invoice['currency']}"
+    asked = page.get_by_role("dialog", name=f"Book {whole}, what is not paid yet of {invoice['number']}?")
     asked.get_by_role("button", name="Book a payment").click()
     page.get_by_text(f"acme: booked {invoice['gross']}").wait_for()
     assert site.items("/invoices?account=acme")[0]["state"] == "paid"

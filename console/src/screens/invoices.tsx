@@ -5,9 +5,9 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, keyed, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, keyed, queryText, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount } from "../format";
+import { amount, less } from "../format";
 import { Act } from "../parts/act";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
@@ -40,7 +40,7 @@ export function InvoicesScreen() {
     <Page
       title={t("nav.invoices")}
       needs="GET /invoices"
-      actions={
+      tools={
         <Download path={`/invoices?${queryText(search)}`} accept="text/csv" name="invoices.csv">
           {t("cdrs.csv")}
         </Download>
@@ -201,7 +201,14 @@ function Acts({ row }: { row: Detail }) {
   const isInvoice = row.kind === "invoice";
   const isOpen = isInvoice && !["draft", "paid", "cancelled"].includes(row.state);
   const params = { path: { id: row.id } };
-  const named = { number: row.number ?? row.id, account: row.account, gross: `${amount(row.gross)} ${row.currency}` };
+  const money = (value: string) => `${amount(value)} ${row.currency}`;
+  const named = {
+    number: row.number ?? row.id,
+    account: row.account,
+    gross: money(row.gross),
+    open: money(less(row.gross, row.paid)),
+  };
+  const paidNow = async () => (await content(client.GET("/invoices/{id}", { params }))).paid;
   return (
     <Group gap="xs">
       <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${row.number ?? row.id}.pdf`}>
@@ -237,15 +244,18 @@ function Acts({ row }: { row: Detail }) {
               : t("invoice.pay_whole", named),
             lead: t("customer.confirm_lead"),
           })}
-          run={({ amount: sum, reference }, key) =>
-            content(
-              client.POST("/invoices/{id}/payments", {
-                params,
-                headers: keyed(key),
-                body: { amount: sum || undefined, reference: reference || undefined },
-              }),
-            )
-          }
+          run={({ amount: sum, reference }, key, again) => {
+            const pay = () =>
+              content(
+                client.POST("/invoices/{id}/payments", {
+                  params,
+                  headers: keyed(key),
+                  body: { amount: sum || undefined, reference: reference || undefined },
+                }),
+              );
+            // the rest is another sum than the question has named, where another payment has come meanwhile
+            return sum ? pay() : unlessOther(row.paid, paidNow, pay, again);
+          }}
           said={say}
         />
       )}
