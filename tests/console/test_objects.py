@@ -381,6 +381,8 @@ def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
         expect(page.get_by_text("加载", exact=False)).to_have_count(0)
         if path == "/new/routing_gateways":
             page.get_by_text("呼叫的去向。").wait_for()
+            for key in ("address", "prefixes"):  # the check refuses a gateway without an address
+                expect(page.get_by_text(key, exact=True).first).to_be_visible()
             page.get_by_label("项设置中查找").fill("拨号写法")
             expect(page.get_by_role("group", name="number_format")).to_contain_text("国际前缀")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path

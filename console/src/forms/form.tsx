@@ -26,7 +26,7 @@ export function Form({
   values,
   mistakes,
   isReadOnly = false,
-  first = NONE,
+  first = SPECIAL[declared.kind]?.first ?? NONE,
   without = NONE,
   onChange,
 }: FormProps) {
@@ -37,10 +37,9 @@ export function Form({
   const [begun] = useState(values);
   const [needed, others] = useMemo(() => {
     const known = declared.keys.filter((key) => !without.includes(key.name));
-    const isFirst = ({ name, required }: Key) =>
-      required || first.includes(name) || special?.first.includes(name) || isSet(begun[name]);
+    const isFirst = ({ name, required }: Key) => required || first.includes(name) || isSet(begun[name]);
     return [known.filter(isFirst), known.filter((key) => !isFirst(key))];
-  }, [declared, begun, first, special, without]);
+  }, [declared, begun, first, without]);
   const isWrong = (key: Key) => hasMistake(mistakes, key.name);
   const found = (keys: readonly Key[]) => keys.filter((key) => fits(key, wanted) || isWrong(key));
   const rest = found(others);
