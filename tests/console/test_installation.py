@@ -798,4 +798,5 @@ def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account
     for path in ("/lists/people", "/lists/tokens", "/lists/roles", "/lists/backups"):
         page = visitor.turn(path)
         page.get_by_text("does not have the right").wait_for()
+        expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
         assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0

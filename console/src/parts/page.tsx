@@ -13,17 +13,22 @@ let isFirst = true;
 export function Page({
   title,
   needs,
+  tools,
   actions,
   children,
 }: {
   title: string;
   /** The operation of the API that it is made of. */
   needs?: string;
+  /** Buttons that need the same operation, such as its downloads. */
+  tools?: ReactNode;
+  /** Buttons that need operations of their own. */
   actions?: ReactNode;
   children: ReactNode;
 }) {
   const { t } = useTranslation();
   const { may } = useSession();
+  const isShut = needs !== undefined && !may.has(needs);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} – ${brand.name}`;
@@ -40,9 +45,16 @@ export function Page({
           <Title order={1} size="h2" textWrap="balance" tabIndex={-1} ref={heading}>
             {title}
           </Title>
-          {actions}
+          {tools && !isShut ? (
+            <Group gap="xs">
+              {tools}
+              {actions}
+            </Group>
+          ) : (
+            actions
+          )}
         </Group>
-        {needs && !may.has(needs) ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
+        {isShut ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
       </Stack>
     </Dialogs>
   );

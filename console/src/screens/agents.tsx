@@ -53,7 +53,7 @@ export function AgentsScreen() {
     <Page
       title={t("nav.agents")}
       needs="GET /balances"
-      actions={
+      tools={
         <Switch
           label={t("agents.all")}
           checked={Boolean(all)}

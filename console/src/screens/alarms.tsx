@@ -35,7 +35,7 @@ export function AlarmsScreen() {
     <Page
       title={t("nav.alarms")}
       needs="GET /alarms"
-      actions={
+      tools={
         <Switch
           label={t("alarms.history")}
           checked={Boolean(history)}

@@ -109,7 +109,7 @@ export function CdrsScreen() {
     <Page
       title={t("nav.cdrs")}
       needs="GET /cdrs"
-      actions={
+      tools={
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={choose} />
           <SavedViews of="cdrs" search={keptOf({ ...wanted, columns }, filled)} apply={apply} onChoose={narrow} />

@@ -45,14 +45,12 @@ function ListOf({ name, list }: { name: string; list: List }) {
     <Page
       title={titled}
       needs={`GET ${list.path}`}
-      actions={
-        <Group gap="xs">
-          <Download path={`${list.path}?${queryText(order)}`} accept="text/csv" name={`${name}.csv`}>
-            {t("cdrs.csv")}
-          </Download>
-          <ListActs list={name} />
-        </Group>
+      tools={
+        <Download path={`${list.path}?${queryText(order)}`} accept="text/csv" name={`${name}.csv`}>
+          {t("cdrs.csv")}
+        </Download>
       }
+      actions={<ListActs list={name} />}
     >
       <LastDone />
       <Group align="end" gap="xs">

@@ -42,7 +42,7 @@ export function MonthsScreen() {
     <Page
       title={t("nav.months")}
       needs="GET /statements/{month}"
-      actions={
+      tools={
         <Download path={`/statements/${month}?${queryText(query)}`} accept="text/csv" name={`statements-${month}.csv`}>
           {t("cdrs.csv")}
         </Download>

@@ -45,17 +45,17 @@ function ObjectsOf({ kind }: { kind: string }) {
     <Page
       title={title}
       needs={`GET ${path}`}
+      tools={
+        <Download path={`${path}?${queryText(search)}`} accept="text/csv" name={`${kind}.csv`}>
+          {t("cdrs.csv")}
+        </Download>
+      }
       actions={
-        <Group gap="xs">
-          <Download path={`${path}?${queryText(search)}`} accept="text/csv" name={`${kind}.csv`}>
-            {t("cdrs.csv")}
-          </Download>
-          {mayMake && (
-            <Button size="xs" component={Link} to={`/new/${kind}`}>
-              {t("object.new")}
-            </Button>
-          )}
-        </Group>
+        mayMake && (
+          <Button size="xs" component={Link} to={`/new/${kind}`}>
+            {t("object.new")}
+          </Button>
+        )
       }
     >
       <LastDone />

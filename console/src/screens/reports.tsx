@@ -422,17 +422,17 @@ export function ReportsScreen() {
     <Page
       title={t("nav.reports")}
       needs="GET /reports/{name}"
-      actions={
-        <Group gap="xs">
+      tools={
+        <>
           <SavedViews of="reports" search={search} onChoose={(wanted) => void go({ search: wanted })} />
           {FILES.map(([form, accept]) => (
             <Download key={form} path={`/reports/${name}?${asked}`} accept={accept} name={`${name}.${form}`}>
               {t(`reports.${form}`)}
             </Download>
           ))}
-          <Schedule keys={keysOfSchedule(name, order, zone)} />
-        </Group>
+        </>
       }
+      actions={<Schedule keys={keysOfSchedule(name, order, zone)} />}
     >
       <LastDone />
       <Group align="end" gap="xs">
