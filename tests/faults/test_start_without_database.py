@@ -12,6 +12,8 @@ from doubles.telephone import Telephone
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
+from vosd.engine.booking.known_database import used_kind
+
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
@@ -66,6 +68,7 @@ def test_kills_in_an_outage_cost_its_wait_once(stage, server):
     daemon = scene.daemon
     scene.answered(1)
     daemon.interrupt()
+    assert used_kind(daemon.directory / "var") == "mysql"
     server.stop()
     for starts in range(2, 6):
         daemon.start()

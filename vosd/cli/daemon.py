@@ -377,7 +377,8 @@ def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tupl
     """Return the URL of the database as it is written, and as it is migrated: relative to the installation's directory.
 
     Raises:
-        DatabaseMissedError: it is gone, with money of the switch that has worked on it, and no new one is wanted.
+        DatabaseMissedError: it is gone, or is none of the switch, which has worked on one with money, and no new one is
+            wanted.
     """
     from vosd.config.places import OtherInstallationError
     from vosd.wiring.new_database import check_nothing_is_missed, database_beside

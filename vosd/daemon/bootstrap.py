@@ -220,7 +220,9 @@ class Daemon:
         self._state_directory = StateDirectory(
             settings.state_dir, installation_of(config, settings.node, settings.control_socket)
         )
-        self._database = Database(settings.database_url.reveal(), was_used=partial(was_used, settings.state_dir))
+        self._database = Database(
+            url := settings.database_url.reveal(), was_used=partial(was_used, settings.state_dir, url)
+        )
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns

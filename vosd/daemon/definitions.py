@@ -127,7 +127,8 @@ class StoredDefinitions:
         return await self._with(wanted, lambda database: self._defined(wanted, database, kept))
 
     async def _with(self, wanted: Wanted, read: Callable[[Database], Awaitable[Read]]) -> Read:
-        database = Database(wanted.database_url, was_used=partial(was_used, wanted.state_dir))
+        url = wanted.database_url
+        database = Database(url, was_used=partial(was_used, wanted.state_dir, url))
         try:
             return await read(database)
         finally:

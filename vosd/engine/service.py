@@ -149,7 +149,10 @@ class SwitchService:
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.names_at)
         self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
-        memo, copy = MemoFile(settings.state_dir / MEMO), last_standings or NoLastStandings()
+        memo, copy = (
+            MemoFile(settings.state_dir / MEMO, settings.database_url.reveal()),
+            last_standings or NoLastStandings(),
+        )
         comparison = JournalComparison(books, self.balances, self.recorder, self._journal, copy)
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)

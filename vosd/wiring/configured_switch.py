@@ -228,7 +228,7 @@ class ConfiguredSwitch:
         from vosd.engine.booking.known_database import was_used
 
         state_dir = self._state_dir_if_any()
-        return state_dir is not None and was_used(state_dir)
+        return state_dir is not None and was_used(state_dir, self.excerpt.database_url)
 
     def _holder_of_state(self) -> int | None:
         """Return the pid of the process that has the state directory; None = there is none, or the file is invalid."""

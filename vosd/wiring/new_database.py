@@ -8,7 +8,8 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.excerpt import Excerpt
 from vosd.config.places import Installation, may_be_one_database
-from vosd.engine.booking.known_database import KnownBalances, known_balances, was_used
+from vosd.engine.booking.database_watch import kind_of
+from vosd.engine.booking.known_database import KnownBalances, known_balances, used_kind
 from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseGone
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
 
@@ -16,14 +17,26 @@ from vosd.storage.last_known import LAST_KNOWN, LastKnown
 class DatabaseMissedError(VosError):
     """The database is gone, and a switch has worked on it: the operator has to say that an empty one is wanted."""
 
-    def __init__(self, place: str, state_dir: Path, known: KnownBalances | None) -> None:
-        """``known`` is None where the last balances cannot be read."""
+    def __init__(self, place: str, state_dir: Path, known: KnownBalances | None, other: str) -> None:
+        """``known`` is None where the last balances cannot be read.
+
+        ``other`` is the kind of the database that the switch has worked on where that is another one.
+        """
         balances = "" if known is None else f"; its last balances are {known.sums or '0'} (accounts: {known.accounts})"
-        super().__init__(
-            f"{place} is gone or empty, and the switch of {state_dir} has worked on it{balances}. Put it back, or vosd"
-            " restore FILE. vosd migrate --anew makes an empty one: all balances begin at 0; payments, definitions,"
-            " decks, and calls that are no longer in the journal are gone"
-        )
+        if other:
+            message = (
+                f"{place} is new, and the switch of {state_dir} has worked on another database, of {other}{balances}."
+                " No command moves that one into this one, and vosd restore does not: name it in database.url again."
+                " vosd migrate --anew begins with an empty one: all balances begin at 0; payments, definitions,"
+                " decks, and calls that are no longer in the journal are left behind"
+            )
+        else:
+            message = (
+                f"{place} is gone or empty, and the switch of {state_dir} has worked on it{balances}. Put it back, or"
+                " vosd restore FILE. vosd migrate --anew makes an empty one: all balances begin at 0; payments,"
+                " definitions, decks, and calls that are no longer in the journal are gone"
+            )
+        super().__init__(message)
 
 
 class DatabaseBeside(NamedTuple):
@@ -59,7 +72,8 @@ async def check_nothing_is_missed(url: str, state_dir: Path) -> None:
     Raises:
         DatabaseMissedError: a new one would begin without money that customers have.
     """
-    if not was_used(state_dir):
+    kind = used_kind(state_dir)
+    if kind is None:
         return
     database = Database(url, patience_s=COMMAND_PATIENCE_S)
     try:
@@ -72,16 +86,16 @@ async def check_nothing_is_missed(url: str, state_dir: Path) -> None:
         return
     finally:
         await database.close()
-    await _miss(database.place, state_dir)
+    await _miss(database.place, state_dir, "" if kind == kind_of(url) else kind)
 
 
-async def _miss(place: str, state_dir: Path) -> None:
+async def _miss(place: str, state_dir: Path, other: str) -> None:
     copy = LastKnown(state_dir / LAST_KNOWN, "")
     try:
         standings = await copy.standings()
     except StoreUnavailable:
-        raise DatabaseMissedError(place, state_dir, None) from None
+        raise DatabaseMissedError(place, state_dir, None, other) from None
     finally:
         await copy.close()
     if any(each.seq for each in standings):
-        raise DatabaseMissedError(place, state_dir, known_balances(standings))
+        raise DatabaseMissedError(place, state_dir, known_balances(standings), other)

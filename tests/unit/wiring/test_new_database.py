@@ -16,6 +16,7 @@ from vosd.config import places
 from vosd.config.places import installation_of, may_be_one_database
 from vosd.daemon.claim import StateDirectory
 from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
+from vosd.engine.booking.known_database import used_kind, was_used
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
 from vosd.storage.migrate import migrate_async
 from vosd.wiring.new_database import DatabaseMissedError, check_nothing_is_missed
@@ -29,9 +30,9 @@ PAID = (
 UNPAID = (LastStanding("acme", Decimal(0), 0, None, "USD"),)
 
 
-async def left(state_dir: Path, standings: tuple[LastStanding, ...], commits: int = 7) -> None:
+async def left(state_dir: Path, standings: tuple[LastStanding, ...], commits: int = 7, url: str = "") -> None:
     """Leave what a switch does that has worked on a database."""
-    memo = MemoFile(state_dir / MEMO)
+    memo = MemoFile(state_dir / MEMO, url)
     memo.note(Memo(DatabaseState("identity", 1, commits, 1, 1), None, complete=True, compare_from_s=0))
     memo.write()
     copy = LastKnown(state_dir / LAST_KNOWN, "sw1")
@@ -51,6 +52,22 @@ async def test_a_database_that_is_gone_with_its_money_is_missed(tmp_path: Path, 
     with pytest.raises(DatabaseMissedError, match=expected) as missed:
         await check_nothing_is_missed(f"sqlite+aiosqlite:///{file}", tmp_path)
     assert "vosd migrate --anew makes an empty one: all balances begin at 0" in str(missed.value)
+
+
+async def test_a_database_of_another_kind_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    await left(tmp_path, PAID, url="mysql+aiomysql://vosd@127.0.0.1/vosd")
+    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    assert (used_kind(tmp_path), was_used(tmp_path, url)) == ("mysql", False)
+    with pytest.raises(DatabaseMissedError, match="has worked on another database, of mysql; its last") as missed:
+        await check_nothing_is_missed(url, tmp_path)
+    assert "Put it back" not in str(missed.value)
+    assert "name it in database.url again" in str(missed.value)
+
+
+@pytest.mark.parametrize("url", ["", "sqlite+aiosqlite:///earlier.db"])
+async def test_one_of_the_same_kind_or_of_a_kind_that_was_not_written_may_be_the_one(tmp_path: Path, url: str) -> None:
+    await left(tmp_path, PAID, url=url)
+    assert was_used(tmp_path, "sqlite+aiosqlite:///vosd.db")
 
 
 async def test_a_copy_of_balances_that_cannot_be_read_is_no_reason_to_begin_anew(tmp_path: Path) -> None:

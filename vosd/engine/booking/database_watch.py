@@ -63,6 +63,13 @@ class Memo(msgspec.Struct, frozen=True):
     """After a crash, calls booked since then are compared; seconds since 1970."""
     mended_to: tuple[int, int] = BEGINNING
     """Place of the journal up to which all calls are booked again, if ``regressed``."""
+    kind: str = ""
+    """Kind of the database, as ``database.url`` begins: sqlite or mysql; empty = an earlier version has written it."""
+
+
+def kind_of(url: str) -> str:
+    """Return the kind of the database of a URL: sqlite or mysql."""
+    return url.partition("+")[0]
 
 
 class MemoFile:
@@ -71,8 +78,10 @@ class MemoFile:
     To be written in a thread: what removes the file before may wait for the disk, for 40 ms beside a large import.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str = "") -> None:
+        """``url`` is that of the database."""
         self._file = KeptFile(path, Memo, "database_memo")
+        self._kind = kind_of(url)
         self._lock = Lock()
         self._latest: Memo | None = None
         self._written: Memo | None = None
@@ -83,7 +92,7 @@ class MemoFile:
 
     def note(self, memo: Memo) -> None:
         """Have the next ``write`` write this memo, also one that has begun and waits for another."""
-        self._latest = memo
+        self._latest = msgspec.structs.replace(memo, kind=self._kind)
 
     def write(self) -> None:
         """Replace the memo by the one that was noted last; a failure is logged once."""

@@ -11,17 +11,26 @@ import msgspec
 
 from vosd.cdr.ports import LastStanding
 from vosd.engine.booking.comparison import shown_sums
-from vosd.engine.booking.database_watch import MEMO, Memo
+from vosd.engine.booking.database_watch import MEMO, Memo, kind_of
 from vosd.engine.kept_file import KeptFile
 
 
-def was_used(state_dir: Path) -> bool:
-    """Return whether a switch has worked on a database of calls or money; true where its memo cannot be read."""
+def was_used(state_dir: Path, url: str) -> bool:
+    """Return whether a switch has worked on a database of calls or money that may be the one of ``url``."""
+    kind = used_kind(state_dir)
+    return kind is not None and kind in ("", kind_of(url))
+
+
+def used_kind(state_dir: Path) -> str | None:
+    """Return the kind of the database of calls or money that a switch has worked on; None = it has worked on none.
+
+    It is empty where it is not known: an earlier version wrote the memo, or it cannot be read.
+    """
     try:
         memo = KeptFile(state_dir / MEMO, Memo, "database_memo").load()
     except (OSError, msgspec.DecodeError):
-        return True
-    return memo is not None and (memo.state.commits > 0 or memo.regressed is not None)
+        return ""
+    return memo.kind if memo is not None and (memo.state.commits > 0 or memo.regressed is not None) else None
 
 
 class KnownBalances(NamedTuple):
