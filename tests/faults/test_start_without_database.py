@@ -115,6 +115,22 @@ def test_a_start_that_waits_for_the_database_ends_no_alarm_that_still_holds(stag
     assert row["state"] == "unregistered"
 
 
+@pytest.mark.mariadb
+def test_a_start_with_the_database_ends_the_alarms_of_an_outage_in_which_the_earlier_run_ended(stage, server):
+    scene = stage(configuration=CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}"'))
+    daemon = scene.daemon
+
+    def parts_away() -> set[str]:
+        return {each["subject"] for each in daemon.ask("alarms") if each["alarm"] == "database_away"}
+
+    server.stop()
+    eventually(lambda: len(parts_away()) > 1, "alarms of several parts")
+    daemon.interrupt()
+    server.start()
+    daemon.start()
+    assert eventually(lambda: not parts_away(), "none of them holds")
+
+
 def read_only(server: MariaDb) -> Callable[[], None]:
     """Have the server refuse every change, as a replica that was not made the primary yet; return what ends that."""
     server.stop()

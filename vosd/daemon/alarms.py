@@ -13,6 +13,7 @@ from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, PortsUsed, Unbooked, Watch
 from vosd.engine.alarms.webhook import AlarmWebhook
+from vosd.engine.booking.database_watch import Condition
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.counting import census_of
 from vosd.engine.reports.live_events import LiveEvents
@@ -81,7 +82,8 @@ class AlarmPart:
         gateways = self._service.switch.catalogue.routing_gateways.values()
         pings = [(each.name, each.ping) for each in gateways if each.ping is not None]
         self._desk.await_causes(
-            {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings}
+            {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings},
+            {Event.DATABASE_AWAY} if self._service.database.condition is Condition.WELL else frozenset(),
         )
 
     def compare_clock(self, latest_ms: int) -> None:

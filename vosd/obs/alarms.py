@@ -7,7 +7,7 @@ while the switch was away, and is cleared.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -271,12 +271,18 @@ class Alarms:
                 if not KINDS[alarm.event].stands:
                     self._unconfirmed[alarm.event, alarm.subject] = None
 
-    def await_causes(self, at: int, longer: Mapping[tuple[Event, str], int]) -> None:
+    def await_causes(
+        self, at: int, longer: Mapping[tuple[Event, str], int], over: Container[Event] = frozenset()
+    ) -> None:
         """Clear alarms of before the start unless their causes report them in time; the switch serves calls now.
 
-        ``longer`` has the milliseconds by which the causes of some take longer than others.
+        ``longer`` has the milliseconds by which the causes of some take longer than others. Those of the kinds ``over``
+        are cleared at once: the start has shown that their causes are over.
         """
         for event, subject in self._unconfirmed:
+            if event in over:
+                self._unconfirmed[event, subject] = at
+                continue
             patience = CONFIRMED_DAILY_MS if KINDS[event].daily else CONFIRMED_MS
             self._unconfirmed[event, subject] = at + patience + longer.get((event, subject), 0)
 

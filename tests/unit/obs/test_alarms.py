@@ -275,6 +275,19 @@ def test_alarms_of_before_a_start_wait_for_their_causes_from_its_end_on_and_some
     assert [each.subject for each in restarted.active()] == ["c"]
 
 
+def test_an_alarm_whose_cause_a_start_has_found_over_is_cleared_at_once_unless_it_was_reported_since():
+    alarms = Alarms()
+    for part in ("lease", "balances"):
+        alarms.note("database_away", {"part": part}, 1)
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    restarted = Alarms()
+    restarted.restore(alarms.kept(), 2)
+    restarted.note("database_away", {"part": "balances"}, 3)
+    restarted.await_causes(4, {}, {Event.DATABASE_AWAY})
+    assert told(restarted.expire(4)) == [("database_away", "lease", False)]
+    assert sorted(each.subject for each in restarted.active()) == ["a", "balances"]
+
+
 def test_an_alarm_that_begins_again_while_it_is_silent_is_held_back_until_then():
     alarms = Alarms()
     alarms.note("gateway_down", {"gateway": "a"}, 1)
