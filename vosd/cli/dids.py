@@ -73,7 +73,7 @@ def assign(
     together: bool,
     **terms: Any,
 ) -> None:
-    """Give NUMBER, or a range such as 4930100-4930199, to ACCOUNT."""
+    """Give NUMBER, or a range such as 4930100-4930199, to ACCOUNT; "vosd did import" adds numbers first."""
     from vosd.admin.office.dids import AssignDid, assign_did
     from vosd.trunks.ringing import RingOrder
 

@@ -86,7 +86,7 @@ async def test_phones_of_a_number_may_ring_together(office):
 async def test_what_cannot_ring_is_refused_and_nothing_is_changed(office):
     with pytest.raises(OrderError, match="not named"):
         await assign_did(office, operator(), AssignDid(number=RANGE, account="shop"))
-    with pytest.raises(NoSuchObjectError):
+    with pytest.raises(NoSuchObjectError, match="there is no number 4930777: vosd did list has all, vosd did import"):
         await assign_did(office, operator(), AssignDid(number="4930777", account="shop", phones=("7001",)))
     assert len(await list_dids(office, operator(), ListDids(number=RANGE))) == 1
 

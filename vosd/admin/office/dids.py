@@ -16,6 +16,7 @@ from vosd.admin.office.definitions import (
     ChangedObjects,
     ListObjects,
     ListVersions,
+    NoSuchObjectError,
     ObjectOrder,
     SetObjects,
     ShowObject,
@@ -161,7 +162,11 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
 
 async def _require(office: Office, who: Principal, number: str) -> None:
     """Raise NoSuchObjectError where the inventory of the database has no such entry, or the agent does not see it."""
-    await show_object(office, who, ShowObject(kind=DIDS, name=number))
+    try:
+        await show_object(office, who, ShowObject(kind=DIDS, name=number))
+    except NoSuchObjectError:
+        message = f"there is no number {number}: vosd did list has all, vosd did import FILE adds others"
+        raise NoSuchObjectError(message) from None
 
 
 async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangedObjects:
