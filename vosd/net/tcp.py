@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -45,6 +46,8 @@ accepts connections and then stays mute has failed before its ``response_timeout
 ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted in one turn of the event loop."""
 BACKLOG: Final = 1_024
+LOST_MAX: Final = 4_096
+"""Places to which we had opened connections that are over; the one that was lost first is forgotten first."""
 RECEIVE_BYTES: Final = 128 * 1024
 """Receive buffer of each connection that a peer opens; the kernel doubles it for its own needs, and fills it while the
 connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the memory for all TCP of the machine.
@@ -104,6 +107,8 @@ class StreamFlow:
         """Messages waiting for a connection that is being opened."""
         self._aliases: dict[PeerEnd, Connection] = {}
         """Connections that gateways have opened, by the addresses for which they may be used (RFC 5923)."""
+        self._lost: OrderedDict[PeerEnd, None] = OrderedDict()
+        """Places to which we had opened connections that are over, the latest last."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self._log_limiter = LogLimiter()
@@ -130,10 +135,11 @@ class StreamFlow:
 
         A response whose connection is lost goes to the port of the first Via (RFC 3261 section 18.2.2): the one that
         its peer has connected from takes no connection. The core sends the final response to an INVITE there itself.
+        Where we had opened the lost one, it is opened again.
         """
         peer = PeerEnd(*to)
-        connection = self._open.get(peer) or self._alias_of(peer)
-        if connection is not None and connection.is_open:
+        connection = self._connection_with(peer)
+        if connection is not None:
             connection.send(data)
             self._slots.carried(connection)
             return
@@ -326,7 +332,11 @@ class StreamFlow:
         return client.context, client.server_name or self._core.name_of(*peer) or peer.host
 
     def _give_up(self, peer: PeerEnd, why: str) -> None:
-        self._unsent.pop(peer, None)
+        waiting = self._unsent.pop(peer, ())
+        if self._connection_with(peer) is not None:  # the peer has connected meanwhile, and calls may run over that
+            for data in waiting:
+                self.send(data, peer)
+            return
         self._warn(peer, f"no connection: {why}")
         self._core.failed(self._flow, *peer)
 
@@ -335,6 +345,7 @@ class StreamFlow:
     def opened(self, connection: Connection) -> None:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
+        self._lost.pop(connection.peer, None)
         if self.tls is not None:
             certificate = None if connection.origin.is_ours else connection.certificate
             self._core.certified(self._flow, *connection.peer, names_in(certificate))
@@ -388,6 +399,10 @@ class StreamFlow:
         self._keep_alives.forget(connection)
         if self._open.get(peer) is connection:
             del self._open[peer]
+            if connection.origin.is_ours:
+                self._lost[peer] = None
+                if len(self._lost) > LOST_MAX:
+                    self._lost.popitem(last=False)
         if not self._open:
             self._emptied.set()
         if why is not None:
@@ -457,11 +472,20 @@ class StreamFlow:
             connection.has_alias = True
 
     def _listening_at(self, response: bytes, peer: PeerEnd) -> PeerEnd:
-        """Return where the sender of a request accepts connections, as the first Via of a response to it says."""
+        """Return where the sender of a request accepts connections: where we had opened one, or as the first Via says.
+
+        After a restart it is not known who had opened it: then it is the one of both that a vendor is configured at.
+        """
         sender = sender_of(top_via(response))
-        if sender is None:
+        if sender is None or peer in self._lost:
             return peer
-        return PeerEnd(peer.host, sender[1] or DEFAULT_PORTS["tcp" if self.tls is None else "tls"])
+        place = PeerEnd(peer.host, sender[1] or DEFAULT_PORTS["tcp" if self.tls is None else "tls"])
+        return peer if self._core.is_vendor_at(*peer) and not self._core.is_vendor_at(*place) else place
+
+    def _connection_with(self, peer: PeerEnd) -> Connection | None:
+        """Return the open connection that is used for an address."""
+        connection = self._open.get(peer) or self._alias_of(peer)
+        return connection if connection is not None and connection.is_open else None
 
     def _alias_of(self, peer: PeerEnd) -> Connection | None:
         """Return the connection that is used for an address, while a reload has not ended that."""

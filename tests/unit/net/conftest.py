@@ -43,6 +43,8 @@ class Ear:
         self.gateways: set[str] = set()
         self.elsewhere: set[str] = set()
         """Hosts without a place of a routing gateway."""
+        self.no_places: set[PeerEnd] = set()
+        """Other places that no routing gateway is configured at."""
         self.identities: dict[str, str] = {}
         """TLS identities by host."""
         self.names: dict[str, str] = {}
@@ -82,7 +84,7 @@ class Ear:
             closed=lambda flow, host, port: self._closed.put_nowait((flow, PeerEnd(host, port))),
             certified=lambda flow, host, port, names: self.certified.append((flow, PeerEnd(host, port), names)),
             identity_at=lambda host, _port: self.identities.get(host, ""),
-            is_vendor_at=lambda host, _port: host not in self.elsewhere,
+            is_vendor_at=lambda *place: place[0] not in self.elsewhere and place not in self.no_places,
             is_gateway=lambda host: host in self.gateways,
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,

@@ -1,10 +1,14 @@
 """Connections of gateways that are used for requests to them (RFC 5923), and who must not draw calls to itself."""
 
+import socket
+from contextlib import ExitStack, closing
+
 import pytest
 from doubles.virtual.probe import SDP, request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.net import tcp
 from vosd.net.aliases import AliasWish, alias_in
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts
@@ -66,6 +70,27 @@ async def test_requests_to_a_gateway_take_the_connection_that_it_has_opened_and_
     await silent_vendor.listen()
     node.send(b"another", silent_vendor.address)
     assert await (await silent_vendor.arrival()).read(7) == b"another"
+
+
+async def test_calls_over_a_connection_of_a_gateway_go_on_where_another_one_to_its_address_was_not_opened(
+    opened, connect, monkeypatch
+):
+    """Behind a firewall that drops, an answer whose connection is lost waits for one while the gateway is back."""
+    monkeypatch.setattr(tcp, "CONNECT_S", 0.5)
+    node = await opened(settings=REUSE)
+    node.ear.gateways.add(HOST)
+    with ExitStack() as sockets:
+        place = sockets.enter_context(closing(socket.create_server((HOST, 0), backlog=0))).getsockname()
+        for _ in range(4):  # the kernel drops what comes while its queue is full
+            sockets.enter_context(closing(full := socket.socket())).setblocking(False)
+            full.connect_ex(place)
+        node.send(b"an answer", place)
+        peer = await connect(node.address())
+        peer.writer.write(asking(f"{HOST}:{place[1]}"))
+        await node.ear.message()
+        node.send(b"a new call, ", place)
+        assert await peer.read(12 + 9) == b"a new call, an answer"
+    assert node.ear.failures == 0
 
 
 @pytest.mark.parametrize("ended", ["not configured", "no gateway"])

@@ -339,6 +339,46 @@ async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(o
     assert node.ear.failures == 0
 
 
+@pytest.mark.parametrize(("status", "method"), [(200, "OPTIONS"), (180, "INVITE"), (486, "INVITE"), (200, "INVITE")])
+async def test_a_response_over_a_lost_connection_that_we_had_opened_goes_to_where_we_had(
+    opened, silent_vendor, status, method
+):
+    """A trunk that registers over TLS, or is reached at a proxy, writes a port of its own into Via."""
+    await silent_vendor.listen()
+    node = await opened()
+    node.send(OPTIONS, silent_vendor.address)
+    first = await silent_vendor.arrival()
+    first.writer.write(INVITE)
+    _, _, source = await node.ear.message()
+    first.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    answer = response(status, method, "127.0.0.1:5999;received=127.0.0.1")
+    node.send(answer, source)
+    assert await (await silent_vendor.arrival()).read(len(answer)) == answer
+    assert node.ear.failures == 0
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE"])
+async def test_a_response_after_a_restart_goes_to_the_place_of_a_vendor(opened, vendor, method):
+    node = await opened()
+    node.ear.no_places.add(("127.0.0.1", 5_999))
+    answer = response(200, method, "127.0.0.1:5999")
+    node.send(answer, vendor.address)
+    assert await (await vendor.arrival()).read(len(answer)) == answer
+
+
+async def test_places_of_lost_connections_that_we_had_opened_are_forgotten_in_order(opened, vendor, monkeypatch):
+    monkeypatch.setattr(tcp, "LOST_MAX", 0)
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    (await vendor.arrival()).writer.close()
+    await until(lambda: node.transports.connections == 0)
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        node.send(response(200, "OPTIONS", f"127.0.0.1:{port.getsockname()[1]}"), vendor.address)
+        await until(lambda: node.transports.connections == 1)
+    assert vendor.waiting == 0
+
+
 async def test_the_core_sends_the_final_response_to_an_invite_elsewhere(opened, connect, vendor):
     """It waits for an ACK, or for the failure of that connection, too. Nothing is sent to where the peer came from."""
     node = await opened()
