@@ -252,6 +252,9 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     page.get_by_role("button", name="Book 2 payments").click()
     page.get_by_role("dialog", name="Book 2 payments, 3.50 USD?").get_by_role("button", name="Book 2 payments").click()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_text("1 of 2", exact=True).wait_for()
+    expect(page.get_by_role("button", name="Stop")).to_be_focused()
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[0].continue_()
     page.get_by_role("status").filter(has_text="2 of 2 payments were booked now").wait_for()
@@ -269,6 +272,14 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     assert violations(page) == []
     assert cut_cells(page) == []
     chosen("account,amount,reference,memo\n" + "".join(f"other,1,g-{each},{memo}\n" for each in range(300)))
+    page.route("**/accounts/other/payments", hold, times=1)
+    page.get_by_role("button", name="Book 300 payments").click()
+    with page.expect_request("**/accounts/other/payments"):
+        page.get_by_role("dialog").get_by_role("button", name="Book 300 payments").click()
+    page.get_by_role("button", name="Stop").click()
+    held[1].continue_()
+    page.get_by_role("status").filter(has_text="1 of 300 payments were booked now").wait_for()
+    assert balance(site, "other") == before + Decimal("4.50")
     page.get_by_label("File of payments").get_by_text("g-0", exact=True).click()
     page.keyboard.press("End")
     expect(page.locator("tr:focus")).to_contain_text("g-299")

@@ -1,14 +1,16 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
-import { Alert, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { Alert, Button, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { mayBeCarriedOut } from "../api/orders";
 import { amount, less, moment } from "../format";
-import { Change } from "../parts/change";
+import { Change, DoneText } from "../parts/change";
+import { Confirm } from "../parts/confirm";
 import { Download, WORKBOOK } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { DaySpan } from "../parts/minute";
@@ -316,6 +318,14 @@ function FromFile() {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const say = useBooked();
+  const queries = useQueryClient();
+  const [asks, setAsks] = useState(false);
+  const isStopped = useRef(false);
+  useEffect(() => {
+    return () => {
+      isStopped.current = true;
+    };
+  }, []);
   const [outcomes, setOutcomes] = useState<Record<number, string>>({});
   const reading = useMutation({
     mutationFn: async (file: File) => content(client.POST("/payment-files", { body: { content: await file.text() } })),
@@ -329,7 +339,9 @@ function FromFile() {
     let booked = 0;
     let lost = 0;
     setOutcomes({});
+    isStopped.current = false;
     for (const [index, each] of payments.entries()) {
+      if (isStopped.current) break;
       let said: string;
       try {
         const answer = await content(
@@ -353,6 +365,7 @@ function FromFile() {
     const done = t("payments.file_done", { booked, count: payments.length });
     return { said: lost === 0 ? done : t("payments.file_done_lost", { done, count: lost }) };
   };
+  const booking = useMutation({ mutationFn: book, onSettled: () => readAgain(queries) });
   return (
     <Stack gap="sm">
       <span className="quiet">{t("payments.file_lead")}</span>
@@ -361,21 +374,44 @@ function FromFile() {
           label={t("payments.file")}
           placeholder="CSV"
           accept=".csv,text/csv"
+          disabled={booking.isPending}
           onChange={(file) => {
             setOutcomes({});
+            booking.reset();
             if (file) reading.mutate(file);
             else reading.reset();
           }}
         />
-        <Change
+        {/* one element, which the question gives the focus back to */}
+        <Button
           size="sm"
-          act={t("payments.file_book", { count: payments.length })}
+          variant="default"
           disabled={payments.length === 0}
-          title={t("payments.file_title", { count: payments.length, sums: sums.join(", ") })}
-          lead={t("payments.file_confirm")}
-          run={book}
-        />
+          onClick={() => {
+            if (booking.isPending) isStopped.current = true;
+            else setAsks(true);
+          }}
+        >
+          {booking.isPending ? t("payments.file_stop") : t("payments.file_book", { count: payments.length })}
+        </Button>
+        {booking.isPending && (
+          <span>{t("payments.file_progress", { done: Object.keys(outcomes).length, total: payments.length })}</span>
+        )}
+        {booking.data && <DoneText key={booking.data.said} done={booking.data} />}
       </Group>
+      <Confirm
+        opened={asks}
+        title={t("payments.file_title", { count: payments.length, sums: sums.join(", ") })}
+        lead={t("payments.file_confirm")}
+        act={t("payments.file_book", { count: payments.length })}
+        isAtWork={false}
+        error={null}
+        onAct={() => {
+          setAsks(false);
+          booking.mutate();
+        }}
+        onClose={() => setAsks(false)}
+      />
       {unsaved.question}
       {mistakes.length > 0 ? (
         <Alert color="red" variant="outline" role="alert" title={t("payments.file_wrong")} p={6}>
