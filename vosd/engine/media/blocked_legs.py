@@ -21,8 +21,8 @@ class BlockedLegs:
         self._legs = legs
         self.held: dict[int, bool] = {}
         """Legs that are blocked, by their numbers, and whether that was lifted without an answer yet."""
-        self._muted: set[int] = set()
-        """Legs in place of which the other side is played music."""
+        self._muted: dict[int, set[int]] = {}
+        """Legs in place of which others are played music, and those others."""
         self.gone: dict[RtpCall, set[int]] = {}
         """Legs that have left calls which go on."""
         self._open: set[int] = set()
@@ -80,16 +80,22 @@ class BlockedLegs:
         elif number in self.held:
             self.unblock(call, number)
 
-    def mute(self, call: RtpCall, number: int) -> None:
-        """Block a leg while music is played in place of its media."""
-        self._muted.add(number)
+    def mute(self, call: RtpCall, number: int, listener: int) -> None:
+        """Block a leg while another one is played music in place of its media."""
+        self._muted.setdefault(number, set()).add(listener)
         self.block(call, number)
 
-    def unmute(self, call: RtpCall, number: int) -> None:
-        """Let media of a leg pass again after music, unless it is held back for another reason."""
-        self._muted.discard(number)
-        if self.held.get(number) is not False:
+    def unmute(self, call: RtpCall, number: int, listener: int) -> None:
+        """Let media of a leg pass again after music, unless it is held back for another reason, or by other music."""
+        listeners = self._muted.pop(number, set()) - {listener}
+        if listeners:
+            self._muted[number] = listeners
+        elif self.held.get(number) is not False:
             self.unblock(call, number)
+
+    def listeners(self, number: int) -> Iterable[int]:
+        """Return the legs that are played music in place of the media of this one."""
+        return tuple(self._muted.get(number, ()))
 
     def joined(self, call: RtpCall, number: int) -> None:
         """Note that a leg has come to a call that others have left, or this one: it is blocked until described."""
@@ -108,7 +114,7 @@ class BlockedLegs:
         self.held.pop(number, None)
         if number in self._newcomers:
             del self._newcomers[number]
-        self._muted.discard(number)
+        self._muted.pop(number, None)
         self._open.discard(number)
         self.gone.setdefault(call, set()).add(number)
         if len(self._legs[call]) > 1:
@@ -130,7 +136,7 @@ class BlockedLegs:
         """
         self.held[media.number] = bool(media.sources)
         if media.music is not None and media.music.holder:
-            self._muted.add(media.music.holder)
+            self._muted.setdefault(media.music.holder, set()).add(media.number)
 
     def forget(self, call: RtpCall, numbers: Collection[int]) -> None:
         """Forget the legs of a call that is over, or lost."""
@@ -138,7 +144,7 @@ class BlockedLegs:
             self.held.pop(number, None)
             if number in self._newcomers:
                 del self._newcomers[number]
-            self._muted.discard(number)
+            self._muted.pop(number, None)
             self._open.discard(number)
 
     def repeat(self, call: RtpCall) -> None:

@@ -61,7 +61,7 @@ class MediaParts:
         engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
         """Announcements."""
-        self.music = HoldMusic(relay, rtpengines)
+        self.music = HoldMusic(relay, self.legs.by_number, rtpengines)
         self.losses = MediaLosses()
         """Lost packets of routing gateways, for their alarm."""
         self.customer_losses = MediaLosses()
@@ -81,7 +81,7 @@ class MediaParts:
         if media.announcement is not None:
             self.callers_sounds.end(media, now)
         if media.music is not None:
-            self.music.over(media, now)
+            self.music.left_by(media, now)
         closed: LegFigures | None = None
         for index, port in enumerate(media.ports):
             figures = None if port is None else self.at_engines.close(port, now)

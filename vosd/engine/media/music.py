@@ -34,9 +34,12 @@ _CLOCK: Final = 8_000
 class HoldMusic:
     """Music of all calls."""
 
-    def __init__(self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None = None) -> None:
-        """Both play to their own ports; None = there is none."""
+    def __init__(
+        self, relay: MediaRelay | None, legs: Mapping[int, Leg], rtpengines: RtpEngineCalls | None = None
+    ) -> None:
+        """Relay and rtpengines play to their own ports; None = there is none. ``legs`` has all by their numbers."""
         self._relay = relay
+        self._legs = legs
         self._rtpengines = rtpengines
         self.sounds: Mapping[str, Sound] = {}
 
@@ -63,6 +66,8 @@ class HoldMusic:
         may_begin = (is_answer or _has_answered(author)) and not (_consults(reader) or _consults(author))
         for held, holder in ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
+        if is_answer and may_begin and self._rtpengines is not None:
+            self._end_of_replaced((own, theirs), now)
         theirs.is_softened = False
         if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
             if not own.is_held:
@@ -154,6 +159,12 @@ class HoldMusic:
         ringing = callee.leg.facts.media
         return ringing is None or not ringing.is_over
 
+    def left_by(self, media: LegMedia, now: Instant) -> None:
+        """End the music of a leg whose ports are closed; at an rtpengine the media of the holder pass again."""
+        if media.music is not None and media.music.holder:
+            self._stop(media)
+        self.over(media, now)
+
     def over(self, media: LegMedia, now: Instant) -> None:
         """Note the music of a leg that ends, unless it ends at once: the target of a transfer rings already."""
         music, media.music = media.music, None
@@ -202,6 +213,21 @@ class HoldMusic:
         elif may_begin and own.early_of != 0:
             self._begin(held, theirs, parameters, now)
 
+    def _end_of_replaced(self, pair: tuple[LegMedia, LegMedia], now: Instant) -> None:
+        """End the music of legs that one of two held before they were connected, whose media are forwarded again.
+
+        A leg that was replaced may stay until its BYE has timed out.
+        """
+        assert self._rtpengines is not None
+        numbers = [media.number for media in pair]
+        for holder in numbers:
+            for number in self._rtpengines.blocked.listeners(holder):
+                leg = self._legs.get(number)
+                media = None if leg is None else leg.facts.media
+                if leg is not None and media is not None and number not in numbers:
+                    self._end(media, now)
+                    leg.moved()
+
     def _go_on_as_agreed(
         self, held: Leg, holder: LegMedia, music: MusicOnHold, parameters: MediaParameters, now: Instant
     ) -> None:
@@ -212,10 +238,11 @@ class HoldMusic:
         media, found = held.facts.media, self._found(held, holder, parameters)
         if media is None:
             return
+        is_of_another = music.holder not in (0, holder.number)
         wanted = None if found is None else (*found[:3], media.audio_port)
-        if wanted == (music.sound, music.payload, music.codec, media.music_port):
+        if wanted == (music.sound, music.payload, music.codec, media.music_port) and not is_of_another:
             return
-        if found is None or not music.holder:
+        if found is None or not music.holder or is_of_another:
             self._stop(media)
         self.over(media, now)
         self._begin(held, holder, parameters, now)

@@ -327,7 +327,7 @@ class RtpEngineCalls:
                 self.note_unplayed(file, call.engine, answer)
                 failed()
 
-        self.blocked.mute(call, other)
+        self.blocked.mute(call, other, media.number)
         order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
         self.engines.ask(order, done, engine=call.engine)
         return True
@@ -343,7 +343,7 @@ class RtpEngineCalls:
         call = media.rtp_call
         if call is not None and call in self._legs:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
-            self.blocked.unmute(call, other)
+            self.blocked.unmute(call, other, media.number)
 
     def _note_place(self, reader: LegMedia, index: int, place: Place, now: Instant) -> None:
         """Note the port of a medium; it keeps the id that it has."""
