@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.number import EMERGENCY_SERVICE, NUMBER, SEPARATORS
+from vosd.base.number import EMERGENCY_SERVICE, NUMBER, SEPARATORS, for_matching, without_separators
 from vosd.sdp.summary import hosts
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
@@ -29,6 +29,8 @@ IN_ORDER: Final = CallerDialect().caller_from
 _IDENTITIES: Final = frozenset({CallerSource.ASSERTED, CallerSource.PREFERRED})
 """Sources whose values are all of one user."""
 _NO_NUMBER: Final = frozenset({"", "anonymous"})
+_NATIONAL_MIN: Final = 7
+"""Digits of a number, without the zeros before it, from which it is known as the end of its international form."""
 _FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
 """Causes of a forwarding: at once, unknown, no answer, deflected, busy, deflected while ringing, not reachable (RFC
 4458 section 2). 380 is a service number that was translated (RFC 8119)."""
@@ -143,7 +145,19 @@ def _display_in(request: Request, source: CallerSource, user: str) -> str | None
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
         if address.display and not is_called and (source in _IDENTITIES or _user_of(address) == user):
             return address.display
-    return None if _user_of_from(request) == user else ""
+    return None if _is_one_user(_user_of_from(request), user) else ""
+
+
+def _is_one_user(one: str, other: str) -> bool:
+    """Return whether two user parts are of one user: they may be one number in national and in international form."""
+    shorter, longer = sorted((_significant(one), _significant(other)), key=len)
+    if shorter == longer:
+        return True
+    return len(shorter) >= _NATIONAL_MIN and shorter.isdecimal() and longer.isdecimal() and longer.endswith(shorter)
+
+
+def _significant(user: str) -> str:
+    return for_matching(without_separators(user)).lstrip("0")
 
 
 def _user_of(address: NameAddr) -> str:

@@ -165,6 +165,29 @@ def test_the_name_of_a_caller_stands_where_its_number_does(headers, from_, displ
     assert numbers.display == display
 
 
+@pytest.mark.parametrize(
+    ("shown", "asserted", "is_one"),
+    [
+        ("030123456", "+4930123456", True),
+        ("004930123456", "+4930123456", True),
+        ("4930123456", "+4930123456", True),
+        ("+49-30-123456", "+4930123456", True),
+        ("+4930123456", "+49-30-123456", True),
+        ("2025550100", "+1 (202) 555-0100", True),
+        ("061234567", "+39061234567", True),
+        ("456", "+4930123456", False),
+        ("030123457", "+4930123456", False),
+        ("alice", "+4930123456", False),
+        ("Sales0123456", "0123456", False),
+        ("00", "+4930123456", False),
+    ],
+)
+def test_the_name_of_from_stays_where_it_has_the_number_in_another_form(shown, asserted, is_one):
+    numbers = InviteNumbers(read(headers=f"{P_AI}: <sip:{asserted}@h>\r\n", from_=f'"Alice" <sip:{shown}@h>;tag=1'))
+    assert numbers.calling().endswith(asserted[-3:])
+    assert numbers.display == (None if is_one else "")
+
+
 def test_a_caller_that_everything_calls_anonymous_is():
     numbers = InviteNumbers(read(from_='"Anonymous" <sip:Anonymous@anonymous.invalid>;tag=1'))
     assert numbers.calling([CallerSource.FROM, CallerSource.ASSERTED]) == "Anonymous"
