@@ -106,6 +106,14 @@ def is_private(host: str) -> bool:
     return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is an address of its own machine; False for a name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_within_private(network: IPv4Network | IPv6Network) -> bool | None:
     """Return whether the addresses of a network are private ones (``is_private``); None = some are."""
     alike = [each for each in _PRIVATE if each.version == network.version and each.overlaps(network)]

@@ -1,6 +1,7 @@
 """Media of calls on virtual time: ports of a relay in session descriptions, from the first offer to the end."""
 
 import json
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.clock import Instant
 from vosd.engine.media.leg_ports import LegPorts
+from vosd.engine.media.sides import address_of
 from vosd.media.figures import DroppedPackets, PortFigures
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.obs.events import Event
@@ -29,6 +31,7 @@ from vosd.sdp.media import SessionFault, media_of
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import OutgoingReinvite, OutgoingResponse
+from vosd.sip.flows import Listener
 from vosd.trunks.media import (
     MediaAddress,
     MediaEngine,
@@ -273,6 +276,32 @@ def test_a_family_that_another_socket_alone_has_is_used_where_its_address_can_be
     scene.wire.run_for(1_000)
     assert place(call.theirs)[0] == expected
     scene.finish(call)
+
+
+@pytest.mark.parametrize("other", ["fd00:9::1", "::1"])
+def test_a_party_behind_nat_is_not_sent_a_private_address_of_another_socket(other):
+    """Its private address of the other family is in its own network, not in one of ours."""
+    addresses = ((MediaAddress(SWITCH_HOST, SWITCH_HOST),), (MediaAddress(other, other),))
+    scene, relay = scene_with(media_addresses=addresses)
+    call, there = scene.talk(Intent(OFFER.replace("IP4 192.0.2.10", "IP6 fd00::10")))
+    assert place(call.theirs)[0] == ports(relay, call, there)[0].port.host == SWITCH_HOST
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "others", "expected"),
+    [
+        ("10.0.0.10", ("fd00:9::1",), "fd00:9::1"),
+        ("10.0.0.10", ("::1", "fd00:9::1"), "fd00:9::1"),
+        ("10.0.0.10", ("::1",), SWITCH_HOST),
+        ("127.0.0.1", ("::1",), "::1"),
+    ],
+)
+def test_a_party_in_a_network_of_ours_is_sent_an_address_of_it(seen_at, others, expected):
+    listeners = [Listener(host, 5060) for host in (SWITCH_HOST, *others)]
+    addresses = [[MediaAddress(each.host, each.host)] for each in listeners]
+    leg = Mock(host=seen_at, **{"dialog.peer.flow": 0, "facts.media": None})
+    assert address_of(leg, listeners, addresses, "fd00::10").announced == expected
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """``api``: the management API over HTTP."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.host import is_loopback
 from vosd.base.secret import Secret
 from vosd.config.keys.brand import BrandKeys
 from vosd.config.keys.proofs import password_text
@@ -27,18 +28,11 @@ def provider_url() -> FromText:
     def read(text: str) -> str:
         report_url().read(text)
         url = urlsplit(text)
-        if url.scheme != "https" and not (url.hostname == "localhost" or _is_loopback(url.hostname or "")):
+        if url.scheme != "https" and not (url.hostname == "localhost" or is_loopback(url.hostname or "")):
             raise ValueError
         return text
 
     return FromText("an https URL, such as https://login.example.com", read)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def path_of_page() -> FromText:
@@ -187,7 +181,7 @@ class ApiKeys(Keys):
         if self.listen is None:
             if self.model_fields_set:
                 raise KeyProblemError("listen", "an address and a port, such as 127.0.0.1:8080")
-        elif not (ip_address(self.listen.host).is_loopback or self.tls.certificate or self.trusted_proxies):
+        elif not (is_loopback(self.listen.host) or self.tls.certificate or self.trusted_proxies):
             raise KeyProblemError("tls", "a certificate: tokens and passwords pass here, and others could read them")
         return self
 

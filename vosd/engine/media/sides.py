@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from vosd.b2bua.leg import Leg
-from vosd.base.host import UNSPECIFIED, is_private
+from vosd.base.host import UNSPECIFIED, is_loopback, is_private
 from vosd.base.nat import Nat
 from vosd.engine.media.passing_session import first_host
 from vosd.media.decision import MediaSide
@@ -60,7 +60,8 @@ def address_of(
 
     That is the family of the address that it has ``described``, or described last, where it can send from there: not
     from the zero address, nor from a private one to a public one of ours. Where its socket has none of that family,
-    it is one of another socket. Else it is the family of its ports, and before it has any, that of its SIP.
+    it is one of another socket, a private one only for a leg that is seen at a private one. Else it is the family of
+    its ports, and before it has any, that of its SIP.
     """
     flow = flow_of(leg) if leg.dialog is None else leg.dialog.peer.flow
     own = addresses[flow] if flow < len(addresses) else ()
@@ -75,7 +76,12 @@ def address_of(
             if port is not None and port.id >= 0:
                 opened = port.host
                 break
-    if own and host and host not in UNSPECIFIED and (found := _in_family_of(host, own, addresses)) is not None:
+    if (
+        own
+        and host
+        and host not in UNSPECIFIED
+        and (found := _in_family_of(host, leg.host, own, addresses)) is not None
+    ):
         return found
     for each in own:
         if (":" in each.announced) is (":" in (opened or leg.host)):
@@ -85,7 +91,7 @@ def address_of(
 
 
 def _in_family_of(
-    host: str, own: Sequence[MediaAddress], addresses: Sequence[Sequence[MediaAddress]]
+    host: str, seen_at: str, own: Sequence[MediaAddress], addresses: Sequence[Sequence[MediaAddress]]
 ) -> MediaAddress | None:
     """Return the address of the relay of the family of a described one, that can be reached; None = there is none.
 
@@ -95,8 +101,11 @@ def _in_family_of(
     is_inside = is_private(host)
     if alike:
         return next((each for each in alike if not is_inside or is_private(each.announced)), None)
+    if is_inside and not is_private(seen_at):  # behind NAT, which does not lead into a network of ours
+        return None
     others = (each for each in chain.from_iterable(addresses) if (":" in each.announced) is (":" in host))
-    return next((each for each in others if is_inside is is_private(each.announced)), None)
+    reachable = (each for each in others if is_loopback(seen_at) or not is_loopback(each.announced))
+    return next((each for each in reachable if is_inside is is_private(each.announced)), None)
 
 
 def announced_at(port: RelayPort, address: MediaAddress, addresses: Sequence[Sequence[MediaAddress]]) -> str:
