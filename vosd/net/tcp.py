@@ -31,7 +31,7 @@ from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import sender_of
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import Rank, is_awaited, top_via
+from vosd.sip.wire.classify import MessageKind, Rank, is_awaited, own_tag, top_via
 from vosd.sip.wire.stream import StreamFramer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
@@ -135,7 +135,8 @@ class StreamFlow:
 
         A response whose connection is lost goes to the port of the first Via (RFC 3261 section 18.2.2): the one that
         its peer has connected from takes no connection. The core sends the final response to an INVITE there itself.
-        Where we had opened the lost one, it is opened again.
+        Where we had opened the lost one, it is opened again. An unknown source without a call has no connection opened
+        to it: it could name every port of an address that it shares with others.
         """
         peer = PeerEnd(*to)
         connection = self._connection_with(peer)
@@ -143,12 +144,14 @@ class StreamFlow:
             connection.send(data)
             self._slots.carried(connection)
             return
-        if data.startswith(_RESPONSE) and (place := self._listening_at(data, peer)) != peer:
-            if is_awaited(data):
+        if data.startswith(_RESPONSE):
+            place = self._listening_at(data, peer)
+            if not self._may_connect_for(data, peer) or (place != peer and is_awaited(data)):
                 self._loop.call_soon(self._core.failed, self._flow, *peer)
-            else:
+                return
+            if place != peer:
                 self.send(data, place)
-            return
+                return
         waiting = self._unsent.get(peer)
         if waiting is None:
             self._unsent[peer] = [data]
@@ -481,6 +484,12 @@ class StreamFlow:
             return peer
         place = PeerEnd(peer.host, sender[1] or DEFAULT_PORTS["tcp" if self.tls is None else "tls"])
         return peer if self._core.is_vendor_at(*peer) and not self._core.is_vendor_at(*place) else place
+
+    def _may_connect_for(self, response: bytes, peer: PeerEnd) -> bool:
+        """Return whether a response is worth a new connection: its peer is a known source, or has a call."""
+        if self._core.is_known_source(peer.host):
+            return True
+        return self._core.has_dialog(own_tag(MessageKind.WITHIN, response))
 
     def _connection_with(self, peer: PeerEnd) -> Connection | None:
         """Return the open connection that is used for an address."""

@@ -379,6 +379,30 @@ async def test_places_of_lost_connections_that_we_had_opened_are_forgotten_in_or
     assert vendor.waiting == 0
 
 
+@pytest.mark.parametrize("port", ["that of sent-by", "its own"])
+@pytest.mark.parametrize(("status", "method"), [(401, "OPTIONS"), (100, "INVITE"), (401, "INVITE")])
+async def test_no_connection_is_opened_to_an_unknown_source_without_a_call(
+    opened, connect, silent_vendor, status, method, port
+):
+    """It could have the switch connect to every port of an address that it shares with others behind NAT."""
+    await silent_vendor.listen(host=UNKNOWN_SOURCE)
+    node = await opened()
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
+    peer.writer.write(OPTIONS)
+    _, _, source = await node.ear.message()
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    lost = source if port == "that of sent-by" else silent_vendor.address
+    answer = response(status, method, f"{UNKNOWN_SOURCE}:{silent_vendor.address.port}")
+    node.send(answer, lost)
+    assert await node.ear.failure() == (0, lost)
+    assert node.transports.connections == 0
+    node.ear.has_dialog = "2".__eq__
+    node.send(answer, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(answer)) == answer
+    assert silent_vendor.waiting == 0
+
+
 async def test_the_core_sends_the_final_response_to_an_invite_elsewhere(opened, connect, vendor):
     """It waits for an ACK, or for the failure of that connection, too. Nothing is sent to where the peer came from."""
     node = await opened()
