@@ -45,8 +45,9 @@ from vosd.sip.wire.status import phrase
 from vosd.sip.wire.uri import SECURE
 
 _OFFERS: Final = frozenset({"INVITE", "UPDATE"})
-_TAKEN_LATE: Final = frozenset({"BYE", "PRACK"})
 """Requests that change a session: one that comes again asks for the same once more."""
+_TAKEN_LATE: Final = frozenset({"BYE", "PRACK"})
+"""Requests that are answered also where a later one of their side has come before them."""
 
 SendPendingBye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE waits for the ACK of our 200."""
