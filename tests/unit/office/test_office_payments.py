@@ -238,6 +238,25 @@ async def test_a_file_with_many_faults_says_how_many_more_there_are(office: Offi
     assert (len(faults), faults[-1]) == (21, "... and 3 more")
 
 
+async def test_a_file_of_many_amounts_that_are_too_fine_is_refused_by_few_questions(
+    office: Office, database: Database
+) -> None:
+    content = "account,amount,reference\n" + "".join(f"tokyo,{number}.5,b-{number}\n" for number in range(1, 2_001))
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        with pytest.raises(BadPaymentFile) as refused:
+            await read_payments(office, operator(), ReadPayments(content=content))
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert refused.value.mistakes[-1].said == "... and 1980 more"
+    assert len(asked) < 200
+
+
 async def test_a_file_of_unknown_accounts_is_refused_by_few_questions(office: Office, database: Database) -> None:
     names = ["a" * 300, "odd \u6f22 '\\ %s", *(f"gone-{number}" for number in range(2_000)), "acmee", "acme"]
     content = "account,amount,reference\n" + "".join(f"{name},5,b-1\n" for name in names)
