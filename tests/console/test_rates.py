@@ -87,6 +87,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     expect(page.get_by_label("Line of the header")).to_have_count(0)
     page.get_by_role("button", name="Compare with the present rates").click()
     page.get_by_text("0 calls of 7 days").wait_for()
+    expect(page.get_by_text(re.compile(r"^0\S* → 0\S* USD$"))).to_have_count(2)  # fee and cost
     page.get_by_text("Read as last time with this header").wait_for()
     read_behind = [each for each in asked if each.startswith("/decks/wholesale/versions")]
     assert read_behind == ["/decks/wholesale/versions?limit=1"], "what is shown is read once behind a change"

@@ -519,6 +519,8 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
   const rows = trial.rows.map((row): Row => ({ ...row, currency }));
   const counts = report.changes as Record<string, number>;
   const margin = report.margin as Row | undefined;
+  const moved = (before: unknown, after: unknown) =>
+    `${amount(String(before))} → ${amount(String(after))} ${currency ?? ""}`.trim();
   const example = report.example as Row | null;
   const invalid = (report.invalid ?? []) as Row[];
   return (
@@ -552,9 +554,9 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
           facts={[
             [t("rates.margin_calls"), t("rates.margin_days", { days: margin.days, calls: margin.calls })],
             [t("rates.margin_refused"), String(margin.refused)],
-            [t("column.fee"), `${amount(String(margin.fee_before))} → ${amount(String(margin.fee_after))}`],
-            [t("column.cost"), `${amount(String(margin.cost_before))} → ${amount(String(margin.cost_after))}`],
-            [t("rates.margin_change"), <Money key="change" value={margin.change} />],
+            [t("column.fee"), moved(margin.fee_before, margin.fee_after)],
+            [t("column.cost"), moved(margin.cost_before, margin.cost_after)],
+            [t("rates.margin_change"), <Money key="change" value={margin.change} currency={currency} />],
           ]}
         />
       )}
