@@ -347,7 +347,7 @@ async def _untakable(office: Office, who: Principal, payments: Iterable[FilePaym
         account = accounts.get(each.account)
         is_finer = account is not None and decimals_exceeded(office.definitions, account, each.amount) is not None
         if is_finer and len(faults) > FAULTS_SHOWN:  # it is counted alone: each search for a repeat reads the ledger
-            faults.append(f"line {each.line}")
+            faults.append(str(each.line))
             continue
         try:
             order = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
