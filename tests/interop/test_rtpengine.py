@@ -138,6 +138,24 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
     ).port == second.port
 
 
+async def test_media_of_a_leg_pass_to_the_reader_of_its_latest_description_alone(
+    pool: Pool, peers: list[RtpPeer]
+) -> None:
+    """The music of a side that waits during a consultation relies on that: who consults is not blocked."""
+    caller, callee, target, _ = peers
+    await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", "b"))
+    of_caller = await pool.medium(session_order(RtpAnswer, "consults", offered_by(callee), "a", "b"), "one")
+    await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", "c"), "one")
+    await pool.replied(session_order(RtpOffer, "consults", offered_by(target), "c", "a"), "one")
+    for reader, listener, other in (("b", callee, target), ("c", target, callee)):
+        await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", reader), "one")
+        for peer in peers:
+            peer.taken()
+        caller.send((of_caller.host, of_caller.port), 5)
+        assert heard(listener) == {caller.ssrc}
+        assert streams(other) == set()
+
+
 async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_side_has_turned_its_port(
     pools: Pools, peers: list[RtpPeer], tmp_path: Path
 ) -> None:

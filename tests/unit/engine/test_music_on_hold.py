@@ -789,6 +789,37 @@ def test_a_side_that_is_held_hears_it_on_while_the_target_rings_that_the_holder_
     settle(scene)
 
 
+@pytest.mark.parametrize("end", ["join", "target hangs up", "target hangs up, still on hold"])
+@pytest.mark.parametrize("is_held", [False, True])
+def test_an_rtpengine_forwards_the_media_of_who_consults_to_the_target_alone(is_held, end):
+    """The target received nothing: who consults was blocked, because the side that waits is played music."""
+    scene, _, engines = scene_with_keys("rtpengine")
+    scene.vendor.by_number = {TARGET: answers(1_000, body=ANSWER.replace("30000", "46000"))}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    own, far = engines.sessions[0].author, engines.sessions[0].reader
+    if is_held:
+        call.propose("a=sendonly")
+        run(scene)
+    press(scene, call, f"*2{TARGET}#")
+    run(scene, 2_500)
+    assert [tag for _, tag in engines.playing] == [far]
+    assert {tag for *_, tag in engines.blocked} == {far}
+    target = scene.vendor.calls[-1]
+    if end == "target hangs up, still on hold":
+        call.will("INVITE", Reply(200, revised(call.mine, "a=sendonly")))
+    (call if end == "join" else target).hang_up()
+    run(scene, 2_000)
+    is_on_hold = end == "target hangs up, still on hold"
+    assert [tag for _, tag in engines.playing] == [far] * is_on_hold
+    assert (own in {tag for *_, tag in engines.blocked}) == (end == "join" or is_on_hold)
+    assert far not in {tag for *_, tag in engines.blocked}
+    for side in (call, party, target):
+        side.hang_up()
+    settle(scene)
+    assert engines.calls == {}
+
+
 @pytest.mark.parametrize("early", ["", EARLY])
 def test_a_held_side_has_the_ringing_of_the_target_once_who_would_consult_it_has_left(early):
     scene, relay, _ = scene_with_keys("relay")

@@ -63,10 +63,13 @@ class HoldMusic:
             own.has_softened = True
             return sending(body)
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
-        may_begin = (is_answer or _has_answered(author)) and not (_consults(reader) or _consults(author))
+        is_consultation = _consults(reader) or _consults(author)
+        may_begin = (is_answer or _has_answered(author)) and not is_consultation
         for held, holder in ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
-        if is_answer and may_begin and self._rtpengines is not None:
+        if self._rtpengines is not None and is_consultation:
+            self._rtpengines.let_consult(theirs, own)
+        elif self._rtpengines is not None and is_answer and may_begin:
             self._end_of_replaced((own, theirs), now)
         theirs.is_softened = False
         if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:

@@ -345,6 +345,17 @@ class RtpEngineCalls:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
             self.blocked.unmute(call, other, media.number)
 
+    def let_consult(self, author: LegMedia, reader: LegMedia) -> None:
+        """Let media of a leg pass to another one while a third one is played music in place of them.
+
+        An rtpengine forwards them to the reader of its latest description alone.
+        """
+        call = author.rtp_call
+        if call is not None and call == reader.rtp_call:
+            for listener in self.blocked.listeners(author.number):
+                if listener != reader.number:
+                    self.blocked.unmute(call, author.number, listener)
+
     def _note_place(self, reader: LegMedia, index: int, place: Place, now: Instant) -> None:
         """Note the port of a medium; it keeps the id that it has."""
         known = reader.port(index)
