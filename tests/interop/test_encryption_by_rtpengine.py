@@ -457,3 +457,42 @@ def test_a_browser_is_heard_again_by_another_rtpengine(tmp_path: Path, engine: R
         vendor.reply(vendor.expect("BYE"), 200)
         assert encryption(stage.record_of(call.callee)["media"]) == ["dtls", None]
         callee.close()
+
+
+def test_a_browser_that_restarts_ice_in_a_network_of_the_other_family_is_heard_there(
+    tmp_path: Path, media: WebMedia
+) -> None:
+    """Its address in c= is of that family then; an rtpengine of both has candidates of both."""
+    with (
+        Rtpengine(tmp_path, "both", OTHER_ENGINE, (20_000, 20_199), also=("::1",)) as both,
+        switch(tmp_path, DOOMED_SWITCH, both, websocket=DOOMED_WEBSOCKET) as stage,
+        WebSocketPeer(Endpoint(f"{NETWORK}.61", 40_142)) as peer,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+        phone = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
+        phone.register()
+        phone.offer = media.described()
+        callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        call = phone.call(stage.number("441"))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 200, tag="vendor", body=described(callee))
+        response = peer.final_response("2 INVITE", call.call_id)
+        call.adopt(response)
+        call.send(call.request("ACK", 2))
+        vendor.expect("ACK")
+        media.connect(response.body)
+        hear_each_other(media, callee, place(incoming))
+        media.move("::1")
+        call.send(call.request("INVITE", 3, body=media.described(version=2)))
+        again = vendor.expect("INVITE")
+        vendor.reply(again, 200, body=session_of(callee, version=2))
+        response = peer.final_response("3 INVITE", call.call_id)
+        assert response.status == 200
+        call.send(call.request("ACK", 3))
+        vendor.expect("ACK")
+        media.connect(response.body)
+        hear_each_other(media, callee, place(again))
+        call.send(call.request("BYE", 4))
+        vendor.reply(vendor.expect("BYE"), 200)
+        assert encryption(stage.record_of(call.callee)["media"]) == ["dtls", None]
+        callee.close()

@@ -83,18 +83,25 @@ class WebMedia:
 
     def begin_anew(self) -> None:
         """Forget the other side: ICE and the handshake begin anew with the next description."""
+        self._inward = self._outward = None
+        self.move(self.host)
+
+    def move(self, host: str) -> None:
+        """Restart ICE at another host with the next description; the keys stay."""
         self._run(self._end())
+        self.host = host
         self._run(self._begin())
 
     def described(self, setup: str = "actpass", mid: str = "0", *lines: str, version: int = 1) -> str:
         """Return its session description, as a browser writes it."""
         candidates = "".join(f"a=candidate:{each.to_sdp()}\r\n" for each in self._ice.local_candidates)
         port = self._ice.local_candidates[0].port
+        family = 6 if ":" in self.host else 4
         extra = "".join(f"{line}\r\n" for line in lines)
         return (
             f"v=0\r\no=- 4611 {version} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mid}\r\n"
             "a=extmap-allow-mixed\r\na=msid-semantic: WMS s\r\n"
-            f"m=audio {port} UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 {self.host}\r\na=rtcp:9 IN IP4 0.0.0.0\r\n"
+            f"m=audio {port} UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP{family} {self.host}\r\na=rtcp:9 IN IP4 0.0.0.0\r\n"
             f"{candidates}a=ice-ufrag:{self._ice.local_username}\r\na=ice-pwd:{self._ice.local_password}\r\n"
             f"a=fingerprint:sha-256 {fingerprint(self._certificate)}\r\na=setup:{setup}\r\na=mid:{mid}\r\n"
             "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\na=msid:s a\r\na=rtcp-mux\r\na=rtcp-rsize\r\n"
@@ -128,7 +135,7 @@ class WebMedia:
         return asyncio.run_coroutine_threadsafe(act, self._loop).result(PATIENCE_S)
 
     async def _begin(self) -> None:
-        self._ice = _ConnectionFrom(ice_controlling=True, components=1, use_ipv4=True, use_ipv6=False)
+        self._ice = _ConnectionFrom(ice_controlling=True, components=1, use_ipv4=True, use_ipv6=True)
         self._ice.host = self.host
         await self._ice.gather_candidates()
 
@@ -145,6 +152,11 @@ class WebMedia:
             await self._ice.add_remote_candidate(aioice.Candidate.from_sdp(each))
         await self._ice.add_remote_candidate(None)
         await self._ice.connect()
+        if self._inward is None:
+            await self._agree_about_keys(far)
+        self._reader = self._loop.create_task(self._read())
+
+    async def _agree_about_keys(self, far: dict[str, list[str]]) -> None:
         is_client = far["setup"][0] in {"passive", "actpass"}
         tls = await self._shake_hands(is_client=is_client)
         peer = tls.get_peer_certificate(as_cryptography=True)
@@ -156,7 +168,6 @@ class WebMedia:
         own, other = (client, server) if is_client else (server, client)
         self._outward = Session(Policy(key=own, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
         self._inward = Session(Policy(key=other, ssrc_type=Policy.SSRC_ANY_INBOUND))
-        self._reader = self._loop.create_task(self._read())
 
     async def _shake_hands(self, *, is_client: bool) -> SSL.Connection:
         context = SSL.Context(SSL.DTLS_METHOD)

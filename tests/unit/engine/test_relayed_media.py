@@ -289,19 +289,22 @@ def test_a_party_behind_nat_is_not_sent_a_private_address_of_another_socket(othe
 
 
 @pytest.mark.parametrize(
-    ("seen_at", "others", "expected"),
+    ("seen_at", "described", "ours", "expected"),
     [
-        ("10.0.0.10", ("fd00:9::1",), "fd00:9::1"),
-        ("10.0.0.10", ("::1", "fd00:9::1"), "fd00:9::1"),
-        ("10.0.0.10", ("::1",), SWITCH_HOST),
-        ("127.0.0.1", ("::1",), "::1"),
+        ("10.0.0.10", "fd00::10", ("192.0.2.1", "fd00:9::1"), "fd00:9::1"),
+        ("10.0.0.10", "fd00::10", ("192.0.2.1", "::1", "fd00:9::1"), "fd00:9::1"),
+        ("10.0.0.10", "fd00::10", ("192.0.2.1", "::1"), "192.0.2.1"),
+        ("127.0.0.1", "fd00::10", ("192.0.2.1", "::1"), "::1"),
+        ("2001:db8::10", "192.168.0.10", ("2001:db8::1", "127.0.0.1", "10.0.0.1"), "2001:db8::1"),
+        ("2001:db8::10", "192.168.0.10", ("2001:db8::1", "192.0.2.1"), "2001:db8::1"),
+        ("2001:db8::10", "192.0.2.10", ("2001:db8::1", "127.0.0.1", "192.0.2.1"), "192.0.2.1"),
     ],
 )
-def test_a_party_in_a_network_of_ours_is_sent_an_address_of_it(seen_at, others, expected):
-    listeners = [Listener(host, 5060) for host in (SWITCH_HOST, *others)]
-    addresses = [[MediaAddress(each.host, each.host)] for each in listeners]
+def test_a_party_is_sent_an_address_of_another_socket_that_is_in_its_network(seen_at, described, ours, expected):
+    listeners = [Listener(host, 5060) for host in ours]
+    addresses = [[MediaAddress(host, host)] for host in ours]
     leg = Mock(host=seen_at, **{"dialog.peer.flow": 0, "facts.media": None})
-    assert address_of(leg, listeners, addresses, "fd00::10").announced == expected
+    assert address_of(leg, listeners, addresses, described).announced == expected
 
 
 @pytest.mark.parametrize(
