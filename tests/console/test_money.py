@@ -614,6 +614,27 @@ def test_a_customer_in_another_zone_sees_one_day_of_its_account_whose_zone_is_na
     assert "T00%3A00%3A00.000Z" in asked.value.url
 
 
+@pytest.mark.parametrize("is_read", [True, False], ids=["a zone that the browser does not know", "none that is read"])
+def test_a_customer_has_its_calls_by_the_day_of_the_browser_where_its_own_is_not_known(
+    visit: Visit, is_read: bool
+) -> None:
+    visitor = visit("customer", "acme")
+
+    def answer(route: Route) -> None:
+        if is_read:
+            route.fulfill(json={**route.fetch().json(), "timezone": "localtime"})
+        else:
+            refusal = made_problem(HTTPStatus.CONFLICT, "period_dropped", "January is dropped")
+            route.fulfill(status=409, json=refusal)
+
+    visitor.page.route("**/api/v1/accounts/acme/balance?consumption=true", answer)
+    with visitor.page.expect_response("**/api/v1/accounts/acme/balance?consumption=true"):
+        page = visitor.go("/")
+    page.get_by_text("localtime" if is_read else "January is dropped").wait_for()
+    own = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+    page.get_by_role("button", name=f"Calls of today as CSV ({own})").wait_for()
+
+
 def test_a_customer_at_the_address_of_another_is_sent_to_no_command_of_the_switch(visit: Visit) -> None:
     for language in ("en", "zh"):
         visitor = visit("customer", "acme", language=language)

@@ -7,6 +7,7 @@ import { queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Download } from "../parts/download";
+import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -67,9 +68,13 @@ export function PortalScreen({ account }: { account: string }) {
   );
 }
 
-/** Calls of the day of the account as a file, and the ways to its entries; longer spans are narrowed on their own pages. */
-function Downloads({ account, zone }: { account: string; zone: unknown }) {
+/**
+ * Calls of today as a file, and the ways to its entries; longer spans are narrowed on their own pages. The day is that of
+ * the account, or the viewer's where the account's zone is not read or the browser does not know it.
+ */
+function Downloads({ account, zone: named }: { account: string; zone: unknown }) {
   const { t } = useTranslation();
+  const zone = useDayZone(String(named ?? ""));
   const sees = { calls: useMay("GET /cdrs"), money: useMay("GET /accounts/{account}/ledger") };
   return (
     <Group gap="xs">
@@ -78,15 +83,13 @@ function Downloads({ account, zone }: { account: string; zone: unknown }) {
           <Button component={Link} to="/cdrs" size="xs" variant="default">
             {t("nav.cdrs")}
           </Button>
-          {typeof zone === "string" && (
-            <Download
-              path={`/cdrs?${queryText({ since: dayBegin(new Date(), zone) })}`}
-              accept="text/csv"
-              name="calls.csv"
-            >
-              {t("portal.calls_today", { zone })}
-            </Download>
-          )}
+          <Download
+            path={`/cdrs?${queryText({ since: dayBegin(new Date(), zone) })}`}
+            accept="text/csv"
+            name="calls.csv"
+          >
+            {t("portal.calls_today", { zone })}
+          </Download>
         </>
       )}
       {sees.money && (
