@@ -412,6 +412,7 @@ class Daemon:
 
     async def drain(self, received: signal.Signals) -> None:
         """Let the calls come to their end, for as long as the configuration in force says, or keep them."""
+        await self.configuration.kept()  # no process reads the sockets between a pause and the next start
         settings = self.configuration.loaded.settings
         self._trials.stop()
         if self._handover.is_due:

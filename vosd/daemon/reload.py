@@ -203,9 +203,15 @@ class Configuration:
         await self._one_at_a_time.acquire()  # a reload goes by what is kept
         self._keeping = asyncio.create_task(self._keep_start())
 
+    async def kept(self) -> None:
+        """Wait until what the start has loaded is kept, or could not be."""
+        if self._keeping is not None:
+            await self._keeping
+
     async def _keep_start(self) -> None:
         try:
-            await self._keep()
+            if self.loaded.texts:  # else a reload has kept its own already
+                await self._keep()
         finally:
             self._one_at_a_time.release()
 
@@ -229,8 +235,7 @@ class Configuration:
 
     async def end(self) -> None:
         """End the processes of a reload that goes on, which changes nothing then; keep what the start has loaded."""
-        if self._keeping is not None:
-            await self._keeping
+        await self.kept()
         if self._tables is not None:
             self._tables.stop()
         stop_reading()

@@ -1,6 +1,7 @@
 """The last good catalogue of a start is kept beside the first calls: 100,000 accounts take a second."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,10 +16,12 @@ from vosd.config.load import Loaded, load
 from vosd.config.reader.whole_files import read_here
 from vosd.config.stored import Stored, nothing_stored
 from vosd.daemon import reload
+from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.reload import Configuration
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.engine.clock import SystemClock
+from vosd.net.transports import Transports
 
 
 class Site:
@@ -38,15 +41,15 @@ class Site:
         monkeypatch.setattr(KeptCatalogue, "keep", when_let)
         monkeypatch.setattr(reload, "read_by_a_process", read_here)
         remembered = Remembered()
-        started = Started(load(self.file, remembered=remembered), remembered)
+        self.started = Started(load(self.file, remembered=remembered), remembered)
         self.configuration = Configuration(
-            self.file, started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), nothing_stored
+            self.file, self.started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), nothing_stored
         )
 
     def write(self, host: str) -> None:
         """Write the file with a host of the trunk."""
         self.file.write_text(
-            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {self.file.parent}/var\n"
+            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {self.file.parent}/var\non_sigterm: keep\n"
             f"accounts: [{{id: acme}}]\nmapping_gateways: [{{name: pbx, account: acme, hosts: {host}}}]\n"
         )
 
@@ -59,6 +62,10 @@ class Site:
     def files(self) -> Mapping[str, str]:
         """What a catalogue of the present file has in its manifest."""
         return digests_of({str(self.file): self.file.read_bytes()})
+
+
+async def keep_no_calls() -> None:
+    return
 
 
 async def take(_loaded: Loaded) -> None:
@@ -78,6 +85,31 @@ async def test_the_start_goes_on_and_a_stop_waits(site: Site) -> None:
     await site.configuration.end()
     assert site.manifest.files == site.files
     assert site.configuration.loaded.texts == {}
+
+
+async def test_a_reload_that_came_before_it_stays_kept(site: Site) -> None:
+    site.is_let.set()
+    site.write("10.0.0.2")
+    await site.configuration.reload()
+    await site.configuration.begin()
+    await site.configuration.end()
+    assert site.manifest.files == site.files
+
+
+async def test_sockets_are_read_until_it_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(site.file, site.started, Notifier(None))
+    paused: list[KeptManifest] = []
+    monkeypatch.setattr(Transports, "pause", lambda _: paused.append(site.manifest))
+    monkeypatch.setattr(daemon.service, "keep", keep_no_calls)
+    await daemon.configuration.begin()
+    draining = asyncio.create_task(daemon.drain(signal.SIGTERM))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not paused
+    site.is_let.set()
+    await draining
+    assert [each.files for each in paused] == [site.files]
+    await daemon.configuration.end()
 
 
 async def test_a_reload_waits_for_it(site: Site) -> None:
