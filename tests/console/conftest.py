@@ -37,10 +37,11 @@ well, or looking for garbage beside it, has paid for itself. All of it takes a t
 AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
 GO: Final = """path => {
     document.querySelector("main h1").dataset.left = "";
-    history.pushState({}, "", path);
-    dispatchEvent(new PopStateEvent("popstate"));
+    const key = String(Math.random());
+    history.pushState({ key, __TSR_key: key, __TSR_index: history.state.__TSR_index + 1 }, "", path);
 }"""
-"""Go to a page as a link of the console does; the title of the page that is left is marked."""
+"""Go to a page as a link of the console does, with a state by which the router knows how far back a page is; the title
+of the page that is left is marked."""
 TIME_PASSES: Final = """() => {
     const now = Date.now;
     Date.now = () => now() + 2_000;

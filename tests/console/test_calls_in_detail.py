@@ -22,6 +22,10 @@ def refused(site: Watched) -> str:
 @pytest.fixture(scope="module")
 def answered(site: Watched) -> str:
     """Return the id of a call of SIPp that was charged."""
+    return charged_call(site)
+
+
+def charged_call(site: Watched) -> str:
     record = site.stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
     return str(record["call_id"])
 
@@ -85,13 +89,12 @@ def test_a_running_call_shows_its_messages_as_they_come(site: Watched, boss: Vis
         assert rungs.count() >= 7
 
 
-def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
-    site: Watched, boss: Visitor, answered: str
-) -> None:
+def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(site: Watched, boss: Visitor) -> None:
     def balance() -> Decimal:
         return Decimal(site.api.ask("GET", "/accounts/acme/balance").json["balance"])
 
-    page = boss.go(f"/cdrs/{answered}?tab=charges", answered)
+    call_id = charged_call(site)
+    page = boss.go(f"/cdrs/{call_id}?tab=charges", call_id)
     assert (
         "0.60 USD a minute, prefix 44, group sell, in steps of 6 s" in page.get_by_label("Customer acme").inner_text()
     )
@@ -114,7 +117,7 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     assert violations(page) == []
     page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     assert balance() == before
-    page.route(f"**/cdrs/{answered}/corrections", lose_the_answer, times=1)
+    page.route(f"**/cdrs/{call_id}/corrections", lose_the_answer, times=1)
     asked.get_by_role("button", name="Book it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Book it").click()

@@ -40,8 +40,8 @@ def record(site: Watched) -> dict[str, str]:
     return refused_call(site)
 
 
-def test_what_is_not_saved_is_asked_about_before_it_is_lost(newcomer: Visit) -> None:
-    page = newcomer().go("/gateways", "Gateways")  # the history of a window of other tests is not of the router alone
+def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> None:
+    page = visit().go("/gateways", "Gateways")
     page.get_by_role("link", name="Accounts", exact=True).click()
     page.get_by_label("Accounts", exact=True).get_by_role("link", name="acme", exact=True).click()
     page.get_by_role("button", name="Book a payment").click()
