@@ -570,6 +570,7 @@ class Daemon:
         self._notifier.keep(sockets)
         opened = self._transports
         self.service.serve(opened.transmit, opened.hang_up, opened.has_connection, opened.has_accepted)
+        opened.take_waiting()
 
     def _busy(self) -> Busy:
         now = self._clock.now()

@@ -81,6 +81,8 @@ class Loop:
         """Whether nothing happens to calls any more: they may be written down for the next process."""
         self.stands_still = never
         """Whether nothing may be processed now (``booking.standstill``)."""
+        self.is_behind = never
+        """Whether messages wait that came before the start: no timer of a call may fire before they are served."""
 
     def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
@@ -302,7 +304,7 @@ class Loop:
         self._wake_is_near = True
         now = self._clock.now()
         try:
-            if not self.stands_still():
+            if not self.stands_still() and not self.is_behind():
                 self._turn.timers(now)
             self.flush(now)
         finally:  # after an error in one timer, the others must still fire

@@ -376,6 +376,7 @@ class SwitchService:
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self.keep_alives.begin(transmit)
         self.database.standstill.connect(self.loop, self.inbox, resume=self.inbox.serve)
+        self.loop.is_behind = self.inbox.is_behind
         self.inbox.attach(asyncio.get_running_loop())
 
     async def drain(self, grace_s: int) -> None:

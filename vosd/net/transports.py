@@ -7,6 +7,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
@@ -78,6 +79,19 @@ class Transports:
             for left in self._handed.values():  # of listeners that are not configured any more
                 left.close()
             self._handed.clear()
+
+    def take_waiting(self) -> None:
+        """Serve what has waited in the sockets of an earlier process, in the order in which it came to any of them.
+
+        Call it once, when the core serves, and before any timer of a call may fire.
+        """
+        wall_ahead_s = time.time() - time.monotonic()  # noqa: TID251 - the clock of the kernel's stamps
+        waiting = [each for flow in self._flows if isinstance(flow, UdpFlow) for each in flow.waiting(wall_ahead_s)]
+        waiting.sort(key=attrgetter("came"))
+        for each in waiting:
+            self._entrance.receive_late(*each)
+        if waiting:
+            self._entrance.serve()
 
     @property
     def transmit(self) -> list[Callable[[bytes, tuple[str, int]], None]]:

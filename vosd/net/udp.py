@@ -15,7 +15,8 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
-from typing import Final
+from math import inf
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -31,6 +32,8 @@ BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Receive and send buffer requested from the kernel, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
 """Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
+WAITING_MAX: Final = 65_536
+"""Most datagrams read at once by a start: more than fit into the buffer."""
 
 SENDS_MAX: Final = 3
 """Most attempts to send a datagram while errors about others arrive."""
@@ -50,6 +53,17 @@ _NO_BUFFER_SPACE: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, 
 """Errors after which the same datagram could be sent a moment later."""
 
 _log = structlog.get_logger()
+
+
+class WaitingDatagram(NamedTuple):
+    """A datagram that has waited for the start of this process."""
+
+    flow: int
+    data: bytes
+    host: str
+    port: int
+    came: float
+    """Time of arrival in seconds of the monotonic clock."""
 
 
 class UdpFlow:
@@ -91,9 +105,9 @@ class UdpFlow:
         self._loop = asyncio.get_running_loop()
         self._readiness = select.epoll(1)
         self._readiness.register(self._socket, select.EPOLLIN)
-        self._served_mono = served_mono
+        self._waited_since = None if handed is None else served_mono
         self._opened_mono = time.monotonic()
-        self._loop.add_reader(self._readiness, self._take if handed is None else self._take_late)
+        self._loop.add_reader(self._readiness, self._take)
 
     @property
     def listening(self) -> socket.socket:
@@ -220,35 +234,39 @@ class UdpFlow:
             batch = read()
         entrance.serve()
 
-    def _take_late(self) -> None:
-        """Read what has waited for the start of this process, with the times at which it came, then serve it."""
-        for _ in range(BATCHES_AT_ONCE * BATCH):
+    def waiting(self, wall_ahead_s: float) -> list[WaitingDatagram]:
+        """Read what has waited in the socket of an earlier process; call it once, before anything is served.
+
+        The wall clock, by which the kernel stamps, is ``wall_ahead_s`` ahead of the monotonic one.
+        """
+        if self._waited_since is None:
+            return []
+        found: list[WaitingDatagram] = []
+        for _ in range(WAITING_MAX):
             try:
                 data, stamps, _, sender = self._socket.recvmsg(DATAGRAM_MAX, socket.CMSG_SPACE(_TIMEVAL.size))
             except BlockingIOError:
-                is_over = True
+                break
             except OSError:  # an error about a datagram that was sent is reported instead of what waits
                 self._take_errors()
                 continue
-            else:
-                came = self._came(stamps)
-                host, port, *_ = sender
-                self._entrance.receive_late(self._flow, data, host.partition("%")[0], port, came)
-                is_over = came >= self._opened_mono
-            if is_over:
-                self._loop.add_reader(self._readiness, self._take)
-                break
-        self._entrance.serve()
+            host, port, *_ = sender
+            came = _wall_of(stamps) - wall_ahead_s
+            found.append(WaitingDatagram(self._flow, data, host.partition("%")[0], port, came))
+        latest = self._opened_mono
+        for index in reversed(range(len(found))):  # the clock may have been set back: none came after its next
+            latest = max(min(found[index].came, latest), self._waited_since)
+            found[index] = found[index]._replace(came=latest)
+        return found
 
-    def _came(self, stamps: Iterable[tuple[int, int, bytes]]) -> float:
-        """Return when a datagram came, in seconds of the monotonic clock; the wall clock may have been set since."""
-        now = came = time.monotonic()
-        for level, kind, stamp in stamps:
-            if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMP):
-                seconds, microseconds = _TIMEVAL.unpack(stamp)
-                wall = time.time()  # noqa: TID251 - the clock of the stamps
-                came -= wall - seconds - microseconds / 1_000_000
-        return min(max(came, self._served_mono), now)
+
+def _wall_of(stamps: Iterable[tuple[int, int, bytes]]) -> float:
+    """Return when a datagram came by the wall clock, in seconds; of one without a stamp infinite."""
+    for level, kind, stamp in stamps:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMP):
+            seconds, microseconds = _TIMEVAL.unpack(stamp)
+            return float(seconds + microseconds / 1_000_000)
+    return inf
 
 
 def _widen(sock: socket.socket) -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.engine.overload import inbox as engine_inbox
-from vosd.engine.overload.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, TURN_S, UNKNOWN_MAX, Inbox
+from vosd.engine.overload.inbox import (
+    CALLS_MAX,
+    OTHERS_MAX,
+    REFUSALS_AT_ONCE,
+    RUNNING_FIFO_MAX,
+    TURN_S,
+    UNKNOWN_MAX,
+    Inbox,
+)
 from vosd.engine.overload.load import START_S, Load, OverloadSettings
 from vosd.sip.wire.classify import Rank
 
@@ -106,6 +114,22 @@ def test_only_what_belongs_to_a_call_counts_from_before_it_was_read(world):
     world.inbox.serve()
     assert (world.served, world.refused) == (["BYE", "INVITE"], [])
     assert world.waited_s == pytest.approx([60.0, 0.001], abs=0.01)
+
+
+def test_what_waited_for_the_start_is_served_in_its_order_and_before_what_came_since(world):
+    """A BYE of the one side before that of the other: who hung up first ends the call, and until then it is paid."""
+    world.cost_s = TURN_S / 10
+    of_gateway = [f"INFO {number}" for number in range(2 * RUNNING_FIFO_MAX)] + ["BYE of the gateway"]
+    world.come(Rank.RUNNING, GATEWAY, *of_gateway, waited_s=60.0)
+    world.come(Rank.RUNNING, PHONE, "BYE of the phone", waited_s=50.0)
+    world.inbox.serve()
+    assert world.inbox.is_behind()
+    world.come(Rank.RUNNING, OTHER_GATEWAY, "BYE of now")
+    while world.inbox.is_behind():
+        assert not world.inbox.is_idle()
+        world.turn()
+    world.turn()
+    assert world.served == [*of_gateway, "BYE of the phone", "BYE of now"]
 
 
 def test_running_calls_go_first_whatever_came_before(world):

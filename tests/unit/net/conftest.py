@@ -183,6 +183,7 @@ async def opened() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
         sockets = [(*each, 0)[:3] for each in listen or [("tcp", "127.0.0.1")]]
         node = Node(Transports(sockets, settings, tls, limits, ear.core, handed), ear)
         await node.transports.open(served_mono)
+        node.transports.take_waiting()
         nodes.append(node)
         return node
 

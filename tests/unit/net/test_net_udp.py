@@ -11,7 +11,7 @@ import pytest
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
-from vosd.net import entrance, udp
+from vosd.net import entrance, transports, udp
 from vosd.net.datagrams import BATCH
 from vosd.net.sockets import ListenerUnusableError, named, reachable_address
 from vosd.sip.drops import Drop
@@ -53,6 +53,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
         clocks = SimpleNamespace(monotonic=lambda: time.monotonic() + mono_s, time=lambda: wall() + wall_s)
         monkeypatch.setattr(udp, "time", clocks)
         monkeypatch.setattr(entrance, "time", clocks)
+        monkeypatch.setattr(transports, "time", clocks)
 
     return let_pass
 
@@ -101,6 +102,36 @@ async def test_a_new_call_that_has_waited_so_long_that_its_caller_may_have_given
     received = [(await node.ear.message())[1] for _ in range(node.ear.messages)]
     assert received == ([request("INVITE")] if served else []) + [within]
     assert node.ear.dropped == ({} if served else {Drop.WAITED_FOR_START: 1})
+
+
+async def test_what_has_waited_in_several_sockets_is_served_in_the_order_in_which_it_came(opened):
+    """The side that hung up first has ended the call."""
+    hosts = ("127.0.0.1", "127.0.0.2")
+    before = await opened(*(("udp", host) for host in hosts))
+    before.transports.pause()
+    requests = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(6)]
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        for number, each in enumerate(requests):
+            peer.sendto(each, before.address(1 - number % 2))
+    handed = {
+        named("udp", host, 0): kept.dup()
+        for host, kept in zip(hosts, before.transports.sockets().values(), strict=True)
+    }
+    node = await opened(*(("udp", host) for host in hosts), handed=handed)
+    assert [(await node.ear.message())[1] for _ in requests] == requests
+    assert node.ear.serves == 1
+
+
+async def test_a_clock_that_was_set_back_changes_no_order(opened, monkeypatch):
+    """What came before the clock was set has stamps of later on, and counts as of the next that has a true one."""
+    now = time.time()  # noqa: TID251 - the clock of the kernel's stamps
+    stamps = iter([now + 3_600.0, now - 20.0, now - 10.0])
+    monkeypatch.setattr(udp, "_wall_of", lambda _stamps: next(stamps))
+    requests = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(3)]
+    node = await after_a_start(opened, *requests)
+    assert [(await node.ear.message())[1] for _ in requests] == requests
+    began = time.monotonic()
+    assert [came - began for came in node.ear.came] == pytest.approx([-20.0, -20.0, -10.0], abs=1.0)
 
 
 async def test_more_than_a_turn_that_has_waited_is_read_in_order_and_what_comes_next_as_ever(opened, monkeypatch):

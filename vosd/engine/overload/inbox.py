@@ -7,6 +7,7 @@ Within a rank, sources are served in turn. New requests above the limits are ref
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -119,6 +120,10 @@ class Inbox(Counting):
         self._clock = clock
         self._watch = LoadWatch(settings)
         self._running: LateFairQueue[tuple[int, bytes, str, int, float]] = LateFairQueue(RUNNING_MAX, RUNNING_FIFO_MAX)
+        self._waited: deque[tuple[int, bytes, str, int, float]] = deque()
+        """Messages of running calls that came before ``attach``, first of all served; the sockets have held them."""
+        self._began = 0.0
+        """Time of ``attach``."""
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
         self._others: FairQueue[QueuedMessage] = FairQueue(OTHERS_MAX)
         self._unknown: FairQueue[QueuedMessage] = FairQueue(UNKNOWN_MAX)
@@ -161,10 +166,15 @@ class Inbox(Counting):
             self._measurement = scheduler.call_later(MEASURE_S, self._measure, self._clock() + MEASURE_S)
         return True
 
+    def is_behind(self) -> bool:
+        """Return whether messages of running calls wait that came before ``attach``: limits may not end calls yet."""
+        return bool(self._waited)
+
     def attach(self, scheduler: Scheduler) -> None:
         """Start to serve."""
         self._scheduler = scheduler
-        self._watch.begin(self._clock())
+        self._began = self._clock()
+        self._watch.begin(self._began)
 
     def detach(self) -> None:
         """Stop serving."""
@@ -180,14 +190,17 @@ class Inbox(Counting):
     def take(self, rank: Rank, flow: int, data: bytes, host: str, port: int, came: float) -> None:
         """Queue one message until ``serve``; before ``attach`` drop it: the sender retransmits.
 
-        A message of a running call counts as of ``came``, in seconds of the monotonic clock, others as of now.
+        A message of a running call counts as of ``came``, in seconds of the monotonic clock, others as of now. Those
+        that came before ``attach`` are served in the order in which they are given, not by turns of the sources.
         """
         if self._scheduler is None:
             return
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
-            if self._running.put(host, (flow, data, host, port, came)) is not None:
+            if came < self._began:
+                self._waited.append((flow, data, host, port, came))
+            elif self._running.put(host, (flow, data, host, port, came)) is not None:
                 self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
             surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
@@ -214,14 +227,14 @@ class Inbox(Counting):
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
         if self.stands_still():
             return
-        running, process, clock = self._running, self._process, self._clock
+        waited, running, process, clock = self._waited, self._running, self._process, self._clock
         self._was_busy = True
         now = clock()
         until = now + TURN_S
         running_until = now + (RUNNING_S if self._calls or self._others or self._unknown else TURN_S)
         try:
             # The clock is read after each message, because some cost far more than others.
-            while now < running_until and (message := running.take()) is not None:
+            while now < running_until and (message := waited.popleft() if waited else running.take()) is not None:
                 process(*message)
                 now = clock()
             if self._calls or self._others or self._unknown:
@@ -229,7 +242,7 @@ class Inbox(Counting):
         finally:  # after an error in one message, the others must still be served
             scheduler = self._scheduler
             if scheduler is not None:
-                if self._soon is None and (running or self._calls or self._others or self._unknown):
+                if self._soon is None and (waited or running or self._calls or self._others or self._unknown):
                     self._soon = scheduler.call_soon(self._go_on)
                 if self._measurement is None:
                     self._measurement = scheduler.call_later(MEASURE_S, self._measure, clock() + MEASURE_S)
