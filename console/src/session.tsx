@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { isOfSession, SESSION } from "./api/again";
 import { client, content, endSession, noteSession, Problem, renewed, type Session } from "./api/client";
 import { setUntold } from "./api/untold";
+import { notePasswordDoubt } from "./parts/doubt";
 import { forgetHistory } from "./parts/figures";
 import { leaveField, useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
@@ -101,6 +102,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
     leaveField();
+    notePasswordDoubt(false);
     setEnded(false);
     const isSame = person.name === session?.name;
     if (!isSame) forgetAll(queries);

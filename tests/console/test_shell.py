@@ -23,6 +23,7 @@ from console.conftest import (
     english_in,
     fits_a_telephone,
     is_in_memory,
+    lose_the_answer,
     violations,
 )
 from console.made_answers import made_answer, made_page
@@ -563,3 +564,62 @@ def test_a_log_in_that_is_lost_behind_the_password_says_so(site: Watched, newcom
     page.keyboard.press("Enter")
     page.get_by_role("heading", level=1, name="Overview").wait_for()
     assert not is_in_memory(page, PASSWORD)
+
+
+def test_a_first_password_without_an_answer_may_be_set_and_leads_to_the_log_in(site: Watched, newcomer: Visit) -> None:
+    link = site.daemon.ask("user", "add", "linked", "--role", "viewer")["link"].rpartition("/")[2]
+    visitor = newcomer("viewer")
+    page = visitor.page
+    page.context.clear_cookies()
+    page.goto(f"{visitor.base}/#/first-login/{link}")
+    page.route("**/api/v1/session/link", lose_the_answer, times=1)
+    page.get_by_label("New password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
+    expect(page.get_by_text("The new password may be set already")).to_have_count(0)
+    page.get_by_role("button", name="Set the password").click()
+    page.get_by_role("status").filter(has_text="The new password may be set already").wait_for()
+    assert violations(page) == []
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").filter(has_text="The new password may be set already").wait_for()
+    assert not is_in_memory(page, PASSWORD)
+    page.get_by_label("Name").fill("linked")
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Overview").wait_for()
+
+
+def test_a_password_that_was_changed_without_an_answer_may_hold_and_leads_to_the_log_in(newcomer: Visit) -> None:
+    second, third = "another horse battery", "a third horse battery"
+    page = newcomer("viewer").go("/", "Overview")
+    person = page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).inner_text()
+    asked = page.get_by_role("dialog", name="Password")
+
+    def change(old: str, new: str) -> None:
+        choose_of_person(page, "Password")
+        asked.get_by_label("Present password").fill(old)
+        asked.get_by_label("New password").fill(new)
+        page.route("**/api/v1/session/password", lose_the_answer, times=1)
+        asked.get_by_role("button", name="Set the password").click()
+        asked.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
+
+    change(PASSWORD, second)
+    asked.get_by_role("button", name="Set the password").click()
+    asked.get_by_role("status").filter(has_text="The new password may be set already").wait_for()
+    assert violations(page) == []
+    asked.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").filter(has_text="The new password may be set already").wait_for()
+    page.get_by_label("Name").fill(person)
+    page.locator("input[autocomplete=current-password]").fill(second)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Overview").wait_for()
+
+    change(second, third)
+    page.context.clear_cookies()  # that of the new session was lost with the answer
+    asked.get_by_role("button", name="Set the password").click()
+    again = page.get_by_role("dialog", name="Log in")
+    again.get_by_role("alert").filter(has_text="The new password may be set already").wait_for()
+    again.locator("input[autocomplete=current-password]").fill(third)
+    again.get_by_role("button", name="Log in").click()
+    expect(again).to_have_count(0)
+    expect(asked.get_by_label("New password")).to_have_value(third)

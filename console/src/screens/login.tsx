@@ -2,8 +2,10 @@ import { Alert, Button, Center, Paper, PasswordInput, Stack, TextInput, Title } 
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Session } from "../api/client";
+import { client, content, Problem, type Session } from "../api/client";
+import { mayBeCarriedOut } from "../api/orders";
 import { brand, logo } from "../brand";
+import { isPasswordDoubtful, notePasswordDoubt } from "../parts/doubt";
 import { leaveField } from "../parts/forgotten";
 import { ProblemText } from "../parts/problem";
 
@@ -25,7 +27,8 @@ export function Login({ hasEnded, onDone }: LoginTerms) {
   const { t } = useTranslation();
   const [link, setLink] = useState(linkOfPage);
   const [known, setKnown] = useState("");
-  const said = known ? t("login.set_done", { name: known }) : hasEnded ? t("login.ended") : "";
+  const ended = isPasswordDoubtful() ? t("login.perhaps_set") : hasEnded ? t("login.ended") : "";
+  const said = known ? t("login.set_done", { name: known }) : ended;
   const used = (name: string) => {
     window.history.replaceState(null, "", "/");
     setKnown(name);
@@ -63,7 +66,11 @@ export function LoginAgain({ name, onDone }: { name: string; onDone: (session: S
       onClose={(event) => event.currentTarget.isConnected && event.currentTarget.showModal()}
       onFocus={(event) => event.target.setAttribute("data-mantine-stop-propagation", "true")}
     >
-      <Name known={name} said={t("login.again", { name })} onDone={onDone} />
+      <Name
+        known={name}
+        said={[t("login.again", { name }), ...(isPasswordDoubtful() ? [t("login.perhaps_set")] : [])].join(" ")}
+        onDone={onDone}
+      />
     </dialog>
   );
 }
@@ -117,6 +124,7 @@ function Name({ known, said, onDone }: { known: string; said: string; onDone: (s
   );
 }
 
+/** The page of a one-time link; `onDone` has the name of the person, or none where it is not known whether it is set. */
 function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) => void }) {
   const { t } = useTranslation();
   const [password, setPassword] = useState("");
@@ -124,8 +132,10 @@ function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) 
     mutationFn: () => content(client.POST("/session/link", { body: { link, password } })),
     onSuccess: (person) => {
       leaveField();
+      notePasswordDoubt(false);
       onDone(person.name);
     },
+    onError: (failure) => mayBeCarriedOut(failure) && notePasswordDoubt(true),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -149,6 +159,14 @@ function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) 
           onChange={(event) => setPassword(event.currentTarget.value)}
         />
         <ProblemText error={use.error} />
+        {isRefused(use.error, "link_refused") && isPasswordDoubtful() && (
+          <PerhapsSet
+            onLogIn={() => {
+              leaveField();
+              onDone("");
+            }}
+          />
+        )}
         <Button type="submit" loading={use.isPending}>
           {t("login.set")}
         </Button>
@@ -156,3 +174,22 @@ function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) 
     </form>
   );
 }
+
+/** What stands behind a refusal that a password may have brought about whose answer was lost. */
+export function PerhapsSet({ onLogIn }: { onLogIn: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <Alert color="yellow" role="status">
+      <Stack align="flex-start">
+        {t("login.perhaps_set")}
+        <Button variant="default" onClick={onLogIn}>
+          {t("login.go")}
+        </Button>
+      </Stack>
+    </Alert>
+  );
+}
+
+/** Whether an order was refused with a code. */
+export const isRefused = (error: Error | null, code: string): boolean =>
+  error instanceof Problem && error.code === code;

@@ -19,10 +19,14 @@ import { type FormEvent, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, type Schemas, type Session } from "../api/client";
+import { mayBeCarriedOut } from "../api/orders";
 import { useOpened } from "../parts/dialogs";
+import { isPasswordDoubtful, notePasswordDoubt } from "../parts/doubt";
 import { leaveField, useForgotten } from "../parts/forgotten";
 import { ProblemText } from "../parts/problem";
 import { useUnsaved } from "../parts/unsaved";
+import { useLogOut } from "../session";
+import { isRefused, PerhapsSet } from "./login";
 
 /** How far a second factor is: nothing entered yet, something that would be lost, in force with its codes shown. */
 type Step = "begin" | "begun" | "in_force";
@@ -244,14 +248,17 @@ export function PasswordDialog({ session, onClose }: { session: Session; onClose
     setProof(NO_PROOF);
     setChosen("");
   };
+  const leaving = useMutation({ mutationFn: useLogOut() });
   const change = useMutation({
     mutationFn: () =>
       content(client.PUT("/session/password", { body: { old: proof.password, new: chosen, code: proof.code } })),
     onSuccess: () => {
       leaveField();
       forget();
+      notePasswordDoubt(false);
       setDone(true);
     },
+    onError: (failure) => mayBeCarriedOut(failure) && notePasswordDoubt(true),
   });
   const close = () =>
     change.isPending ||
@@ -298,6 +305,10 @@ export function PasswordDialog({ session, onClose }: { session: Session; onClose
                 onChange={(event) => setChosen(event.currentTarget.value)}
               />
               <ProblemText error={change.error} />
+              {isRefused(change.error, "log_in_refused") && isPasswordDoubtful() && (
+                <PerhapsSet onLogIn={() => leaving.mutate()} />
+              )}
+              <ProblemText error={leaving.error} />
               <Group justify="flex-end">
                 <Button variant="default" onClick={close} disabled={change.isPending}>
                   {t("act.cancel")}
