@@ -924,7 +924,7 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
 
 
 def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, newcomer: Visit) -> None:
-    page = newcomer().go("/calls?q=acme", "Calls now")
+    page = newcomer("viewer").go("/calls?q=acme", "Calls now")
     name = page.get_by_role("button", name=re.compile("^p")).inner_text()
     site.daemon.succeed("user", "disable", name)
     page.get_by_role("heading", level=1, name="Log in").wait_for()
