@@ -68,6 +68,8 @@ let csrf = "";
 /** The latest change of a proof: until its answer is there, what is read goes out with the id of before. */
 let changing: Promise<unknown> = Promise.resolve();
 let person: string | undefined;
+/** Whether the person has asked for the end of the session: what is refused from then on is no surprise. */
+let isEnding = false;
 let ended: () => Promise<boolean> = async () => false;
 let taken: (by: string) => void = () => {};
 
@@ -82,6 +84,7 @@ export function noteSession(
 ): void {
   csrf = session?.csrf ?? "";
   person = session?.name;
+  isEnding = false;
   ended = whenEnded;
   taken = whenTaken;
 }
@@ -116,6 +119,7 @@ export async function sent(request: Request): Promise<Response> {
   }
   if (
     answer.status === HTTP_UNAUTHORIZED &&
+    !isEnding &&
     !request.url.endsWith(`${API}/session`) &&
     !OF_PROOFS.has(await codeOf(answer))
   ) {
@@ -199,10 +203,13 @@ export async function content<T>(answer: Promise<{ data?: T }>): Promise<T> {
 
 /** End the session; it may have ended by itself. Without an answer, and where the switch refuses it, it goes on. */
 export async function endSession(): Promise<void> {
+  isEnding = true;
   try {
     await client.DELETE("/session");
   } catch (failure) {
-    if (!(failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED)) throw failure;
+    if (failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED) return;
+    isEnding = false;
+    throw failure;
   }
 }
 

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import { isLate, noteSession, type Session, sent } from "./client";
+import { client, endSession, isLate, noteSession, Problem, type Session, sent } from "./client";
 
 const OLD = "old";
 const NEW = "new";
@@ -18,6 +18,11 @@ function switchOf(name: string, code = "csrf"): void {
     return token === NEW ? Response.json({}) : Response.json({ code }, { status: 403 });
   });
 }
+
+const problemOf = ({ ok, status }: Response) => {
+  if (!ok) throw new Problem(status, "", "", "", "");
+  return {};
+};
 
 const change = () =>
   sent(
@@ -91,6 +96,27 @@ it("reads again what met the old id of a session while its proof was changed", a
   expect((await put).status).toBe(200);
   expect(await (await read).json()).toEqual({ calls: [] });
   expect(ended).not.toHaveBeenCalled();
+});
+
+it.each([204, 503])("says that a session has ended only where it was not logged out (answer %i)", async (status) => {
+  ended.mockImplementation(async () => false);
+  let answer = (_: Response) => {};
+  const ending = vi
+    .spyOn(client, "DELETE")
+    .mockReturnValue(new Promise<Response>((resolve) => (answer = resolve)).then(problemOf) as never);
+  vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
+  const read = () => sent(new Request("https://switch.example/api/v1/status"));
+  const isOver = endSession().then(
+    () => true,
+    () => false,
+  );
+  await read();
+  expect(ended).not.toHaveBeenCalled();
+  answer(new Response(null, { status }));
+  expect(await isOver).toBe(status === 204);
+  await read();
+  expect(ended).toHaveBeenCalledTimes(status === 204 ? 0 : 1);
+  ending.mockRestore();
 });
 
 it.each(["code_missing", "log_in_refused"])("goes on with the session where a proof is refused (%s)", async (code) => {
