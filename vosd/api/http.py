@@ -33,6 +33,8 @@ SENDER: Final = "vosd.sender"
 
 _PLACE: Final = re.compile(r"\(byte (\d+)\)")
 """Place in a body, as the parser says it."""
+_HALF: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u)")
+"""The first half of a character that is written as two, without the second."""
 _ALWAYS: Final = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -186,6 +188,9 @@ def _no_json(content: bytes, error: Exception) -> RequestError:
     if isinstance(error, msgspec.ValidationError):
         said = "the body is no JSON: a number in it is too great"
         return RequestError(status, code, said, remedy="write a smaller number")
+    if place is None and content.rstrip()[-1:] in b'}]"' and (half := _HALF.search(content)):
+        said = f"the body is no JSON: `{half[0].decode()}` in it is half of a character"
+        return RequestError(status, code, said, remedy="write its other half behind it, or leave it out")
     if place is None:
         said = "the body is no JSON: it ends too early"
         return RequestError(status, code, said, remedy="close each bracket and quote, and send the whole body")

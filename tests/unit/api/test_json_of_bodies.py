@@ -29,6 +29,9 @@ def test_what_is_no_json_or_too_deep_is_refused(content: bytes) -> None:
     [
         (b"", "the body is empty"),
         (b'{"a": [1', "the body is no JSON: it ends too early"),
+        (b'{"a": [1}', "the body is no JSON: line 1 is wrong at byte 9"),
+        (b'[{"a": "\\ud83d\\ude00"}', "the body is no JSON: it ends too early"),
+        (b'{"a": "\\uD83D"}', r"the body is no JSON: `\uD83D` in it is half of a character"),
         (b'{"a": "\xe9"}', "the body is no JSON: its text is not UTF-8"),
         (b'{"a": 1e999999}', "the body is no JSON: a number in it is too great"),
         (b'{\n  "a": 1,\n  b: 2\n}', "the body is no JSON: line 3 is wrong at byte 3"),
