@@ -315,6 +315,15 @@ def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcom
     assert len(asked) == 2
 
 
+def test_a_file_of_payments_of_an_agent_names_no_command_of_the_switch(boss: Visitor, visit: Visit) -> None:
+    refund = {"name": "bank.csv", "mimeType": "text/csv", "buffer": b"account,amount,reference\nacme,-1,h-1\n"}
+    for visitor, advice in ((boss, " (vosd payment add --type)"), (visit("agent", "reseller"), "")):
+        page = visitor.go("/payments?tab=file", "Payments")
+        page.locator("input[type=file]").set_input_files(refund)
+        said = page.get_by_role("alert").filter(has_text="This file is not booked").get_by_role("listitem")
+        expect(said).to_have_text(f"line 2: -1.00 is no payment: book a refund or an adjustment{advice}")
+
+
 def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     site: Watched, postbox: Postbox, boss: Visitor, visit: Visit
 ) -> None:

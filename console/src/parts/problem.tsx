@@ -2,11 +2,9 @@ import { Alert, Button, Group } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ChangedSince, isLate, Problem, sentencesOf, Unreachable } from "../api/client";
-import { useIsOfAccount } from "../session";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
-import { withoutCommand } from "./withoutcommand";
 
 const HTTP_TOO_LARGE = 413;
 
@@ -38,10 +36,7 @@ export function ProblemText({
   stale?: string;
 }) {
   const { t } = useTranslation();
-  const translated = useServerText();
-  // the commands of the switch are for those who operate it
-  const isOfAccount = useIsOfAccount();
-  const inLanguage = (text: string) => (isOfAccount ? withoutCommand(translated(text)) : translated(text));
+  const inLanguage = useServerText();
   const isPast = useIsPast(error);
   if (!error || isPast) return null;
   const words = (): readonly [title: string, remedy: string] => {

@@ -3,8 +3,10 @@
 import { skipToken, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
+import { useIsOfAccount } from "../session";
 import { FALLBACK } from "./index";
 import { type Say, sayer } from "./sentences";
+import { withoutCommand } from "./withoutcommand";
 
 /** Texts by the English one. */
 export type Meanings = Readonly<Record<string, string>>;
@@ -28,7 +30,10 @@ function sayerOf(texts: Meanings, word: (english: string) => string | undefined)
   return known;
 }
 
-/** Say what the server says, a meaning or a sentence, in the language of the console. */
+/**
+ * Say what the server says, a meaning or a sentence, in the language of the console. Agents and customers get no commands
+ * of the switch, which are for those who operate it.
+ */
 export function useServerText(): Say {
   const { t, i18n } = useTranslation();
   const { language } = i18n;
@@ -37,11 +42,13 @@ export function useServerText(): Say {
     queryFn: language === FALLBACK ? skipToken : () => readMeanings(language),
     staleTime: Number.POSITIVE_INFINITY,
   });
-  if (!data) return unchanged;
-  return sayerOf(data, (english) => {
-    const word = `value.${english}`;
-    return english.length < WORD_MAX && i18n.exists(word) ? t([word]) : undefined;
-  });
+  const isOfAccount = useIsOfAccount();
+  const word = (english: string) => {
+    const name = `value.${english}`;
+    return english.length < WORD_MAX && i18n.exists(name) ? t([name]) : undefined;
+  };
+  const say = data ? sayerOf(data, word) : unchanged;
+  return isOfAccount ? (english) => withoutCommand(say(english)) : say;
 }
 
 /** A text of the server in the language of the console. */
