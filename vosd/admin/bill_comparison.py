@@ -153,7 +153,9 @@ def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
 def _invited_at(call: VendorCall) -> int:
     """Return the moment of the INVITE to the vendor: gateways before it may have taken the caller's time."""
     if call.vendor_billing_base_ms is not None:
-        return call.ended_at - call.vendor_billing_base_ms
+        charged_from = call.ended_at - call.vendor_billing_base_ms
+        if call.vendor_answered_at is None or charged_from <= call.vendor_answered_at:
+            return charged_from  # else the vendor hung up before the end
     if call.vendor_answered_at is None or call.answered_after_ms is None:
         return call.started_at
     return call.vendor_answered_at - call.answered_after_ms

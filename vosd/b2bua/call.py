@@ -651,6 +651,7 @@ class Call:
     ) -> None:  # fmt: skip
         if self.state is states.ANNOUNCING and self.journey.announced is None and self.search is not None:
             self.search.sound_ended(now or at)
+        at = at.came if at.waited_ms else at  # no limit is passed by waiting
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
         if self.journey.invited_at is not None and self.lifetime is None:
@@ -658,7 +659,10 @@ class Call:
             at = at if limit is None else limit.at
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text
-        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
+        cause = reason.q850_cause if cause is None else cause
+        # a BYE that waited for the start, with the 200 before it, is older than our own 200
+        vendor_mono = at.mono if source is HangupSource.CALLEE and at.mono < at_last.mono else None
+        self.ending = Ending(reason, source, at_last, code, cause, dead, text, vendor_mono)
         self.state = states.OVER
         if self.callee is not None and not self.callee.progress.has_left:
             self.board.gateways.vacate(self.callee.choice)

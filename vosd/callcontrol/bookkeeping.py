@@ -228,14 +228,16 @@ def conclude(
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
     record, customer, vendor, ended_mono = call.record, call.customer_rate, call.vendor_rate, ending.at.mono
+    vendor_ended_mono = ended_mono if ending.vendor_mono is None else ending.vendor_mono
     since_answer_ms = since_vendor_ms = max(0, ended_mono - call.answered_mono)
     if call.vendor_answered_mono is not None:
-        since_vendor_ms = max(0, ended_mono - call.vendor_answered_mono)
+        since_vendor_ms = max(0, vendor_ended_mono - call.vendor_answered_mono)
     is_answered = is_charged = record.answered_at is not None
     customer_ms, vendor_ms, agents = since_answer_ms, since_vendor_ms, call.agents
     if call.charged_mono is not None:
         is_charged = True
-        customer_ms, vendor_ms = (max(0, ended_mono - since) for since in call.charged_mono)
+        customer_since, vendor_since = call.charged_mono
+        customer_ms, vendor_ms = max(0, ended_mono - customer_since), max(0, vendor_ended_mono - vendor_since)
         customer, agents, vendor = _by_answers(call, is_answered=is_answered)
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
@@ -264,7 +266,7 @@ def conclude(
         hold_time_ms=since_answer_ms if is_answered else 0,
         hold_time_s=_hold_time(customer or vendor, since_answer_ms, is_answered) if talked_s is None else talked_s,
         billing_base_ms=None if call.charged_mono is None else customer_ms,
-        vendor_billing_base_ms=None if call.charged_mono is None else vendor_ms,
+        vendor_billing_base_ms=None if call.charged_mono is None and ending.vendor_mono is None else vendor_ms,
         loss=loss,
         loss_currency=None if loss is None else _sold_in(call.record, call.agents),
         cost_rate=None if call.cost_rate is None else format(call.cost_rate, "f"),

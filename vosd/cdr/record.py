@@ -256,7 +256,11 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     ] = None
     vendor_billing_base_ms: Annotated[
         int | None,
-        number(64, "milliseconds that `cost` is for, where it runs from the INVITE; null = from the answer"),
+        number(
+            64,
+            "milliseconds that `cost` is for, where it runs from the INVITE, or the vendor hung up before our 200; "
+            "null = from the answer",
+        ),
     ] = None
     billed_seconds: Annotated[int, number(32, "seconds that `fee` covers")] = 0
     vendor_billed_seconds: Annotated[int, number(32, "seconds that `cost` covers")] = 0

@@ -66,6 +66,24 @@ def test_a_200_that_waited_is_the_vendors_from_when_it_came_and_the_callers_from
     assert record.hold_time_ms == record.ended_at - record.answered_at
 
 
+def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then():
+    """Both messages waited for the start: the caller got its 200 after the vendor's BYE had come."""
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 12_000
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.exchange.waiting_ms = 10_000
+    scene.vendor.calls[0].hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.exchange.waiting_ms = 0
+    record = scene.close()
+    assert (record.hangup_source, record.hold_time_ms, record.fee) == ("callee", 0, 0)
+    assert record.vendor_billing_base_ms in range(2_000, 2_050)
+    assert record.vendor_billed_seconds == 2
+
+
 def test_a_cancel_that_waited_ends_the_call_when_it_came():
     scene = Scene()
     scene.vendor.script = RINGS

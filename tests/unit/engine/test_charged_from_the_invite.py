@@ -103,6 +103,16 @@ def test_a_call_rings_no_longer_than_its_money_lasts(advance_s):
     assert scene.vendor.calls[-1].final == 487
 
 
+def test_a_cancel_that_waited_until_the_money_had_run_out_ends_the_call_when_it_came():
+    scene = scene_of(balance="0.30")
+    ring(scene, 5_000)
+    (live,) = scene.exchange.switch.calls()
+    now = scene.exchange.clock.now()
+    call = live.call
+    call.caller_cancelled(Instant(now.mono + 35_000, now.wall + 35_000, 35_000))
+    assert (call.ending.at.mono, call.ending.reason.text) == (now.mono, "Cancelled")
+
+
 def test_a_vendor_in_advance_is_held_for_from_its_own_invite():
     scene = scene_of(vendors=2, ring_ms=15_000, vendor_limit=Decimal("0.12"))
     call = ring(scene, 0)

@@ -43,7 +43,7 @@ class RingingMoney:
 
     def attempt_over(self, now: Instant) -> None:
         """Note whether an attempt was paid for to its end: what its vendor has paid in advance is released next."""
-        self._limit = self.unpaid(now)
+        self._limit = self.unpaid(now.came)
 
     def attempt_begins(self) -> None:
         """Let another vendor pay: the limit of the one before does not matter any more."""
