@@ -2,7 +2,7 @@
 
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
-from doubles.virtual.vendor import RINGS, SILENT, answers
+from doubles.virtual.vendor import ANSWER, RINGS, SILENT, Line, Script, answers
 
 TARGET = "442071111111"
 
@@ -64,6 +64,21 @@ def test_a_200_that_waited_is_the_vendors_from_when_it_came_and_the_callers_from
     assert record.answered_at - record.vendor_answered_at == 250
     assert at - record.answered_at in range(10)
     assert record.hold_time_ms == record.ended_at - record.answered_at
+
+
+def test_an_answer_of_a_gateway_given_up_that_waited_is_dated_by_when_it_came():
+    scene = Scene(usual_catalogue(vendors=2, terms={"response_timeout_ms": 5_000}))
+    scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
+    scene.vendors[1].script = answers(100)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(6_000)
+    scene.exchange.waiting_ms = 500
+    scene.wire.run_until(lambda: bool(scene.exchange.sink.late_answers))
+    scene.exchange.waiting_ms = 0
+    (late,) = scene.exchange.sink.late_answers
+    assert late.vendor_answered_at is not None
+    assert scene.exchange.clock.now().wall - late.vendor_answered_at in range(500, 520)
+    scene.finish(call)
 
 
 def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then():

@@ -51,7 +51,7 @@ def cost_of_late_answer(
     journey.note_attempt(choice, tried.sip_call_id, tried.address)
     why = "another phone answered first" if row.reason == FORKED else "answered after it was given up"
     text = f"{why}, in call {arrival.call_id}"
-    ending = Ending(_REASON, HangupSource.SWITCH, now, None, _REASON.q850_cause, text=text)
+    ending = Ending(_REASON, HangupSource.SWITCH, now.came, None, _REASON.q850_cause, text=text)
     began = replace(arrival, call_id=call_id, at=tried.started_at)
     unsold = copy(call_request)
     unsold.account = unsold.rate = None
