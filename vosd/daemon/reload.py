@@ -204,9 +204,9 @@ class Configuration:
         self._keeping = asyncio.create_task(self._keep_start())
 
     async def kept(self) -> None:
-        """Wait until what the start has loaded is kept, or could not be."""
+        """Wait until what the start has loaded is kept, or could not be; ``end`` raises what has failed."""
         if self._keeping is not None:
-            await self._keeping
+            await asyncio.wait({self._keeping})
 
     async def _keep_start(self) -> None:
         try:
@@ -235,7 +235,8 @@ class Configuration:
 
     async def end(self) -> None:
         """End the processes of a reload that goes on, which changes nothing then; keep what the start has loaded."""
-        await self.kept()
+        if self._keeping is not None:
+            await self._keeping
         if self._tables is not None:
             self._tables.stop()
         stop_reading()

@@ -112,6 +112,20 @@ async def test_sockets_are_read_until_it_is_kept(site: Site, monkeypatch: pytest
     await daemon.configuration.end()
 
 
+async def test_what_cannot_be_kept_stops_no_stop(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(site.file, site.started, Notifier(None))
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(KeptCatalogue, "keep", no_thread)
+    monkeypatch.setattr(daemon.service, "keep", keep_no_calls)
+    await daemon.configuration.begin()
+    await daemon.drain(signal.SIGTERM)
+    with pytest.raises(RuntimeError):
+        await daemon.configuration.end()
+
+
 async def test_a_reload_waits_for_it(site: Site) -> None:
     await site.configuration.begin()
     site.write("10.0.0.2")
