@@ -38,7 +38,7 @@ AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min
 GO: Final = """path => {
     document.querySelector("main h1").dataset.left = "";
     const key = String(Math.random());
-    history.pushState({ key, __TSR_key: key, __TSR_index: history.state.__TSR_index + 1 }, "", path);
+    history.pushState({ key, __TSR_key: key, __TSR_index: (history.state?.__TSR_index ?? 0) + 1 }, "", path);
 }"""
 """Go to a page as a link of the console does, with a state by which the router knows how far back a page is; the title
 of the page that is left is marked."""

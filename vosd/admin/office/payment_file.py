@@ -351,7 +351,7 @@ async def _untakable(office: Office, who: Principal, payments: Iterable[FilePaym
             continue
         try:
             order = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
-            await check_decimals_of(office, who, order, each.amount)
+            await check_decimals_of(office, who, each.amount, order)
         except _FAULTS as error:
             faults.append(f"line {each.line}: {error}")
     return faults

@@ -187,7 +187,7 @@ def _by_hand(scope: Scope, order: BookPayment, amount: Decimal) -> ManualBooking
     )
 
 
-async def check_decimals_of(office: Office, who: Principal, order: BookPayment, amount: Decimal) -> None:
+async def check_decimals_of(office: Office, who: Principal, amount: Decimal, order: BookPayment) -> None:
     """Check the decimals of a payment that is booked later; one that was booked before has any.
 
     Raises:
