@@ -57,9 +57,9 @@ def test_a_restart_hands_calls_over_to_a_process_that_was_ready_before(stage, ma
 
 
 def test_calls_that_arrive_during_a_restart_are_all_answered(stage, manager, successors):
-    """What arrives while no process reads waits in the sockets.
+    """Messages that arrive while no process reads wait in the sockets.
 
-    On a busy machine it waits longer than a caller that is still there, whose repetition is served.
+    On a busy machine an INVITE may wait so long that it is dropped; its repetition is served.
     """
     scene, _ = keeping(stage, answered=1)
     is_over = threading.Event()

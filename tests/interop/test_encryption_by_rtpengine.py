@@ -422,6 +422,23 @@ def test_an_encrypted_call_is_heard_again_by_another_rtpengine(
         assert encryption(call.hang_up()) == ["sdes" if each else None for each in encrypts]
 
 
+def browser_call(stage: Stage, peer: WebSocketPeer, media: WebMedia, vendor: Peer, callee: RtpPeer) -> OutgoingCall:
+    """Register a browser, and return its call with a vendor in which both hear each other."""
+    phone = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
+    phone.register()
+    phone.offer = media.described()
+    call = phone.call(stage.number("441"))
+    incoming = vendor.expect("INVITE")
+    vendor.reply(incoming, 200, tag="vendor", body=described(callee))
+    response = peer.final_response("2 INVITE", call.call_id)
+    call.adopt(response)
+    call.send(call.request("ACK", 2))
+    vendor.expect("ACK")
+    media.connect(response.body)
+    hear_each_other(media, callee, place(incoming))
+    return call
+
+
 def test_a_browser_is_heard_again_by_another_rtpengine(tmp_path: Path, engine: Rtpengine, media: WebMedia) -> None:
     with (
         Rtpengine(tmp_path, "other", OTHER_ENGINE, (20_000, 20_199)) as other,
@@ -429,19 +446,8 @@ def test_a_browser_is_heard_again_by_another_rtpengine(tmp_path: Path, engine: R
         WebSocketPeer(Endpoint(f"{NETWORK}.61", 40_142)) as peer,
         Peer(VENDORS["carrier-a"]) as vendor,
     ):
-        phone = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
-        phone.register()
-        phone.offer = media.described()
         callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
-        call = phone.call(stage.number("441"))
-        incoming = vendor.expect("INVITE")
-        vendor.reply(incoming, 200, tag="vendor", body=described(callee))
-        response = peer.final_response("2 INVITE", call.call_id)
-        call.adopt(response)
-        call.send(call.request("ACK", 2))
-        vendor.expect("ACK")
-        media.connect(response.body)
-        hear_each_other(media, callee, place(incoming))
+        call = browser_call(stage, peer, media, vendor, callee)
         other.kill()
         asked = vendor.expect("INVITE", 30)
         assert not asked.body
@@ -462,26 +468,15 @@ def test_a_browser_is_heard_again_by_another_rtpengine(tmp_path: Path, engine: R
 def test_a_browser_that_restarts_ice_in_a_network_of_the_other_family_is_heard_there(
     tmp_path: Path, media: WebMedia
 ) -> None:
-    """Its address in c= is of that family then; an rtpengine of both has candidates of both."""
+    """The address in c= is of that family then; an rtpengine of both has candidates of both."""
     with (
         Rtpengine(tmp_path, "both", OTHER_ENGINE, (20_000, 20_199), also=("::1",)) as both,
         switch(tmp_path, DOOMED_SWITCH, both, websocket=DOOMED_WEBSOCKET) as stage,
         WebSocketPeer(Endpoint(f"{NETWORK}.61", 40_142)) as peer,
         Peer(VENDORS["carrier-a"]) as vendor,
     ):
-        phone = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
-        phone.register()
-        phone.offer = media.described()
         callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
-        call = phone.call(stage.number("441"))
-        incoming = vendor.expect("INVITE")
-        vendor.reply(incoming, 200, tag="vendor", body=described(callee))
-        response = peer.final_response("2 INVITE", call.call_id)
-        call.adopt(response)
-        call.send(call.request("ACK", 2))
-        vendor.expect("ACK")
-        media.connect(response.body)
-        hear_each_other(media, callee, place(incoming))
+        call = browser_call(stage, peer, media, vendor, callee)
         media.move("::1")
         call.send(call.request("INVITE", 3, body=media.described(version=2)))
         again = vendor.expect("INVITE")

@@ -221,7 +221,8 @@ class Daemon:
             settings.state_dir, installation_of(config, settings.node, settings.control_socket)
         )
         self._database = Database(
-            url := settings.database_url.reveal(), was_used=partial(was_used, settings.state_dir, url)
+            settings.database_url.reveal(),
+            was_used=partial(was_used, settings.state_dir, settings.database_url.reveal()),
         )
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))

@@ -128,7 +128,7 @@ class SwitchService:
         self._books = books
         self._resume_within_s = settings.resume_within_s
         self.served_mono = 0
-        """When the earlier run was last known to serve its calls, in milliseconds of the monotonic clock."""
+        """Time at which the earlier run was last known to serve its calls, in milliseconds of the monotonic clock."""
         self._configured = catalogue
         """The catalogue without overrides."""
         kept = settings.state_dir / "overrides.json"

@@ -55,12 +55,12 @@ class Site:
 
     @property
     def manifest(self) -> KeptManifest:
-        """What is kept."""
+        """The manifest that is kept."""
         return self._kept.manifest()
 
     @property
     def files(self) -> Mapping[str, str]:
-        """What a catalogue of the present file has in its manifest."""
+        """The manifest of a catalogue of the present file."""
         return digests_of({str(self.file): self.file.read_bytes()})
 
 

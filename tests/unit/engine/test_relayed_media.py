@@ -280,7 +280,7 @@ def test_a_family_that_another_socket_alone_has_is_used_where_its_address_can_be
 
 @pytest.mark.parametrize("other", ["fd00:9::1", "::1"])
 def test_a_party_behind_nat_is_not_sent_a_private_address_of_another_socket(other):
-    """Its private address of the other family is in its own network, not in one of ours."""
+    """The private address that the party describes is in its own network, not in one of ours."""
     addresses = ((MediaAddress(SWITCH_HOST, SWITCH_HOST),), (MediaAddress(other, other),))
     scene, relay = scene_with(media_addresses=addresses)
     call, there = scene.talk(Intent(OFFER.replace("IP4 192.0.2.10", "IP6 fd00::10")))

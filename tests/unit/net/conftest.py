@@ -64,7 +64,7 @@ class Ear:
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.came: list[float] = []
-        """When each message came, in seconds of the monotonic clock."""
+        """Time of arrival of each message, in seconds of the monotonic clock."""
         self.flushes = 0
         self.serves = 0
         self.core = Core(

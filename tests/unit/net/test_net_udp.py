@@ -123,7 +123,7 @@ async def test_what_has_waited_in_several_sockets_is_served_in_the_order_in_whic
 
 
 async def test_a_clock_that_was_set_back_changes_no_order(opened, monkeypatch):
-    """What came before the clock was set has stamps of later on, and counts as of the next that has a true one."""
+    """A datagram from before the clock was set back has too late a stamp, and counts as of the next true one."""
     now = time.time()  # noqa: TID251 - the clock of the kernel's stamps
     stamps = iter([now + 3_600.0, now - 20.0, now - 10.0])
     monkeypatch.setattr(udp, "_wall_of", lambda _stamps: next(stamps))

@@ -1,6 +1,6 @@
-"""Sound sections read key by key: pydantic looks at each key of a model, and an object has five of its 76 keys.
+"""Sections without mistakes are read key by key: pydantic looks at each key of a model, and few of 76 are given.
 
-It says what is wrong with the others, and reads those with keys in keys.
+Sections with mistakes are left to pydantic, which says what is wrong, and so are those with sections inside.
 """
 
 from collections.abc import Callable, Mapping
