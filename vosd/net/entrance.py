@@ -30,6 +30,8 @@ Each event allows for one more: in calls that go well, every sixth message is no
 """
 REPEATED_S: Final = 4.0
 """Longest wait of a new call for the start of this process: a caller that is still there repeats its INVITE."""
+GIVEN_UP_S: Final = 32.0
+"""Longest wait of other requests (64·T1): after it their senders have given up (RFC 3261 section 17.1.2.2)."""
 
 _log = structlog.get_logger()
 _REFUSE: Final = ShieldAnswer.REFUSE
@@ -167,12 +169,13 @@ class Entrance:
             core.serve()
 
     def receive_late(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
-        """Queue one message that has waited for the start of this process since ``came``; drop an old new call.
+        """Queue one message that has waited for the start of this process since ``came``; drop a request given up.
 
-        Its caller may have given up, which no message says: without a response there is no CANCEL (RFC 3261 section
-        9.1). One that is still there sends its INVITE again (section 17.1.1.2).
+        The caller of a new call may have given up, which no message says: without a response there is no CANCEL (RFC
+        3261 section 9.1). One that is still there sends its INVITE again (section 17.1.1.2). What sets calls up and
+        ends them is served however late.
         """
-        if time.monotonic() - came > REPEATED_S and classify(data) is MessageKind.CALL:
+        if _may_be_given_up(data, time.monotonic() - came):
             self._core.dropped[Drop.WAITED_FOR_START] += 1
         else:
             self.receive(flow, data, host, port, came)
@@ -247,3 +250,14 @@ class Entrance:
             self._blocked.pop(host, None)
             self._blocked[host] = until
             self._keep_out()
+
+
+def _may_be_given_up(data: bytes, waited_s: float) -> bool:
+    """Return whether the sender of a message may have given it up, so that carrying it out would be wrong."""
+    if waited_s <= REPEATED_S:
+        return False
+    kind = classify(data)
+    if kind is MessageKind.CALL or waited_s <= GIVEN_UP_S:
+        return kind is MessageKind.CALL
+    is_request = kind is MessageKind.OTHER or kind is MessageKind.WITHIN
+    return is_request and data.lstrip(b"\r\n")[:4] not in NEVER_LIMITED

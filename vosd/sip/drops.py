@@ -34,8 +34,9 @@ class Drop(StrEnum):
     REFUSED = "refused with 503"
     NOT_EVEN_REFUSED = "more than can be refused"
 
-    WAITED_FOR_START = "new calls that waited for the start"
-    """INVITEs that came so long before that their callers may have given up; a caller that has not sends its again."""
+    WAITED_FOR_START = "requests that waited for the start"
+    """Requests that came so long before that their senders may have given up; a caller that has not repeats its INVITE.
+    """
 
     # By the endpoint.
     MALFORMED_IN_OVERLOAD = "malformed, and too much"

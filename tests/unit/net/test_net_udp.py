@@ -104,6 +104,25 @@ async def test_a_new_call_that_has_waited_so_long_that_its_caller_may_have_given
     assert node.ear.dropped == ({} if served else {Drop.WAITED_FOR_START: 1})
 
 
+@pytest.mark.parametrize(("away_s", "served"), [(31.0, True), (33.0, False)])
+async def test_a_request_that_its_sender_has_given_up_is_not_carried_out_but_ends_of_calls_are(
+    opened, later, away_s, served
+):
+    later(away_s, away_s)
+    within = "<sip:4420@192.0.2.1>;tag=ours"
+    given_up = [request("MESSAGE"), request("REGISTER"), *(request(each, to=within) for each in ("REFER", "INVITE"))]
+    kept = [
+        request("BYE", to=within),
+        b"\r\n" + request("BYE", to=within),
+        request("CANCEL"),
+        b"SIP/2.0 200 OK\r\n\r\n",
+    ]
+    node = await after_a_start(opened, *given_up, *kept)
+    received = [(await node.ear.message())[1] for _ in range(node.ear.messages)]
+    assert received == (given_up if served else []) + kept
+    assert node.ear.dropped == ({} if served else {Drop.WAITED_FOR_START: len(given_up)})
+
+
 async def test_what_has_waited_in_several_sockets_is_served_in_the_order_in_which_it_came(opened):
     """The side that hung up first has ended the call."""
     hosts = ("127.0.0.1", "127.0.0.2")
