@@ -200,6 +200,8 @@ class Connection(asyncio.Protocol):
         """Whether it was lost, and the bytes sent last may not have been delivered."""
         self.received_ms = 0
         """Time of the last byte of the peer."""
+        self.was_left = False
+        """Whether its peer had closed it before this process began to accept: no caller waits on it."""
         self.has_alias = False
         """Whether it is used for requests to another port of its peer (RFC 5923)."""
         self.has_answered = False

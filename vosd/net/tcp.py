@@ -8,6 +8,7 @@ does not bind dialogs to connections: RFC 3261 section 18 identifies a connectio
 import asyncio
 import socket
 import ssl
+import struct
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -31,7 +32,7 @@ from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import sender_of
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import MessageKind, Rank, is_awaited, own_tag, top_via
+from vosd.sip.wire.classify import MessageKind, Rank, classify, is_awaited, own_tag, top_via
 from vosd.sip.wire.stream import StreamFramer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
@@ -100,6 +101,7 @@ class StreamFlow:
         self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
+        self._goes_on_since = None if handed is None else self._loop.time()
         marker.mark(self._listening)
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         self._open: dict[PeerEnd, Connection] = {}
@@ -228,6 +230,7 @@ class StreamFlow:
     async def _start(self, sock: socket.socket, peer: PeerEnd, origin: ConnectionOrigin) -> None:
         """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
+        connection.was_left = self._was_left(sock)
         context = self._server_context()
         task = asyncio.current_task()
         if origin is ConnectionOrigin.UNKNOWN and task is not None:
@@ -365,6 +368,9 @@ class StreamFlow:
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
         self._slots.carried(connection)
+        if connection.was_left and classify(data) is MessageKind.CALL:
+            self._core.dropped[Drop.WAITED_FOR_START] += 1
+            return False
         verdict = self._entrance.receive(self._flow, data, *connection.peer)
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._judge_unknown(connection, data, verdict)
@@ -436,6 +442,18 @@ class StreamFlow:
             tag = self._core.dialog_of(data)
             if tag:
                 self._far_ends.note(connection, tag)
+
+    def _was_left(self, sock: socket.socket) -> bool:
+        """Return whether a peer had closed its connection when it was accepted, and its last bytes came before a start.
+
+        Its caller is gone. The state and the age of those bytes are the kernel's.
+        """
+        if self._goes_on_since is None:
+            return False
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
+        state, received_ms_ago = _LAST_RECEIVED.unpack(info)
+        is_older: bool = received_ms_ago / 1_000 > self._loop.time() - self._goes_on_since
+        return state == _CLOSED_BY_PEER and is_older
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
         """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.
@@ -531,6 +549,10 @@ class StreamFlow:
 
 
 _RESPONSE: Final = b"SIP/2.0 "
+_LAST_RECEIVED: Final = struct.Struct("@B51xI")
+"""Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
+_CLOSED_BY_PEER: Final = 8
+"""Linux: CLOSE_WAIT."""
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Linux: the port is chosen at connect, so it must be unused for that peer only."""
 

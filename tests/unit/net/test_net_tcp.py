@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from unittest.mock import Mock
 
 import pytest
@@ -13,6 +14,7 @@ from vosd.net import connection as patience
 from vosd.net import stream_turns, tcp
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
+from vosd.net.sockets import named
 from vosd.net.tls import TlsContexts
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
@@ -35,6 +37,33 @@ async def test_messages_come_whole_with_the_address_of_their_connection(opened, 
     peer.writer.write(INVITE[100:] + OPTIONS)
     assert await node.ear.message() == (1, INVITE, peer.address)
     assert await node.ear.message() == (1, OPTIONS, peer.address)
+
+
+async def a_tick() -> None:
+    """Wait until the kernel's clock of connections, of 4 or 10 ms, has gone on."""
+    began = time.monotonic()
+    await until(lambda: time.monotonic() - began > 0.02)
+
+
+async def test_a_new_call_whose_caller_has_closed_its_connection_before_a_start_is_not_set_up(opened):
+    """A BYE on it ends its call; callers that wait, and those that close after the start, are served."""
+    before = await opened()
+    before.transports.pause()
+    bye, waits = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours"), request(branch="z9hG4bK-waits")
+    with socket.create_connection(before.address()) as gone, socket.create_connection(before.address()) as there:
+        gone.sendall(INVITE + bye)
+        there.sendall(waits)
+        gone.close()
+        await a_tick()
+        [kept] = before.transports.sockets().values()
+        node = await opened(("tcp", "127.0.0.1"), handed={named("tcp", "127.0.0.1", 0): kept.dup()})
+        received = {(await node.ear.message())[1] for _ in range(2)}
+    await a_tick()
+    with socket.create_connection(node.address()) as late:
+        late.sendall(INVITE)
+    assert (await node.ear.message())[1] == INVITE
+    assert received == {bye, waits}
+    assert node.ear.dropped == {Drop.WAITED_FOR_START: 1}
 
 
 async def test_an_answer_takes_the_connection_that_its_request_came_on(opened, connect):
