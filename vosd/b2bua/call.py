@@ -231,9 +231,9 @@ class Call:
         if self.state is not states.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
-        came = journey.vendor_answered_at
-        if came is not None and now.mono > came.mono and now.mono >= self._answer_wait_ends().mono:
-            self.caller_unreachable(now)  # the PRACK came when the timer was due already
+        came, asked_ms = journey.vendor_answered_at, now.mono - now.waited_ms
+        if came is not None and asked_ms > came.mono and asked_ms >= self._answer_wait_ends().mono:
+            self.caller_unreachable(now)  # the PRACK came when the timer was due already, by no wait in our queues
             return False
         journey.answered_at = answered_at
         journey.progress_at = journey.progress_at or answered_at

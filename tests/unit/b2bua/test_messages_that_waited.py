@@ -1,8 +1,11 @@
 """Messages that waited in a queue: bills use their time of reception, our own timers the time of processing."""
 
+import pytest
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from doubles.virtual.vendor import ANSWER, RINGS, SILENT, Line, Script, answers
+
+from vosd.b2bua.lifetime import ANSWER_WAIT_MS
 
 TARGET = "442071111111"
 
@@ -97,6 +100,29 @@ def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then
     assert (record.hangup_source, record.hold_time_ms, record.fee) == ("callee", 0, 0)
     assert record.vendor_billing_base_ms in range(2_000, 2_050)
     assert record.vendor_billed_seconds == 2
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_an_answer_that_waited_for_minutes_is_the_callers_and_the_vendor_is_paid_until_it_hung_up(hangs_up):
+    """It ended the call before the vendor's BYE behind it was served, and the vendor was paid for the whole limit."""
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = ANSWER_WAIT_MS + 20_000
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.exchange.waiting_ms -= 5_000
+    if hangs_up:
+        scene.vendor.calls[0].hang_up()
+        scene.wire.run_until(lambda: call.is_over)
+        scene.exchange.waiting_ms = 0
+        record = scene.close()
+        assert (record.end_reason, record.hangup_source, record.fee) == ("Normal", "callee", 0)
+        assert record.vendor_billing_base_ms in range(5_000, 5_050)
+    else:
+        scene.exchange.waiting_ms = 0
+        scene.wire.run_for(3_000)
+        assert scene.finish(call).end_reason == "Normal"
 
 
 def test_a_cancel_that_waited_ends_the_call_when_it_came():
