@@ -143,12 +143,16 @@ class Conversation(msgspec.Struct, eq=False):
             if self.bridge is not None and caller.leg is not None:
                 self.bridge.replace(caller.leg, leg)
             caller.hang_up("", now)
+            replaced = caller.leg
         else:
             self.call.callee = in_place_of(callee, newcomer, self.call.endpoint, now)
             leg = self.call.callee.leg
             if self.bridge is not None:
                 self.bridge.replace(callee.leg, leg)
             callee.hang_up("", now)
+            replaced = callee.leg
+        if replaced is not None and replaced.facts.media is not None and leg.facts.media is not None:
+            leg.facts.media.take_place_of(replaced.facts.media)
         self.call.watch()
         self.call.moved(at_once=True)
         return leg

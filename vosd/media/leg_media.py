@@ -52,6 +52,20 @@ class LegFigures(msgspec.Struct, frozen=True, gc=False):
         return dict(self.codecs).get(payload)
 
 
+class ReplacedLeg(msgspec.Struct, frozen=True, gc=False):
+    """Figures of a leg whose place in its call another one has taken (RFC 3891), for the record."""
+
+    number: int
+    figures: LegFigures | None
+    before: LegFigures | None = None
+    """Figures of legs that had this place before it."""
+
+    @property
+    def total(self) -> LegFigures | None:
+        """Figures of all of them."""
+        return added(self.before, self.figures)
+
+
 def added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
     """Return the figures of ports that a leg had one after the other."""
     if before is None or later is None:
@@ -223,6 +237,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Whether the leg has ended; it may still answer requests that come late."""
     ended: LegFigures | None = None
     """Figures of its ports that were closed: all of them once it has ended, those of another engine before."""
+    replaced: ReplacedLeg | None = None
+    """The leg whose place it has taken; None = none."""
 
     @property
     def refused_for(self) -> str | None:
@@ -281,6 +297,13 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
                 return
         if len(self.played) < PLAYED_MAX:
             self.played = (*self.played, sound)
+
+    def take_place_of(self, other: "LegMedia") -> None:
+        """Have the figures and sounds of a leg that has ended for the record: this one is in its place."""
+        before = None if other.replaced is None else other.replaced.total
+        self.replaced = ReplacedLeg(other.number, other.ended, before)
+        for sound in other.played:
+            self.note_played(sound)
 
     def note_source(self, index: int, source: MediaSource) -> None:
         """Note the source of a medium."""

@@ -5,6 +5,7 @@ import json
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -198,6 +199,23 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     assert len(scene.exchange.sink.records) == len(late.documents) == 2
     legs = [legs_of(each) for each in late.documents.values() if each]
     assert sorted((caller["packets_in"], callee["packets_in"]) for caller, callee in legs) == [(40, 290), (50, 300)]
+    assert len(scene.exchange.rtp_calls._ports) == 0
+
+
+def test_the_record_has_the_last_figures_of_a_phone_whose_place_another_has_taken():
+    scene, engines, late = scene_with()
+    call, there = scene.talk()
+    hear(scene, engines, call, 50)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(3_000)
+    assert call.is_over
+    hear(scene, engines, newcomer, 7)
+    there.hang_up()
+    scene.wire.run_for(3_000)
+    (document,) = late.documents.values()
+    caller, _ = legs_of(document)
+    assert caller["packets_in"] == 57
     assert len(scene.exchange.rtp_calls._ports) == 0
 
 

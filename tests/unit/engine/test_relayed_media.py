@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import follows, revised
-from doubles.desk_scene import attended, blind
+from doubles.desk_scene import DESK, attended, blind, called, office, registered
 from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
@@ -68,6 +68,11 @@ def place(session):
 
 def media(record):
     return json.loads(record.media)
+
+
+def replacing(side):
+    """Return the header of an INVITE that takes the place of a side."""
+    return f"Replaces: {side.call_id};to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
 
 
 def hear(scene, port, *, after_ms=0):
@@ -916,6 +921,50 @@ def test_the_record_has_the_media_of_a_caller_that_has_left_by_a_transfer(tmp_pa
     assert first["callee"] is not None
     assert second["callee"] is not None
     assert (second["caller"] and second["caller"]["packets_in"]) == (None if transfer == "blind" else 30)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_record_has_the_media_of_phones_whose_place_others_have_taken(tmp_path, is_killed):
+    relay = VirtualRelay()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = KilledScene(tmp_path, catalogue(trunks, media=ON), relay=relay)
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(2_000)
+    other = scene.vendor.calls[0]
+    for number, packets in enumerate((4_000, 2_000, 1_000)):
+        port = relay.at(place(call.theirs)[1])
+        port.figures = PortFigures(port.port.id, "192.0.2.10", 20_000 + number, 0, packets, expected=packets, lost=40)
+        if number < 2:
+            call = scene.caller.call(CALLEE, Intent(headers=(replacing(call),)))
+            scene.wire.run_for(3_000)
+            assert call.final == 200
+    if is_killed:
+        scene.kill()
+    other.hang_up()
+    scene.wire.run_for(3_000)
+    (record,) = scene.exchange.sink.records
+    legs = media(record)["legs"]
+    assert (legs["caller"]["packets_in"], legs["caller"]["latched"]) == (7_000, "192.0.2.10:20002")
+    if not is_killed:
+        parts, now = scene.exchange.media.parts, scene.exchange.clock.now().mono
+        assert dict(parts.customer_losses.percents(now)) == {"acme": 100 * 120 / 7_000}
+
+
+def test_the_record_has_the_media_of_a_called_phone_whose_place_another_has_taken():
+    relay = VirtualRelay()
+    scene = Scene(office(media=ON), relay=relay)
+    desk, mate = registered(scene)
+    call, there = called(scene, desk)
+    for packets in (100, 50):
+        port = relay.at(place(there.theirs)[1])
+        port.figures = PortFigures(port.port.id, "192.0.2.10", 20_000, 0, packets)
+        if packets == 100:
+            there = mate.call(DESK, Intent(headers=(replacing(there),)))
+            scene.wire.run_for(3_000)
+            assert there.final == 200
+    record = scene.finish(call)
+    assert media(record)["legs"]["callee"]["packets_in"] == 150
 
 
 @pytest.mark.parametrize("later", ["image 20000 udptl t38", "audio 20000 RTP/AVP 8"])

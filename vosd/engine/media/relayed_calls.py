@@ -22,7 +22,7 @@ from vosd.engine.media.rtpengine_calls import POLL_MS, RtpEngineCalls
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of
 from vosd.engine.media.silence import PortLife, silence_limit
-from vosd.media.leg_media import LegFigures, LegMedia
+from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.source import RelayPort
 from vosd.sdp.media import BadSession, media_of, relayable
 from vosd.sdp.security import Protection
@@ -128,7 +128,16 @@ class RelayedCalls:
                 return media_document(engine, step, one, other, recording, played, keys)
 
             self._await_figures(call, (one, other), document)
+        one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
         return media_document(engine, step, one, other, recording, played, keys)
+
+    def _with_replaced(self, media: LegMedia | None, own: LegFigures | None) -> LegFigures | None:
+        """Return the figures of a side, with those of legs whose place its leg has taken."""
+        replaced, rtpengines = None if media is None else media.replaced, self._parts.rtpengines
+        if replaced is None:
+            return own
+        final = None if rtpengines is None else rtpengines.final_figures(replaced.number)
+        return added(added(replaced.before, final or replaced.figures), own)
 
     def _await_figures(
         self,
@@ -144,14 +153,16 @@ class RelayedCalls:
         ended_at, late, medias = call.ending.at, self.late, [None if leg is None else leg.facts.media for leg in legs]
         medias[0] = medias[0] or call.caller.left_media
         known = list(figures)
+        before = [self._with_replaced(*each) for each in zip(medias, known, strict=True)]
 
         def came() -> None:
             for index, media in enumerate(medias):
-                final = None if media is None else rtpengines.final_figures(media)
+                final = None if media is None else rtpengines.final_figures(media.number)
                 known[index] = final or known[index]
             self._note_reported_losses(legs, known, ended_at)
+            whole = [self._with_replaced(*each) for each in zip(medias, known, strict=True)]
             if late is not None:
-                late.came(call_id, document(*known) if known != list(figures) else None)
+                late.came(call_id, document(*whole) if whole != before else None)
 
         rtp_call = None if medias[1] is None else medias[1].rtp_call
         if late is not None:

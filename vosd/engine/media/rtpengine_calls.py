@@ -448,9 +448,9 @@ class RtpEngineCalls:
         self._pairs[call] = pair if self._pairs.get(call, pair) == pair else ()
         self._leave(number, call)
 
-    def final_figures(self, media: LegMedia) -> LegFigures | None:
+    def final_figures(self, number: int) -> LegFigures | None:
         """Return the figures of a leg that is over, by the latest answer about it; None = no other ones are known."""
-        return self._ports.final_figures(media.number)
+        return self._ports.final_figures(number)
 
     def when_final(self, call: RtpCall, act: Callable[[], None]) -> bool:
         """Do something once no later figures of the legs of a call that are over will come, within ``WITHIN_MS``.
