@@ -165,6 +165,41 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
     site.stage.expect_nothing_left()
 
 
+def test_running_calls_stay_under_the_pointer_when_others_end_and_begin(site: Watched, visit: Visit) -> None:
+    page = visit().go("/calls?sort=-callee", "Calls now")
+    row = page.get_by_label("Calls now", exact=True).locator("tbody tr")
+    show = page.get_by_role("button", name="Show 1 new")
+    with conversing(site.stage, "4410", "4410", "4410") as (stays, ends, begins):
+        stays.establish()
+        ends.establish()
+        page.get_by_text("2 calls", exact=True).wait_for()
+        row.nth(1).hover()
+        ends.hang_up()
+        page.get_by_text("1 call", exact=True).wait_for()
+        expect(row).to_have_count(2)
+        expect(row.nth(0)).to_contain_text(re.compile(rf"ended.*{ends.callee}"))
+        expect(row.nth(0).get_by_role("checkbox")).to_have_count(0)
+        expect(row.nth(1)).to_contain_text(stays.callee)
+        begins.establish()  # it comes before both in this order
+        show.wait_for()
+        assert violations(page) == []
+        expect(row.nth(1)).to_contain_text(stays.callee)
+        page.get_by_label("Filter").hover()
+        expect(row.nth(0)).to_contain_text(begins.callee)
+        expect(row.nth(1)).to_contain_text(stays.callee)
+        row.nth(1).get_by_role("checkbox").check()
+        page.get_by_label("Filter").hover()
+        begins.hang_up()
+        expect(row.nth(0)).to_contain_text("ended")
+        page.get_by_role("button", name="Hang up 1").click()
+        expect(page.get_by_role("dialog").get_by_role("listitem")).to_contain_text(stays.callee)
+        with meanwhile(stays.is_ended_by_the_switch):
+            page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
+        page.get_by_text("0 calls", exact=True).wait_for()
+        expect(row).to_have_count(0)
+    site.stage.expect_nothing_left()
+
+
 @pytest.mark.sipp
 def test_a_call_of_sipp_is_hung_up_and_in_the_search_with_its_money(site: Watched, visit: Visit) -> None:
     visitor, stage = visit(), site.stage

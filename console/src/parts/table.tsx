@@ -59,6 +59,10 @@ export function Table(props: {
   onClear?: () => void;
   /** Said where there are no rows, in place of the usual words. */
   empty?: string;
+  /** Called where the pointer or the focus of the keyboard comes into the table or leaves it. */
+  onUse?: (isUsed: boolean) => void;
+  /** Whether the subject of a row is gone: it is shown grey. */
+  isGone?: (row: Row) => boolean;
 }) {
   const { t } = useTranslation();
   const frame = useRef<HTMLDivElement>(null);
@@ -66,7 +70,12 @@ export function Table(props: {
   const focused = useRef<{ element: HTMLElement; index: number } | null>(null);
   /** The row that had the focus until it was scrolled so far away that it is not drawn any more. */
   const away = useRef<number | null>(null);
+  const usedBy = useRef({ pointer: false, keys: false });
   const isLoading = props.read === "pending";
+  const noteUse = (by: "pointer" | "keys", isUsed: boolean) => {
+    usedBy.current[by] = isUsed;
+    props.onUse?.(usedBy.current.pointer || usedBy.current.keys);
+  };
   const virtual = useVirtualizer({
     count: props.rows.length,
     getScrollElement: () => frame.current,
@@ -99,8 +108,10 @@ export function Table(props: {
     const row = target.closest<HTMLElement>("tr[tabindex]");
     if (row) focused.current = { element: target, index: Number(row.ariaRowIndex) - FIRST_INDEX };
     away.current = null;
+    noteUse("keys", target.matches(":focus-visible"));
   };
-  const onBlur = ({ target, relatedTarget }: FocusEvent<HTMLElement>) => {
+  const onBlur = ({ target, currentTarget, relatedTarget }: FocusEvent<HTMLElement>) => {
+    if (!currentTarget.contains(relatedTarget)) noteUse("keys", false);
     if (relatedTarget?.closest("[role=dialog]")) return; // which gives it back
     // an element that is being removed loses the focus before it is gone
     queueMicrotask(() => {
@@ -142,6 +153,8 @@ export function Table(props: {
       onKeyDown={onKey}
       onFocus={onFocus}
       onBlur={onBlur}
+      onPointerEnter={() => noteUse("pointer", true)}
+      onPointerLeave={() => noteUse("pointer", false)}
     >
       <table aria-rowcount={props.hasMore ? -1 : props.rows.length + 1}>
         <thead>
@@ -164,6 +177,7 @@ export function Table(props: {
                   data-index={index}
                   aria-rowindex={index + FIRST_INDEX}
                   tabIndex={-1}
+                  className={props.isGone?.(row) ? "gone" : undefined}
                 >
                   <Cells row={row} columns={props.columns} />
                 </tr>

@@ -12,8 +12,9 @@ import { Confirm } from "../parts/confirm";
 import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { isGone, useStillRows } from "../parts/still";
 import { type Column, type Read, Table } from "../parts/table";
-import { Value } from "../parts/values";
+import { State, Value } from "../parts/values";
 import { useMay } from "../session";
 import { USE_MS } from "./accounts";
 import { follow, SILENT_MS } from "./running";
@@ -120,7 +121,7 @@ const sorted = (name: string, kind?: Column["kind"], show?: Column["show"]): Col
   isSortable: true,
 });
 const COLUMNS: readonly Column[] = [
-  sorted("state", "state"),
+  sorted("state", "state", (row) => <State value={isGone(row) ? "ended" : row.state} />),
   sorted("caller"),
   sorted("callee"),
   sorted("customer_account", "account"),
@@ -128,11 +129,13 @@ const COLUMNS: readonly Column[] = [
   sorted("vendor_account", "account"),
   sorted("routing_gateway", undefined, (row) => <Called row={row} />),
   sorted("started_at", "moment"),
-  sorted("duration", "number", (row) => <Age since={String(row.answered_at ?? row.started_at)} />),
+  sorted("duration", "number", (row) =>
+    isGone(row) ? <span className="quiet">–</span> : <Age since={String(row.answered_at ?? row.started_at)} />,
+  ),
   {
     name: "cost_so_far",
     kind: "number",
-    show: (row) => <CostOf calls={pricedCalls([row])} />,
+    show: (row) => <CostOf calls={isGone(row) ? [] : pricedCalls([row])} />,
   },
   { name: "codec" },
   { name: "call_id", kind: "call" },
@@ -173,6 +176,7 @@ export function CallsScreen() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
   const [asked, setAsked] = useState<readonly Row[]>([]);
+  const [isTableUsed, setTableUsed] = useState(false);
   const wanted = (search.q ?? "").toLowerCase();
   const fitting = useMemo(() => {
     const fields = Object.values(GROUPS).filter((field) => search[field]);
@@ -216,6 +220,14 @@ export function CallsScreen() {
     if (areOver) setAsks(false);
   }, [areOver]);
   const group = search.group && search.group in GROUPS ? (search.group as Grouping) : "none";
+  const field = group === "none" ? null : GROUPS[group];
+  const groups = useMemo(() => (field ? grouped(fitting, field) : null), [fitting, field]);
+  const keyOf = (row: Row) => String(row[field ?? "call_id"]);
+  const still = useStillRows(groups ?? fitting, groups ?? rows, {
+    keyOf,
+    isUsed: isTableUsed || ending.length > 0,
+    asked: search,
+  });
   const choose = (ids: readonly string[], isWanted: boolean) => {
     const next = new Set(chosen);
     for (const id of ids) isWanted ? next.add(id) : next.delete(id);
@@ -223,6 +235,7 @@ export function CallsScreen() {
   };
   const columns = useMemo((): Column[] => {
     const choice = (row: Row) => {
+      if (isGone(row)) return null;
       const id = String(row.call_id);
       return (
         <input
@@ -245,15 +258,27 @@ export function CallsScreen() {
   };
   const groupChoice = (name: string, field: string) => {
     const ids = fitting.filter((row) => groupOf(row, field) === name).map((row) => String(row.call_id));
+    if (ids.length === 0) return null;
     return (
       <Checkbox
         size="xs"
         aria-label={t("calls.select_group", { name: name || "–" })}
-        checked={ids.length > 0 && ids.every((id) => chosen.has(id))}
+        checked={ids.every((id) => chosen.has(id))}
         onChange={(event) => choose(ids, event.currentTarget.checked)}
       />
     );
   };
+  const groupColumns = (field: string): readonly Column[] => [
+    ...(mayEnd ? [{ name: "choose", show: (row: Row) => groupChoice(String(row[field]), field) }] : []),
+    { name: field, show: (row) => <CallsOf name={String(row[field])} field={field} /> },
+    { name: "calls", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.calls)) },
+    { name: "answered", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.answered)) },
+    {
+      name: "cost_so_far",
+      kind: "number",
+      show: (row) => <CostOf calls={isGone(row) ? [] : (row.priced as PricedCall[])} />,
+    },
+  ];
   return (
     <Page
       title={t("nav.calls")}
@@ -303,32 +328,24 @@ export function CallsScreen() {
       </Group>
       <ProblemText error={error} />
       {hangUp.data && <span role="status">{t("calls.hung_up", hangUp.data)}</span>}
-      {group === "none" ? (
-        <Table
-          label={t("nav.calls")}
-          columns={columns}
-          rows={fitting}
-          rowKey={(row) => String(row.call_id)}
-          sort={search.sort}
-          onSort={(sort) => go({ search: (before) => ({ ...before, sort }) })}
-          read={read}
-        />
-      ) : (
-        <Table
-          label={t("nav.calls")}
-          columns={[
-            ...(mayEnd
-              ? [{ name: "choose", show: (row: Row) => groupChoice(String(row[GROUPS[group]]), GROUPS[group]) }]
-              : []),
-            { name: GROUPS[group], show: (row) => <CallsOf name={String(row[GROUPS[group]])} field={GROUPS[group]} /> },
-            { name: "calls", kind: "number" },
-            { name: "answered", kind: "number" },
-            { name: "cost_so_far", kind: "number", show: (row) => <CostOf calls={row.priced as PricedCall[]} /> },
-          ]}
-          rows={grouped(fitting, GROUPS[group])}
-          rowKey={(row) => String(row[GROUPS[group]])}
-          read={read}
-        />
+      <Table
+        label={t("nav.calls")}
+        columns={field ? groupColumns(field) : columns}
+        rows={still.shown}
+        rowKey={keyOf}
+        sort={search.sort}
+        onSort={field ? undefined : (sort) => go({ search: (before) => ({ ...before, sort }) })}
+        read={read}
+        onUse={setTableUsed}
+        isGone={isGone}
+      />
+      {still.more > 0 && (
+        <Group gap="xs">
+          <span className="quiet">{t("calls.still")}</span>
+          <Button size="compact-xs" variant="default" onClick={still.update}>
+            {t("calls.show_new", { count: still.more })}
+          </Button>
+        </Group>
       )}
       <Confirm
         opened={asks}
