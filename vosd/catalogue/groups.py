@@ -21,7 +21,7 @@ def with_named_groups(merged: Merged) -> Merged:
     joined = dict(merged.gateway_groups.sound)
     for name, group in joined.items():
         gateways = group.value.gateways | {each.name for each in named if name in each.groups}
-        joined[name] = group._replace(value=msgspec.structs.replace(group.value, gateways=gateways))
+        joined[name] = msgspec.structs.replace(group, value=msgspec.structs.replace(group.value, gateways=gateways))
     return merged._replace(gateway_groups=dataclasses.replace(merged.gateway_groups, sound=joined))
 
 

@@ -1,7 +1,7 @@
 """Mistakes in definitions as values: place, key, value as written, what was expected."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from enum import Enum
 from typing import Final, NamedTuple, Self
@@ -91,10 +91,12 @@ class SocketNotOpenError(ConfigError):
 class ProblemList:
     """Collects problems, so that all are reported at once."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("_found", "count")
 
     def __init__(self) -> None:
         self._found: dict[DefinitionProblem, None] = {}
+        self.count: Final[Callable[[], int]] = self._found.__len__
+        """Returns how many problems were found, as ``len`` does in four times the time: loops over all objects ask."""
 
     def __len__(self) -> int:
         """Return how many problems were found."""

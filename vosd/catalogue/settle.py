@@ -42,12 +42,13 @@ def each_of(
 ) -> dict[str, Made]:
     """Look at definitions and return what is found, by name; names of those with problems are added to ``warned``."""
     found: dict[str, Made] = {}
-    before = len(problems)
+    number_of_problems = problems.count
+    before = number_of_problems()
     for name, definition in chain.from_iterable(in_parts(definitions.items(), _LOOKED_AT_ONCE)):
         found[name] = look(definition)
-        if len(problems) > before:
+        if number_of_problems() > before:
             warned.add(name)
-            before = len(problems)
+            before = number_of_problems()
     return found
 
 

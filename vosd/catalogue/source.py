@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from msgspec import Struct
+
 from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
@@ -50,7 +52,7 @@ class Origin(Protocol):
         ...
 
 
-class Definition(NamedTuple, Generic[Thing_co]):
+class Definition(Struct, Generic[Thing_co], frozen=True):
     """One object of a source."""
 
     value: Thing_co

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -28,7 +27,7 @@ from vosd.config.assembly.currencies import read_currencies
 from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
-from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
+from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters, trunk_defaults_of
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
@@ -44,7 +43,7 @@ from vosd.config.assembly.scheduled_reports import (
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.shown_files import with_shown_files
-from vosd.config.assembly.sockets import Reach, check_open_sockets, check_sockets, reach_of
+from vosd.config.assembly.sockets import Reach, check_open_sockets, check_sockets
 from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.stir import read_stir
@@ -69,7 +68,7 @@ from vosd.config.reader.items import LONG_LISTS, DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
-from vosd.config.reader.templates import TEMPLATE, check_template_keys, fill_from_template, take_templates
+from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
@@ -232,7 +231,7 @@ def _load(
     classes = read_destination_classes(document, problems)
     groups = _groups(document, templates, defaults, asked, problems)
     state_dir, stored = wanted_of(document).state_dir, asked.stored
-    objects, rate_files, of_items = _objects(
+    objects, rate_files = _objects(
         document,
         groups,
         templates,
@@ -248,7 +247,6 @@ def _load(
     keys = installation or InstallationKeys()
     if uses_known and problems.has_errors:
         raise DoubtfulError
-    problems.extend(of_items.in_order())
     stir = read_stir(keys.stir, written, now_ms, problems)
     source = source_of(
         objects,
@@ -276,9 +274,8 @@ def _load(
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            _check_installation(
-                keys, parameters, known.note_reaches(_reaches(objects, source)), reports, catalogue, written, problems
-            )
+            reaches = known.note_reaches(_reaches(known.reaches_read, source))
+            _check_installation(keys, parameters, reaches, reports, catalogue, written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, known, written, problems)
         transports, tls, ends, api_problems = read_transports(
@@ -312,8 +309,8 @@ def _load(
 
 
 def _free(objects: ReadObjects, document: Section) -> None:
-    """Free in steps what was read of objects."""
-    take_apart(*chain.from_iterable((each.written, each.own) for each in objects))
+    """Free in steps the parts that were read of objects."""
+    take_apart(*(each.written for each in objects if isinstance(each, Inventory)))
     for name in LONG_LISTS:
         entry = document.entries.get(name)
         if entry is not None and isinstance(entry.node, YamlList):
@@ -366,12 +363,8 @@ def _objects(
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
-) -> tuple[ReadObjects, Mapping[str, Compiled], ProblemList]:
-    """Take the other lists of objects out of the document.
-
-    Also return the problems of items of long lists: those that are known have no errors.
-    """
-    of_items = ProblemList()
+) -> tuple[ReadObjects, Mapping[str, Compiled]]:
+    """Take the other lists of objects out of the document."""
     keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
@@ -383,24 +376,22 @@ def _objects(
         return defaults.mapping_gateways if own is None else own.mapping_gateway
 
     def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
-        written = items_of(document, list_name, problems)
-        found = of_items if list_name in LONG_LISTS else problems
+        def read(section: Section, label: str) -> Model | None:
+            return read_section(model, section, label, problems)
+
+        return read_inventory(items_of(document, list_name, problems), list_name, name_key, read, problems)
+
+    def fill(section: Section, label: str) -> Section:
+        return fill_from_template(section, templates, label, problems)
+
+    def long_list(list_name: str, model: type[Model]) -> Items[Model]:
         is_trunk = list_name in {"mapping_gateways", "routing_gateways"}
-        sections = [
-            fill_from_template(section, templates, label_of(section, list_name, name_key, index), found)
-            if TEMPLATE in section.entries
-            else section
-            for index, section in enumerate(written)
-        ]
 
         def read(section: Section, label: str) -> Model | None:
-            return read_section(model, section, label, found, laid_under(section, list_name) if is_trunk else None)
+            return read_section(model, section, label, problems, laid_under(section, list_name) if is_trunk else None)
 
-        inventory = read_inventory(sections, list_name, name_key, read, found)
-        own = {id(section): each for section, each in zip(sections, written, strict=True) if section is not each}
-        for name, each in inventory.written.items() if own else ():
-            inventory.own[name] = own.get(id(each.section), each.section)
-        return inventory
+        sections = items_of(document, list_name, problems)
+        return Items(sections, list_name, LONG_LISTS[list_name], read, problems, fill)
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)
 
@@ -416,10 +407,10 @@ def _objects(
     derive_groups(read_groups, problems)
     objects = ReadObjects(
         read_groups,
-        read_list("accounts", "id", AccountKeys),
-        read_list("mapping_gateways", "name", MappingGatewayKeys),
-        read_list("routing_gateways", "name", RoutingGatewayKeys),
-        read_list("phones", "number", PhoneKeys),
+        long_list("accounts", AccountKeys),
+        long_list("mapping_gateways", MappingGatewayKeys),
+        long_list("routing_gateways", RoutingGatewayKeys),
+        long_list("phones", PhoneKeys),
         read_list("number_lists", "name", NumberListKeys),
         read_list("number_pools", "name", NumberPoolKeys),
         read_list("dids", "number", DidKeys),
@@ -429,7 +420,7 @@ def _objects(
         read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
         read_period_rates(document, problems),
     )
-    return objects, rates.tables, of_items
+    return objects, rates.tables
 
 
 def _name_decks(objects: ReadObjects, stored: Stored) -> None:
@@ -444,13 +435,10 @@ def _decks_beside(source: CatalogueSource, stored: Stored) -> CatalogueSource:
     return source_of_decks([each for each in stored.decks if each.group not in source.rates.sound])
 
 
-def _reaches(objects: ReadObjects, source: CatalogueSource) -> dict[str, Reach]:
-    """Return where the routing gateways are that were read."""
-    return {
-        name: reach_of(each)._replace(origin=source.routing_gateways.sound[name].origin)
-        for name, each in objects.routing_gateways.written.items()
-        if name in source.routing_gateways.sound
-    }
+def _reaches(read: Mapping[str, Reach], source: CatalogueSource) -> dict[str, Reach]:
+    """Return where the routing gateways are that were read, with their definitions in place of their sections."""
+    sound = source.routing_gateways.sound
+    return {name: each._replace(origin=sound[name].origin) for name, each in read.items() if name in sound}
 
 
 def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateReport, ...]:

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -57,7 +56,9 @@ def place_of(each: ObjectVersion, directory: str) -> SourceLine:
 
     ``directory`` is that of the main file.
     """
-    name = each.name if _SAFE.match(each.name) else quote(each.name, safe="")
+    name = each.name
+    if not name.isascii() or not (name.isalnum() or _SAFE.match(name)):
+        name = quote(name, safe="")
     return SourceLine(f"{directory}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
@@ -146,12 +147,13 @@ def with_changes(
     objects: Mapping[str, Mapping[str, ObjectVersion]], changes: Iterable[ObjectVersion]
 ) -> dict[str, Mapping[str, ObjectVersion]]:
     """Return objects by kind and name after changes; those that have ended are left out."""
-    made = dict(objects)
-    of_kind = attrgetter("kind")
-    for kind, group in groupby(sorted(changes, key=of_kind), of_kind):
-        by_name = {each.name: each for each in group}
+    made, by_kind = dict(objects), dict[str, dict[str, ObjectVersion]]()
+    for each in changes:
+        by_kind.setdefault(each.kind, {})[each.name] = each
+    for kind in sorted(by_kind):
+        by_name = by_kind[kind]
         ended = {name for name, each in by_name.items() if each.body is None}
-        there = {name: each for name, each in by_name.items() if each.body is not None}
+        there = {name: each for name, each in by_name.items() if each.body is not None} if ended else by_name
         made[kind] = edited(made.get(kind, {}), ended, there)
     return made
 

@@ -1,6 +1,7 @@
 """Objects of the configuration in MySQL and SQLite: a row for each version."""
 
 from collections.abc import Iterable, Sequence, Set
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Select, String, func, insert, or_, select, text, true, tuple_, type_coerce
@@ -50,6 +51,8 @@ _PLAIN: Final = (
     _row.memo,
 )
 """The values of a row as SQLite has them."""
+_moment: Final = lru_cache(maxsize=4_096)(moment_in)
+"""Objects that were made together have one time."""
 _ROWS_AT_ONCE: Final = 2_000
 _LAST_CHARACTER: Final = "\U0010ffff"
 _MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
@@ -315,14 +318,13 @@ def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
 def _object_of_plain(row: Sequence[Any]) -> ObjectVersion:
     """Return the object of ``_PLAIN``."""
     kind, name, version, body, begins, made, operator, memo = row
-    begins_at = moment_in(begins)
     return ObjectVersion(
         kind=kind,
         name=name,
         version=version,
         body=body,
-        begins_at=begins_at,
-        made_at=begins_at if made == begins else moment_in(made),
+        begins_at=_moment(begins),
+        made_at=_moment(made),
         operator=operator,
         memo=memo,
     )

@@ -26,6 +26,13 @@ class Door(NamedTuple):
     colours: tuple[str, ...] = ()
 
 
+class Fence(msgspec.Struct, frozen=True):
+    name: str
+    colour: str
+    height: int | None = 2
+    close_after_ms: int = 0
+
+
 class Roof(NamedTuple):
     height: int | None = 2
     close_after_ms: int = 0
@@ -147,3 +154,25 @@ def test_keys_that_are_left_out_have_their_defaults_whatever_others_have():
     low, high = (DoorKeys.model_validate({"name": "front", **keys}) for keys in ({}, {"height": "9"}))
     assert [conversion(each) for each in (low, high, low)] == [Roof(None, 1_000), Roof(9, 1_000), Roof(None, 1_000)]
     assert conversion(low) is conversion(low.model_copy(update={"name": "back"}))
+
+
+def test_an_item_with_few_keys_varies_what_all_have_in_common():
+    conversion = Conversion(DoorKeys, Fence, by_hand={"colours": "colour"})
+    usual = conversion.usual(colour="white")
+    assert usual == Fence(None, "white", None, 1_000)
+    front = DoorKeys.model_validate({"name": "front", "height": "3"})
+    assert conversion.varied(usual, front) == conversion(front, colour="white") == Fence("front", "white", 3, 1_000)
+    assert conversion.varied(usual, front, colour="red") == conversion(front, colour="red")
+    back = DoorKeys(name="back")
+    assert conversion.varied(usual, back) == conversion(back, colour="white"), "nothing is left of the item before"
+
+
+def test_items_do_not_vary_a_default_that_each_has_for_itself():
+    class Listed(Keys):
+        colours: list[str] = []  # noqa: RUF012 - pydantic copies it
+
+    class Colours(msgspec.Struct):
+        colours: list[str]
+
+    with pytest.raises(TypeError, match="Listed has keys without constant defaults"):
+        Conversion(Listed, Colours).usual()

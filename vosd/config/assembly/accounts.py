@@ -35,16 +35,16 @@ class Accounts:
 
     def __init__(self, parameters: ParameterKeys) -> None:
         self._parameters = parameters
-        self._usual: dict[str, object] | None = None
-        """Values that are not copied, of an account that says nothing about them."""
+        self._usual: Account | None = None
+        """Account without any key."""
 
     def account(self, keys: AccountKeys) -> Account:
         """Return an account; where it states no currency, the catalogue settles it."""
         if not _BY_HAND.keys().isdisjoint(keys.model_fields_set):
             return _ACCOUNT(keys, **self._by_hand(keys))
         if self._usual is None:
-            self._usual = self._by_hand(keys)
-        return _ACCOUNT(keys, **self._usual)
+            self._usual = _ACCOUNT.usual(**self._by_hand(keys))
+        return _ACCOUNT.varied(self._usual, keys)
 
     def _by_hand(self, keys: AccountKeys) -> dict[str, object]:
         """Return the values of the fields that are not copied."""

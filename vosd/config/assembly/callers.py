@@ -109,27 +109,18 @@ class MappingGateways:
         self._installation = installation
         self._stir = stir
         self._problems = problems
-        self._usual: dict[str, object] | None = None
-        """Parts of a gateway that says nothing about them."""
+        self._usual: MappingGateway | None = None
+        """Gateway without any key."""
 
     def gateway(self, written: Written[MappingGatewayKeys]) -> MappingGateway:
         """Return a customer's trunk, its password read."""
         keys = written.thing
-        if not keys.model_fields_set <= _OWN_KEYS:
-            parts = self._parts(written)
-        elif self._usual is None:
-            parts = self._usual = self._parts(written)
-        else:
-            parts = self._usual
-        names = [each for each in keys.hosts if isinstance(each, HostName)]
-        hosts = [each for each in keys.hosts if isinstance(each, HostPattern)] if names else keys.hosts
-        return _GATEWAY(
-            keys,
-            groups=frozenset(keys.groups) if keys.groups else _NONE,
-            hosts=tuple(hosts),
-            named_hosts=tuple(names),
-            **parts,
-        )
+        own = _own_parts(keys)
+        if not keys.__pydantic_fields_set__ <= _OWN_KEYS:
+            return _GATEWAY(keys, **own, **self._parts(written))
+        if self._usual is None:
+            self._usual = _GATEWAY.usual(**own, **self._parts(written))
+        return _GATEWAY.varied(self._usual, keys, **own)
 
     def _parts(self, written: Written[MappingGatewayKeys]) -> dict[str, object]:
         """Return the values of the fields that keys beside the own ones decide."""
@@ -163,6 +154,17 @@ class MappingGateways:
             "media": trunk_media(written, self._installation, self._problems),
             "stir": caller_signatures(written, self._stir, self._problems),
         }
+
+
+def _own_parts(keys: MappingGatewayKeys) -> dict[str, object]:
+    """Return the values of the fields that are not copied and that each gateway has of its own."""
+    hosts = keys.hosts
+    names = tuple(each for each in hosts if isinstance(each, HostName)) if HostName in map(type, hosts) else ()
+    return {
+        "groups": frozenset(keys.groups) if keys.groups else _NONE,
+        "hosts": tuple(each for each in hosts if isinstance(each, HostPattern)) if names else hosts,
+        "named_hosts": names,
+    }
 
 
 def phone(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec.structs import replace
+
 from vosd.billing.derived_rates import Derivation, DerivedTable
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import report_unknown
@@ -36,7 +38,7 @@ def derive_groups(groups: Inventory[ReadGroup], problems: ProblemList) -> None:
             expected = f"a rate group in {written.thing.group.currency}, the currency of this one"
             problems.error(place, key, expected, keys.base)
         else:
-            groups.written[name] = written._replace(thing=derived_group(written.thing, base, keys))
+            groups.written[name] = replace(written, thing=derived_group(written.thing, base, keys))
 
 
 def derived_group(read: ReadGroup, base: ReadGroup, keys: DeriveKeys) -> ReadGroup:

@@ -1,19 +1,22 @@
 """The lists of objects as read: each object under its name, duplicates refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Section
+from vosd.config.reader.templates import TEMPLATE
 
 Thing = TypeVar("Thing")
 Thing_co = TypeVar("Thing_co", covariant=True)
 Made = TypeVar("Made")
 
 
-class Written(NamedTuple, Generic[Thing_co]):
+class Written(Struct, Generic[Thing_co], frozen=True):
     """One object, the section it was read from, and what messages call it."""
 
     thing: Thing_co
@@ -42,11 +45,59 @@ class Inventory(Generic[Thing]):
     written: dict[str, Written[Thing]] = field(default_factory=dict)
     broken: dict[str, Written[None]] = field(default_factory=dict)
     """Objects with mistakes, by name."""
-    own: dict[str, Section] = field(default_factory=dict)
-    """Section of each object without the keys of its template, where these are compared with the last load.
 
-    Empty = none has a template.
-    """
+
+class Items(Generic[Thing]):
+    """Items of a list that are read one after the other: a hundred thousand of them would take 300 MB together."""
+
+    def __init__(
+        self,
+        sections: Sequence[Section],
+        list_name: str,
+        name_key: str,
+        read: Callable[[Section, str], Thing | None],
+        problems: ProblemList,
+        fill: Callable[[Section, str], Section] | None = None,
+    ) -> None:
+        """Take the sections of a list.
+
+        Args:
+            sections: the items.
+            list_name: name of the list in messages.
+            name_key: key with the name of an item.
+            read: turns a section and its label into an object.
+            problems: get the mistakes that are found.
+            fill: returns a section that names a template with the keys of that; None = none is looked for.
+        """
+        self.broken: Final[dict[str, Written[None]]] = {}
+        """Objects with mistakes, by name, as far as the items were read."""
+        self._sections = sections
+        self._list_name = list_name
+        self._name_key = name_key
+        self._read = read
+        self._problems = problems
+        self._fill = fill
+
+    def each(self) -> Iterator[tuple[str, Written[Thing], Section]]:
+        """Read the items; yield name and object of those without mistakes, and their sections without template."""
+        list_name, name_key, read, fill = self._list_name, self._name_key, self._read, self._fill
+        first: dict[str, Section] = {}
+        for index, own in enumerate(self._sections):
+            section = own
+            if fill is not None and TEMPLATE in own.entries:
+                section = fill(own, label_of(own, list_name, name_key, index))
+            name = section.text_of(name_key)
+            label = f"{list_name}[{name or index}]"
+            thing = read(section, label)
+            if name in first:
+                expected = f"each {name_key} once; it also stands at {first[name].place_of(name_key)}"
+                self._problems.error(section.place_of(name_key), f"{label}.{name_key}", expected, name)
+            elif name:
+                first[name] = section
+                if thing is None:
+                    self.broken[name] = Written(None, section, label)
+                else:
+                    yield name, Written(thing, section, label), own
 
 
 def read_inventory(
@@ -57,22 +108,8 @@ def read_inventory(
     problems: ProblemList,
 ) -> Inventory[Thing]:
     """Read the items of one list; ``read`` turns a section and its label into an object."""
-    inventory: Inventory[Thing] = Inventory()
-    first: dict[str, Section] = {}
-    for index, section in enumerate(sections):
-        name = section.text_of(name_key)
-        label = f"{list_name}[{name or index}]"
-        thing = read(section, label)
-        if name in first:
-            expected = f"each {name_key} once; it also stands at {first[name].place_of(name_key)}"
-            problems.error(section.place_of(name_key), f"{label}.{name_key}", expected, name)
-        elif name:
-            first[name] = section
-            if thing is None:
-                inventory.broken[name] = Written(None, section, label)
-            else:
-                inventory.written[name] = Written(thing, section, label)
-    return inventory
+    items = Items(sections, list_name, name_key, read, problems)
+    return Inventory({name: written for name, written, _ in items.each()}, items.broken)
 
 
 def label_of(section: Section, list_name: str, name_key: str, index: int) -> str:

@@ -152,6 +152,8 @@ class ReadItems:
         """As in ``Remembered``."""
         self.whole: dict[str, Whole] = {}
         self.reaches: Mapping[str, Reach] = {}
+        self.reaches_read: dict[str, Reach] = {}
+        """Reach of each routing gateway that was read, with the section that it was read from."""
         self.chosen_by: dict[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
         remembered.where.files = files
 

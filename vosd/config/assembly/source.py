@@ -1,10 +1,11 @@
 """The configuration files as a source of the catalogue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vosd.base.iso4217 import CODES
+from vosd.billing.accounts import Account
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.catalogue import CallParameters
@@ -19,7 +20,7 @@ from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dids import did_of
 from vosd.config.assembly.groups import address_group, gateway_group
-from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.assembly.inventory import Inventory, Items, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.media import media_parameters
 from vosd.config.assembly.number_lists import number_list, number_pool
@@ -27,6 +28,7 @@ from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.routing_plans import routing_plan
+from vosd.config.assembly.sockets import reach_of
 from vosd.config.assembly.sounds import check_played, read_sounds
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
@@ -48,6 +50,7 @@ from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.stir.settings import StirTerms
+from vosd.trunks.gateways import RoutingGateway
 
 FILES: Final = "the configuration files"
 _SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
@@ -58,13 +61,13 @@ Made = TypeVar("Made")
 
 
 class ReadObjects(NamedTuple):
-    """Everything that a call is decided by, as read."""
+    """Everything that a call is decided by, as read; items of long lists are read when they are defined."""
 
     rate_groups: Inventory[ReadGroup]
-    accounts: Inventory[AccountKeys]
-    mapping_gateways: Inventory[MappingGatewayKeys]
-    routing_gateways: Inventory[RoutingGatewayKeys]
-    phones: Inventory[PhoneKeys]
+    accounts: Items[AccountKeys]
+    mapping_gateways: Items[MappingGatewayKeys]
+    routing_gateways: Items[RoutingGatewayKeys]
+    phones: Items[PhoneKeys]
     number_lists: Inventory[NumberListKeys]
     number_pools: Inventory[NumberPoolKeys]
     dids: Inventory[DidKeys]
@@ -103,7 +106,9 @@ def source_of(
         stir=stir,
     )
     check_played(call_parameters, settings, problems)
-    check_codes(objects.rate_groups, objects.accounts, currencies.decimals, problems)
+    codes = CODES | currencies.decimals.keys()
+    for group in objects.rate_groups.written.values():
+        check_code(group, group.thing.group.currency, codes, problems)
     source = CatalogueSource(
         FILES,
         exchange_rates=currencies.exchange_rates,
@@ -117,31 +122,31 @@ def source_of(
 
     accounts = Accounts(parameters)
 
+    def account(written: Written[AccountKeys]) -> Account:
+        if written.thing.currency:
+            check_code(written, written.thing.currency, codes, problems)
+        return accounts.account(written.thing)
+
+    def vendor(written: Written[RoutingGatewayKeys]) -> RoutingGateway:
+        made = routing_gateway(written, parameters, keys.routing, call_parameters, keys.stir, problems)
+        items.reaches_read[made.name] = reach_of(written)
+        return made
+
     def define_items(
-        name: str, definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]
+        name: str, definitions: Definitions[Made], read: Items[Read], make: Callable[[Written[Read]], Made]
     ) -> Definitions[Made]:
         return _define_items(name, definitions, read, make, items, problems)
 
     source = replace(
         source,
-        accounts=define_items(
-            "accounts",
-            source.accounts,
-            objects.accounts,
-            lambda each: accounts.account(each.thing),
-        ),
+        accounts=define_items("accounts", source.accounts, objects.accounts, account),
         mapping_gateways=define_items(
             "mapping_gateways",
             source.mapping_gateways,
             objects.mapping_gateways,
             MappingGateways(parameters, call_parameters, keys.stir, problems).gateway,
         ),
-        routing_gateways=define_items(
-            "routing_gateways",
-            source.routing_gateways,
-            objects.routing_gateways,
-            lambda each: routing_gateway(each, parameters, keys.routing, call_parameters, keys.stir, problems),
-        ),
+        routing_gateways=define_items("routing_gateways", source.routing_gateways, objects.routing_gateways, vendor),
         phones=define_items(
             "phones",
             source.phones,
@@ -174,22 +179,22 @@ def _define(definitions: Definitions[Made], read: Inventory[Read], make: Callabl
 def _define_items(
     name: str,
     definitions: Definitions[Made],
-    read: Inventory[Read],
+    read: Items[Read],
     make: Callable[[Written[Read]], Made],
     items: ReadItems,
     problems: ProblemList,
 ) -> Definitions[Made]:
     """Return the definitions of a long list, and remember those of items without any problem."""
     defined: dict[str, Definition[Made]] = {}
-    before = len(problems)
-    for each, written in read.written.items():
+    number_of_problems = problems.count
+    before = number_of_problems()
+    for each, written, own in read.each():
         value = make(written)
-        has_problems = len(problems) > before
+        has_problems = number_of_problems() > before
         is_apart = has_problems or names_file(written.section)  # which has the keys of its template, too
-        own = read.own.get(each, written.section)
         defined[each] = Definition(value, written.label, items.origin(name, each, own, is_apart=is_apart))
         if has_problems:
-            before = len(problems)
+            before = number_of_problems()
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
     whole = items.together(name, defined, read.broken.keys())
@@ -246,21 +251,8 @@ def _call_parameters(
     )
 
 
-def check_codes(
-    groups: Inventory[ReadGroup],
-    accounts: Inventory[AccountKeys],
-    decimals: Mapping[str, FeeDecimals],
-    problems: ProblemList,
-) -> None:
-    """Report currencies that are neither in ISO 4217 nor in ``currencies``."""
-
-    def check(written: Written[Any], code: str | None) -> None:
-        if code and code not in CODES and code not in decimals:
-            expected = "a code of ISO 4217 such as USD, or one that stands in currencies"
-            problems.error(written.section.place_of("currency"), f"{written.label}.currency", expected, code)
-
-    for group in groups.written.values():
-        check(group, group.thing.group.currency)
-    for each in accounts.written.values():
-        if each.thing.currency:
-            check(each, each.thing.currency)
+def check_code(written: Written[Any], code: str | None, known: Set[str], problems: ProblemList) -> None:
+    """Report a currency that is neither in ISO 4217 nor in ``currencies``; ``known`` are those that are."""
+    if code and code not in known:
+        expected = "a code of ISO 4217 such as USD, or one that stands in currencies"
+        problems.error(written.section.place_of("currency"), f"{written.label}.currency", expected, code)

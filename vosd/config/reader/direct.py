@@ -4,13 +4,13 @@ Sections with mistakes are left to pydantic, which says what is wrong, and so ar
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from vosd.config.reader.fields import FromText
+from vosd.config.reader.fields import FromText, ValueForm
 from vosd.config.reader.model import Keys
 
 Model = TypeVar("Model", bound=Keys)
@@ -18,6 +18,9 @@ Kind = type[Any] | tuple[type[Any], ...]
 Reads = tuple[Kind, Callable[[Any], object]]
 """Kind of value that is read, and what reads it."""
 _COLLECTIONS: Final = (tuple, frozenset)
+_FORMS_THAT_DIFFER: Final = {ValueForm.TEXT, ValueForm.MOMENT}
+_KEPT_MAX: Final = 64
+"""Values of a key that are kept with their texts: most objects have one of few limits, types or prices."""
 
 
 class _Reading(NamedTuple):
@@ -96,8 +99,9 @@ def _is_constant(field: FieldInfo) -> bool:
 def _reader_of(field: FieldInfo) -> Reads | None:
     """Return what reads one value, or a list of them; None = pydantic does."""
     match field.metadata:
-        case [FromText() as value]:
-            return value.kind, value.read
+        case [FromText(kind=kind, read=read, shape=shape)]:
+            # Text is not kept: it may be a secret, and names of objects differ.
+            return kind, read if kind is not str or shape.form in _FORMS_THAT_DIFFER else lru_cache(_KEPT_MAX)(read)
         case []:
             return _list_reader(field.annotation, None)
         case [BeforeValidator() as before]:

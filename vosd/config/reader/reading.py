@@ -60,8 +60,10 @@ def read_section(
     ``key`` is what messages call the mapping. ``defaults`` are values as text that hold where the section has
     none, laid under it at every depth.
     """
+    if (read := read_directly(model, _texts_of(section, defaults))) is not None:
+        return read
     source = SectionSource(model, section, key, problems)
-    return validate(model, source, problems, defaults)
+    return _validated(model, source, problems, defaults)
 
 
 def validate(
@@ -71,8 +73,22 @@ def validate(
     values = _laid_over(source.values, defaults) if defaults else source.values
     if (read := read_directly(model, values)) is not None:
         return read
+    return _validated(model, source, problems, defaults)
+
+
+def _texts_of(section: Section, defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values of a section as they are written: right for a model without sections inside."""
+    values = {
+        name: node.text if type(node := each.node) is Scalar else _value(node) for name, each in section.entries.items()
+    }
+    return {**defaults, **values} if defaults else values
+
+
+def _validated(
+    model: type[Model], source: Source, problems: ProblemList, defaults: Mapping[str, Any] | None
+) -> Model | None:
     try:
-        return model.model_validate(values)
+        return model.model_validate(_laid_over(source.values, defaults) if defaults else source.values)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             _note(detail, model, source, problems)
