@@ -110,6 +110,9 @@ class RelayedCalls:
             return media_document(engine, None, None, None, recording, _played("caller", caller))
         one = None if caller is None else parts.figures_of(caller) if caller.ports else caller.ended
         other = None if callee is None else parts.figures_of(callee) if callee.ports else callee.ended
+        has_replaced = (caller is not None and caller.replaced is not None) or (
+            callee is not None and callee.replaced is not None
+        )
         is_elsewhere = caller is not None and caller.rtp_call is not None
         is_elsewhere = is_elsewhere or (callee is not None and callee.rtp_call is not None)
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
@@ -125,10 +128,13 @@ class RelayedCalls:
         if is_elsewhere:
 
             def document(one: LegFigures | None, other: LegFigures | None) -> str:
+                if has_replaced:
+                    one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
                 return media_document(engine, step, one, other, recording, played, keys)
 
-            self._await_figures(call, (one, other), document)
-        one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
+            self._await_figures(call, (one, other), document, has_replaced=has_replaced)
+        if has_replaced:
+            one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
         return media_document(engine, step, one, other, recording, played, keys)
 
     def _with_replaced(self, media: LegMedia | None, own: LegFigures | None) -> LegFigures | None:
@@ -144,6 +150,8 @@ class RelayedCalls:
         call: Call,
         figures: tuple[LegFigures | None, LegFigures | None],
         document: Callable[[LegFigures | None, LegFigures | None], str],
+        *,
+        has_replaced: bool,
     ) -> None:
         """Have the record of a call that is over get the figures that its rtpengine has with its last answer."""
         rtpengines, call_id = self._parts.rtpengines, call.arrival.call_id
@@ -153,16 +161,14 @@ class RelayedCalls:
         ended_at, late, medias = call.ending.at, self.late, [None if leg is None else leg.facts.media for leg in legs]
         medias[0] = medias[0] or call.caller.left_media
         known = list(figures)
-        before = [self._with_replaced(*each) for each in zip(medias, known, strict=True)]
 
         def came() -> None:
             for index, media in enumerate(medias):
                 final = None if media is None else rtpengines.final_figures(media.number)
                 known[index] = final or known[index]
             self._note_reported_losses(legs, known, ended_at)
-            whole = [self._with_replaced(*each) for each in zip(medias, known, strict=True)]
             if late is not None:
-                late.came(call_id, document(*whole) if whole != before else None)
+                late.came(call_id, document(*known) if has_replaced or known != list(figures) else None)
 
         rtp_call = None if medias[1] is None else medias[1].rtp_call
         if late is not None:
