@@ -132,6 +132,41 @@ def test_the_held_side_has_music_until_the_holder_has_answered_for_a_newcomer(tm
 
 
 @at_each_restart
+@pytest.mark.parametrize("held_before", [False, True])
+def test_a_newcomer_has_music_where_the_other_side_accepts_it_on_hold(
+    tmp_path: Path, restart: str, held_before: bool
+) -> None:
+    """The music ended with the side that had left, and the newcomer got the media of the holder."""
+    scene = HeldScene(tmp_path)
+    if held_before:
+        scene.hold(scene.party)
+    scene.party.will("INVITE", Reply(200, revised(scene.party.mine, "a=sendonly")))
+    pickup = scene.take_over()
+    scene.settle(5_000)
+    scene.restart(restart)
+    scene.settle()
+    assert pickup.final == 200
+    assert (scene.listeners(), scene.unheard()) == ([NEWCOMER], [HELD, HOLDER])
+    scene.party.propose()
+    scene.settle()
+    assert (scene.listeners(), scene.unheard()) == ([], [HELD])
+    scene.ends_well()
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_the_far_side_has_music_until_it_has_answered_for_a_newcomer(tmp_path: Path, status: int) -> None:
+    scene = HeldScene(tmp_path)
+    scene.hold(scene.call)
+    scene.party.will("INVITE", Reply(status, after_ms=3_000))
+    scene.take_over()
+    scene.settle()
+    assert (scene.listeners(), scene.unheard()) == ([HOLDER], [HELD, NEWCOMER])
+    scene.settle(6_000)
+    assert (scene.listeners(), scene.unheard()) == (([], [HELD]) if status == 200 else ([HOLDER], [HELD, NEWCOMER]))
+    scene.ends_well()
+
+
+@at_each_restart
 def test_a_newcomer_that_holds_in_place_of_the_holder_is_kept_back_as_well(tmp_path: Path, restart: str) -> None:
     """The music went on in place of the media of the side that had left, and those of the newcomer beside it."""
     scene = HeldScene(tmp_path)

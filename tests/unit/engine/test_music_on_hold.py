@@ -14,7 +14,7 @@ from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers
 
@@ -179,6 +179,32 @@ def test_the_latest_description_says_which_side_holds():
     run(scene)
     assert list(playing(relay)) == ["192.0.2.10"]
     scene.finish(call)
+
+
+@pytest.mark.parametrize("status", [200, 488])
+@pytest.mark.parametrize("holds_on", [False, True])
+def test_music_goes_on_until_the_other_side_has_answered_for_a_newcomer_and_is_played_to_that_one_then(
+    holds_on, status
+):
+    """INVITE with Replaces: one that accepts it with ``sendonly`` holds it."""
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    (party if holds_on else call).propose("a=sendonly")
+    run(scene)
+    before = playing(relay)
+    assert list(before) == ["192.0.2.10" if holds_on else "192.0.2.20"]
+    answer = revised(party.mine, "a=sendonly" if holds_on else "a=sendrecv")
+    party.will("INVITE", Reply(status, answer if status == 200 else "", after_ms=3_000))
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    offer = OFFER.replace("192.0.2.10", "192.0.2.11")
+    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer))
+    run(scene)
+    assert playing(relay) == before
+    run(scene, 5_000)
+    assert (newcomer.final, call.is_over) == (status, status == 200)
+    after = ["192.0.2.11"] if holds_on else []
+    assert list(playing(relay)) == (after if status == 200 else list(before))
+    scene.finish(newcomer if status == 200 else call)
 
 
 def asking(direction: str, session: str) -> str:

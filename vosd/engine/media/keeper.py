@@ -421,8 +421,7 @@ class MediaKeeper:
             return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
         passing.media.is_direct, passing.media.is_adapted, passing.media.has_softened = False, body != session, False
         if self._parts.music.sounds and is_at_relay and not passing.is_first:
-            sides = passing.leg, passing.author
-            body = self._parts.music.arrange(message, body, sides, self._parts.parameters, now)
+            body = self._sessions.with_music(message, body, passing, places, now)
         return MessageChange(body=self._sessions.rewritten(body, places, passing.leg, passing.media))
 
     def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:

@@ -50,7 +50,8 @@ class HoldMusic:
 
         ``sides`` are the reader and the author. Music begins with the answer, because an offer may be refused, or with
         the answer of one side that is offered to the other: that side holds even where the offer is refused. A side
-        that is offered ``inactive`` would play nothing: it is offered ``sendonly``, and its answer is put back.
+        that is offered ``inactive`` would play nothing: it is offered ``sendonly``, and its answer is put back. The
+        offer of a newcomer (INVITE with Replaces) ends no music: the leg before it holds on until it is accepted.
         """
         reader, author = sides
         own, theirs = reader.facts.media, author.facts.media
@@ -65,7 +66,8 @@ class HoldMusic:
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
         is_consultation = _consults(reader) or _consults(author)
         may_begin = (is_answer or _has_answered(author)) and not is_consultation
-        for held, holder in ((reader, author), (author, reader)):
+        is_newcomer = not is_answer and reader.facts.is_confirmed and not author.facts.is_confirmed
+        for held, holder in () if is_newcomer else ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         if self._rtpengines is not None and is_consultation:
             self._rtpengines.let_consult(theirs, own)

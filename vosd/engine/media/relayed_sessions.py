@@ -18,7 +18,7 @@ from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import Medium, Place, audio_place, relayed
 from vosd.sdp.origin import address_of_origin, from_address, succeeding
-from vosd.sip.door.messages import Outgoing
+from vosd.sip.door.messages import Outgoing, OutgoingSuccess
 from vosd.trunks.media import MediaAddress
 
 
@@ -193,6 +193,18 @@ class RelayedSessions:
         self._parts.music.go_on((one, other), self._parts.parameters, now)
         one.moved()
         return one, other
+
+    def with_music(
+        self, message: Outgoing, body: bytes, passing: PassingSession, places: Sequence[Place | None], now: Instant
+    ) -> bytes:
+        """Return a description after the music of both sides was arranged by it (``HoldMusic.arrange``).
+
+        The answer to a newcomer (INVITE with Replaces) is its first description: it has places from now on.
+        """
+        media, parts = passing.media, self._parts
+        if type(message) is OutgoingSuccess and not media.origin:
+            media.origin = self._origin_of(passing.leg, media, places)
+        return parts.music.arrange(message, body, (passing.leg, passing.author), parts.parameters, now)
 
     def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""

@@ -106,7 +106,7 @@ class SessionsAtRtpEngines:
                 self._talk_on(passing)
             session, passing.media.has_softened = body, False
             if has_music and not is_first:
-                session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
+                session = self._sessions.with_music(message, body, passing, given.places, now)
             said = passing.media.said
             session = self._sessions.rewritten(session, given.places, passing.leg, passing.media)
             if form is not None:
