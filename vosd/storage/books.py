@@ -7,6 +7,7 @@ databases' dialects (``writers``) and when to try again (the recorder).
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import insert, select, update
@@ -26,7 +27,7 @@ from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
-from vosd.storage.types import Unstorable, largest_money
+from vosd.storage.types import Unstorable, largest_money, moment_text
 from vosd.storage.writers import CommitOrder, writer_for
 
 _ENTRIES_AT_ONCE: Final = 2_000
@@ -39,6 +40,13 @@ _account: Final = schema.account.c
 _standing: Final = select(
     _account.id, _account.balance, _account.seq, _account.changed, _account.expires_at, _account.currency
 )
+
+
+_COMMIT_OF_STANDING: Final = itemgetter(3)
+_OPEN_IN_SQLITE: Final = (
+    "INSERT INTO account (id, currency, balance, seq, changed, opened_at) VALUES (?, ?, 0, 0, ?, ?)"
+)
+"""A statement of text: a start may open 100,000 accounts, and the values that they have in common are encoded once."""
 
 
 class SqlBooks:
@@ -213,7 +221,7 @@ class SqlBooks:
         """
         async with self._database.reading() as connection:
             rows = (await connection.execute(_standing.where(_account.changed > after))).all()
-        return _changes(rows, max((changed for _, _, _, changed, _, _ in rows), default=after))
+        return _changes(rows, max(map(_COMMIT_OF_STANDING, rows), default=after))
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []
@@ -343,14 +351,25 @@ async def lock_accounts(
     wanted = currencies or {}
     missing = {account: wanted.get(account) for account in accounts if account not in locked}
     if missing:
-        # Values alone: the drivers of MySQL make one statement of all rows then, else one of each.
-        now = await connection.scalar(select(database_clock(is_sqlite=connection.dialect.name == "sqlite")))
-        empty = {"balance": ZERO, "seq": 0, "changed": mark, "opened_at": now}
-        new = [{"id": account, "currency": currency, **empty} for account, currency in missing.items()]
-        await connection.execute(insert(schema.account), new)
+        await _insert_accounts(connection, missing, mark)
         await join_closed(connection, missing)
         locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
     return locked
+
+
+async def _insert_accounts(connection: AsyncConnection, currencies: Mapping[str, str | None], mark: int) -> None:
+    """Insert accounts with their currencies, in the commit numbered ``mark``."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    now = (await connection.execute(select(database_clock(is_sqlite=is_sqlite)))).scalar_one()
+    if is_sqlite:
+        same = mark, moment_text(now)
+        await connection.exec_driver_sql(_OPEN_IN_SQLITE, [(*each, *same) for each in currencies.items()])
+        return
+    # Values alone: the drivers of MySQL make one statement of all rows then, else one of each.
+    empty = {"balance": ZERO, "seq": 0, "changed": mark, "opened_at": now}
+    await connection.execute(
+        insert(schema.account), [{"id": name, "currency": code, **empty} for name, code in currencies.items()]
+    )
 
 
 def _in_held_currencies(

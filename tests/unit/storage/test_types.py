@@ -32,6 +32,10 @@ def test_money_survives_sqlites_integers(amount):
     units = Money().process_bind_param(amount, SQLITE)
     assert isinstance(units, int)
     assert Money().process_result_value(units, SQLITE) == amount
+    read = Money().result_processor(SQLITE, None)
+    assert read(units) == amount
+    assert read(units) is read(units), "amounts that are read again and again are made once"
+    assert read(None) is None
 
 
 @pytest.mark.parametrize("amount", ["0.000000001", "NaN", "Infinity", "1E-9"])
