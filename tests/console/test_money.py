@@ -239,6 +239,7 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     said.get_by_text("line 3: no account 'unknown' is configured").wait_for()
     expect(page.get_by_role("button", name="Book 0 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nrival,2,f-2\n")
+    expect(said).to_have_count(0)
     with page.expect_file_chooser():
         page.get_by_role("button", name="File of payments").click()
     # else the browser would not tell of a mended file of the same name
@@ -269,6 +270,11 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     expect(page.get_by_label("File of payments").get_by_text(said)).to_have_count(2)
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("3.50")
+    chosen("account,amount,reference\nother,2.50,f-3\n")
+    said_of_file = page.get_by_role("alert").filter(has_text="This file is not booked")
+    said_of_file.get_by_text("line 2: reference f-3 of account other was booked for 2.00, not 2.50").wait_for()
+    chosen(f"account,amount,reference,memo\nother,1.50,f-1,\nother,2,f-3,{memo}\n")
+    page.get_by_label("File of payments").get_by_text("f-3", exact=True).wait_for()
     assert violations(page) == []
     assert cut_cells(page) == []
     chosen("account,amount,reference,memo\n" + "".join(f"other,1,g-{each},{memo}\n" for each in range(300)))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -160,6 +161,11 @@ async def test_the_reference_of_a_dropped_payment_books_nothing_again(booked, ru
     assert again.after - again.before == AMOUNT
     with pytest.raises(ReferenceTaken):
         await pay(booked, 40, amount=Decimal(1))
+    same = Payment(made_at=NOW, account="acme", kind=EntryKind.PAYMENT, reference="bank/40", amount=AMOUNT)
+    known, taken = await SqlPayments(booked).earlier_of([same, replace(same, amount=Decimal(1))])
+    assert known == await SqlPayments(booked).earlier(same)
+    assert known is not None
+    assert isinstance(taken, ReferenceTaken)
     assert not (await pay(booked, 40, kind=EntryKind.ADJUSTMENT, amount=Decimal(0))).repeated
     assert (await SqlBooks(booked).standings()).standings["acme"].balance == before["acme"].balance
 

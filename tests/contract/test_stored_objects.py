@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -13,7 +14,7 @@ from vosd.catalogue.stored_objects import DefinitionsMoved, ObjectsMoved, Object
 from vosd.storage.database import ContentRefused
 from vosd.storage.definitions import version_in
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, OtherCurrency, Payment
+from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 from vosd.storage.stored_objects import SqlObjects
 from vosd.storage.waiting_payments import SqlWaitingPayments
 from vosd.storage.waiting_values import NotWaiting, WaitingPayment
@@ -282,6 +283,9 @@ async def test_payments_are_booked_with_objects_or_neither(objects, database):
         await objects.add([TRUNK], None, [opening("beta"), opening("acme", currency="USD")])
     assert await objects.history("mapping_gateways", "acme") == []
     assert await SqlPayments(database).earlier(opening("beta")) is None
+    others = [opening("beta"), opening("acme"), replace(opening("acme"), amount=Decimal(6))]
+    absent, known, taken = await SqlPayments(database).earlier_of(others)
+    assert (absent, known, type(taken)) == (None, receipt, ReferenceTaken)
 
 
 async def test_a_payment_that_was_refused_keeps_objects_away(objects, database):

@@ -113,6 +113,15 @@ async def dropped_payment(connection: AsyncConnection, account: str, kind: Entry
     return (await connection.execute(select(_gone.c.amount, _gone.c.balance_after).where(own))).one_or_none()
 
 
+async def dropped_payments(
+    connection: AsyncConnection, keys: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Any]:
+    """Return amount and balance of the dropped entries of accounts, kinds and references."""
+    by_digest = {_digest(*key): key for key in keys}
+    query = select(_gone.c.digest, _gone.c.amount, _gone.c.balance_after).where(_gone.c.digest.in_(by_digest))
+    return {by_digest[row.digest]: row for row in await connection.execute(query)}
+
+
 def _check_same(row: Row[Any], archived: LedgerEntry) -> None:
     if any(getattr(row, name) != getattr(archived, name) for name in _COMPARED):
         message = f"entry {row.id} of account {row.account} differs from the one in the archive, so nothing is dropped"

@@ -1,9 +1,11 @@
 """Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
 from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, or_, select, update
 
+from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.cdr.ports import Standing
 from vosd.storage import schema
@@ -11,8 +13,8 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
-from vosd.storage.database import Database
-from vosd.storage.old_payments import dropped_payment
+from vosd.storage.database import ContentRefused, Database
+from vosd.storage.old_payments import dropped_payment, dropped_payments
 from vosd.storage.ports import (
     SETTLED_AS,
     EntryKind,
@@ -20,6 +22,7 @@ from vosd.storage.ports import (
     NoSuchAccount,
     Payment,
     Receipt,
+    ReferenceTaken,
     UndoneEntry,
     both_or_none,
     check_currency,
@@ -27,7 +30,7 @@ from vosd.storage.ports import (
     check_same_currency,
     receipt_of_earlier,
 )
-from vosd.storage.types import descriptive, identifying
+from vosd.storage.types import Unstorable, descriptive, identifying
 from vosd.storage.validity import extend, take_back
 from vosd.storage.waiting_payments import ask, settle
 from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
@@ -35,6 +38,7 @@ from vosd.storage.writers import writer_for
 
 _account = schema.account
 _entry = schema.ledger_entry
+_ASKED_AT_ONCE: Final = 200
 
 
 class SqlPayments:
@@ -73,6 +77,18 @@ class SqlPayments:
         """
         async with self._database.reading() as connection:
             return await _earlier(connection, payment)
+
+    async def earlier_of(self, payments: Sequence[Payment]) -> list[Receipt | VosError | None]:
+        """Return the same for many payments by few statements, or why one cannot be booked under its reference.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        found: list[Receipt | VosError | None] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(payments), _ASKED_AT_ONCE):
+                found += await _earlier_of(connection, payments[start : start + _ASKED_AT_ONCE])
+        return found
 
     async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
@@ -188,16 +204,68 @@ async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | N
     Raises:
         ReferenceTaken: that entry was for another amount, or of a transfer with another account.
     """
-    same = select(_entry.c.id, _entry.c.amount, _entry.c.balance_after, _entry.c.memo).where(
-        _entry.c.account == _name(payment),
-        _entry.c.kind == payment.kind.value,
-        _entry.c.reference == _reference(payment),
-    )
-    found = (await connection.execute(same)).one_or_none()
+    found = (await connection.execute(_EARLIER.where(_is_of(payment)))).one_or_none()
     if found is not None:
-        return receipt_of_earlier(payment, found.amount, found.balance_after, found.memo, found.id)
+        return _receipt_of(payment, found)
     dropped = await dropped_payment(connection, _name(payment), payment.kind, _reference(payment))
     return None if dropped is None else receipt_of_earlier(payment, dropped.amount, dropped.balance_after, None)
+
+
+async def _earlier_of(connection: AsyncConnection, payments: Sequence[Payment]) -> list[Receipt | VosError | None]:
+    keys = [_key_or_fault(each) for each in payments]
+    asked = [each for each, key in zip(payments, keys, strict=True) if not isinstance(key, VosError)]
+    if not asked:
+        return [key if isinstance(key, VosError) else None for key in keys]
+    rows = await connection.execute(_EARLIER.where(or_(*map(_is_of, asked))))
+    entries = {(row.account, row.kind, row.reference): row for row in rows}
+    dropped = await dropped_payments(connection, [key for key in keys if not isinstance(key, VosError)])
+    found: list[Receipt | VosError | None] = []
+    for payment, key in zip(payments, keys, strict=True):
+        if isinstance(key, VosError):
+            found.append(key)
+            continue
+        try:
+            if key in entries:
+                found.append(_receipt_of(payment, entries[key]))
+            elif key in dropped:
+                found.append(receipt_of_earlier(payment, dropped[key].amount, dropped[key].balance_after, None))
+            else:
+                found.append(None)
+        except ReferenceTaken as error:
+            found.append(error)
+    return found
+
+
+_EARLIER: Final = select(
+    _entry.c.account,
+    _entry.c.kind,
+    _entry.c.reference,
+    _entry.c.id,
+    _entry.c.amount,
+    _entry.c.balance_after,
+    _entry.c.memo,
+)
+
+
+def _is_of(payment: Payment) -> Any:
+    """Return the condition of an entry that has the payment's reference."""
+    account, kind, reference = _key(payment)
+    return and_(_entry.c.account == account, _entry.c.kind == kind, _entry.c.reference == reference)
+
+
+def _key(payment: Payment) -> tuple[str, str, str]:
+    return _name(payment), payment.kind.value, _reference(payment)
+
+
+def _key_or_fault(payment: Payment) -> tuple[str, str, str] | VosError:
+    try:
+        return _key(payment)
+    except Unstorable as error:
+        return ContentRefused(str(error))
+
+
+def _receipt_of(payment: Payment, entry: Any) -> Receipt:
+    return receipt_of_earlier(payment, entry.amount, entry.balance_after, entry.memo, entry.id)
 
 
 async def _append(

@@ -306,6 +306,14 @@ class Payments(Protocol):
         """
         ...
 
+    async def earlier_of(self, payments: Sequence[Payment]) -> list[Receipt | VosError | None]:
+        """Return the same for many payments by few statements, or why one cannot be booked under its reference.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 

@@ -3,7 +3,7 @@
 import { Alert, Button, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
@@ -29,6 +29,7 @@ import { ServerText, useServerText } from "../text/meanings";
 type Booked = Schemas["Booked"];
 const sum = (value: string, currency: string | null) => `${amount(value)} ${currency ?? ""}`.trim();
 const HTTP_UNAUTHORIZED = 401;
+const NO_PAYMENTS: Schemas["PaymentsOfFile"]["payments"] = [];
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
 
@@ -326,21 +327,28 @@ function FromFile() {
       isStopped.current = true;
     };
   }, []);
-  const [outcomes, setOutcomes] = useState<Record<number, string>>({});
+  /** What has become of the payments so far, in their order; it only grows, and is not copied for each of thousands. */
+  const outcomes = useRef<string[]>([]);
+  const [done, setDone] = useState(0);
+  const forget = () => {
+    outcomes.current = [];
+    setDone(0);
+  };
   const reading = useMutation({
     mutationFn: async (file: File) => content(client.POST("/payment-files", { body: { content: await file.text() } })),
   });
-  const payments = reading.data?.payments ?? [];
+  const payments = reading.data?.payments ?? NO_PAYMENTS;
+  const rows = useMemo(() => payments.map((each, index) => ({ ...each, index })), [payments]);
   const mistakes = reading.error instanceof Problem ? reading.error.errors : [];
-  const [known, unknown] = sumsOf(payments);
+  const [known, unknown] = useMemo(() => sumsOf(payments), [payments]);
   const sums = unknown === 0 ? known : [...known, t("payments.file_unknown", { count: unknown })];
-  const unsaved = useUnsaved(payments.length > Object.keys(outcomes).length);
+  const unsaved = useUnsaved(payments.length > done);
   const book = async () => {
     let booked = 0;
     let lost = 0;
-    setOutcomes({});
+    forget();
     isStopped.current = false;
-    for (const [index, each] of payments.entries()) {
+    for (const each of payments) {
       if (isStopped.current) break;
       let said: string;
       try {
@@ -360,10 +368,10 @@ function FromFile() {
         said = isLost ? t("payments.file_lost", { why }) : why;
         lost += isLost ? 1 : 0;
       }
-      setOutcomes((before) => ({ ...before, [index]: said }));
+      setDone(outcomes.current.push(said));
     }
-    const done = t("payments.file_done", { booked, count: payments.length });
-    return { said: lost === 0 ? done : t("payments.file_done_lost", { done, count: lost }) };
+    const whole = t("payments.file_done", { booked, count: payments.length });
+    return { said: lost === 0 ? whole : t("payments.file_done_lost", { done: whole, count: lost }) };
   };
   const booking = useMutation({ mutationFn: book, onSettled: () => readAgain(queries) });
   return (
@@ -376,7 +384,7 @@ function FromFile() {
           accept=".csv,text/csv"
           disabled={booking.isPending}
           onChange={(file) => {
-            setOutcomes({});
+            forget();
             booking.reset();
             if (file) reading.mutate(file);
             else reading.reset();
@@ -394,9 +402,7 @@ function FromFile() {
         >
           {booking.isPending ? t("payments.file_stop") : t("payments.file_book", { count: payments.length })}
         </Button>
-        {booking.isPending && (
-          <span>{t("payments.file_progress", { done: Object.keys(outcomes).length, total: payments.length })}</span>
-        )}
+        {booking.isPending && <span>{t("payments.file_progress", { done, total: payments.length })}</span>}
         {booking.data && <DoneText key={booking.data.said} done={booking.data} />}
       </Group>
       <Confirm
@@ -439,10 +445,10 @@ function FromFile() {
             {
               name: "outcome",
               kind: "words",
-              show: (row) => outcomes[Number(row.index)] ?? "",
+              show: (row) => outcomes.current[Number(row.index)] ?? "",
             },
           ]}
-          rows={payments.map((each, index) => ({ ...each, index }))}
+          rows={rows}
           rowKey={(row) => String(row.index)}
         />
       )}

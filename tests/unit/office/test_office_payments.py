@@ -1,7 +1,8 @@
 """Payments in the office: orders that make no sense, the accounts an agent pays for, the audit, and two persons."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def office(database: Database) -> Office:
     return office_on(database, *ACCOUNTS, now=NOW, confirm_above=Decimal(100))
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[str]]:
+    """Note the statements that the database gets."""
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def audit(database: Database) -> list[AuditLine]:
@@ -230,6 +246,26 @@ async def test_a_file_whose_text_was_lost_is_not_read(office: Office) -> None:
     assert len((await read_payments(office, operator(), ReadPayments(content=written))).payments) == 3
 
 
+async def test_references_of_a_file_that_were_booked_for_other_amounts_are_found_before_it_is_booked(
+    office: Office, database: Database
+) -> None:
+    await book_payment(office, operator(), pays("5", account="acme", reference="b-7"))
+    await book_payment(office, operator(), pays("5", account="acme", reference="b-9"))
+    lines = "".join(f"acme,{6 if number == 9 else 5},b-{number}\n" for number in range(2_000))
+    content = f"account,amount,reference\n{lines}acme,5,{'x' * 300}\n"
+    with statements_of(database) as asked, pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
+    taken, unstorable = (fault for _, fault in refused.value.mistakes)
+    assert taken == "line 11: reference b-9 of account acme was booked for 5.00, not 6.00: give another reference"
+    assert unstorable.startswith("line 2002: ")
+    assert len(asked) < 50
+    await book_payment(office, operator(), pays("50", account="south"))
+    moved = pays("5", account="shop", reference="b-7")
+    await book_payment(office, agent("south"), moved)
+    with pytest.raises(BadPaymentFile, match="account south was booked for -5"):
+        await read_payments(office, agent("south"), ReadPayments(content="account,amount,reference\nshop,6,b-7\n"))
+
+
 async def test_a_file_with_many_faults_says_how_many_more_there_are(office: Office) -> None:
     content = "account,amount,reference\n" + "acme,0,b\n" * 23
     with pytest.raises(BadPaymentFile) as refused:
@@ -242,17 +278,8 @@ async def test_a_file_of_many_amounts_that_are_too_fine_is_refused_by_few_questi
     office: Office, database: Database
 ) -> None:
     content = "account,amount,reference\n" + "".join(f"tokyo,{number}.5,b-{number}\n" for number in range(1, 2_001))
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        asked.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        with pytest.raises(BadPaymentFile) as refused:
-            await read_payments(office, operator(), ReadPayments(content=content))
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    with statements_of(database) as asked, pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
     assert refused.value.mistakes[-1].said == "... and 1980 more"
     assert len(asked) < 200
 
@@ -260,18 +287,9 @@ async def test_a_file_of_many_amounts_that_are_too_fine_is_refused_by_few_questi
 async def test_a_file_of_unknown_accounts_is_refused_by_few_questions(office: Office, database: Database) -> None:
     names = ["a" * 300, "odd \u6f22 '\\ %s", *(f"gone-{number}" for number in range(2_000)), "acmee", "acme"]
     content = "account,amount,reference\n" + "".join(f"{name},5,b-1\n" for name in names)
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        asked.append(statement)
-
     await SqlBooks(office.stores.database).open_accounts(["gone-7"])
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        with pytest.raises(BadPaymentFile) as refused:
-            await read_payments(office, operator(), ReadPayments(content=content))
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    with statements_of(database) as asked, pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
     faults = [fault for _, fault in refused.value.mistakes]
     assert faults[-1] == "... and 1982 more"
     assert faults[9] == "line 12: no account 'gone-8' is configured; vosd account list names them"

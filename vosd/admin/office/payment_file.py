@@ -26,7 +26,7 @@ from vosd.admin.office.payments import (
     WaitingSheet,
     WasRefusedError,
     book_by_hand,
-    check_decimals_of,
+    faults_of,
     needs_second,
 )
 from vosd.admin.office.permissions import Permission
@@ -305,7 +305,8 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
 
     Raises:
         UnknownAccountError, NoAgentError, MayNotActError: the agent may not act.
-        BadPaymentFile: a line is not clear, its account is not there, or has another currency or fewer decimals.
+        BadPaymentFile: a line is not clear, its account is not there, or has another currency or fewer decimals, or
+            its reference was booked for another amount.
         StoreUnavailable: whether an account is in the ledger is not known; try again.
     """
     scope = office.scope_of(who)
@@ -338,23 +339,21 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
 
 
 async def _untakable(office: Office, who: Principal, payments: Iterable[FilePayment]) -> list[str]:
-    """Return a sentence for each line that no order books, or whose amount has more decimals than its account.
+    """Return a sentence for each line that no order books, whose reference is taken, or that has too many decimals.
 
     A line that was booked before is taken, whatever decimals it has.
     """
-    accounts, faults = office.definitions.accounts(), list[str]()
+    orders, faults = dict[int, BookPayment](), dict[int, VosError]()
     for each in payments:
-        account = accounts.get(each.account)
-        is_finer = account is not None and decimals_exceeded(office.definitions, account, each.amount) is not None
-        if is_finer and len(faults) > FAULTS_SHOWN:  # it is counted alone: each search for a repeat reads the ledger
-            faults.append(str(each.line))
-            continue
         try:
-            order = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
-            await check_decimals_of(office, who, each.amount, order)
-        except _FAULTS as error:
-            faults.append(f"line {each.line}: {error}")
-    return faults
+            orders[each.line] = BookPayment(
+                account=each.account, amount=each.amount, reference=each.reference, memo=each.memo
+            )
+        except OrderError as error:
+            faults[each.line] = error
+    found = await faults_of(office, who, [*orders.values()], FAULTS_SHOWN)
+    faults |= {line: fault for line, fault in zip(orders, found, strict=True) if fault is not None}
+    return [f"line {line}: {fault}" for line, fault in sorted(faults.items())]
 
 
 async def _absent(office: Office, scope: Scope, names: Iterable[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ confirms it (ADR 95).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -187,19 +188,32 @@ def _by_hand(scope: Scope, order: BookPayment, amount: Decimal) -> ManualBooking
     )
 
 
-async def check_decimals_of(office: Office, who: Principal, amount: Decimal, order: BookPayment) -> None:
-    """Check the decimals of a payment that is booked later; one that was booked before has any.
+async def faults_of(
+    office: Office, who: Principal, orders: Sequence[BookPayment], faults_max: int
+) -> list[VosError | None]:
+    """Return for each payment that is booked later why it will not be; None = nothing is known that is against it.
+
+    One that was booked before has any decimals. After ``faults_max`` faults, none with more is looked for among those
+    that wait: each search reads the database.
 
     Raises:
-        OrderError: it has more decimals than the money of its account.
-        ReferenceTaken: its reference was used for another amount.
-        StoreUnavailable: whether it was booked is not known.
+        StoreUnavailable: whether they were booked is not known.
     """
-    account = office.definitions.accounts().get(order.account)
-    if account is None or decimals_exceeded(office.definitions, account, amount) is None:
-        return
-    if not await _is_repeat(office, who, _by_hand(office.scope_of(who), order, amount)):
-        check_decimals(office, account, amount)
+    scope, accounts, now = office.scope_of(who), office.definitions.accounts(), office.now()
+    by_hand = [_by_hand(scope, order, order.amount or ZERO) for order in orders]
+    earlier = await office.stores.payments.earlier_of([_first_entry(each, who, now) for each in by_hand])
+    faults: list[VosError | None] = [each if isinstance(each, VosError) else None for each in earlier]
+    count = len(faults) - faults.count(None)
+    for place, (order, wanted) in enumerate(zip(orders, by_hand, strict=True)):
+        if earlier[place] is not None:
+            continue
+        try:
+            check_decimals(office, accounts.get(order.account), order.amount or ZERO)
+        except OrderError as error:
+            if count > faults_max or not await _has_waited(office, who, wanted):
+                faults[place] = error
+                count += 1
+    return faults
 
 
 def check_decimals(office: Office, account: Account | None, amount: Decimal) -> None:
@@ -465,20 +479,24 @@ def waiting_of(payment: Payment, who: Principal) -> WaitingPayment:
 
 
 async def _is_repeat(office: Office, who: Principal, wanted: ManualBooking) -> bool:
-    if await _is_booked(office, who, wanted):
-        return True
+    return await _is_booked(office, who, wanted) or await _has_waited(office, who, wanted)
+
+
+async def _has_waited(office: Office, who: Principal, wanted: ManualBooking) -> bool:
     if not needs_second(office, who, wanted.amount):  # it would be booked now, whatever waits
         return False
     return await office.stores.waiting_payments.was_asked(wanted.account, wanted.kind, wanted.reference)
 
 
 async def _is_booked(office: Office, who: Principal, wanted: ManualBooking) -> bool:
-    now = office.now()
+    return await office.stores.payments.earlier(_first_entry(wanted, who, office.now())) is not None
+
+
+def _first_entry(wanted: ManualBooking, who: Principal, now: int) -> Payment:
+    """Return the payment, of a transfer that of its source."""
     if wanted.target:
-        payment = _transfer(wanted, who.recorded, now, None, None).payments[0]
-    else:
-        payment = _payment(wanted, who.recorded, now, None, None)
-    return await office.stores.payments.earlier(payment) is not None
+        return _transfer(wanted, who.recorded, now, None, None).payments[0]
+    return _payment(wanted, who.recorded, now, None, None)
 
 
 async def _book(
