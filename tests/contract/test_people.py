@@ -433,7 +433,7 @@ async def test_names_that_do_not_exist_are_refused_alike(house):
 async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_works_once(house):
     await house.add()
     secret, _codes, _opened = await house.enrol(await house.log_in())
-    with pytest.raises(LogInRefusedError):
+    with pytest.raises(LogInRefusedError, match="the name, the password or the code is wrong"):
         await house.log_in(password="wrong password", code=house.code(secret))
     with pytest.raises(CodeMissingError):
         await house.log_in()
@@ -442,7 +442,9 @@ async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_wo
     house.now += 60_000
     sheet = (await house.log_in(code=house.code(secret))).sheet
     assert (sheet.wants_totp, sheet.has_password, sheet.has_totp) == (False, True, True)
-    for again in (house.code(secret), house.code(secret, -1), house.code(new_secret()), "no code"):
+    with pytest.raises(LogInRefusedError, match="this code was used before, perhaps where the answer was lost"):
+        await house.log_in(code=house.code(secret))
+    for again in (house.code(secret, -1), house.code(new_secret()), "no code"):
         with pytest.raises(LogInRefusedError):
             await house.log_in(code=again)
 
@@ -528,6 +530,9 @@ async def test_a_new_second_factor_holds_when_a_code_of_it_was_seen(house):
 async def test_a_second_factor_is_replaced_by_those_who_have_it(house):
     await house.add()
     secret, _codes, opened = await house.enrol(await house.log_in())
+    again = ConfirmTotp(house.code(secret))
+    with pytest.raises(LogInRefusedError, match="the second factor is in force already"):
+        await confirm_totp(house.office, await house.principal(opened), again, opened.session)
     house.now += 60_000
     for proof in ({}, {"password": GOOD, "code": "123456"}):
         with pytest.raises(LogInRefusedError):

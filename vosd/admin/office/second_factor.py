@@ -62,6 +62,11 @@ def step_of(secret: bytes, code: str, now_ms: int, after: int | None) -> int | N
     return None
 
 
+def is_used(secret: bytes, code: str, now_ms: int, last: int | None) -> bool:
+    """Return whether a code is the one that was used last, and would be right if it were not."""
+    return last is not None and step_of(secret, code, now_ms, last - 1) == last
+
+
 def recovery_codes() -> list[str]:
     """Return new codes, each of which replaces one code by time, once."""
     plain = [base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(_RECOVERY_CODES)]

@@ -21,6 +21,7 @@ from vosd.admin.office.refused_log_ins import RefusedLogIns
 from vosd.admin.office.roles import role_named
 from vosd.admin.office.second_factor import (
     digest_of_recovery,
+    is_used,
     new_secret,
     opened,
     recovery_codes,
@@ -46,6 +47,7 @@ LIFE_MS: Final = 12 * 3_600_000
 """End of a session, however much it is used."""
 USE_NOTED_MS: Final = 60_000
 _SECRET_BYTES: Final = 32
+_USED_CODE: Final = "used code"
 _ROLE_OF: Final = {
     ActsFor.INSTALLATION: Role.OPERATOR,
     ActsFor.AGENT: Role.AGENT,
@@ -224,9 +226,11 @@ class LogIns:
         self._networks.failed(owner_network_of(source), office.now())
         why = "unknown person" if person is None else "wrong password" if not is_right else "disabled person"
         if is_right and person is not None and person.disabled_at is None:
-            why = "wrong code"
+            why = _USED_CODE if _is_code_used(office, person, order.code) else "wrong code"
         known = None if person is None else person.name
         await self.refused.note(office, source, known, why, locks_out=failed.locks_out)
+        if why == _USED_CODE:
+            raise LogInRefusedError("this code was used before, perhaps where the answer was lost: wait for the next")
         raise LogInRefusedError("the name, the password or the code is wrong, or the person is disabled")
 
 
@@ -450,6 +454,8 @@ async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp, se
     secret = None if before.totp_begun is None else opened(before.totp_begun, state_dir)
     step = None if secret is None else step_of(secret, order.code, office.now(), None)
     if step is None:
+        if secret is None and _is_code_used(office, before, order.code):
+            raise LogInRefusedError("the second factor is in force already: begin again for other recovery codes")
         raise LogInRefusedError("the code is wrong: look at the clock of the telephone, or begin again")
     after = msgspec.structs.replace(
         before,
@@ -471,6 +477,13 @@ def _with_code_used(office: Office, person: StoredPerson, code: str) -> StoredPe
     secret = opened(person.totp, office.definitions.settings.state_dir)
     step = step_of(secret, code.replace(" ", ""), office.now(), person.totp_step)
     return None if step is None else msgspec.structs.replace(person, totp_step=step)
+
+
+def _is_code_used(office: Office, person: StoredPerson, code: str) -> bool:
+    if person.totp is None:
+        return False
+    secret = opened(person.totp, office.definitions.settings.state_dir)
+    return is_used(secret, code.replace(" ", ""), office.now(), person.totp_step)
 
 
 async def _own(office: Office, who: Principal) -> StoredPerson:
