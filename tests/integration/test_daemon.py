@@ -513,7 +513,7 @@ def test_no_money_changes_its_currency_by_a_reload_or_a_start(daemon: Daemon) ->
     assert refused.code == 3
     (told,) = refused.stderr.splitlines()
     assert told.startswith(mistake)
-    assert "add an account with another id" in told
+    assert "set it back; for another currency add an account with another id" in told
     assert catalogue_of(daemon)["version"] == before
     assert daemon.interrupt() == 0
     again = refused_start(daemon)
