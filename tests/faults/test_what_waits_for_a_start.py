@@ -1,8 +1,13 @@
 """Calls whose ends wait in the sockets of a switch that was killed: who hung up first has ended them."""
 
+import socket
 import time
+from contextlib import closing
 
 from doubles.descriptor_store import DescriptorStore, take_descriptors
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OFFER
+from doubles.virtual.probe import request
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
@@ -37,3 +42,43 @@ def test_the_side_that_hung_up_first_has_ended_the_call_whichever_listener_it_us
         [record] = eventually(scene.records, "the record")
         assert (record["hangup_source"], record["end_reason"]) == ("callee", "Normal")
         assert record["hold_time_ms"] < 1_000 * (hung_up - began) + 1_000
+
+
+def test_a_call_over_tcp_is_set_up_after_a_start_where_its_caller_waits_and_not_where_it_has_gone(
+    stage, tmp_path, monkeypatch
+):
+    """It was set up, answered by the vendor and charged, though its caller had closed the connection."""
+    with DescriptorStore(tmp_path) as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        listening = CONFIGURATION.replace('["udp:$switch"]', '["udp:$switch", "tcp:$switch"]')
+        any_port = listening.replace('hosts: ["$customer"]', f'hosts: ["{NETWORK}.11"]')
+        scene = stage(configuration=any_port, prepare=take_descriptors)
+        scene.daemon.kill()
+        with closing(invited(scene, "gone")) as gone, closing(invited(scene, "waits")) as waits:
+            gone.close()
+            began = time.monotonic()
+            eventually(lambda: time.monotonic() - began > 0.1, "the kernel's clock has gone on")
+            scene.daemon.start()
+            waits.settimeout(30.0)
+            assert b"100 Trying" in waits.recv(1_000)
+            eventually(lambda: scene.vendor.invites, "the call that waits is set up")
+            calls = scene.daemon.ask("calls")
+        assert [call["callee"] for call in calls] == ["442000000005"]
+        assert len(scene.vendor.invites) == 1
+
+
+def invited(scene, name: str) -> socket.socket:
+    """Return a connection of the customer on which an INVITE was sent."""
+    connection = socket.create_connection(tuple(scene.switch), source_address=(scene.customer.peer.address.host, 0))
+    host, port = connection.getsockname()
+    connection.sendall(
+        request(
+            uri=f"sip:44200000000{len(name)}@{scene.switch}",
+            via=f"SIP/2.0/TCP {Endpoint(host, port)};branch=z9hG4bK-{name}",
+            to=f"<sip:44200000000{len(name)}@{scene.switch}>",
+            call_id=name,
+            body=OFFER.encode(),
+        )
+    )
+    return connection
