@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import has_rate_types, warn_of_rates
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SocketNotOpenError, SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.credentials import with_secrets
@@ -72,7 +74,7 @@ from vosd.config.reader.templates import check_template_keys, fill_from_template
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
-from vosd.config.stored_text import document_of, every_object, named_place
+from vosd.config.stored_text import document_of, empty_lists, every_object, named_place, sections_of
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
@@ -221,7 +223,7 @@ def _load(
     document = with_items(files)
     stored = asked.objects(document)
     added = remembered.changed_objects(stored) if uses_known else every_object(stored)
-    merge(document, document_of(added, path, environ, problems), problems)
+    in_database = _with_objects(document, added, path, environ, problems)
     known = ReadItems(files, stored, remembered, uses_known=uses_known)
     written = _WrittenSettings(SourceLine(str(path), 0), _places(document))
     defaults = defaults_of(document)
@@ -239,6 +241,7 @@ def _load(
         currencies.decimals,
         defaults,
         lambda: tables(state_dir),
+        in_database,
         problems,
     )
     _name_decks(objects, stored)
@@ -308,6 +311,19 @@ def _load(
         _free(objects, document)
 
 
+def _with_objects(
+    document: Section, added: Iterable[ObjectVersion], path: Path, environ: Mapping[str, str], problems: ProblemList
+) -> Callable[[str], Iterable[Section]]:
+    """Add objects of the database to the document of the files; return what yields the items of a long list there."""
+    of_lists: dict[str, list[ObjectVersion]] = {name: [] for name in LONG_LISTS}
+    others: list[ObjectVersion] = []
+    for each in added:
+        of_lists.get(each.kind, others).append(each)
+    merge(document, document_of(others, path, environ, problems), problems)
+    merge(document, empty_lists((kind for kind, items in of_lists.items() if items), path), problems)
+    return lambda kind: sections_of(of_lists[kind], path, environ, problems)
+
+
 def _free(objects: ReadObjects, document: Section) -> None:
     """Free in steps the parts that were read of objects."""
     take_apart(*(each.written for each in objects if isinstance(each, Inventory)))
@@ -362,9 +378,10 @@ def _objects(
     decimals: Mapping[str, FeeDecimals],
     defaults: Defaults,
     tables: Callable[[], RateTables],
+    in_database: Callable[[str], Iterable[Section]],
     problems: ProblemList,
 ) -> tuple[ReadObjects, Mapping[str, Compiled]]:
-    """Take the other lists of objects out of the document."""
+    """Take the other lists of objects out of the document; ``in_database`` yields the items of long ones there."""
     keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
@@ -390,7 +407,9 @@ def _objects(
         def read(section: Section, label: str) -> Model | None:
             return read_section(model, section, label, problems, laid_under(section, list_name) if is_trunk else None)
 
-        sections = items_of(document, list_name, problems)
+        entry = document.entries.get(list_name)
+        stored = in_database(list_name) if entry is not None and isinstance(entry.node, YamlList) else ()
+        sections = chain(items_of(document, list_name, problems), stored)
         return Items(sections, list_name, LONG_LISTS[list_name], read, problems, fill)
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)

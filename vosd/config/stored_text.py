@@ -91,7 +91,7 @@ def document_of(
         if is_keyed and each.body is None:
             continue
         if each.kind not in document.entries:
-            place = SourceLine(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
+            place = _place_of_kind(each.kind, config)
             document.entries[each.kind] = Entry(place, Section(place) if is_keyed else YamlList(place, []))
         whole = document.entries[each.kind].node
         if isinstance(whole, YamlList):
@@ -101,6 +101,25 @@ def document_of(
             node = _node(keys_of(each.body), each.name, own, environ, problems)
             whole.entries[each.name] = Entry(own, node)
     return document
+
+
+def empty_lists(kinds: Iterable[str], config: Path) -> Section:
+    """Return a document with lists of objects of the database whose items are read apart: ``sections_of``."""
+    places = {kind: _place_of_kind(kind, config) for kind in kinds}
+    entries = {kind: Entry(place, YamlList(place, [])) for kind, place in places.items()}
+    return Section(SourceLine(str(config), 0), entries)
+
+
+def sections_of(
+    objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
+) -> Iterator[Section]:
+    """Yield objects of a list by name, each made when it is asked for."""
+    read = partial(section_of, directory=str(config.parent), environ=environ, problems=problems)
+    return map(read, sorted(objects, key=attrgetter("name")))
+
+
+def _place_of_kind(kind: str, config: Path) -> SourceLine:
+    return SourceLine(str(config.parent / f"{kind}{_SUFFIX}"), 0)
 
 
 def _fill(section: Section, keys: dict[str, Any], environ: Mapping[str, str], problems: ProblemList) -> None:

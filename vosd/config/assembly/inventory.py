@@ -1,12 +1,12 @@
 """The lists of objects as read: each object under its name, duplicates refused."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Section
 from vosd.config.reader.templates import TEMPLATE
@@ -52,7 +52,7 @@ class Items(Generic[Thing]):
 
     def __init__(
         self,
-        sections: Sequence[Section],
+        sections: Iterable[Section],
         list_name: str,
         name_key: str,
         read: Callable[[Section, str], Thing | None],
@@ -81,19 +81,21 @@ class Items(Generic[Thing]):
     def each(self) -> Iterator[tuple[str, Written[Thing], Section]]:
         """Read the items; yield name and object of those without mistakes, and their sections without template."""
         list_name, name_key, read, fill = self._list_name, self._name_key, self._read, self._fill
-        first: dict[str, Section] = {}
+        first: dict[str, SourceLine] = {}
         for index, own in enumerate(self._sections):
-            section = own
-            if fill is not None and TEMPLATE in own.entries:
-                section = fill(own, label_of(own, list_name, name_key, index))
-            name = section.text_of(name_key)
+            section, name = own, own.text_of(name_key)
             label = f"{list_name}[{name or index}]"
+            if fill is not None and TEMPLATE in own.entries:
+                section = fill(own, label)
+                if not name:
+                    name = section.text_of(name_key)
+                    label = f"{list_name}[{name or index}]"
             thing = read(section, label)
             if name in first:
-                expected = f"each {name_key} once; it also stands at {first[name].place_of(name_key)}"
+                expected = f"each {name_key} once; it also stands at {first[name]}"
                 self._problems.error(section.place_of(name_key), f"{label}.{name_key}", expected, name)
             elif name:
-                first[name] = section
+                first[name] = section.entries[name_key].place
                 if thing is None:
                     self.broken[name] = Written(None, section, label)
                 else:

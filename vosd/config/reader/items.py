@@ -177,10 +177,10 @@ def _write(node: Node, begin: SourceLine | None, parts: list[str]) -> None:
 def names_file(node: Node) -> bool:
     """Return whether a node depends on another file."""
     if isinstance(node, Section):
-        for name, entry in node.entries.items():
-            if "_file" in name or (type(entry.node) is not Scalar and names_file(entry.node)):
-                return True
-        return False
+        if "_file" in _BETWEEN.join(node.entries):
+            return True
+        nested = [each.node for each in node.entries.values() if type(each.node) is not Scalar]
+        return any(map(names_file, nested))
     if isinstance(node, YamlList):
         for each in node.items:
             if type(each) is not Scalar and names_file(each):

@@ -134,11 +134,7 @@ class Balances(Counting):
                 raise
             # From here on nothing can fail and nothing is awaited: what is refused changes no terms that are in force.
             for name in unread:
-                credit = self._credit(name)
-                credit.committed(*changes.standings[name])
-                credit.expires_at = changes.expiries.get(name)
-                self._changed[name] = None
-                credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+                self._adopt(accounts[name], changes.standings[name], changes.expiries.get(name))
             if are_first:  # else the first look would read all balances a second time, while calls wait
                 self._mark = changes.mark
             for name in self.credits if other is None else other & self.credits.keys():
@@ -156,6 +152,21 @@ class Balances(Counting):
             self._partly_counted.difference_update(limits)
             self._limited -= self._limited.difference(limited) if other is None else other
             self._limited.update(limited)
+
+    def _adopt(self, account: Account, standing: Standing, expires_at: int | None) -> None:
+        """Give an account the standing that was read, and its terms."""
+        name, low_below = account.id, account.balance_low
+        credit = self.credits.get(name)
+        if credit is not None:
+            credit.committed(*standing)
+            credit.set_terms(account.overdraft_limit, low_below)
+        else:  # as of each account at a start
+            credit = AccountCredit(name, account.overdraft_limit, *standing, lows=self._lows)
+            self.credits[name] = credit
+            if low_below is not None:
+                credit.set_terms(account.overdraft_limit, low_below)
+        credit.expires_at = expires_at
+        self._changed[name] = None
 
     def adopt_last_known(self, accounts: Mapping[str, Account], standings: Sequence[LastStanding]) -> None:
         """Give every account the balance that was known last, zero where none is: the database is away.
