@@ -35,6 +35,9 @@ FILE_KEYS: Final = frozenset(
 )
 """Keys whose value is a file to read, or a list of them, relative to the file that names it."""
 
+TEXTS: Final = frozenset({("hep", "key")})
+"""Sections and their keys of the same names whose value is no file: that of ``hep`` is a secret."""
+
 _SOUNDS: Final = "sounds"
 """Section of files by name; beside one there may be others of the same sound."""
 
@@ -48,10 +51,13 @@ def files_of(path: Path, environ: Mapping[str, str] = os.environ, texts: Texts |
     return [Path(main), *map(Path, sorted(others))]
 
 
-def _named_in(node: Node) -> Iterator[Path]:
+def _named_in(node: Node, section: str = "") -> Iterator[Path]:
+    """Return the files that a node names; ``section`` is the key that it has, empty at the top and in a list."""
     match node:
         case Section():
             for key, entry in node.entries.items():
+                if (section, key) in TEXTS:
+                    continue
                 if key == _SOUNDS and isinstance(entry.node, Section):
                     yield from _sounds_in(entry.node)
                 elif key in FILE_KEYS and isinstance(entry.node, Scalar):
@@ -60,7 +66,7 @@ def _named_in(node: Node) -> Iterator[Path]:
                     for item in entry.node.items:
                         yield from _file_in(item) if isinstance(item, Scalar) else _named_in(item)
                 else:
-                    yield from _named_in(entry.node)
+                    yield from _named_in(entry.node, key)
         case YamlList():
             for item in node.items:
                 yield from _named_in(item)

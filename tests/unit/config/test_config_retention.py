@@ -4,9 +4,10 @@ from typing import get_args
 
 import pytest
 
+from vosd.base.secret import Secret
 from vosd.cdr.retention import Age
 from vosd.config.keys.installation import InstallationKeys
-from vosd.config.named_files import FILE_KEYS, files_of
+from vosd.config.named_files import FILE_KEYS, TEXTS, files_of
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
@@ -81,6 +82,24 @@ def test_a_backup_has_every_file_that_a_key_can_name(site):
     site.load(site.minimal)
     (main,) = files_of(site.directory / "vosd.yaml", {})
     assert main.name == "vosd.yaml"
+
+
+def test_a_text_whose_key_is_called_as_one_of_files_is_no_file(site):
+    models = [model for model in _all_models(Keys) if model.__module__.startswith("vosd.config.keys")]
+    texts = {
+        (model.__name__, name)
+        for model in models
+        for name, field in model.by_key().items()
+        if name in FILE_KEYS - _file_keys(model) and _is_text(field.annotation)
+    }
+    assert texts == {("HepKeys", "key")}
+    assert {("hep", "key")} == TEXTS
+    main = site.write("vosd.yaml", "hep: {server: 'udp:127.0.0.1:9060', key: SEKRET}\napi: {tls: {key: api.key}}")
+    assert files_of(main, {}) == [main, site.directory / "api.key"]
+
+
+def _is_text(annotation: object) -> bool:
+    return any(kind in {str, Secret} for kind in (annotation, *get_args(annotation)))
 
 
 def test_a_backup_has_the_files_of_lists_too(site):
