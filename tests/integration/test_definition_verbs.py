@@ -345,7 +345,7 @@ def test_an_export_that_cannot_be_written_leaves_the_earlier_one_and_says_why(
 ) -> None:
     define(installation, "accounts", "shop", BASIC)
     said = installation.vosd("definitions", "export", "--out", "/proc/export.yaml")
-    assert (said.exit_code, "/proc/export.yaml: " in said.stderr) == (1, True)
+    assert (said.exit_code, "/proc/export.yaml cannot be written: " in said.stderr) == (1, True)
     file = installation.config.with_name("export.yaml")
     file.write_text("an earlier one")
 

@@ -271,19 +271,15 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     """Write the objects of the database, none of the files, as YAML with passwords; check and import accept it."""
     from vosd.admin.office.definitions import ExportObjects, export_objects
+    from vosd.cli.written_file import write_file
     from vosd.config.stored_text import yaml_of_objects
-    from vosd.processes.whole_file import write_private
 
     found = in_office(invocation, lambda office: export_objects(office, principal(), ExportObjects(kind)))
     text = yaml_of_objects(found)
     if out is None:
         click.echo(text, nl=False)
         return
-    try:
-        write_private(out, text.encode())
-    except OSError as error:
-        message = f"{out}: {error.strerror}"
-        raise OperationError(message) from error
+    write_file(out, text.encode())
     output.remark(f"{len(found)} objects of the database, none of the files, written to {out}; it may have passwords")
 
 

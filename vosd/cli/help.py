@@ -9,6 +9,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Verb
+from vosd.cli.written_file import make_directory, write_file
 
 _WIDTH: Final = 80
 
@@ -23,10 +24,10 @@ def show_help(ctx: click.Context, words: tuple[str, ...], man: Path | None) -> N
     """Show the page of a verb, as --help does: vosd help, vosd help cdr list."""
     root = ctx.find_root()
     if man is not None:
-        man.mkdir(parents=True, exist_ok=True)
+        make_directory(man)
         pages = [*_pages(root.command, "vosd", None)]
         for name, text in pages:
-            (man / f"{name}.1").write_text(text, encoding="utf-8")
+            write_file(man / f"{name}.1", text.encode(), mode=0o644)
         output.line(f"{len(pages)} manual pages in {man}")
         return
     output.line(_context_of(root.command, words).get_help())

@@ -15,8 +15,8 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, principal
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
+from vosd.cli.written_file import make_directory, write_file
 from vosd.processes.life import give_way
-from vosd.processes.whole_file import replace_file
 
 if TYPE_CHECKING:
     from vosd.admin.office.invoices import InvoiceDetail, InvoiceRunSheet, InvoiceSheet
@@ -233,7 +233,7 @@ def pdf(invocation: Invocation, number: str, out: Path | None, acting: str | Non
     who = principal(acting=acting)
     content = _of(invocation, number, who, lambda office, found: print_invoice(office, who, PrintInvoice(id=found)))
     file = out or Path(f"{number.replace('/', '-').replace('#', 'draft-')}.pdf")
-    replace_file(file, content)
+    write_file(file, content)
     output.line(str(file))
 
 
@@ -245,11 +245,11 @@ def template(_invocation: Invocation, directory: Path) -> None:
     from vosd.admin.invoice_pdf import FORM, LABELS
     from vosd.admin.typesetting import TEMPLATE
 
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     for name in (TEMPLATE, LABELS):
         if (directory / name).exists():
             raise OperationError(f"{directory / name} is there already")
-        replace_file(directory / name, (FORM / name).read_bytes())
+        write_file(directory / name, (FORM / name).read_bytes())
         output.line(str(directory / name))
 
 

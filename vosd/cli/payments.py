@@ -17,7 +17,7 @@ from vosd.cli.command import Family, Invocation, OperationError, json_option, pa
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file
-from vosd.processes.whole_file import replace_file
+from vosd.cli.written_file import write_file
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _write_sheet(path: Path, found: "Sequence[PaymentSheet]") -> None:
         message = f"{len(found):,} payments are too many for a spreadsheet: ask for a shorter time, or for --csv"
         raise OperationError(message)
     columns = {name: name in _NUMBERS for name in PaymentSheet.__struct_fields__}
-    replace_file(path, workbook("payments", columns, map(msgspec.structs.asdict, found)))
+    write_file(path, workbook("payments", columns, map(msgspec.structs.asdict, found)))
     output.remark(f"{len(found)} rows: {path}")
 
 

@@ -14,7 +14,7 @@ from vosd.cli.command import Family, Invocation, OperationError, Verb, json_opti
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, in_office_or_kept, in_reporting_office, principal
 from vosd.cli.progress import meter
-from vosd.processes.whole_file import replace_file
+from vosd.cli.written_file import write_file
 from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import DIGITS_MAX, READ_MAX, REPORTS, Report
@@ -204,12 +204,12 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
     if xlsx is not None:
         from vosd.admin.spreadsheet import workbook_of
 
-        replace_file(xlsx, workbook_of(sheet))
+        write_file(xlsx, workbook_of(sheet))
         output.remark(f"{len(sheet.rows)} rows: {xlsx}")
     elif pdf is not None:
         from vosd.admin.report_pdf import report_pdf
 
-        replace_file(pdf, report_pdf(sheet))
+        write_file(pdf, report_pdf(sheet))
         output.remark(f"{len(sheet.rows)} rows: {pdf}")
     elif as_json:
         output.document(sheet)

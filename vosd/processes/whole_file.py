@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Final
 
@@ -25,7 +26,12 @@ def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone can read, in a directory that others may write to.
+    """Write a file that its owner alone can read, as ``write_parts`` does."""
+    write_parts(path, (content,), 0o600)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
+    """Write a file that a user has named, in a directory that others may write to.
 
     It takes the place of the one before, which may be readable for others. A pipe or a device is written to.
 
@@ -33,13 +39,15 @@ def write_private(path: Path, content: bytes) -> None:
         OSError: the one before stays.
     """
     if path.exists() and not path.is_file():
-        path.write_bytes(content)  # by the name it was given: that of a pipe behind /dev/stdout cannot be opened
+        with path.open("wb") as file:  # by the name it was given: that of a pipe behind /dev/stdout cannot be opened
+            file.writelines(parts)
         return
     path = path.resolve()
     descriptor, draft = tempfile.mkstemp(DRAFT, f".{path.name}-", path.parent)  # 0600, and no file of another user
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
+            os.fchmod(descriptor, mode)
             sync_file(file)
         Path(draft).replace(path)
     except BaseException:

@@ -1,7 +1,6 @@
 """Import of a sheet of rates into a deck, and the content of a deck as a file."""
 
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -39,6 +38,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
+from vosd.processes.whole_file import write_parts
 from vosd.storage.deck_values import not_taken_back
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.deck_changes import ChangesFile
@@ -188,16 +188,7 @@ def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
         DeckFileError: it cannot be written.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".exporting-", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                for chunk in chunks:
-                    out.write(zlib.decompress(chunk.compressed))
-            Path(temporary).chmod(0o644 & ~_umask())
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_parts(file, (zlib.decompress(chunk.compressed) for chunk in chunks), 0o644 & ~_umask())
     except OSError as error:
         message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
         raise DeckFileError(message) from error

@@ -55,6 +55,8 @@ def test_help_shows_the_page_of_a_verb() -> None:
 
 def test_manual_pages_are_written_for_every_verb(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["help", "--man", str(tmp_path)]).exit_code == 0
+    refused = CliRunner().invoke(main, ["help", "--man", str(tmp_path / ("n" * 300))])
+    assert (refused.exit_code, "cannot be written: File name too long" in refused.output) == (1, True)
     page = (tmp_path / "vosd-cdr-list.1").read_text()
     assert page.startswith('.TH "VOSD-CDR-LIST" 1')
     assert "newest first" in page

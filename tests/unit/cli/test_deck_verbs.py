@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 
 import click.testing
@@ -369,6 +370,17 @@ def test_a_group_without_deck_and_a_file_without_rates_are_refused(site):
     assert "cannot be written" in site.run("import", "acme", path) + site.run(
         "export", "acme", str(site.directory / "missing" / "out.csv"), code=1
     )
+
+
+def test_an_export_into_a_pipe_is_written_there(site):
+    site.run("import", "acme", site.write(SHEET))
+    pipe = site.directory / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    site.run("export", "acme", str(pipe))
+    assert os.read(reader, 65_536).startswith(b"prefix,")
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_the_import_of_an_export_changes_nothing(site):

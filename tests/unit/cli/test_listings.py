@@ -121,7 +121,11 @@ def test_payments_of_all_accounts_are_listed_and_exported_with_the_balance_befor
     assert [(each["account_name"], each["operator"], each["memo"]) for each in table] == [
         ("'=Acme", "ann", "wire"), ("", "bob", "wire"), ("'=Acme", "bob", "wire"),
     ]  # fmt: skip
+    (site / "p.draft").write_text("a file of the user")
     assert vosd("payment", "list", "--xlsx", str(site / "p.xlsx")).exit_code == 0
+    assert (site / "p.draft").read_text() == "a file of the user"
+    refused = vosd("payment", "list", "--xlsx", str(site / "missing" / "p.xlsx"))
+    assert (refused.exit_code, "missing/p.xlsx cannot be written: No such file" in refused.stderr) == (1, True)
     header, *body = CalamineWorkbook.from_path(str(site / "p.xlsx")).get_sheet_by_name("payments").to_python()
     last = dict(zip(header, body[-1], strict=True))
     assert (last["amount"], last["balance_before"], last["account_name"]) == (-2.5, 12.5, "=Acme")
