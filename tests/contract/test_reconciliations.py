@@ -468,7 +468,9 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
     assert f"We dispute **{made.disputable} USD**" in letter
     assert "| Calls whose billing unit differs (their unit is 60 s) | 1 | 0.0123 | 0.006355 | 0.005945 |" in letter
     assert "Please answer within 30 days." in letter
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17")
+    order = DisputeBill(
+        id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17", book=True
+    )
     settled = await dispute_bill(office, who, order)
     assert await dispute_bill(office, who, order) == settled, "a repeat changes nothing"
     assert settled.dispute is not None
@@ -510,7 +512,9 @@ async def test_a_dispute_that_is_settled_books_what_was_agreed_once(site: Site) 
     made, before = await site.imported(faulty()), await balance_of(site)
     await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=Decimal("0.05")))
     assert await credited(site) == []
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17")
+    order = DisputeBill(
+        id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17", book=True
+    )
     for _ in range(2):
         settled = await dispute_bill(site.office, operator(), order)
     assert settled.dispute is not None
@@ -531,11 +535,11 @@ async def test_a_dispute_whose_settlement_is_taken_back_is_open_again_and_is_set
     show, before = ShowReconciliation(id=made.id), await balance_of(site)
     for number in (made.id, other.id):
         await dispute_bill(
-            site.office, operator(), DisputeBill(id=number, state=DisputeState.SETTLED, amount=Decimal(1))
+            site.office, operator(), DisputeBill(id=number, state=DisputeState.SETTLED, amount=Decimal(1), book=True)
         )
     for round_, amount in enumerate(("1.00", "0.50", "0.50")):
         reference = f"dispute/{made.id}/{round_ + 1}" if round_ else f"dispute/{made.id}"
-        order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal(amount))
+        order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal(amount), book=True)
         settled = (await dispute_bill(site.office, operator(), order)).dispute
         assert settled is not None
         assert (settled.state, settled.booked, settled.booked_as) == (DisputeState.SETTLED, amount, reference)
@@ -558,7 +562,7 @@ async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
     for reference in ("dispute/", f"dispute/{made.id}/2", f"dispute/{10**30}", "CN-1"):
         await book_payment(site.office, operator(), BookPayment(reference=reference, **by_hand))
     entries = [each async for each in entries_of(site)]
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-1", book=False)
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-1")
     settled = await dispute_bill(site.office, operator(), order)
     for each in entries:
         await undone(site, each)
@@ -568,7 +572,7 @@ async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
 @pytest.mark.parametrize("kind", ["payment", "refund", "zero", "transfer"])
 async def test_the_undo_of_another_entry_of_the_same_reference_opens_no_dispute(site: Site, kind: str) -> None:
     made, amount = await site.imported(faulty()), Decimal("0.02")
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=amount)
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=amount, book=True)
     settled = await dispute_bill(site.office, operator(), order)
     reference = f"dispute/{made.id}"
     if kind == "transfer":
@@ -584,13 +588,22 @@ async def test_the_undo_of_another_entry_of_the_same_reference_opens_no_dispute(
     assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))) == settled
 
 
-async def test_a_credit_note_that_is_in_the_ledger_is_not_booked_again(site: Site) -> None:
-    made = await site.imported(faulty())
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=False)
-    settled = await dispute_bill(site.office, operator(), order)
+@pytest.mark.parametrize("permissions", [ALL, ALL - {Permission.MONEY_BOOK}])
+async def test_a_bill_less_its_credit_note_is_paid_and_the_vendor_is_owed_nothing(
+    site: Site, permissions: frozenset[Permission]
+) -> None:
+    """The overcharge was never booked, so that its credit is not booked either."""
+    made, paid = await site.imported(faulty()), {"account": "carrier", "type": PaymentType.PAYMENT}
+    amount = Decimal(made.theirs) - Decimal(made.ours)
+    assert amount != 0
+    await book_payment(site.office, operator(), BookPayment(reference="before", amount=Decimal(5), **paid))
+    before = await balance_of(site)
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=abs(amount))
+    who = msgspec.structs.replace(operator(), permissions=permissions)
+    settled = await dispute_bill(site.office, who, order)
     assert settled.dispute is not None
     assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, None)
-    assert await credited(site) == []
+    assert await balance_of(site) == before
 
 
 async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Database, tmp_path: Path) -> None:
@@ -598,7 +611,7 @@ async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Dat
     partner = account("carrier", type=AccountType.PARTNER)
     site = Site(office_on(database, partner, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
     made = await site.imported(faulty())
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
     await dispute_bill(site.office, operator(), order)
     assert [amount for _, amount, _ in await credited(site)] == [Decimal("-0.02")]
 
@@ -610,7 +623,7 @@ async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: 
     office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
     site = Site(office, tmp_path)
     made = await site.imported(faulty())
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
     key = RequestKey(operator().login, "settle-1", "digest")
     for request in (key, None):
         asked = await dispute_bill(office, msgspec.structs.replace(operator(), request=request), order)
@@ -635,7 +648,7 @@ async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_boo
     office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
     site = Site(office, tmp_path)
     made, before = await site.imported(faulty()), await balance_of(site)
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
 
     async def confirmed(number: int | None) -> None:
         assert number is not None
@@ -662,7 +675,7 @@ async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_boo
 async def test_a_person_who_may_not_book_money_settles_nothing(site: Site) -> None:
     made = await site.imported(faulty())
     who = msgspec.structs.replace(operator(), permissions=ALL - {Permission.MONEY_BOOK})
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
     with pytest.raises(PermissionLackingError):
         await dispute_bill(site.office, who, order)
     assert (await dispute_bill(site.office, who, DisputeBill(id=made.id))).dispute is not None

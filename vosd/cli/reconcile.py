@@ -104,7 +104,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str
 @click.option("--amount", type=AMOUNT, help="What the vendor is asked to credit; default: all that it asks too much.")
 @click.option("--reference", metavar="TEXT", help="Reference of the vendor's credit note.")
 @click.option("--memo", metavar="TEXT", help="A sentence for the letter.")
-@click.option("--booked", is_flag=True, help="With --state settled: book nothing, the credit note is in the ledger.")
+@click.option("--book", is_flag=True, help="With --state settled: book the amount; you had booked the overcharge.")
 @_CALLS
 @click.option("--letter", type=click.File("w"), metavar="FILE", help="Write the letter to the vendor: Markdown.")
 @operator_option
@@ -116,14 +116,13 @@ def dispute(
 ) -> None:  # fmt: skip
     """Open a dispute about comparison ID, or change its state and amount.
 
-    A dispute that is settled books its amount on the account of the vendor.
+    Nothing is booked unless --book is given: the ledger has the calls at your own cost, without the overcharge.
     """
     from vosd.admin.office.reconciliations import DisputeBill, WriteLetter, dispute_bill, write_letter
     from vosd.storage.reconciliations import DisputeState
 
     state = wanted.pop("state")
-    is_booked = wanted.pop("booked")
-    order = DisputeBill(id=number, state=None if state is None else DisputeState(state), book=not is_booked, **wanted)
+    order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)
     found = in_office(invocation, lambda office: dispute_bill(office, principal(operator), order))
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
@@ -189,7 +188,7 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
             output.line(f"booked: {disputed.booked}, reference {disputed.booked_as}")
     if found.waiting is not None:
         output.remark(
-            f"the amount waits for a second person: vosd payment confirm {found.waiting}, then settle the dispute again"
+            f"the amount waits for a second person: vosd payment confirm {found.waiting}, then order this once more"
         )
     if compared.time_shift is not None:
         output.remark(

@@ -319,7 +319,7 @@ function Dispute({ row }: { row: Sheet }) {
   const entered = typedOver(now, typed, states);
   const isTyped = JSON.stringify(entered) !== JSON.stringify(now);
   const unsaved = useUnsaved(isTyped);
-  const [books, setBooks] = useState(true);
+  const [books, setBooks] = useState(false);
   const maySeePayments = useMay("GET /payments");
   const isOver = dispute?.state === "settled";
   const settles = entered.state === "settled" && !isOver;

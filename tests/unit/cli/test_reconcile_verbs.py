@@ -3,6 +3,7 @@
 import csv
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,6 +70,23 @@ def test_a_prepayment_and_a_credit_note_of_a_vendor_are_entries_of_the_ledger_on
     assert Decimal(after) - Decimal(before) == Decimal("50.30")
     kinds = [each["kind"] for each in site.document("ledger", "list", "--account", "vendor-1")]
     assert sorted(kinds) == ["adjustment", "adjustment", "payment"]
+
+
+def test_a_settled_dispute_books_nothing_unless_it_is_asked_for(site: Installation) -> None:
+    directory = site.config.parent
+
+    def disputed(name: str, *words: str) -> Any:
+        (directory / name).write_text((directory / "bill.csv").read_text() + "\n" * len(name))
+        said = ("reconcile", "import", "vendor-1", str(directory / name), "--map", str(directory / "map.yaml"))
+        number = site.document(*said)["id"]
+        return site.document("reconcile", "dispute", str(number), "--state", "settled", "--amount", "0.35", *words)
+
+    before = Decimal(site.document("account", "show", "vendor-1")["balance"])
+    assert disputed("nothing.csv")["dispute"]["booked"] is None
+    assert Decimal(site.document("account", "show", "vendor-1")["balance"]) == before
+    settled = disputed("credited.csv", "--book")
+    assert (settled["dispute"]["booked"], settled["dispute"]["booked_as"]) == ("0.35", f"dispute/{settled['id']}")
+    assert Decimal(site.document("account", "show", "vendor-1")["balance"]) == before + Decimal("0.35")
 
 
 def test_a_partner_that_does_not_answer_is_said(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

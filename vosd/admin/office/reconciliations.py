@@ -495,8 +495,8 @@ class DisputeBill(ReconciliationOrder, frozen=True):
     reference: str | None = None
     """Reference of the vendor's credit note, and of its entry in the ledger."""
     memo: str | None = None
-    book: bool = True
-    """Whether settling it books the amount on the account of the vendor; false = it is in the ledger already."""
+    book: bool = False
+    """Whether settling it books the amount on the account of the vendor: where the ledger has what is credited."""
 
 
 class WriteLetter(ReconciliationOrder, frozen=True):
@@ -544,9 +544,10 @@ async def read_differences(office: Office, who: Principal, order: ReadDifference
 async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> ReconciliationSheet:
     """Open a dispute, or change its state and amount; an order that changes nothing leaves no line in the audit.
 
-    Settling it books the amount as an adjustment of the vendor's account, in the same transaction and by the limits of
-    payments: an amount above the limit of the principal waits for a second person. The dispute is ``accepted`` until
-    that person has confirmed the payment and the order is given again.
+    Settling it books nothing by itself: the ledger has the calls at our own cost, never what the vendor asks above it.
+    With ``book`` it books the amount as an adjustment of the vendor's account, in the same transaction and by the
+    limits of payments: an amount above the limit of the principal waits for a second person. The dispute is
+    ``accepted`` until that person has confirmed the payment and the order is given again.
 
     Raises:
         OperatorsOnlyError: an agent asks.

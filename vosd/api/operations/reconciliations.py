@@ -149,7 +149,7 @@ OPERATIONS: Final = (
     Operation(
         method="PUT",
         path="/reconciliations/{id}/dispute",
-        meaning="Open a dispute about a comparison, or change its state and amount; settling it books the amount.",
+        meaning="Open a dispute about a comparison, or change its state and amount; `book` books what is settled.",
         permission=permission_of(dispute_bill),
         takes=DisputeBill,
         run=dispute_bill,
