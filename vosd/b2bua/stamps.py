@@ -49,7 +49,8 @@ class Ending(msgspec.Struct, frozen=True):
     text: str | None = None
     """Text of the Reason from the side that ended it."""
     vendor_mono: int | None = None
-    """Time at which the vendor hung up (monotonic, ms), if that was before our 200 to the caller; None = at the end."""
+    """Time at which the vendor hung up, or its money was used up (monotonic, ms), if that was before our 200 to the
+    caller; None = at the end."""
 
 
 class Announced(msgspec.Struct, frozen=True):

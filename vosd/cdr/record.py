@@ -258,7 +258,8 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
         int | None,
         number(
             64,
-            "milliseconds that `cost` is for, where it runs from the INVITE, or the vendor hung up before our 200; "
+            "milliseconds that `cost` is for, where it runs from the INVITE, or the vendor hung up before our 200, or "
+            "its money was used up before; "
             "null = from the answer",
         ),
     ] = None

@@ -1,6 +1,9 @@
 """Messages that waited in a queue: bills use their time of reception, our own timers the time of processing."""
 
+from decimal import Decimal
+
 import pytest
+from doubles.data.builders import account
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from doubles.virtual.vendor import ANSWER, RINGS, SILENT, Line, Script, answers
@@ -123,6 +126,32 @@ def test_an_answer_that_waited_for_minutes_is_the_callers_and_the_vendor_is_paid
         scene.exchange.waiting_ms = 0
         scene.wire.run_for(3_000)
         assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize(("limit", "paid_s"), [("0.70", 70), ("1.30", 130), ("100", 203)])
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_a_vendor_paid_in_advance_is_paid_no_more_than_it_has_for_a_200_that_waited(limit, paid_s, hangs_up):
+    """Its own BYE behind the 200 says better for how long."""
+    accounts = [account("acme"), account("carriers", overdraft_limit=Decimal(limit))]
+    scene = Scene(usual_catalogue(accounts=accounts))
+    scene.vendor.script = answers(1_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 200_000
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.exchange.waiting_ms -= 5_000
+    if hangs_up:
+        scene.vendor.calls[0].hang_up()
+        scene.wire.run_for(100)
+    scene.exchange.waiting_ms = 0
+    scene.wire.run_for(3_000)
+    if not call.is_over:
+        call.hang_up()
+        scene.wire.run_for(1_000)
+    record = scene.close()
+    assert record.vendor_billed_seconds == (5 if hangs_up else paid_s)
+    assert record.cost <= Decimal(limit)
+    assert record.end_reason == ("Normal" if hangs_up or limit == "100" else "Balance Exhausted")
 
 
 def test_a_cancel_that_waited_ends_the_call_when_it_came():
