@@ -16,6 +16,8 @@ from python_calamine import CalamineWorkbook
 
 from vosd.cdr.columns import iso_utc
 from vosd.processes.life import NICENESS
+from vosd.storage.database import ContentRefused
+from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.reports import REPORTS
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
@@ -134,6 +136,40 @@ def test_calls_that_are_not_added_up_yet_are_counted_by_the_check_and_added_by_t
     sheet = installation.document("report", "daily", *SPAN)
     assert (sum(row["calls"] for row in sheet["rows"]), sheet["missing"]) == (6, 0)
     assert "not compared" not in installation.vosd("report", "verify", *SPAN).stderr
+
+
+def test_a_time_is_made_anew_though_calls_cannot_be_added_and_their_number_is_said(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum that is too large for its column keeps the calls out that follow, of any time."""
+    installation.tamper("UPDATE traffic SET fee = fee + 1")
+    installation.book([answered_call(number) for number in (7, 8)])
+    asked: list[int] = []
+
+    async def too_large(traffic: SqlTraffic) -> int:
+        asked.append(1)
+        raise ContentRefused("Out of range value for column 'fee'")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlTraffic, "advance", too_large)
+        assert "Out of range" in installation.vosd("report", "rebuild").stderr
+        rebuilt = installation.vosd("report", "rebuild", *SPAN)
+        assert (rebuilt.exit_code, len(asked)) == (1, 3)
+        assert "done until" in rebuilt.stderr
+        assert "2 calls could not be added: Out of range value for column 'fee'" in rebuilt.stderr
+    verified = installation.vosd("report", "verify", *SPAN)
+    assert (verified.exit_code, verified.stdout) == (0, "all sums agree\n")
+    add, refused = SqlTraffic.advance, [True]
+
+    async def too_large_at_first(traffic: SqlTraffic) -> int:
+        if refused and refused.pop():
+            raise ContentRefused("Out of range value for column 'fee'")
+        return await add(traffic)
+
+    monkeypatch.setattr(SqlTraffic, "advance", too_large_at_first)
+    assert installation.vosd("report", "rebuild", *SPAN).exit_code == 0
+    sheet = installation.document("report", "daily", *SPAN)
+    assert (sum(row["calls"] for row in sheet["rows"]), sheet["missing"]) == (7, 0)
 
 
 def test_what_was_rebuilt_is_one_json_document(installation: Installation) -> None:

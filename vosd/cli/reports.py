@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.principal import Principal
     from vosd.admin.office.reports import ReportSheet, ShowReport
 
 Command = TypeVar("Command", bound=Any)
@@ -246,20 +248,26 @@ async def _differences(invocation: Invocation, since: int, until: int) -> tuple[
 async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> dict[str, int | str | None]:
     """Make sums, with progress on standard error; return how many calls were added, or until when sums are new.
 
-    The missing calls are added up first, also those of a time that is made anew.
+    The missing calls are added up first, also those of a time that is made anew, and those that a broken sum of that
+    time has kept out after it.
+
+    Raises:
+        OperationError: calls could not be added; the time was made anew.
     """
-    from vosd.admin.office.reports import AddUpCalls, RebuildReports, add_up_calls, rebuild_reports
+    from vosd.admin.office.reports import CheckReports, RebuildReports, count_not_added, rebuild_reports
     from vosd.processes.life import give_way
+    from vosd.storage.database import ContentRefused
 
     give_way()
     async with office_of(invocation) as office:
-        who, calls = principal(), 0
-        async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:
-            async for count in added:
-                calls = count
-                output.remark(f"{count} calls added")
+        who = principal()
         if since is None or until is None:
-            return {"calls_added": calls}
+            return {"calls_added": await _added(office, who)}
+        try:
+            await _added(office, who)
+            is_added = True
+        except ContentRefused:
+            is_added = False
         done_until, hours = None, 0
         with meter("hours") as shown:
             async with aclosing(rebuild_reports(office, who, RebuildReports(since, until))) as ends:
@@ -268,4 +276,23 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
                     shown.show(hours * _HOUR_MS / (until - since), hours)
         if done_until is not None:
             output.remark(f"done until {done_until}")
+        if not is_added:
+            try:
+                await _added(office, who)
+            except ContentRefused as error:
+                count = await count_not_added(office, who, CheckReports(0, office.now()))
+                message = f"{count} calls could not be added: {error}"
+                raise OperationError(message) from error
         return {"done_until": done_until}
+
+
+async def _added(office: "Office", who: "Principal") -> int:
+    """Add up the calls that are missing, with progress on standard error; return how many they were."""
+    from vosd.admin.office.reports import AddUpCalls, add_up_calls
+
+    calls = 0
+    async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:
+        async for count in added:
+            calls = count
+            output.remark(f"{count} calls added")
+    return calls
