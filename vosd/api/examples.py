@@ -173,6 +173,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "codec": ("PCMA",),
     "codes": (["k3vd-82hs"],),
     "configuration": ("vosd.yaml",),
+    "configured_currency": ("USD",),
     "consumed_month": ("125.10",),
     "account_name": ("Acme Ltd",),
     "charged_today": ("3.84",),

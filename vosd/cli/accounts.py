@@ -96,6 +96,8 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
         output.document(shown)
     else:
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
+    if shown.configured_currency is not msgspec.UNSET:
+        output.remark(f"the configuration says {shown.configured_currency}, which is not in force")
 
 
 def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenColumn]) -> None:

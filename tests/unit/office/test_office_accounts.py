@@ -123,13 +123,14 @@ async def test_an_account_is_shown_in_the_currency_of_its_money_where_the_files_
     await pay(before)
     office = with_accounts(builders.account("acme", currency="EUR"), builders.account("new", currency="EUR"))
     assert [(each.id, each.currency) for each in await listed(office)] == [("acme", "USD"), ("new", "EUR")]
-    assert (await show(office)).currency == "USD"
+    assert ((await show(office)).currency, (await show(office)).configured_currency) == ("USD", "EUR")
+    assert (await show(before)).configured_currency is msgspec.UNSET
     groups = await list_account_groups(office, operator(), ListAccountGroups())
     assert [(each.currency, each.balance) for each in groups] == [("USD", "10.00"), ("EUR", "0.00")]
 
 
 async def test_an_account_without_entries_is_shown_in_the_currency_in_which_the_first_one_is_booked(
-    with_accounts: Callable[..., Office],
+    with_accounts: Callable[..., Office], socket: Path
 ) -> None:
     before = with_accounts(builders.account("acme"))
     await before.stores.books.open_accounts(["acme"])
@@ -138,6 +139,10 @@ async def test_an_account_without_entries_is_shown_in_the_currency_in_which_the_
     groups = await list_account_groups(office, operator(), ListAccountGroups())
     shown = [(await show(office)).currency, *(each.currency for each in [*await listed(office), *groups])]
     assert shown == ["EUR", "EUR", "EUR"]
+    async with FakeSwitch(socket).answers(ListCommitments, {}):
+        found = await show(office)
+        assert (found.currency, found.configured_currency) == ("USD", "EUR")  # the files were not taken
+        assert [each.currency for each in await list_account_groups(office, operator(), ListAccountGroups())] == ["USD"]
     await pay(office)
     assert (await show(office)).currency == "EUR"
 

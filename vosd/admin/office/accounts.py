@@ -58,6 +58,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     available: str | None
     """Amount that further calls may hold, or ``unlimited``; None = it is no longer configured."""
     currency: str | None
+    """ISO 4217, in force: of its entries, or in which the first one will be booked."""
     blocked: bool
     """Whether its calls are refused: by the configuration, or by an operator or agent."""
     blocked_since: str | msgspec.UnsetType = msgspec.UNSET
@@ -76,6 +77,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Whether it is working time by the account's calendar; absent for an account without calendar."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
     """From when on its calls are refused; absent for an account that does not expire."""
+    configured_currency: str | msgspec.UnsetType = msgspec.UNSET
+    """Currency that the configuration says where that is another one, which is not in force; else absent."""
     closed: bool | msgspec.UnsetType = msgspec.UNSET
     """True for an account that was closed, else absent."""
     group: str | msgspec.UnsetType = msgspec.UNSET
@@ -279,7 +282,8 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     accounts, agents = definitions.accounts(), frozenset(definitions.agents().values())
     overrides = (await stores.overrides.load()).at(now)
     work_times = WorkTimes(definitions.calendars, now)
-    committed = await commitments(office.switch)
+    answer = await office.switch.ask_if_running(ListCommitments())
+    committed, is_running = answer or {}, answer is not None
     without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
     sheets = []
     for name in names:
@@ -287,6 +291,8 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
         sheet = _sheet(
             name, accounts, changes, committed, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
         )
+        if name in accounts:
+            sheet = _with_currency(sheet, accounts[name], changes, is_running=is_running)
         if name in blocks:
             sheet = _with_block(sheet, blocks[name], scope)
         if scope.agent is not None:
@@ -297,6 +303,14 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
                 sheet = msgspec.structs.replace(sheet, agent=msgspec.UNSET)
         sheets.append(sheet)
     return sheets
+
+
+def _with_currency(
+    sheet: AccountSheet, account: Account, changes: ChangedStandings, *, is_running: bool
+) -> AccountSheet:
+    currency = _currency_of(account, changes, is_running=is_running)
+    other = msgspec.UNSET if currency == account.currency else account.currency
+    return msgspec.structs.replace(sheet, currency=currency, configured_currency=other)
 
 
 def _with_block(sheet: AccountSheet, block: Override, scope: Scope) -> AccountSheet:
@@ -354,7 +368,7 @@ def _sheet(
         overdraft_limit=limit,
         reserved=committed.reserved,
         available=available(balance, limit, committed),
-        currency=_currency_of(account, changes),
+        currency=account.currency,
         blocked=not account.enabled or is_blocked,
         category=AGENT if is_agent else msgspec.UNSET,
         agent=account.agent or msgspec.UNSET,
@@ -394,11 +408,13 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     accounts, books = office.definitions.accounts(), office.stores.books
-    changes, committed = await books.standings(), await commitments(office.switch)
+    changes, answer = await books.standings(), await office.switch.ask_if_running(ListCommitments())
+    committed, is_running = answer or {}, answer is not None
     standings = changes.standings
     left_over = sorted(name for name, each in standings.items() if each.balance and name not in accounts)
     keys: dict[str, tuple[str | None, str | None]] = {
-        name: (account.group or None, _currency_of(account, changes)) for name, account in accounts.items()
+        name: (account.group or None, _currency_of(account, changes, is_running=is_running))
+        for name, account in accounts.items()
     }
     keys |= {name: (None, changes.currencies.get(name)) for name in left_over}
     members, nothing = Counter(keys.values()), Standing(ZERO, 0)
@@ -459,13 +475,16 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
     return ExpirySheet(account.id, shown, await refresh_balances(office.switch))
 
 
-def _currency_of(account: Account, changes: ChangedStandings) -> str:
-    """Return the currency of an account's entries, else the configured one, in which the first entry will be booked."""
+def _currency_of(account: Account, changes: ChangedStandings, *, is_running: bool) -> str:
+    """Return the currency of an account's entries, or that in which the first one will be booked.
+
+    An account without entries keeps it until a reload while a switch runs, and else takes the configured one.
+    """
     standing = changes.standings.get(account.id)
-    if standing is None or not standing.seq:
+    if not is_running and (standing is None or not standing.seq):
         return account.currency
     # the configured one may be refused because of these entries, or not be in force yet
-    return changes.currencies.get(account.id, account.currency)
+    return changes.currencies.get(account.id) or account.currency
 
 
 def _expiry_of(account: Account, changes: ChangedStandings) -> str | msgspec.UnsetType:
