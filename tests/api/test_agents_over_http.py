@@ -42,6 +42,16 @@ def test_an_agent_makes_changes_and_ends_accounts_below_it(tree: Api) -> None:
     assert everything - direct == {"leaf"}
 
 
+def test_errors_of_an_agents_program_name_no_command_of_the_switch(tree: Api) -> None:
+    file = {"content": "account,amount,reference\nbranch,-1,h-1\n"}
+    said = tree.ask("POST", "/payment-files", file)
+    assert "vosd payment add --type" in said.json["detail"]
+    shown = ask(tree, "POST", "/payment-files", file)
+    assert (shown.status, shown.json["code"]) == (said.status, said.json["code"])
+    assert "book a refund or an adjustment" in shown.json["errors"][0]["detail"]
+    assert b"vosd payment" not in shown.content
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
 def test_a_foreign_account_is_answered_as_an_absent_one(tree: Api, method: str) -> None:
     body = None if method in {"GET", "DELETE"} else {"keys": {"max_cps": 1}}

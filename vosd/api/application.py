@@ -47,7 +47,7 @@ from vosd.api.listing import (
 from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
-from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.problems import PROBLEM_JSON, problem, problem_of, problem_of_request, without_commands
 from vosd.api.refused_requests import RefusedRequests
 from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
@@ -128,7 +128,7 @@ class Application:
             operation, path = self._routes.find(request)
             patience_s = operation.patience_s
             async with asyncio.timeout(patience_s):
-                return asked, await self._answer(request, operation, path)
+                return asked, _as_seen(request, await self._answer(request, operation, path))
         except RequestError as error:
             self._note_refused(request, error.code)
             answer = problem_of_request(error)
@@ -143,7 +143,7 @@ class Application:
         except Exception:  # noqa: BLE001  the boundary of a request: nothing else would report it
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
-        return asked, answer
+        return asked, _as_seen(request, answer)
 
     def _note_refused(self, request: HttpRequest | None, code: str) -> None:
         if request is not None and request.sender is not None:
@@ -344,6 +344,17 @@ class Application:
         office = await self._offices.open(needs_database=True)
         answer: Answer = await operation.session(office, self._log_ins, request, order)
         return answer
+
+
+def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
+    """Return an answer as its sender gets it: a program of an agent or a customer gets errors without commands.
+
+    The console leaves them out itself, behind its translation.
+    """
+    sender = None if request is None else request.sender
+    if answer.content_type != PROBLEM_JSON or sender is None or sender.account is None:
+        return answer
+    return answer if sender.means is Means.PAGE else without_commands(answer)
 
 
 async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:

@@ -1,5 +1,6 @@
 """Errors as problem+json (RFC 9457): the status by the code of the error, the text the same as the command line's."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
@@ -47,6 +48,8 @@ _STATUS: Final = {
         "provider_unavailable", "stopping", "store_unavailable", "unknown_order",
     ),
 }  # fmt: skip
+_COMMAND: Final = re.compile(r"[\s:;,(]*(?:\b(?:see|or)\b)?\s*`?\bvosd [a-z].*\Z", re.DOTALL)
+"""A clause that sends the reader to a command of the switch, to the end: ``: see vosd definitions list accounts``."""
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 
 
@@ -150,6 +153,27 @@ def problem_of(error: VosError) -> Answer:
         warnings=warnings,
         headers=headers,
     )
+
+
+def without_commands(answer: Answer) -> Answer:
+    """Return an error without the commands of the switch that its sentences end with.
+
+    Programs of agents and customers give them to people who have no terminal.
+    """
+    said = msgspec.json.decode(answer.content, type=Problem)
+    remedy = None if said.remedy is None else _without_command(said.remedy)
+    shown = msgspec.structs.replace(
+        said,
+        detail=_without_command(said.detail) or said.title,
+        remedy=remedy or None,
+        errors=tuple(msgspec.structs.replace(each, detail=_without_command(each.detail)) for each in said.errors),
+        warnings=tuple(msgspec.structs.replace(each, detail=_without_command(each.detail)) for each in said.warnings),
+    )
+    return msgspec.structs.replace(answer, content=msgspec.json.encode(shown))
+
+
+def _without_command(text: str) -> str:
+    return _COMMAND.sub("", text)
 
 
 def problem_of_request(error: RequestError) -> Answer:

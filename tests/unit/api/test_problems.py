@@ -1,8 +1,12 @@
 """Errors of the office as answers of the API."""
 
 import json
+from http import HTTPStatus
 
-from vosd.api.problems import problem_of
+import pytest
+
+from vosd.api.http import RequestError
+from vosd.api.problems import problem_of, problem_of_request, without_commands
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 
 
@@ -12,3 +16,25 @@ def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
     answer = json.loads(problem_of(ConfigError([doubt, wrong])).content)
     assert (answer["field"], [each["field"] for each in answer["errors"]]) == (wrong.key, [wrong.key])
     assert [each["field"] for each in answer["warnings"]] == [doubt.key]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no accounts beta: see vosd definitions list accounts", "no accounts beta"),
+        ("there is no invoice 7: vosd invoice list has them", "there is no invoice 7"),
+        ("make it again (vosd invoice run)", "make it again"),
+        ("no account 'vosd' here, on vosd.example.org", "no account 'vosd' here, on vosd.example.org"),
+        ("vosd ledger verify finds more", "Not Found"),
+    ],
+)
+def test_commands_are_left_out_for_those_who_have_no_terminal(said: str, shown: str) -> None:
+    answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said, remedy="vosd account list"))
+    found = json.loads(without_commands(answer).content)
+    assert (found["detail"], found["code"], "remedy" in found) == (shown, "absent", False)
+
+
+def test_commands_are_left_out_of_each_mistake() -> None:
+    mistakes = [DefinitionProblem("", 0, "accounts[a].agent", "b", "an account: see vosd account list")]
+    found = json.loads(without_commands(problem_of(ConfigError(mistakes))).content)
+    assert "vosd" not in found["errors"][0]["detail"]
