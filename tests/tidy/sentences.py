@@ -40,9 +40,10 @@ SAYERS: Final = frozenset(
 )  # fmt: skip
 """Calls that say what they are given."""
 WHOLE: Final = (
-    "admin/advice.py", "admin/bill_comparison.py", "admin/differences.py", "admin/rating.py", "admin/why.py",
-    "admin/office/payment_file.py", "admin/office/why.py", "admin/trunk_messages.py", "api/feed.py", "api/jobs.py",
-    "base/passwords.py", "billing/destinations.py", "billing/sections.py", "callcontrol/explain.py",
+    "admin/advice.py", "admin/bilateral_totals.py", "admin/bill_comparison.py", "admin/differences.py",
+    "admin/rating.py", "admin/why.py", "admin/office/payment_file.py",
+    "admin/office/why.py", "admin/trunk_messages.py", "api/feed.py", "api/jobs.py",
+    "base/money.py", "base/passwords.py", "billing/destinations.py", "billing/sections.py", "callcontrol/explain.py",
     "callcontrol/media_outlook.py", "catalogue/doubtful_calendars.py", "catalogue/losses.py",
     "catalogue/overrides.py", "catalogue/problems.py", "clearing/bilateral.py", "clearing/explanations.py",
     "config/parameter_sheets.py", "control/wire.py", "daemon/metrics/readings.py", "daemon/nightly.py",
@@ -108,7 +109,7 @@ def _is_said(template: str) -> bool:
     letters = len(re.sub(r"[^A-Za-z]", "", words))
     if "{" not in template:
         return " " in words.strip()
-    if " " not in words.strip() and re.fullmatch(r"[\w.\[\]#;=: -]*", words) and not words.startswith(" "):
+    if " " not in words.strip() and re.fullmatch(r"[\w./\[\]#;=: -]*", words) and not words.startswith(" "):
         return letters > 1 and re.match(r"[a-z]+ \{0\}(\{\d\})*\Z", template) is not None
     return letters >= 5 or not template.startswith("{")
 
@@ -127,6 +128,7 @@ class _Module:
         self._assigned: dict[ast.AST, _Names] = {}
         self._calls: list[tuple[ast.Call, _Scopes, str]] = []
         self._texts: list[tuple[ast.expr, _Scopes]] = []
+        self._looked_up: set[tuple[str, str]] = set()
         self._walk(tree, (tree,), "", is_quiet=False)
 
     def said(self, spoken: frozenset[str]) -> Iterator[tuple[int, str]]:
@@ -210,14 +212,33 @@ class _Module:
         returned = [each for function in self.functions.get(name, ()) for each in ast.walk(function)]
         return [each.value for each in returned if isinstance(each, ast.Return | ast.Yield) and each.value is not None]
 
-    def _values_of(self, name: str, scopes: _Scopes) -> list[ast.expr]:
+    def _values_of(self, name: str, scopes: _Scopes, *, as_given: bool = True) -> list[ast.expr]:
         for scope in scopes:
             if scope not in self._assigned:
                 body = scope.body if isinstance(scope, ast.Module) else ast.walk(scope)
                 self._assigned[scope] = _assigned(body)
             if name in self._assigned[scope]:
                 return self._assigned[scope][name]
+            if isinstance(scope, ast.Module):
+                return []
+            given = _place_of(name, scope) if as_given else None
+            if given is not None and (values := self._given(scope.name, given, name)):
+                return values
         return []
+
+    def _given(self, function: str, place: int, name: str) -> list[ast.expr]:
+        """Return what the calls of a function of this module give for a parameter."""
+        if (function, name) in self._looked_up:  # it passes on what it was given
+            return []
+        self._looked_up.add((function, name))
+        found: list[ast.expr] = []
+        for call, scopes, _ in self._calls:
+            if _name(call.func) == function:
+                given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == name)]
+                for each in given:
+                    found += self._values_of(each.id, scopes) if isinstance(each, ast.Name) else [each]
+        self._looked_up.remove((function, name))
+        return found
 
     def _joined(self, node: ast.JoinedStr, scopes: _Scopes, seen: tuple[ast.expr, ...]) -> Iterator[str]:
         """Yield an f-string: with each of a few words that may stand in it; sentences in it are some of their own."""
@@ -235,11 +256,20 @@ class _Module:
 
     def _is_choice(self, node: ast.expr, scopes: _Scopes) -> bool:
         """Return whether an expression is one of a few constants."""
-        values = self._values_of(node.id, scopes) if isinstance(node, ast.Name) else [node]
+        values = self._values_of(node.id, scopes, as_given=False) if isinstance(node, ast.Name) else [node]
         if len(values) != 1:
             return False
         arms = [values[0].body, values[0].orelse] if isinstance(values[0], ast.IfExp) else values
         return all(isinstance(each, ast.Constant) and isinstance(each.value, str) for each in arms)
+
+
+def _place_of(name: str, function: _Function) -> int | None:
+    """Return the place of a parameter among the arguments of a call; None = the function has none of the name."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+    if name in names:
+        return names.index(name)
+    return len(names) if name in {each.arg for each in function.args.kwonlyargs} else None
 
 
 def _assigned(nodes: Iterable[ast.AST]) -> _Names:

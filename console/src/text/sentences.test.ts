@@ -74,3 +74,15 @@ test("each sentence of the server is found by its own template", () => {
     [],
   );
 });
+
+test("the message about an amount of a rate sheet is said in Chinese", () => {
+  const say = sayer(chinese);
+  const amount =
+    "an amount of 0 or more with at most 8 decimals, such as 0.012, without exponent and thousands separators";
+  const said = say(`${amount}; for another decimal sign say that of the sheet (\`decimal\` in a map)`);
+  expect(said).toContain("小数最多 8 位的金额，例如 0.012");
+  expect(said).not.toMatch(/[a-z]+ [a-z]+/);
+  expect(say("line 3: 'x' is not an amount: at most 12 digits, then at most 8 decimals, such as 10.50")).not.toMatch(
+    /[a-z]+ [a-z]+/,
+  );
+});
