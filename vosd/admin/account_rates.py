@@ -6,7 +6,7 @@ from itertools import takewhile
 import msgspec
 
 from vosd.base.errors import Refusal
-from vosd.base.money import EXACT, format_amount
+from vosd.base.money import EXACT, AmountText, format_amount
 from vosd.base.prefixes import ANY, each_once
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
@@ -26,19 +26,19 @@ class PriceSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Whether calls to it are refused; there is no price then."""
     currency: str = ""
     """ISO 4217; empty = the prefix is closed."""
-    price_per_minute: str | None = None
+    price_per_minute: AmountText | None = None
     """Price of a minute after the first period."""
     billing_cycle: int | None = None
     """Seconds of an increment; each that has begun is paid in full."""
     first_duration: int = 0
     """Seconds of the first period, paid in full; 0 = none."""
-    first_rate: str | None = None
+    first_rate: AmountText | None = None
     """Price of the whole first period; None = by the price of a minute."""
-    connection_fee: str = "0.00"
+    connection_fee: AmountText = "0.00"
     """Added to the price of each answered call."""
-    minimum_charge: str = "0.00"
+    minimum_charge: AmountText = "0.00"
     """The least that an answered call costs."""
-    tax_rate: str = "0"
+    tax_rate: AmountText = "0"
     """Percent on the fee."""
     has_sections: bool = False
     """Whether calls have other prices by their length."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vosd.admin.names import configured
-from vosd.base.money import format_amount
+from vosd.base.money import AmountText, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
@@ -81,11 +81,11 @@ class StatementSheet(msgspec.Struct, frozen=True):
     """Time zone of the month."""
     since: str
     until: str
-    opening: str
+    opening: AmountText
     """Balance at the beginning, as text."""
     movements: tuple[MovementSheet, ...]
     """Sums of the entries, a row a kind."""
-    closing: str
+    closing: AmountText
     """Balance at the end, as text."""
     closed: bool
     """Whether the books are closed until the end of the month: it does not change any more."""
@@ -99,9 +99,9 @@ class EntrySheet(msgspec.Struct, frozen=True):
     account: str
     seq: int
     """Number of the entry in its account, from 1, without gaps."""
-    amount: str
+    amount: AmountText
     """Amount, as text; below zero: the account pays."""
-    balance_after: str
+    balance_after: AmountText
     """Balance of the account behind the entry, as text."""
     kind: str
     """Kind of the entry, such as ``payment`` or ``call``."""
@@ -113,9 +113,9 @@ class EntrySheet(msgspec.Struct, frozen=True):
     created_at: str
     """Date of the entry, RFC 3339."""
     currency: str | None
-    tax: str | None
+    tax: AmountText | None
     """None = not known: an earlier version booked it, and its charge was corrected since."""
-    net: str | None
+    net: AmountText | None
     """The part of the amount that is no tax."""
 
 
@@ -129,7 +129,7 @@ class ListedEntry(EntrySheet, frozen=True, kw_only=True):
 class PaymentSheet(EntrySheet, frozen=True, kw_only=True):
     """A payment, refund, adjustment, zeroing or transfer as ``vosd payment list`` prints it; money as text."""
 
-    balance_before: str
+    balance_before: AmountText
     """Balance of the account before the entry, as text."""
     account_name: str | None
     """The owner of the account, in words, as configured now; None = none is configured."""
@@ -142,7 +142,7 @@ class BalanceSheet(msgspec.Struct, frozen=True):
 
     account: str
     currency: str | None
-    balance: str
+    balance: AmountText
     """Balance at the moment, as text."""
 
 
@@ -152,13 +152,13 @@ class ProfitSheet(msgspec.Struct, frozen=True):
     currency: str | None
     calls: int
     """Number of the calls."""
-    income: str
+    income: AmountText
     """Charges of the customers, as text."""
-    cost: str
+    cost: AmountText
     """Charges of the vendors, as text."""
-    profit: str
+    profit: AmountText
     """Income less cost, as text."""
-    margin_percent: str | None
+    margin_percent: AmountText | None
     """Profit in percent of the income; None = no income, or calls in ``in_two_currencies``."""
     in_two_currencies: int
     """Calls that bring money in this currency and cost in another one, or the other way round; their other half is in

@@ -44,6 +44,8 @@ class PageWanted(NamedTuple):
     """Empty = all."""
     filters: Mapping[str, str]
     form: str
+    amounts: frozenset[str]
+    """Fields of items that are amounts as text."""
 
     @property
     def sort(self) -> str | None:
@@ -56,8 +58,8 @@ class PageWanted(NamedTuple):
         return self.order is not None and self.order.startswith("-")
 
 
-def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str], accept: str) -> PageWanted:
-    """Take the parameters of a list out of a query.
+def page_wanted(listing: Listing, columns: Mapping[str, bool], query: dict[str, str], accept: str) -> PageWanted:
+    """Take the parameters of a list out of a query; ``columns`` are those of its operation.
 
     Raises:
         RequestError: one makes no sense.
@@ -87,7 +89,8 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
         if name in query:
             query[field] = query.pop(name)
     filters = {name: query.pop(name) for name in listing.filters if name in query}
-    return PageWanted(limit, None if cursor is None else _opened(cursor, order), order, fields, filters, form)
+    amounts = frozenset(name for name, is_amount in columns.items() if is_amount)
+    return PageWanted(limit, None if cursor is None else _opened(cursor, order), order, fields, filters, form, amounts)
 
 
 def ways_to_sort(listing: Listing) -> list[str]:
@@ -140,7 +143,7 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
     for name, value in wanted.filters.items():
         rows = [row for row in rows if _text(row.get(name)) == value]
 
-    is_amount = wanted.sort in listing.amounts
+    is_amount = wanted.sort in wanted.amounts
     comparable = _amount if is_amount else _comparable
 
     def place(number: int, row: Mapping[str, Any]) -> list[Any]:
@@ -202,8 +205,9 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
 
 async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
     if wanted.form == XLSX:
+        columns = {name: name in wanted.amounts for name in wanted.fields}
         # a list that is too long is refused before the answer begins
-        return Answer(stream=await begun(workbook_parts(rows, wanted.fields, _text)), content_type=XLSX)
+        return Answer(stream=await begun(workbook_parts(rows, columns, _text)), content_type=XLSX)
     parts = _lines(rows, wanted) if wanted.form == NDJSON else _table(rows, wanted)
     return Answer(stream=parts, content_type=NDJSON if wanted.form == NDJSON else f"{CSV}; charset=utf-8")
 

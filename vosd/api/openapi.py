@@ -169,7 +169,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
     if name == "fields":  # those that the schema of the answer requires
         kinds = get_args(each.result) or (each.result,)
         parts = [_schemas()[1][kind.__name__]["required"] for kind in kinds if issubclass(kind, msgspec.Struct)]
-        return ",".join(dict.fromkeys([name for part in parts for name in part] or each.columns()[:2]))
+        return ",".join(dict.fromkeys([name for part in parts for name in part] or [*each.columns()][:2]))
     if listing is not None and name in {"cursor", *listing.filters}:
         item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
         if name == "cursor":

@@ -20,7 +20,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Answer, HttpRequest, RequestError
 from vosd.api.job import Long
-from vosd.base.money import parse_amount
+from vosd.base.money import AmountText, parse_amount
 
 TIMES: Final = frozenset({"at", "effective", "ended_since", "ended_until", "expires_at", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""
@@ -58,8 +58,6 @@ class Listing(NamedTuple):
     sorts: Sequence[str] = ()
     """Fields by which the list is sorted, in either direction; of a list that the database reads in parts those of its
     order alone, where it may be long."""
-    amounts: Sequence[str] = ()
-    """Sorts that are amounts as text: they are compared as numbers."""
     cursor: str | None = None
     """Field of the order that takes the key of the last item."""
     limit: str | None = None
@@ -72,8 +70,8 @@ class Listing(NamedTuple):
     """Field of the order that has the office read the list from its end."""
     ends_first: bool = False
     """Whether a page without ``sort`` has the last items, in order, and ``next`` leads to those before them."""
-    columns: Sequence[str] = ()
-    """Fields of items whose type does not declare them."""
+    columns: Mapping[str, bool] = {}
+    """Fields of items whose type does not declare them, with whether each is an amount as text."""
     inside: tuple[type[msgspec.Struct], str] | None = None
     """The result where it is an object, and its field that has the items; the page has all its fields, too."""
     other_names: Mapping[str, str] = {}
@@ -224,16 +222,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a request has JSON."""
         return any(each.place is FieldPlace.BODY for each in self.fields())
 
-    def columns(self) -> list[str]:
-        """Return the fields of an item of the list; empty where they are not declared."""
+    def columns(self) -> dict[str, bool]:
+        """Return the fields of an item of the list, with whether each is an amount as text; empty = not declared."""
         if self.listing is not None and self.listing.columns:
-            return list(self.listing.columns)
-        names: dict[str, None] = {}
+            return dict(self.listing.columns)
+        found: dict[str, bool] = {}
         for each in get_args(self.result) or (self.result,):
             if issubclass(each, msgspec.Struct):
                 tag = each.__struct_config__.tag_field
-                names |= dict.fromkeys([*([] if tag is None else [tag]), *each.__struct_encode_fields__])
-        return list(names)
+                found |= {} if tag is None else {tag: False}
+                found |= {field.encode_name: _is_amount(field.type) for field in _fields_of(each)}
+        return found
 
     def order(self, given: "Given") -> Any:
         """Return the order of a request.
@@ -274,6 +273,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         _refuse_unknown(query, {*known}, "the query")
         for name, text in query.items():
             _from_text(known[name], text)
+
+
+def _is_amount(kind: Any) -> bool:
+    return AmountText in (kind, *get_args(kind))
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> None:

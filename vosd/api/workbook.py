@@ -14,19 +14,21 @@ from vosd.api.http import RequestError
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ROWS_MAX: Final = 50_000
 """Most rows of a file: 50,000 calls take some seconds of a processor."""
-_AMOUNTS: Final = frozenset({"amount", "available", "balance", "balance_after", "balance_before", "cost", "cost_tax",
-                             "fee", "gross", "income", "margin", "net", "overdraft_limit", "profit", "reserved",
-                             "tax"})  # fmt: skip
-"""Fields whose text is an amount of money; other digits, such as numbers of telephones, stay text."""
 _AMOUNT: Final = re.compile(r"-?\d{1,12}(\.\d+)?\Z", re.ASCII)
 _PART: Final = 1 << 16
 _ROWS_AT_ONCE: Final = 64
 
 
 async def workbook_parts(
-    rows: AsyncIterator[Mapping[str, Any]], columns: tuple[str, ...], text: Any
+    rows: AsyncIterator[Mapping[str, Any]], columns: Mapping[str, bool], text: Any
 ) -> AsyncGenerator[bytes, None]:
-    """Yield an XLSX file with a row for each item; ``text`` writes a value as CSV has it.
+    """Yield an XLSX file with a row for each item.
+
+    Args:
+        rows: the items.
+        columns: their fields, with whether each is an amount as text; other digits, such as numbers of telephones,
+            stay text.
+        text: writes a value as CSV has it.
 
     Raises:
         RequestError: there are too many rows.
@@ -56,13 +58,13 @@ async def workbook_parts(
                     f"the list has more than {ROWS_MAX} rows, which is the most of a spreadsheet",
                     remedy="ask for a shorter time, or for CSV",
                 )
-            for place, column in enumerate(columns):
+            for place, (column, is_amount) in enumerate(columns.items()):
                 value = row.get(column)
                 if value is None:
                     continue
                 written = text(value)
                 is_count = isinstance(value, int | float) and not isinstance(value, bool)
-                if is_count or (column in _AMOUNTS and _AMOUNT.match(written)):
+                if is_count or (is_amount and _AMOUNT.match(written)):
                     page.write_number(number, place, float(value))
                 else:
                     page.write_string(number, place, written)

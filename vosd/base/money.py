@@ -6,7 +6,9 @@ An amount is a plain ``Decimal``; this module parses, rounds and formats it.
 import re
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 from enum import Enum
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 PLACES: Final = 8
 ZERO: Final = Decimal(0)
@@ -19,6 +21,10 @@ EXACT: Final = Context(prec=60)
 
 _AMOUNT: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?\Z", re.ASCII)
 _WITH_COMMA: Final = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?\Z", re.ASCII)
+
+
+AmountText = Annotated[str, msgspec.Meta(extra={"is_amount": True})]
+"""Type of fields with an amount, a price or a percentage as text; some have words such as ``unlimited`` instead."""
 
 
 class Rounding(Enum):

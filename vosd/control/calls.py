@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from vosd.base.ids import BEGINNING_DIGITS_MIN
+from vosd.base.money import AmountText
 from vosd.base.number import for_matching
 from vosd.cdr.record import CallRecord
 from vosd.control.order import Following, Order
@@ -38,7 +39,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     """Telephones that ring at the same time as that gateway, by their numbers."""
     codec: str | None = None
     """First audio codec of the answer on the caller's leg, as rtpmap names it; None = none yet."""
-    price_per_minute: str | None = None
+    price_per_minute: AmountText | None = None
     """Price of a minute for the customer, without tax, after the first period of the rate; None = none yet."""
     currency: str | None = None
     """Currency of that price."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from vosd.base.money import AmountText
 from vosd.control.order import Order
 
 
@@ -33,7 +34,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Average length of the answered calls."""
     pdd_ms: int | None
     """Average time from INVITE to ringing or answer."""
-    cost: str | None
+    cost: AmountText | None
     """Average cost of a minute that a routing gateway charged for, without tax; None = it charged for none."""
     currency: str | None
     """ISO 4217, of ``cost``."""

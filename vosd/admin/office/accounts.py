@@ -20,7 +20,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
@@ -49,13 +49,13 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Name of the account."""
     type: str | None
     """``direct``, ``clearing`` or ``partner``; None = it has a balance but is no longer configured."""
-    balance: str
+    balance: AmountText
     """Balance, as text."""
-    overdraft_limit: str | None
+    overdraft_limit: AmountText | None
     """Amount to which calls may take the balance below zero, or ``unlimited``; None = it is no longer configured."""
-    reserved: str
+    reserved: AmountText
     """Amount that running calls hold, as text."""
-    available: str | None
+    available: AmountText | None
     """Amount that further calls may hold, or ``unlimited``; None = it is no longer configured."""
     currency: str | None
     """ISO 4217, in force: of its entries, or in which the first one will be booked."""
@@ -88,11 +88,11 @@ class AccountSheet(msgspec.Struct, frozen=True):
     contact: str | msgspec.UnsetType = msgspec.UNSET
     """Free text of the configuration: the person in charge."""
     memo: str | msgspec.UnsetType = msgspec.UNSET
-    consumed_today: str | msgspec.UnsetType = msgspec.UNSET
+    consumed_today: AmountText | msgspec.UnsetType = msgspec.UNSET
     """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
-    consumed_month: str | msgspec.UnsetType = msgspec.UNSET
+    consumed_month: AmountText | msgspec.UnsetType = msgspec.UNSET
     """Cost of the calls of this month, without tax, as text."""
-    charged_today: str | msgspec.UnsetType = msgspec.UNSET
+    charged_today: AmountText | msgspec.UnsetType = msgspec.UNSET
     """Amount that it was charged since midnight of its ``timezone``, with tax: calls by their beginning, as
     corrected, no minimums and no payments; absent of vendors, and unless asked for."""
     timezone: str | msgspec.UnsetType = msgspec.UNSET
@@ -102,7 +102,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     calls_now: int | msgspec.UnsetType = msgspec.UNSET
     """Number of its running calls, of a vendor those that its gateways carry; to an agent and a customer those that it
     pays for. Absent unless asked for, to those who may not see calls, and while no switch runs."""
-    net_exposure: str | msgspec.UnsetType = msgspec.UNSET
+    net_exposure: AmountText | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
 

@@ -17,7 +17,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.rater import Step, tax_by
 from vosd.cdr.charges import charges_of, steps_of, tax_rate_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
@@ -84,23 +84,23 @@ class CorrectionSheet(msgspec.Struct, frozen=True):
     """Party of the charge: ``customer``, ``agent`` or ``vendor``."""
     level: int
     """0 = customer or vendor, 1 = the customer's agent, and so on."""
-    fee_before: str
+    fee_before: AmountText
     """Charge without tax before, as text."""
-    fee_after: str
+    fee_after: AmountText
     """Charge without tax now, as text."""
-    tax_before: str
+    tax_before: AmountText
     """Tax before, as text."""
-    tax_after: str
+    tax_after: AmountText
     """Tax now, as text."""
-    tax_rate_before: str | None
+    tax_rate_before: AmountText | None
     """Percent of tax before, as text; null = that of the steps of the charge."""
-    tax_rate_after: str | None
+    tax_rate_after: AmountText | None
     """Percent of tax now, as text; null = that of the steps of the charge."""
     billed_seconds_before: int
     """Seconds that were charged before."""
     billed_seconds_after: int
     """Seconds that are charged now."""
-    amount: str
+    amount: AmountText
     """Amount of the ledger entry, as text; below zero: the account pays."""
     currency: str | None
     reference: str

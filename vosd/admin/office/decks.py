@@ -18,7 +18,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.base.money import format_amount
+from vosd.base.money import AmountText, format_amount
 from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
 from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
 from vosd.billing.deck_rows import CLOSED
@@ -399,7 +399,7 @@ class FoundPrice(msgspec.Struct, frozen=True, kw_only=True):
     """Longest prefix that fits the number; ``*`` = any number."""
     area: str | None = None
     """Area of the rate."""
-    billing_rate: str | None = None
+    billing_rate: AmountText | None = None
     """Price of a minute or of a cycle, as text."""
     price_per: str
     """The unit of its prices: ``minute``, ``cycle`` and so on."""

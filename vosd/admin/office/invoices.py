@@ -28,7 +28,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.authority import NoAgentError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms, IssuerTerms
@@ -181,16 +181,16 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     until: str
     """First moment behind the period, RFC 3339."""
     currency: str
-    net: str
+    net: AmountText
     """Amount without tax, as text."""
-    tax: str
-    gross: str
+    tax: AmountText
+    gross: AmountText
     """Amount with tax, as text."""
-    paid: str
+    paid: AmountText
     """Amount that is paid of it, as text."""
-    opening: str
+    opening: AmountText
     """Balance of the account before, as text."""
-    closing: str
+    closing: AmountText
     """Balance of the account behind, as text."""
     issued_at: str | None
     """Time of issue; null while it is a draft."""

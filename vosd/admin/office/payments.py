@@ -32,7 +32,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
@@ -89,7 +89,7 @@ class WaitingSheet(msgspec.Struct, frozen=True):
     """Account that gets the money of a transfer; None = it is no transfer."""
     type: str
     """Type of the payment."""
-    amount: str
+    amount: AmountText
     reference: str
     memo: str | None
     asked_by: str

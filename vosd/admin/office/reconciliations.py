@@ -36,7 +36,7 @@ from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
-from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.base.money import EXACT, ZERO, AmountText, format_amount
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
@@ -195,13 +195,13 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Time of the comparison."""
     operator: str
     currency: str | None
-    ours: str
+    ours: AmountText
     """Cost that is booked here, as text."""
-    theirs: str
+    theirs: AmountText
     """Price of the vendor, as text."""
-    difference: str
+    difference: AmountText
     """Price of the vendor less the cost that is booked here, as text."""
-    disputable: str
+    disputable: AmountText
     """Sum of the classes in which the vendor asks for more than is booked here, as text."""
     comparison: ComparisonSheet
     """Counts and classes."""

@@ -1,6 +1,6 @@
 """Operations about running calls and call detail records."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -44,7 +44,8 @@ from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.traces import FORMS
-from vosd.cdr.columns import CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
+from vosd.cdr.columns import CHARGE_COLUMNS, COLUMNS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
+from vosd.cdr.kinds import Column, ColumnKind
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
     TALK_S_MAX,
@@ -61,6 +62,11 @@ _INDEXED: Final = (
     *("since", "ended_since", "account", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway"),
     *("caller", "callee", "reason", "sip_call_id"),
 )
+
+
+def _amounts_among(columns: Sequence[Column]) -> dict[str, bool]:
+    """Return the names of columns, with whether each is an amount."""
+    return {each.name: each.kind is ColumnKind.AMOUNT for each in columns}
 
 
 class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -274,7 +280,7 @@ OPERATIONS: Final = (
             cursor="after",
             limit="limit",
             backwards="oldest_first",
-            columns=KEYS,
+            columns=_amounts_among(COLUMNS),
             other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
             unindexed=dict.fromkeys(("answered", "area", "currency", "loss", "rate_type", "vendor_currency"), _INDEXED),
         ),
@@ -320,7 +326,7 @@ OPERATIONS: Final = (
         run=list_charges,
         result=_OBJECT,
         problems=("ambiguous_call", "no_record"),
-        listing=Listing(columns=CHARGE_KEYS),
+        listing=Listing(columns=_amounts_among(CHARGE_COLUMNS)),
     ),
     Operation(
         method="GET",

@@ -279,7 +279,7 @@ _OPERATIONS: Final = (
         takes=FindRates,
         run=find_rates,
         result=FoundPrice,
-        listing=Listing("rate_group", sorts=("rate_group", "billing_rate"), amounts=("billing_rate",)),
+        listing=Listing("rate_group", sorts=("rate_group", "billing_rate")),
     ),
     Operation(
         method="GET",

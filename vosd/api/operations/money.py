@@ -194,7 +194,6 @@ OPERATIONS: Final = (
             "id",
             filters=("currency", "type", "blocked"),
             sorts=("id", "group", "balance", "reserved", "available", "currency"),
-            amounts=("balance", "reserved", "available"),
             cursor="after",
             limit="limit",
         ),
@@ -307,7 +306,7 @@ OPERATIONS: Final = (
         takes=ListBalances,
         run=list_balances,
         result=BalanceSheet,
-        listing=Listing("account", filters=("currency",), sorts=("account", "balance"), amounts=("balance",)),
+        listing=Listing("account", filters=("currency",), sorts=("account", "balance")),
     ),
     Operation(
         method="GET",
@@ -360,9 +359,7 @@ OPERATIONS: Final = (
         takes=ListWaitingPayments,
         run=list_waiting_payments,
         result=WaitingSheet,
-        listing=Listing(
-            "id", filters=("account", "type"), sorts=("id", "asked_at", "account", "amount"), amounts=("amount",)
-        ),
+        listing=Listing("id", filters=("account", "type"), sorts=("id", "asked_at", "account", "amount")),
     ),
     Operation(
         method="POST",
