@@ -13,6 +13,15 @@ from .conftest import CONFIGURATION
 from .test_calls_outlive_the_process import keeping
 from .test_legs_after_a_kill import RINGING, quiet
 
+OTHER_FORM = """
+import os
+if "VOSD_PREDECESSOR" in os.environ:
+    import msgspec
+    from vosd.engine.calls import saved
+    earlier = msgspec.defstruct("SavedCall", [("parts", int)], bases=(msgspec.Struct,))
+    saved._decode = msgspec.msgpack.Decoder(earlier).decode
+"""
+
 
 @pytest.fixture
 def manager(tmp_path, monkeypatch):
@@ -94,6 +103,27 @@ def test_a_successor_that_finds_a_bad_configuration_leaves_the_switch_as_it_is(s
     assert scene.daemon.ask("status")["pid"] == before
     scene.answered(1, first=7)
     assert scene.events("calls_kept") == []
+
+
+def test_a_version_that_cannot_read_the_calls_gets_them_on_request_alone(
+    stage, manager, successors, tmp_path, monkeypatch
+):
+    """The successor is made one whose form of a call has a field less."""
+    (tmp_path / "sitecustomize.py").write_text(OTHER_FORM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    scene, _ = keeping(stage, answered=3)
+    before = scene.daemon.pid
+    refused = scene.daemon.verb("restart")
+    assert (refused.code, "cannot read 3 of 3 running calls (Expected" in refused.stderr) == (1, True), refused
+    assert "--end-calls" in refused.stderr
+    assert scene.daemon.ask("status")["pid"] == before
+    assert (scene.vendor.counted("BYE").total(), scene.events("calls_kept")) == (0, [])
+    done = scene.daemon.verb("restart", "--end-calls")
+    status = scene.daemon.ask("status")
+    successors.append(status["pid"])
+    assert (done.code, status["calls_lost"]) == (0, 3), done
+    assert "3 calls have ended" in done.stderr
+    eventually(lambda: scene.vendor.counted("BYE").total() == 3, "the calls end")
 
 
 def test_a_switch_without_a_service_manager_is_not_restarted(stage):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.problems import ConfigError, DefinitionProblem
     from vosd.config.load import Loaded
     from vosd.config.stored import Stored, Wanted
-    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome
+    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome, SwitchStatus
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 _NAMED_OF_GROUP: Final = 10
@@ -450,27 +450,39 @@ def _show_reload(outcome: "ReloadOutcome", *, as_json: bool) -> None:
 
 
 @click.command(cls=Verb)
+@click.option("--end-calls", is_flag=True, help="Restart also where the installed version cannot read running calls.")
 @json_option
 @pass_invocation
-def restart(invocation: Invocation, as_json: bool) -> None:
+def restart(invocation: Invocation, end_calls: bool, as_json: bool) -> None:
     """Have the running switch hand its calls over to a new process of the installed version.
 
-    That process loads the program and reads the configuration before the running one stops. If it fails at that,
-    nothing changes.
+    That process loads the program, reads the configuration and tries to read the calls before the running one stops.
+    If it fails at that, nothing changes. Exit code 1 also says that calls have ended all the same.
     """
     from vosd.admin.office.installation import RestartSwitch, restart_switch
 
+    who, order = principal(), RestartSwitch(end_calls)
     try:
-        done = in_office(
-            invocation, lambda office: restart_switch(office, principal(), RestartSwitch()), with_database=False
-        )
+        done = in_office(invocation, lambda office: restart_switch(office, who, order), with_database=False)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
-    successor = outcome_of(done)
+    _show_successor(outcome_of(done), ends_calls=end_calls, as_json=as_json)
+
+
+def _show_successor(successor: "SwitchStatus", *, ends_calls: bool, as_json: bool) -> None:
+    """Print what has taken over; where calls have ended that the operator did not mean to end, exit code 1 says so."""
+    from vosd.obs.figures import Figure
+
     if as_json:
         output.document(successor.document())
-        return
-    output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {successor.figures['calls']} calls")
+    else:
+        calls = successor.figures[Figure.CALLS]
+        output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {calls} calls")
+    lost = successor.figures.get(Figure.CALLS_LOST, 0)
+    if lost:
+        output.remark(f"{lost} calls have ended: call_not_continued in the log says why of each")
+        if not ends_calls:
+            sys.exit(OperationError.exit_code)
 
 
 def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:

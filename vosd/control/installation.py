@@ -141,10 +141,14 @@ class Successor(msgspec.Struct, frozen=True):
 class Restart(Order[Successor], frozen=True, tag="restart"):
     """Start a successor of the installed version and, once it is ready, stop.
 
-    It is understood between all versions of the protocol, for it is how one follows another: its form never changes.
+    It is understood between all versions of the protocol, for it is how one follows another: its form never changes,
+    but for what is sent only where the operator asks for it.
     """
 
     is_change = True
+
+    ends_calls: bool = False
+    """Whether to restart also where the successor cannot read running calls, which end then."""
 
 
 class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):

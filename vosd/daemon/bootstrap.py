@@ -341,7 +341,9 @@ class Daemon:
         self._trials = commands.trials
         self.state: Callable[[], DaemonState] = lambda: DaemonState.STARTING
         self.ask_to_stop: Callable[[signal.Signals], None] = lambda _signal: None
-        self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
+        self._handover = Handover(
+            notifier, lambda: self.ask_to_stop(signal.SIGTERM), self.service.switch.continuation.for_trial
+        )
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         counter = LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62))
         self._traffic = TrafficPart(self._database, counter, clock, self._zones_of_reports)

@@ -29,6 +29,11 @@ class Figure(StrEnum):
         return self.meaning.startswith(SINCE)
 
     CALLS = "calls", "calls that are set up, ringing or answered"
+    CALLS_LOST = (
+        "calls_lost",
+        f"{SINCE}calls of the process before that ended as Lost, because this one could not go on with them",
+        "vosd_calls_lost_total",
+    )
     LEGS = "legs", "legs of these calls", "vosd_call_legs"
     DIALOGS = "dialogs", "SIP dialogs; zero without calls", "vosd_dialogs"
     TRANSACTIONS = (

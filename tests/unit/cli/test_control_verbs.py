@@ -21,6 +21,8 @@ from vosd.control.installation import (
     MachineUse,
     Reload,
     ReloadOutcome,
+    Restart,
+    Successor,
     SwitchStatus,
 )
 from vosd.control.peers import (
@@ -82,7 +84,9 @@ class Switch(FakeSwitch):
         self.answers(GetStatus, STATUS).answers(ListCalls, CALLS).answers(Hangup, self._hangup)
         self.answers(ListRegistrations, []).answers(ListGateways, []).answers(ListLockedOut, [])
         self.answers(ListBlacklist, []).answers(ClearBlacklist, self._clear).answers(Unblock, self._unblock)
-        self.answers(Reload, ReloadOutcome("def", ["vosd.yaml:1: warning: node: expected no change"]))
+        self.answers(Restart, Successor(5)).answers(
+            Reload, ReloadOutcome("def", ["vosd.yaml:1: warning: node: expected no change"])
+        )
 
     def _hangup(self, order: Hangup) -> HangupOutcome:
         ended = self.fitting if order.at_most is None or self.fitting <= order.at_most else 0
@@ -329,6 +333,16 @@ async def test_a_bad_reload_is_exit_3_with_the_list(switch: Switch) -> None:
     assert result.exit_code == 3
     assert result.stderr.splitlines() == problems
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--json",), 1), (("--end-calls",), 0)])
+async def test_a_restart_that_has_ended_calls_says_so_by_its_exit_code(
+    switch: Switch, words: tuple[str, ...], code: int
+) -> None:
+    switch.answers(GetStatus, replace(STATUS, figures={"calls": 2, "calls_lost": 40}))
+    result = await switch.vosd("restart", *words)
+    assert (result.exit_code, "40 calls have ended" in result.stderr) == (code, True)
+    assert [each for each in switch.asked if isinstance(each, Restart)] == [Restart(code == 0)]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ TOTALS = [
     "notifications",
     "calls_without_cdr",
     "blacklist_forgotten",
+    "calls_lost",
     "lookups_failed",
     "call_reports_dropped",
     "radius_accounting_dropped",

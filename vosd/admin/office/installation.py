@@ -72,6 +72,9 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
 class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Have the running switch hand its calls over to a new process of the installed version."""
 
+    ends_calls: bool = False
+    """Whether to restart also where that version cannot read running calls, which end then."""
+
 
 @needs(Permission.INSTALLATION_RUN)
 async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
@@ -86,7 +89,7 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
         NoSuccessorError: no successor answers.
     """
     switch = office.switch.patient(RELOAD_S)
-    pid = (await office.carried_out(switch.ask(Restart()), who, order, "switch")).pid
+    pid = (await office.carried_out(switch.ask(Restart(order.ends_calls)), who, order, "switch")).pid
     unaudited = (await office.noted(None, who, order, "switch")).unaudited
     with suppress(TimeoutError):
         async with asyncio.timeout(RELOAD_S):

@@ -1,6 +1,6 @@
 """Calls that outlive a process of the switch: described for the next one, which goes on with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
@@ -8,6 +8,7 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
 from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.live_call import LiveCall, undo
+from vosd.engine.calls.readable import as_kept
 from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices
@@ -30,6 +31,8 @@ class Continuation:
         self._services = services
         self._intake = intake
         self._begin_again = begin_again
+        self.lost = 0
+        """Charged calls of an earlier process that did not go on."""
 
     def describe(self, call_id: str) -> Description:
         """Describe an answered call as it is now, for the switch that goes on with it after a crash."""
@@ -50,6 +53,10 @@ class Continuation:
         """Describe all live calls and the endpoint for the next process, which goes on with them."""
         return kept_switch(self._endpoint, self._services)
 
+    def for_trial(self) -> Iterator[bytes]:
+        """Yield the answered calls as ``keep`` would describe them: a successor tries beforehand to read them."""
+        return as_kept(self._services)
+
     def resume(self, remains: Remains, now: Instant) -> Resumed:
         """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
         resumption = Resumption(self._endpoint, self._services, self._intake, self._intake.settings, now)
@@ -61,6 +68,7 @@ class Continuation:
 
     def report_closed(self, closed: ClosedCalls) -> None:
         """Report the end of the calls of an earlier process that do not go on."""
+        self.lost += len(closed.lost)
         reporter = self._services.reporter
         if reporter is not None:
             for record in closed.lost:

@@ -48,8 +48,13 @@ def kept_switch(endpoint: Endpoint, services: CallServices) -> KeptSwitch:
             others[call_id] = _encode(each)
         else:
             legs = legs_of(live_call.call, live_call.call.caller.inviter)
-            answered[call_id] = Description(legs, saved=_encode(replace(each, kept=None)))
+            answered[call_id] = Description(legs, saved=encoded(each))
     return KeptSwitch(answered, others, _encode(replace(saved, calls=())), left)
+
+
+def encoded(saved: SavedCall) -> bytes:
+    """Return an answered call as a stop writes it, beside its record."""
+    return _encode(replace(saved, kept=None))
 
 
 def described(live_call: LiveCall, services: CallServices) -> Description:

@@ -240,7 +240,10 @@ class Switch(Counting):
 
     def totals(self) -> Mapping[Figure, int]:
         """Return the counters since the start, for ``vosd status``."""
-        return {Figure.BLACKLIST_FORGOTTEN: self.live.dynamic_lists.forgotten}
+        return {
+            Figure.BLACKLIST_FORGOTTEN: self.live.dynamic_lists.forgotten,
+            Figure.CALLS_LOST: self.continuation.lost,
+        }
 
     # -- inside -------------------------------------------------------------------------------------------------
 
