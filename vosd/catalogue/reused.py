@@ -20,7 +20,6 @@ from vosd.catalogue.rest import Rest
 from vosd.catalogue.versions import encoded
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
-from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
@@ -31,8 +30,14 @@ WATCHED: Final = (*CHANGING, "agents", "networks")
 """Subjects of warnings: definitions, the agents of accounts, and the networks of mapping gateways."""
 _DIGEST_BYTES: Final = 16
 _WRITTEN_AT_ONCE: Final = 100
-_PLACE_OF_DIALECT: Final = 1 + MappingGateway.__struct_fields__.index("dialect")
-"""Place among a name and the values of a mapping gateway."""
+_PARTS: Final[Mapping[type[msgspec.Struct], tuple[int, ...]]] = {
+    Account: (1 + Account.__struct_fields__.index("invoice"),),
+    MappingGateway: tuple(1 + MappingGateway.__struct_fields__.index(each) for each in ("dialect", "media")),
+}
+"""Places of parts that many objects share, among a name and the values of an object."""
+
+
+_NO_PART: Final = object(), b""
 
 
 class Watched(NamedTuple):
@@ -191,20 +196,26 @@ class Reused:
 
 
 class _Digest:
-    """Digests named structs: the values of their fields in order. A dialect that many trunks share is written once."""
+    """Digests named structs of one type: the values of their fields in order. A part that many share is written once.
+
+    The digest of each part has the same length and stands in front.
+    """
 
     def __init__(self) -> None:
-        self._dialect: CallerDialect | None = None
-        self._of_dialect = b""
+        self._parts: dict[int, tuple[object, bytes]] = {}
+        """The last part at each place, with its digest."""
 
     def of(self, name: str, thing: msgspec.Struct) -> int:
         """Return the digest of an object; a change of its name or of any value changes it."""
-        values, of_dialect = [name, *msgspec.structs.astuple(thing)], b""
-        if isinstance(thing, MappingGateway):
-            if thing.dialect is not self._dialect:
-                self._dialect, self._of_dialect = thing.dialect, _digest(encoded(thing.dialect))
-            values[_PLACE_OF_DIALECT], of_dialect = None, self._of_dialect
-        return int.from_bytes(_digest(of_dialect + encoded(values)), "big")
+        values, of_parts = [name, *msgspec.structs.astuple(thing)], b""
+        for place in _PARTS.get(type(thing), ()):
+            part, of_part = self._parts.get(place, _NO_PART)
+            if part is not values[place]:
+                part, of_part = values[place], _digest(encoded(values[place]))
+                self._parts[place] = part, of_part
+            values[place] = None
+            of_parts += of_part
+        return int.from_bytes(_digest(of_parts + encoded(values)), "big")
 
 
 def _digest(content: bytes) -> bytes:

@@ -112,14 +112,17 @@ def check_gateway(
     problems: ProblemList,
 ) -> None:
     """Check what a mapping gateway names; ``accounts`` are the settled ones."""
-    check_payer(definition.value, definition, merged, accounts, problems)
-    warn_of_unlimited(definition.value, definition, accounts, problems)
-    check_rates_of_trunk(definition.value, definition, merged, accounts, exchange, problems)
-    for name in definition.value.address_groups:
+    gateway = definition.value
+    check_payer(gateway, definition, merged, accounts, problems)
+    warn_of_unlimited(gateway, definition, accounts, problems)
+    check_rates_of_trunk(gateway, definition, merged, accounts, exchange, problems)
+    for name in gateway.address_groups:
         merged.address_groups.find(name, definition, "address_groups", problems)
-    check_own_groups(definition, merged, problems)
-    check_sources(with_groups(definition.value, merged), definition, problems)
-    check_denied(definition.value, definition, problems)
+    if gateway.groups:
+        check_own_groups(definition, merged, problems)
+    check_sources(with_groups(gateway, merged) if gateway.address_groups else gateway, definition, problems)
+    if gateway.numbers is not None:
+        check_denied(gateway, definition, problems)
 
 
 def settled_phone(

@@ -52,7 +52,8 @@ class TermsInForce:
         self._endpoint.pass_bodies(frozenset[str]().union(*(each.dialect.bodies for each in vendors)))
         self._set_call_settings(catalogue)
         overridden = self._overrides.accounts()
-        for account in catalogue.accounts.values() if changed is None else changed:
+        accounts = catalogue.accounts.values() if changed is None else changed
+        for account in accounts if live.credits else ():  # at the start there are none
             credit = live.credits.get(account.id)
             if credit is not None and account.id not in overridden:
                 credit.set_terms(account.overdraft_limit, account.balance_low)
