@@ -29,7 +29,7 @@ class _Reading(NamedTuple):
     by_key: Mapping[str, tuple[str, Kind, Callable[[Any], object]]]
     """The field with its reader; the other keys are left to pydantic."""
     required: frozenset[str]
-    left_out: Mapping[str, Any]
+    left_out: dict[str, Any]
     """Each field as it is without a key."""
     checks: tuple[Callable[[Any], object], ...]
     """Checks of the whole."""
@@ -40,14 +40,15 @@ def read_directly(model: type[Model], values: Mapping[str, Any]) -> Model | None
     reading = _reading_of(model)
     if reading is None or not reading.required <= values.keys():
         return None
-    by_key, given = reading.by_key, dict[str, object]()
+    by_key, read_values, given = reading.by_key, reading.left_out.copy(), set[str]()
     try:
         for key, value in values.items():
             field, kind, read = by_key[key]
             if not isinstance(value, kind):
                 return None
-            given[field] = read(value)
-        keys = _made(model, {**reading.left_out, **given}, {*given})
+            read_values[field] = read(value)
+            given.add(field)
+        keys = _made(model, read_values, given)
         for check in reading.checks:
             check(keys)
     except (KeyError, ValueError, OverflowError):
