@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,6 +19,7 @@ import yaml
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
+from vosd.base.parts import in_parts
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, with_variables
@@ -113,9 +115,10 @@ def empty_lists(kinds: Iterable[str], config: Path) -> Section:
 def sections_of(
     objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
 ) -> Iterator[Section]:
-    """Yield objects of a list by name, each made when it is asked for."""
-    read = partial(section_of, directory=str(config.parent), environ=environ, problems=problems)
-    return map(read, sorted(objects, key=attrgetter("name")))
+    """Yield objects of a list by name; some are made at a time, for the processor's caches."""
+    directory = str(config.parent)
+    parts = in_parts(sorted(objects, key=attrgetter("name")))
+    return chain.from_iterable([section_of(each, directory, environ, problems) for each in part] for part in parts)
 
 
 def _place_of_kind(kind: str, config: Path) -> SourceLine:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from vosd.base.parts import in_parts
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Section
 from vosd.config.reader.templates import TEMPLATE
 
+_READ_AT_ONCE: Final = 100
 Thing = TypeVar("Thing")
 Thing_co = TypeVar("Thing_co", covariant=True)
 Made = TypeVar("Made")
@@ -79,7 +82,13 @@ class Items(Generic[Thing]):
         self._fill = fill
 
     def each(self) -> Iterator[tuple[str, Written[Thing], Section]]:
-        """Read the items; yield name and object of those without mistakes, and their sections without template."""
+        """Read the items; yield name and object of those without mistakes, and their sections without template.
+
+        Some are read at a time, for the processor's caches.
+        """
+        return chain.from_iterable(in_parts(self._each(), _READ_AT_ONCE))
+
+    def _each(self) -> Iterator[tuple[str, Written[Thing], Section]]:
         list_name, name_key, read, fill = self._list_name, self._name_key, self._read, self._fill
         first: dict[str, SourceLine] = {}
         for index, own in enumerate(self._sections):
