@@ -197,18 +197,27 @@ class Configuration:
     async def begin(self) -> None:
         """Remove compiled rates that are no longer used, and keep what was loaded as the last good catalogue.
 
-        Calls do not wait for it: that takes a second for 100,000 accounts. A kill leaves the one of before.
+        Calls do not wait for it: that takes a second for 100,000 accounts. A kill leaves the one of before. Nor does
+        the start wait for a reload that goes on, which takes many seconds for a million rates.
         """
         self._is_started = True
-        await self._one_at_a_time.acquire()  # a reload goes by what is kept
-        self._keeping = asyncio.create_task(self._keep_start())
+        has_turn = not self._one_at_a_time.locked()
+        if has_turn:
+            await self._one_at_a_time.acquire()  # at once: a reload that comes later goes by what is kept
+        self._keeping = asyncio.create_task(self._keep_start(has_turn))
 
     async def kept(self) -> None:
-        """Wait until what the start has loaded is kept, or could not be; ``end`` raises what has failed."""
-        if self._keeping is not None:
+        """Wait until what the start has loaded is kept, or could not be; ``end`` raises what has failed.
+
+        It ends a reload that the keeping waits for.
+        """
+        if self._keeping is not None and not self._keeping.done():
+            self._stop_reload()
             await asyncio.wait({self._keeping})
 
-    async def _keep_start(self) -> None:
+    async def _keep_start(self, has_turn: bool) -> None:
+        if not has_turn:
+            await self._one_at_a_time.acquire()
         try:
             if self.loaded.texts:  # else a reload has kept its own already
                 await self._keep()
@@ -235,8 +244,12 @@ class Configuration:
 
     async def end(self) -> None:
         """End the processes of a reload that goes on, which changes nothing then; keep what the start has loaded."""
+        self._stop_reload()
         if self._keeping is not None:
             await self._keeping
+            self._stop_reload()  # the next one may have begun behind it
+
+    def _stop_reload(self) -> None:
         if self._tables is not None:
             self._tables.stop()
         stop_reading()

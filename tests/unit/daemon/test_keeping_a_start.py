@@ -96,6 +96,21 @@ async def test_a_reload_that_came_before_it_stays_kept(site: Site) -> None:
     assert site.manifest.files == site.files
 
 
+async def test_the_start_does_not_wait_for_a_reload_that_goes_on(site: Site) -> None:
+    site.write("10.0.0.2")
+    reloading = asyncio.create_task(site.configuration.reload())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await site.configuration.begin()
+    assert not reloading.done()
+    site.is_let.set()
+    await reloading
+    await site.configuration.kept()
+    await site.configuration.end()
+    assert site.manifest.files == site.files
+    assert site.configuration.loaded.texts == {}
+
+
 async def test_sockets_are_read_until_it_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = Daemon(site.file, site.started, Notifier(None))
     paused: list[KeptManifest] = []
