@@ -186,6 +186,28 @@ async def test_a_file_is_compared_once_and_every_difference_has_its_class_and_mo
     assert [(each.action, each.subject) for each in lines] == [("ImportBill", "carrier")]
 
 
+async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_call_of_the_vendor(
+    database: Database, tmp_path: Path
+) -> None:
+    """With SS_STARTBILLINGTIME 1; the vendor bills the attempt once, from its INVITE."""
+    whole = CALLS[3]
+    ringing = msgspec.structs.replace(
+        CALLS[2], answered_at=None, vendor_answered_at=None, end_reason="Cancelled", sip_call_id_out="out-1",
+        started_at=whole.started_at, cost=Decimal("0.05"), cost_tax=Decimal(0), postings=(), charges=(),
+        customer_account=None, vendor_billed_seconds=10,
+    )  # fmt: skip
+    late = msgspec.structs.replace(
+        whole, sip_call_id_out="out-1", vendor_paid_ms=10_000, cost=whole.cost - ringing.cost,
+        postings=(), charges=(), vendor_billed_seconds=whole.vendor_billed_seconds - 10,
+    )  # fmt: skip
+    await SqlBooks(database).book([ringing, late, CALLS[6]])
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    made = await site.imported([row(whole), row(CALLS[6])])
+    cost = str(whole.cost + CALLS[6].cost)
+    assert classes(made) == {("matched", ""): (2, cost, cost)}
+
+
 async def test_comparisons_are_listed_page_by_page_to_the_oldest(site: Site) -> None:
     numbers = [(await site.imported([row(each)], name=f"{each.call_id}.csv")).id for each in CALLS[:5]]
 

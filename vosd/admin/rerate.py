@@ -12,7 +12,7 @@ from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.rate_group import RateGroup
-from vosd.billing.rater import charged_by, itemise, rate_call, tax_percent
+from vosd.billing.rater import charged_by, itemise, itemise_rest, rate_call, tax_percent
 from vosd.billing.rates import AppliedRate, as_answered
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
@@ -104,7 +104,7 @@ class Rerating:
                 was_rated = past.vendor_rate_prefix is not None
                 cost = past.cost, past.cost_tax
                 booked = _Booked(vendor, VENDOR, 0, *cost, past.vendor_currency, was_rated)
-                self._compare(past, booked, rate, vendor_ms, steps)
+                self._compare(past, booked, rate, vendor_ms, steps, paid_ms=past.vendor_paid_ms)
         for agent in past.agents:
             if wanted in {None, agent.account}:
                 rate = self._rates.of_agent(agent.account, number, at, sold_by, in_front)
@@ -121,11 +121,17 @@ class Rerating:
         rate: AppliedRate | None,
         duration_ms: int,
         steps: list[str] | None = None,
+        *,
+        paid_ms: int | None = None,
     ) -> None:
         account, role, level, fee, tax, currency, was_rated = booked
         differences = self.differences
         if rate is not None and (rate.paid_in or rate.currency) == currency:
-            if self._compares_steps and steps is not None:
+            if paid_ms is not None:
+                charge, text = itemise_rest(rate, duration_ms, paid_ms)
+                if steps is not None:
+                    steps.append(f'"{role}":{text}')
+            elif self._compares_steps and steps is not None:
                 charge, text = itemise(rate, duration_ms)
                 steps.append(f'"{role}":{text}')
             else:

@@ -20,7 +20,7 @@ from vosd.base.money import (
     round_to_unit,
 )
 from vosd.billing.exchange import exchanged
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, hold_seconds
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, for_unanswered, hold_seconds
 from vosd.billing.sections import completed, following, format_sections
 
 Step = dict[str, str | int | bool | None]
@@ -146,6 +146,31 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
         f'{{"step":"fee","raw":"{raw}",{terms.rounding},"amount":"{amount}"}},'
         f'{{"step":"tax","raw":"{raw_tax}","amount":"{tax_amount}"}}]'
     )
+
+
+def itemise_rest(applied: AppliedRate, duration_ms: int, paid_ms: int) -> tuple[Charge, str]:
+    """Charge an answered call of which another record has charged ``paid_ms``, as of a call without answer.
+
+    The charge is what the whole costs above that. Its steps are those of the whole, and a last one of what was paid.
+    """
+    charge, text = itemise(applied, duration_ms)
+    unanswered = for_unanswered(applied)
+    assert unanswered is not None, "it is a rate"
+    paid = rate_call(unanswered, paid_ms)
+    step: Step = {
+        "step": "paid_before",
+        "ms": paid_ms,
+        "seconds": paid.billed_seconds,
+        "amount": format_amount(paid.fee),
+        "tax": format_amount(paid.tax),
+    }
+    rest = Charge(
+        charge.hold_time_s,
+        charge.billed_seconds - paid.billed_seconds,
+        EXACT.subtract(charge.fee, paid.fee),
+        EXACT.subtract(charge.tax, paid.tax),
+    )
+    return rest, f"{text[:-1]},{_encode(step).decode()}]"
 
 
 def charged_by(applied: AppliedRate, duration_ms: int) -> AppliedRate:

@@ -16,7 +16,7 @@ from vosd.base.money import in_places
 from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
-from vosd.billing.rater import Charge, charged_by, itemise, tax_percent
+from vosd.billing.rater import Charge, charged_by, itemise, itemise_rest, tax_percent
 from vosd.billing.rates import PRECISION_MS, AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -140,20 +140,46 @@ def attempted(
 
 
 def answered_late(
-    record: CallRecord, vendor_rate: AppliedRate, ending: Ending, *, invited_mono: int | None, earns: bool
+    record: CallRecord,
+    vendor_rate: AppliedRate,
+    ending: Ending,
+    *,
+    invited_mono: int | None,
+    earns: bool,
+    paid_ms: int | None = None,
 ) -> CallRecord | None:
     """Return the record of an attempt that was answered after it was given up, with what its vendor charges for that.
 
     ``ending`` is when the answer came. The vendor is charged for ``LATE_ANSWER_MS`` from then on, or with
-    ``invited_mono`` from its INVITE; the customer for nothing. None = it costs nothing.
+    ``invited_mono`` from its INVITE, less what the record of the call has charged for ``paid_ms`` of the same attempt;
+    the customer for nothing. None = it costs nothing.
     """
     at = ending.at
     charged = None if invited_mono is None else (invited_mono, invited_mono)
-    drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall)
+    drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall, vendor_paid_ms=paid_ms)
     call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
     end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
     concluded = conclude(call, end, None, None, recorded=True)
     return concluded if concluded.postings else None
+
+
+def is_paid_in_vain(journey: Journey, sip_call_id: str) -> bool:
+    """Return whether the record of a call that ended now would pay an attempt, though it was not answered.
+
+    With ``SS_STARTBILLINGTIME`` 1 that of a call that no vendor has answered pays the attempt that it names (ADR 66).
+    """
+    if journey.vendor_invited_at is None or journey.vendor_answered_at is not None:
+        return False
+    return sip_call_id == (journey.foremost_call_id or next(reversed(journey.sip_call_ids_out), ""))
+
+
+def paid_in_vain_ms(journey: Journey, ending: Ending, sip_call_id: str) -> int | None:
+    """Return the milliseconds of an attempt that the record of its call charges without answer; None = it does not."""
+    invited = journey.vendor_invited_at
+    if invited is None or not is_paid_in_vain(journey, sip_call_id):
+        return None
+    ended_mono = ending.at.mono if ending.vendor_mono is None else ending.vendor_mono
+    return max(0, ended_mono - invited.mono)
 
 
 def _any_too_dear(left: Sequence[LeftOut]) -> bool:
@@ -337,7 +363,8 @@ def _charge_vendor(
     """Add what the vendor is paid, or earns; return the record with its columns, and the rate as for the customer."""
     account = record.vendor_account
     assert account is not None, "else it is not charged"
-    charge, text = itemise(vendor, duration_ms)
+    paid_ms = record.vendor_paid_ms
+    charge, text = itemise(vendor, duration_ms) if paid_ms is None else itemise_rest(vendor, duration_ms, paid_ms)
     bill.steps.append(f'"vendor":{text}')
     if vendor.candidates:
         vendor = charged_by(vendor, duration_ms)

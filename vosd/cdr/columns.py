@@ -134,7 +134,7 @@ OF_VENDOR: Final = frozenset(
         "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss", "cost_rate",
         "loss_currency",
         "vendor_codec", "vendor_rate_prefix", "callee_user_agent", "caller_hidden",
-        "vendor_billing_base_ms", "reason_text", "verdicts", "media", "attempts",
+        "vendor_billing_base_ms", "vendor_paid_ms", "reason_text", "verdicts", "media", "attempts",
     }
 )  # fmt: skip
 """Columns that say where a call went, and what that cost."""

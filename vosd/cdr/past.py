@@ -58,6 +58,7 @@ class PastCall(NamedTuple):
     verstat: str | None = None
     caller_privacy: str | None = None
     caller_hidden: int | None = None
+    vendor_paid_ms: int | None = None
     fee_breakdown: str = ""
     """Read on request only."""
     tried: tuple[str, ...] = ()

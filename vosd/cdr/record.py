@@ -263,6 +263,14 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
             "null = from the answer",
         ),
     ] = None
+    vendor_paid_ms: Annotated[
+        int | None,
+        number(
+            64,
+            "of the CDR of a late answer: milliseconds that the CDR of the call has charged for the same attempt, as "
+            "without answer; `cost` is what is above that; null = none",
+        ),
+    ] = None
     billed_seconds: Annotated[int, number(32, "seconds that `fee` covers")] = 0
     vendor_billed_seconds: Annotated[int, number(32, "seconds that `cost` covers")] = 0
     fee: Annotated[Decimal, amount("the customer's charge without tax")] = ZERO

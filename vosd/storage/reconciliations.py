@@ -9,7 +9,20 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, insert, not_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    not_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
@@ -162,7 +175,31 @@ _answered_after: Final = (
     .correlate(schema.cdr)
     .scalar_subquery()
 )
-_COLUMNS: Final = (*(_cdr[name] for name in VendorCall.__struct_fields__[:-1]), _answered_after)
+_other: Final = schema.cdr.alias("other")
+_same_attempt: Final = and_(
+    _other.c.sip_call_id_out == _cdr.sip_call_id_out, _other.c.vendor_account == _cdr.vendor_account
+)
+_paid_rest: Final = select(_other.c.call_id).where(_same_attempt, _other.c.vendor_paid_ms.is_not(None))
+"""CDR of the late answer of the attempt that a call is charged for: the vendor bills both as one call."""
+
+
+def _with_paid(name: str) -> ColumnElement[Any]:
+    """Return a column of a call, of a late answer with what the CDR of its call has charged for the same attempt."""
+    column, unpaid = _cdr[name], literal(0, BigInteger)
+    unanswered = _other.c.vendor_paid_ms.is_(None), _other.c.vendor_answered_at.is_(None)
+    before = select(_other.c[name]).where(_same_attempt, *unanswered).limit(1)
+    of_call = before.correlate(schema.cdr).scalar_subquery()
+    paid = case(
+        (_cdr.vendor_paid_ms.is_not(None), func.coalesce(type_coerce(of_call, BigInteger), unpaid)), else_=unpaid
+    )
+    return type_coerce(type_coerce(column, BigInteger) + type_coerce(paid, BigInteger), column.type)
+
+
+_WITH_PAID: Final = {name: _with_paid(name) for name in ("vendor_billed_seconds", "cost", "cost_tax")}
+_COLUMNS: Final = (
+    *(_WITH_PAID.get(name, _cdr[name]).label(name) for name in VendorCall.__struct_fields__[:-1]),
+    _answered_after,
+)
 
 
 class SqlReconciliations:
@@ -190,7 +227,8 @@ class SqlReconciliations:
         would sort all that is left for each page, because the table is partitioned.
         """
         paid = _cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0) | (_cdr.cost_tax != 0)
-        query = select(*_COLUMNS).where(_cdr.vendor_account == vendor, paid)
+        is_whole = _cdr.vendor_answered_at.is_not(None) | ~_paid_rest.correlate(schema.cdr).exists()
+        query = select(*_COLUMNS).where(_cdr.vendor_account == vendor, paid, is_whole)
         begin, slice_ms = since, _FIRST_SLICE_MS
         while begin < until:
             end = min(begin + slice_ms, until)

@@ -10,10 +10,13 @@ from doubles.month_of_calls import past_of
 from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, answers, refuses
+from doubles.virtual.vendor import ANSWER, RINGS, Line, Script, answers, refuses
 
 from vosd.admin.rerate import Rerating
 from vosd.base.clock import Instant
+from vosd.base.money import format_amount
+from vosd.billing.rater import itemise_rest, rate_call
+from vosd.billing.rates import for_unanswered
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
@@ -89,6 +92,77 @@ def test_each_vendor_is_paid_from_its_own_invite_and_the_customer_pays_from_the_
     record = end(scene, ring(scene, 0, Intent(hang_up_after_ms=10_000)))
     assert record.routing_gateway == "vendor-1"
     assert (record.billed_seconds, record.vendor_billed_seconds) == (35, 15)
+
+
+def test_an_answer_that_meets_the_cancel_is_paid_once_from_the_invite():
+    """The record of the call has the ringing, that of the late answer what the vendor charges above it."""
+    scene = scene_of()
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    call = ring(scene, 10_000)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(700)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(40_000)
+    (ringing,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (ringing.end_reason, ringing.cost, ringing.vendor_paid_ms) == ("Cancelled", Decimal("0.05"), None)
+    assert late.vendor_paid_ms == ringing.vendor_billing_base_ms
+    assert late.sip_call_id_out == ringing.sip_call_id_out
+    # 12 seconds from the INVITE to the end of the first second behind the answer, and the connection fee
+    assert (late.vendor_billing_base_ms // 1_000, late.cost) == (11, Decimal("0.08") - ringing.cost)
+    assert total(late, "vendor") == late.cost
+    assert [each.amount for each in late.postings] == [-late.cost]
+    again = Rerating(content(charges_ringing=False), compares_steps=True)
+    for record in (ringing, late):
+        again.add(past_of(record))
+    assert (again.differences.differ, again.steps_differ) == (0, 0)
+
+
+def test_an_attempt_that_was_given_up_and_answers_late_is_paid_once():
+    scene = scene_of(ring_ms=5_000)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    call = ring(scene, 0)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(2_000)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(40_000)
+    (ringing,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (ringing.end_reason, ringing.cost) == ("No Answer", Decimal("0.025"))
+    assert ringing.cost + late.cost == Decimal("0.06")  # eight seconds, and the connection fee
+
+
+def test_a_late_answer_of_an_attempt_that_its_call_does_not_pay_is_paid_whole():
+    scene = scene_of(vendors=2, ring_ms=5_000)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    scene.vendors[1].script = answers(6_000)
+    call = ring(scene, 7_000, Intent(hang_up_after_ms=10_000))
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(40_000)
+    (talk,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (late.routing_gateway, talk.routing_gateway) == ("vendor-0", "vendor-1")
+    assert (late.vendor_paid_ms, late.cost) == (None, Decimal("0.06"))
+    assert (talk.vendor_billed_seconds, talk.cost) == (16, Decimal("0.10"))
+
+
+RATES_OF_VENDORS = [
+    applied_rate("0.30", 60, connection_fee="0.02", tax_rate="19"),
+    applied_rate("0.0137", 6, minimum_charge="0.07", tax_rate="7.7"),
+    applied_rate("0.90", 7, first_rate="0.21", first_duration=30),
+    applied_rate("0.05", 30, per_cycle=True),
+]
+
+
+@pytest.mark.parametrize("rate", RATES_OF_VENDORS)
+@pytest.mark.parametrize(("whole_ms", "paid_ms"), [(11_700, 10_000), (61_000, 59_999), (8_000, 0), (9_000, 12_000)])
+def test_the_rest_of_an_attempt_and_what_was_paid_of_it_are_the_price_of_the_whole(rate, whole_ms, paid_ms):
+    whole, paid = rate_call(rate, whole_ms), rate_call(for_unanswered(rate), paid_ms)
+    rest, text = itemise_rest(rate, whole_ms, paid_ms)
+    assert (rest.fee + paid.fee, rest.tax + paid.tax) == (whole.fee, whole.tax)
+    assert rest.billed_seconds + paid.billed_seconds == whole.billed_seconds
+    steps = msgspec.json.decode(text)
+    assert recompute(steps) == whole
+    assert (steps[-1]["amount"], steps[-1]["ms"]) == (format_amount(paid.fee), paid_ms)
 
 
 @pytest.mark.parametrize("advance_s", [5, 10, 60])

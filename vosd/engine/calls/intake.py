@@ -20,7 +20,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.connected import note_number
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import PRODUCT_MAX, Arrival
+from vosd.b2bua.stamps import PRODUCT_MAX, Arrival, Ending
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
@@ -28,10 +28,11 @@ from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.base.number import for_matching
 from vosd.callcontrol.access import origin_objection
+from vosd.callcontrol.bookkeeping import paid_in_vain_ms
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import FORKED, Attempt
 from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
@@ -246,9 +247,18 @@ class Intake:
             and bool(media.sound_for(mapping.dialect.announcements, refusal.reason))
         )
 
-    def book_late_answer(self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant) -> None:
-        """Book what a vendor charges for its answer to an attempt that was given up."""
+    def book_late_answer(
+        self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant, ending: Ending | None
+    ) -> None:
+        """Book what a vendor charges for its answer to an attempt that was given up.
+
+        ``ending`` is that of the call, whose record may have charged the attempt; None = it goes on, and pays another
+        one. A further phone that answers is a call of its own.
+        """
         services, call = self._services, given_up.call
+        paid_ms = None
+        if ending is not None and row.reason != FORKED:
+            paid_ms = paid_in_vain_ms(call.journey, ending, given_up.sip_call_id)
         record = cost_of_late_answer(
             services.node,
             uuid7(now.wall, self._entropy()),
@@ -258,6 +268,7 @@ class Intake:
             row,
             now,
             charged_from_invite=call.journey.invited_at is not None,
+            paid_ms=paid_ms,
         )
         if record is not None:
             services.book(record)

@@ -41,8 +41,12 @@ def cost_of_late_answer(
     now: Instant,
     *,
     charged_from_invite: bool,
+    paid_ms: int | None = None,
 ) -> CallRecord | None:
-    """Return the record of a late answer, under a new ``call_id``; None = the vendor charges nothing for it."""
+    """Return the record of a late answer, under a new ``call_id``; None = the vendor charges nothing for it.
+
+    ``paid_ms`` are milliseconds of the attempt that the record of the call has charged.
+    """
     choice = tried.choice
     rate = buy_rate(choice)
     if choice is None or rate is None or call_request.leaves_no_cdr:
@@ -58,4 +62,4 @@ def cost_of_late_answer(
     unsold.left = []
     record = draft(node, began, unsold, journey, ending, has_verdicts=False)
     invited = tried.started_at.mono if charged_from_invite else None
-    return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns)
+    return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns, paid_ms=paid_ms)

@@ -18,11 +18,11 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.callcontrol.bookkeeping import conclude, draft, opened
+from vosd.callcontrol.bookkeeping import conclude, draft, is_paid_in_vain, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
+from vosd.cdr.record import FORKED, TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.engine.calls.known import GONE
@@ -54,11 +54,13 @@ class LiveCall:
         "call_id",
         "call_request",
         "due_ms",
+        "ending",
         "established",
         "gateways",
         "has_moved",
         "is_over",
         "kept",
+        "late_answers",
         "media",
         "open_setup",
         "ringing",
@@ -108,6 +110,9 @@ class LiveCall:
         self.sent_to: list[SentTo] = []
         """Keys of its attempts in ``RunningCalls.sent``."""
         self.is_over = False
+        self.ending: Ending | None = None
+        self.late_answers: tuple[tuple[Attempt, Instant, GivenUp], ...] = ()
+        """Answers in vain that are booked behind the record of the call, which may charge their attempts."""
         self.gateways = GatewaysOfCall(self)
         self.media = MediaOfCall(self)
 
@@ -150,7 +155,11 @@ class LiveCall:
         """
         if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
             self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
-        self._intake.book_late_answer(given_up, self.call_request, attempt, now)
+        journey = given_up.call.journey
+        if not self.is_over and attempt.reason != FORKED and is_paid_in_vain(journey, given_up.sip_call_id):
+            self.late_answers = (*self.late_answers, (attempt, now, given_up))  # its end says what it pays of it
+        else:
+            self._intake.book_late_answer(given_up, self.call_request, attempt, now, self.ending)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -314,8 +323,9 @@ class LiveCall:
         if self.sent_to:
             services.running.forget_sent(self)
         self.is_over = True
+        self.ending = call.ending
         del self.call, self.gateways, self.media
-        ending = call.ending
+        ending = self.ending
         assert ending is not None, f"{call!r} is over without an ending"
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprints):
             self._unanswered(ending.at)
@@ -355,6 +365,8 @@ class LiveCall:
                 _log.exception("end_of_call_not_reported", call_id=self.call_id)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
+        for row, at, given_up in self.late_answers:
+            self._intake.book_late_answer(given_up, call_request, row, at, ending)
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()
