@@ -24,6 +24,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
+from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
 from vosd.config.reader.collector import without_collector
@@ -63,6 +64,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.booking.known_database import was_used
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
+from vosd.engine.journal.files import is_removed
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.directory import ConnectTimeouts, VendorPlaces
 from vosd.engine.registration.writer import LAST_WRITING_S
@@ -76,6 +78,7 @@ from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
+from vosd.obs.events import Event
 from vosd.processes.forked import ForkedProcess
 from vosd.processes.memory import give_back
 from vosd.processes.rights import withhold_network_rights
@@ -514,6 +517,10 @@ class Daemon:
 
     async def _start_service(self) -> None:
         await self.service.countries.adjust(self._settings.country_file)  # registrations are restored by it
+        state_dir = self._settings.state_dir
+        if is_removed(state_dir / "journal") and KeptCatalogue(state_dir).manifest().files:  # a switch was ready here
+            means = "calls that ran, or waited for the database, are lost"
+            _log.error(Event.JOURNAL_REMOVED, file="journal", means=means)
         if self._still_away is None:
             try:
                 await self._until_answered(self.service.learn, reads_much=True)

@@ -75,6 +75,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.PAYMENTS_LOST: AlarmKind(_CRITICAL, ("lost_at",), stands=True),
     Event.LEASE_LOST: AlarmKind(_CRITICAL),
     Event.JOURNAL_WRITE_FAILED: AlarmKind(_CRITICAL),
+    Event.JOURNAL_REMOVED: AlarmKind(_CRITICAL, stands=True),
     Event.JOURNAL_RESERVE_MISSING: AlarmKind(_CRITICAL),
     Event.ANSWERED_CALL_REFUSED: AlarmKind(_CRITICAL, passes=True),
     Event.CDR_QUEUE_LONG: AlarmKind(_CRITICAL),

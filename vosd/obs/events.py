@@ -36,6 +36,8 @@ class Event(StrEnum):
     JOURNAL_WRITE_FAILED = "journal_write_failed"
     """The disk accepts no more data: new calls are refused."""
     JOURNAL_RECOVERED = "journal_recovered"
+    JOURNAL_REMOVED = "journal_removed"
+    """Files of the journal in use were removed, or are missing at a start. It ends when a person confirms it."""
     JOURNAL_RESERVE_MISSING = "journal_reserve_missing"
     """At the start the disk has no room for the journal's reserve: calls are refused."""
     JOURNAL_KEPT_FILE_REMOVED = "journal_kept_file_removed"

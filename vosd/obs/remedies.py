@@ -16,6 +16,9 @@ REMEDIES: Final[Mapping[Event, str]] = {
     ),
     Event.LEASE_LOST: "vosd status names the other switch: stop one of the two",
     Event.JOURNAL_WRITE_FAILED: "make room on the disk of state_dir (df, df -i), not in its journal",
+    Event.JOURNAL_REMOVED: (
+        "find who removes files of state_dir/journal; compare with the vendors' bills; then vosd alarms --confirm ALARM"
+    ),
     Event.JOURNAL_RESERVE_MISSING: "make room on the disk of state_dir (df, df -i), not in its journal",
     Event.ANSWERED_CALL_REFUSED: "make room on the disk of state_dir; compare the vendor's bill with vosd cdr list",
     Event.CDR_QUEUE_LONG: "is the database slow or away? spool_rows in vosd status",

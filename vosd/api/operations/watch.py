@@ -158,7 +158,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/alarms/{alarm}/confirmation",
-        meaning="Note who has seen an alarm that holds, and keep it silent until a moment; else `payments_lost` ends.",
+        meaning="Note who has seen an alarm that holds, and keep it silent until a moment; else one that stands ends.",
         permission=permission_of(confirm_alarm),
         is_for_operators=True,
         takes=NoteAlarm,

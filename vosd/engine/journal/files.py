@@ -289,6 +289,15 @@ def remove(path: Path) -> None:
         Thread(target=os.close, args=(descriptor,), name="removed file").start()
 
 
+def is_removed(directory: Path) -> bool:
+    """Return whether a directory in which a journal was written has nothing of it any more: a stop leaves files."""
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
+
+
 def all_files(directory: Path) -> list[Path]:
     """Return every file with records, booked or not, oldest first."""
     return listed(directory, IN_USE, UNBOOKED, KEPT, DAMAGED)

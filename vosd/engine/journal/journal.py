@@ -405,6 +405,7 @@ class Journal(Counting):
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
         if self._output.is_sealed:
             return
+        self._output.look_for_file()
         has_any = has_calls or self._open_calls or self._marks.ends  # a test call is open and no running call
         if has_any and not (self._ticks % SPARED_MARKS and self._output.is_tight(self._ends)):
             self.mark(now)

@@ -83,6 +83,8 @@ class JournalOutput:
         self.is_crowded = False
         """Whether the reserve has hardly room for the end of one more call, and the disk none for a larger one."""
         self._dirty = False
+        self._missing = -1
+        """Number of the file that was found to be removed; -1 = none was."""
         self._buffer: list[bytes] = []
         self._end = 0
         """End of the last complete record in the file."""
@@ -269,6 +271,28 @@ class JournalOutput:
         """
         disk = os.statvfs(self.descriptor)
         return disk.f_bavail * disk.f_frsize >= max(self._reserve_bytes // 16, DESCRIBED_BYTES * open_calls)
+
+    def look_for_file(self) -> None:
+        """Note that the present file was removed, or its directory moved: ``recover`` makes all of it anew."""
+        try:
+            if os.path.samestat(self._files.path(self.number).stat(), os.fstat(self.descriptor)):
+                return
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:  # of a disk that fails: writing will say so
+            return
+        if self._missing != self.number:
+            self._missing = self.number
+            _log.error(
+                Event.JOURNAL_REMOVED,
+                file=self._files.path(self.number).name,
+                means="running calls are written to a new file; a kill before that would have lost them",
+            )
+        self._state = _State.STUCK
+        self._close_reserve()
+        self._reserved = self._room = 0
+        with suppress(OSError):
+            self._files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def recover(self, ends: int = 0, open_calls: int = 0) -> bool:
         """Allocate a new reserve and begin a new file, removing booked files if room is needed; return success."""
