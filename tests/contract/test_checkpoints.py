@@ -1,6 +1,7 @@
 """Closed periods: what a close notes, what is booked after it, and from where an audit starts."""
 
 import random
+from contextlib import suppress
 from decimal import Decimal
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from vosd.admin.ledger import ClosingSheet
 from vosd.admin.office.ledger import BooksUnsoundError, ClosePeriod, close_period
 from vosd.storage import checkpoints, schema, verify_accounts
+from vosd.storage import ledger as ledger_module
 from vosd.storage.audit import SqlAudit
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import BadClosingDate, Checkpoint, SqlCheckpoints
@@ -184,6 +186,31 @@ async def test_an_entry_that_a_wrong_clock_has_dated_in_the_future_counts_for_th
     at_its_date = await ledger.statement("carrier", until, STARTED + (FAR + 1) * DAY_MS)
     assert at_its_date == Statement(-15 * COST, (), -15 * COST)
     assert (await verify_ledger(booked, whole=True)).differences == before.differences == ()
+
+
+@pytest.mark.parametrize("seed", range(examples(3, 100)))
+async def test_balances_at_many_moments_are_those_at_each_of_them(database, seed, monkeypatch):
+    """Also of entries that are booked late, that a wrong clock has dated, and of minimums of months that are closed."""
+    monkeypatch.setattr(ledger_module, "ACCOUNTS_AT_ONCE", 2)
+    dice = random.Random(seed)
+    ledger, names, closed = SqlLedger(database), ["acme", "beta", "carrier", "idle"], 0
+    await SqlBooks(database).open_accounts(names)
+    for number in range(60):
+        if dice.random() < 0.1:
+            closed = dice.randrange(closed, 40)
+            with suppress(BadClosingDate):
+                await close(database, closed)
+        kind = dice.choice([EntryKind.PAYMENT, EntryKind.MINIMUM])
+        day = dice.choice([dice.randrange(40), closed, closed - 1, 120])
+        amount = str(Decimal(dice.randrange(-500, 900)) / 100)
+        await pay(database, amount, day, account=dice.choice(names[:3]), kind=kind, reference=f"r{number}")
+    days = sorted(dice.sample(range(42), 12))
+    moments = sorted({STARTED + day * DAY_MS + dice.choice([-1, 0, 0, 1]) for day in days} | {NOW + 90 * DAY_MS})
+    wanted = [[each async for each in ledger.balances(moment)] for moment in moments]
+    assert [[*each.values()] for each in await ledger.balances_at(moments, None)] == wanted
+    assert [[*each.values()] for each in await ledger.balances_at(moments, ["beta", "idle", "unknown"])] == [
+        [each for each in some if each.account in {"beta", "idle"}] for some in wanted
+    ]
 
 
 @pytest.mark.parametrize("older_days", [3, 60])

@@ -13,6 +13,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, partner_call
 from doubles.office import agent, customer, office_on, operator
+from sqlalchemy import event
 
 from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
@@ -23,10 +24,12 @@ from vosd.admin.office.permissions import SHIPPED
 from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
 from vosd.base.money import format_amount
 from vosd.billing.accounts import AccountType
+from vosd.billing.agents import RECORDED_AS
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments
+from vosd.invoicing.settlement import undone_entry
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -148,6 +151,70 @@ async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
         if row["last_payment"]
     } == paid
     assert [total["balance"] for total in sheet.totals if total["currency"] == "USD"]
+
+
+@pytest.mark.parametrize("name", ["balances", "payments"])
+async def test_a_report_by_the_hour_reads_the_ledger_as_often_as_a_whole_one(
+    office: Office, database: Database, name: str
+) -> None:
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "FROM ledger_entry" in statement:
+            asked.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    counts = []
+    for group in ("whole", "hour"):
+        asked.clear()
+        sheet = await shown(office, name, group=group)
+        counts.append(len(asked))
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len({row["span"] for row in sheet.rows}) > 10
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("scope", [None, ["acme", "shop"]])
+async def test_last_payments_before_many_moments_are_those_before_each_of_them(
+    office: Office, database: Database, scope: list[str] | None
+) -> None:
+    dice = random.Random(7)
+    for number in range(24):
+        paid_in = Payment(
+            account=dice.choice(["acme", "peer", "shop"]), kind=EntryKind.PAYMENT, reference=f"p{number}",
+            made_at=SINCE + dice.randrange(20 * DAY), amount=Decimal(number + 1), currency="USD",
+        )  # fmt: skip
+        await office.stores.payments.add(paid_in)
+    await move_money(
+        office, agent("reseller"), MoveMoney(source="reseller", target="shop", amount=Decimal(3), reference="wire")
+    )
+    for each in await entries_of(office):
+        if each.kind == "payment" and each.amount > 0 and dice.random() < 0.5:
+            undoing = office_on(database, *ACCOUNTS, now=SINCE + dice.randrange(25 * DAY))
+            await undo_payment(undoing, operator(), UndoPayment(id=each.id))
+    entries = await entries_of(office)
+    undone: dict[int | None, int] = {undone_entry(each.reference): each.created_at for each in entries}
+    moments = [SINCE + hours * 3_600_000 for hours in range(0, 26 * 24, 7)]
+    wanted: list[dict[str, tuple[int, Decimal]]] = []
+    for moment in moments:
+        paid: dict[str, tuple[int, Decimal]] = {}
+        for each in entries:
+            is_payment = each.kind == "payment" or (each.operator or "").startswith(RECORDED_AS)
+            stands = undone.get(each.id, moment) >= moment and undone_entry(each.reference) is None
+            if each.created_at < moment and is_payment and each.amount > 0 and stands:
+                paid[each.account] = (each.created_at, each.amount)
+        wanted.append({name: found for name, found in paid.items() if scope is None or name in scope})
+    assert len({str(each) for each in wanted}) > 8
+    assert await office.stores.ledger.last_payments(moments, scope) == wanted
+
+
+async def test_balances_of_more_rows_than_a_report_has_are_refused_before_they_are_read(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "ROWS_MAX", 20 * len(ACCOUNTS))
+    monkeypatch.setattr(reports, "ledger_rows", None)
+    with pytest.raises(reports.TooManyRowsError, match="84 rows, and 80 are the most"):
+        await shown(office, "balances", group="day")
 
 
 async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(database: Database) -> None:

@@ -89,16 +89,17 @@ async def _balances(
 ) -> list[ReportCells]:
     rows: list[ReportCells] = []
     expiries = (await stores.books.standings()).expiries
-    for span in spans:
+    moments = [span.until for span in spans]
+    payments = await stores.ledger.last_payments(moments, accounts)
+    of_spans = await stores.ledger.balances_at(moments, accounts)
+    # no switch has run with these accounts yet
+    without = [name for name in asked_of(beside.names, accounts) if name not in of_spans[0]]
+    fresh = {name: Balance(name, _currency(beside.terms(name)), ZERO) for name in without}
+    for span, known, paid in zip(spans, of_spans, payments, strict=True):
         committed_by = beside.committed if span is spans[-1] else None
-        paid = await stores.ledger.last_payments(span.until)
-        balances = {each.account: each async for each in stores.ledger.balances(span.until)}
-        without = (name for name in beside.names if name not in balances)  # no switch has run with these accounts yet
-        balances |= {name: Balance(name, _currency(beside.terms(name)), ZERO) for name in without}
+        balances = {**known, **fresh}
         for name in sorted(balances):
             each = balances[name]
-            if accounts is not None and each.account not in accounts:
-                continue
             at, amount = paid.get(each.account, (None, None))
             terms = beside.terms(each.account)
             committed = None if committed_by is None else committed_by.get(each.account, Commitments())
@@ -125,6 +126,11 @@ async def _balances(
     return rows
 
 
+def asked_of(names: Collection[str], accounts: Collection[str] | None) -> Collection[str]:
+    """Return the names that are among the accounts of a report; None = all are."""
+    return names if accounts is None else {*names} & {*accounts}
+
+
 def _currency(terms: AccountTerms | None) -> str | None:
     return None if terms is None else terms.currency
 
@@ -132,20 +138,17 @@ def _currency(terms: AccountTerms | None) -> str | None:
 async def _payments(
     stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
 ) -> list[ReportCells]:
-    rows: list[ReportCells] = []
-    for span in spans:
-        rows += [
-            {
-                "span": span.label,
-                "account": each.account,
-                "currency": each.currency or "",
-                "kind": each.kind,
-                "entries": each.entries,
-                "amount": format_amount(each.amount),
-            }
-            for each in await stores.ledger.by_kind(span.since, span.until, accounts)
-        ]
-    return rows
+    return [
+        {
+            "span": spans[each.time].label,
+            "account": each.account,
+            "currency": each.currency or "",
+            "kind": each.kind,
+            "entries": each.entries,
+            "amount": format_amount(each.amount),
+        }
+        for each in await stores.ledger.by_kind(spans[0].since, [span.until for span in spans], accounts)
+    ]
 
 
 async def _clearing(

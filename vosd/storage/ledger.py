@@ -3,6 +3,7 @@
 Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify`` audits them.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -363,10 +364,11 @@ class SqlLedger:
             if len(names) < ACCOUNTS_AT_ONCE:
                 return
 
-    async def by_kind(self, since: int, until: int, accounts: Collection[str] | None) -> Sequence[KindSum]:
-        """Return the entries of a time that are not of calls, by account and kind; None = of all accounts.
+    async def by_kind(self, since: int, ends: Sequence[int], accounts: Collection[str] | None) -> Sequence[KindSum]:
+        """Return the entries of some times that are not of calls, by time, account and kind.
 
-        They are read from the database itself: nothing would say which ones a replica lacks.
+        The first time begins at ``since``, each other one at the end of the one before it. ``accounts`` = those alone,
+        None = all. They are read from the database itself: nothing would say which ones a replica lacks.
 
         Raises:
             DroppedPeriod: entries of then were dropped.
@@ -375,15 +377,17 @@ class SqlLedger:
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
         found: list[KindSum] = []
+        columns = _entry.account, _entry.currency, _entry.kind, _entry.amount
         async for names in self._accounts(accounts):
             own = _entry.account.in_(names), _entry.kind.in_(_BY_HAND)
-            dated = _entry.created_at >= since, _entry.created_at < until
-            keys = _entry.account, _entry.currency, _entry.kind
-            query = select(*keys, func.count(), money_sum(_entry.amount)).where(*own, *dated)
-            query = query.group_by(*keys).order_by(*keys)
+            dated = _entry.created_at >= since, _entry.created_at < ends[-1]
+            number = _number_of(ends, _entry.created_at).label("number")
+            lines = select(*columns, number).where(*own, *dated).subquery().c
+            keys = lines.account, lines.currency, lines.kind
+            query = select(*keys, func.count(), money_sum(lines.amount), lines.number).group_by(*keys, lines.number)
             async with self._database.reading(unhurried=True) as connection:
-                found += [KindSum._make(row) for row in await connection.execute(query)]
-        return found
+                found += [KindSum._make(row) for row in await connection.execute(query.order_by(*keys))]
+        return sorted(found, key=_time_of_sum)
 
     async def charged_beside_calls(
         self, times: Sequence[tuple[int, int]], accounts: Collection[str] | None
@@ -424,32 +428,46 @@ class SqlLedger:
                     found += [ChargedBeside._make(row) for row in await connection.execute(query)]
         return found
 
-    async def last_payments(self, moment: int) -> dict[str, tuple[int, Decimal]]:
-        """Return date (UTC milliseconds) and amount of the last payment of each account before a moment.
+    async def last_payments(
+        self, moments: Sequence[int], accounts: Collection[str] | None
+    ) -> Sequence[Mapping[str, tuple[int, Decimal]]]:
+        """Return date (UTC milliseconds) and amount of the last payment of each account before each of some moments.
 
         One below zero, which takes a payment back, is none; nor is an undo, or a payment that was undone before then.
-        What an agent pays an account below it is one, though it is a transfer.
+        What an agent pays an account below it is one, though it is a transfer. The moments ascend; ``accounts`` = those
+        alone, None = all.
         """
         by_agent = _entry.operator.startswith(RECORDED_AS)
         is_payment = or_(_entry.kind == EntryKind.PAYMENT.value, by_agent)
         kinds = (EntryKind.PAYMENT.value, EntryKind.TRANSFER.value)
-        found: dict[str, tuple[int, Decimal]] = {}
-        async for names in self._accounts(None):
-            own = _entry.account.in_(names), _entry.kind.in_(kinds), _entry.created_at < moment
+        number = _number_of(moments, _entry.created_at).label("number")
+        found: list[dict[str, tuple[int, Decimal]]] = [{} for _ in moments]
+        async for names in self._accounts(accounts):
+            own = _entry.account.in_(names), _entry.kind.in_(kinds), _entry.created_at < moments[-1]
             async with self._database.reading(unhurried=True) as connection:
                 undone = await _undone(connection, own)
-                counted = tuple_(_entry.id, _entry.account, _entry.amount).not_in(undone)
-                last = (
-                    select(_entry.account, func.max(_entry.seq).label("seq"))
-                    .where(*own, is_payment, _entry.amount > ZERO, counted)
-                    .group_by(_entry.account)
-                    .subquery()
-                )
-                query = select(_entry.account, _entry.created_at, _entry.amount).join(
+                paid = *own, is_payment, _entry.amount > ZERO
+                key = tuple_(_entry.id, _entry.account, _entry.amount)
+                lines = select(_entry.account, _entry.seq, number).where(*paid, key.not_in([*undone])).subquery().c
+                of_time = select(lines.account, lines.number, func.max(lines.seq).label("seq"))
+                last = of_time.group_by(lines.account, lines.number).subquery()
+                columns = _entry.account, _entry.seq, _entry.created_at, _entry.amount
+                query = select(*columns, last.c.number).join(
                     last, and_(_entry.account == last.c.account, _entry.seq == last.c.seq)
                 )
-                for row in (await connection.execute(query)).all():
-                    found[row.account] = (row.created_at, row.amount)
+                rows = [(row, len(moments)) for row in await connection.execute(query)]
+                some = select(*columns, _entry.id, number).where(*paid, key.in_([*undone]))
+                rows += [
+                    (row, bisect_right(moments, undone[row.id, row.account, row.amount]))
+                    for row in await connection.execute(some)
+                ]
+            known: dict[str, int] = {}  # from where on a later payment stands
+            for row, end in sorted(rows, key=_seq_of_first, reverse=True):
+                behind = known.get(row.account, len(moments))
+                for place in range(row.number, min(end, behind)):
+                    found[place].setdefault(row.account, (row.created_at, row.amount))
+                if end == len(moments):
+                    known[row.account] = min(row.number, behind)
         return found
 
     async def _accounts(self, accounts: Collection[str] | None) -> AsyncGenerator[Sequence[str], None]:
@@ -500,16 +518,120 @@ class SqlLedger:
                 return
             after = rows[-1].id
 
+    async def balances_at(
+        self, moments: Sequence[int], accounts: Collection[str] | None
+    ) -> Sequence[Mapping[str, Balance]]:
+        """Return the balances of ``balances`` at each of some moments, by account, of one reading of the entries.
 
-async def _undone(connection: AsyncConnection, own: Iterable[ColumnElement[bool]]) -> list[tuple[int, str, Decimal]]:
-    """Return number, account and amount of the entries that are undos, and of those that they take back."""
-    query = select(_entry.id, _entry.account, _entry.amount, _entry.reference)
-    found = []
-    for row in await connection.execute(query.where(*own, _entry.reference.contains(UNDO, autoescape=True))):
+        The moments ascend; ``accounts`` = those alone, None = all.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, moments[0], "ledger entries")
+        found: list[dict[str, Balance]] = [{} for _ in moments]
+        tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moments[0]))
+        columns = _account.id, _account.currency, type_coerce(_point.balance, Money).label("closed")
+        async for names in self._accounts(accounts):
+            base = select(*columns).select_from(tables).where(_account.id.in_(names)).order_by(_account.id)
+            async with self._database.reading(unhurried=True) as connection:
+                rows = (await connection.execute(base)).all()
+                moved = await _moved(connection, moments, names)
+            for row in rows:
+                balance = row.closed or ZERO
+                for place, amount in enumerate(moved.get(row.id) or [ZERO] * len(moments)):
+                    balance += amount
+                    found[place][row.id] = Balance(row.id, row.currency, balance)
+        return found
+
+
+async def _moved(connection: AsyncConnection, moments: Sequence[int], names: Sequence[str]) -> dict[str, list[Decimal]]:
+    """Return by account the sums of the entries behind its latest close before the first moment.
+
+    Each is of the entries that count at a moment and at none before it (``_before``).
+    """
+    later: dict[str, list[int]] = {}
+    points = select(_point.account, _point.closed_until).where(
+        _point.account.in_(names), _point.closed_until >= moments[0]
+    )
+    for row in await connection.execute(points.order_by(_point.closed_until)):
+        later.setdefault(row.account, []).append(row.closed_until)
+    tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moments[0]))
+    tables = tables.join(
+        schema.ledger_entry, and_(_entry.account == _account.id, _entry.seq > func.coalesce(_point.seq, 0))
+    )
+    closed: ColumnElement[Any] = null()
+    if later:
+        point = schema.ledger_checkpoint.alias().c
+        closed = (
+            select(func.max(point.closed_until))
+            .where(point.account == _entry.account, point.closed_until >= moments[0], point.seq < _entry.seq)
+            .correlate(schema.ledger_entry)
+            .scalar_subquery()
+        )
+    keys = (
+        _number_of(moments, _entry.created_at).label("number"),
+        closed.label("closed"),
+        (_entry.kind == EntryKind.MINIMUM.value).label("is_minimum"),
+    )
+    of_accounts = select(_entry.account, _entry.amount, *keys).select_from(tables).where(_account.id.in_(names))
+    if not later:  # what is dated behind them all counts at none
+        of_accounts = of_accounts.where(_entry.created_at < moments[-1])
+    lines = of_accounts.subquery().c
+    by = lines.account, lines.number, lines.closed, lines.is_minimum
+    found: dict[str, list[Decimal]] = {}
+    for row in await connection.execute(select(*by, money_sum(lines.amount).label("amount")).group_by(*by)):
+        first = row.number
+        if row.closed is not None and not row.is_minimum:
+            first = max(first, bisect_right(moments, row.closed))
+        following = [each for each in later.get(row.account, ()) if row.closed is None or each > row.closed]
+        if following:
+            first = min(first, bisect_left(moments, following[0]))
+        if first < len(moments):
+            found.setdefault(row.account, [ZERO] * len(moments))[first] += row.amount
+    return found
+
+
+async def _undone(
+    connection: AsyncConnection, own: Iterable[ColumnElement[bool]]
+) -> dict[tuple[int, str, Decimal], int]:
+    """Return number, account and amount of the entries that are undos, and of those that they take back.
+
+    Each has the date of the undo, UTC milliseconds.
+    """
+    query = select(_entry.id, _entry.account, _entry.amount, _entry.reference, _entry.created_at)
+    query = query.where(*own, _entry.reference.contains(UNDO, autoescape=True)).order_by(_entry.created_at.desc())
+    found: dict[tuple[int, str, Decimal], int] = {}
+    for row in await connection.execute(query):
         number = undone_entry(row.reference)
         if number is not None:
-            found += [(row.id, row.account, row.amount), (number, row.account, -row.amount)]
+            found[number, row.account, -row.amount] = row.created_at
+            found[row.id, row.account, row.amount] = row.created_at
     return found
+
+
+def _number_of(moments: Sequence[int], time: ColumnElement[int]) -> ColumnElement[int]:
+    """Return how many of some moments, which ascend, are not behind a time: by halves, as there may be 1,500."""
+
+    def among(low: int, high: int) -> ColumnElement[int]:
+        if low == high:
+            return literal_column(str(low), Integer)
+        middle = (low + high) // 2
+        is_before = time < moments[middle]
+        return case((is_before, among(low, middle)), else_=among(middle + 1, high))
+
+    return among(0, len(moments))
+
+
+def _time_of_sum(one: KindSum) -> int:
+    return one.time
+
+
+def _seq_of_first(pair: tuple[Any, int]) -> int:
+    seq: int = pair[0].seq
+    return seq
 
 
 def _balances_at(moment: int, after: str) -> Select[Any]:

@@ -91,6 +91,8 @@ class KindSum(NamedTuple):
     kind: str
     entries: int
     amount: Decimal
+    time: int
+    """Number of the time."""
 
 
 class Statement(NamedTuple):

@@ -408,10 +408,10 @@ async def test_money_from_an_agent_extends_the_validity_below_it_as_a_payment_an
     (_, moved) = await move_money(office, operator(), moves("5"))
     assert moved.expires_at is msgspec.UNSET
     assert await SqlValidity(database).expiry("shop") == NOW + 31 * DAY_MS
-    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(3))
+    assert (await office.stores.ledger.last_payments([NOW + 1], None))[0]["shop"] == (NOW, Decimal(3))
     (_, more) = await move_money(office, agent("south"), moves("4"))
     assert more.expires_at == iso_utc(NOW + 61 * DAY_MS)
-    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(4))
+    assert (await office.stores.ledger.last_payments([NOW + 1], None))[0]["shop"] == (NOW, Decimal(4))
 
 
 async def test_money_from_an_agent_extends_the_validity_when_a_second_person_confirms_it(database: Database) -> None:
@@ -554,7 +554,7 @@ async def test_the_undo_of_an_agents_payment_waits_and_takes_the_validity_back_w
     if isinstance(paid, WaitingSheet):
         paid = await confirm_payment(office, operator("chief"), ConfirmPayment(paid.id))
     assert await SqlValidity(database).expiry("shop") == NOW + 31 * DAY_MS
-    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(60))
+    assert (await office.stores.ledger.last_payments([NOW + 1], None))[0]["shop"] == (NOW, Decimal(60))
     gave, got = (await entries(database))[-2:]
     waits = await undo_payment(office, operator("ann"), UndoPayment(id=gave.id))
     assert isinstance(waits, WaitingSheet)
@@ -565,7 +565,7 @@ async def test_the_undo_of_an_agents_payment_waits_and_takes_the_validity_back_w
     assert (source.after, source.expires_at) == ("0.00", iso_utc(NOW + DAY_MS))
     assert (target.after, target.expires_at) == ("100.00", msgspec.UNSET)
     assert [each.reference for each in (await entries(database))[-2:]] == [f"undo {got.id}", f"undo {gave.id}"]
-    assert (await office.stores.ledger.last_payments(NOW + 1)).keys() == {"south"}
+    assert (await office.stores.ledger.last_payments([NOW + 1], None))[0].keys() == {"south"}
     assert await SqlValidity(database).expiry("shop") is None
 
 

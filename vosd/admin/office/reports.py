@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 import msgspec
 
 from vosd.admin.ledger import shown_limit
-from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
+from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, asked_of, ledger_rows
 from vosd.admin.names import end_reason
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.criteria import NO_CURRENCY, refuse_plus_alone
@@ -390,9 +390,7 @@ async def report_of(
         missing = await stores.traffic.missing(spans[0].since, spans[-1].until, SumMarks(read.mark, added_up))
     else:
         missing = await stores.traffic.behind(SumMarks(read.mark, added_up))
-    if len(read.by_source[0][1]) > ROWS_MAX:
-        message = f"the report would have {len(read.by_source[0][1]):,} rows, and {ROWS_MAX:,} are the most"
-        raise TooManyRowsError(message)
+    _check_rows(len(read.by_source[0][1]))
     peaks: Sequence[PeakRow] = ()
     if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
         peaks = await stores.traffic_sums.peaks(spans, report.peaks)
@@ -565,6 +563,12 @@ def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> li
     ]
 
 
+def _check_rows(count: int) -> None:
+    if count > ROWS_MAX:
+        message = f"the report would have {count:,} rows, and {ROWS_MAX:,} are the most"
+        raise TooManyRowsError(message)
+
+
 async def _ledger_report(
     stores: "SqlStores",
     report: LedgerReport,
@@ -584,10 +588,10 @@ async def _ledger_report(
     zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
+    if report.name == "balances":  # known before they are read: a row for each account and span
+        _check_rows(len(spans) * len(asked_of(beside.names, accounts)))
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
-    if len(rows) > ROWS_MAX:
-        message = f"the report would have {len(rows):,} rows, and {ROWS_MAX:,} are the most"
-        raise TooManyRowsError(message)
+    _check_rows(len(rows))
     columns = _columns_of_ledger(report, group)
     if group is Grouping.WHOLE:
         rows = [{name: value for name, value in row.items() if name != "span"} for row in rows]
