@@ -35,6 +35,7 @@ from vosd.media.figures import PortFigures
 from vosd.media.source import RelayPort
 from vosd.relay.protocol import OffloadFailed
 from vosd.relay.routes import KernelRoutes, Route
+from vosd.relay.sockets import KnownReaches
 from vosd.relay.stream_table import StreamTable, kernel_stream
 from vosd.trunks.media import PortRange
 
@@ -349,6 +350,17 @@ def test_no_stream_is_forwarded_by_a_route_that_puts_packets_into_others(network
     assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is None
     networks.switch.run("ip", "route", "delete", "192.0.2.0/24")
     routes.close()
+
+
+def test_each_address_of_a_device_is_one_of_this_machine(networks: TwoNetworks) -> None:
+    """Packets to the second one have the first as their source."""
+    addresses = "198.18.7.1", "198.18.7.2"
+    for each in addresses:
+        networks.switch.run("ip", "address", "add", f"{each}/24", "dev", "inside")
+    assert [KnownReaches().is_here(each) for each in (*addresses, SWITCH6)] == [True, True, True]
+    assert [KnownReaches().is_here(each) for each in (VENDOR, VENDOR6, "198.18.7.3", "192.0.2.1")] == [False] * 4
+    for each in reversed(addresses):
+        networks.switch.run("ip", "address", "delete", f"{each}/24", "dev", "inside")
 
 
 @pytest.mark.usefixtures("networks")

@@ -17,7 +17,6 @@ from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.contact import preference
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
@@ -255,11 +254,12 @@ class Hunt:
         self._board.set_deadline(until_ms)
 
     def continues_at_gateway(
-        self, choice: RouteChoice, outcome: AttemptOutcome, response: Response, now: Instant
+        self, attempt: "GatewayAttempt", outcome: AttemptOutcome, response: Response, now: Instant
     ) -> bool:
         """Return whether the same gateway is tried again: at a contact of its 3xx, or another address after 503."""
+        choice = attempt.choice
         if outcome.code < 400:
-            return self.redirected(choice, response, now)
+            return self.redirected(choice, attempt.address, response, now)
         has_other_address = bool(self.next_hops) and self.next_hops[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address and not stops(choice.gateway, outcome)
 
@@ -324,7 +324,7 @@ class Hunt:
             self.outcomes, self.together_from = [outcome], None  # the caller gets it, whatever the others have answered
         return True
 
-    def redirected(self, choice: RouteChoice, redirect: Response, now: Instant) -> bool:
+    def redirected(self, choice: RouteChoice, seen_at: Address, redirect: Response, now: Instant) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.
 
         They are tried on the vendor's account and under its limits, because the vendor has named them, and none is the
@@ -340,7 +340,7 @@ class Hunt:
         remaining = [each for each in self.next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
         next_hops: list[NextHop] = []
         for contact in _by_preference(redirect)[:CONTACTS_JUDGED_MAX]:
-            next_hop = self._next_hop_of(choice, contact, now)
+            next_hop = self._next_hop_of(choice, seen_at, contact, now)
             if next_hop is not None and _hop_key(next_hop) not in self.named:
                 self.named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
@@ -350,20 +350,21 @@ class Hunt:
         self.next_hops = [*own, *(each for each in self.next_hops if each[0].gateway is not choice.gateway)]
         return bool(own)
 
-    def _next_hop_of(self, choice: RouteChoice, contact: NameAddr, now: Instant) -> NextHop | None:
+    def _next_hop_of(self, choice: RouteChoice, seen_at: Address, contact: NameAddr, now: Instant) -> NextHop | None:
         """Return one contact of a 3xx as the next hop; None for no SIP address, our own, or a name not resolved yet."""
         hop = hop_of(contact.uri)
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
         uri = Uri.parse(contact.uri)
         port = found.port or DEFAULT_PORTS[found.transport or "udp"]
-        if f"{host_text(found.host)}:{port}" in self._flows.sent_by:
+        if self._flows.is_ours(found.host, port):
             return None
         place = Address(found.host, port, found.transport, is_redirected=True)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out
-        return self._board.gateways.redirected_to(choice, place, callee, now)
+        only_known = self._flows.is_beside_us(found.host, seen_at.host)
+        return self._board.gateways.redirected_to(choice, place, callee, now, only_known=only_known)
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""

@@ -162,7 +162,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         self._board.gateways.refused(attempt, response, now)
         outcome = attempt.refusal(response)
-        goes_on = self.hunt.continues_at_gateway(attempt.choice, outcome, response, now)
+        goes_on = self.hunt.continues_at_gateway(attempt, outcome, response, now)
         self._attempt_over(attempt, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:

@@ -83,6 +83,7 @@ from vosd.processes.forked import ForkedProcess
 from vosd.processes.memory import give_back
 from vosd.processes.rights import withhold_network_rights
 from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
+from vosd.relay.sockets import KnownReaches
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
@@ -251,6 +252,7 @@ class Daemon:
             relay=self._media.relay,
             rtpengines=self._media.at_rtpengines,
             relays_new_calls=not self._media.is_for_earlier_calls,
+            is_here=KnownReaches().is_here,
         )
         places = VendorPlaces(self.service.switch.terms.vendors_at, self.service.directory.names_to)
         core = Core(
@@ -637,6 +639,7 @@ def _known_as(settings: Settings, *, asks_for_reuse: bool) -> list[Listener]:
             each.transport,
             str(each),
             asks_for_reuse and each.transport == "tls",
+            each.host,
         )
         for each, announced in zip(settings.listen, settings.advertise, strict=True)
     ]

@@ -37,7 +37,7 @@ from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.door.door import Doorkeeper
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StandaloneArrived
-from vosd.sip.flows import Hop, Listener
+from vosd.sip.flows import Hop, IsHere, Listener, is_on_loopback
 from vosd.sip.ports import BindingStore
 from vosd.sip.registration.outbound import Draw
 from vosd.sip.settings import SipSettings
@@ -141,6 +141,8 @@ class Surroundings(NamedTuple):
     """Examines the messages of legs before they leave; None = they leave at once."""
     country_of: CountryOf = nowhere
     """Returns the country of an address."""
+    is_here: IsHere = is_on_loopback
+    """Returns whether this machine has an address."""
     ask_others: Callable[[HeldRequest], None] | None = None
     """Has others judge passwords; None = there are none."""
     media: SwitchMedia | None = None
@@ -176,6 +178,7 @@ class Node:
             self.nat_at,
             self.is_of_one_trunk,
             self.are_of_one_vendor,
+            around.is_here,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)

@@ -67,7 +67,7 @@ from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
 from vosd.sip.auth_gate import Accepted
 from vosd.sip.door.door import WAIT_MAX_MS
-from vosd.sip.flows import Listener
+from vosd.sip.flows import IsHere, Listener, is_on_loopback
 from vosd.sip.ports import BindingStore
 from vosd.sip.settings import Timers
 from vosd.sip.wire.outgoing import Peer
@@ -114,6 +114,7 @@ class SwitchService:
         relay: MediaRelay | None = None,
         rtpengines: RtpEngineCalls | None = None,
         relays_new_calls: bool = True,
+        is_here: IsHere = is_on_loopback,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
@@ -173,6 +174,7 @@ class SwitchService:
             steps=steps,
             asker=asker or self.lookups,
             country_of=self.countries.of,
+            is_here=is_here,
             ask_others=self.passwords.ask,
             media=self._new_media(relay, rtpengines, settings, catalogue, relays_new_calls=relays_new_calls),
         )

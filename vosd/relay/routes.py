@@ -5,7 +5,7 @@ import fcntl
 import socket
 import struct
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from vosd.relay.netlink import IPSEC, ROUTES, Netlink, attribute, attributes_of
@@ -37,6 +37,7 @@ _NAME_BYTES: Final = 16
 _REQUEST_BYTES: Final = 40
 _SHORT: Final = struct.Struct("=H")
 _UNICAST: Final = 1
+_LOCAL: Final = 2
 _ETHERNET: Final = 1
 _UP: Final = 0x1
 _LOOPBACK: Final = 0x8
@@ -53,6 +54,26 @@ class Route(NamedTuple):
     """Number of the device."""
     neighbour: bytes
     """Address of the gateway, or of the destination itself."""
+
+
+def is_local(host: str) -> bool:
+    """Return whether packets to an IP address stay on this machine; False where the kernel does not say."""
+    try:
+        questions = Netlink(ROUTES)
+    except OSError:
+        return False
+    try:
+        said = questions.request([questions.message(_GET_ROUTE, 0, _question_about(ip_address(host)))])
+    except OSError:
+        return False
+    finally:
+        questions.close()
+    return any(kind == _NEW_ROUTE and _ROUTE.unpack_from(answer)[7] == _LOCAL for kind, answer in said)
+
+
+def _question_about(there: IPv4Address | IPv6Address) -> bytes:
+    bits, family = there.max_prefixlen, socket.AF_INET if there.version == 4 else socket.AF_INET6
+    return _ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0) + attribute(_DESTINATION, there.packed)
 
 
 class KernelRoutes:
@@ -111,10 +132,7 @@ class KernelRoutes:
         So for addresses of this machine, and devices that are not Ethernet.
         """
         here, there = ip_address(own), ip_address(peer)
-        bits = there.max_prefixlen
-        family = socket.AF_INET if there.version == 4 else socket.AF_INET6
-        content = _ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0)
-        content += attribute(_DESTINATION, there.packed) + attribute(_SOURCE, here.packed)
+        content = _question_about(there) + attribute(_SOURCE, here.packed)
         try:
             said = self._questions.request([self._questions.message(_GET_ROUTE, 0, content)])
         except OSError:

@@ -5,7 +5,10 @@ import socket
 from collections.abc import Sequence
 from enum import Enum, auto
 from ipaddress import ip_address
+from time import monotonic_ns
 from typing import Final
+
+from vosd.relay.routes import is_local
 
 _SKIPPED: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 """Another program has the port, or it is one of the privileged."""
@@ -13,6 +16,8 @@ _DISCARD: Final = 9
 """Any port: routes do not depend on it."""
 
 
+REACH_KEPT_NS: Final = 1_000_000_000
+"""Time for which it is known where packets to a host would come: asking the kernel takes sockets."""
 _VERSION4: Final = int(socket.AF_INET)
 _VERSION6: Final = int(socket.AF_INET6)
 _KIND: Final = int(socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
@@ -69,7 +74,31 @@ def reach_of(host: str) -> MediaReach:
             return MediaReach.REFUSED
         except OSError:  # there is no route now; there may be one when packets come
             return MediaReach.ELSEWHERE
-        # An address of this machine is reached from itself; binding to it may be allowed for addresses of others.
+        # The first address of a device is reached from itself, others from that one; binding to an address may be
+        # allowed for those of other machines.
         there = ip_address(host)
-        is_here = there.is_loopback or probe.getsockname()[0] == str(there)
-    return MediaReach.HERE if is_here else MediaReach.ELSEWHERE
+        is_first = there.is_loopback or probe.getsockname()[0] == str(there)
+    return MediaReach.HERE if is_first or is_local(host) else MediaReach.ELSEWHERE
+
+
+class KnownReaches:
+    """Answers of ``reach_of``; the kernel is asked again after ``REACH_KEPT_NS``, since routes may have changed."""
+
+    def __init__(self) -> None:
+        self._reaches: dict[str, MediaReach] = {}
+        self._until_ns = 0
+
+    def of(self, host: str) -> MediaReach:
+        """Return where packets to an IP address would go."""
+        now_ns = monotonic_ns()
+        if now_ns >= self._until_ns:
+            self._reaches.clear()
+            self._until_ns = now_ns + REACH_KEPT_NS
+        reach = self._reaches.get(host)
+        if reach is None:
+            reach = self._reaches[host] = reach_of(host)
+        return reach
+
+    def is_here(self, host: str) -> bool:
+        """Return whether this machine has an IP address (``sip.flows.IsHere``)."""
+        return self.of(host) is MediaReach.HERE

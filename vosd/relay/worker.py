@@ -70,7 +70,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
-from vosd.relay.sockets import MediaReach, PlainSocket, reach_of, received_socket
+from vosd.relay.sockets import KnownReaches, MediaReach, PlainSocket, received_socket
 from vosd.relay.source_filter import take_all
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
@@ -88,8 +88,6 @@ LISTED_AT_ONCE: Final = 50
 """Ports that are reported in one turn."""
 LOOK_NS: Final = 250_000_000
 """Interval at which ports are looked for that are silent."""
-REACH_KEPT_NS: Final = 1_000_000_000
-"""Time for which it is known where packets to a host would come: asking the kernel takes a socket."""
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
 _SENDING_NS: Final = 5_000_000
@@ -133,9 +131,7 @@ class Worker:
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
         self._spared: tuple[tuple[str, PortRange], ...] = ()
-        self._reaches: dict[str, MediaReach] = {}
-        """Answers of ``reach_of``, by the host."""
-        self._reaches_until_ns = 0
+        self._reaches = KnownReaches()
         self._unlisted: Iterator[int] | None = None
         """Ports that are still to be reported; None = no list was asked for."""
         self._offload: Offload | None = None
@@ -257,21 +253,10 @@ class Worker:
     def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
         """Return the ports of a host to which media may be sent."""
         found = open_ports(own_host, host, ports, self._spared)
-        reach = self._reach_of(host) if found else MediaReach.REFUSED
+        reach = self._reaches.of(host) if found else MediaReach.REFUSED
         if reach is MediaReach.HERE:  # one of many addresses that this machine may have, and sockets be bound to
             return open_ports(own_host, host, ports, self._spared, is_here=True)
         return () if reach is MediaReach.REFUSED else found
-
-    def _reach_of(self, host: str) -> MediaReach:
-        """Return where packets to a host would come; routes may have changed within ``REACH_KEPT_NS``."""
-        now_ns = monotonic_ns()
-        if now_ns >= self._reaches_until_ns:
-            self._reaches.clear()
-            self._reaches_until_ns = now_ns + REACH_KEPT_NS
-        reach = self._reaches.get(host)
-        if reach is None:
-            reach = self._reaches[host] = reach_of(host)
-        return reach
 
     def _look_for_silence(self, now_ns: int) -> None:
         """Let the kernel take all sources at ports whose source may have moved."""

@@ -19,7 +19,7 @@ from vosd.sip.dialog.table import DialogTable
 from vosd.sip.door.door import Doorkeeper, Doors, KeeperFailed
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
-from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
+from vosd.sip.flows import Flows, IsHere, Listener, Locator, is_on_loopback, resolve_no_name
 from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import AlarmOwner, ClientOwner
 from vosd.sip.repetitions import key_prefix
@@ -71,6 +71,7 @@ class Endpoint:
         nat_at: Callable[[str, int], Nat] = detect_nat,
         is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
         are_of_one_vendor: Callable[[str, str], bool] = have_no_vendor,
+        is_here: IsHere = is_on_loopback,
     ) -> None:
         """Create it without transactions.
 
@@ -85,10 +86,11 @@ class Endpoint:
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
             is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
             are_of_one_vendor: return whether two hosts are of the same vendor.
+            is_here: return whether this machine has an address.
         """
         self._settings = settings
         self.token = token
-        self.flows = Flows(listeners, token, locate)
+        self.flows = Flows(listeners, token, locate, is_here)
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
-from vosd.base.host import Realm, is_valid_address, plain_host, realm_of
+from vosd.base.host import UNSPECIFIED, Realm, is_no_host, is_valid_address, plain_host, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import HOST, QUOTED
@@ -37,6 +37,8 @@ class Listener(NamedTuple):
     """As the operator wrote it: ``transport:host:port``."""
     asks_for_reuse: bool = False
     """Whether its Via has ``alias``: peers may use our connections for requests to us (RFC 5923)."""
+    bound: str = ""
+    """IP address that it is bound to; empty = ``host``."""
 
     @property
     def sent_by(self) -> str:
@@ -68,6 +70,15 @@ class Hop(NamedTuple):
     transport: str | None
 
 
+IsHere = Callable[[str], bool]
+"""Return whether this machine has an IP address."""
+
+
+def is_on_loopback(host: str) -> bool:
+    """Return whether an IP address is one that every machine has (``IsHere``)."""
+    return realm_of(host) is Realm.MACHINE
+
+
 class Locator(Protocol):
     """Finds an address for a name, from its cache only."""
 
@@ -88,11 +99,16 @@ class Flows:
     """The listeners, and the choice of one for each destination."""
 
     def __init__(
-        self, listeners: Sequence[Listener], token: Callable[[], str], locate: Locator = resolve_no_name
+        self,
+        listeners: Sequence[Listener],
+        token: Callable[[], str],
+        locate: Locator = resolve_no_name,
+        is_here: IsHere = is_on_loopback,
     ) -> None:
         self.listeners = tuple(listeners)
         self._token = token
         self._locate = locate
+        self.is_here = is_here
         self.mark = f"{MAGIC}{token()}"
         """Prefix of every branch of ours; random, so that no other element uses it."""
         self.refusal_tag = token()
@@ -168,10 +184,11 @@ class Flows:
     def next_hop(self, target: str, fallback: Peer) -> Peer:
         """Return where a request for ``target`` (a URI, or a Route value) goes; ``fallback`` is the peer as last seen.
 
-        The fallback is used for an unresolved name, another address family, an invalid URI, a socket of ours, and TLS
-        without a socket for it where the peer was seen at that host. It is also used for a peer on a connection whose
-        URI has the same host: the connection is open, and may be the only way to reach it. A peer over WebSocket is
-        reached over its connection alone, and no other peer at a URI for WebSocket.
+        The fallback is used for an unresolved name, another address family, an invalid URI, a place where the peer
+        cannot be (``is_ours``, ``is_beside_us``), and TLS without a socket for it where the peer was seen at that host.
+        It is also used for a peer on a connection whose URI has the same host: the connection is open, and may be the
+        only way to reach it. A peer over WebSocket is reached over its connection alone, and no other peer at a URI for
+        WebSocket.
         """
         if self._is_web[fallback.flow]:
             return fallback
@@ -189,6 +206,21 @@ class Flows:
             self._hops.clear()
         self._hops[target, fallback] = found
         return found
+
+    def is_ours(self, host: str, port: int) -> bool:
+        """Return whether an IP address is one of no host, or with this port a socket of ours."""
+        if is_no_host(host) or f"{host_text(host)}:{port}" in self.sent_by:
+            return True
+        bound = {each.bound for each in self.listeners if each.port == port}
+        is_for_all = any((":" in each) is (":" in host) for each in bound & UNSPECIFIED)
+        return host in bound or (is_for_all and self.is_here(host))
+
+    def is_beside_us(self, host: str, seen_at: str) -> bool:
+        """Return whether an IP address is one of this machine, and not that of a peer seen at the other address.
+
+        A vendor would choose by it which program beside the switch gets our requests.
+        """
+        return self.is_here(host) and not self.is_here(seen_at)
 
     def located(self, hop: Hop) -> Hop | None:
         """Return a hop with its name resolved; None if it is not resolved (yet), or wants TLS that no socket has.
@@ -240,8 +272,10 @@ class Flows:
         host, port, transport = hop
         if (":" in host) is not (":" in fallback.host):
             return fallback
-        if host != fallback.host and f"{host_text(host)}:{port or DEFAULT_PORTS[transport or 'udp']}" in self.sent_by:
-            return fallback  # the switch itself is no peer of its own
+        if host != fallback.host and (
+            self.is_ours(host, port or DEFAULT_PORTS[transport or "udp"]) or self.is_beside_us(host, fallback.host)
+        ):
+            return fallback
         here = self.listeners[fallback.flow].transport
         wanted = transport or (here if host == fallback.host else "udp")
         # The port of a Contact over TCP is where the peer listens, often behind NAT: keep the connection that works.

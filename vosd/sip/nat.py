@@ -34,16 +34,8 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
     said, seen = reached_at(plain_host(said)), reached_at(plain_host(seen))
     if said == seen or not is_private(said):
         return is_no_host(said)
-    return realm_of(seen) is Realm.PUBLIC or said == plain_host(sent_by) or leads_nowhere(said, seen)
-
-
-def leads_nowhere(said: str, seen: str) -> bool:
-    """Return whether no peer seen at an address can be reached at the one that it announces, whatever is configured.
-
-    That is an address of no host, or of this machine for a peer that is elsewhere: a vendor would choose by it which
-    program beside the switch gets our requests.
-    """
-    return is_no_host(said) or (realm_of(said) is Realm.MACHINE is not realm_of(seen))
+    realm = realm_of(seen)
+    return realm is Realm.PUBLIC or said == plain_host(sent_by) or (realm_of(said) is Realm.MACHINE is not realm)
 
 
 def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:

@@ -10,7 +10,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gatew
 from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
-from vosd.sip.flows import Hop
+from vosd.sip.flows import Hop, Listener
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 
@@ -18,6 +18,7 @@ TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 FOLLOWS = CalleeDialect(redirects=Redirects.FOLLOW)
 LEADS_ON = [404, 480, 500, 502, 503]
 OTHER = "442079460099"
+HERE = "192.0.2.44"
 
 
 def at(index, q, number=CALLEE):
@@ -29,6 +30,12 @@ def redirected_to(*contacts, **terms):
     scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS, **terms)]))
     scene.vendor.script = refuses(302, headers=contacts)
     return scene
+
+
+def has_address(scene, host):
+    """Have the machine of the switch an address beside that of its socket."""
+    flows = scene.exchange.endpoint.flows
+    flows.is_here = lambda each: each in {host, SWITCH.host, "127.0.0.1"}
 
 
 def codes(scene, call):
@@ -100,20 +107,69 @@ def test_the_other_address_of_a_gateway_is_left_out_after_a_refusal(code):
         f"<sip:{CALLEE}@unresolved.example>",
         f"<sip:{CALLEE}@{VENDORS[0]}>",
         f"<sip:33123456789@{VENDORS[1]}>",
+        f"<sip:{CALLEE}@0.0.0.0:2223>",
+        f"<sip:{CALLEE}@224.0.0.75>",
+        f"<sip:{CALLEE}@255.255.255.255>",
+        f"<sip:{CALLEE}@127.0.0.1:2223>",
+        f"<sip:{CALLEE}@127.0.0.1:3306;transport=tcp>",
+        f"<sip:{CALLEE}@[::ffff:127.0.0.1]:2223>",
+        f"<sip:{CALLEE}@{HERE}:2223>",
+        f"<sip:{CALLEE}@inside.example>",
     ],
-    ids=["no URI", "no SIP", "this switch", "WebSocket", "a name not resolved", "the vendor itself", "another price"],
-)
+    ids=[
+        "no URI", "no SIP", "this switch", "WebSocket", "a name not resolved", "the vendor itself", "another price",
+        "no host", "multicast", "broadcast", "loopback", "loopback over TCP", "mapped", "this machine", "a name of it",
+    ],
+)  # fmt: skip
 def test_the_next_gateway_is_tried_where_no_contact_can_be_called(contact):
     """At once; where there is none, the caller gets 480."""
     rates = rate_group("buy", applied_rate("0.30", prefix="44"))
     vendors = [vendor_gateway(0, dialect=FOLLOWS), vendor_gateway(2)]
     for known, expected in ((vendors, [302, 200]), (vendors[:1], [302])):
-        scene = Scene(catalogue([TRUNK, *known], rate_groups=[rates]))
+        scene = Scene(
+            catalogue([TRUNK, *known], rate_groups=[rates]),
+            locate=lambda hop, _: Hop("127.0.0.1", 2223, None) if hop.host == "inside.example" else None,
+        )
+        has_address(scene, HERE)
         scene.vendor.script, scene.vendors[2].script = refuses(302, headers=(f"Contact: {contact}",)), answers(0)
         call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
         assert codes(scene, call) == expected
         assert call.final == (200 if len(known) > 1 else 480)
         assert scene.record.pdd_ms is None or scene.record.pdd_ms < 100
+
+
+@pytest.mark.parametrize("contact", ["127.0.0.1:5060", HERE, f"{SWITCH.host}", "0.0.0.0:5060"])
+def test_a_socket_for_all_addresses_is_the_switch_at_each_of_them(contact):
+    """Also for a gateway on its machine: the call would come back as one of the customer that is known there."""
+    listener = Listener(SWITCH.host, SWITCH.port, "udp", "udp:0.0.0.0:5060", bound="0.0.0.0")
+    scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), vendor_gateway(2)]), listeners=(listener,))
+    flows = scene.exchange.endpoint.flows
+    flows.is_here = lambda each: each in {HERE, SWITCH.host, VENDORS[0].host, "127.0.0.1"}
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{contact}>",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    assert scene.record.routing_gateway == "vendor-2"
+
+
+@pytest.mark.parametrize("known_port", [None, 5099])
+def test_a_place_on_the_machine_of_the_switch_is_one_for_a_gateway_there_and_for_a_configured_one(known_port):
+    here = VENDORS[1].host
+    terms = {"addresses": (Address(here, known_port),), "account": "carriers"}
+    beside = [] if known_port is None else [routing_gateway("beside", "33", **terms)]
+    for port in (5098, 5099):
+        scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), *beside, vendor_gateway(2)]))
+        has_address(scene, here)
+        scene.exchange.vendor(Endpoint(here, port))
+        scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{here}:{port}>",))
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        assert codes(scene, call) == [302, 200]
+        assert scene.record.routing_gateway == ("vendor-0" if port == known_port else "vendor-2")
+    scene = redirected_to(f"Contact: <sip:{CALLEE}@{here}:5099>")
+    has_address(scene, here)
+    flows, is_here = scene.exchange.endpoint.flows, scene.exchange.endpoint.flows.is_here
+    flows.is_here = lambda each: each == VENDORS[0].host or is_here(each)
+    scene.exchange.vendor(Endpoint(here, 5099))
+    assert codes(scene, scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))) == [302, 200]
 
 
 DEAR = Address(*VENDORS[1])
@@ -179,7 +235,9 @@ def test_few_of_many_contacts_are_looked_at(monkeypatch, place, judged, tried):
     scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]))
     looked_at = []
     judge = GatewaysOfCall.redirected_to
-    monkeypatch.setattr(GatewaysOfCall, "redirected_to", lambda board, *of: looked_at.append(of) or judge(board, *of))
+    monkeypatch.setattr(
+        GatewaysOfCall, "redirected_to", lambda board, *of, **how: looked_at.append(of) or judge(board, *of, **how)
+    )
     contacts = ", ".join(f"<sip:{CALLEE}@{place.format(each)}>" for each in range(1, 201))
     scene.vendor.script = refuses(302, headers=(f"Contact: {contacts}",))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))

@@ -4,9 +4,10 @@ import socket
 
 import pytest
 
+from vosd.relay import sockets
 from vosd.relay import worker as module
-from vosd.relay.sockets import MediaReach
-from vosd.relay.worker import REACH_KEPT_NS, Worker
+from vosd.relay.sockets import REACH_KEPT_NS, KnownReaches, MediaReach
+from vosd.relay.worker import Worker
 from vosd.trunks.media import PortRange
 
 OWN, PEER = "192.0.2.1", "198.51.100.7"
@@ -27,8 +28,8 @@ def test_the_kernel_is_asked_once_a_second_where_packets_to_a_host_would_come(wo
         asked.append(host)
         return reach
 
-    monkeypatch.setattr(module, "monotonic_ns", lambda: now_ns)
-    monkeypatch.setattr(module, "reach_of", reach_of)
+    monkeypatch.setattr(sockets, "monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(sockets, "reach_of", reach_of)
     worker._spared = (("0.0.0.0", PortRange(4_000, 4_000)),)
     for _ in range(2):
         assert worker.open_ports(OWN, PEER, (4_000, 4_002)) == [4_000, 4_002]
@@ -44,3 +45,8 @@ def test_the_kernel_is_asked_once_a_second_where_packets_to_a_host_would_come(wo
     assert worker.open_ports(OWN, PEER, (4_000, 4_002)) == ()
     assert worker.open_ports(OWN, "peer.example", (4_000,)) == ()
     assert len(asked) == 4, "a name is no host that media are sent to"
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.8.0.1", True), ("::1", True), ("192.0.2.1", False)])
+def test_the_kernel_says_whether_this_machine_has_an_address(host, expected):
+    assert KnownReaches().is_here(host) is expected

@@ -95,6 +95,31 @@ def test_a_request_goes_to_its_uri_else_to_the_address_of_the_peer(target, peer)
     assert flows().next_hop(target, SEEN_UDP) == peer
 
 
+OTHER_ADDRESS = "198.51.100.66"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "bound", "is_followed"),
+    [
+        (OTHER_ADDRESS, 3306, "192.0.2.1", False),
+        ("192.0.2.1", 3306, "192.0.2.1", False),
+        ("10.0.0.1", 5060, "10.0.0.1", False),
+        (OTHER_ADDRESS, 5060, "0.0.0.0", False),
+        ("198.51.100.9", 5060, "0.0.0.0", True),
+        ("198.51.100.9", 3306, "192.0.2.1", True),
+    ],
+    ids=["other address", "announced address", "bound address", "bound to all", "another machine", "another's port"],
+)
+def test_no_peer_is_sought_on_the_machine_of_the_switch_but_one_that_is_there(host, port, bound, is_followed):
+    """At a socket of ours there is none at all."""
+    ours = flows([Listener("192.0.2.1", 5060, bound=bound)])
+    here, target = {"192.0.2.1", "10.0.0.1", "10.0.0.2", OTHER_ADDRESS}, f"sip:a@{host}:{port}"
+    ours.is_here = here.__contains__
+    assert ours.next_hop(target, SEEN_UDP) == (Peer(UDP, host, port) if is_followed else SEEN_UDP)
+    beside = SEEN_UDP._replace(host="10.0.0.2")
+    assert ours.next_hop(target, beside) == (beside if port == 5060 and not is_followed else Peer(UDP, host, port))
+
+
 @pytest.mark.parametrize(
     ("target", "seen", "peer"),
     [

@@ -291,15 +291,20 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 return services.attempts.resting_last(addresses, self._live_call.call_request.account, gateway, now)
         return addresses
 
-    def redirected_to(self, choice: RouteChoice, place: Address, callee: str, now: Instant) -> NextHop | None:
+    def redirected_to(
+        self, choice: RouteChoice, place: Address, callee: str, now: Instant, *, only_known: bool
+    ) -> NextHop | None:
         """Return the next hop for a place that a 3xx names: on the account, and within the limits, of who has named it.
 
         A place of another account's gateway is left out: that vendor trusts our address, and its call would be paid to
         the one that has named it. The redirect server of a phone is the operator's: what it names there is that
-        gateway, with its own account, limits and blocks.
+        gateway, with its own account, limits and blocks. What else listens on this machine trusts it, or is no
+        business of a vendor: ``only_known``.
         """
         admission, call_request = self._live_call.services.admission, self._live_call.call_request
-        there = self._vendors_at(place)
+        there, is_at_port = self._vendors_at(place)
+        if only_known and not is_at_port:
+            return None
         if not there or any(each.account == choice.gateway.account for each in there):
             is_redirected = choice.is_redirected or callee != choice.callee_out
             return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
@@ -312,8 +317,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return None
         return route, next((each for each in addresses if each.host == place.host), addresses[0])
 
-    def _vendors_at(self, place: Address) -> Sequence[RoutingGateway]:
-        """Return the gateways at the host of a place; those at its port alone where there are any."""
+    def _vendors_at(self, place: Address) -> tuple[Sequence[RoutingGateway], bool]:
+        """Return the gateways at the host of a place; where there are any, those at its port alone, and whether so."""
         services, hosts = self._live_call.services, (place.host, place.name.lower())
         live, gateways = services.live, services.admission.catalogue.routing_gateways
         configured = (services.notices.vendors.get(each, ()) for each in (*hosts, *live.names_at(place.host)))
@@ -327,7 +332,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 found.append(gateway)
             if any(each.port in {None, place.port} for each in addresses):
                 fitting.append(gateway)
-        return fitting or found
+        return fitting or found, bool(fitting)
 
     def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""

@@ -12,7 +12,7 @@ from vosd.sip.device import Device
 from vosd.sip.digest.answer import Answers
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.nat import is_behind_nat, is_hidden, leads_nowhere
+from vosd.sip.nat import is_behind_nat, is_hidden
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
@@ -254,8 +254,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
 
     def _judged(self, found: Peer) -> Peer:
         """Return the peer at a Contact or Route value: its name may lead into a network that the peer is not in."""
-        is_astray = is_hidden if self.nat is _AUTO else leads_nowhere
-        return self.seen_at if is_astray(found.host, self.seen_at.host) else found
+        return self.seen_at if self.nat is _AUTO and is_hidden(found.host, self.seen_at.host) else found
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
