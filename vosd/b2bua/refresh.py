@@ -105,10 +105,12 @@ class ChangedAnswer(Proposal):
         else:
             self._bridge.answer_changed(self.far, session, now, is_last=True)
 
-    def _refused(self, _status: int, _now: Instant) -> None:
-        """Ignore the refusal: the call goes on unchanged."""
+    def _refused(self, status: int, now: Instant) -> None:
+        """Ignore the refusal: the call goes on unchanged, and where the offer has come too early, it follows later."""
         self.far.sessions.take_back(self.said_before)
         self._over()
+        if status == 491 and self._bridge is not None and self.far.supervision is not None:
+            self.far.supervision.offer_later(now)
 
 
 class MediaHold(ChangedAnswer):

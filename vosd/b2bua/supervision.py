@@ -26,6 +26,8 @@ BUSY_MS: Final = 2_000
 """Wait before the next try while another offer is in progress."""
 RETRY_MS: Final = 10_000
 """After a refresh that failed, the shortest wait for the next one; else an eighth of the time that is left."""
+OWED_MS: Final = 35_000
+"""Wait before a description is offered to a peer whose own INVITE was in the way: most give up after 64·T1."""
 GRACE_MS: Final = 32_000
 """Time for the first refresh of an interval to be answered (64·T1), even beyond the end of the session."""
 
@@ -52,8 +54,11 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     """Time of the answer of the leg."""
     refresh_ms: int = NEVER
     """Time at which the next refresh or probe is sent, on the monotonic clock."""
+    owed_ms: int = NEVER
+    """Time at which the peer is offered the description that it has not taken while an INVITE of its own was open."""
+    times_owed: int = 0
     due_ms: int = NEVER
-    """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
+    """The earliest one of ``refresh_ms``, ``owed_ms`` and the next limit, when it was last computed."""
     tried_at: Instant | None = None
     failures: int = 0
     """Since the last accepted refresh."""
@@ -139,6 +144,8 @@ class Supervision:
         When the session was refreshed last is not known. A peer that refreshes has a whole interval to do so.
         """
         self._leg.timer.refreshed_at = now
+        if self.facts.owed_ms != NEVER:
+            self.facts.owed_ms = now.mono + OWED_MS
         self.begin(now)
         if self.facts.refresh_ms != NEVER:
             self.facts.refresh_ms = min(self.facts.refresh_ms, now.mono + soon_ms)
@@ -148,6 +155,16 @@ class Supervision:
         """Send the description of the other side again, as a refresh: it leaves with the ports of another relay."""
         self.facts.offers_again = True
         self.facts.refresh_ms = now.mono
+        self._limits()
+        self.call.watch()
+
+    def offer_later(self, now: Instant) -> None:
+        """Offer the description of the other side once more: all tries were refused for an INVITE of the peer (491).
+
+        That one may stay open for long after a kill, which has forgotten it: each wait is twice the one before.
+        """
+        self.facts.owed_ms = now.mono + (OWED_MS << self.facts.times_owed)
+        self.facts.times_owed += 1
         self._limits()
         self.call.watch()
 
@@ -173,6 +190,8 @@ class Supervision:
 
     def refresh_if_due(self, now: Instant) -> None:
         """Send a refresh or probe that is due, or try again a little later if the leg is busy."""
+        if now.mono >= self.facts.owed_ms:
+            self._offer_owed(now)
         if now.mono < self.facts.refresh_ms:
             return
         self.facts.refresh_ms = NEVER
@@ -253,10 +272,22 @@ class Supervision:
         refresh.begin(now)
         return True
 
+    def _offer_owed(self, now: Instant) -> None:
+        """Offer the description that is owed, if the peer has not taken it meanwhile, or do so a little later."""
+        leg, call = self._leg, self.call
+        self.facts.owed_ms = NEVER
+        if call.callee is not None and call.conversation.is_established:
+            bridge = call.conversation.bridge_to(call.callee)
+            if bridge.is_quiet:
+                bridge.offer_again(leg, now)
+            else:
+                self.facts.owed_ms = now.mono + BUSY_MS
+        self._limits()
+
     def _limits(self) -> tuple[int, int]:
         """Return when the call ends unless the session is refreshed, and when it ends for want of a session timer.
 
-        ``due_ms`` follows from both and from ``refresh_ms``.
+        ``due_ms`` follows from both, from ``refresh_ms`` and ``owed_ms``.
         """
         timer = self._leg.timer
         agreed, settings, refreshed_at = timer.agreed, timer.settings, timer.refreshed_at
@@ -267,7 +298,6 @@ class Supervision:
                 expires_ms = max(expires_ms, self.facts.tried_at.mono + GRACE_MS)  # the refresh may still be answered
         if agreed is None and settings.no_timer_limit_s:
             limited_ms = self.facts.began_at.mono + 1_000 * settings.no_timer_limit_s
-        due_ms = self.facts.refresh_ms
-        due_ms = min(due_ms, expires_ms)
+        due_ms = min(self.facts.refresh_ms, self.facts.owed_ms, expires_ms)
         self.facts.due_ms = min(due_ms, limited_ms)
         return expires_ms, limited_ms

@@ -93,6 +93,39 @@ def test_a_changed_answer_to_a_refresh_is_forwarded():
     assert len(there.asked["INVITE"]) == 11
 
 
+@pytest.mark.parametrize(("tries", "within_s"), [(5, 60), (10, 140)])
+@pytest.mark.parametrize("intent", [KNOWS_TIMER_ONLY, Intent()], ids=["timer", "no timer"])
+def test_a_side_with_an_open_invite_of_its_own_is_told_the_other_sides_change_later(intent, tries, within_s):
+    """After a kill the switch does not know that INVITE, and the side refuses all others by 491 while it is open."""
+    scene = TimedScene({"ttl_s": 1_000})
+    call, there = scene.answered(intent, TIMED_WITHOUT_UPDATE)
+    there.will("INVITE", Reply(200, revised(there.mine).replace("30000", "30002")))
+    call.will("INVITE", *[Reply(491)] * tries)
+    scene.run(320)
+    assert "m=audio 30002" not in call.theirs
+    scene.run(within_s)
+    assert "m=audio 30002" in call.theirs
+    asked = len(call.asked["INVITE"])
+    scene.run(240)
+    assert len(call.asked["INVITE"]) <= asked + 1, "but for a refresh it is asked no more"
+    scene.run(3_000)
+    assert scene.exchange.sink.records == []
+
+
+def test_what_is_owed_to_a_side_is_no_more_where_it_has_taken_another_offer_meanwhile():
+    scene = TimedScene()
+    call, there = scene.answered(Intent(), TIMED_WITHOUT_UPDATE)
+    there.will("INVITE", Reply(200, revised(there.mine).replace("30000", "30002")))
+    call.will("INVITE", *[Reply(491)] * 5)
+    scene.run(320)
+    call.propose("a=sendonly")
+    scene.run(1)
+    assert "m=audio 30002" in call.theirs
+    asked = len(call.asked["INVITE"])
+    scene.run(200)
+    assert len(call.asked["INVITE"]) == asked
+
+
 @pytest.mark.parametrize("which", BOTH)
 def test_glare_is_waited_out(which):
     scene = TimedScene()
