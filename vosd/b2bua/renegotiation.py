@@ -144,8 +144,9 @@ class Proposal:
         elif status == 481 and self.far.is_asked_elsewhere(event.transaction):
             self._answered_by_another(event, now)
         else:
-            # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
-            self._refused(504 if status == 487 and not self.facts.is_cancelled else status, now)
+            # Without a CANCEL of ours 487 is of a side that hangs up (RFC 3261 section 15.1.2), after one it was late.
+            is_given_up = isinstance(asked, InviteClient) and asked.cancel_headers is not None
+            self._refused(504 if status == 487 and is_given_up and not self.facts.is_cancelled else status, now)
             if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
             elif self.facts.is_early:

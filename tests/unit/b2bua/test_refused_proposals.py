@@ -25,7 +25,7 @@ both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @both_sides
 @both_methods
 @pytest.mark.parametrize(
-    ("said", "told"), [(488, 488), (415, 415), (500, 500), (603, 603), (302, 503), (401, 503), (407, 503)]
+    ("said", "told"), [(488, 488), (415, 415), (487, 487), (500, 500), (603, 603), (302, 503), (401, 503), (407, 503)]
 )
 def test_a_refused_proposal_changes_nothing_and_the_call_lives_on(scene, ends_that_update, side, method, said, told):
     """RFC 3261 section 14.1; redirections and challenges are between us and that side."""
