@@ -17,6 +17,7 @@ from vosd.base.wheel import Timer
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import OURS_TO_SETTLE
 from vosd.sdp.lines import fitted
+from vosd.sdp.origin import alike
 from vosd.sdp.rewrite import Hidden
 from vosd.sdp.security import has_ice, has_keys
 from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingReinvite, OutgoingRequest
@@ -381,6 +382,9 @@ class Renegotiation(Proposal):
                 # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self.answers_in_ack = invite
+        if self.offer and not session and self.server is not None:
+            self._agreed_without_answer(self.server, now)
+            return
         server, self.server = self.server, None
         if isinstance(server, Server) and self._is_unusable(session, now):
             self.origin.refuse_agreed(server, 488, now)
@@ -394,6 +398,29 @@ class Renegotiation(Proposal):
                 self._answer(server, session, now)
         if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``
             self._over()
+
+    def _agreed_without_answer(self, server: Server | InviteServer, now: Instant) -> None:
+        """Repeat the answer of before to an offer of before; refuse another one, for the origin needs an answer.
+
+        The far side has accepted the offer, but by RFC 3264 section 5 it has to say how: it is offered the session of
+        before.
+        """
+        sessions = self.origin.sessions
+        if sessions.said and alike(self.offer, sessions.remote):
+            self.server = None
+            self.origin.note_session(self.offer)
+            self._answer(server, sessions.said, now)
+            if not isinstance(server, InviteServer):
+                self._over()
+            return
+        self.facts.is_after_doubt = True
+        self._refused(488, now)
+        if self.facts.is_early:
+            self.call.conversation.offer_answer(now)
+            return
+        self._introduce_after_all(now)
+        if self._bridge is not None:
+            self._bridge.offer_again(self.far, now)
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer the origin with the far side's session."""

@@ -48,6 +48,8 @@ class Takeover(Renegotiation):
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         super()._agreed(session, invite, now)
+        if self.offer and not session:
+            return  # without an answer the newcomer was refused
         leg = self.replaced_in.conversation.taken_over(self.newcomer, self.far, now)
         callee = self.replaced_in.callee
         if callee is not None and callee.leg is leg and self._bridge is not None:

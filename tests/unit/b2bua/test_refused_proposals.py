@@ -4,6 +4,7 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 """
 
 import pytest
+from doubles.data.sessions import revised
 from doubles.races import UPDATING
 from doubles.sockets.peer import OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, Intent
@@ -42,6 +43,30 @@ def test_a_refused_proposal_changes_nothing_and_the_call_lives_on(scene, ends_th
     assert asked.asked[method][-1].body == refused, "the same again is as new as before"
     assert asking.got == {method: [told, 200]}
     assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+@both_methods
+@pytest.mark.parametrize("is_refresh", [True, False])
+def test_a_2xx_without_an_answer_is_taken_for_one_to_a_refresh_alone(scene, ends_that_update, side, method, is_refresh):
+    """The side that makes an offer needs an answer (RFC 3264 section 5), and the other one may have taken the offer."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    agreed, theirs = asking.theirs, asked.theirs
+    asked.will(method, Reply(200, ""))
+    offer = revised(asking.mine)
+    asking.ask(method, body=offer if is_refresh else offer.replace("a=rtpmap", "a=sendonly\r\na=rtpmap", 1))
+    scene.wire.run_for(5_000)
+    assert asking.got == {method: [200 if is_refresh else 488]}
+    assert asking.theirs == agreed
+    assert alike(asked.theirs.encode(), theirs.encode())
+    assert len(asked.asked["INVITE"]) == (method == "INVITE") + (not is_refresh)
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    assert asking.got[method][1:] == [200]
+    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
+        assert alike(mine.encode(), theirs.encode())
     assert scene.finish(call).end_reason == "Normal"
 
 
