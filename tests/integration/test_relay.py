@@ -972,7 +972,8 @@ async def test_a_recording_that_cannot_begin_is_reported_and_the_call_goes_on(st
         sent = one.send((HOST, first.rtp), 3)
         assert await received(other, 3) == sent
         await until(lambda: stage.relay._ports[first.id].recording is stage.relay._ports[second.id].recording is None)
-    assert [line["event"] for line in logs] == ["recording_not_begun"], "one line, however many ports there are"
+    assert [line["event"] for line in logs] == [Event.RECORDING_NOT_BEGUN], "one line, however many ports there are"
+    assert Event.RECORDING_NOT_BEGUN in KINDS
     assert sorted(failed) == [first.id, second.id]
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent

@@ -111,6 +111,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CUSTOMER_MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.IVR_PORT_EXHAUSTED: AlarmKind(_WARNING, passes=True),
     Event.SOUND_NOT_PLAYED: AlarmKind(_WARNING, passes=True),
+    Event.RECORDING_NOT_BEGUN: AlarmKind(_WARNING, passes=True),
     Event.RECORDING_STOPPED: AlarmKind(_WARNING, passes=True),
     Event.RTP_PORTS_LOW: AlarmKind(_WARNING, ("ports", "rtpengine")),
     Event.SHORT_CALLS: AlarmKind(_WARNING, ("gateway", "destination")),

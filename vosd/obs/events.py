@@ -198,6 +198,8 @@ class Event(StrEnum):
     """No port of IVR_RTP_PORT is free for an announcement: the caller gets the code alone."""
     SOUND_NOT_PLAYED = "sound_not_played"
     """There is no shared memory for a sound: callers get the code alone, a side on hold the media of the other."""
+    RECORDING_NOT_BEGUN = "recording_not_begun"
+    """A call that was to be recorded is not: its file cannot be written, or the disk is nearly full."""
     RECORDING_STOPPED = "recording_stopped"
     """A recording has stopped in the middle of its call: the disk is nearly full, or too slow."""
     MEDIA_LOSS_HIGH = "media_loss_high"

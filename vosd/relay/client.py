@@ -561,7 +561,7 @@ class Relay:
         file, served.recording = str(served.recording), None
         if not report.has_begun:
             if self._log_limiter.admits("begin", monotonic_ns() // 1_000_000):
-                _log.warning("recording_not_begun", file=file, error=report.error)
+                _log.warning(Event.RECORDING_NOT_BEGUN, file=file, error=report.error)
             self.recording_failed(report.id)
         elif self._log_limiter.admits("stop", monotonic_ns() // 1_000_000):
             _log.warning(Event.RECORDING_STOPPED, file=file, error=report.error)

@@ -109,9 +109,12 @@ class RecordingWriter:
 
 
 def _write(recording: Recording, content: bytes) -> None:
-    """Write to a file that is opened first; one of a worker before is gone on with."""
+    """Write to a file that is opened first; one of a worker before is gone on with, a deleted one begins anew."""
     if recording.is_over:
         return
+    if recording.descriptor != _NOT_OPEN and not os.fstat(recording.descriptor).st_nlink:
+        deleted, recording.descriptor, recording.has_begun = recording.descriptor, _NOT_OPEN, False
+        os.close(deleted)
     if recording.descriptor == _NOT_OPEN:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

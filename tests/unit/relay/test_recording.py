@@ -16,6 +16,13 @@ def writer():
     return RecordingWriter()
 
 
+def written_so_far(recording, writer):
+    """Have all written that was added, and return the writer of the rest."""
+    writer.finish()
+    recording._writer = RecordingWriter()
+    return recording._writer
+
+
 def test_a_file_is_begun_once_and_gone_on_with(tmp_path, writer, monkeypatch):
     monkeypatch.setattr(module, "time_ns", lambda: 7)
     path = tmp_path / "today" / "call.pcap"
@@ -39,6 +46,38 @@ def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer
     writer.finish()
     assert (tmp_path / "call.pcap").read_bytes() == HEADER
     assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
+
+
+def test_a_file_that_was_deleted_begins_anew(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "today" / "call.pcap"
+    recording = Recording(path, writer)
+    recording.add(b"before", SOURCE, DESTINATION)
+    recording.flush()
+    second = written_so_far(recording, writer)
+    path.unlink()
+    path.parent.rmdir()
+    for packet in (b"after", b"later"):
+        recording.add(packet, SOURCE, DESTINATION)
+        recording.flush()
+    recording.close()
+    second.finish()
+    rest = record(b"after", SOURCE, DESTINATION, 7) + record(b"later", SOURCE, DESTINATION, 7)
+    assert path.read_bytes() == HEADER + rest
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_there_is_no_file_where_it_was_deleted_and_cannot_begin_anew(tmp_path, writer):
+    path = tmp_path / "today" / "call.pcap"
+    recording = Recording(path, writer)
+    second = written_so_far(recording, writer)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.touch()
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.close()
+    second.finish()
+    assert (recording.has_begun, recording.is_over) == (False, True)
 
 
 def test_what_the_disk_takes_in_parts_is_written_to_its_end(tmp_path, writer, monkeypatch):
