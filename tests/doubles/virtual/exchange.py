@@ -229,6 +229,7 @@ class Exchange:
             self._rtpengines.clock = self.clock
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
             self.rtp_calls.loop = self
+            self.rtp_calls.sound_failed = self.sound_failed
         parameters, now = self._configured.parameters.media, self.clock.now()
         parts = MediaParts(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
         media = SwitchMedia(parts)
@@ -240,6 +241,11 @@ class Exchange:
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
         """Do something with a message that waits, as ``engine.loop`` does."""
         self.switch.answer_waiting(waiting, act, self.clock.now())
+        self.flush()
+
+    def sound_failed(self, port: int) -> None:
+        """Handle that the peer of a port is played its sound no more, as ``engine.loop`` does."""
+        self.switch.media_events.sound_failed(port, self.clock.now())
         self.flush()
 
     def poll_rtpengines(self) -> None:

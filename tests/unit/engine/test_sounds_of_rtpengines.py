@@ -12,7 +12,8 @@ from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, refuses
+from doubles.virtual.vendor import Line, Script, answers, refuses
+from msgspec.structs import replace
 
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
 from vosd.media.sounds import Sound
@@ -32,7 +33,7 @@ def engines():
     return VirtualRtpEngines()
 
 
-def scene_with(engines, *more, music="", ring_back=""):
+def scene_with(engines, *more, music="", ring_back="", customer_media=None):
     parameters = MediaParameters(
         engine=MediaEngine.RTPENGINE,
         mode=MediaMode.ON,
@@ -40,7 +41,10 @@ def scene_with(engines, *more, music="", ring_back=""):
         ring_back=ring_back,
         announcements={"Busy": "busy"},
     )
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(more or (vendor_gateway(0),))]
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer_media or MediaSettings()),
+        *(more or (vendor_gateway(0),)),
+    ]
     return Scene(catalogue(trunks, media=parameters, sounds=SOUNDS), rtpengines=engines)
 
 
@@ -165,6 +169,59 @@ def test_the_callers_hear_why_their_call_fails(engines):
     assert engines.calls == {}
 
 
+def test_a_caller_whose_rtpengine_is_lost_in_its_sound_gets_the_code_at_once(engines):
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE)
+    run(scene, 900)
+    began_by = scene.wire.clock.now().mono
+    assert (call.final, len(engines.playing)) == (None, 1)
+    engines.lose("one")
+    run(scene, 20)
+    assert call.final == 486
+    assert scene.wire.clock.now().mono - began_by == 20
+    (heard,) = json.loads(scene.close().media)["played"]
+    assert (heard["sound"], 800 < heard["ms"] < 900) == ("busy", True)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "over"])
+def test_a_sound_that_has_ended_before_its_rtpengine_is_lost_changes_nothing(engines, ends):
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=900 if ends == "cancelled" else None))
+    run(scene, 4_000)
+    engines.lose("one")
+    run(scene, 100)
+    assert call.final == (487 if ends == "cancelled" else 486)
+    assert scene.exchange.rtp_calls._sounds == {}
+    scene.close()
+
+
+def test_a_caller_is_not_played_codecs_that_its_trunk_may_not_use(engines):
+    media = MediaSettings(codecs=("G729", "G722"))
+    scene = scene_with(engines, vendor_gateway(0), customer_media=media)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("AVP 0", "AVP 0 18")))
+    run(scene, 1_000)
+    early = next(each for each in call.responses if each.status == 183)
+    assert media_of(early.body.encode())[0].payloads == (18,)
+    run(scene, 2_000)
+    (heard,) = json.loads(scene.close().media)["played"]
+    assert heard["codec"] == "G729"
+
+
+def test_a_caller_without_a_codec_that_its_trunk_may_use_gets_the_code_alone(engines):
+    media = MediaSettings(codecs=("G729",))
+    gateway = vendor_gateway(0, sound=GatewaySound("busy", 2, 480), allow_unrated=True)
+    scene = scene_with(engines, gateway, customer_media=media)
+    call = scene.caller.call(CALLEE)
+    run(scene, 1_000)
+    assert (call.final is None, engines.playing) == (False, {})
+    assert 183 not in call.statuses
+    scene.close()
+
+
 def test_an_encrypted_caller_hears_it_encrypted(engines):
     scene = scene_with(engines)
     scene.vendor.script = refuses(486)
@@ -222,6 +279,25 @@ def test_a_gateway_that_is_a_sound_is_played_as_often_as_it_says(engines):
     run(scene, 4_000)
     assert call.final == 480
     scene.close()
+
+
+def test_the_next_gateway_is_tried_where_the_rtpengine_of_a_sound_is_lost(engines):
+    gateway = vendor_gateway(0, sound=GatewaySound("busy", 2, 480), allow_unrated=True)
+    scene = scene_with(engines, gateway, replace(vendor_gateway(1), priority=2))
+    scene.vendors[1].script = answers()
+    call = scene.caller.call(CALLEE)
+    run(scene, 1_000)
+    assert (call.final, len(engines.playing)) == (None, 1)
+    engines.lose("one")
+    run(scene, 20)
+    assert [each.status for each in call.responses].count(183) == 1
+    assert len(scene.vendors[1].calls) == 1
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    record = scene.finish(call)
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 0), ("vendor-1", 200)]
+    assert [each["sound"] for each in json.loads(record.media)["played"]] == ["busy"]
+    assert engines.calls == {}
 
 
 def polled(scene):

@@ -4,7 +4,7 @@ The switch answers the caller's offer itself. The port is of the leg only as lon
 no other one: the next gateway, if there is one, begins another early dialog.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -109,7 +109,7 @@ class SoundsForCallers:
     ) -> SoundOffer | None:
         """Return an answer that gets its port from an rtpengine before it leaves (``asks``)."""
         offer = bytes(leg.sessions.remote)
-        audio = playable_audio(offer, CODECS, ENCRYPTED)
+        audio = playable_audio(offer, _permitted(CODECS, media), ENCRYPTED)
         if self._rtpengines is None or not self._rtpengines.is_usable or audio is None or not sound.file:
             return None
         duration_ms = min(times * sound.duration_ms, most_ms)
@@ -181,7 +181,7 @@ class SoundsForCallers:
         """Go on with the sound of a leg of an earlier process; one that its worker plays goes on by itself."""
         announcement, relay = media.announcement, self._relay
         if announcement is not None and announcement.rtp_call is not None and self._rtpengines is not None:
-            self._rtpengines.keep(announcement.rtp_call)
+            self._rtpengines.keep(announcement)
             return
         if announcement is None or relay is None:
             media.announcement = None
@@ -202,10 +202,14 @@ class SoundsForCallers:
 
 def _audio(offer: bytes, sound: Sound, media: LegMedia) -> tuple[PlayableAudio, EncodedSound] | None:
     """Return the audio of an offer that takes a sound, in a codec that the trunk may use."""
-    permitted = {each.lower() for each in media.settings.codecs}
-    codecs = {each for each in sound.by_codec if not permitted or each in permitted}
-    audio = playable_audio(offer, codecs)
+    audio = playable_audio(offer, _permitted(sound.by_codec, media))
     return None if audio is None else (audio, sound.by_codec[audio.codec.lower()])
+
+
+def _permitted(codecs: Iterable[str], media: LegMedia) -> set[str]:
+    """Return those of the codecs that the trunk may use."""
+    permitted = {each.lower() for each in media.settings.codecs}
+    return {each for each in codecs if not permitted or each in permitted}
 
 
 def _source(audio: PlayableAudio, leg: Leg, media: LegMedia) -> MediaSource:

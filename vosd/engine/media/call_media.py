@@ -60,7 +60,7 @@ class CallMedia(Protocol):
         ...
 
     def sound_failed(self, port: int) -> Leg | None:
-        """Note that the peer of a port is played nothing; return a leg whose announcement it was."""
+        """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
         ...
 
     def resume(self, call: Call, newcomer: Leg | None) -> None:

@@ -246,13 +246,14 @@ class RelayedCalls:
             self._parts.callers_sounds.end(leg.facts.media, now)
 
     def sound_failed(self, port: int) -> Leg | None:
-        """Note that the peer of a port is played nothing; return a leg whose announcement it was (``CallMedia``)."""
+        """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
         for leg in self._parts.legs.by_number.values():
             media = leg.facts.media
             if media is None:
                 continue
             if media.announcement is not None and media.announcement.port.id == port:
-                media.announcement.began_ms = 0
+                if media.announcement.rtp_call is None:  # else its rtpengine was lost, and has played a part
+                    media.announcement.began_ms = 0
                 return leg
             own = media.music_port
             if own is not None and own.id == port:
@@ -439,11 +440,14 @@ class RelayedCalls:
         """Let what the relay reports be processed.
 
         It reports a key (port, key, milliseconds), a port whose peer is not played its sound after all, and a source of
-        media that is to be judged (port, number of the leg, address).
+        media that is to be judged (port, number of the leg, address). Ports whose peers are played nothing any more are
+        reported for rtpengines that are lost, too.
         """
         relay = self._parts.relay
         if relay is not None:
             relay.key_pressed, relay.sound_failed, relay.source_found = key_pressed, sound_failed, source_found
+        if self._parts.rtpengines is not None:
+            self._parts.rtpengines.sound_failed = sound_failed
 
 
 def _played(side: str, media: LegMedia | None) -> list[HeardSound]:

@@ -73,7 +73,9 @@ class RingBackAtRtpEngines:
 
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             given = b"" if answer is None or answer.reply.result != OK else answer.reply.session
-            session = answer_by(offer, given, media.number, is_encrypted=media.is_terminated) if given else None
+            session = None
+            if given:
+                session = answer_by(offer, given, media.number, CODECS, is_encrypted=media.is_terminated)
             if session is None or media.is_over or not progress.has_ring_back:  # the callee has media meanwhile
                 waiting.answer(None, now)
                 return

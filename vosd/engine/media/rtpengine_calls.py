@@ -107,6 +107,10 @@ class RtpEngineCalls:
         self._legs: dict[RtpCall, set[int]] = {}
         """Numbers of the legs of each call that have not ended."""
         self.blocked = BlockedLegs(engines, self._legs)
+        self._sounds: dict[RtpCall, RelayPort] = {}
+        """Ports of the sounds that callers are played, whose calls have no legs."""
+        self.sound_failed: Callable[[int], None] = lambda _port: None
+        """Gets the id of a port whose peer is played its sound no more: its rtpengine is lost."""
         self._pairs: dict[RtpCall, tuple[int, ...]] = {}
         """The two legs of a call one of which is over; empty where its rtpengine knows more, or may know more."""
         self._ending: dict[RtpCall, list[Callable[[], None]]] = {}
@@ -144,8 +148,11 @@ class RtpEngineCalls:
 
     def _lose(self, calls: Iterable[RtpCall]) -> None:
         lost: set[int] = set()
+        sounds: list[RelayPort] = []
         for call in calls:
             legs = self._legs.pop(call, set())
+            if call in self._sounds:
+                sounds.append(self._sounds.pop(call))
             self.blocked.forget(call, legs)
             lost |= legs
             self._given.pop(call, None)
@@ -155,6 +162,8 @@ class RtpEngineCalls:
         self._lost_ports.update(dict.fromkeys(self._ports.of_legs(lost), now.mono))
         if lost:
             self._report_lost(lost, now)
+        for port in sounds:
+            self.sound_failed(port.id)
 
     def is_anchored(self, media: LegMedia) -> bool:
         """Return whether a leg has ports of an rtpengine that works."""
@@ -267,12 +276,14 @@ class RtpEngineCalls:
         if self._asked.pop(waiting, None) is not None:  # else there was none to ask
             self.loop.in_turn(waiting, partial(answered, answer))
 
-    def keep(self, call: RtpCall) -> None:
-        """Note that a call without legs of its own goes on, until ``leave``."""
+    def keep(self, call: RtpCall, port: RelayPort) -> None:
+        """Note that a call without legs of its own goes on, until ``leave``: the peer of a port is played a sound."""
         self._legs[call] = set()
+        self._sounds[call] = port
 
     def leave(self, call: RtpCall) -> None:
         """End a call without legs of its own."""
+        self._sounds.pop(call, None)
         if self._legs.pop(call, None) is not None:
             self.engines.forget(call.engine, call.name)
 

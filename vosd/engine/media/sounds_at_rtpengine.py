@@ -4,7 +4,7 @@
 (RFC 5737), and what the caller sends is kept back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -69,6 +69,7 @@ class SoundsAtRtpEngines:
         name = f"{self._calls.prefix}{media.number:x}-{next(self._numbers)}"  # the one before may be ending there yet
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
         form = MediaForm(PLAIN, Protection.NONE, caller.makes_ice, reader_ice=False) if is_encrypted else None
+        codecs = {wanted.announcement.codec.lower()}
         order = session_order(
             RtpOffer,
             name,
@@ -93,8 +94,8 @@ class SoundsAtRtpEngines:
                 came(None, now)
                 return
             wanted.announcement.rtp_call = call
-            self._calls.keep(call)
-            audio = playable_audio(reply.session, CODECS)
+            self.keep(wanted.announcement)
+            audio = playable_audio(reply.session, codecs)
             if audio is None:
                 came(None, now)
                 return
@@ -111,7 +112,9 @@ class SoundsAtRtpEngines:
             call = wanted.announcement.rtp_call
             is_wanted = call is not None and media.announcement is wanted.announcement
             session = None if answer is None or answer.reply.result != OK else answer.reply.session
-            written = answer_by(offer, session, media.number, is_encrypted=is_encrypted) if session else None
+            written = None
+            if session:
+                written = answer_by(offer, session, media.number, codecs, is_encrypted=is_encrypted)
             if call is None or not is_wanted or written is None:
                 came(None, now)
                 return
@@ -134,14 +137,15 @@ class SoundsAtRtpEngines:
         """End a sound."""
         self._calls.leave(call)
 
-    def keep(self, call: RtpCall) -> None:
-        """Go on with a sound of an earlier process."""
-        self._calls.keep(call)
+    def keep(self, announcement: CallerSound) -> None:
+        """Note that a sound goes on; its failure is reported if its rtpengine is lost."""
+        if announcement.rtp_call is not None:
+            self._calls.keep(announcement.rtp_call, announcement.port)
 
 
-def answer_by(offer: bytes, given: bytes, number: int, *, is_encrypted: bool) -> bytes | None:
-    """Return the answer to a caller's offer with the port of an rtpengine; None where it has none."""
-    audio = playable_audio(offer, CODECS, ENCRYPTED)
+def answer_by(offer: bytes, given: bytes, number: int, codecs: Container[str], *, is_encrypted: bool) -> bytes | None:
+    """Return the answer to a caller's offer in one of the codecs with an rtpengine's port; None where it has none."""
+    audio = playable_audio(offer, codecs, ENCRYPTED)
     try:
         ports = media_of(given)
     except BadSession:
