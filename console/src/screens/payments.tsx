@@ -390,19 +390,25 @@ function FromFile() {
             else reading.reset();
           }}
         />
-        {/* one element, which the question gives the focus back to */}
+        {/* one element, which the question gives the focus back to: the Enter that began the booking does not stop it */}
         <Button
           size="sm"
           variant="default"
           disabled={payments.length === 0}
-          onClick={() => {
-            if (booking.isPending) isStopped.current = true;
-            else setAsks(true);
-          }}
+          aria-disabled={booking.isPending}
+          data-disabled={booking.isPending || undefined}
+          onClick={() => booking.isPending || setAsks(true)}
         >
-          {booking.isPending ? t("payments.file_stop") : t("payments.file_book", { count: payments.length })}
+          {t("payments.file_book", { count: payments.length })}
         </Button>
-        {booking.isPending && <span>{t("payments.file_progress", { done, total: payments.length })}</span>}
+        {booking.isPending && (
+          <>
+            <Button size="sm" variant="default" onClick={() => (isStopped.current = true)}>
+              {t("payments.file_stop")}
+            </Button>
+            <span>{t("payments.file_progress", { done, total: payments.length })}</span>
+          </>
+        )}
         {booking.data && <DoneText key={booking.data.said} done={booking.data} />}
       </Group>
       <Confirm
