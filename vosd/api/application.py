@@ -320,10 +320,13 @@ class Application:
         key = proof + request.source.encode()
         # browsers connect again to a stream by themselves
         is_use = not operation.is_live and UNATTENDED not in request.headers
-        sender = self._senders.of((key, is_use), lambda: self._sender(office, operation, request, is_use=is_use))
+
+        def find() -> "Awaitable[Principal]":
+            return self._senders.of((key, is_use), lambda: self._sender(office, operation, request, is_use=is_use))
+
         if operation.needs_database:
-            return await sender
-        return await self._known_senders.look(key, sender, time.monotonic())
+            return await find()
+        return await self._known_senders.look(key, find, time.monotonic())
 
     async def _sender(
         self, office: Office, operation: Operation, request: HttpRequest, *, is_use: bool = True

@@ -1,9 +1,10 @@
 """Senders of the latest requests, for the time in which the database, which knows them, is away."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from vosd.admin.office.principal import Principal
+from vosd.api.brief_wait import BriefWait
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 
@@ -16,17 +17,20 @@ class KnownSenders:
     """Principals by a digest of their token or session, and their address; no clock of its own."""
 
     def __init__(self) -> None:
+        self._brief_wait = BriefWait()
         self._known: dict[bytes, tuple[Principal, float]] = {}
 
-    async def look(self, digest: bytes, found: Awaitable[Principal], now_s: float) -> Principal:
-        """Return the sender that the database finds; while it is away, the one that it found lately.
+    async def look(self, digest: bytes, find: Callable[[], Awaitable[Principal]], now_s: float) -> Principal:
+        """Return the sender that the database finds; while it is away or hangs, the one that it found lately.
 
         Raises:
             StoreUnavailable: it is away, and has not known the sender of late.
-            VosError: as ``found``, whose refusal is remembered: a token that was revoked is not taken again.
+            VosError: as ``find``, whose refusal is remembered: a token that was revoked is not taken again.
         """
+        known = self._known.get(digest)
+        is_known = known is not None and now_s - known[1] <= KEPT_S
         try:
-            who = await found
+            who = await (self._brief_wait.read(find) if is_known else find())
         except StoreUnavailable:
             known = self._known.pop(digest, None)
             if known is None or now_s - known[1] > KEPT_S:

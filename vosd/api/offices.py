@@ -11,6 +11,7 @@ import structlog
 from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.drawn_calls import DrawnCalls
 from vosd.admin.office.office import Office
+from vosd.api.brief_wait import BriefWait
 from vosd.api.shared_readings import SharedReadings
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
@@ -58,6 +59,7 @@ class Offices:
         self._drawn = DrawnCalls()
         self._versions = SharedReadings[int | None]()
         self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
+        self._brief_wait = BriefWait()
 
     async def __aenter__(self) -> "Offices":
         return self
@@ -78,7 +80,7 @@ class Offices:
             StoreUnavailable: the database is needed, and away.
         """
         until = asyncio.get_running_loop().time() + patience_s - SPARE_S
-        version = await self._versions.of(None, self._version)
+        version = await (self._versions.of(None, self._version) if needs_database else self._version_if_answered())
         switch = self._configuration.current(version)
         if switch is not self._switch:
             async with self._following:
@@ -104,11 +106,21 @@ class Offices:
         return self._switch.running_switch(self._turns)
 
     async def _version(self) -> int | None:
-        """Return the version of the definitions of the database; None = it cannot be read."""
+        """Return the version of the definitions of the database; None = it cannot be read.
+
+        That may be a fault of its URL, which the files that are looked at next have mended.
+        """
         if not self._url:
             return None
         try:
             return await self._stores().decks.version()
+        except VosError:
+            return None
+
+    async def _version_if_answered(self) -> int | None:
+        """Return the same; None also where the database hangs."""
+        try:
+            return await self._brief_wait.read(lambda: self._versions.of(None, self._version))
         except StoreUnavailable:
             return None
 
@@ -158,6 +170,11 @@ class Offices:
 
 
 def _read_accounts(switch: ConfiguredSwitch) -> None:
-    """Read what most requests need of a configuration; its mistakes are those of the requests."""
+    """Read what most requests need of a configuration; its mistakes are those of the requests.
+
+    Raises:
+        ConfigError: as ``ConfiguredSwitch.database_url``.
+    """
+    _ = switch.database_url  # before anything is read of a database that is not the switch's
     with suppress(VosError):
         switch.excerpt.agents()

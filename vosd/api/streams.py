@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.admin.office.events import EventView, WatchEvents
 from vosd.admin.office.principal import Principal
+from vosd.api.brief_wait import ANSWER_S
 from vosd.api.feed import EventFeed, Subscription
 from vosd.api.http import EVENT_STREAM, Answer, RequestError
 from vosd.base.errors import VosError
@@ -119,8 +120,9 @@ async def _events(
         if now - checked >= CHECK_S:
             checked = now
             try:
-                view = await admit()
-            except StoreUnavailable:
+                async with asyncio.timeout(ANSWER_S):
+                    view = await admit()
+            except (StoreUnavailable, TimeoutError):
                 pass  # tokens are in the database: what the switch tells is shown on
             except VosError as error:
                 yield b"event: stream.ended\ndata: " + msgspec.json.encode({"why": str(error)}) + b"\n\n"

@@ -480,7 +480,7 @@ def _file_number(path: str | None) -> int:
 
 
 def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> AsyncEngine:
-    encrypted = context_of(url)
+    encrypted = context_of(url.query)
     lock_wait_s = max(1, min(_LOCK_WAIT_S, int(patience_s / 2)))  # the server knows whole seconds, of 1 at least
     session = f"{_SESSION_OF_MYSQL}, innodb_lock_wait_timeout = {lock_wait_s}"
     if statement_s is not None:

@@ -4,6 +4,7 @@ SQLAlchemy makes a table of file names of them, and aiomysql takes nothing but a
 """
 
 import ssl
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -22,15 +23,15 @@ class EncryptionUnusable(VosError):  # noqa: N818 - describes what the URL asks 
     """TLS cannot be used as the URL of the database asks for it."""
 
 
-def context_of(url: URL) -> ssl.SSLContext | None:
-    """Return how connections to the server are encrypted; None = the URL has no ``ssl_`` parameter, and they are not.
+def context_of(parameters: Mapping[str, object]) -> ssl.SSLContext | None:
+    """Return how connections to the server are encrypted; None = there is no ``ssl_`` parameter, and they are not.
 
     The certificate of the server is always verified: by the file ``ssl_ca``, else by the authorities of the machine.
 
     Raises:
         EncryptionUnusable: a parameter is not known, or a file cannot be read.
     """
-    asked = {name: value for name, value in url.query.items() if name.startswith("ssl_")}
+    asked = {name: value for name, value in parameters.items() if name.startswith("ssl_")}
     if not asked:
         return None
     names = {name: value for name, value in asked.items() if name in _KNOWN and isinstance(value, str)}

@@ -1,12 +1,14 @@
 """Senders that were known of late, while the database is away."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import known_senders
+from vosd.api.brief_wait import ANSWER_S, PAUSE_S
 from vosd.api.known_senders import KEPT_S, KnownSenders
 from vosd.cdr.ports import StoreUnavailable
 
@@ -31,36 +33,62 @@ def away() -> StoreUnavailable:
 async def test_a_sender_is_known_for_a_while_after_the_database_knew_it():
     senders = KnownSenders()
     with pytest.raises(StoreUnavailable):
-        await senders.look(b"1", answered(away()), 0.0)
-    await senders.look(b"1", answered(WHO), 10.0)
-    assert await senders.look(b"1", answered(away()), 10.0 + KEPT_S) == WHO
+        await senders.look(b"1", partial(answered, away()), 0.0)
+    await senders.look(b"1", partial(answered, WHO), 10.0)
+    assert await senders.look(b"1", partial(answered, away()), 10.0 + KEPT_S) == WHO
     with pytest.raises(StoreUnavailable):
-        await senders.look(b"2", answered(away()), 11.0)
+        await senders.look(b"2", partial(answered, away()), 11.0)
     with pytest.raises(StoreUnavailable):
-        await senders.look(b"1", answered(away()), 10.1 + KEPT_S)
+        await senders.look(b"1", partial(answered, away()), 10.1 + KEPT_S)
 
 
 async def test_a_sender_is_known_to_requests_at_the_same_time():
     senders = KnownSenders()
-    await senders.look(b"1", answered(WHO), 0.0)
-    both = (senders.look(b"1", late(away()), 1.0) for _ in range(2))
+    await senders.look(b"1", partial(answered, WHO), 0.0)
+    both = (senders.look(b"1", partial(late, away()), 1.0) for _ in range(2))
     assert await asyncio.gather(*both) == [WHO, WHO]
 
 
 async def test_a_token_that_was_revoked_is_not_taken_again():
     senders = KnownSenders()
-    await senders.look(b"1", answered(WHO), 0.0)
+    await senders.look(b"1", partial(answered, WHO), 0.0)
     with pytest.raises(UnauthorizedError):
-        await senders.look(b"1", answered(UnauthorizedError("it was revoked")), 1.0)
+        await senders.look(b"1", partial(answered, UnauthorizedError("it was revoked")), 1.0)
     with pytest.raises(StoreUnavailable):
-        await senders.look(b"1", answered(away()), 2.0)
+        await senders.look(b"1", partial(answered, away()), 2.0)
 
 
 async def test_of_too_many_the_one_that_asked_longest_ago_is_forgotten(monkeypatch):
     monkeypatch.setattr(known_senders, "SENDERS_MAX", 1)
     senders = KnownSenders()
     for digest in (b"1", b"2"):
-        await senders.look(digest, answered(WHO), 0.0)
-    assert await senders.look(b"2", answered(away()), 1.0) == WHO
+        await senders.look(digest, partial(answered, WHO), 0.0)
+    assert await senders.look(b"2", partial(answered, away()), 1.0) == WHO
     with pytest.raises(StoreUnavailable):
-        await senders.look(b"1", answered(away()), 1.0)
+        await senders.look(b"1", partial(answered, away()), 1.0)
+
+
+async def test_a_database_that_hangs_is_waited_for_shortly_and_then_not_at_all_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, senders, asked = asyncio.get_running_loop(), KnownSenders(), 0
+    await senders.look(b"1", partial(answered, WHO), 0.0)
+    later, now = 0.0, loop.time
+
+    async def hang() -> Principal:
+        nonlocal asked, later
+        asked += 1
+        later += ANSWER_S
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(loop, "time", lambda: now() + later)
+    assert [await senders.look(b"1", hang, 1.0) for _ in range(3)] == [WHO] * 3
+    assert asked == 1
+    later += PAUSE_S
+    assert await senders.look(b"1", hang, 2.0) == WHO
+    assert asked == 2
+    later += PAUSE_S
+    assert await senders.look(b"1", partial(answered, WHO), 3.0) == WHO
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"2", partial(answered, away()), 3.0)

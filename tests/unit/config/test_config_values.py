@@ -76,6 +76,28 @@ def test_a_database_that_cannot_be_meant_is_an_error(site, url):
     ]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["mysql+aiomysql://h/x?foo=1", "mysql+aiomysql://h/x?charset=utf8&read_timeout=5", "mysql+aiomysql://h/x?ssl-ca=",
+     "mysql+aiomysql://h/x?autocommit=1", "mysql+aiomysql://h/x?ssl_ca=a&ssl_ca=b", "sqlite+aiosqlite:///x?timeout=a"],
+)  # fmt: skip
+def test_a_parameter_that_the_driver_of_the_database_does_not_take_is_an_error(site, url):
+    (error,) = site.errors(f"database: {{url: '{url}'}}")
+    assert error.startswith("vosd.yaml:1: database.url: expected sqlite+aiosqlite:///FILE or mysql+aiomysql://")
+    assert ("no parameters behind FILE" if url.startswith("sqlite") else "unix_socket once at most") in error
+
+
+def test_parameters_that_the_driver_of_the_database_takes_are_none(site):
+    url = "mysql+aiomysql://h/x?charset=utf8mb4&unix_socket=/run/mysqld/mysqld.sock&ssl_check_hostname=true"
+    assert site.load(f"database: {{url: '{url}'}}").settings.database_url.reveal() == url
+
+
+@pytest.mark.parametrize("key", ["url", "replica"])
+def test_a_file_for_tls_to_the_database_that_cannot_be_used_is_an_error(site, key):
+    (error,) = site.errors(f"database: {{{key}: 'mysql+aiomysql://h/x?ssl_ca=/nope.pem'}}")
+    assert error.startswith(f"vosd.yaml:1: database.{key}: expected usable parameters of TLS: ssl_ca: /nope.pem cannot")
+
+
 def test_an_account_arrives_with_every_key(site):
     catalogue = site.load(
         """

@@ -1,15 +1,17 @@
 """Files that ``invoices``, ``api`` and ``access`` name: found beside the file that names them.
 
-Those that are shown are checked to be there.
+Those that are shown are checked to be there, and those of TLS to the database to be usable.
 """
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from vosd.catalogue.problems import ProblemList
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.reader.document import Section
 from vosd.config.reader.includes import read_bytes
+from vosd.storage.encryption import EncryptionUnusable, context_of
 
 _SECTION: Final = "invoices"
 _FILES: Final = ("template_file", "labels_file", "logo_file")
@@ -21,8 +23,22 @@ _LOGO_BYTES_MAX: Final = 1 << 18
 
 def with_shown_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
     """Return the keys with the whole paths of the files; those of invoices and the console are reported if need be."""
+    _check_encryption(keys, document, problems)
     keys = _with_logo(_with_invoice_files(keys, document, problems), document, problems)
     return _with_countries(_with_api_certificate(keys, document), document)
+
+
+def _check_encryption(keys: InstallationKeys, document: Section, problems: ProblemList) -> None:
+    """Report the parameters of the databases' URLs by which no connection can be encrypted."""
+    for key, url in (("url", keys.database.url), ("replica", keys.database.replica)):
+        if url is None or "ssl_" not in url.reveal():
+            continue
+        try:
+            context_of(dict(parse_qsl(urlsplit(url.reveal()).query, keep_blank_values=True)))
+        except EncryptionUnusable as error:
+            flaw = str(error).removeprefix("database.url: ")
+            place = _section(document, "database").place_of(key)
+            problems.error(place, f"database.{key}", f"usable parameters of TLS: {flaw}")
 
 
 def _with_countries(keys: InstallationKeys, document: Section) -> InstallationKeys:

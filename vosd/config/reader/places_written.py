@@ -2,12 +2,16 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from vosd.config.places import DATABASE_URL
 from vosd.config.reader.document import Section
 
 URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
+_PARAMETERS: Final = (
+    "charset", "program_name", "ssl_ca", "ssl_cert", "ssl_check_hostname", "ssl_key", "unix_socket",
+)  # fmt: skip
+"""Parameters of a URL of MySQL; the driver fails at each connection if it does not know one."""
 
 
 def path_in(document: Section, key: str) -> Path | None:
@@ -35,10 +39,15 @@ def flaw_of_url(text: str) -> str | None:
         if url.netloc.count("@") > 1 or "@" in url.path:
             # Otherwise the part after the first @ would be parsed as the host, and shown.
             return f"{URL}; write %40 for an @ in the password"
+        parameters = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
         if url.scheme == "sqlite+aiosqlite":
             complete = not url.netloc and bool(file) and ":memory:" not in file
+            if complete and parameters:
+                return f"{URL}; no parameters behind FILE"
         else:
             complete = url.scheme == "mysql+aiomysql" and bool(url.hostname) and bool(file) and url.port != 0
+            if complete and (len(set(parameters)) < len(parameters) or not set(parameters) <= set(_PARAMETERS)):
+                return f"{URL}; as parameters behind NAME each of {', '.join(_PARAMETERS)} once at most"
     except ValueError:  # of a port or an address
         return URL
     return None if complete else URL
