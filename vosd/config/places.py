@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from vosd.base.errors import VosError
 from vosd.base.secret import Secret
@@ -39,6 +40,7 @@ _LOCKS: Final = Path("/proc/locks")
 _ID_DIGITS: Final = 8
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
+_MYSQL_PORT: Final = 3306
 _JOURNAL: Final = "journal"
 """Name that every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root
 directory."""
@@ -65,6 +67,8 @@ class Installation(NamedTuple):
     """To which relative paths of the configuration are relative."""
     control_socket: str = ""
     """Absolute path of its socket for commands; empty = an earlier version has recorded it."""
+    database: str = ""
+    """Place of the database on which it works, as ``place_of_database``; empty as for the socket."""
 
     @property
     def id(self) -> str:
@@ -83,10 +87,22 @@ class Installation(NamedTuple):
         return f"{self.node!r} (id {self.id}) of {self.configuration}, started in {self.directory}"
 
 
-def installation_of(config: Path, node: str, control_socket: Path | None = None) -> Installation:
+def installation_of(
+    config: Path, node: str, control_socket: Path | None = None, database_url: Secret | None = None
+) -> Installation:
     """Return the installation that this process is, started on ``config``."""
     place = "" if control_socket is None else str(control_socket.absolute())
-    return Installation(node, str(config.resolve()), str(Path.cwd()), place)
+    database = "" if database_url is None else place_of_database(database_url.reveal())
+    return Installation(node, str(config.resolve()), str(Path.cwd()), place, database)
+
+
+def place_of_database(url: str) -> str:
+    """Return the absolute path of a database, or server, port and name, without user and password."""
+    file = _database_file(url)
+    if file is not None:
+        return str(file.resolve())
+    server = urlsplit(url)
+    return f"{server.hostname}:{server.port or _MYSQL_PORT}{server.path}"
 
 
 def recorded_in(state_dir: Path) -> Installation | None:

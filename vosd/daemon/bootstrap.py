@@ -222,7 +222,8 @@ class Daemon:
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(
-            settings.state_dir, installation_of(config, settings.node, settings.control_socket)
+            settings.state_dir,
+            installation_of(config, settings.node, settings.control_socket, settings.database_url),
         )
         self._database = Database(
             settings.database_url.reveal(),

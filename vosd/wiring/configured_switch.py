@@ -175,11 +175,29 @@ class ConfiguredSwitch:
         """The URL of the database, with a path relative to the working directory; no other setting is validated.
 
         Raises:
-            ConfigError: it is invalid.
+            ConfigError: it is invalid, or that of another database than the one on which the running switch works.
         """
         from vosd.config.places import database_found_from
 
-        return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
+        url = database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
+        self._require_database_of_running(url)
+        return url
+
+    def _require_database_of_running(self, url: str) -> None:
+        """Raise ConfigError where the running switch works on another database than that of a URL."""
+        from vosd.config.places import place_of_database, recorded_in
+
+        state_dir = self._state_dir_if_any()
+        running = None if state_dir is None else recorded_in(state_dir)
+        if state_dir is None or running is None or running.database in ("", place_of_database(url)):
+            return
+        from vosd.catalogue.problems import ConfigError, DefinitionProblem
+        from vosd.config.places import holder_of
+        from vosd.daemon.claim import goes_on
+
+        if goes_on(state_dir) and holder_of(state_dir) is not None:
+            expected = f"the database on which the running switch works ({running.database}) until vosd restart"
+            raise ConfigError([DefinitionProblem("", 0, "database.url", None, expected)])
 
     @property
     def report_database(self) -> "tuple[str | None, int | None]":

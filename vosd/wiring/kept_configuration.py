@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from vosd.config.named_files import files_of
+from vosd.config.places import LOCK
 from vosd.config.reader.texts import DiskTexts, absolute
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.last_good import LastGoodSwitch, last_good
@@ -123,6 +124,13 @@ class _KeptSwitch(ConfiguredSwitch):
             self._texts.watch(self.config_path())
             super().excerpt.texts = self._texts
         return super().excerpt
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database; it is asked for again after the next start of the switch, which may have another."""
+        if (state_dir := self._state_dir_if_any()) is not None:
+            self._texts.watch(state_dir / LOCK)
+        return super().database_url
 
     def load(self, *, written_rates_win: bool = False) -> "Loaded":  # noqa: ARG002 - a copy is a question of a verb
         """Return the whole configuration, which is read once; its problems are remarks of the first time."""

@@ -82,10 +82,13 @@ def last_good(config: Path) -> LastGoodSwitch | None:
 
 
 def in_force(config: Path) -> ConfiguredSwitch:
-    """Return a configuration as its files have it; the last good one where these cannot be read, if there is one."""
+    """Return a configuration as its files have it; the last good one where these cannot be read, if there is one.
+
+    The same holds while they have another database than the running switch.
+    """
     switch = ConfiguredSwitch(config)
     try:
-        _ = switch.settings
+        _ = switch.settings, switch.database_url
     except ConfigError:
         return last_good(config) or switch
     return switch
