@@ -198,6 +198,17 @@ async def test_calls_that_run_or_wait_keep_a_month_open(office: Office, tmp_path
     assert CountUnbooked(OCTOBER) in switch.asked
 
 
+async def test_a_bill_that_was_compared_before_its_calls_were_booked_is_compared_again(
+    office: Office, database: Database
+) -> None:
+    number = await reconcile(office)
+    assert await missing(office) == {}
+    async with database.writing() as connection:
+        await connection.execute(update(schema.reconciliation).values(result='{"rows": 5, "unbooked": 2}'))
+    said = f"2 calls were not booked yet when reconciliation {number} of carrier was made"
+    assert await missing(office) == {"vendor_unmatched": said}
+
+
 async def test_a_month_is_not_closed_while_a_minimum_waits_for_calls(office: Office, tmp_path: Path) -> None:
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, []).answers(CountUnbooked, 0)
     async with switch.answers(ListUnbooked, {"acme": "1.00"}).answers(RefreshBalances, OrderDone()):

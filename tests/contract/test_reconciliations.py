@@ -9,13 +9,15 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, routing_gateway
-from doubles.data.records import STARTED, refused_call
+from doubles.data.records import STARTED, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
+from doubles.fake_switch import FakeSwitch
 from doubles.office import office_on, operator
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
@@ -70,6 +72,10 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
+from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.money import CountUnbooked
+from vosd.engine.journal import Journal
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
@@ -184,6 +190,35 @@ async def test_a_file_is_compared_once_and_every_difference_has_its_class_and_mo
     assert [each.id for each in await list_reconciliations(site.office, operator(), ListReconciliations())] == [made.id]
     lines = await list_audit(site.office, operator(), ListAudit())
     assert [(each.action, each.subject) for each in lines] == [("ImportBill", "carrier")]
+
+
+async def test_a_comparison_says_how_many_calls_of_its_time_are_not_booked(site: Site) -> None:
+    """In the journal of a stopped switch, in quarantine, and of a switch that runs; the same file again counts anew."""
+    late = CALLS[-1]
+    missing = [
+        msgspec.structs.replace(late, call_id=str(UUID(int=number)), **changes)
+        for number, changes in enumerate(({}, {"vendor_account": "rival"}, {"started_at": CALLS[0].started_at - 1}), 1)
+    ]
+    span = {"since": CALLS[0].started_at, "until": late.started_at + 1}
+    assert (await site.imported(faulty(), **span)).comparison.unbooked == 0
+    journal = Journal(site.directory / "journal")
+    journal.open()
+    for each in missing:
+        journal.ended(each)
+    journal.flush()
+    journal.close()
+    assert (await site.imported(faulty(), **span)).comparison.unbooked == 0, "it was compared before"
+    assert (await site.imported(faulty(), again=True, **span)).comparison.unbooked == 1
+    Quarantine(site.directory / DIRECTORY).put(rejected("too long", missing[0]))
+    assert (await site.imported(faulty(), again=True, **span)).comparison.unbooked == 2
+    begun = iso_utc(late.started_at)
+    calls = [
+        CallSnapshot("a", "talking", "in", "out", "acme", vendor, "1", "2", begun, begun, 3, 3)
+        for vendor in ("carrier", "rival")
+    ]
+    async with FakeSwitch(site.directory / "s").answers(ListCalls, calls).answers(CountUnbooked, 5) as switch:
+        made = await site.imported(faulty(), again=True, **span)
+    assert (made.comparison.unbooked, CountUnbooked(span["until"]) in switch.asked) == (7, True)
 
 
 async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_call_of_the_vendor(

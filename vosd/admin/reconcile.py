@@ -5,7 +5,7 @@ no difference.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -49,12 +49,9 @@ async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation
         JournalUnreadableError: it cannot be read.
         StoreUnavailable: the database cannot be reached.
     """
-    directory = state_dir / "journal"
-    if not directory.exists():
+    journal, quarantine = _kept(state_dir), Quarantine(state_dir / DIRECTORY)
+    if journal is None:
         return None
-    if not os.access(directory, os.R_OK | os.X_OK):
-        raise JournalUnreadableError(f"{directory} cannot be read: run this as the user of the switch")
-    journal, quarantine = KeptJournal(directory), Quarantine(state_dir / DIRECTORY)
     seen, doubtful = 0, dict[str, CallRecord]()
     for some in _batches(_readable(journal)):
         seen += len(some)
@@ -74,6 +71,29 @@ async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation
         ]
     differences += await _unreadable(booked, journal, refused)
     return Reconciliation(seen, len(journal.waiting), tuple(differences[:REPORTED_AT_MOST]))
+
+
+def count_waiting(state_dir: Path, fits: Callable[[CallRecord], bool]) -> int:
+    """Return how many calls of the journal that fit are on their way to the database; no switch runs.
+
+    Raises:
+        JournalUnreadableError: it cannot be read.
+    """
+    journal = _kept(state_dir)
+    if journal is None:
+        return 0
+    found = {record.call_id for some in _batches(_readable(journal)) for record in some if fits(record)}
+    return len(found & journal.waiting)
+
+
+def _kept(state_dir: Path) -> KeptJournal | None:
+    """Return the journal; None = there is none."""
+    directory = state_dir / "journal"
+    if not directory.exists():
+        return None
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise JournalUnreadableError(f"{directory} cannot be read: run this as the user of the switch")
+    return KeptJournal(directory)
 
 
 async def _differing(booked: "SqlBookedCalls", records: list[CallRecord]) -> dict[str, CallRecord]:

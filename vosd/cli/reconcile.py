@@ -190,6 +190,10 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
         output.remark(
             f"the amount waits for a second person: vosd payment confirm {found.waiting}, then order this once more"
         )
+    if compared.unbooked:
+        output.remark(
+            f"{compared.unbooked} calls of this time were not booked yet (vosd status): import the file --again later"
+        )
     if compared.time_shift is not None:
         output.remark(
             f"the times of the file seem to be {compared.time_shift / 3600:+g} h from ours: see start in the map"

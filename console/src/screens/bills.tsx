@@ -263,6 +263,9 @@ function Compared({ row }: { row: Sheet }) {
             t("bills.rows"),
             t("bills.rows_of", { rows: comparison.rows, bad: comparison.bad_rows, attempts: comparison.attempts }),
           ],
+          ...(comparison.unbooked
+            ? [[t("bills.unbooked"), t("bills.unbooked_of", { calls: comparison.unbooked })] as const]
+            : []),
           ...(comparison.time_shift
             ? [[t("bills.shift"), t("bills.shift_by", { seconds: comparison.time_shift })] as const]
             : []),

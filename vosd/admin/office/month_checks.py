@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
+import msgspec
+
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, VendorOfMonth
 from vosd.admin.office.office import Office
 from vosd.base.money import format_amount
@@ -21,6 +23,13 @@ from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
 _DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
+_AGAIN: Final = " --again"
+
+
+class _Compared(msgspec.Struct, frozen=True):
+    """The part of a stored comparison that is looked at."""
+
+    unbooked: int = 0
 
 
 class MonthChecks:
@@ -144,6 +153,14 @@ class MonthChecks:
                 )
                 do = f"vosd reconcile import {vendor} FILE{self._span}"
                 yield MissingOfMonth(MonthObstacle.VENDOR_UNMATCHED, detail, do)
+        for bill in bills:
+            unbooked = msgspec.json.decode(bill.result, type=_Compared).unbooked
+            if unbooked:
+                yield MissingOfMonth(
+                    MonthObstacle.VENDOR_UNMATCHED,
+                    f"{unbooked} calls were not booked yet when reconciliation {bill.id} of {bill.account} was made",
+                    f"vosd reconcile import {bill.account} FILE{_AGAIN}",
+                )
         disputes = await self._stores.reconciliations.disputes([each.id for each in bills])
         for number, each in sorted(disputes.items()):
             if each.state in _OPEN:

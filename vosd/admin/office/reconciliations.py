@@ -32,6 +32,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payments import ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.unbooked import unbooked_calls
 from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.csv_text import csv_of
@@ -152,6 +153,8 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds by which the times of the file seem to be after ours: the zone of the map may be wrong; null = none."""
     zone: str | None = None
     """Zone of the times of the file that have none of their own; null = an earlier version has compared it."""
+    unbooked: int = 0
+    """Calls of the period that were not booked yet, and so were not compared: compare the file again when they are."""
 
 
 class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +230,8 @@ async def import_bill(
         ConfigError: the map or the configuration is invalid.
         ForeignFileError, NoUsableRowError: the file cannot be read, or none of its rows.
         DroppedPeriod: calls of the period were dropped, or their numbers are masked.
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+        JournalUnreadableError, QuarantineError: the journal, or the refused records cannot be read.
         StoreUnavailable: nothing was kept.
     """
     account = configured(office.definitions.accounts(), order.account)
@@ -240,6 +245,7 @@ async def import_bill(
     with SortedCalls(BilledCall) as theirs, SortedCalls(SentCall) as ours, SortedCalls(BilledCall) as lacking:
         work = _Work(office, order, wanted, theirs, ours, report)
         await work.read_bill()
+        await work.count_unbooked()
         await work.read_calls()
         comparison = await work.compare(lacking)
     mine, other = comparison.sums.totals
@@ -277,7 +283,7 @@ class _Work:
     ) -> None:
         self._office, self._order, self._wanted, self._report = office, order, wanted, report
         self._theirs, self._ours = theirs, ours
-        self._rows = self._bad = 0
+        self._rows = self._bad = self._unbooked = 0
         self._bad_rows: list[BadRowSheet] = []
         self._tolerance_ms = round(1_000 * order.tolerance)
         self._time_shift = TimeShift(self._tolerance_ms, round(1_000 * order.duration_tolerance))
@@ -305,6 +311,10 @@ class _Work:
             raise NoUsableRowError(f"no row of {_name_of(self._order)} can be read: {why}")
         self.since = first if self._order.since is None else self._order.since
         self.until = last + 1 if self._order.until is None else self._order.until
+
+    async def count_unbooked(self) -> None:
+        """Count calls that cannot be compared: before ours are read, so that none is booked in between."""
+        self._unbooked = await unbooked_calls(self._office, self._order.account, self.since, self.until)
 
     async def read_calls(self) -> None:
         """Read our calls of the period, and those around it that may be in the file."""
@@ -413,6 +423,7 @@ class _Work:
             classes=tuple(comparison.sums.sheets()),
             time_shift=None if shift_ms is None else shift_ms // 1_000,
             zone=str(self._wanted.layout.zone),
+            unbooked=self._unbooked,
         )
 
 
