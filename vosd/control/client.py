@@ -152,13 +152,19 @@ class RunningSwitch:
         is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
         pid = self._starting() if is_absent else None
         if pid is not None:
-            return NoDaemonError(f"the switch (pid {pid}) starts or stops, and takes no orders yet: try again soon")
+            return NoDaemonError(self._absent(pid))
         message = (
             f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
             " this configuration, and are you allowed to open its socket?"
             + ("" if self.control_socket.is_absolute() else _RELATIVE)
         )
         return (NoDaemonError if is_absent else DaemonUnreachableError)(message)
+
+    def _absent(self, pid: int) -> str:
+        return (
+            f"the switch (pid {pid}) does not listen at {self.control_socket}: it starts or stops, or that socket was"
+            " removed, and its log says so. Try again in 10 seconds"
+        )
 
     def _lost(self, reason: str) -> AnswerLostError:
         return AnswerLostError(f"the switch at {self.control_socket} has the order and did not answer it ({reason})")

@@ -8,6 +8,7 @@ descriptors: some are kept for that.
 """
 
 import asyncio
+import os
 import socket
 import stat
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -40,6 +41,8 @@ IDLE_S: Final = 60.0
 """A connection without request is closed after so long."""
 SPARE: Final = 2
 """Spare descriptors: connections that are accepted where the process may open no more files."""
+LOOK_S: Final = 5.0
+"""Interval at which the path is looked at: cleaners of directories and other programs remove sockets."""
 PAUSE_S: Final = 1.0
 """Pause before a connection that could not be accepted is tried again."""
 
@@ -83,6 +86,9 @@ class ControlServer:
         self._path = path
         self._handlers = {handler.tag: handler for handler in handlers}
         self._listening: socket.socket | None = None
+        self._bound: os.stat_result | None = None
+        """The socket in the file system."""
+        self._next_look: asyncio.TimerHandle | None = None
         self._beginning: set[asyncio.Task[None]] = set()
         """Connections that were accepted and have no client yet."""
         self._spare = SpareDescriptors(SPARE)
@@ -97,10 +103,10 @@ class ControlServer:
         Raises:
             ControlSocketError: another switch listens there, or the path cannot be created.
         """
-        self._listening = _bind(self._path)
+        self._listen()
         self._hangups.open()
         self._spare.obtain()
-        asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+        self._look_later()
 
     async def close(self) -> None:
         """Stop listening, disconnect the clients and remove the socket from the file system."""
@@ -109,13 +115,48 @@ class ControlServer:
             return
         asyncio.get_running_loop().remove_reader(listening)
         listening.close()
+        if self._next_look is not None:
+            self._next_look.cancel()
         self._spare.release()
         tasks = [*self._beginning, *(client.task for client in self._clients)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._hangups.close()
-        self._path.unlink(missing_ok=True)
+        if self._is_there():  # else it is of another switch by now
+            self._path.unlink(missing_ok=True)
+
+    def _listen(self) -> None:
+        """Begin to listen, raising as ``open``."""
+        self._listening, self._bound = _bind(self._path)
+        asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+
+    def _is_there(self) -> bool:
+        """Return whether the socket is where clients look for it."""
+        try:
+            return self._bound is not None and os.path.samestat(self._path.stat(), self._bound)
+        except OSError:
+            return False
+
+    def _look_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Make a socket anew that was removed; clients that are connected stay so."""
+        self._look_later()
+        earlier = self._listening
+        if earlier is None or self._is_there():
+            return
+        try:
+            self._listen()
+        except (ControlSocketError, OSError) as error:  # the latter of a socket that is left over and cannot be removed
+            if self._log_limiter.admits("missing", round(asyncio.get_running_loop().time() * 1_000)):
+                means = "no command reaches this switch; calls go on"
+                _log.error("control_socket_missing", path=str(self._path), means=means, error=str(error))
+            return
+        asyncio.get_running_loop().remove_reader(earlier)
+        earlier.close()
+        _log.warning("control_socket_made_anew", path=str(self._path), why="it was removed")
 
     def _accept(self, listening: socket.socket) -> None:
         """Accept a waiting connection, with a spare descriptor where there is no other."""
@@ -275,8 +316,8 @@ async def _answer(writer: asyncio.StreamWriter, answer: ControlSuccess | Control
         await writer.drain()
 
 
-def _bind(path: Path) -> socket.socket:
-    """Create a listening socket with its mode set before clients can connect."""
+def _bind(path: Path) -> tuple[socket.socket, os.stat_result]:
+    """Create a listening socket with its mode set before clients can connect; return it and its file."""
     if path.exists():
         _remove_left_over(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -285,12 +326,13 @@ def _bind(path: Path) -> socket.socket:
         listener.bind(str(path))
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
         listener.listen()
+        bound = path.stat()
     except OSError as error:
         listener.close()
         message = f"control_socket {path} cannot be opened: {error.strerror or error}; set it to another path"
         raise ControlSocketError(message) from error
     listener.setblocking(False)
-    return listener
+    return listener, bound
 
 
 def _remove_left_over(path: Path) -> None:

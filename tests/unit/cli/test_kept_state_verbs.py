@@ -135,7 +135,9 @@ def test_a_switch_that_starts_is_named_in_place_of_advice_about_its_socket(tmp_p
     state.release()
     ended = CliRunner().invoke(main, ["status", "-c", str(config)])
     assert (started.exit_code, ended.exit_code) == (4, 4)
-    assert f"the switch (pid {os.getpid()}) starts or stops" in started.stderr
+    said = " ".join(started.stderr.split())
+    assert f"the switch (pid {os.getpid()}) does not listen at" in said
+    assert "it starts or stops, or that socket was removed" in said
     assert "relative" not in started.stderr
     assert "is it started on this configuration" in " ".join(ended.stderr.split())
 

@@ -370,6 +370,62 @@ async def test_a_socket_left_behind_by_a_killed_switch_is_replaced(tmp_path: Pat
     await server.close()
 
 
+async def answered_at(path: Path) -> list[Any]:
+    """Ask until a socket is there, as the switch looks for it."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await ask(path, line("echo"))
+            except OSError:
+                await asyncio.sleep(0)
+
+
+async def test_a_socket_that_is_removed_is_made_anew_and_its_clients_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LOOK_S", 0.01)
+    path = tmp_path / "run" / "vosd.sock"
+    server = ControlServer(path, HANDLERS)
+    await server.open()
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line("echo") + b"\n")
+    assert body(await reader.readline()) == {"result": {}}
+    with structlog.testing.capture_logs() as logged:
+        path.unlink()
+        path.parent.rmdir()
+        assert await answered_at(path) == [{"result": {}}]
+        writer.write(line("echo") + b"\n")
+        assert body(await reader.readline()) == {"result": {}}
+        path.unlink()
+        path.write_text("notes")
+        async with asyncio.timeout(5):
+            while True:
+                if "control_socket_missing" in [each["event"] for each in logged]:
+                    break
+                await asyncio.sleep(0)
+        path.unlink()
+        assert await answered_at(path) == [{"result": {}}]
+    assert [each["event"] for each in logged] == [
+        "control_socket_made_anew",
+        "control_socket_missing",
+        "control_socket_made_anew",
+    ]
+    writer.close()
+    await server.close()
+    assert not path.exists()
+
+
+async def test_a_switch_that_stops_leaves_the_socket_of_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.sock"
+    first, second = ControlServer(path, HANDLERS), ControlServer(path, HANDLERS)
+    await first.open()
+    path.rename(tmp_path / "old")
+    await second.open()
+    await first.close()
+    assert await ask(path, line("echo")) == [{"result": {}}]
+    await second.close()
+
+
 async def test_a_file_of_another_kind_is_never_removed(tmp_path: Path) -> None:
     path = tmp_path / "vosd.sock"
     path.write_text("notes")
