@@ -389,13 +389,14 @@ def _own_number(message: str) -> str | None:
     return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
+_AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
     **dict.fromkeys((2003, 2006, 2013), "is the server running and the address right?"),
     1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
     **dict.fromkeys((1045, 1698), "check the user and password of database.url"),
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
     1040: "raise the server's max_connections",
-    **dict.fromkeys((1205, 1213), "another program holds locks; this is tried again"),
+    **dict.fromkeys((1205, 1213), f"another program holds locks; {_AGAIN}"),
 }
 """Advice to the operator, by MySQL's error number."""
 
@@ -405,7 +406,7 @@ def _advice(code: object, text: str) -> str:
     if code in _ADVICE:
         return _ADVICE[code]
     if "locked" in text:
-        return "another program holds the write lock; this is tried again"
+        return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
         return "does the directory exist and may this user write there?"
     return "see the server's log, its disk space and rights"
