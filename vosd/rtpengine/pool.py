@@ -83,7 +83,7 @@ class _Engine:
         self.credit = 0
         """Calls that it is owed by its weight, in parts of the weight of all."""
         self.started_ms: int | None = None
-        """Time of its start, by our clock; up to a second late, as its replies count whole seconds."""
+        """Latest time of its start, by our clock; up to a second late, as its replies count whole seconds."""
         self.ports_used: float | None = None
         """Percentage of its ports that are in use, as it said last."""
         self.orphans: dict[str, None] = {}
@@ -356,11 +356,13 @@ class RtpEnginePool:
             self._ping(engine)
 
     def _ping(self, engine: _Engine) -> None:
+        asked = self._now
+
         def pinged(answer: EngineAnswer | None) -> None:
             if answer is None:
                 self._unanswered(engine)
             else:
-                self._answered(engine, answer.reply)
+                self._answered(engine, answer.reply, asked)
 
         self._post(RtpStatistics(), engine, pinged)
 
@@ -373,14 +375,16 @@ class RtpEnginePool:
             _log.error(Event.RTPENGINE_DOWN, rtpengine=engine.config.name)
             self._lose(engine)
 
-    def _answered(self, engine: _Engine, reply: RtpReply) -> None:
+    def _answered(self, engine: _Engine, reply: RtpReply, asked: int) -> None:
+        """Take the reply to a ping, which may have waited here since it was ``asked``: the process stood still."""
         engine.failures, engine.is_suspect = 0, False
         engine.successes += 1
         engine.ports_used = reply.ports_used_percent
-        before = engine.started_ms
+        before, is_another = engine.started_ms, False
         if reply.uptime_s is not None:
             engine.started_ms = self._now - 1_000 * reply.uptime_s
-        if before is not None and engine.started_ms is not None and engine.started_ms > before + LATER_START_MS:
+            is_another = before is not None and asked - 1_000 * reply.uptime_s > before + LATER_START_MS
+        if is_another:
             engine.orphans.clear()
             if engine.is_up:
                 _log.warning("rtpengine_restarted", rtpengine=engine.config.name)

@@ -110,6 +110,16 @@ def test_an_answer_is_given_once_with_the_rtpengine_that_gave_it(world):
     assert world.pool.waiting == 0
 
 
+def test_a_reply_that_waited_while_the_process_stood_still_says_no_later_start(world):
+    world.run(PING_MS - 1)
+    world.now = world.pool.next_ms()
+    world.pool.advance(world.now)
+    world.now += 3_000
+    world.deliver()
+    world.run(3 * PING_MS)
+    assert world.lost == []
+
+
 def test_the_weights_share_the_calls():
     world = World(ONE._replace(weight=300), TWO)
     for _ in range(40):
