@@ -18,6 +18,7 @@ from console.conftest import (
     PASSWORD,
     WIDE,
     Visit,
+    Visitor,
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
@@ -800,3 +801,33 @@ def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account
         page.get_by_text("does not have the right").wait_for()
         expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
         assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0
+
+
+def test_a_role_that_sees_nothing_opens_no_page_and_its_form_says_which_right_to_see_belongs_to_each(
+    site: Watched, boss: Visitor, newcomer: Visit
+) -> None:
+    rights = {"permissions": ["block", "calls.hang_up", "definitions.change", "routes.change"]}
+    assert site.api.ask("PUT", "/roles/blind", rights).status == 200
+    visitor = newcomer("blind")
+    page = visitor.go("/", "No page")
+    page.get_by_text("it has no right to see what its other rights are about").wait_for()
+    assert violations(page) == []
+    for path, button in (("/calls", "Hang up"), ("/lists/blacklist", "Clear all"), ("/lists/overrides", "Set an")):
+        page = visitor.turn(path)
+        page.get_by_text("does not have the right").wait_for()
+        expect(page.get_by_role("button", name=button)).to_have_count(0)
+    for path in ("/new/phones", "/customers/new"):
+        page = visitor.turn(path)
+        page.get_by_text("does not have the right for this: GET /definitions/{kind}").wait_for()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+    page = boss.go("/lists/roles", "Roles")
+    for button in (
+        page.get_by_role("button", name="New role"),
+        row(page, "blind").get_by_role("button", name="Change"),
+    ):
+        button.click()
+        facts = page.get_by_role("dialog").locator("dl.facts")
+        expect(facts).to_contain_text("Hang up calls (calls.hang_up)See calls (calls.see)")
+        assert violations(page) == []
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()

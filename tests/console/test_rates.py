@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from api.watched import Watched
+from doubles.workbook import xlsx
 from playwright.sync_api import Page, expect
 
 from console.conftest import NARROW, Visit, Visitor, violations
@@ -354,3 +356,13 @@ def test_versions_lead_back_for_those_who_may(site: Watched, boss: Visitor, visi
     expect(viewer.get_by_role("tab")).to_have_count(2)
     expect(viewer.get_by_role("button", name="回到之前的版本")).to_have_count(0)
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def test_a_workbook_that_the_server_cannot_read_is_to_be_saved_as_csv(boss: Visitor, tmp_path: Path) -> None:
+    page = boss.go("/rates/wholesale?tab=import", "wholesale")
+    titled = [["Carrier X"], ["Valid from", "01.12.2026"], ["Code", "Price"], ["44", "0.0113"]]
+    page.locator("input[type=file]").set_input_files(xlsx(tmp_path / "titled.xlsx", titled))
+    expect(page.get_by_text("Save the sheet with the rates as CSV")).to_have_count(0)
+    page.get_by_role("button", name="Compare with the present rates").click()
+    page.get_by_text("Save the sheet with the rates as CSV (UTF-8) and choose that file").wait_for()
+    assert violations(page) == []

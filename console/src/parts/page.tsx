@@ -18,17 +18,18 @@ export function Page({
   children,
 }: {
   title: string;
-  /** The operation of the API that it is made of. */
-  needs?: string;
+  /** The operations of the API that it is made of. */
+  needs?: string | readonly string[];
   /** Buttons that need the same operation, such as its downloads. */
   tools?: ReactNode;
-  /** Buttons that need operations of their own. */
+  /** Buttons that need operations of their own as well. */
   actions?: ReactNode;
   children: ReactNode;
 }) {
   const { t } = useTranslation();
   const { may } = useSession();
-  const isShut = needs !== undefined && !may.has(needs);
+  const lacking = [needs ?? []].flat().find((operation) => !may.has(operation));
+  const isShut = lacking !== undefined;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} – ${brand.name}`;
@@ -51,10 +52,10 @@ export function Page({
               {actions}
             </Group>
           ) : (
-            actions
+            !isShut && actions
           )}
         </Group>
-        {isShut ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
+        {isShut ? <Note why="no_right">{t("state.no_right", { operation: lacking })}</Note> : children}
       </Stack>
     </Dialogs>
   );

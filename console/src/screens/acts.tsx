@@ -11,11 +11,13 @@ import { enteredEnd } from "../format";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
+import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Schedule } from "../parts/schedule";
 import { useSession } from "../session";
 import { Tree } from "./call";
 import type { List } from "./columns";
+import { SEEN_BY } from "./rights";
 
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_limit"];
 const UNFINISHED = new Set(["queued", "running"]);
@@ -373,6 +375,20 @@ function Token({ row }: RowProps) {
 /** What a role of one's own is, as the API takes it. */
 const roleOf = ({ permissions, wants_totp, acts_for }: Row) => ({ permissions, wants_totp, acts_for });
 
+/** What a person of a role must have to see beside what that role may do. */
+function NeededBeside() {
+  const { t } = useTranslation();
+  const word = (name: string) => `${t([`permission.${name}`], { defaultValue: name })} (${name})`;
+  return (
+    <>
+      {t("acts.role_rights")}
+      <Facts
+        facts={Object.entries(SEEN_BY).map(([right, seen]) => [word(right), seen.map(word).join(t("acts.role_and"))])}
+      />
+    </>
+  );
+}
+
 function NewRole() {
   const { t } = useTranslation();
   return (
@@ -380,6 +396,7 @@ function NewRole() {
       needs="PUT /roles/{name}"
       act={t("acts.new_role")}
       title={t("acts.new_role")}
+      lead={<NeededBeside />}
       asks={[
         { name: "name", label: t("column.name"), required: true },
         {
@@ -430,6 +447,7 @@ function Role({ row }: RowProps) {
         needs="PUT /roles/{name}"
         act={t("acts.change")}
         title={t("acts.role_change_title", { name })}
+        lead={<NeededBeside />}
         asks={[
           {
             name: "permissions",

@@ -271,6 +271,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       </form>
       <ProblemText error={trial.error} />
       {isOfSheet(trial.error) && guess && said === guess && <Text>{t("rates.other_header")}</Text>}
+      {chosen && !beginning && (isOfSheet(trial.error) || Boolean(trial.data?.report.invalid_rows)) && (
+        <Text>{t("rates.workbook_refused")}</Text>
+      )}
       <ProblemText error={moved} />
       {unsaved.question}
       {trial.data && (

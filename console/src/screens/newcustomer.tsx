@@ -48,7 +48,7 @@ export function NewCustomerScreen() {
   const gateways = useKind("mapping_gateways");
   const phones = useKind("phones");
   return (
-    <Page title={t("customers.new")} needs="POST /customers">
+    <Page title={t("customers.new")} needs={["POST /customers", "GET /definitions/{kind}"]}>
       <ProblemText error={accounts.error ?? gateways.error ?? phones.error} />
       {accounts.data && gateways.data && phones.data && (
         <Customer kinds={{ accounts: accounts.data, mapping_gateways: gateways.data, phones: phones.data }} />

@@ -152,7 +152,10 @@ function NewObject({ kind }: { kind: string }) {
   });
   const isReady = declared.data && (!from || copied.data);
   return (
-    <Page title={t("object.new_of", { kind: t(`kind.${kind}`) })} needs={`POST ${pathOf(kind)}`}>
+    <Page
+      title={t("object.new_of", { kind: t(`kind.${kind}`) })}
+      needs={[`POST ${pathOf(kind)}`, "GET /definitions/{kind}"]}
+    >
       <Reading of={declared} />
       <ProblemText error={copied.error} again={() => copied.refetch()} />
       {isReady && declared.data && (

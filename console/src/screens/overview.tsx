@@ -20,7 +20,7 @@ import { STANDINGS, standingOf } from "../parts/standing";
 import { Subject } from "../parts/subject";
 import { type Column, Table } from "../parts/table";
 import { Moment, State, useFacts } from "../parts/values";
-import { homeOf } from "../places";
+import { groupsOf, homeOf } from "../places";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
@@ -56,6 +56,13 @@ export function OverviewScreen() {
   const { account, may } = person;
   const home = homeOf(person);
   if (home !== "/") return <Navigate to={home} replace />;
+  if (groupsOf(person).length === 0) {
+    return (
+      <Page title={t("state.no_page")}>
+        <Note why="no_right">{t("state.no_page_lead")}</Note>
+      </Page>
+    );
+  }
   if (account && may.has("GET /accounts/{account}/balance")) {
     return (
       <Suspense fallback={<Note why="loading">{t("state.loading")}</Note>}>
