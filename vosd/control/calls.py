@@ -180,6 +180,8 @@ class TrialResult(Enum):
     REFUSED = "refused"
     NO_ANSWER = "no answer"
     NO_RESPONSE = "no response"
+    UNREACHABLE = "unreachable"
+    """The INVITE could not be delivered: nothing listens there, or no connection came about."""
 
 
 class TrialReport(msgspec.Struct, frozen=True):

@@ -24,6 +24,8 @@ def test_a_name_keeps_every_character_that_is_written(site, text):
             "valid YAML: did not find expected ',' or ']' (while parsing a flow sequence of line 1)",
         ),
         ("node: sw1\n\tsip: x", 2, "blanks instead of the tab at the beginning of the line"),
+        ("listen: x\nnode:sw1\n# the rest\nsip: x", 2, "a blank behind the colon of `key: value`"),
+        ("node:sw1\nsip: x", 1, "a blank behind the colon"),
         ("node: \x01", 1, "valid YAML"),
         ("- one\n- two", 1, "keys and values at the top level"),
         ("node: sw1\n---\nnode: sw2", 2, "one YAML document"),

@@ -114,3 +114,10 @@ def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_are_read(tmp_pa
         assert reopened(tmp_path) == [1, 2]
     assert "call_reports_unwritten" in [line["event"] for line in logs]
     assert (tmp_path / "reports-00000002.log").exists()
+
+
+def test_all_directories_above_the_files_are_for_the_switch_alone(tmp_path):
+    tmp_path.chmod(0o755)
+    ReportSpool(tmp_path / "webhooks" / "receiver").open()
+    made = (tmp_path / "webhooks", tmp_path / "webhooks" / "receiver")
+    assert [oct(each.stat().st_mode & 0o777) for each in made] == ["0o700", "0o700"]

@@ -12,6 +12,7 @@ from doubles.recording import Database
 from doubles.sockets.peer import ANSWER
 from doubles.sti import usual
 from doubles.trial_scene import Trial, said
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, VENDORS, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
@@ -25,6 +26,8 @@ from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.trial import GatewayBusyError
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.trunks.announcements import GatewaySound
@@ -212,6 +215,19 @@ def test_a_vendor_without_any_response_is_given_up() -> None:
     trial = Trial(SILENT, terms={"response_timeout_ms": 2_000})
     report = trial.run()
     assert (report["result"], report["code"], said(report)[-1]) == ("no response", None, "given up: no response")
+
+
+def test_a_vendor_that_cannot_be_reached_is_not_said_to_be_silent() -> None:
+    trial = Trial(SILENT, switch={"listeners": (Listener(*SWITCH, "tcp"),)})
+    trial.begin()
+    trial.scene.wire.run_for(100)
+    exchange = trial.exchange
+    for event in exchange.endpoint.transport_failed(Peer(0, *VENDORS[0]), exchange.clock.now()):
+        exchange.switch.handle(event)
+    exchange.flush()
+    trial.scene.wire.run_until(lambda: trial.call.is_over, within_ms=120_000)
+    report = trial.over()
+    assert (report["result"], said(report)[-1]) == ("unreachable", "unreachable")
 
 
 def test_a_vendor_may_hang_up_first() -> None:

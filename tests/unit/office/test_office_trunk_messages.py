@@ -131,8 +131,13 @@ async def test_what_is_no_message_is_refused(office, text):
 
 
 async def test_unknown_names_and_agents_are_refused(office):
-    for changed in ({"gateway": "absent"}, {"source": "absent"}, {"message": ANSWER}):
-        with pytest.raises(NoSuchObjectError):
+    for changed in (
+        {"gateway": "absent"},
+        {"gateway": "absent", "source": None},
+        {"source": "absent"},
+        {"message": ANSWER},
+    ):
+        with pytest.raises(NoSuchObjectError, match=r"^((?!None).)*$"):
             await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, **changed))
     with pytest.raises(OperatorsOnlyError):
         await explain_trunk(office, agent("south"), ORDER)

@@ -44,5 +44,7 @@ async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> 
         raise OrderError("message", str(error), "name a file with an INVITE, or with a response to one") from error
     if found is None:
         kind = "mapping gateway" if order.message.startswith("SIP/2.0") else "routing gateway"
+        if order.source is None:
+            raise NoSuchObjectError(f"no {kind} {order.gateway}")
         raise NoSuchObjectError(f"no {kind} {order.gateway}, or no mapping gateway {order.source} as its source")
     return found

@@ -25,6 +25,8 @@ _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MERGE_KEY: Final = "<<"
 _TOP_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*:?\Z", re.ASCII)
 _TAB: Final = re.compile(r"\s*\t")
+_UNPARTED: Final = re.compile(r"\s*(?:- )?[a-z_]+:[^\s/][^#]*$")
+"""A key and its value without a blank between; not a URL."""
 _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
@@ -118,6 +120,17 @@ def parse_document(
     return _parsed(text, file, environ, problems, without)
 
 
+def _unparted(text: str, line: int) -> int | None:
+    """Return the line before ``line`` that has a key and no blank behind its colon; None = there is none.
+
+    The parser takes it for a text, and finds the mistake at the next key.
+    """
+    for number, written in reversed([*enumerate(text.split("\n")[: max(line - 1, 0)], 1)]):
+        if written.strip() and not written.lstrip().startswith("#"):
+            return number if _UNPARTED.match(written) and ": " not in written else None
+    return None
+
+
 def _parsed(
     text: str, file: str, environ: Mapping[str, str] | None, problems: ProblemList, without: Set[str]
 ) -> Section | None:
@@ -130,6 +143,8 @@ def _parsed(
         begins = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
         if line and _TAB.match("".join(text.split("\n")[line - 1 : line])):
             expected = "blanks instead of the tab at the beginning of the line: YAML allows no tab there"
+        elif (unparted := _unparted(text, line)) is not None:
+            line, expected = unparted, "a blank behind the colon of `key: value`"
         else:
             expected = f"valid YAML: {error.problem}{begins}"
         problems.error(SourceLine(file, line), "", expected)

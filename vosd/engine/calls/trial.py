@@ -85,6 +85,8 @@ class TrialLog:
         self.reason: str | None = None
         """Reason in the vendor's words when it refused or hung up."""
         self.has_responded = False
+        self.is_unreachable = False
+        """Whether the INVITE could not be delivered."""
 
     def note(self, what: str, now: Instant) -> None:
         """Add a step."""
@@ -110,7 +112,9 @@ class TrialLog:
             return TrialResult.REFUSED
         if self._order.is_ring_only and self.pdd_ms is not None:
             return TrialResult.RANG
-        return TrialResult.NO_ANSWER if self.has_responded else TrialResult.NO_RESPONSE
+        if self.has_responded:
+            return TrialResult.NO_ANSWER
+        return TrialResult.UNREACHABLE if self.is_unreachable else TrialResult.NO_RESPONSE
 
     def report(self, choice: RouteChoice, journey: Journey, record: CallRecord | None) -> TrialReport:
         """Return the outcome."""
@@ -341,7 +345,8 @@ class TrialCall(WithoutCaller):
     def attempt_silent(self, _attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
         """End: no response came in time, or the vendor cannot be reached."""
         silent = "no response" if self._called_off is None else "no final response to the CANCEL"
-        self._log.note("unreachable" if outcome.end is AttemptEnd.UNREACHABLE else silent, now)
+        self._log.is_unreachable = outcome.end is AttemptEnd.UNREACHABLE
+        self._log.note("unreachable" if self._log.is_unreachable else silent, now)
         self._over(now, outcome)
 
     def not_sent(self, _leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:

@@ -88,6 +88,8 @@ class ReportSpool:
         done: set[int] = set()
         unreadable = last = 0
         try:
+            if not self._directory.parent.exists():  # parents=True makes it for all to read
+                self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in sorted(self._directory.glob("reports-*.log"), key=_numbered):
                 self._last_file = _numbered(path)
