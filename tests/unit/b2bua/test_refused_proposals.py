@@ -59,6 +59,9 @@ def test_a_2xx_without_an_answer_is_taken_for_one_to_a_refresh_alone(scene, ends
     asking.ask(method, body=offer if is_refresh else offer.replace("a=rtpmap", "a=sendonly\r\na=rtpmap", 1))
     scene.wire.run_for(5_000)
     assert asking.got == {method: [200 if is_refresh else 488]}
+    said = [each.data for each in scene.wire.packets if (each.source, each.target) == (SWITCH, asking.agent.address)]
+    finals = [each for each in said if each.startswith((b"SIP/2.0 200", b"SIP/2.0 488"))]
+    assert (b"m=audio" in finals[-1]) is is_refresh
     assert asking.theirs == agreed
     assert alike(asked.theirs.encode(), theirs.encode())
     assert len(asked.asked["INVITE"]) == (method == "INVITE") + (not is_refresh)
