@@ -90,9 +90,9 @@ class ChangedAnswer(Proposal):
         self.alarm = None
         self.begin_when_free(event.at)
 
-    def withdraw(self, now: Instant, _status: int = 487) -> None:
-        """Abandon it: another proposal takes precedence, or the call is over."""
-        super().withdraw(now)
+    def withdraw(self, now: Instant, status: int = 487) -> None:
+        """Abandon it: another proposal takes precedence, which may be refused (491), or the call is over."""
+        super().withdraw(now, status)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:

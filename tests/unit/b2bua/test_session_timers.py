@@ -112,6 +112,20 @@ def test_a_side_with_an_open_invite_of_its_own_is_told_the_other_sides_change_la
     assert scene.exchange.sink.records == []
 
 
+def test_a_change_that_gave_way_to_another_one_that_is_refused_is_told_later():
+    scene = TimedScene()
+    call, there = scene.answered(Intent(), TIMED_WITHOUT_UPDATE)
+    there.will("INVITE", Reply(200, revised(there.mine).replace("30000", "30002")), Reply(488))
+    call.will("INVITE", Reply(491))
+    scene.wire.run_until(lambda: call.asked["INVITE"] and call.may_offer, within_ms=400_000)
+    call.propose("a=sendonly")
+    scene.run(5)
+    assert call.got["INVITE"][-1] == 488
+    assert "m=audio 30002" not in call.theirs
+    scene.run(40)
+    assert "m=audio 30002" in call.theirs
+
+
 def test_what_is_owed_to_a_side_is_no_more_where_it_has_taken_another_offer_meanwhile():
     scene = TimedScene()
     call, there = scene.answered(Intent(), TIMED_WITHOUT_UPDATE)
