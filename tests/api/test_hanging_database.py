@@ -10,11 +10,17 @@ from doubles.daemon import Daemon
 from doubles.migrated import migrate_on_server
 from doubles.mysql import mortal_server
 from doubles.process.mariadb import MariaDb
+from e2e.addresses import API_SWITCH
 
 from vosd.api.brief_wait import ANSWER_S
 
 KNOWN = ("/status", "/alarms", "/calls?limit=5")
-CONFIGURATION = 'database: {url: "$url"}\nstate_dir: $directory/var\ncontrol_socket: $directory/vosd.sock\n'
+CONFIGURATION = f"""\
+sip: {{listen: ["udp:{API_SWITCH}"]}}
+database: {{url: "$url"}}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+"""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from doubles.migrated import migrated
 
+from vosd.base.secret import Secret
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.kept import KeptCatalogue
@@ -357,6 +358,31 @@ def test_before_one_could_be_read_the_last_good_one_of_the_switch_is_handed_out(
     with closing(KeptConfiguration(config)) as fresh:
         assert fresh.refuse(fresh.current(VERSION)) is None, "a switch that was stopped needs good files"
         assert in_force(config).config == config
+
+
+def test_another_database_than_that_of_the_running_switch_is_a_mistake_of_the_files_until_its_next_start(
+    kept: KeptConfiguration, config: Path, tmp_path: Path
+) -> None:
+    url, other = (Secret(f"sqlite+aiosqlite:///{tmp_path}/{name}") for name in ("vosd.db", "other.db"))
+    switch = StateDirectory(tmp_path / "state", installation_of(config, "sw1", database_url=url))
+    switch.claim()
+    keep_as_good(config, tmp_path / "state")
+    assert kept.current(VERSION).database_url == url.reveal()
+    config.write_text(config.read_text().replace("vosd.db", "other.db"))
+    changed = kept.current(VERSION)
+    with pytest.raises(ConfigError, match=f"the running switch works \\({tmp_path}/vosd.db\\) until vosd restart"):
+        _ = changed.database_url
+    with closing(in_force(config)) as good:
+        assert good.database_url == url.reveal()
+    switch.release()
+    assert kept.current(VERSION) is not changed, "the lock has changed"
+    assert kept.current(VERSION).database_url == other.reveal()
+
+    switch = StateDirectory(tmp_path / "state", installation_of(config, "sw1", database_url=other))
+    switch.claim()
+    assert kept.current(VERSION).database_url == other.reveal()
+    assert in_force(config).database_url == other.reveal()
+    switch.release()
 
 
 def test_without_one_that_could_be_read_nothing_is_handed_out_in_its_place(
