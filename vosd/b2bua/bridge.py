@@ -137,10 +137,17 @@ class Bridge:
             leg.door.keeper.answer_kept(leg, self.opposite(leg))
 
     def offer_again(self, leg: Leg, now: Instant) -> None:
-        """Offer the session in force to a leg that may have taken another one (RFC 3261 section 14.1)."""
+        """Offer the session in force to a leg that may have taken another one (RFC 3261 section 14.1).
+
+        A change in progress goes first: it tells the leg that session, too, unless it is refused.
+        """
         other = self.opposite(leg)
-        if self.holds(leg) and other.sessions.remote:
+        if not self.holds(leg) or not other.sessions.remote:
+            return
+        if self.proposal is None:
             self.answer_changed(other, other.sessions.remote, now)
+        elif leg.supervision is not None:
+            leg.supervision.offer_later(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Handle a CANCEL of a proposal."""

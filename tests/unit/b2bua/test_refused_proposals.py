@@ -227,6 +227,29 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
 
 
 @both_sides
+def test_a_2xx_that_comes_late_amid_another_change_that_is_refused_leaves_both_sides_with_one_session(over_tcp, side):
+    scene = over_tcp
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(100))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    invite = asked.forget_request()
+    lose_connection(scene, asked, tries=1)
+    scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
+    scene.wire.run_for(10_000)
+    asking.will("INVITE", Reply(488, after_ms=2_000))
+    asked.propose("a=inactive")
+    scene.wire.run_for(500)
+    asked.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(60_000)
+    assert (asking.got, asked.got) == ({"INVITE": [504]}, {"INVITE": [488]})
+    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
+        assert alike(mine.encode(), theirs.encode())
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
 @both_methods
 def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(
     over_tcp, side, method
