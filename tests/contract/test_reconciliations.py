@@ -38,11 +38,13 @@ from vosd.admin.office.payments import (
     MoveMoney,
     PaymentType,
     Receipts,
+    RefusePayment,
     UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
     move_money,
+    refuse_payment,
     undo_payment,
 )
 from vosd.admin.office.permissions import ALL, Permission
@@ -81,7 +83,7 @@ from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 from vosd.storage.reconciliations import (
     DisputeMovedError,
     DisputeState,
@@ -727,6 +729,38 @@ async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_boo
     assert settled is not None
     assert (settled.state, settled.booked_as) == (DisputeState.SETTLED, f"dispute/{made.id}/2")
     assert await balance_of(site) == before + Decimal("0.02")
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+async def test_the_entry_that_a_second_person_confirms_settles_the_dispute_without_book_too(
+    database: Database, tmp_path: Path, *, is_confirmed: bool
+) -> None:
+    """An entry that is in the ledger is never one that the dispute does not name."""
+    await SqlBooks(database).book(CALLS)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    limit = Decimal("0.01")
+    office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
+    site = Site(office, tmp_path)
+    made, before = await site.imported(faulty()), await balance_of(site)
+    plain = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    asked = await dispute_bill(office, operator(), msgspec.structs.replace(plain, book=True))
+    assert asked.waiting is not None
+    with pytest.raises(OrderError, match=f"payment {asked.waiting} waits"):
+        await dispute_bill(office, operator(), plain)
+    left = (await show_reconciliation(office, operator(), ShowReconciliation(id=made.id))).dispute
+    assert left == asked.dispute
+    if is_confirmed:
+        await confirm_payment(office, operator("bob"), ConfirmPayment(asked.waiting))
+        with pytest.raises(ReferenceTaken):
+            await dispute_bill(office, operator(), msgspec.structs.replace(plain, amount=Decimal("0.03")))
+    else:
+        await refuse_payment(office, operator("bob"), RefusePayment(asked.waiting))
+    who = msgspec.structs.replace(operator(), permissions=ALL - {Permission.MONEY_BOOK})
+    settled = (await dispute_bill(office, who, plain)).dispute
+    assert settled is not None
+    found = ("0.02", f"dispute/{made.id}") if is_confirmed else (None, None)
+    assert (settled.state, settled.booked, settled.booked_as) == (DisputeState.SETTLED, *found)
+    assert await balance_of(site) == before + (Decimal("0.02") if is_confirmed else 0)
 
 
 async def test_a_person_who_may_not_book_money_settles_nothing(site: Site) -> None:

@@ -558,13 +558,13 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     Settling it books nothing by itself: the ledger has the calls at our own cost, never what the vendor asks above it.
     With ``book`` it books the amount as an adjustment of the vendor's account, in the same transaction and by the
     limits of payments: an amount above the limit of the principal waits for a second person. The dispute is
-    ``accepted`` until that person has confirmed the payment and the order is given again.
+    ``accepted`` until that person has confirmed the payment and the order is given again, with ``book`` or without.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         PermissionLackingError: it would book money, and the principal may not.
         NoSuchReconciliationError: there is none of the number.
-        OrderError: the state cannot follow the present one, or the amount is none.
+        OrderError: the state cannot follow the present one, its payment waits, or the amount is none.
         DisputeMovedError: another person has changed it meanwhile.
         WasRefusedError: a second person has refused the payment.
         ReferenceTaken, OtherCurrency, UnknownAccountError: nothing was booked or changed.
@@ -583,7 +583,10 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     else:
         wanted = _changed(office, who, order, before, amount)
     line, settlement, waiting = office.audit_line(who, order, stored.account), None, None
-    if order.book and wanted.state is DisputeState.SETTLED and (before is None or before.state is not wanted.state):
+    settles = wanted.state is DisputeState.SETTLED and (before is None or before.state is not wanted.state)
+    if settles and not order.book:
+        wanted = await _settled_unbooked(office, who, wanted)
+    elif settles:
         require(who, Permission.MONEY_BOOK)
         settlement = _settlement(office, who, wanted)
         wanted = msgspec.structs.replace(wanted, booked=settlement.amount)
@@ -601,6 +604,24 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     else:
         wanted = before  # nothing was changed, and so neither was its time
     return msgspec.structs.replace(_made_sheet(stored, wanted), waiting=waiting)
+
+
+async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispute) -> StoredDispute:
+    """Return a dispute that is settled and books nothing now: an entry that was confirmed before is its settlement.
+
+    Raises:
+        OrderError: its payment waits for a second person, who would confirm an entry that the dispute does not name.
+        ReferenceTaken: that entry is of another amount.
+        StoreUnavailable: try again.
+    """
+    entry = _settlement(office, who, dispute)
+    own = entry.account, entry.kind, entry.reference
+    for each in await office.stores.waiting_payments.waiting():  # first: one that is confirmed meanwhile is booked then
+        if (each.account, each.kind, each.reference) == own:
+            remedy = f"vosd payment confirm {each.id}, or vosd payment refuse {each.id}"
+            raise OrderError("state", f"cannot be settled: payment {each.id} waits for a second person", remedy)
+    is_booked = await office.stores.payments.earlier(entry) is not None
+    return msgspec.structs.replace(dispute, booked=entry.amount) if is_booked else dispute
 
 
 def _settlement(office: Office, who: Principal, dispute: StoredDispute) -> Payment:
