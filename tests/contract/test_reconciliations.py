@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, routing_gateway
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
 from doubles.data.records import STARTED, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
@@ -22,7 +22,7 @@ from doubles.office import office_on, operator
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, SILENT, Script, answers, refuses
+from doubles.virtual.vendor import ANSWER, RINGS, SILENT, Line, Script, answers, refuses
 from sqlalchemy import event, insert
 
 from vosd.admin import bill_comparison
@@ -243,6 +243,40 @@ async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_c
     made = await site.imported([row(whole), row(CALLS[6])])
     cost = str(whole.cost + CALLS[6].cost)
     assert classes(made) == {("matched", ""): (2, cost, cost)}
+
+
+MATCHED, LENGTH_DIFFERS = ("matched", ""), ("duration_differs", "their duration")
+
+
+@pytest.mark.parametrize(
+    ("of", "seconds", "found"),
+    [("answer", "12.5", MATCHED), ("answer", "1", LENGTH_DIFFERS), ("invite", "12.5", MATCHED)],
+)
+async def test_a_late_answer_whose_whole_price_its_call_has_paid_is_found_in_the_bill(
+    database: Database, tmp_path: Path, of: str, seconds: str, found: tuple[str, str]
+) -> None:
+    """By 60/60 the ringing has paid the minute, for which the vendor's bill has one row: nothing is to be disputed."""
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, account="carrier")],
+        rate_groups=[rate_group("sell", applied_rate("6.00")), rate_group("buy", applied_rate("0.60", 60))],
+        accounts=[account("acme", overdraft_limit=None), account("carrier", rate_group="buy", overdraft_limit=None)],
+        charges_ringing=True,
+    )
+    scene = Scene(content)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    outgoing = scene.caller.call(CALLEE, Intent(cancel_after_ms=10_000))
+    scene.wire.run_until(lambda: outgoing.is_over)
+    scene.wire.run_for(1_500)
+    answered = scene.wire.clock.now().wall
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(40_000)
+    await SqlBooks(database).book(scene.exchange.sink.all_records)
+    began = scene.exchange.sink.records[0].started_at
+    vendor = account("carrier", type=AccountType.CLEARING)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    rows = [[f"+{CALLEE}", iso_utc(answered if of == "answer" else began), seconds, "0.60", ""]]
+    made = await site.imported(rows, map_text=f"{MAP}start: {{of: {of}}}\n", since=began - 1_000, until=began + 60_000)
+    assert (classes(made), Decimal(made.disputable)) == ({found: (1, "0.60", "0.60")}, 0)
 
 
 async def test_comparisons_are_listed_page_by_page_to_the_oldest(site: Site) -> None:

@@ -16,7 +16,7 @@ from vosd.base.money import in_places
 from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
-from vosd.billing.rater import Charge, charged_by, itemise, itemise_rest, tax_percent
+from vosd.billing.rater import Charge, charged_by, itemise, itemise_rest, rate_call, tax_percent
 from vosd.billing.rates import PRECISION_MS, AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -152,7 +152,7 @@ def answered_late(
 
     ``ending`` is when the answer came. The vendor is charged for ``LATE_ANSWER_MS`` from then on, or with
     ``invited_mono`` from its INVITE, less what the record of the call has charged for ``paid_ms`` of the same attempt;
-    the customer for nothing. None = it costs nothing.
+    the customer for nothing. None = the attempt costs nothing; where all is charged before, the record has a cost of 0.
     """
     at = ending.at
     charged = None if invited_mono is None else (invited_mono, invited_mono)
@@ -160,7 +160,13 @@ def answered_late(
     call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
     end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
     concluded = conclude(call, end, None, None, recorded=True)
-    return concluded if concluded.postings else None
+    if concluded.postings:
+        return concluded
+    if paid_ms is None or not concluded.charges:
+        return None
+    # The vendor's bill has the answer, which the record of the call does not have: without amount it is kept, too.
+    whole = rate_call(vendor_rate, concluded.vendor_billing_base_ms or 0)
+    return concluded if whole.fee or whole.tax else None
 
 
 def is_paid_in_vain(journey: Journey, sip_call_id: str) -> bool:

@@ -29,7 +29,7 @@ RATES = [
 ]
 
 
-def content(*, charges_ringing=True, advance_s=10, vendors=1, vendor_limit=None, ring_ms=60_000):
+def content(*, charges_ringing=True, advance_s=10, vendors=1, vendor_limit=None, ring_ms=60_000, rates=RATES):
     rings_ms = [ring_ms, *[60_000] * (vendors - 1)]
     gateways = [
         vendor_gateway(number, ring_timeout_ms=each, failover_after_ringing=True)
@@ -41,7 +41,7 @@ def content(*, charges_ringing=True, advance_s=10, vendors=1, vendor_limit=None,
         account("carriers", rate_group="buy", overdraft_limit=vendor_limit, advance_s=advance_s),
     ]
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
-    return catalogue([trunk, *gateways], rate_groups=RATES, accounts=accounts, charges_ringing=charges_ringing)
+    return catalogue([trunk, *gateways], rate_groups=rates, accounts=accounts, charges_ringing=charges_ringing)
 
 
 def scene_of(*, balance="100", **given) -> Scene:
@@ -114,6 +114,31 @@ def test_an_answer_that_meets_the_cancel_is_paid_once_from_the_invite():
     assert [each.amount for each in late.postings] == [-late.cost]
     again = Rerating(content(charges_ringing=False), compares_steps=True)
     for record in (ringing, late):
+        again.add(past_of(record))
+    assert (again.differences.differ, again.steps_differ) == (0, 0)
+
+
+@pytest.mark.parametrize(("price", "kept"), [("0.30", 1), ("0", 0)])
+def test_a_late_answer_leaves_a_record_where_the_ringing_has_paid_the_whole(price, kept):
+    """By 60/60 the minute is paid; the vendor's bill has the answer, which the CDR of the call has not."""
+    rates = [*RATES[:2], rate_group("buy", applied_rate(price, 60))]
+    scene = scene_of(rates=rates)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    call = ring(scene, 10_000)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(700)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(40_000)
+    (ringing,), late = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (ringing.cost, len(late)) == (Decimal(price), kept)
+    for each in late:
+        assert (each.cost, each.vendor_billed_seconds, each.postings) == (0, 0, ())
+        assert each.vendor_paid_ms == ringing.vendor_billing_base_ms
+        assert each.vendor_answered_at > ringing.ended_at
+        assert [row.reason for row in each.attempts] == ["Late Answer"]
+    again = Rerating(content(charges_ringing=False, rates=rates), compares_steps=True)
+    for record in (ringing, *late):
         again.add(past_of(record))
     assert (again.differences.differ, again.steps_differ) == (0, 0)
 
