@@ -13,6 +13,8 @@ from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
 
+RESET = b"\1\0\0\0\0\0\0\0"
+"""SO_LINGER with which closing resets the connection."""
 MANY = 150
 """Messages of one side before its BYE: more than the queue of running calls serves first in, first out."""
 
@@ -47,7 +49,7 @@ def test_the_side_that_hung_up_first_has_ended_the_call_whichever_listener_it_us
 def test_a_call_over_tcp_is_set_up_after_a_start_where_its_caller_waits_and_not_where_it_has_gone(
     stage, tmp_path, monkeypatch
 ):
-    """It was set up, answered by the vendor and charged, though its caller had closed the connection."""
+    """It was set up, answered by the vendor and charged, though its caller had closed the connection, or reset it."""
     with DescriptorStore(tmp_path) as store:
         for name, value in store.environment().items():
             monkeypatch.setenv(name, value)
@@ -57,6 +59,9 @@ def test_a_call_over_tcp_is_set_up_after_a_start_where_its_caller_waits_and_not_
         scene.daemon.kill()
         with closing(invited(scene, "gone")) as gone, closing(invited(scene, "waits")) as waits:
             gone.close()
+            killed = invited(scene, "killed")
+            killed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            killed.close()
             began = time.monotonic()
             eventually(lambda: time.monotonic() - began > 0.1, "the kernel's clock has gone on")
             scene.daemon.start()

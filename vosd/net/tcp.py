@@ -453,7 +453,7 @@ class StreamFlow:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
         state, received_ms_ago = _LAST_RECEIVED.unpack(info)
         is_older: bool = received_ms_ago / 1_000 > self._loop.time() - self._goes_on_since
-        return state == _CLOSED_BY_PEER and is_older
+        return state in _CLOSED_BY_PEER and is_older
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
         """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.
@@ -551,8 +551,8 @@ class StreamFlow:
 _RESPONSE: Final = b"SIP/2.0 "
 _LAST_RECEIVED: Final = struct.Struct("@B51xI")
 """Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
-_CLOSED_BY_PEER: Final = 8
-"""Linux: CLOSE_WAIT."""
+_CLOSED_BY_PEER: Final = (7, 8)
+"""Linux: CLOSE, that of an accepted connection which was reset, and CLOSE_WAIT."""
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Linux: the port is chosen at connect, so it must be unused for that peer only."""
 

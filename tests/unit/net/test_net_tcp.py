@@ -24,6 +24,8 @@ from .conftest import PATIENCE_S, UNKNOWN_SOURCE, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
+RESET = b"\1\0\0\0\0\0\0\0"
+"""SO_LINGER with which closing resets the connection."""
 
 
 # -- what comes ---------------------------------------------------------------------------------------------------
@@ -45,14 +47,20 @@ async def a_tick() -> None:
     await until(lambda: time.monotonic() - began > 0.02)
 
 
-async def test_a_new_call_whose_caller_has_closed_its_connection_before_a_start_is_not_set_up(opened):
-    """A BYE on it ends its call; callers that wait, and those that close after the start, are served."""
+@pytest.mark.parametrize("is_reset", [False, True])
+async def test_a_new_call_whose_caller_has_closed_its_connection_before_a_start_is_not_set_up(opened, is_reset):
+    """A BYE on it ends its call; callers that wait, and those that close after the start, are served.
+
+    A caller that was killed, or a firewall, resets the connection. The kernel hands the bytes out all the same.
+    """
     before = await opened()
     before.transports.pause()
     bye, waits = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours"), request(branch="z9hG4bK-waits")
     with socket.create_connection(before.address()) as gone, socket.create_connection(before.address()) as there:
         gone.sendall(INVITE + bye)
         there.sendall(waits)
+        if is_reset:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         gone.close()
         await a_tick()
         [kept] = before.transports.sockets().values()
@@ -495,7 +503,7 @@ async def test_a_connection_that_breaks_is_reported(opened, vendor):
     peer = await vendor.arrival()
     await peer.read(len(INVITE))
     raw = peer.writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     peer.writer.transport.abort()
     assert await node.ear.failure() == (0, vendor.address)
 
