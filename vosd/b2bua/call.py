@@ -645,12 +645,15 @@ class Call:
         answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self.board.vendor_s
         return answered_at.plus(ANSWER_WAIT_MS if paid_s is None else min(ANSWER_WAIT_MS, 1_000 * paid_s))
 
-    def _vendor_paid_until(self, at_last: Instant) -> int | None:
-        """Return when the vendor's money was used up, where its 200 waited longer than that; None = at the end."""
+    def _vendor_paid_until(self, at_last: Instant, hung_up_mono: int | None) -> int | None:
+        """Return when the vendor's money was used up, where its 200 waited longer than that, or it had hung up.
+
+        None = at the end.
+        """
         came, paid_s = self.journey.vendor_answered_at, self.board.vendor_s
         if came is None or paid_s is None or self.journey.invited_at is not None:
-            return None
-        return min(at_last.mono, came.mono + 1_000 * paid_s)
+            return hung_up_mono
+        return min(at_last.mono if hung_up_mono is None else hung_up_mono, came.mono + 1_000 * paid_s)
 
     def _over(
         self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
@@ -669,8 +672,8 @@ class Call:
         cause = reason.q850_cause if cause is None else cause
         # a BYE that waited for the start, with the 200 before it, is older than our own 200
         vendor_mono = at.mono if source is HangupSource.CALLEE and at.mono < at_last.mono else None
-        if vendor_mono is None and self.lifetime is not None and self.lifetime.granted.granted_s <= 0:
-            vendor_mono = self._vendor_paid_until(at_last)
+        if self.lifetime is not None and self.lifetime.granted.granted_s <= 0:
+            vendor_mono = self._vendor_paid_until(at_last, vendor_mono)
         self.ending = Ending(reason, source, at_last, code, cause, dead, text, vendor_mono)
         self.state = states.OVER
         if self.callee is not None and not self.callee.progress.has_left:
