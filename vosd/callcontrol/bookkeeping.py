@@ -269,7 +269,8 @@ def conclude(
     if call.charged_mono is not None:
         is_charged = True
         customer_since, vendor_since = call.charged_mono
-        customer_ms, vendor_ms = max(0, ended_mono - customer_since), max(0, vendor_ended_mono - vendor_since)
+        # ``vendor_mono`` is here when the vendor hung up, before our 200: the customer pays for no more than that
+        customer_ms, vendor_ms = max(0, vendor_ended_mono - customer_since), max(0, vendor_ended_mono - vendor_since)
         customer, agents, vendor = _by_answers(call, is_answered=is_answered)
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.

@@ -87,10 +87,16 @@ def test_an_answer_of_a_gateway_given_up_that_waited_is_dated_by_when_it_came():
     scene.finish(call)
 
 
-def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then():
-    """Both messages waited for the start: the caller got its 200 after the vendor's BYE had come."""
-    scene = Scene()
-    scene.vendor.script = answers(1_000)
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then(charges_ringing):
+    """Both messages waited for the start: the caller got its 200 after the vendor's BYE had come.
+
+    A customer that pays from its INVITE on, and its agents, pay no longer than that either.
+    """
+    rich = {"overdraft_limit": Decimal(100)}
+    sold = [account("reseller", **rich), account("acme", agent="reseller", **rich)]
+    scene = Scene(usual_catalogue(accounts=[*sold, account("carriers", **rich)], charges_ringing=charges_ringing))
+    scene.vendor.script = Script((Line(100, 180), Line(20_000, 200, ANSWER)))
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(500)
     scene.exchange.waiting_ms = 12_000
@@ -100,9 +106,12 @@ def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then
     scene.wire.run_until(lambda: call.is_over)
     scene.exchange.waiting_ms = 0
     record = scene.close()
-    assert (record.hangup_source, record.hold_time_ms, record.fee) == ("callee", 0, 0)
-    assert record.vendor_billing_base_ms in range(2_000, 2_050)
-    assert record.vendor_billed_seconds == 2
+    assert (record.hangup_source, record.hold_time_ms) == ("callee", 0)
+    rang_s = 8 if charges_ringing else 0
+    assert record.vendor_billing_base_ms in range(1_000 * (rang_s + 2), 1_000 * (rang_s + 2) + 50)
+    sold_s = 10 if charges_ringing else 0
+    paid = {(each.role, each.billed_seconds) for each in record.charges}
+    assert paid == {("customer", sold_s), ("agent", sold_s), ("vendor", rang_s + 2)}
 
 
 @pytest.mark.parametrize("hangs_up", [True, False])
