@@ -126,7 +126,7 @@ class Bridge:
             is_other = bool(other.sessions.given_up) or not alike(reached, said)
         if self.proposal is None and said and is_other:
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
-            change.facts.is_last = is_last
+            change.facts.is_last, change.facts.is_after_doubt = is_last, bool(other.sessions.given_up)
             change.begin_when_free(now)
         elif is_last:
             self.answer_kept(leg)

@@ -107,7 +107,10 @@ class ChangedAnswer(Proposal):
 
     def _refused(self, status: int, now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged, and where the offer has come too early, it follows later."""
-        self.far.sessions.take_back(self.said_before)
+        sessions = self.far.sessions
+        if self.facts.is_after_doubt:
+            sessions.given_up = sessions.said
+        sessions.take_back(self.said_before)
         self._over()
         if status == 491 and self._bridge is not None and self.far.supervision is not None:
             self.far.supervision.offer_later(now)

@@ -250,6 +250,27 @@ def test_a_2xx_that_comes_late_amid_another_change_that_is_refused_leaves_both_s
 
 
 @both_sides
+def test_a_side_that_has_accepted_late_and_refuses_the_session_in_force_is_offered_it_later(over_tcp, side):
+    """That session is the one that it was sent before: only the doubt about the late 2xx says that it is needed."""
+    scene = over_tcp
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(100))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    invite = asked.forget_request()
+    lose_connection(scene, asked, tries=1)
+    scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
+    scene.wire.run_for(10_000)
+    asked.will("INVITE", *[Reply(491)] * 5)
+    asked.answer_forgotten(invite, Reply(200))
+    scene.wire.run_for(70_000)
+    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
+        assert alike(mine.encode(), theirs.encode())
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
 @both_methods
 def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_sides_with_one_session(
     over_tcp, side, method
