@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.closed import closed
 from doubles.data.records import answered_call, call_id, refused_call, rejected
 from sqlalchemy import delete, update
 
@@ -143,6 +144,11 @@ async def test_a_counter_behind_its_numbers_is_found(switch):
 
 async def test_a_machine_without_a_journal_compares_nothing(database, tmp_path):
     assert await reconcile(SqlBookedCalls(database), tmp_path) is None
+
+
+async def test_a_journal_in_a_closed_directory_is_not_passed_over(database, tmp_path):
+    with closed(tmp_path), pytest.raises(JournalUnreadableError, match="run this as the user of the switch"):
+        await reconcile(SqlBookedCalls(database), tmp_path)
 
 
 async def test_a_journal_that_may_not_be_read_is_not_passed_over(database, tmp_path, monkeypatch):

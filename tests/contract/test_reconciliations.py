@@ -75,7 +75,7 @@ from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
 from vosd.control.calls import CallSnapshot, ListCalls
-from vosd.control.money import CountUnbooked
+from vosd.control.money import CountRefused, CountUnbooked
 from vosd.engine.journal import Journal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import reconciliations, schema
@@ -218,9 +218,12 @@ async def test_a_comparison_says_how_many_calls_of_its_time_are_not_booked(site:
         CallSnapshot("a", "talking", "in", "out", "acme", vendor, "1", "2", begun, begun, 3, 3)
         for vendor in ("carrier", "rival")
     ]
-    async with FakeSwitch(site.directory / "s").answers(ListCalls, calls).answers(CountUnbooked, 5) as switch:
+    running = FakeSwitch(site.directory / "s").answers(ListCalls, calls).answers(CountUnbooked, 5)
+    (site.directory / DIRECTORY).rename(site.directory / "closed")  # to members of the group of the switch
+    async with running.answers(CountRefused, 1) as switch:
         made = await site.imported(faulty(), again=True, **span)
-    assert (made.comparison.unbooked, CountUnbooked(span["until"]) in switch.asked) == (7, True)
+    asked = CountUnbooked(span["until"]), CountRefused("carrier", *span.values())
+    assert (made.comparison.unbooked, switch.asked[-2:]) == (7, [*asked])
 
 
 async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_call_of_the_vendor(

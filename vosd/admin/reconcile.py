@@ -89,9 +89,13 @@ def count_waiting(state_dir: Path, fits: Callable[[CallRecord], bool]) -> int:
 def _kept(state_dir: Path) -> KeptJournal | None:
     """Return the journal; None = there is none."""
     directory = state_dir / "journal"
-    if not directory.exists():
-        return None
-    if not os.access(directory, os.R_OK | os.X_OK):
+    try:
+        if not directory.exists():
+            return None
+        is_readable = os.access(directory, os.R_OK | os.X_OK)
+    except PermissionError:  # the directory above is closed
+        is_readable = False
+    if not is_readable:
         raise JournalUnreadableError(f"{directory} cannot be read: run this as the user of the switch")
     return KeptJournal(directory)
 

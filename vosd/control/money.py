@@ -38,6 +38,17 @@ class CountUnbooked(Order[int], frozen=True, tag="count_unbooked"):
     before_ms: int
 
 
+class CountRefused(Order[int], frozen=True, tag="count_refused"):
+    """Return how many records that the database refused may be of calls of a vendor that began in a span.
+
+    Times are UTC milliseconds.
+    """
+
+    vendor: str
+    since_ms: int
+    until_ms: int
+
+
 class RefreshBalances(Order[OrderDone], frozen=True, tag="refresh_balances"):
     """Read what other processes have booked; answered when it counts."""
 

@@ -50,6 +50,7 @@ from vosd.control.money import (
     BeginWithdrawal,
     BookingOutcome,
     Commitments,
+    CountRefused,
     CountUnbooked,
     EndWithdrawal,
     ListCommitments,
@@ -388,6 +389,7 @@ class MoneyCommands:
         yield ListCommitments.answered_by(self.commitments)
         yield ListUnbooked.answered_by(self.unbooked)
         yield CountUnbooked.answered_by(self.count_unbooked)
+        yield CountRefused.answered_by(self.count_refused)
         yield RefreshBalances.answered_by(self.refresh_balances)
         yield BeginWithdrawal.answered_by(self.begin_withdrawal)
         yield EndWithdrawal.answered_by(self.end_withdrawal)
@@ -408,6 +410,10 @@ class MoneyCommands:
     async def count_unbooked(self, question: CountUnbooked) -> int:
         """Return how many calls that began before a time wait for the database."""
         return self._service.recorder.begun_before(question.before_ms)
+
+    async def count_refused(self, question: CountRefused) -> int:
+        """Return how many refused records may be of calls of a vendor that began in a span."""
+        return await self._service.spool.count_of(question.vendor, question.since_ms, question.until_ms)
 
     async def refresh_balances(self, _order: RefreshBalances) -> OrderDone:
         """Read bookings of other processes; answer when done."""

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from doubles.data.builders import catalogue
-from doubles.data.records import STARTED, answered_call
+from doubles.data.records import STARTED, answered_call, rejected
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -18,11 +18,12 @@ from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.installation import GetStatus, MachineUse
-from vosd.control.money import CountUnbooked, ListUnbooked
+from vosd.control.money import CountRefused, CountUnbooked, ListUnbooked
 from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, census_of, totals_of
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -159,6 +160,13 @@ def test_a_switch_says_what_is_owed_of_a_time(service, clock):
     assert asyncio.run(commands.unbooked(ListUnbooked(0, 5))) == {}
     assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED + 86_400_000))) == 1
     assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED))) == 0
+
+
+def test_a_switch_counts_the_refused_records_of_a_vendor(service, clock, tmp_path):
+    Quarantine(tmp_path / DIRECTORY).put(rejected("why", answered_call(1, vendor_account="carrier", started_at=5)))
+    commands = MoneyCommands(service, clock)
+    assert asyncio.run(commands.count_refused(CountRefused("carrier", 5, 6))) == 1
+    assert asyncio.run(commands.count_refused(CountRefused("carrier", 6, 7))) == 0
 
 
 def test_no_figure_is_renamed_or_counts_otherwise_than_before():

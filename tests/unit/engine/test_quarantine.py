@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from doubles.closed import closed
 from doubles.data.records import answered_call, call_id, refused_call, rejected
 
 from vosd.engine.journal.quarantine import Quarantine, QuarantineError
@@ -48,6 +49,23 @@ def test_a_file_that_cannot_be_read_is_named_and_counted(directory):
     assert len(content.records) == 1
     with pytest.raises(QuarantineError, match="cannot be read"):
         quarantine.get(call_id(2))
+
+
+@pytest.mark.parametrize("is_above", [False, True])
+def test_a_directory_that_this_user_may_not_read_is_no_empty_quarantine(directory, is_above):
+    Quarantine(directory).put(rejected("why", answered_call(1)))
+    said = "quarantine cannot be read: run this as the user of the switch"
+    with closed(directory.parent if is_above else directory), pytest.raises(QuarantineError, match=said):
+        Quarantine(directory).read()
+
+
+def test_the_calls_of_a_vendor_and_time_are_counted_with_the_files_that_cannot_be_read(directory):
+    quarantine, parties = Quarantine(directory), {"vendor_account": "carrier"}
+    quarantine.put(rejected("why", *(answered_call(number, **parties, started_at=number) for number in range(4))))
+    quarantine.put(rejected("why", answered_call(4, vendor_account="rival", started_at=2)))
+    assert quarantine.read().count_of("carrier", 1, 3) == 2
+    (directory / f"{call_id(2)}.json").write_text("{")
+    assert quarantine.read().count_of("carrier", 1, 2) == 2
 
 
 def test_text_that_is_no_utf_8_is_kept_escaped(directory):

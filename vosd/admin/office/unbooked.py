@@ -6,7 +6,7 @@ from vosd.admin.office.office import Office
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import ListCalls
-from vosd.control.money import CountUnbooked
+from vosd.control.money import CountRefused, CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.journal.quarantine import Quarantine
 
@@ -14,7 +14,8 @@ from vosd.engine.journal.quarantine import Quarantine
 async def unbooked_calls(office: Office, vendor: str, since: int, until: int) -> int:
     """Return how many calls that began in a span may be those of a vendor and are not booked; UTC milliseconds.
 
-    A running switch counts its waiting calls together: those of all vendors that began before the end of the span.
+    A running switch counts them, since its files may be closed to this user: its waiting calls together, those of all
+    vendors that began before the end of the span.
 
     Raises:
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
@@ -29,10 +30,10 @@ async def unbooked_calls(office: Office, vendor: str, since: int, until: int) ->
     calls = await office.switch.ask_if_running(ListCalls())
     if calls is None:
         pending = await asyncio.to_thread(count_waiting, state_dir, is_of_vendor)
-    else:
-        waiting = await office.switch.ask_if_running(CountUnbooked(until)) or 0
-        begin, end = iso_utc(since), iso_utc(until)
-        running = [each for each in calls if begin <= each.started_at < end and each.vendor_account in {None, vendor}]
-        pending = waiting + len(running)
-    content = await asyncio.to_thread(Quarantine(state_dir / QUARANTINE).read)
-    return pending + len(content.unreadable) + sum(is_of_vendor(each.record) for each in content.records)
+        content = await asyncio.to_thread(Quarantine(state_dir / QUARANTINE).read)
+        return pending + content.count_of(vendor, since, until)
+    waiting = await office.switch.ask_if_running(CountUnbooked(until)) or 0
+    refused = await office.switch.ask_if_running(CountRefused(vendor, since, until)) or 0
+    begin, end = iso_utc(since), iso_utc(until)
+    running = [each for each in calls if begin <= each.started_at < end and each.vendor_account in {None, vendor}]
+    return waiting + refused + len(running)

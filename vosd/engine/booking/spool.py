@@ -59,6 +59,15 @@ class Spool(Counting):
         """Count what is in quarantine, for ``vosd status``."""
         return {Figure.QUARANTINED: len(self._quarantine)}
 
+    async def count_of(self, vendor: str, since: int, until: int) -> int:
+        """Return how many records of the quarantine may be calls of a vendor that began in a span; UTC milliseconds.
+
+        Raises:
+            QuarantineError: it cannot be read.
+        """
+        content = await asyncio.to_thread(self._quarantine.read)
+        return content.count_of(vendor, since, until)
+
     async def retry(self, call_ids: Sequence[str] = ()) -> BookingOutcome:
         """Book the named records of the quarantine, or all; booked ones are removed from it.
 

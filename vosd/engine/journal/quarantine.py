@@ -48,6 +48,13 @@ class Content(NamedTuple):
     """In the order of their refusal."""
     unreadable: list[Unreadable]
 
+    def count_of(self, vendor: str, since: int, until: int) -> int:
+        """Return how many may be calls of a vendor that began in a span, UTC milliseconds; an unreadable one may be."""
+        fitting = (
+            each.record.vendor_account == vendor and since <= each.record.started_at < until for each in self.records
+        )
+        return len(self.unreadable) + sum(fitting)
+
 
 class QuarantineError(VosError):
     """The quarantine cannot be read or written."""
@@ -76,8 +83,15 @@ class Quarantine:
         return call_id in self._ids
 
     def count(self) -> int:
-        """Count the records again: another process may have booked some."""
-        self._ids = {path.stem for path in self._directory.glob(f"*{_SUFFIX}")}
+        """Count the records again: another process may have booked some.
+
+        Raises:
+            QuarantineError: the directory above may not be read by this user.
+        """
+        try:
+            self._ids = {path.stem for path in self._directory.glob(f"*{_SUFFIX}")}
+        except PermissionError as error:
+            raise self._forbidden() from error
         return len(self._ids)
 
     def ids(self) -> frozenset[str]:
@@ -139,9 +153,19 @@ class Quarantine:
             raise QuarantineError(f"{self._path(call_id)} cannot be read: {error}") from error
 
     def read(self) -> Content:
-        """Return all records, and the files that cannot be read."""
+        """Return all records, and the files that cannot be read.
+
+        Raises:
+            QuarantineError: the directory may not be read by this user.
+        """
         records, unreadable = [], []
-        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+        try:
+            paths = sorted(path for path in self._directory.iterdir() if path.suffix == _SUFFIX)
+        except FileNotFoundError:
+            paths = []
+        except PermissionError as error:
+            raise self._forbidden() from error
+        for path in paths:
             try:
                 records.append(_decode(path.read_bytes()))
             except FileNotFoundError:
@@ -150,6 +174,9 @@ class Quarantine:
                 unreadable.append(Unreadable(path, str(error)))
         records.sort(key=lambda each: (each.refused_at, each.record.call_id))
         return Content(records, unreadable)
+
+    def _forbidden(self) -> QuarantineError:
+        return QuarantineError(f"{self._directory} cannot be read: run this as the user of the switch")
 
     def _path(self, call_id: str) -> Path:
         return self._directory / f"{Path(call_id).name}{_SUFFIX}"
