@@ -7,7 +7,7 @@ import msgspec
 
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.rate_group import RateGroup
-from vosd.billing.rater import rate_call
+from vosd.billing.rater import itemise_rest, rate_call
 from vosd.billing.rates import as_answered
 from vosd.cdr.past import PastCall
 
@@ -78,8 +78,12 @@ class Margin:
             is_refused |= before is not None and after is None
             for index, rate in enumerate((before, after)):
                 if rate is not None and sums is not None:
-                    fee = rate_call(as_answered(rate, answered_at), duration_ms).fee
-                    sums[index] = EXACT.add(sums[index], fee)
+                    applied = as_answered(rate, answered_at)
+                    if sums is self._costs and past.vendor_paid_ms is not None:  # the call has paid that part
+                        charge, _ = itemise_rest(applied, duration_ms, past.vendor_paid_ms)
+                    else:
+                        charge = rate_call(applied, duration_ms)
+                    sums[index] = EXACT.add(sums[index], charge.fee)
         self._refused += is_refused
 
     def report(self) -> MarginReport:

@@ -53,6 +53,16 @@ def test_a_dearer_buy_deck_lowers_the_margin():
     assert report(deck(p44="0.10"), deck(p44="0.15"), bought) == (1, 0, "0.00", "0.00", "0.20", "0.30", "-0.10")
 
 
+def test_a_late_answer_costs_what_its_call_has_not_paid_for_the_attempt():
+    """Both records together are the price of the whole, which has one connection fee."""
+    ringing = call(answered_at=None, vendor_answered_at=None, vendor_billing_base_ms=121_000, vendor_rate_group="deck")
+    late = call(answered_at=None, vendor_billing_base_ms=241_000, vendor_paid_ms=121_000, vendor_rate_group="deck")
+    before, after = deck("1", p44="0.10"), deck("2", p44="0.20")
+    assert report(before, after, ringing)[4:6] == ("0.30", "0.60")
+    assert report(before, after, late)[4:6] == ("1.20", "2.40")
+    assert report(before, after, ringing, late)[4:6] == ("1.50", "3.00")
+
+
 def test_a_call_that_is_charged_from_its_invite_has_no_connection_fee_without_an_answer():
     charged = {
         "rate_group": "deck",
