@@ -172,6 +172,36 @@ def test_a_place_on_the_machine_of_the_switch_is_one_for_a_gateway_there_and_for
     assert codes(scene, scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))) == [302, 200]
 
 
+@pytest.mark.parametrize("account", ["carriers", "dear"])
+@pytest.mark.parametrize(
+    ("contact", "is_known"),
+    [
+        ("inside.example", True),
+        ("inside.example:5060", True),
+        (f"{VENDORS[1].host}:5060", True),
+        ("inside.example:3306;transport=tcp", False),
+        ("inside.example:3306", False),
+        (f"{VENDORS[1].host}:3306", False),
+    ],
+)
+def test_a_gateway_on_the_machine_that_has_a_name_without_port_is_at_the_ports_of_that_name_alone(
+    contact, is_known, account
+):
+    here = VENDORS[1].host
+    beside = routing_gateway("beside", "33", addresses=(Address("inside.example", None),), account=account)
+    scene = Scene(
+        catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), beside, vendor_gateway(2)]),
+        locate=lambda hop, _: Hop(here, hop.port or 5060, None) if hop.host == "inside.example" else None,
+        names={"inside.example": Address(here, 5060)},
+    )
+    has_address(scene, here)
+    scene.exchange.vendor(Endpoint(here, 5060 if is_known else 3306))
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{contact}>",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    assert scene.record.routing_gateway == ("vendor-0" if is_known and account == "carriers" else "vendor-2")
+
+
 DEAR = Address(*VENDORS[1])
 NAME = "dear.example"
 

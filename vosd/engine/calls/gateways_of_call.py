@@ -302,8 +302,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         business of a vendor: ``only_known``.
         """
         admission, call_request = self._live_call.services.admission, self._live_call.call_request
-        there, is_at_port = self._vendors_at(place)
-        if only_known and not is_at_port:
+        there = self._vendors_at(place, only_known=only_known)
+        if only_known and not there:
             return None
         if not there or any(each.account == choice.gateway.account for each in there):
             is_redirected = choice.is_redirected or callee != choice.callee_out
@@ -317,8 +317,11 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return None
         return route, next((each for each in addresses if each.host == place.host), addresses[0])
 
-    def _vendors_at(self, place: Address) -> tuple[Sequence[RoutingGateway], bool]:
-        """Return the gateways at the host of a place; where there are any, those at its port alone, and whether so."""
+    def _vendors_at(self, place: Address, *, only_known: bool) -> Sequence[RoutingGateway]:
+        """Return the gateways at the host of a place; where there are any, those at its port alone.
+
+        ``only_known``: at its port alone in any case, where a name without port is at those that it resolves to.
+        """
         services, hosts = self._live_call.services, (place.host, place.name.lower())
         live, gateways = services.live, services.admission.catalogue.routing_gateways
         configured = (services.notices.vendors.get(each, ()) for each in (*hosts, *live.names_at(place.host)))
@@ -330,9 +333,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             addresses = [each for each in (*gateway.places, *live.addresses_of(gateway)) if each.host in hosts]
             if addresses:
                 found.append(gateway)
-            if any(each.port in {None, place.port} for each in addresses):
+            if any(each.port == place.port or (each.port is None and not only_known) for each in addresses):
                 fitting.append(gateway)
-        return fitting or found, bool(fitting)
+        return fitting if only_known else fitting or found
 
     def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""
