@@ -15,6 +15,8 @@ SEVERAL: Final = -1
 """In place of the number of one leg: there were several."""
 PLAYED_MAX: Final = 8
 """Most sounds of one leg in its record."""
+REPLACED_MAX: Final = 8
+"""Most replaced legs that are kept one by one: the journal has them with each change of a call."""
 
 
 class MediaRefusal(Enum):
@@ -56,14 +58,8 @@ class ReplacedLeg(msgspec.Struct, frozen=True, gc=False):
     """Figures of a leg whose place in its call another one has taken (RFC 3891), for the record."""
 
     number: int
+    """Number of the leg; ``SEVERAL`` = the sum of some."""
     figures: LegFigures | None
-    before: LegFigures | None = None
-    """Figures of legs that had this place before it."""
-
-    @property
-    def total(self) -> LegFigures | None:
-        """Figures of all of them."""
-        return added(self.before, self.figures)
 
 
 def added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
@@ -237,8 +233,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Whether the leg has ended; it may still answer requests that come late."""
     ended: LegFigures | None = None
     """Figures of its ports that were closed: all of them once it has ended, those of another engine before."""
-    replaced: ReplacedLeg | None = None
-    """The leg whose place it has taken; None = none."""
+    replaced: tuple[ReplacedLeg, ...] = ()
+    """The legs that had its place before it, the earliest first."""
 
     @property
     def refused_for(self) -> str | None:
@@ -300,8 +296,11 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
 
     def take_place_of(self, other: "LegMedia") -> None:
         """Have the figures and sounds of a leg that has ended for the record: this one is in its place."""
-        before = None if other.replaced is None else other.replaced.total
-        self.replaced = ReplacedLeg(other.number, other.ended, before)
+        replaced = (*other.replaced, ReplacedLeg(other.number, other.ended))
+        if len(replaced) > REPLACED_MAX:
+            first, second, *later = replaced
+            replaced = (ReplacedLeg(SEVERAL, added(first.figures, second.figures)), *later)
+        self.replaced = replaced
         for sound in other.played:
             self.note_played(sound)
 

@@ -12,6 +12,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.cdr.columns import iso_utc
+from vosd.media.leg_media import REPLACED_MAX
 from vosd.media.rtpengine_orders import RtpDelete, RtpPeerFigures, RtpPeerReports, RtpQuery
 from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
@@ -202,20 +203,29 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     assert len(scene.exchange.rtp_calls._ports) == 0
 
 
-def test_the_record_has_the_last_figures_of_a_phone_whose_place_another_has_taken():
+@pytest.mark.parametrize(
+    ("phones", "is_asked"), [(1, False), (2, False), (REPLACED_MAX, False), (REPLACED_MAX + 4, True)]
+)
+def test_the_record_has_the_last_figures_of_phones_whose_place_others_have_taken(phones, is_asked):
+    """Each has packets that no answer had before; of the first ones of many the record has those that were known."""
     scene, engines, late = scene_with()
     call, there = scene.talk()
-    hear(scene, engines, call, 50)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_for(3_000)
-    assert call.is_over
-    hear(scene, engines, newcomer, 7)
+    for number in range(phones):
+        before = call
+        hear(scene, engines, before, 50 + number)
+        if is_asked:
+            scene.exchange.poll_rtpengines()
+            scene.wire.run_for(100)
+        tags = f"to-tag={before.remote.rpartition('tag=')[2]};from-tag={before.tag}"
+        call = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {before.call_id};{tags}",)))
+        scene.wire.run_for(3_000)
+        assert before.is_over
+    hear(scene, engines, call, 7)
     there.hang_up()
     scene.wire.run_for(3_000)
     (document,) = late.documents.values()
     caller, _ = legs_of(document)
-    assert caller["packets_in"] == 57
+    assert caller["packets_in"] == sum(50 + number for number in range(phones)) + 7
     assert len(scene.exchange.rtp_calls._ports) == 0
 
 

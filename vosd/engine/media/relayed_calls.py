@@ -110,9 +110,7 @@ class RelayedCalls:
             return media_document(engine, None, None, None, recording, _played("caller", caller))
         one = None if caller is None else parts.figures_of(caller) if caller.ports else caller.ended
         other = None if callee is None else parts.figures_of(callee) if callee.ports else callee.ended
-        has_replaced = (caller is not None and caller.replaced is not None) or (
-            callee is not None and callee.replaced is not None
-        )
+        has_replaced = (caller is not None and bool(caller.replaced)) or (callee is not None and bool(callee.replaced))
         is_elsewhere = caller is not None and caller.rtp_call is not None
         is_elsewhere = is_elsewhere or (callee is not None and callee.rtp_call is not None)
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
@@ -139,11 +137,11 @@ class RelayedCalls:
 
     def _with_replaced(self, media: LegMedia | None, own: LegFigures | None) -> LegFigures | None:
         """Return the figures of a side, with those of legs whose place its leg has taken."""
-        replaced, rtpengines = None if media is None else media.replaced, self._parts.rtpengines
-        if replaced is None:
-            return own
-        final = None if rtpengines is None else rtpengines.final_figures(replaced.number)
-        return added(added(replaced.before, final or replaced.figures), own)
+        rtpengines, before = self._parts.rtpengines, None
+        for each in () if media is None else media.replaced:
+            final = None if rtpengines is None else rtpengines.final_figures(each.number)
+            before = added(before, final or each.figures)
+        return added(before, own)
 
     def _await_figures(
         self,
