@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 import structlog
 from doubles.data.records import call_id
-from doubles.journals import opened
+from doubles.journals import crash_and_read, opened
 from doubles.recording import Database, call, end
 from doubles.small_disk import Disk
 from doubles.virtual.clock import ManualClock
 
+from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
@@ -266,6 +268,34 @@ async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(na
     assert journal.unbooked == 1
     journal.close()
     assert file.exists(), "the next start closes it by its answer"
+
+
+@pytest.mark.parametrize("are_later", [True, False], ids=["later calls wait", "none does"])
+async def test_files_that_are_removed_hold_no_other_call_up(
+    narrow, journal, credits, database, tmp_path, *, are_later: bool
+):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    journal.flush()
+    shutil.rmtree(tmp_path / "journal")
+    with structlog.testing.capture_logs() as logged:
+        journal.tick(Instant(10_000, 1_790_000_010_000), has_calls=True)
+        assert crash_and_read(tmp_path / "journal").unbooked.keys() == {call_id(index) for index in range(WINDOW)}
+        if are_later:
+            for index in range(20, 30):
+                end(narrow, journal, credits, call(index))
+        task = asyncio.create_task(narrow.run())
+        await asyncio.wait_for(narrow.drained(), 30)
+        end(narrow, journal, credits, call(30))
+        await asyncio.wait_for(narrow.drained(), 30)
+    task.cancel()
+    booked = [*range(WINDOW), *range(20, 30 if are_later else 20), 30]
+    assert [identity for batch in database.offered for identity in batch] == [call_id(index) for index in booked]
+    assert [line["event"] for line in logged] == [
+        "journal_removed", "journal_recovered", "journal_removed", "journal_removed",
+    ]  # fmt: skip
+    assert (logged[2]["not_in_memory"], logged[3]["lost_calls"]) == (14, 14)
+    assert (journal.unbooked, journal.waiting.oldest_file) == (0, None)
 
 
 async def test_a_call_that_is_being_read_back_still_waits(narrow, journal, credits):

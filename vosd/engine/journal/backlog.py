@@ -7,7 +7,7 @@ records.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
@@ -60,6 +60,8 @@ class Backlog:
         self._added = 0
         self.lost = 0
         """Calls that were left here and whose records cannot be read."""
+        self.removed: Final = Counter[int]()
+        """Calls that were left to a file that was removed, by its number; ``UnbookedCalls`` counts them no longer."""
 
     def __len__(self) -> int:
         return self._count
@@ -96,7 +98,7 @@ class Backlog:
         """Read the oldest calls back, at most so many; fewer only if no more are on disk yet.
 
         Raises:
-            OSError: a file cannot be read, and nothing was; try again.
+            OSError: a file cannot be read, and nothing was; try again. An older file that was removed is none of them.
         """
         self._taken.clear()
         loop = asyncio.get_running_loop()
@@ -117,11 +119,13 @@ class Backlog:
             except asyncio.CancelledError:
                 await asyncio.gather(reading, return_exceptions=True)  # the thread has the file until it returns
                 raise
-            except OSError:
+            except OSError as error:
                 self.close()
-                if not found:
-                    raise
-                break
+                if is_present or not isinstance(error, FileNotFoundError):
+                    if not found:
+                        raise
+                    break
+                some = []  # an older file was removed: those behind it are read all the same
             found += some
             if len(some) == at_once or (not is_present and self._begin_next(present)):
                 continue
@@ -204,17 +208,38 @@ class Backlog:
         return self._reading
 
     def _report_lost(self) -> None:
-        """Give up calls whose records cannot be read: their files stay, and the next start closes them if it can."""
-        if not self._wanted:
-            return
-        _log.error(
-            Event.JOURNAL_RECORD_UNREADABLE,
-            calls=[id_text(each) for each in list(self._wanted)[:READ_AT_ONCE]],
-            number=len(self._wanted),
-            do="vosd spool check FILE; restart vosd to close them by what else is known",
-        )
-        for number in set(self._wanted.values()):  # the next start reads the file, and sees that it is damaged
-            self._files.in_use(number).with_suffix(ENDS).unlink(missing_ok=True)
+        """Give up calls whose records cannot be read: their files stay, and the next start closes them if it can.
+
+        Those whose file was removed are lost.
+        """
+        unreadable, removed = list[bytes](), list[bytes]()
+        for number in set(self._wanted.values()):
+            path = self._files.in_use(number)
+            there = [call for call, counted_in in self._wanted.items() if counted_in == number]
+            if path.exists():
+                unreadable += there
+                path.with_suffix(ENDS).unlink(missing_ok=True)  # the next start reads the file, and sees the damage
+            else:
+                removed += there
+                self.removed[number] += len(there)
+        if unreadable:
+            _log.error(
+                Event.JOURNAL_RECORD_UNREADABLE,
+                calls=_some_of(unreadable),
+                number=len(unreadable),
+                do="vosd spool check FILE; restart vosd to close them by what else is known",
+            )
+        if removed:
+            _log.error(
+                Event.JOURNAL_REMOVED,
+                calls=_some_of(removed),
+                lost_calls=len(removed),
+                means="only removed files had the records of these ended calls: they are lost",
+            )
         self._count -= len(self._wanted)
-        self.lost += len(self._wanted)
+        self.lost += len(unreadable)
         self._wanted.clear()
+
+
+def _some_of(calls: list[bytes]) -> list[str]:
+    return [id_text(each) for each in calls[:READ_AT_ONCE]]

@@ -44,6 +44,7 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
+from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -55,6 +56,8 @@ AT_ONCE: Final = 8
 """Open calls that are written to a new file in one turn: less than a millisecond."""
 AT_ONCE_MAX: Final = 8
 """Number of times that one call is written between two marks of time by changes that do not wait for the next."""
+LOOK_TICKS: Final = 60
+"""Interval in seconds at which it is looked whether older files were removed."""
 AT_TICK: Final = 100
 """Open calls that are written to a new file once a second, where no other turn writes anything."""
 STAY_TICKS: Final = 5
@@ -190,6 +193,8 @@ class Journal(Counting):
         """The newest segment that begins with the open calls: only older ones may be retired."""
         self.describe: Callable[[str], Description] = lambda _call_id: UNDESCRIBED
         """Describes an open call as it is now; it is kept nowhere, since files are begun rarely."""
+        self.in_memory: Callable[[], Iterable[CallRecord]] = tuple
+        """Returns the ended calls that wait in memory for the database, the oldest first."""
         self._open_calls: dict[str, OpenCall] = {}
         self._ends = 0
         """Room for the ends of these calls, in bytes."""
@@ -205,6 +210,8 @@ class Journal(Counting):
         self.waiting: Final = UnbookedCalls(self._files, self._all_written)
         """Ended calls that are neither booked nor in quarantine."""
         self.sealing: Final = Sealing(self._files, self.waiting)
+        self._removed: list[int] = []
+        """Older files that were found to be removed, though they have calls that are not booked."""
         self._left_behind: list[Path] = []
         """Segments of the earlier run."""
         self._ticks = 0
@@ -412,6 +419,9 @@ class Journal(Counting):
         self._output.keep_room(self._ends)
         if self._output.is_short and self._output.recover(self._ends, len(self._open_calls)):
             self._begin_with_open_calls()
+            self._look_for_older_files()
+        elif not (self._ticks % LOOK_TICKS or self._output.is_short):
+            self._look_for_older_files()
         if self._carrying.file:
             self._carry(AT_TICK)
         self.flush()
@@ -494,6 +504,33 @@ class Journal(Counting):
         self._size = 0
         self._carrying.begin(begun, self._open_calls)
         self._carry(AT_ONCE)
+
+    def _look_for_older_files(self) -> None:
+        """Write the ended calls of files that were removed to the present file, as far as memory has their records.
+
+        That takes some 60 ms for as many as wait in memory at most, once: a kill would lose them.
+        """
+        try:
+            removed = self.waiting.removed_files()
+        except OSError:  # of a disk that fails: writing will say so
+            return
+        if not removed:
+            self._removed = removed
+            return
+        records = {record.call_id: record for record in self.in_memory()}
+        moved = self.waiting.move(records, removed, self._output.number)
+        for call_id in moved:
+            self._output.append(ended_frame(records[call_id], 0))
+        if removed != self._removed:
+            self._removed = removed
+            _log.error(
+                Event.JOURNAL_REMOVED,
+                file=self._files.path(removed[0]).name,
+                files=len(removed),
+                written_again=len(moved),
+                not_in_memory=self.waiting.count_in(removed),
+                means="ended calls that are in memory are written again; only a file had the records of the others",
+            )
 
     def _carry(self, most: int) -> None:
         """Write some of the open calls to the file that was begun last; when it has all, older ones can be retired."""

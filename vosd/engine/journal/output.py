@@ -286,7 +286,7 @@ class JournalOutput:
             _log.error(
                 Event.JOURNAL_REMOVED,
                 file=self._files.path(self.number).name,
-                means="running calls are written to a new file; a kill before that would have lost them",
+                means="calls that memory has are written to a new file; a kill before that would have lost them",
             )
         self._state = _State.STUCK
         self._close_reserve()

@@ -3,7 +3,7 @@
 A file is in use until the count of it and of every older one is zero.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import takewhile
 
 from vosd.cdr.record import CallRecord
@@ -62,6 +62,9 @@ class UnbookedCalls:
             OSError: the file cannot be read; try again.
         """
         found = await self._backlog.read(most)
+        while self._backlog.removed:
+            number, count = self._backlog.removed.popitem()
+            self._count_in[number] -= count
         for each in found:
             self._file_of[each.record.call_id] = each.number
         return [each.record for each in found]
@@ -92,6 +95,25 @@ class UnbookedCalls:
         """
         older = sorted(number for number in self._count_in if number < before)
         return list(takewhile(lambda number: self._count_in[number] == 0, older))
+
+    def removed_files(self) -> list[int]:
+        """Return the files with such calls that are not there any more, the oldest first.
+
+        Raises:
+            OSError: that is not known.
+        """
+        return sorted(each for each, count in self._count_in.items() if count and not self._files.in_use(each).exists())
+
+    def move(self, call_ids: Iterable[str], removed: Collection[int], number: int) -> list[str]:
+        """Count calls of removed files that are in memory in the file of this number; return those."""
+        moved = [call_id for call_id in call_ids if self._file_of.get(call_id) in removed]
+        for call_id in self.settle(moved):
+            self.add(call_id, number)
+        return moved
+
+    def count_in(self, numbers: Iterable[int]) -> int:
+        """Return how many such calls these files have."""
+        return sum(self._count_in[number] for number in numbers)
 
     def forget_file(self, number: int) -> None:
         """Count a file no longer, which is out of use."""
