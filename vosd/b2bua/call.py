@@ -670,8 +670,8 @@ class Call:
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text
         cause = reason.q850_cause if cause is None else cause
-        # a BYE that waited for the start, with the 200 before it, is older than our own 200
-        vendor_mono = at.mono if source is HangupSource.CALLEE and at.mono < at_last.mono else None
+        # a BYE or CANCEL that waited for the start, with the 200 before it, is older than our own 200
+        vendor_mono = at.mono if source is not _SWITCH and at.mono < at_last.mono else None
         if self.lifetime is not None and self.lifetime.granted.granted_s <= 0:
             vendor_mono = self._vendor_paid_until(at_last, vendor_mono)
         self.ending = Ending(reason, source, at_last, code, cause, dead, text, vendor_mono)

@@ -425,10 +425,18 @@ class Leg:
             supervision.show_identity(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """Handle a CANCEL of a re-INVITE of this side."""
-        bridge = self.call.conversation.bridge
-        if bridge is not None:
-            bridge.session_unwanted(self, event.at)
+        """Handle a CANCEL of a re-INVITE of this side, or hang up where it waited for a start, as the answer did.
+
+        That is the BYE of a caller that has gone before it was answered: it sends no ACK.
+        """
+        journey, bridge = self.call.journey, self.call.conversation.bridge
+        answered_at = None if self is not self.call.caller.leg else journey.answered_at
+        if event.transaction is not None:
+            if bridge is not None:
+                bridge.session_unwanted(self, event.at)
+        elif answered_at is not None and event.at.came.mono < answered_at.mono:
+            journey.reason_text = reason_text(event.request)
+            self.call.hung_up(self, q850_cause(event.request), event.at)
 
     def ack_came(self, event: AckArrived) -> None:
         """Take the ACK of our 200; ignore a repeated one."""

@@ -105,7 +105,8 @@ class CancelArrived(msgspec.Struct, frozen=True):
     """An INVITE was cancelled before its final response; the CANCEL is answered already."""
 
     owner: "InviteServerOwner"
-    transaction: "InviteServer"
+    transaction: "InviteServer | None"
+    """None = it was accepted while the CANCEL waited in our queues, and its 2xx has no ACK."""
     request: Request
     """The CANCEL."""
     at: Instant

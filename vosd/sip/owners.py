@@ -56,7 +56,7 @@ class InviteServerOwner(Protocol):
         ...
 
 
-class AcceptanceOwner(Protocol):
+class AcceptanceOwner(InviteServerOwner, Protocol):
     """Has answered an INVITE with 2xx and waits for the ACK."""
 
     def ack_missing(self, event: "AckMissing", /) -> None:

@@ -385,12 +385,13 @@ class ServerCore:
     def _take_cancel(
         self, request: Request, source: Peer, stem: ResponseStem, prefix: str, key: str, now: Instant
     ) -> CancelArrived | None:
-        """Answer a CANCEL (section 9.2); return the event if its INVITE has no final response yet.
+        """Answer a CANCEL (section 9.2); return the event if its INVITE has, or may have had, no final response.
 
         The response goes where those to the INVITE go: that may follow from ``nat`` of the phone that sent it.
         """
         transaction = self._store.servers.get(prefix + "INVITE")
-        found = transaction is not None or self._store.finished.get(prefix + "INVITE") is not None
+        finished = self._store.finished.get(prefix + "INVITE")
+        found = transaction is not None or finished is not None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog = owner.dialog if owner is not None else None
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
@@ -399,6 +400,11 @@ class ServerCore:
         self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
+        if now.waited_ms and isinstance(finished, str):  # by our tag: it was accepted
+            keeper = self._dialogs.owners.get(finished)
+            acceptance = None if keeper is None else keeper.acceptance
+            if acceptance is not None and acceptance.owner is not None and acceptance.invite == request.sequence:
+                return CancelArrived(acceptance.owner, None, request, now)
         return None
 
 

@@ -163,6 +163,48 @@ def test_a_vendor_paid_in_advance_is_paid_no_more_than_it_has_for_a_200_that_wai
     assert record.end_reason == ("Normal" if hangs_up_s or limit == "100" else "Balance Exhausted")
 
 
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_a_cancel_that_came_before_our_200_and_was_read_behind_it_ends_the_call(charges_ringing):
+    """Both waited for the start, and the vendor's 200 had come first: the caller has gone, and sends no ACK."""
+    scene = Scene(usual_catalogue(charges_ringing=charges_ringing))
+    scene.vendor.script = Script((Line(100, 180), Line(50_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 42_000
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.exchange.waiting_ms = 37_000
+    call.agent.send(call._cancel_text)
+    scene.wire.run_for(20)
+    scene.exchange.waiting_ms = 0
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    record = scene.close()
+    assert call.is_over
+    assert (record.end_reason, record.hangup_source, record.sip_code) == ("Normal", "caller", 200)
+    rang_s = 8 if charges_ringing else 0
+    assert (record.hold_time_ms, record.billed_seconds) == (0, rang_s + 5 if charges_ringing else 0)
+    assert record.vendor_billed_seconds == rang_s + 5
+
+
+@pytest.mark.parametrize("acknowledges", [False, True])
+def test_a_cancel_that_came_behind_our_200_changes_nothing(acknowledges):
+    """RFC 3261 section 9.2, also where it has waited in a queue."""
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    call = scene.caller.call(CALLEE, Intent(acknowledges=acknowledges))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 100 if not acknowledges else 5_000
+    call.agent.send(call._cancel_text)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 0
+    assert scene.exchange.switch.has_calls
+    if acknowledges:
+        call.hang_up()
+    scene.wire.run_for(40_000)
+    assert scene.close().end_reason == ("Normal" if acknowledges else "No ACK")
+
+
 def test_a_cancel_that_waited_ends_the_call_when_it_came():
     scene = Scene()
     scene.vendor.script = RINGS
