@@ -800,6 +800,16 @@ async def test_the_entry_that_a_second_person_confirms_settles_the_dispute_witho
     assert await balance_of(site) == before + (Decimal("0.02") if is_confirmed else 0)
 
 
+async def test_a_dispute_that_was_settled_without_an_entry_says_that_it_books_none(site: Site) -> None:
+    made = await site.imported(faulty())
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    settled = await dispute_bill(site.office, operator(), order)
+    with pytest.raises(OrderError, match="settled without an entry"):
+        await dispute_bill(site.office, operator(), msgspec.structs.replace(order, book=True))
+    assert await dispute_bill(site.office, operator(), order) == settled
+    assert await credited(site) == []
+
+
 async def test_a_person_who_may_not_book_money_settles_nothing(site: Site) -> None:
     made = await site.imported(faulty())
     who = msgspec.structs.replace(operator(), permissions=ALL - {Permission.MONEY_BOOK})

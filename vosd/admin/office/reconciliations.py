@@ -687,6 +687,10 @@ def _changed(
         )
     if before.state is DisputeState.SETTLED and order.reference and order.reference != before.reference:
         raise OrderError("reference", "stays as it is: the dispute is settled")
+    if before.state is DisputeState.SETTLED and order.state is not None and order.book and before.booked is None:
+        raise OrderError(
+            "book", "books nothing: the dispute was settled without an entry", "vosd payment add books one"
+        )
     return msgspec.structs.replace(
         before,
         state=state,
