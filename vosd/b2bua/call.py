@@ -258,9 +258,10 @@ class Call:
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
-        if self.state is not states.OVER:
+        is_recorded = self.state is not states.OVER
+        if is_recorded:
             self.journey.late_answer(row)
-        self.board.unwanted_answer(row, now, given_up)
+        self.board.unwanted_answer(row, now, given_up, is_recorded=is_recorded)
 
     # -- the conversation -----------------------------------------------------------------------------------------
 

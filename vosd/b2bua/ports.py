@@ -83,8 +83,11 @@ class Switchboard(Protocol):
         """Go on with the set-up now that its question is answered; None = the deadline has passed."""
         ...
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp") -> None:
-        """Report an answer that was hung up at once; the vendor charges for it."""
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp", *, is_recorded: bool) -> None:
+        """Report an answer that was hung up at once; the vendor charges for it.
+
+        ``is_recorded``: the record of the call has its row.
+        """
         ...
 
     def dialect_of(self, trunk: str) -> CallerDialect:

@@ -180,11 +180,14 @@ class CalleeSearch(msgspec.Struct, eq=False):
         media, code = attempt.leg.facts.media, 0
         refusal = None if media is None else media.refusal
         reason = EndReason.NO_COMMON_CODEC if refusal is None else _WITHHELD[refusal]
+        answered = None
         if attempt.leg.dialog is not None:
             code = 200
-            self._board.unwanted_answer(attempt.row(code, LATE_ANSWER, now), now, attempt.remembered())
+            answered = attempt.row(code, LATE_ANSWER, now), now, attempt.remembered()
         attempt.give_up(reason, now)
         self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=code, is_telling=False)
+        if answered is not None:  # it is known now whether the call pays this attempt
+            self._board.unwanted_answer(*answered, is_recorded=True)
 
     def invite_left(self, leg: Leg, message: OutgoingInvite, now: Instant) -> None:
         """Count the time of a gateway from now on: its INVITE had to wait."""

@@ -169,22 +169,16 @@ def answered_late(
     return concluded if whole.fee or whole.tax else None
 
 
-def is_paid_in_vain(journey: Journey, sip_call_id: str) -> bool:
-    """Return whether the record of a call that ended now would pay an attempt, though it was not answered.
+def paid_in_vain_ms(journey: Journey, ended_mono: int, sip_call_id: str) -> int | None:
+    """Return the milliseconds of an attempt that the record of its call charges without answer; None = it does not.
 
     With ``SS_STARTBILLINGTIME`` 1 that of a call that no vendor has answered pays the attempt that it names (ADR 66).
     """
-    if journey.vendor_invited_at is None or journey.vendor_answered_at is not None:
-        return False
-    return sip_call_id == (journey.foremost_call_id or next(reversed(journey.sip_call_ids_out), ""))
-
-
-def paid_in_vain_ms(journey: Journey, ending: Ending, sip_call_id: str) -> int | None:
-    """Return the milliseconds of an attempt that the record of its call charges without answer; None = it does not."""
     invited = journey.vendor_invited_at
-    if invited is None or not is_paid_in_vain(journey, sip_call_id):
+    if invited is None or journey.vendor_answered_at is not None:
         return None
-    ended_mono = ending.at.mono if ending.vendor_mono is None else ending.vendor_mono
+    if sip_call_id != (journey.foremost_call_id or next(reversed(journey.sip_call_ids_out), "")):
+        return None
     return max(0, ended_mono - invited.mono)
 
 

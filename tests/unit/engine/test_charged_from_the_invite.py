@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.announcing import scene_with
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.left_legs import INVITE
 from doubles.month_of_calls import past_of
 from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, RINGS, Line, Script, answers, refuses
 
@@ -21,6 +23,7 @@ from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
 from vosd.engine.journal.entries import PlacedCall
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 RATES = [
     rate_group("sell", applied_rate("0.60", 1, connection_fee="0.05", minimum_charge="0.10")),
@@ -154,6 +157,48 @@ def test_an_attempt_that_was_given_up_and_answers_late_is_paid_once():
     (ringing,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
     assert (ringing.end_reason, ringing.cost) == ("No Answer", Decimal("0.025"))
     assert ringing.cost + late.cost == Decimal("0.06")  # eight seconds, and the connection fee
+
+
+@pytest.mark.parametrize("ends", ["as announced", "after a restart", "by a kill"])
+def test_an_attempt_that_answers_late_while_the_end_of_its_call_is_announced_is_paid_once(tmp_path, ends):
+    """The call lasts during the announcement, and its record is that of the end before."""
+    scene, _ = scene_with({"No Answer": "busy"}, directory=tmp_path, charges_ringing=True)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
+    scene.wire.run_for(300)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(300)
+    if ends == "after a restart":
+        scene.stop_and_keep()
+    elif ends == "by a kill":
+        scene.kill()
+    scene.wire.run_for(60_000)
+    late, ringing = scene.exchange.sink.all_records
+    assert (ringing.end_reason, ringing.cost) == ("Lost" if ends == "by a kill" else "No Answer", Decimal("0.30"))
+    assert (late.vendor_paid_ms // 1_000, late.cost) == (60, Decimal("0.01"))
+    if ends != "by a kill":
+        assert (call.final, late.vendor_paid_ms) == (480, ringing.vendor_billing_base_ms)
+
+
+@pytest.mark.parametrize("answers_next", [False, True])
+def test_an_answer_whose_session_the_caller_cannot_be_sent_is_paid_once(answers_next):
+    """The record of the call pays the attempt only where no other follows."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(codecs=("pcmu",)))]
+    known += [vendor_gateway(number) for number in range(1 + answers_next)]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = Scene(catalogue(known, media=media, charges_ringing=True), relay=VirtualRelay())
+    g729 = ANSWER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+    scene.vendor.script = Script((Line(0, 180), Line(10_500, 200, g729)))
+    scene.vendors[-1].script = answers(2_000) if answers_next else scene.vendor.script
+    ring(scene, 20_000, Intent(hang_up_after_ms=20_000))
+    (late,) = scene.exchange.sink.late_answers  # while the call goes on by another vendor
+    scene.wire.run_for(60_000)
+    (record,) = scene.exchange.sink.records
+    assert (late.routing_gateway, late.vendor_billing_base_ms // 1_000) == ("vendor-0", 11)
+    whole = Decimal("0.06")  # twelve seconds
+    assert late.cost + (0 if answers_next else record.cost) == whole
+    assert (late.vendor_paid_ms is None, record.routing_gateway == "vendor-1") == (answers_next, answers_next)
 
 
 def test_a_late_answer_of_an_attempt_that_its_call_does_not_pay_is_paid_whole():

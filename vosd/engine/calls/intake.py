@@ -20,7 +20,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.connected import note_number
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import PRODUCT_MAX, Arrival, Ending
+from vosd.b2bua.stamps import PRODUCT_MAX, Arrival
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
@@ -248,17 +248,17 @@ class Intake:
         )
 
     def book_late_answer(
-        self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant, ending: Ending | None
+        self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant, ended_mono: int | None
     ) -> None:
         """Book what a vendor charges for its answer to an attempt that was given up.
 
-        ``ending`` is that of the call, whose record may have charged the attempt; None = it goes on, and pays another
-        one. A further phone that answers is a call of its own.
+        ``ended_mono`` is the end of the call for its vendor: its record may charge the attempt. None = it goes on, and
+        pays another one. A further phone that answers is a call of its own.
         """
         services, call = self._services, given_up.call
         paid_ms = None
-        if ending is not None and row.reason != FORKED:
-            paid_ms = paid_in_vain_ms(call.journey, ending, given_up.sip_call_id)
+        if ended_mono is not None and row.reason != FORKED:
+            paid_ms = paid_in_vain_ms(call.journey, ended_mono, given_up.sip_call_id)
         record = cost_of_late_answer(
             services.node,
             uuid7(now.wall, self._entropy()),

@@ -12,17 +12,17 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.ports import Decision, SetupAnswer
-from vosd.b2bua.stamps import Ending
+from vosd.b2bua.stamps import Ending, Journey
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.callcontrol.bookkeeping import conclude, draft, is_paid_in_vain, opened
+from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.cdr.record import FORKED, TOO_DEAR, Attempt, CallRecord, too_dear
+from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.engine.calls.known import GONE
@@ -60,7 +60,6 @@ class LiveCall:
         "has_moved",
         "is_over",
         "kept",
-        "late_answers",
         "media",
         "open_setup",
         "ringing",
@@ -111,8 +110,6 @@ class LiveCall:
         """Keys of its attempts in ``RunningCalls.sent``."""
         self.is_over = False
         self.ending: Ending | None = None
-        self.late_answers: tuple[tuple[Attempt, Instant, GivenUp], ...] = ()
-        """Answers in vain that are booked behind the record of the call, which may charge their attempts."""
         self.gateways = GatewaysOfCall(self)
         self.media = MediaOfCall(self)
 
@@ -148,18 +145,15 @@ class LiveCall:
         """Go on with the set-up by the answer to its question; None = the deadline has passed."""
         return self._decided(self._waiting_setup.settle(answer, now))
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp) -> None:
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp, *, is_recorded: bool) -> None:
         """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
-            self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
-        journey = given_up.call.journey
-        if not self.is_over and attempt.reason != FORKED and is_paid_in_vain(journey, given_up.sip_call_id):
-            self.late_answers = (*self.late_answers, (attempt, now, given_up))  # its end says what it pays of it
-        else:
-            self._intake.book_late_answer(given_up, self.call_request, attempt, now, self.ending)
+            self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=is_recorded)
+        ended_mono = self._paid_until_ms(given_up.call.journey)
+        self._intake.book_late_answer(given_up, self.call_request, attempt, now, ended_mono)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -365,8 +359,6 @@ class LiveCall:
                 _log.exception("end_of_call_not_reported", call_id=self.call_id)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
-        for row, at, given_up in self.late_answers:
-            self._intake.book_late_answer(given_up, call_request, row, at, ending)
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()
@@ -406,6 +398,20 @@ class LiveCall:
         return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _paid_until_ms(self, journey: Journey) -> int | None:
+        """Return when the record of the call stops to pay its latest attempt, on the monotonic clock.
+
+        None = the call goes on, and has another attempt in progress, which it pays. One whose end is announced has
+        none, and that end in its record.
+        """
+        ending, announced = self.ending, journey.announced
+        if ending is not None:
+            return ending.at.mono if ending.vendor_mono is None else ending.vendor_mono
+        if announced is None:
+            return None
+        limit = self.unpaid(announced.at)
+        return announced.at.mono if limit is None else limit.at.mono
 
     @property
     def _waiting_setup(self) -> OpenSetup:
