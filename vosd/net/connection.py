@@ -202,6 +202,10 @@ class Connection(asyncio.Protocol):
         """Time of the last byte of the peer."""
         self.was_left = False
         """Whether its peer had closed it before this process began to accept: no caller waits on it."""
+        self.waited_s = 0.0
+        """Seconds for which its bytes waited for the start of this process, if their senders have given up; else 0."""
+        self.waiting_bytes = 0
+        """Number of bytes that waited so and were not read yet."""
         self.has_alias = False
         """Whether it is used for requests to another port of its peer (RFC 5923)."""
         self.has_answered = False
@@ -290,6 +294,10 @@ class Connection(asyncio.Protocol):
         """Pass on messages that are complete by now, or in a later turn of the event loop."""
         if self.is_ending:
             return
+        if self.waited_s:
+            if self.waiting_bytes <= 0:
+                self.waited_s = 0.0
+            self.waiting_bytes -= len(data)
         now = self._loop.time()
         self.received_ms = round(now * 1_000)
         self._sent_last = self._sent_last and not data

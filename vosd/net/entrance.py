@@ -175,7 +175,7 @@ class Entrance:
         3261 section 9.1). One that is still there sends its INVITE again (section 17.1.1.2). What sets calls up and
         ends them is served however late.
         """
-        if _may_be_given_up(data, time.monotonic() - came):
+        if may_be_given_up(data, time.monotonic() - came):
             self._core.dropped[Drop.WAITED_FOR_START] += 1
         else:
             self.receive(flow, data, host, port, came)
@@ -252,7 +252,7 @@ class Entrance:
             self._keep_out()
 
 
-def _may_be_given_up(data: bytes, waited_s: float) -> bool:
+def may_be_given_up(data: bytes, waited_s: float) -> bool:
     """Return whether the sender of a message may have given it up, so that carrying it out would be wrong."""
     if waited_s <= REPEATED_S:
         return False

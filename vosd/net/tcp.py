@@ -6,9 +6,11 @@ does not bind dialogs to connections: RFC 3261 section 18 identifies a connectio
 """
 
 import asyncio
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -20,7 +22,7 @@ import structlog
 from vosd.base.host import plain_host
 from vosd.net.aliases import alias_in
 from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
-from vosd.net.entrance import Core, Entrance
+from vosd.net.entrance import GIVEN_UP_S, Core, Entrance, may_be_given_up
 from vosd.net.far_ends import FarEnds
 from vosd.net.shield import ShieldAnswer
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
@@ -230,7 +232,7 @@ class StreamFlow:
     async def _start(self, sock: socket.socket, peer: PeerEnd, origin: ConnectionOrigin) -> None:
         """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
-        connection.was_left = self._was_left(sock)
+        self._note_wait(connection, sock)
         context = self._server_context()
         task = asyncio.current_task()
         if origin is ConnectionOrigin.UNKNOWN and task is not None:
@@ -368,7 +370,8 @@ class StreamFlow:
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
         self._slots.carried(connection)
-        if connection.was_left and classify(data) is MessageKind.CALL:
+        is_left = connection.was_left and classify(data) is MessageKind.CALL
+        if is_left or may_be_given_up(data, connection.waited_s):
             self._core.dropped[Drop.WAITED_FOR_START] += 1
             return False
         verdict = self._entrance.receive(self._flow, data, *connection.peer)
@@ -443,17 +446,22 @@ class StreamFlow:
             if tag:
                 self._far_ends.note(connection, tag)
 
-    def _was_left(self, sock: socket.socket) -> bool:
-        """Return whether a peer had closed its connection when it was accepted, and its last bytes came before a start.
+    def _note_wait(self, connection: Connection, sock: socket.socket) -> None:
+        """Note how long the bytes of a connection have waited for a start, and whether its peer had closed it.
 
-        Its caller is gone. The state and the age of those bytes are the kernel's.
+        That peer's caller is gone. The state, the number of bytes and the age of the last ones are the kernel's.
         """
         if self._goes_on_since is None:
-            return False
+            return
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
         state, received_ms_ago = _LAST_RECEIVED.unpack(info)
-        is_older: bool = received_ms_ago / 1_000 > self._loop.time() - self._goes_on_since
-        return state in _CLOSED_BY_PEER and is_older
+        waited_s = received_ms_ago / 1_000
+        if waited_s <= self._loop.time() - self._goes_on_since:
+            return
+        connection.was_left = state in _CLOSED_BY_PEER
+        if self.tls is None and waited_s > GIVEN_UP_S:  # what waits of TLS is no message
+            connection.waited_s = waited_s
+            [connection.waiting_bytes] = _UNREAD.unpack(fcntl.ioctl(sock, termios.FIONREAD, bytes(_UNREAD.size)))
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
         """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.
@@ -551,6 +559,7 @@ class StreamFlow:
 _RESPONSE: Final = b"SIP/2.0 "
 _LAST_RECEIVED: Final = struct.Struct("@B51xI")
 """Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
+_UNREAD: Final = struct.Struct("@i")
 _CLOSED_BY_PEER: Final = (7, 8)
 """Linux: CLOSE, that of an accepted connection which was reset, and CLOSE_WAIT."""
 _IP_BIND_ADDRESS_NO_PORT: Final = 24

@@ -11,7 +11,7 @@ from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
-from vosd.net import stream_turns, tcp
+from vosd.net import entrance, stream_turns, tcp
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.sockets import named
@@ -72,6 +72,31 @@ async def test_a_new_call_whose_caller_has_closed_its_connection_before_a_start_
     assert (await node.ear.message())[1] == INVITE
     assert received == {bye, waits}
     assert node.ear.dropped == {Drop.WAITED_FOR_START: 1}
+
+
+@pytest.mark.parametrize("given_up_s", [0.01, 32.0])
+async def test_requests_that_their_senders_have_given_up_before_a_start_are_not_carried_out(
+    opened, monkeypatch, given_up_s
+):
+    """The connection stays open, as those of a switch do: messages behind them are served, and so are ends of calls."""
+    monkeypatch.setattr(tcp, "GIVEN_UP_S", given_up_s)
+    monkeypatch.setattr(entrance, "GIVEN_UP_S", given_up_s)
+    monkeypatch.setattr(entrance, "REPEATED_S", 0.0)
+    before = await opened()
+    before.transports.pause()
+    within = "<sip:4420@192.0.2.1>;tag=ours"
+    given_up = [INVITE, request("MESSAGE"), request("REFER", to=within)]
+    ends = [request("BYE", to=within), request("CANCEL")]
+    with socket.create_connection(before.address()) as there:
+        there.sendall(b"".join(given_up + ends))
+        await a_tick()
+        [kept] = before.transports.sockets().values()
+        node = await opened(("tcp", "127.0.0.1"), handed={named("tcp", "127.0.0.1", 0): kept.dup()})
+        served = ends if given_up_s < 1 else given_up + ends
+        assert [(await node.ear.message())[1] for _ in served] == served
+        there.sendall(INVITE)
+        assert (await node.ear.message())[1] == INVITE
+    assert node.ear.dropped == ({Drop.WAITED_FOR_START: len(given_up)} if given_up_s < 1 else {})
 
 
 async def test_an_answer_takes_the_connection_that_its_request_came_on(opened, connect):
