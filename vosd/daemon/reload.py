@@ -158,6 +158,8 @@ class Configuration:
         """Time of the last successful load, UTC milliseconds."""
         self.last_error = started.fault
         """Why the last reload changed nothing; None if it succeeded, or there was none."""
+        self._is_fallback = started.fault is not None
+        """Whether another catalogue than that of the files and the database is in force."""
         self._definitions = definitions
         self._remembered = started.remembered
         self._remembered.reads = read_by_a_process
@@ -231,7 +233,7 @@ class Configuration:
         self.loaded = replace(self.loaded, texts={})
 
     def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
-        if self.last_error is None:
+        if not self._is_fallback:
             try:
                 KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
             except OSError as error:
@@ -354,6 +356,7 @@ class Configuration:
                 _log.warning("definitions_read_anew", version=stored.version, before=before, means="commits were lost")
         self.loaded_at = self._clock.now().wall
         self.last_error = None
+        self._is_fallback = False
         await self._keep(replaced)
         log.configure(self.loaded.settings.log_level.value)
         report_warnings(reloaded.problems)

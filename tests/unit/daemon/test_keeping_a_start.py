@@ -10,6 +10,7 @@ import pytest
 from doubles.kept_log import log_as_it_was
 
 from vosd.catalogue.losses import Busy
+from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue, KeptManifest, digests_of
 from vosd.config.load import Loaded, load
@@ -42,8 +43,12 @@ class Site:
         monkeypatch.setattr(reload, "read_by_a_process", read_here)
         remembered = Remembered()
         self.started = Started(load(self.file, remembered=remembered), remembered)
-        self.configuration = Configuration(
-            self.file, self.started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), nothing_stored
+        self.configuration = self.configured(self.started)
+
+    def configured(self, started: Started) -> Configuration:
+        """Return the configuration in force after a start."""
+        return Configuration(
+            self.file, started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), nothing_stored
         )
 
     def write(self, host: str) -> None:
@@ -109,6 +114,36 @@ async def test_the_start_does_not_wait_for_a_reload_that_goes_on(site: Site) -> 
     await site.configuration.end()
     assert site.manifest.files == site.files
     assert site.configuration.loaded.texts == {}
+
+
+@pytest.mark.parametrize("comes", ["before it", "while it waits"])
+async def test_a_reload_that_was_refused_does_not_prevent_it(site: Site, comes: str) -> None:
+    site.is_let.set()
+    files = site.files
+    site.file.write_text(f"{site.file.read_text()}bogus: 1\n")
+    reloading = asyncio.create_task(site.configuration.reload())
+    await asyncio.sleep(0)
+    if comes == "while it waits":
+        await site.configuration.begin()
+        assert not reloading.done()
+    with pytest.raises(ConfigError):
+        await reloading
+    if comes == "before it":
+        await site.configuration.begin()
+    await site.configuration.end()
+    assert site.manifest.files == files
+    assert site.configuration.last_error is not None
+
+
+async def test_a_start_by_the_last_good_catalogue_keeps_that(site: Site) -> None:
+    site.is_let.set()
+    began = site.started._replace(fault="line 1: bogus")
+    site.configuration = site.configured(began)
+    await site.configuration.begin()
+    await site.configuration.end()
+    assert site.manifest.files == {}
+    await site.configuration.reload()
+    assert site.manifest.files == site.files
 
 
 async def test_sockets_are_read_until_it_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
