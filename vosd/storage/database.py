@@ -36,6 +36,10 @@ _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5
+_SET_HERE: Final = (
+    "autocommit", "client_flag", "connect_timeout", "echo", "init_command", "local_infile", "sql_mode", "use_unicode",
+)  # fmt: skip
+"""Parameters of a URL that are not used. With ``autocommit``, of any value, a booking would be no transaction."""
 _REPLICA_S: Final = 5.0
 """A replica that takes longer to begin a transaction counts as away."""
 _REPLICA_AWAY_S: Final = 30.0
@@ -489,7 +493,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
             f" /*M! , max_statement_time = {statement_s:g} */"  # for MySQL, which has no such variable, a comment
         )
     engine = create_async_engine(
-        without_encryption(url).update_query_dict({"charset": "utf8mb4"}),
+        without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
         pool_reset_on_return=None,

@@ -60,6 +60,19 @@ async def test_a_mysql_session_is_in_utc_strict_and_escapes_by_backslash(mariadb
     await database.close()
 
 
+@pytest.mark.mariadb
+@pytest.mark.parametrize("set_in_url", ["autocommit=0", "autocommit=1&client_flag=a&connect_timeout=b&local_infile=c",
+                                        "echo=1&init_command=x&sql_mode=ANSI_QUOTES&use_unicode=0"])  # fmt: skip
+async def test_a_mysql_session_is_as_ever_where_the_url_asks_for_another(mariadb_url, set_in_url):
+    database = Database(f"{mariadb_url}?program_name=vosd&{set_in_url}")
+    try:
+        async with database.writing() as connection:
+            row = (await connection.exec_driver_sql("SELECT @@autocommit, LOCATE('ANSI', @@sql_mode), 'é'")).one()
+        assert tuple(row) == (0, 0, "é")
+    finally:
+        await database.close()
+
+
 @pytest.mark.parametrize("directory", ["", "{}/"])
 async def test_a_file_that_is_not_there_is_not_made_by_reading_it(tmp_path, monkeypatch, directory):
     monkeypatch.chdir(tmp_path)

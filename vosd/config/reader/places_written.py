@@ -9,7 +9,9 @@ from vosd.config.reader.document import Section
 
 URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 _PARAMETERS: Final = (
-    "charset", "program_name", "ssl_ca", "ssl_cert", "ssl_check_hostname", "ssl_key", "unix_socket",
+    "auth_plugin", "autocommit", "charset", "client_flag", "connect_timeout", "echo", "init_command", "local_infile",
+    "program_name", "read_default_file", "read_default_group", "server_public_key", "sql_mode", "ssl_ca", "ssl_cert",
+    "ssl_check_hostname", "ssl_key", "unix_socket", "use_unicode",
 )  # fmt: skip
 """Parameters of a URL of MySQL; the driver fails at each connection if it does not know one."""
 
