@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -30,6 +31,8 @@ VARIABLE: Final = "VOSD_PREDECESSOR"
 """Environment variable with the number of the successor's socket."""
 VARIABLE_OF_CALLS: Final = "VOSD_RUNNING_CALLS"
 """Environment variable with the number of a file in memory: the running calls, for the successor to try."""
+_CALLS: Final = "running calls"
+"""Name of that file."""
 AT_ONCE: Final = 8
 """Calls that are described for it in one turn of the event loop: less than a millisecond."""
 READY_S: Final = 590.0
@@ -121,7 +124,7 @@ class Handover:
     async def _started(self) -> tuple["subprocess.Popen[bytes]", socket.socket, int]:
         """Execute a successor with the running calls; return its process, the channel to it and their number."""
         count = 0
-        with os.fdopen(os.memfd_create("running calls"), "wb") as file:
+        with os.fdopen(os.memfd_create(_CALLS), "wb") as file:
             for count, call in enumerate(self._calls_for_trial(), 1):
                 file.write(call)
                 if not count % AT_ONCE:
@@ -202,7 +205,16 @@ class Predecessor:
 
 
 def _tried(calls: int) -> SuccessorReport:
-    """Read the running calls, and return the report of a process that is ready; ``calls`` is their descriptor."""
+    """Read the running calls, and return the report of a process that is ready; ``calls`` is their descriptor.
+
+    A version before ADR 215 that was itself executed with such a variable gives it on, and not the descriptor.
+    """
+    try:
+        is_theirs = _CALLS in str(Path(f"/proc/self/fd/{calls}").readlink())
+    except OSError:
+        is_theirs = False
+    if not is_theirs:
+        return SuccessorReport()
     with os.fdopen(calls, "rb") as file:  # closed before this process has children, which would keep its memory
         file.seek(0)
         found = unreadable(file)

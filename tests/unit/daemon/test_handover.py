@@ -1,6 +1,7 @@
 """A successor that fails before it is ready changes nothing."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -36,6 +37,22 @@ async def test_a_successor_takes_nothing_over_from_a_switch_that_goes_on() -> No
     ours.close()
     with pytest.raises(VosError, match="without handing over"):
         await Predecessor(theirs, SuccessorReport()).sockets()
+
+
+@pytest.mark.parametrize("is_channel", [True, False])
+async def test_a_switch_that_gives_on_a_variable_without_its_file_is_asked_for_its_calls_in_vain(
+    monkeypatch: pytest.MonkeyPatch, is_channel: bool
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    number = theirs.detach()
+    monkeypatch.setenv("VOSD_PREDECESSOR", str(number))
+    monkeypatch.setenv("VOSD_RUNNING_CALLS", str(number if is_channel else 1 << 20))
+    predecessor = Predecessor.from_environment()
+    assert predecessor is not None
+    ours.shutdown(socket.SHUT_WR)
+    with ours, pytest.raises(VosError, match="without handing over"):
+        await predecessor.sockets()
+    assert ("VOSD_RUNNING_CALLS" in os.environ, predecessor._trial) == (False, SuccessorReport())
 
 
 @pytest.mark.parametrize(
