@@ -1,5 +1,6 @@
 """Files that exist as a whole or not at all, whatever happens while they are written."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable
@@ -8,6 +9,10 @@ from typing import IO, Final
 
 DRAFT: Final = ".draft"
 """Suffix of a file that is being written; one that a kill left is written over by the next."""
+
+_DESCRIPTORS: Final = "/proc/self/fd"
+_LINKS_MAX: Final = 40
+"""MAXSYMLINKS"""
 
 
 def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
@@ -33,17 +38,22 @@ def write_private(path: Path, content: bytes) -> None:
 def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     """Write a file that a user has named, in a directory that others may write to.
 
-    It takes the place of the one before, which may be readable for others. A pipe or a device is written to.
+    It takes the place of the one before, which may be readable for others. A pipe or a device is written to, and so is
+    a file that is open already, as behind /dev/stdout: it may have lines, and gets more.
 
     Raises:
         OSError: the one before stays.
     """
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # by the name it was given: that of a pipe behind /dev/stdout cannot be opened
+    own = _own_descriptor(path)
+    if own is not None or (path.exists() and not path.is_file()):
+        with path.open("wb") if own is None else os.fdopen(os.dup(own), "wb") as file:
             file.writelines(parts)
         return
-    path = path.resolve()
-    descriptor, draft = tempfile.mkstemp(DRAFT, f".{path.name}-", path.parent)  # 0600, and no file of another user
+    try:
+        path = path.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+    descriptor, draft = tempfile.mkstemp(DRAFT, ".vosd-", path.parent)  # 0600, and no file of another user
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(parts)
@@ -53,6 +63,18 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     except BaseException:
         Path(draft).unlink()
         raise
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that a path leads to, as /dev/stdout does; None = it is another file."""
+    descriptors = Path(_DESCRIPTORS).resolve()
+    for _ in range(_LINKS_MAX):
+        if not path.is_symlink():
+            return None
+        if path.parent.resolve() == descriptors:
+            return int(path.name)
+        path = path.parent / path.readlink()
+    return None
 
 
 def sync_file(file: IO[bytes]) -> None:

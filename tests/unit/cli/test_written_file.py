@@ -1,6 +1,8 @@
 """Files that verbs write where their user says."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,29 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"a book"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_a_file_that_output_is_redirected_to_keeps_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "all.txt"
+    file.write_text("start\n")
+    program = "from vosd.cli.written_file import *; print('a', flush=True); write_file(Path('/dev/stdout'), b'b\\n');"
+    with file.open("ab") as output:
+        subprocess.run([sys.executable, "-c", f"{program} print('c')"], check=True, stdout=output)
+    assert file.read_text() == "start\na\nb\nc\n"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, f"{'报' * 80}.xlsx"])
+def test_a_name_may_be_as_long_as_the_file_system_takes_it(tmp_path: Path, name: str) -> None:
+    write_file(tmp_path / name, b"a book")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_links_that_lead_in_a_circle_cannot_be_written(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    for path in (link, link / "book.xlsx"):
+        with pytest.raises(OperationError, match="cannot be written: Too many levels of symbolic links"):
+            write_file(path, b"a book")
 
 
 def test_files_beside_it_stay_as_they_are_and_a_link_is_followed(tmp_path: Path) -> None:
