@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from vosd.base.errors import VosError
 from vosd.base.secret import Secret
@@ -97,12 +97,16 @@ def installation_of(
 
 
 def place_of_database(url: str) -> str:
-    """Return the absolute path of a database, or server, port and name, without user and password."""
+    """Return the absolute path of a database, or server and name, without user and password.
+
+    The server is its socket file where the URL has one, which the driver takes instead of host and port.
+    """
     file = _database_file(url)
     if file is not None:
         return str(file.resolve())
     server = urlsplit(url)
-    return f"{server.hostname}:{server.port or _MYSQL_PORT}{server.path}"
+    file_of_server = dict(parse_qsl(server.query)).get("unix_socket")
+    return f"{file_of_server or f'{server.hostname}:{server.port or _MYSQL_PORT}'}{server.path}"
 
 
 def recorded_in(state_dir: Path) -> Installation | None:
