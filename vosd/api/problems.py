@@ -48,8 +48,19 @@ _STATUS: Final = {
         "provider_unavailable", "stopping", "store_unavailable", "unknown_order",
     ),
 }  # fmt: skip
-_COMMAND: Final = re.compile(r"[\s:;,(]*(?:\b(?:see|or)\b)?\s*`?\bvosd [a-z].*\Z", re.DOTALL)
-"""A clause that sends the reader to a command of the switch, to the end: ``: see vosd definitions list accounts``."""
+COMMANDS: Final = (
+    "account", "alarms", "api", "audit", "backup", "blacklist", "call", "calls", "cdr", "check", "definitions", "did",
+    "events", "gateway", "hangup", "help", "invoice", "jobs", "ledger", "migrate", "month", "overrides", "parameters",
+    "payment", "rate", "rates", "reconcile", "registrations", "reload", "report", "rerate", "restart", "restore",
+    "retention", "route", "run", "spool", "status", "token", "trace", "trunk", "unblock", "user", "webhooks", "why",
+)  # fmt: skip
+"""Verbs of the command line."""
+_QUOTED: Final = r"(?<!\w)'[^']*'(?!\w)"
+_COMMAND: Final = re.compile(
+    rf"({_QUOTED})"
+    rf"|(?:\A|\s*[;:,(])(?:{_QUOTED}|(?!{_QUOTED})[^;:,()])*?\bvosd (?:{'|'.join(COMMANDS)})\b[^;,)]*\)?"
+)
+"""A clause with a command of the switch, ``: see vosd definitions list accounts``; or a text in quotes, which stays."""
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 
 
@@ -156,7 +167,7 @@ def problem_of(error: VosError) -> Answer:
 
 
 def without_commands(answer: Answer) -> Answer:
-    """Return an error without the commands of the switch that its sentences end with.
+    """Return an error without the clauses of its sentences that have commands of the switch.
 
     Programs of agents and customers give them to people who have no terminal.
     """
@@ -173,7 +184,7 @@ def without_commands(answer: Answer) -> Answer:
 
 
 def _without_command(text: str) -> str:
-    return _COMMAND.sub("", text)
+    return _COMMAND.sub(r"\1", text).lstrip(" ;,:")
 
 
 def problem_of_request(error: RequestError) -> Answer:

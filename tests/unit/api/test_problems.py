@@ -6,8 +6,9 @@ from http import HTTPStatus
 import pytest
 
 from vosd.api.http import RequestError
-from vosd.api.problems import problem_of, problem_of_request, without_commands
+from vosd.api.problems import COMMANDS, problem_of, problem_of_request, without_commands
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
+from vosd.cli.main import VERBS
 
 
 def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
@@ -26,12 +27,27 @@ def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
         ("make it again (vosd invoice run)", "make it again"),
         ("no account 'vosd' here, on vosd.example.org", "no account 'vosd' here, on vosd.example.org"),
         ("vosd ledger verify finds more", "Not Found"),
+        ("end it behind its close (vosd account close), or confirm", "end it behind its close, or confirm"),
+        ("look at vosd account show; the customer has to pay", "the customer has to pay"),
+        ("the token is unknown: send one that vosd token add has printed", "the token is unknown"),
+        ("a owes 5 EUR: book its payment, or vosd payment add --type zero", "a owes 5 EUR: book its payment"),
+        ("no number 49: vosd did list has all, vosd did import FILE adds others", "no number 49"),
+        ("no account 'vosd calls' of yours", "no account 'vosd calls' of yours"),
+        (
+            "the month's invoice 'a, b' is there: see the month's `vosd invoice list`",
+            "the month's invoice 'a, b' is there",
+        ),
+        ("version 2 of deck a: install the newer vosd again", "version 2 of deck a: install the newer vosd again"),
     ],
 )
 def test_commands_are_left_out_for_those_who_have_no_terminal(said: str, shown: str) -> None:
     answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said, remedy="vosd account list"))
     found = json.loads(without_commands(answer).content)
     assert (found["detail"], found["code"], "remedy" in found) == (shown, "absent", False)
+
+
+def test_the_verbs_that_are_left_out_are_those_of_the_command_line() -> None:
+    assert set(COMMANDS) == VERBS.keys()
 
 
 def test_commands_are_left_out_of_each_mistake() -> None:
