@@ -101,3 +101,15 @@ def test_a_journal_that_was_used_leaves_files(tmp_path: Path) -> None:
     assert not is_removed(directory)
     emptied(directory)
     assert is_removed(directory)
+
+
+@pytest.mark.parametrize("remove", [shutil.rmtree, moved_away, emptied])
+def test_calls_are_booked_before_the_removal_is_noticed(tmp_path: Path, remove: Callable[[Path], None]) -> None:
+    directory = tmp_path / "state" / "journal"
+    journal = opened(directory, segment_bytes=2_000)
+    for index in range(6):
+        journal.ended(answered_call(index))
+        journal.flush()
+    remove(directory)
+    journal.booked(map(call_id, range(6)))
+    assert journal.unbooked == 0

@@ -212,10 +212,15 @@ class Files:
                 self.forget_ends_of(self.directory / name)
 
     def _names(self) -> list[str] | None:
-        """Return the names of the journal's files; None where no more files may be opened: a later look finds them."""
+        """Return the names of the journal's files; None where no more files may be opened: a later look finds them.
+
+        None also where the directory was removed, until it is made anew.
+        """
         try:
             with self.spare.lent(), os.scandir(self.directory) as entries:
                 return [entry.name for entry in entries if _ANY_NAME.fullmatch(entry.name)]
+        except FileNotFoundError:
+            return None
         except OSError as error:
             if is_used_up(error):
                 return None
