@@ -140,7 +140,7 @@ def test_an_answer_that_waited_for_minutes_is_the_callers_and_the_vendor_is_paid
 @pytest.mark.parametrize(("limit", "paid_s"), [("0.70", 70), ("1.30", 130), ("100", 203)])
 @pytest.mark.parametrize("hangs_up_s", [5, 69, 100, 195, None])
 def test_a_vendor_paid_in_advance_is_paid_no_more_than_it_has_for_a_200_that_waited(limit, paid_s, hangs_up_s):
-    """Its own BYE behind the 200 says better for how long, unless its money was used up before."""
+    """A BYE of the vendor behind the 200 says better for how long, unless its money was used up before."""
     accounts = [account("acme"), account("carriers", overdraft_limit=Decimal(limit))]
     scene = Scene(usual_catalogue(accounts=accounts))
     scene.vendor.script = answers(1_000)
