@@ -23,7 +23,6 @@ from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
 _DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
-_AGAIN: Final = " --again"
 
 
 class _Compared(msgspec.Struct, frozen=True):
@@ -159,7 +158,7 @@ class MonthChecks:
                 yield MissingOfMonth(
                     MonthObstacle.VENDOR_UNMATCHED,
                     f"{unbooked} calls were not booked yet when reconciliation {bill.id} of {bill.account} was made",
-                    f"vosd reconcile import {bill.account} FILE{_AGAIN}",
+                    f"vosd reconcile import --again {bill.account} FILE",
                 )
         disputes = await self._stores.reconciliations.disputes([each.id for each in bills])
         for number, each in sorted(disputes.items()):
