@@ -292,8 +292,6 @@ class SwitchService:
         await self.balances.adopt(self.switch.catalogue.accounts)
         await self.overrides.refresh()  # sets limits of accounts, which must be known by now
         await self.node.registrar.restore(self.switch.catalogue)
-        await self._copier.write()
-        await self.without_database.note_time()
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
@@ -331,7 +329,7 @@ class SwitchService:
         self._tasks.run("bookings of others", self.balances.run)
         self._tasks.run("watch over money", self.balances.watch)
         self._tasks.run("copy of balances", self._copier.run)
-        self._tasks.run("age of the copy", self.without_database.run)
+        self._tasks.run("age of the copy", self._keep_age_of_copy)
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
@@ -551,6 +549,11 @@ class SwitchService:
         self.overrides.forget_version()
         await self.doubt_definitions()
         await self.registrations.write_again()
+
+    async def _keep_age_of_copy(self) -> None:
+        """Copy what the start has read, and only then note that the copy is of now: calls do not wait for that."""
+        await self._copier.write()
+        await self.without_database.run()
 
     def _end_registrations(self) -> None:
         self.registrations.expire(self._clock.now())

@@ -1,0 +1,88 @@
+"""The copy of the balances in ``state_dir``: a start does not wait for it, and its age says no more than it has."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from doubles.data.builders import account, catalogue
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
+from doubles.watched_database import MemoryStandings
+
+from vosd.base.secret import Secret
+from vosd.cdr.lease import Claimant
+from vosd.cdr.ports import LastStanding
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import Settings
+from vosd.net.resolve import NameServerResolver
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+
+
+class SlowStandings(MemoryStandings):
+    """A copy on a disk that does not write until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = asyncio.Event()
+
+    async def note(self, standings: Sequence[LastStanding]) -> bool:
+        await self.may_write.wait()
+        return await super().note(standings)
+
+
+async def started(state_dir: Path, store: MemoryStore, lease: MemoryLease, copy: MemoryStandings) -> SwitchService:
+    settings = Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=state_dir,
+        control_socket=state_dir / "unused",
+    )
+    service = SwitchService(
+        settings,
+        catalogue([], accounts=[account("acme")]),
+        store,
+        MemoryRegistrations(),
+        lease,
+        ManualClock(),
+        [Listener("127.0.0.1", 5060, "tcp", "tcp:127.0.0.1:5060")],
+        NameServerResolver((), 1, 1),
+        last_standings=copy,
+    )
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    await service.learn()
+    await service.start()
+    return service
+
+
+async def stop(service: SwitchService) -> None:
+    await service.stop()
+    await service.database.end()
+
+
+async def test_a_start_does_not_wait_for_the_copy_whose_age_is_noted_when_it_is_written(tmp_path: Path) -> None:
+    store, copy = MemoryStore(), SlowStandings()
+    lease = MemoryLease(store)
+    async with asyncio.timeout(10):
+        first = await started(tmp_path, store, lease, MemoryStandings())
+        while not first.database.is_compared:  # noqa: ASYNC110 - it waits for a thread
+            await asyncio.sleep(0)
+        await stop(first)
+        service = await started(tmp_path, store, lease, copy)
+    try:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (copy.by_account, copy.at) == ({}, None)
+        copy.may_write.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert [*copy.by_account] == ["acme"]
+        assert copy.at is not None
+    finally:
+        copy.may_write.set()
+        await stop(service)
