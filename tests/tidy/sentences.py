@@ -31,8 +31,9 @@ SPOKEN: Final = frozenset({"Error", "VosError", "RequestError", "CommandError", 
 """Errors whose subclasses are said, whatever they are called."""
 SAYERS: Final = frozenset(
     {
-        "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "FoundRows", "FromText", "InvoiceRunSheet",
-        "LeftOut", "Loss", "MissingOfMonth", "Mistake", "NamedFirst", "PartnerOutcome", "PriceExplanation",
+        "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "DefinitionProblem", "FoundRows", "FromText",
+        "InvoiceRunSheet", "LeftOut", "Loss", "MissingOfMonth", "Mistake", "NamedFirst", "PartnerOutcome",
+        "PriceExplanation",
         "Refusal", "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable",
         "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse",
         "_replacements", "_text", "_texts", "because", "gap", "note", "problem", "unknown",

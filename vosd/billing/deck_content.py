@@ -13,6 +13,10 @@ CHUNK_CHARACTERS: Final = 1 << 20
 _LEVEL: Final = 3
 
 
+class UnknownColumnsError(ValueError):
+    """The rows have columns that this version does not know."""
+
+
 class Chunk(NamedTuple):
     """A part of a content: whole lines, compressed."""
 
@@ -64,14 +68,14 @@ def under(header: str, own: str, lines: Iterator[str]) -> Iterator[str]:
     """Return lines of a content with header ``own`` as they are under another header; columns may be added.
 
     Raises:
-        ValueError: a column is lost.
+        UnknownColumnsError: a column is lost.
     """
     if own == header:
         return lines
     wanted, present = header.split(","), own.split(",")
     if not set(present) <= set(wanted):
         message = f"it has columns that this version does not know: {', '.join(sorted({*present} - {*wanted}))}"
-        raise ValueError(message)
+        raise UnknownColumnsError(message)
     return _rearranged(wanted, present, lines)
 
 

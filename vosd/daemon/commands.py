@@ -324,7 +324,8 @@ class Commands:
         try:
             unblocked = self._silenced.unblock(order.address)
         except ValueError as error:
-            raise NoAddressError(str(error)) from error
+            message = f"{order.address} is no IP address"
+            raise NoAddressError(message) from error
         return UnblockOutcome(order.address, unblocked)
 
     async def locked_out(self, _order: ListLockedOut) -> list[SilencedSource]:

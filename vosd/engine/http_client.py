@@ -30,6 +30,10 @@ _TRUST: Final = DaemonThreads(1, "trust in servers")
 """Threads of the loop write the journal, and those of names may all wait for name servers."""
 
 
+class PrivateAddressError(ValueError):
+    """A host has addresses of private networks alone."""
+
+
 class LongBodyError(ValueError):
     """The body of an answer is longer than its reader takes."""
 
@@ -157,7 +161,8 @@ class HttpServer:
         if not is_address(self._host):
             hosts = await self._addresses()
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
-            raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
+            message = f"{self._host} is no address of the internet: set allow_private where that is meant"
+            raise PrivateAddressError(message)
         tls = await self._tls.context() if self._is_secure else None
         return await self._open(hosts[0], tls) if len(hosts) == 1 else await self._open_first(hosts, tls)
 

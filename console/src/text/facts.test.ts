@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { saidFacts } from "./facts";
 
@@ -23,4 +24,9 @@ test("what was measured and its limit have the unit beside them", () => {
   const said = saidFacts("attempts: 5, unit: %, value: 0.0, limit: 40", (name) => words[name], say);
   expect(said).toBe("尝试次数: 5, 数值: 0.0 %, 上限: 40 %");
   expect(saidFacts("value: 12.5, limit: 10", (name) => words[name], say)).toBe("数值: 12.5, 上限: 10");
+});
+
+test("the number of unreadable records is no telephone number in Chinese", () => {
+  const chinese = JSON.parse(readFileSync(new URL("./zh.json", import.meta.url), "utf8"));
+  expect(chinese.fact.number).toBe("数量");
 });

@@ -86,3 +86,16 @@ test("the message about an amount of a rate sheet is said in Chinese", () => {
     /[a-z]+ [a-z]+/,
   );
 });
+
+test("the refusal of another database than that of the running switch is said in Chinese", () => {
+  const say = sayer(chinese);
+  const said = say(
+    "database.url: expected the database on which the running switch works (/var/vosd.db) until vosd restart",
+  );
+  expect(said).toBe("database.url：应为 正在运行的交换机所用的数据库（/var/vosd.db），直到 vosd restart");
+});
+
+test("a refusal that begins with what is expected instead is said in Chinese", () => {
+  const said = sayer(chinese)("sip.realm: expected each codec once");
+  expect(said).toBe("sip.realm：应为 每个编解码器只写一次");
+});

@@ -87,3 +87,22 @@ def test_the_tables_of_examples_have_nothing_that_is_not_used() -> None:
     assert [each for each in sorted(fields) if f'"{each}"' not in whole] == []
     types = {each.rpartition(".")[0] for each in FIELDS} - {""}
     assert types <= document()["components"]["schemas"].keys()
+
+
+def percents(example: object) -> Iterator[tuple[str, object]]:
+    match example:
+        case dict():
+            for name, each in example.items():
+                if name.endswith("_percent"):
+                    yield name, each
+                yield from percents(each)
+        case list():
+            for each in example:
+                yield from percents(each)
+
+
+def test_examples_of_percents_are_numbers() -> None:
+    found = [*percents(document())]
+    numbers = [(name, each) for name, each in found if isinstance(each, str | int | float)]
+    assert {name for name, _ in numbers} >= {"margin_percent"}
+    assert [each for each in numbers if not re.fullmatch(r"-?\d+(\.\d+)?", str(each[1]))] == []

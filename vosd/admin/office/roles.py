@@ -35,7 +35,8 @@ class SetRole(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     permissions: tuple[Permission, ...] | None = None
-    """None = they stay."""
+    """None = they stay. The console has no page for a right to change without the right to see beside it, as
+    ``accounts.change`` without ``accounts.see``."""
     acts_for: ActsFor | None = None
     """None = it stays; of a new role the installation."""
     wants_totp: bool | None = None

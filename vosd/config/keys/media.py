@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from vosd.config.keys.media_addresses import MediaAddresses, media_addresses, one_for_all_sockets
 from vosd.config.reader.addresses import http_listener
-from vosd.config.reader.fields import KeyProblemError, choice, milliseconds, object_name, switch, whole
+from vosd.config.reader.fields import ExpectedError, KeyProblemError, choice, milliseconds, object_name, switch, whole
 from vosd.config.reader.media import (
     codec,
     encrypted_by,
@@ -41,7 +41,7 @@ from vosd.trunks.media import (
 
 def _each_once(codecs: tuple[str, ...]) -> tuple[str, ...]:
     if len({name.lower() for name in codecs}) < len(codecs):
-        raise ValueError("each codec once")
+        raise ExpectedError("each codec once")
     return codecs
 
 

@@ -100,7 +100,9 @@ class FromText:
 
     def _validate(self, value: object) -> object:
         if not isinstance(value, self.kind):
-            raise ValueError(f"{self.expected}, not a list and no keys" if self.kind is str else self.expected)
+            if self.kind is str:
+                raise ExpectedError(f"{self.expected}, not a list and no keys")
+            raise ValueError(self.expected)
         try:
             return self.read(value)
         except ExpectedError:
