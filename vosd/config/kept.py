@@ -176,7 +176,7 @@ class KeptTexts:
         self.contents: dict[str, bytes] = {}
         self.matched: dict[str, list[str]] = {}
 
-    def read(self, path: Path, bytes_max: int) -> bytes:
+    def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:  # noqa: ARG002 - all are
         """Return a file's content.
 
         Raises:

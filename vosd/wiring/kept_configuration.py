@@ -49,14 +49,14 @@ class _WatchedTexts(DiskTexts):
         self._failed_at: int | None = None
         """Time at which a file that is there could not be read, UTC milliseconds."""
 
-    def read(self, path: Path, bytes_max: int) -> bytes:
+    def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:
         """Return the content of a file, as it was when it was read first."""
         known = self.contents.get(absolute(path))
         if known is not None:
             return known
         self.watch(path)
         try:
-            return super().read(path, bytes_max)
+            return super().read(path, bytes_max, only_regular=only_regular)
         except FileNotFoundError:
             raise  # its state changes when it is there
         except OSError:

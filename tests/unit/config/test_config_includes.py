@@ -1,5 +1,7 @@
 """Several files as one: lists are appended, contradictions named with both places."""
 
+import os
+
 import pytest
 
 from vosd.config.reader import includes
@@ -137,3 +139,13 @@ def test_an_anchor_that_grows_by_an_include_does_not_change_its_aliases(site):
     )
 
     assert [str(host.network) for host in loaded.catalogue.mapping_gateways["pbx"].hosts] == ["192.0.2.1/32"]
+
+
+def test_a_pipe_is_an_error_and_is_not_waited_for(site):
+    site.write("partners/shop.yaml", "accounts: [{id: shop}]")
+    os.mkfifo(site.directory / "partners/pipe.yaml")
+
+    for include in ("partners/pipe.yaml", "partners/*.yaml"):
+        (mistake,) = site.errors(f"accounts: [{{id: acme}}]\ninclude: {include}\n")
+        expected = "expected a readable file: no pipe, socket or device"
+        assert mistake == f"vosd.yaml:2: include: value 'partners/pipe.yaml': {expected}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from glob import glob
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,10 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+class NoRegularFileError(ValueError):
+    """A file is a pipe, a socket or a device: to read it may take for ever."""
+
+
 class Texts(Protocol):
     """Source of the text of each file."""
 
@@ -25,10 +30,11 @@ class Texts(Protocol):
     matched: dict[str, list[str]]
     """The files that fit each pattern that was asked for."""
 
-    def read(self, path: Path, bytes_max: int) -> bytes:
+    def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:
         """Return the content of a file, at most one byte more than ``bytes_max``.
 
         Raises:
+            NoRegularFileError: it is none, and nothing else is read where ``only_regular`` is set.
             OSError: it cannot be read.
             ValueError: it has an impossible name.
         """
@@ -50,8 +56,10 @@ class DiskTexts:
         self.contents: dict[str, bytes] = {}
         self.matched: dict[str, list[str]] = {}
 
-    def read(self, path: Path, bytes_max: int) -> bytes:
+    def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:
         """Return the content of a file."""
+        if only_regular and not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+            raise NoRegularFileError("no pipe, socket or device")
         with path.open("rb") as file:
             content = file.read(bytes_max + 1)
         self.contents[absolute(path)] = content
