@@ -134,7 +134,9 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("sip: {dns: {servers: ns.example.net}}", ("sip.dns.servers[0]: value 'ns.example.net': "
          "expected an IP address: a name can only stand where packets of a trunk come from or go")),
         ("sip: {listen: 'udp:sip.example.net:5060'}", ("sip.listen[0]: value 'udp:sip.example.net:5060': "
-         "expected an IP address: a name can only stand where packets of a trunk come from or go")),
+         "expected an IP address of this machine in place of the name, or 0.0.0.0 for all of them")),
+        ("api: {listen: 'switch.example.net:8443'}", ("api.listen: value 'switch.example.net:8443': "
+         "expected an IP address of this machine in place of the name, or 0.0.0.0 for all of them")),
         (f"mapping_gateways: [{{name: m, account: a, hosts: [{', '.join(f'h{each}.example' for each in range(17))}]}}]",
          "mapping_gateways[m].hosts: expected at most 16 names: each is looked up again and again"),
         ("mapping_gateways: [{name: m, account: a, hosts: 'pbx.example.net:0'}]",
@@ -252,3 +254,11 @@ def test_a_warning_says_that_it_is_one():
     problem = DefinitionProblem("a.yaml", 3, "key", "x", "y", Severity.WARNING)
 
     assert str(problem) == "a.yaml:3: warning: key: value 'x': expected y"
+
+
+@pytest.mark.parametrize("path", [f"/var/lib/{'v' * 256}", "/var" * 1_001])
+def test_a_path_that_no_file_can_have_is_an_error(site, path):
+    (error,) = site.errors(f"state_dir: {path}\n")
+
+    assert error.startswith(f"vosd.yaml:1: state_dir: value '{path[:100]}")
+    assert error.endswith(": expected a path of at most 4000 bytes, with at most 255 in each name")

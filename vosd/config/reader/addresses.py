@@ -20,6 +20,8 @@ HEP_PORT: Final = 9060
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
 _PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
 _TRANSPORTS: Final = frozenset(ADDRESSABLE)
+_NO_NAME: Final = "an IP address: a name can only stand where packets of a trunk come from or go"
+_LISTENED_ON: Final = "an IP address of this machine in place of the name, or 0.0.0.0 for all of them"
 
 
 class _HostPort(NamedTuple):
@@ -38,7 +40,7 @@ def listener_in(text: str) -> SipListener:
     transport = word.lower()
     if transport not in DEFAULT_PORTS:
         raise ValueError
-    host, port = _host_port(rest)
+    host, port = _host_port(rest, is_ours=True)
     return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
 
@@ -102,7 +104,7 @@ def http_listener() -> FromText:
     """Read ``address:port`` of a socket to listen on."""
 
     def read(text: str) -> HttpListener:
-        host, port = _host_port(text)
+        host, port = _host_port(text, is_ours=True)
         if port is None:
             raise ValueError
         return HttpListener(str(host), port)
@@ -173,9 +175,9 @@ def source() -> FromText:
     return FromText("an address, a network, a name, address:port or name:port, such as 192.0.2.0/24", read)
 
 
-def _host_port(text: str) -> _HostPort:
+def _host_port(text: str, *, is_ours: bool = False) -> _HostPort:
     written, port = _split_port(text)
-    return _HostPort(_ip(written), port)
+    return _HostPort(_ip(written, is_ours=is_ours), port)
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
@@ -191,16 +193,15 @@ def _split_port(text: str) -> tuple[str, int | None]:
     return match[1], port
 
 
-def _ip(text: str) -> IPv4Address | IPv6Address:
+def _ip(text: str, *, is_ours: bool = False) -> IPv4Address | IPv6Address:
+    """Return an address; ``is_ours``: of a socket to listen on."""
     if text.lower() == "localhost":
         return IPv4Address("127.0.0.1")
     try:
         address = ip_address(text)
     except ValueError:
         if domain(text) is not None:
-            raise ExpectedError(
-                "an IP address: a name can only stand where packets of a trunk come from or go"
-            ) from None
+            raise ExpectedError(_LISTENED_ON if is_ours else _NO_NAME) from None
         raise
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise ValueError
