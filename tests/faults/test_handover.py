@@ -2,11 +2,13 @@
 
 import itertools
 import os
+import re
 import signal
 import threading
 
 import pytest
 from doubles.descriptor_store import DescriptorStore
+from doubles.migrated import migrated
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
@@ -103,6 +105,19 @@ def test_a_successor_that_finds_a_bad_configuration_leaves_the_switch_as_it_is(s
     assert scene.daemon.ask("status")["pid"] == before
     scene.answered(1, first=7)
     assert scene.events("calls_kept") == []
+
+
+def test_a_restart_into_another_database_is_in_the_audit_of_that_one(stage, manager, successors):
+    scene, _ = keeping(stage, answered=0)
+    file = scene.daemon.configuration_file
+    migrated(scene.daemon.directory / "other.db")
+    file.write_text(
+        re.sub(r"sqlite\+aiosqlite:///\S*\.db", f"sqlite+aiosqlite:///{file.parent}/other.db", file.read_text())
+    )
+    said = scene.daemon.succeed("restart")
+    successors.append(scene.daemon.ask("status")["pid"])
+    assert "has taken over" in said
+    assert "RestartSwitch" in scene.daemon.succeed("audit")
 
 
 def test_a_version_that_cannot_read_the_calls_gets_them_on_request_alone(

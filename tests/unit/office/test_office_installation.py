@@ -49,6 +49,7 @@ from vosd.admin.office.spool import (
     list_refused,
     show_refused,
 )
+from vosd.base.errors import VosError
 from vosd.cdr.ports import RejectedRecord
 from vosd.control.client import AnswerLostError, DaemonRefusedError
 from vosd.control.installation import (
@@ -216,6 +217,22 @@ async def test_a_restart_leaves_a_line_in_the_audit_whether_a_successor_answers_
     async with switch.answers(GetStatus, CommandError("the successor has no status")):
         with pytest.raises(DaemonRefusedError, match="no status"):
             await restart_switch(office, operator(), RestartSwitch())
+    assert await audited(office) == [("RestartSwitch", "switch")]
+
+
+async def test_a_restart_into_another_database_leaves_a_line_in_the_audit_of_that_one(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, mistakes = SqlAudit.add, [VosError("database.url: expected the database on which the running switch works")]
+
+    async def refused_first(audit: SqlAudit, line: AuditLine) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        await add(audit, line)
+
+    monkeypatch.setattr(SqlAudit, "add", refused_first)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Restart, Successor(7)).answers(GetStatus, STATUS):
+        assert (await restart_switch(office, operator(), RestartSwitch())).unaudited == ""
     assert await audited(office) == [("RestartSwitch", "switch")]
 
 

@@ -80,7 +80,8 @@ class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
     """Have it restarted, and return the status of its successor once that takes calls.
 
-    The audit has the line once the switch has begun it, whatever becomes of the successor.
+    The audit has the line once the switch has begun it, whatever becomes of the successor. Where it cannot be written
+    then, it is tried again once the successor answers, which may work on another database.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -97,6 +98,8 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
                 with suppress(DaemonUnreachableError, OtherVersionError):  # one that stops may be of another version
                     found = await switch.ask(GetStatus())
                     if found.pid == pid:
+                        if unaudited:  # as by an order that moves the switch to another database
+                            unaudited = (await office.noted(None, who, order, "switch")).unaudited
                         return Done(found, unaudited)
                 await asyncio.sleep(_LOOK_S)
     raise NoSuccessorError(f"process {pid} was to take over and does not answer: its log says why")
