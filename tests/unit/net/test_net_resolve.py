@@ -23,6 +23,9 @@ _sip._udp.example.net 90 SRV 10 20 5062 sip.example.net.
 A = DnsQuestion(RecordType.A, "sip.example.net")
 FOUND = DnsAnswer(("192.0.2.1",), 60)
 SOON_MS = 50
+"""For a server that stays silent, where no other has to answer within the same time."""
+ANSWERED_MS = 1_000
+"""For a silent server beside one that answers from the loop of this process: on a busy machine that takes a while."""
 PATIENT_MS = 5_000
 
 
@@ -72,14 +75,14 @@ async def test_an_answer_that_is_cut_off_is_fetched_by_tcp(server):
 
 async def test_a_silent_server_gives_way_to_the_next(server, other):
     server.mood = Mood.SILENT
-    assert await NameServerResolver([server.address, other.address], SOON_MS, 1).ask(A) == FOUND
+    assert await NameServerResolver([server.address, other.address], ANSWERED_MS, 1).ask(A) == FOUND
     assert (len(server.asked), len(other.asked)) == (1, 1)
 
 
 @pytest.mark.parametrize("mood", [Mood.FAILING, Mood.SILENT])
 async def test_the_server_that_answered_last_is_asked_first(server, other, mood):
     server.mood = mood
-    resolver = NameServerResolver([server.address, other.address], SOON_MS, 1)
+    resolver = NameServerResolver([server.address, other.address], ANSWERED_MS, 1)
     await resolver.ask(A)
     assert await resolver.ask(A) == FOUND
     assert (len(server.asked), len(other.asked)) == (1, 2)
@@ -88,10 +91,10 @@ async def test_the_server_that_answered_last_is_asked_first(server, other, mood)
 async def test_servers_that_all_fail_are_named_after_every_attempt(server, other):
     server.mood, other.mood = Mood.SILENT, Mood.FAILING
     with pytest.raises(NoAnswerError) as failed:
-        await NameServerResolver([server.address, other.address], SOON_MS, 2).ask(A)
+        await NameServerResolver([server.address, other.address], ANSWERED_MS, 2).ask(A)
     (host, first), (_, second) = server.address, other.address
     assert str(failed.value) == (
-        f"A sip.example.net: {host} port {first}: silent for 0.05 s; {host} port {second}: SERVFAIL"
+        f"A sip.example.net: {host} port {first}: silent for 1 s; {host} port {second}: SERVFAIL"
     )
     assert (len(server.asked), len(other.asked)) == (2, 2)
 

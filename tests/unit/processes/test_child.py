@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.processes import child as child_module
 from vosd.processes import started_program
 from vosd.processes.child import Child, ended, started
 from vosd.processes.started_program import WatchedProcess, start_program
@@ -64,7 +65,10 @@ async def test_no_copy_of_the_switch_is_made_for_a_start() -> None:
         await ended(child)
 
 
-async def test_a_process_that_is_asked_ends_by_itself_and_one_that_is_not_is_killed() -> None:
+async def test_a_process_that_is_asked_ends_by_itself_and_one_that_is_not_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_module, "_END_S", 60.0)  # it reads its modules first, for seconds on a busy machine
     watched = descriptors()
     asked, killed = await started(MODULE), await started(MODULE)
     assert (asked.process.returncode, killed.process.returncode) == (None, None)
