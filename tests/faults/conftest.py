@@ -14,14 +14,18 @@ from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
+from vosd.engine.booking.database_watch import MEMO, Memo
+from vosd.engine.kept_file import KeptFile
+
 from .copies import Copies, MariaDbCopies, SqliteCopies
 from .parties import Customer, Vendor
 
+TIMERS = "{t1: 0.05, t2: 0.4, t4: 0.5}"
 CONFIGURATION = """
 node: faults
 sip:
   listen: ["udp:$switch"]
-  timers: {t1: 0.05, t2: 0.4, t4: 0.5}
+  timers: $timers
   overload: {max_lag: 0}
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
 state_dir: $directory/var
@@ -39,7 +43,7 @@ mapping_gateways:
   - {name: acme-pbx, account: acme, hosts: ["$customer"]}
 routing_gateways:
   - {name: carrier, account: carrier, address: "$vendor", prefixes: ["44"]}
-"""
+""".replace("$timers", TIMERS)
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
@@ -61,6 +65,11 @@ class Scene:
         for number in range(calls):
             self.customer.call(f"44{first + number:07d}")
         eventually(lambda: len(self.customer.answered) >= wanted, "every call answered")
+
+    def compared(self) -> None:
+        """Wait until the first run has compared the database with its journal: it leaves balances from then on."""
+        memo = KeptFile(self.daemon.directory / "var" / MEMO, Memo, "database_memo")
+        eventually(lambda: (known := memo.load()) and known.compare_from_s > 0, "the comparison")
 
     def records(self) -> list[dict[str, Any]]:
         """Return every CDR."""

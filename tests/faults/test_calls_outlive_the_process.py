@@ -13,7 +13,7 @@ from vosd.control.calls import MakeTestCall
 from vosd.control.wire import request_line
 from vosd.net.entrance import REPEATED_S
 
-from .conftest import CONFIGURATION
+from .conftest import CONFIGURATION, TIMERS
 from .test_legs_after_a_kill import RINGING, quiet
 
 
@@ -40,9 +40,9 @@ def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
     scene.daemon.succeed("ledger", "verify")
 
 
-def keeping(stage, answered: int):
+def keeping(stage, answered: int, timers: str = TIMERS):
     """Start a switch that keeps its calls on SIGTERM; return it with answered calls, and one more that rings."""
-    scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
+    scene = stage(configuration=f"{CONFIGURATION.replace(TIMERS, timers)}on_sigterm: keep\n")
     scene.vendor.behaviours = {RINGING: "rings"}
     scene.answered(answered)
     ringing = scene.customer.call(RINGING)

@@ -33,6 +33,7 @@ def test_a_switch_starts_by_what_it_knew_last_and_books_when_the_database_is_bac
     daemon.succeed("gateway", "set", "carrier", "--max-concurrent", "4")
     eventually(lambda: daemon.ask("status")["overrides"] == 1, "the override in force")
     scene.answered(1)
+    scene.compared()
     daemon.interrupt()  # notes the balance; the call ends
     server.stop()
 
@@ -67,6 +68,7 @@ def test_kills_in_an_outage_cost_its_wait_once(stage, server):
     scene = stage(configuration=text)
     daemon = scene.daemon
     scene.answered(1)
+    scene.compared()
     daemon.interrupt()
     assert used_kind(daemon.directory / "var") == "mysql"
     server.stop()
@@ -158,6 +160,7 @@ def test_a_database_that_can_only_be_read_is_away_at_a_start(stage, server, unwr
     scene = stage(configuration=f"{text}on_sigterm: keep\n")
     daemon = scene.daemon
     scene.answered(2)
+    scene.compared()
     daemon.signal(SIGTERM)
     assert daemon.wait() == 0
     mend = unwritable(server)
@@ -193,6 +196,7 @@ def test_registrations_of_an_outage_outlive_the_process(stage, server):
             return list(cursor.fetchall())
 
     before = [("1001", register("1001", 17_901)), ("1002", register("1002", 17_902))]
+    scene.compared()
     daemon.interrupt()
     assert stored() == before
     server.stop()

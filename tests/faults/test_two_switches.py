@@ -92,6 +92,7 @@ def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is
     text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
     (tmp_path / "spare").mkdir()
     spare = stage(tmp_path / "spare", text)
+    spare.compared()
     spare.daemon.interrupt()
     with closing(sqlite3.connect(tmp_path / "spare" / "var" / "last-known.db")) as copy, copy:
         copy.execute("UPDATE time SET at = at + ?", (moved_ms,))

@@ -20,7 +20,7 @@ from vosd.base.errors import VosError
 
 _USE: Final = re.compile(r"<\?use ([a-z_0-9]+)((?: [a-z_]+=\S+)*)\?>")
 _VALUE: Final = re.compile(r"\{([a-z_]+)\}")
-_BIND_SECONDS: Final = 5.0
+_BIND_SECONDS: Final = 30.0
 _TRACE_CHARACTERS_MAX: Final = 12_000
 
 
