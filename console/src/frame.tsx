@@ -28,6 +28,7 @@ import { client, content } from "./api/client";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import { Confirm } from "./parts/confirm";
+import { giveFocus } from "./parts/focus";
 import { groupsOf, keysOf } from "./places";
 import type { Narrowing } from "./router";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
@@ -232,7 +233,9 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
   const look = (event: FormEvent) => {
     event.preventDefault();
     const q = text.trim();
-    if (q) void go({ to: "/found", search: { q } });
+    if (!q) return;
+    giveFocus(null); // the page that is gone to takes it from the title, and not from a search that is being typed
+    void go({ to: "/found", search: { q } });
   };
   return (
     <search style={{ flex: 1, minWidth: 0 }}>

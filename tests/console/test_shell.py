@@ -210,6 +210,26 @@ def test_the_search_leads_to_what_was_named(boss: Visitor) -> None:
         expect(page).to_have_url(boss.base + found)
 
 
+def test_a_page_that_comes_late_does_not_interrupt_what_is_typed_into_the_search(newcomer: Visit) -> None:
+    page, held = newcomer().go("/", "Overview"), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/assets/rates-*", hold)
+    with page.expect_request("**/assets/rates-*"):
+        page.get_by_role("link", name="Rates", exact=True).click()
+    page.keyboard.press("/")
+    page.keyboard.type("carrier")
+    for each in held:
+        each.continue_()
+    page.get_by_role("heading", level=1, name="Rates").wait_for()
+    page.keyboard.type("-b")
+    expect(page.get_by_role("banner").get_by_role("textbox")).to_have_value("carrier-b")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="carrier-b")).to_be_focused()
+
+
 def test_the_search_finds_phones_that_are_not_registered_numbers_of_customers_and_blocked_sources(
     site: Watched, boss: Visitor
 ) -> None:

@@ -34,9 +34,9 @@ export function Page({
   useEffect(() => {
     document.title = `${title} – ${brand.name}`;
   }, [title]);
-  // keyboard and screen reader begin at the title of a page that was gone to
+  // keyboard and screen reader begin at the title of a page that was gone to, unless a search is being typed meanwhile
   useEffect(() => {
-    if (!isFirst) heading.current?.focus({ preventScroll: true });
+    if (!isFirst && !document.activeElement?.closest("search")) heading.current?.focus({ preventScroll: true });
     isFirst = false;
   }, []);
   return (
