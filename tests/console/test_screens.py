@@ -81,7 +81,10 @@ def used(site: Watched) -> str:
 
 
 def rows(page: Page, label: str) -> list[str]:
-    return [" ".join(each.split()) for each in page.get_by_label(label).locator("tbody tr").all_inner_texts()]
+    """Return the rows of a table that has some: they are drawn once the browser has measured its place."""
+    found = page.get_by_label(label).locator("tbody tr")
+    found.first.wait_for()
+    return [" ".join(each.split()) for each in found.all_inner_texts()]
 
 
 def test_every_screen_is_there_for_the_administrator_and_axe_has_nothing_against_it(visit: Visit) -> None:

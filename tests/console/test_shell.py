@@ -46,6 +46,7 @@ def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> Non
     page.get_by_role("link", name="Accounts", exact=True).click()
     page.get_by_label("Accounts", exact=True).get_by_role("link", name="acme", exact=True).click()
     page.get_by_role("button", name="Book a payment").click()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -148,6 +149,7 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
     page = visit().go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
     page.get_by_role("button", name=re.compile("^p")).press("Enter")
     page.get_by_role("menuitem", name="Time zone").press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
     page.keyboard.type("Kiritimati")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
