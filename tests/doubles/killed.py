@@ -47,10 +47,6 @@ class JournalSink(KeptSink):
         """Write a call as it is now."""
         self.journal.moved(call_id, at_once=at_once)
 
-    def asked(self, call_id: str) -> None:
-        """Write a call with the next mark."""
-        self.journal.asked(call_id)
-
     def ended(self, record: CallRecord) -> None:
         """Write an ended call."""
         super().ended(record)

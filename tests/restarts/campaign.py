@@ -221,9 +221,14 @@ class Campaign:
         side.change("INVITE", "a=sendonly")
 
     def _wait_for_flight(self) -> None:
+        """Wait until each offer is with the other side, and its sender repeats it no more."""
         flying = [call for call in self.calls if call.kind.change is Change.IN_FLIGHT]
         self._until(
-            lambda: all(call.callee and not call.callee.answers_after_s for call in flying), "changes in flight"
+            lambda: all(
+                call.caller and call.caller.is_patient and call.callee and call.callee.asked["INVITE"]
+                for call in flying
+            ),
+            "changes in flight",
         )
 
     def _transfer(self) -> None:

@@ -118,6 +118,11 @@ class Side:
         """Whether a request of ours has no final response yet."""
         return any(not ask.status for ask in self._asks.values())
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether an INVITE of ours waits for its final response, and is not repeated any more."""
+        return any(ask.has_provisional and not ask.status for ask in self._asks.values() if ask.method == "INVITE")
+
     # -- ours ---------------------------------------------------------------------------------------------------
 
     def ask(

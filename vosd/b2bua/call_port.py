@@ -75,10 +75,6 @@ class SwitchPort(Protocol):
         """The part for media."""
         ...
 
-    def asked(self) -> None:
-        """Journal an answered call soon: a re-INVITE waits for its answer, or was refused."""
-        ...
-
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
         ...

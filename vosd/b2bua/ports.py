@@ -152,10 +152,6 @@ class Switchboard(Protocol):
         """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
         ...
 
-    def asked(self) -> None:
-        """Journal an answered call soon: a re-INVITE waits for its answer, or was refused."""
-        ...
-
     def answer_left(self) -> None:
         """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
         ...

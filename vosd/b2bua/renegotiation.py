@@ -425,6 +425,7 @@ class Renegotiation(Proposal):
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer the origin with the far side's session."""
         self.origin.agree(server, session, now, self.returns)
+        self._note_settled(server)
 
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
         """Return whether the origin cannot be sent the answer to an UPDATE, or to a PRACK with an offer."""
@@ -437,9 +438,13 @@ class Renegotiation(Proposal):
             self._restore_said()
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
             self.origin.respond(server, final, now, forwarded=self.returns)
-            if isinstance(server, InviteServer):
-                self.origin.call.board.asked()
+            self._note_settled(server)
         self._over()
+
+    def _note_settled(self, server: Server | InviteServer) -> None:
+        """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it."""
+        if isinstance(server, InviteServer):
+            self.origin.call.moved(at_once=True)
 
     def _restore_said(self) -> None:
         """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1)."""

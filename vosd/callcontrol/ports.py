@@ -33,10 +33,6 @@ class CallSink(Protocol):
         """
         ...
 
-    def asked(self, call_id: str) -> None:
-        """Journal an answered call with the next mark of time: a re-INVITE waits for its answer, or was refused."""
-        ...
-
     def ended(self, record: CallRecord) -> None:
         """Journal an ended call, and book it."""
         ...

@@ -88,10 +88,6 @@ class KeptSink:
         if at_once:
             self.hurried.add(call_id)
 
-    def asked(self, call_id: str) -> None:
-        """Keep nothing: it is no change that has to be written."""
-        assert call_id in self.open, "asked before it was answered"
-
     def acknowledged(self, call_id: str, mono: int) -> None:
         """Keep when a caller has acknowledged its 200."""
         self.acknowledgements[call_id] = mono

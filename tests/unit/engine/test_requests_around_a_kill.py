@@ -120,14 +120,15 @@ def test_only_the_latest_request_of_before_the_kill_may_come_again(tmp_path: Pat
 
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("after_ms", [50, 1_500])
 def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_when_it_is_made_again(
-    tmp_path: Path, side: str
+    tmp_path: Path, side: str, after_ms: int
 ) -> None:
     """The sender repeats such a re-INVITE no more (RFC 3261 section 17.1.1.2), and waited for its own time-out."""
     scene = SceneOfKill(tmp_path, side)
     scene.other.will("INVITE", Reply(100), Reply(200))
     asked = scene.asking.ask("INVITE", body=revised(scene.asking.mine, "a=sendonly"))
-    scene.wire.run_for(1_500)
+    scene.wire.run_for(after_ms)
     assert [each.status for each in asked.responses] == [100]
     scene.kill(20)
     scene.wire.run_for(100)
@@ -140,12 +141,16 @@ def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_w
     scene.ends_well()
 
 
-def test_a_re_invite_that_was_refused_before_the_kill_gets_nothing_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [200, 488])
+@pytest.mark.parametrize(("after_ms", "until_ms"), [(50, 100), (1_500, 4_000)])
+def test_a_re_invite_that_had_its_response_before_the_kill_gets_nothing_more(
+    tmp_path: Path, status: int, after_ms: int, until_ms: int
+) -> None:
     scene = SceneOfKill(tmp_path, "caller")
-    scene.other.will("INVITE", Reply(488, after_ms=1_500))
+    scene.other.will("INVITE", Reply(status, after_ms=after_ms))
     scene.asking.propose("a=sendonly")
-    scene.wire.run_for(4_000)
-    assert scene.asking.got["INVITE"] == [488]
+    scene.wire.run_for(until_ms)
+    assert scene.asking.got["INVITE"] == [status]
     scene.kill(20)
     before = len(scene.wire.packets)
     scene.wire.run_for(40_000)

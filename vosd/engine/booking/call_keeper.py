@@ -20,7 +20,7 @@ class CallKeeper:
         self._watch = watch
         self._count = count
         self.answered, self.acknowledged = journal.answered, journal.acknowledged
-        self.moved, self.asked = journal.moved, journal.asked
+        self.moved = journal.moved
 
     @property
     def refuses_calls(self) -> bool:

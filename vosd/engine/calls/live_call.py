@@ -273,12 +273,6 @@ class LiveCall:
             self.has_moved = True
             self.services.sink.moved(self.call_id, at_once=at_once)
 
-    def asked(self) -> None:
-        """Journal an answered call with the next mark of time."""
-        if self.kept is not None:
-            self.has_moved = True
-            self.services.sink.asked(self.call_id)
-
     def answer_left(self) -> None:
         """Journal a call whose answer has waited for its media: else it is as it was answered."""
         if self.kept is not None:

@@ -59,9 +59,6 @@ class BoardOfTrial:
     def target_rings(self, session: bytes, now: Instant) -> None:
         """Do nothing: there is no transfer."""
 
-    def asked(self) -> None:
-        """Do nothing: a test call does not outlive the process."""
-
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Do nothing: a test call is over before a refresh of ours is due."""
 

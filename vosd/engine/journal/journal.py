@@ -111,10 +111,6 @@ class CallChanges:
         most = AT_ONCE_MAX if at_once else 1
         (self.now if self._lately[call_id] < most else self._later)[call_id] = None
 
-    def note_asked(self, call_id: str) -> None:
-        """Note that a re-INVITE waits in a call, or was refused: it is written with the next mark."""
-        self._later[call_id] = None
-
     def forget(self, call_id: str) -> None:
         """Forget a call that has ended."""
         self.now.pop(call_id, None)
@@ -350,11 +346,6 @@ class Journal(Counting):
         """Note that an answered call has changed; ``at_once`` or not is as ``CallChanges.note`` says."""
         if call_id in self._open_calls:
             self._changes.note(call_id, at_once=at_once)
-
-    def asked(self, call_id: str) -> None:
-        """Note that a re-INVITE waits in an answered call, or was refused; it is written with the next mark."""
-        if call_id in self._open_calls:
-            self._changes.note_asked(call_id)
 
     def placed(self, placed: PlacedCall) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
