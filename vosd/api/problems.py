@@ -55,12 +55,13 @@ COMMANDS: Final = (
     "retention", "route", "run", "spool", "status", "token", "trace", "trunk", "unblock", "user", "webhooks", "why",
 )  # fmt: skip
 """Verbs of the command line."""
-_QUOTED: Final = r"(?<!\w)'[^']*'(?!\w)"
-_COMMAND: Final = re.compile(
-    rf"({_QUOTED})"
-    rf"|(?:\A|\s*[;:,(])(?:{_QUOTED}|(?!{_QUOTED})[^;:,()])*?\bvosd (?:{'|'.join(COMMANDS)})\b[^;,)]*\)?"
+_PARTS: Final = re.compile(
+    rf"(?<!\w)'[^']*'(?!\w)|[;:,()]|(?P<command>vosd (?:{'|'.join(COMMANDS)})\b)|\w+|[^\w;:,()']+|."
 )
-"""A clause with a command of the switch, ``: see vosd definitions list accounts``; or a text in quotes, which stays."""
+"""Parts of a sentence: a text in quotes, a separator of clauses, a command, a word, or what is between words.
+
+An expression for whole clauses takes quadratic time for what senders of requests may have written into a sentence.
+"""
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 
 
@@ -184,7 +185,25 @@ def without_commands(answer: Answer) -> Answer:
 
 
 def _without_command(text: str) -> str:
-    return _COMMAND.sub(r"\1", text).lstrip(" ;,:")
+    """Leave out clauses with a command, ``: see vosd definitions list accounts``; a text in quotes is none."""
+    if "vosd " not in text:
+        return text
+    shown, kept_from = "", 0
+    clause: int | None = 0  # its beginning; None = it has ended by a parenthesis
+    is_left_out = False
+    for part in _PARTS.finditer(text):
+        if part["command"] and clause is not None and not is_left_out:
+            shown += text[kept_from:clause].rstrip()
+            is_left_out, kept_from = True, len(text)
+        elif part[0] in {";", ","} or (part[0] in {":", "("} and not is_left_out):
+            if is_left_out:
+                is_left_out, kept_from = False, part.start()
+            clause = part.start()
+        elif part[0] == ")":
+            if is_left_out:
+                is_left_out, kept_from = False, part.end()
+            clause = None
+    return (shown + text[kept_from:]).lstrip(" ;,:")
 
 
 def problem_of_request(error: RequestError) -> Answer:

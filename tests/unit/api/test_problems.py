@@ -1,6 +1,7 @@
 """Errors of the office as answers of the API."""
 
 import json
+import time
 from http import HTTPStatus
 
 import pytest
@@ -44,6 +45,16 @@ def test_commands_are_left_out_for_those_who_have_no_terminal(said: str, shown: 
     answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said, remedy="vosd account list"))
     found = json.loads(without_commands(answer).content)
     assert (found["detail"], found["code"], "remedy" in found) == (shown, "absent", False)
+
+
+@pytest.mark.parametrize("blank", [" ", "'", ": ", ", '", "(vosd ", "' ;"])
+def test_long_texts_of_senders_keep_the_api_busy_for_no_time(blank: str) -> None:
+    """One with 20,000 blanks took 17 s, in which no other request was answered."""
+    said = f"no agent 'x{blank * 20_000}y': see vosd account list"
+    answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said))
+    before = time.process_time()
+    without_commands(answer)
+    assert time.process_time() - before < 2
 
 
 def test_the_verbs_that_are_left_out_are_those_of_the_command_line() -> None:
