@@ -200,7 +200,7 @@ async def test_balances_at_many_moments_are_those_at_each_of_them(database, seed
             closed = dice.randrange(closed, 40)
             with suppress(BadClosingDate):
                 await close(database, closed)
-        kind = dice.choice([EntryKind.PAYMENT, EntryKind.MINIMUM])
+        kind = dice.choice([EntryKind.PAYMENT, EntryKind.MINIMUM, EntryKind.REFUND])
         day = dice.choice([dice.randrange(40), closed, closed - 1, 120])
         amount = str(Decimal(dice.randrange(-500, 900)) / 100)
         await pay(database, amount, day, account=dice.choice(names[:3]), kind=kind, reference=f"r{number}")
@@ -211,6 +211,14 @@ async def test_balances_at_many_moments_are_those_at_each_of_them(database, seed
     assert [[*each.values()] for each in await ledger.balances_at(moments, ["beta", "idle", "unknown"])] == [
         [each for each in some if each.account in {"beta", "idle"}] for some in wanted
     ]
+    since, *ends = moments
+    of_times = await ledger.turnovers(since, ends, [*names, "unknown"])
+    for (begin, end), turnovers in zip(pairwise(moments), of_times, strict=True):
+        assert [*turnovers] == names
+        for name, turnover in turnovers.items():
+            statement = await ledger.statement(name, begin, end)
+            movements = {each.kind: (each.entries, each.amount) for each in statement.movements}
+            assert turnover == (statement.opening, movements, statement.closing)
 
 
 @pytest.mark.parametrize("older_days", [3, 60])

@@ -217,6 +217,15 @@ async def test_balances_of_more_rows_than_a_report_has_are_refused_before_they_a
         await shown(office, "balances", group="day")
 
 
+async def test_accounts_of_partners_with_more_rows_than_a_report_has_are_refused_before_they_are_read(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "ROWS_MAX", 40)
+    monkeypatch.setattr(reports, "ledger_rows", None)
+    with pytest.raises(reports.TooManyRowsError, match="42 rows, and 40 are the most"):
+        await shown(office, "clearing", account="reseller", below=True, group="day")
+
+
 async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(database: Database) -> None:
     office = office_on(database, *ACCOUNTS, now=SINCE + 3 * DAY)
     booked = (

@@ -12,7 +12,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.validity import NEVER
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments
-from vosd.storage.ledger_values import EARNED, Balance, Statement
+from vosd.storage.ledger_values import EARNED, Balance, Turnover
 from vosd.storage.ports import EntryKind
 from vosd.traffic.ledger_reports import LedgerReport
 from vosd.traffic.spans import ReportSpan
@@ -53,6 +53,8 @@ class AccountsBeside(NamedTuple):
     """Amounts that calls hold and owe; None = not known, such as at a moment that has passed."""
 
 
+_NO_ENTRIES: Final = (0, ZERO)
+_NOTHING: Final = Turnover(ZERO, {}, ZERO)
 _PAID: Final = {EntryKind.PAYMENT.value, EntryKind.REFUND.value, EntryKind.TRANSFER.value}
 
 
@@ -156,30 +158,36 @@ async def _clearing(
 ) -> list[ReportCells]:
     names = sorted(accounts or ())
     currencies = await stores.books.currencies(names)
-    rows: list[ReportCells] = []
-    for span in spans:
-        for name in names:
-            statement = await stores.ledger.statement(name, span.since, span.until)
-            rows.append({"span": span.label, "account": name, "currency": currencies.get(name) or "", **_of(statement)})
-    return rows
+    turnovers = await stores.ledger.turnovers(spans[0].since, [span.until for span in spans], names)
+    return [
+        {
+            "span": span.label,
+            "account": name,
+            "currency": currencies.get(name) or "",
+            **_of(of_span.get(name, _NOTHING)),
+        }
+        for span, of_span in zip(spans, turnovers, strict=True)
+        for name in names
+    ]
 
 
-def _of(statement: Statement) -> ReportCells:
-    by_kind = {each.kind: each for each in statement.movements}
-    calls, earned = by_kind.pop(EntryKind.CALL.value, None), by_kind.pop(EARNED, None)
-    corrected = by_kind.pop(EntryKind.CORRECTION.value, None)
-    paid = sum((each.amount for each in by_kind.values() if each.kind in _PAID), ZERO)
-    others = sum((each.amount for each in by_kind.values() if each.kind not in _PAID), ZERO)
+def _of(turnover: Turnover) -> ReportCells:
+    by_kind = dict(turnover.by_kind)
+    calls, charged = by_kind.pop(EntryKind.CALL.value, _NO_ENTRIES)
+    carried, earned = by_kind.pop(EARNED, _NO_ENTRIES)
+    _, corrected = by_kind.pop(EntryKind.CORRECTION.value, _NO_ENTRIES)
+    paid = sum((amount for kind, (_, amount) in by_kind.items() if kind in _PAID), ZERO)
+    others = sum((amount for kind, (_, amount) in by_kind.items() if kind not in _PAID), ZERO)
     return {
-        "opening": format_amount(statement.opening),
-        "calls": calls.entries if calls else 0,
-        "charged": format_amount(calls.amount if calls else ZERO),
-        "carried": earned.entries if earned else 0,
-        "earned": format_amount(earned.amount if earned else ZERO),
-        "corrections": format_amount(corrected.amount if corrected else ZERO),
+        "opening": format_amount(turnover.opening),
+        "calls": calls,
+        "charged": format_amount(charged),
+        "carried": carried,
+        "earned": format_amount(earned),
+        "corrections": format_amount(corrected),
         "payments": format_amount(paid),
         "others": format_amount(others),
-        "closing": format_amount(statement.closing),
+        "closing": format_amount(turnover.closing),
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from operator import eq
 from sys import maxsize
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -52,6 +52,7 @@ from vosd.storage.ledger_values import (
     Movement,
     Profit,
     Statement,
+    Turnover,
 )
 from vosd.storage.ports import UNDONE_AS, EntryKind, other_ends
 from vosd.storage.sums import money_sum
@@ -125,6 +126,10 @@ NULL where neither says so.
 
 def _is_earned() -> ColumnElement[bool]:
     return and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
+
+
+def _kind_of_movement() -> ColumnElement[str]:
+    return case((_is_earned(), EARNED), else_=_entry.kind)
 
 
 class SqlLedger:
@@ -313,9 +318,8 @@ class SqlLedger:
                 of_account.append(_entry.seq > start.seq)
             before, within = _before(points, since), _before(points, until)
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
-            kind = case((_is_earned(), EARNED), else_=_entry.kind).label("kind")
             lines = (
-                select(kind, _entry.amount, TAX_OF_ENTRY.label("tax"))
+                select(_kind_of_movement().label("kind"), _entry.amount, TAX_OF_ENTRY.label("tax"))
                 .where(*of_account, within, not_(before))
                 .subquery()
                 .c
@@ -532,25 +536,84 @@ class SqlLedger:
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, moments[0], "ledger entries")
         found: list[dict[str, Balance]] = [{} for _ in moments]
-        tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moments[0]))
-        columns = _account.id, _account.currency, type_coerce(_point.balance, Money).label("closed")
         async for names in self._accounts(accounts):
-            base = select(*columns).select_from(tables).where(_account.id.in_(names)).order_by(_account.id)
             async with self._database.reading(unhurried=True) as connection:
-                rows = (await connection.execute(base)).all()
-                moved = await _moved(connection, moments, names)
+                rows = await _closed_before(connection, moments[0], names)
+                counted = await _counted(connection, moments, names, by_kind=False)
+            moved: dict[str, list[Decimal]] = {row.id: [ZERO] * len(moments) for row in rows}
+            for each in counted:
+                moved[each.account][each.first] += each.amount
             for row in rows:
                 balance = row.closed or ZERO
-                for place, amount in enumerate(moved.get(row.id) or [ZERO] * len(moments)):
+                for place, amount in enumerate(moved[row.id]):
                     balance += amount
                     found[place][row.id] = Balance(row.id, row.currency, balance)
         return found
 
+    async def turnovers(
+        self, since: int, ends: Sequence[int], accounts: Collection[str]
+    ) -> Sequence[Mapping[str, Turnover]]:
+        """Return the sums of ``statement`` over some times, by account, of one reading of the entries.
 
-async def _moved(connection: AsyncConnection, moments: Sequence[int], names: Sequence[str]) -> dict[str, list[Decimal]]:
-    """Return by account the sums of the entries behind its latest close before the first moment.
+        The first time begins at ``since``, each other one at the end of the one before it. Accounts without a row are
+        left out.
 
-    Each is of the entries that count at a moment and at none before it (``_before``).
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        found: list[dict[str, Turnover]] = [{} for _ in ends]
+        async for names in self._accounts(accounts):
+            async with self._database.reading(unhurried=True) as connection:
+                rows = await _closed_before(connection, since, names)
+                counted = await _counted(connection, [since, *ends], names, by_kind=True)
+            of_accounts: dict[str, list[list[_Counted]]] = {row.id: [[] for _ in (since, *ends)] for row in rows}
+            for each in counted:
+                of_accounts[each.account][each.first].append(each)
+            for row in rows:
+                before, *times = of_accounts[row.id]
+                balance = (row.closed or ZERO) + sum((each.amount for each in before), ZERO)
+                for place, of_time in enumerate(times):
+                    turnover = _turnover(balance, of_time)
+                    found[place][row.id], balance = turnover, turnover.closing
+        return found
+
+
+def _turnover(opening: Decimal, counted: Iterable["_Counted"]) -> Turnover:
+    by_kind: dict[str, tuple[int, Decimal]] = {}
+    for each in counted:
+        entries, amount = by_kind.get(each.kind, (0, ZERO))
+        by_kind[each.kind] = entries + each.entries, amount + each.amount
+    return Turnover(opening, by_kind, opening + sum((amount for _, amount in by_kind.values()), ZERO))
+
+
+async def _closed_before(connection: AsyncConnection, moment: int, names: Sequence[str]) -> Sequence[Any]:
+    """Return id and currency of accounts, and the balance of their latest close before a moment."""
+    tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moment))
+    columns = _account.id, _account.currency, type_coerce(_point.balance, Money).label("closed")
+    query = select(*columns).select_from(tables).where(_account.id.in_(names)).order_by(_account.id)
+    return (await connection.execute(query)).all()
+
+
+class _Counted(NamedTuple):
+    """Entries of an account and a kind that count at a moment, by its number, and at none before it (``_before``)."""
+
+    account: str
+    first: int
+    kind: str
+    """As in a statement: entries of calls that were earned have a kind of their own."""
+    entries: int
+    amount: Decimal
+
+
+async def _counted(
+    connection: AsyncConnection, moments: Sequence[int], names: Sequence[str], *, by_kind: bool
+) -> list[_Counted]:
+    """Return the sums of the entries behind the latest close of each account before the first moment.
+
+    Without ``by_kind`` those of all kinds are together.
     """
     later: dict[str, list[int]] = {}
     points = select(_point.account, _point.closed_until).where(
@@ -575,14 +638,16 @@ async def _moved(connection: AsyncConnection, moments: Sequence[int], names: Seq
         _number_of(moments, _entry.created_at).label("number"),
         closed.label("closed"),
         (_entry.kind == EntryKind.MINIMUM.value).label("is_minimum"),
+        (_kind_of_movement() if by_kind else literal("")).label("kind"),
     )
     of_accounts = select(_entry.account, _entry.amount, *keys).select_from(tables).where(_account.id.in_(names))
     if not later:  # what is dated behind them all counts at none
         of_accounts = of_accounts.where(_entry.created_at < moments[-1])
     lines = of_accounts.subquery().c
-    by = lines.account, lines.number, lines.closed, lines.is_minimum
-    found: dict[str, list[Decimal]] = {}
-    for row in await connection.execute(select(*by, money_sum(lines.amount).label("amount")).group_by(*by)):
+    by = lines.account, lines.number, lines.closed, lines.is_minimum, lines.kind
+    sums = func.count().label("entries"), money_sum(lines.amount).label("amount")
+    found: list[_Counted] = []
+    for row in await connection.execute(select(*by, *sums).group_by(*by)):
         first = row.number
         if row.closed is not None and not row.is_minimum:
             first = max(first, bisect_right(moments, row.closed))
@@ -590,7 +655,7 @@ async def _moved(connection: AsyncConnection, moments: Sequence[int], names: Seq
         if following:
             first = min(first, bisect_left(moments, following[0]))
         if first < len(moments):
-            found.setdefault(row.account, [ZERO] * len(moments))[first] += row.amount
+            found.append(_Counted(row.account, first, row.kind, row.entries, row.amount))
     return found
 
 

@@ -1,6 +1,6 @@
 """Values of the ledger: entries, statements, balances, profit and closed periods, without the statements of SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -103,6 +103,15 @@ class Statement(NamedTuple):
     closing: Decimal
     is_closed: bool = False
     """Whether the books are closed until its end, so that the sums do not change any more."""
+
+
+class Turnover(NamedTuple):
+    """An account over a time, as in a statement without taxes."""
+
+    opening: Decimal
+    by_kind: Mapping[str, tuple[int, Decimal]]
+    """Number and sum of the entries, as movements have them."""
+    closing: Decimal
 
 
 class Profit(NamedTuple):

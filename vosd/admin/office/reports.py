@@ -590,6 +590,8 @@ async def _ledger_report(
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
     if report.name == "balances":  # known before they are read: a row for each account and span
         _check_rows(len(spans) * len(asked_of(beside.names, accounts)))
+    elif report.is_of_one:
+        _check_rows(len(spans) * len(accounts or ()))
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
     _check_rows(len(rows))
     columns = _columns_of_ledger(report, group)
