@@ -108,7 +108,9 @@ class Daemon:
 
     def configure(self, configuration: str) -> None:
         """Replace the configuration file; a running daemon reads it at the next reload."""
-        self.configuration_file.write_text(configuration.replace("$directory", str(self.directory)))
+        draft = self.configuration_file.with_suffix(".draft")  # the API reads the file every two seconds
+        draft.write_text(configuration.replace("$directory", str(self.directory)))
+        draft.replace(self.configuration_file)
         self._control_socket = None
 
     def migrate(self) -> None:
