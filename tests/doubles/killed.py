@@ -84,6 +84,7 @@ class KilledScene(Scene):
         remains = journal.open()
         sink = self.sink = JournalSink(journal)
         sink.records, sink.all_records = exchange.sink.records, exchange.sink.all_records
+        sink.late_answers = exchange.sink.late_answers
         exchange.sink = sink
         exchange.credits = {name: balance.restored() for name, balance in self.balances.items()}
         for record in sink.all_records:
@@ -114,7 +115,7 @@ class KilledScene(Scene):
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
         leftovers = Leftovers(
-            node.endpoint, journal, exchange.clock, lambda _now: None, node.switch.services, sink.ended
+            node.endpoint, journal, exchange.clock, lambda _now: None, node.switch.services, self._keep
         )
         leftovers.adopt(remains)
         while leftovers:
@@ -123,6 +124,12 @@ class KilledScene(Scene):
         journal.settle()
         self.synced_bytes = journal._output._end
         exchange.flush()
+
+    def _keep(self, record: CallRecord) -> None:
+        """Keep the record of a call of an earlier process."""
+        for posting in record.postings:
+            self.exchange.credits[posting.account].post(posting.amount)
+        self.exchange.sink.ended(record)
 
     def kill(self, away_ms: int = 0, tear: Callable[["KilledScene", Path], None] | None = None) -> None:
         """Kill the switch; start the next one after ``away_ms``. ``tear`` may cut what was not synced."""

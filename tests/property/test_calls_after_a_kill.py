@@ -46,6 +46,8 @@ class Outcome(NamedTuple):
     """What is left of a plan."""
 
     records: list[CallRecord]
+    late: list[CallRecord]
+    """Of late answers."""
     lost: list[CallRecord]
     leftovers: dict[str, object]
     events: set[str]
@@ -66,12 +68,12 @@ def carry_out(plan, kills=(), tear=None):
         scene.exchange.sink.journal.close()
     events = {line["event"] for line in logged if line["log_level"] in {"warning", "error", "critical"}}
     available = {name: credit.available for name, credit in exchange.credits.items()}
-    return Outcome(exchange.sink.records, scene.lost, left, events, available, scene)
+    return Outcome(exchange.sink.records, exchange.sink.late_answers, scene.lost, left, events, available, scene)
 
 
 HARMLESS = {
     "call_not_continued", "answer_late", "bye_unanswered", "account_refused", "session_refresh_refused",
-    "calls_not_continued", "answer_unheard", "bye_refused",
+    "calls_not_continued", "answer_released", "answer_unheard", "bye_refused",
     "session_refresh_failed",
 }  # fmt: skip
 
@@ -105,6 +107,16 @@ def judge(record, plan):
     assert record.cost == rate_call(BUY, paid_ms).total
 
 
+def judge_late(outcome):
+    """Require that an attempt is paid once: by the record of its call, and by that of its late answer for the rest."""
+    ids = [record.call_id for record in outcome.late]
+    assert len(set(ids)) == len(ids)
+    for late in (each for each in outcome.late if each.vendor_paid_ms is not None):
+        [call] = [each for each in outcome.records if each.sip_call_id_out == late.sip_call_id_out]
+        assert (call.vendor_answered_at, call.vendor_billing_base_ms) == (None, late.vendor_paid_ms)
+        assert call.cost + late.cost == rate_call(BUY, late.vendor_billing_base_ms).total
+
+
 @given(planned=plans_with_kills())
 @settings(max_examples=examples(40, 200), deadline=None)
 def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planned):
@@ -116,6 +128,7 @@ def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planne
     assert outcome.events <= HARMLESS
     ids = [record.call_id for record in outcome.records]
     assert len(set(ids)) == len(ids)
+    judge_late(outcome)
     answered = [call for call in outcome.scene.caller.calls.values() if call.final == 200]
     assert len(answered) <= sum(record.answered_at is not None for record in outcome.records)
 

@@ -490,6 +490,7 @@ class Call:
         at, text = Instant(now.mono, now.wall), self.journey.reason_text
         self.journey.announced = Announced(until_ms, reason, status, cause, source, at, text)
         self.state = states.ANNOUNCING
+        self.board.announced()
         inviter.begin_attempt(now)  # another early dialog than that of a gateway's media
         inviter.ring(_PROGRESS, offer.session, now)
         self.board.set_deadline(until_ms)

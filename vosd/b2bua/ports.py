@@ -132,8 +132,12 @@ class Switchboard(Protocol):
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 
-        For calls that are charged before their answer, as the two that follow.
+        For calls that are charged before their answer, as the three that follow.
         """
+        ...
+
+    def announced(self) -> None:
+        """Journal that a call which is charged before its answer is charged no further: its end is announced."""
         ...
 
     def unpaid(self, at: Instant) -> "Limit | None":

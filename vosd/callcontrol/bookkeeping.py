@@ -5,6 +5,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 
 from collections.abc import Sequence
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
+from vosd.base.ids import uuid7
 from vosd.base.money import in_places
 from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
@@ -136,6 +138,37 @@ def attempted(
         caller_hidden=1 if choice.hides_caller else None,
         sip_call_id_out=sip_call_id,
         destination_address=address,
+    )
+
+
+def late_part(record: CallRecord, paid_ms: int | None) -> CallRecord:
+    """Return the record that a late answer leaves beside that of its call, which a kill has cut off and which is paid.
+
+    ``record`` is that of ``attempted``. The id follows from it, so that the answer leaves one record however often the
+    next starts are killed. ``paid_ms`` is as in ``answered_late``.
+    """
+    end = EndReason.CANCELLED
+    drawn = blake2b(f"{record.call_id} {record.sip_call_id_out}".encode("utf-8", "surrogateescape")).digest()
+    return msgspec.structs.replace(
+        record,
+        call_id=uuid7(record.ended_at, drawn),
+        started_at=record.ended_at,  # the INVITE of the attempt
+        ringing_at=None,
+        pdd_ms=None,
+        customer_account=None,
+        currency=None,
+        billing_method=None,
+        rate_group=None,
+        rate_prefix=None,
+        rate_area=None,
+        rate_type=None,
+        end_reason=end.text,
+        sip_code=None,
+        q850_cause=end.q850_cause,
+        reason_text=f"answered after it was given up, in call {record.call_id}",
+        attempts=(),
+        vendor_paid_ms=paid_ms,
+        recorded=True,
     )
 
 
@@ -478,7 +511,10 @@ def _row(
 
 def lost(call: OpenCall, last_mono: int) -> CallRecord:
     """End a call that a crash of the switch cut off, at the latest instant at which the switch is known to have run."""
-    last, code = Instant(last_mono, 0), call.record.sip_code
-    ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
-    record = call.record
-    return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded)
+    last, record = Instant(call.charged_until(last_mono), 0), call.record
+    ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, record.sip_code, EndReason.LOST.q850_cause)
+    rings: tuple[Attempt, ...] = ()
+    if not call.is_answered and call.ended_mono is None and call.charged_mono is not None:
+        rang_ms = max(0, last.mono - call.charged_mono[1])
+        rings = (Attempt(record.routing_gateway or "", 0, rang_ms, None, EndReason.LOST.text),)
+    return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded, late_answers=rings)

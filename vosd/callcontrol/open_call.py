@@ -64,11 +64,20 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     """Price of one unit of the vendor's currency in the customer's; None = the same, or no rate is in force."""
     seen_mono: int = 0
     """The latest proof of life of a peer that a start knew of (ADR 67); 0 = no start has gone on with the call."""
+    ended_mono: int | None = None
+    """Until when a call without answer is charged whose end is announced to its caller; None = it goes on.
+
+    An earlier version does not read it, and charges the announcement too.
+    """
 
     @property
     def is_answered(self) -> bool:
         """Whether a vendor has answered it: it is not only ringing."""
         return self.charged_mono is None or self.record.vendor_answered_at is not None
+
+    def charged_until(self, last_mono: int) -> int:
+        """Return when the charge ends of a call that a kill has cut off; ``last_mono`` = the switch ran until then."""
+        return last_mono if self.ended_mono is None else min(self.ended_mono, last_mono)
 
     def described(self, by: Description) -> "OpenCall":
         """Return the call as the journal keeps it."""

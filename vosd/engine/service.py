@@ -20,6 +20,7 @@ from vosd.catalogue.overrides import Blocks, Overrides, overlaid
 from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
+from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import KeepSettings
 from vosd.engine.background import BackgroundTasks, every, report_dropped
 from vosd.engine.booking.away_terms import AwayTerms
@@ -196,7 +197,7 @@ class SwitchService:
         )
         self._rtpengines, self._tasks, self.hep_sender = rtpengines, BackgroundTasks(), HepSender()
         self._leftovers = Leftovers(
-            self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, surroundings.sink.ended
+            self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, self._keep_left_over
         )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
@@ -225,6 +226,11 @@ class SwitchService:
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers, MediaFigures(node.media),
         )  # fmt: skip
         """Parts that have figures for ``vosd status``."""
+
+    def _keep_left_over(self, record: CallRecord) -> None:
+        """Keep the record of a call of an earlier run: nothing is held for it, and its accounts may be gone."""
+        self.balances.add_owed(record.postings, record.ended_at)
+        self.switch.services.sink.ended(record)
 
     def _new_media(
         self,

@@ -104,7 +104,7 @@ class KeptSink:
         is_open = self.open.pop(record.call_id, None) is not None
         self.moves.pop(record.call_id, None)
         is_charged = record.vendor_answered_at is not None or record.billing_base_ms is not None
-        is_late = is_charged and bool(record.attempts) and record.attempts[0].reason in {FORKED, LATE_ANSWER}
+        is_late = is_charged and not is_open and any(each.reason in {FORKED, LATE_ANSWER} for each in record.attempts)
         assert is_open == is_charged or is_late or not self.takes_answers
         self.all_records.append(record)
         (self.late_answers if is_late else self.records).append(record)

@@ -198,8 +198,12 @@ class Leftovers:
                 self._invites[key] = each, self._endpoint.client.take_left_over(invite.restored(flows, answers_of))
         given_up = self._left_over.given_up
         invites = {**{key: each for key, (each, _) in self._invites.items()}, **given_up}
+        answered = {dialog.call_id for each in left.values() for dialog in each.dialogs}
         for key, each in invites.items():
-            if each.invites and not remains.has_ended(each.call_id):
+            if each.record is None or remains.has_ended(each.record.call_id):
+                continue
+            # What an answer costs that the earlier process has released is in a record of that process.
+            if each.record.call_id == each.call_id or each.invites[0].call_id not in answered:
                 self._lost.add(key, each)
         for key, each in given_up.items():
             self._lost.over(key, each, None, now)

@@ -256,6 +256,13 @@ class LiveCall:
         kept = self._opened(self.call)
         return kept is None or self.services.sink.answered(kept, UNDESCRIBED)
 
+    def announced(self) -> None:
+        """Journal that a call which is charged before its answer is charged no further: its end is announced."""
+        kept = None if self.ringing is None else self._opened(self.call)
+        if kept is not None:
+            ended = msgspec.structs.replace(kept, ended_mono=self._paid_until_ms(self.call.journey))
+            self.services.sink.answered(ended, UNDESCRIBED)
+
     def unpaid(self, at: Instant) -> Limit | None:
         """Hold more money for a call without answer; return its limit where there is none for ``at``."""
         return None if self.ringing is None else self.ringing.unpaid(at)

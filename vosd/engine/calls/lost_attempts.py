@@ -1,7 +1,8 @@
 """Calls that a kill has cut off before their answer: the record of each, once it is known what became of its INVITEs.
 
 The vendor may have answered around the kill, and bills that. The attempts in the record say so: ``Late Answer`` with
-200 where the answer came, ``Lost`` with 0 where no final response came.
+200 where the answer came, ``Lost`` with 0 where no final response came. A call that was charged while it rang has its
+record already: there each late answer leaves one of its own, with what it costs above that (ADR 213).
 """
 
 from collections.abc import Callable
@@ -47,8 +48,9 @@ def record_of(attempt: GatewayAttempt, sip_call_id: str, services: CallServices)
 
 
 class _Lost(msgspec.Struct):
-    """One of these calls."""
+    """One of these calls, or one late answer of a call that has its record."""
 
+    call_id: str
     record: CallRecord
     vendor_rate: AppliedRate | None
     vendor_earns: bool
@@ -57,6 +59,17 @@ class _Lost(msgspec.Struct):
     ends: list[Attempt] = []
     answered_at: Instant | None = None
     """Time at which the vendor of the record has answered."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is an attempt of a call that has its record."""
+        return self.record.call_id != self.call_id
+
+    def was_in_progress(self, *, is_latest: bool) -> bool:
+        """Return whether an attempt may have been in progress at the kill; those before it have ended by the record."""
+        if self.is_part:
+            return self.record.vendor_paid_ms is not None
+        return is_latest or not self.record.attempts
 
 
 class LostAttempts:
@@ -73,17 +86,18 @@ class LostAttempts:
         """Attempts that it has answered."""
 
     def add(self, key: bytes, left: LeftOver) -> None:
-        """Await the end of an INVITE; without a record its call has another one, or an earlier version wrote it."""
+        """Await the end of an INVITE; without a record its answer costs nothing, or an earlier version wrote it."""
         if left.record is None:
             return
-        lost = self._calls.get(left.call_id)
+        lost = self._calls.get(left.record.call_id)
         if lost is None:
-            self._calls[left.call_id] = lost = _Lost(left.record, left.vendor_rate, left.vendor_earns, set())
+            lost = _Lost(left.call_id, left.record, left.vendor_rate, left.vendor_earns, set())
+            self._calls[left.record.call_id] = lost
         lost.open.add(key)
 
     def over(self, key: bytes, left: LeftOver, transaction: InviteClient | None, now: Instant) -> None:
         """Note the end of an INVITE; write the record when all of the call are over. None = it is not waited for."""
-        lost = self._calls.get(left.call_id)
+        lost = None if left.record is None else self._calls.get(left.record.call_id)
         if lost is None or key not in lost.open:
             return
         lost.open.remove(key)
@@ -96,13 +110,16 @@ class LostAttempts:
             if is_latest:
                 lost.answered_at = lost.answered_at or now
             _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
-        elif is_latest or not lost.record.attempts:  # those before it have ended, as the record says
+        elif lost.was_in_progress(is_latest=is_latest):
             code = 0 if transaction is None else transaction.refused_with
             self.unknown += code == 0
             lost.ends.append(Attempt(invite.gateway, code, ms, None, EndReason.LOST.text))
         if not lost.open:
-            del self._calls[left.call_id]
-            self._finish(lost, now)
+            del self._calls[lost.record.call_id]
+            if not lost.is_part:
+                self._finish(lost, now)
+            elif lost.answered_at is not None and lost.vendor_rate is not None:
+                self._add_late_answer(lost, lost.vendor_rate, lost.answered_at)
 
     def _finish(self, lost: _Lost, now: Instant) -> None:
         may_be_billed = any(end.code in {0, 200} for end in lost.ends)
@@ -118,3 +135,17 @@ class LostAttempts:
             call_line(record)
         else:
             self._services.notices.without_cdr.note(record)
+
+    def _add_late_answer(self, lost: _Lost, rate: AppliedRate, at: Instant) -> None:
+        """Write what a late answer costs above what the record of its call has charged for the same attempt."""
+        record, paid_ms = replace(lost.record, attempts=tuple(lost.ends)), lost.record.vendor_paid_ms
+        since_invite_ms = max(at.wall - record.started_at, paid_ms or 0)  # the wall clock may have been set back
+        ending = Ending(EndReason.CANCELLED, HangupSource.SWITCH, at, None, EndReason.CANCELLED.q850_cause)
+        ending = replace(ending, text=record.reason_text)
+        charged = answered_late(
+            record, rate, ending, invited_mono=at.mono - since_invite_ms, earns=lost.vendor_earns,
+            paid_ms=paid_ms,
+        )  # fmt: skip
+        if charged is not None:
+            self._write(charged)
+            call_line(charged)

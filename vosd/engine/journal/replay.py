@@ -4,7 +4,7 @@ The end of a call is written several times: in its record, in the head and tail 
 and in the record of its booking. One of them is enough to know that the call has ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, groupby, repeat
 from operator import itemgetter
@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.callcontrol.bookkeeping import late_part
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import Ends, EndsBeingRead, split
@@ -309,19 +310,34 @@ class Remains(msgspec.Struct):
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
-        recorded = self.open_calls.keys() | self.cut.keys()
-        asked = [
-            LeftOver(
-                call_id,
-                invites=tuple(each.invite for each in placed),
-                record=None if call_id in recorded else placed[-1].record,
-                vendor_rate=placed[-1].vendor_rate,
-                vendor_earns=placed[-1].vendor_earns,
-            )
-            for call_id, placed in self.placed.items()
-        ]
+        asked = [left for call_id, placed in self.placed.items() for left in self._asked(call_id, placed)]
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
         return [*self.left_over.values(), *answered, *asked, *waiting, *self._released.legs(self.last_mono)]
+
+    def _asked(self, call_id: str, placed: Sequence[PlacedCall]) -> Iterator[LeftOver]:
+        """Yield the INVITEs of a call that no gateway had answered, with the record that they may leave.
+
+        That of a call which is charged while it rings is written at once: each late answer leaves one of its own.
+        """
+        call, latest = self.open_calls.get(call_id), placed[-1]
+        if call is None or call.charged_mono is None:
+            invites = tuple(each.invite for each in placed)
+            record = None if call_id in self.cut else latest.record
+            yield LeftOver(
+                call_id, invites=invites, record=record, vendor_rate=latest.vendor_rate,
+                vendor_earns=latest.vendor_earns,
+            )  # fmt: skip
+            return
+        charged_ms = max(0, call.charged_until(self.last_mono) - call.charged_mono[1])
+        for each in placed:
+            record = None
+            if each.record is not None and each.vendor_rate is not None:
+                is_paid = each.record.sip_call_id_out == call.record.sip_call_id_out
+                record = late_part(each.record, charged_ms if is_paid else None)
+            yield LeftOver(
+                call_id, invites=(each.invite,), record=record, vendor_rate=each.vendor_rate,
+                vendor_earns=each.vendor_earns,
+            )  # fmt: skip
 
 
 CLOCK_STEP_MS: Final = 5_000
@@ -337,11 +353,12 @@ def is_same_boot(one: Began, other: Began) -> bool:
 
 def moved_by(ms: int, call: OpenCall) -> OpenCall:
     """Return a call with its instants moved; those in its description are moved when it is read."""
-    vendor, charged = call.vendor_answered_mono, call.charged_mono
+    vendor, charged, ended = call.vendor_answered_mono, call.charged_mono, call.ended_mono
     return msgspec.structs.replace(
         call,
         answered_mono=call.answered_mono + ms,
         vendor_answered_mono=None if vendor is None else vendor + ms,
         charged_mono=None if charged is None else (charged[0] + ms, charged[1] + ms),
         seen_mono=call.seen_mono + ms if call.seen_mono else 0,
+        ended_mono=None if ended is None else ended + ms,
     )
