@@ -185,6 +185,40 @@ def test_a_caller_whose_rtpengine_is_lost_in_its_sound_gets_the_code_at_once(eng
     assert engines.calls == {}
 
 
+class WalkedLegs(dict):
+    """Legs by their numbers; counts the searches among all of them."""
+
+    walks = 0
+
+    def values(self):
+        self.walks += 1
+        return super().values()
+
+
+def test_the_loss_of_an_rtpengine_ends_many_sounds_a_few_at_a_time(engines, monkeypatch):
+    """Each would be searched among all legs, and all in one turn of the event loop."""
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    calls = [scene.caller.call(CALLEE, Intent(cancel_after_ms=950 if index == 59 else None)) for index in range(60)]
+    run(scene, 900)
+    assert len(engines.playing) == 60
+    legs = scene.exchange.switch.media_events._services.media._parts.legs
+    walked = WalkedLegs(legs.by_number)
+    monkeypatch.setattr(legs, "by_number", walked)
+    engines.lose("one")
+    run(scene, 20)
+    assert [call.final for call in calls].count(486) == 25
+    scene.exchange.rtp_calls.poll()
+    run(scene, 100)
+    assert [call.final for call in calls].count(486) == 50
+    assert calls[59].final == 487
+    scene.exchange.rtp_calls.poll()
+    run(scene, 20)
+    assert [call.final for call in calls].count(486) == 59
+    assert walked.walks == 0
+    assert scene.exchange.rtp_calls._failed_sounds == {}
+
+
 @pytest.mark.parametrize("ends", ["cancelled", "over"])
 def test_a_sound_that_has_ended_before_its_rtpengine_is_lost_changes_nothing(engines, ends):
     scene = scene_with(engines)

@@ -245,7 +245,10 @@ class RelayedCalls:
 
     def sound_failed(self, port: int) -> Leg | None:
         """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
-        for leg in self._parts.legs.by_number.values():
+        by_number = self._parts.legs.by_number
+        # the port of an rtpengine's sound has the number of its leg
+        legs = by_number.values() if port >= 0 else [leg] if (leg := by_number.get(-port)) else []
+        for leg in legs:
             media = leg.facts.media
             if media is None:
                 continue

@@ -48,6 +48,8 @@ _ENDLESS: Final = 1_000_000
 """Repeats of music."""
 WAIT_MS: Final = WITHIN_MS + 500
 """Longest wait of a message: the pool answers within less."""
+FAILED_AT_ONCE: Final = 25
+"""Sounds of rtpengines that are lost that are reported at once; ten times a second."""
 
 
 class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
@@ -109,6 +111,8 @@ class RtpEngineCalls:
         self.blocked = BlockedLegs(engines, self._legs)
         self._sounds: dict[RtpCall, RelayPort] = {}
         """Ports of the sounds that callers are played, whose calls have no legs."""
+        self._failed_sounds: OrderedDict[RtpCall, RelayPort] = OrderedDict()
+        """Ports of sounds whose rtpengine is lost, until they are reported."""
         self.sound_failed: Callable[[int], None] = lambda _port: None
         """Gets the id of a port whose peer is played its sound no more: its rtpengine is lost."""
         self._pairs: dict[RtpCall, tuple[int, ...]] = {}
@@ -148,11 +152,10 @@ class RtpEngineCalls:
 
     def _lose(self, calls: Iterable[RtpCall]) -> None:
         lost: set[int] = set()
-        sounds: list[RelayPort] = []
         for call in calls:
             legs = self._legs.pop(call, set())
             if call in self._sounds:
-                sounds.append(self._sounds.pop(call))
+                self._failed_sounds[call] = self._sounds.pop(call)
             self.blocked.forget(call, legs)
             lost |= legs
             self._given.pop(call, None)
@@ -162,8 +165,14 @@ class RtpEngineCalls:
         self._lost_ports.update(dict.fromkeys(self._ports.of_legs(lost), now.mono))
         if lost:
             self._report_lost(lost, now)
-        for port in sounds:
+        self._report_failed_sounds()
+
+    def _report_failed_sounds(self) -> None:
+        reported = 0
+        while self._failed_sounds and reported < FAILED_AT_ONCE:
+            _, port = self._failed_sounds.popitem(last=False)
             self.sound_failed(port.id)
+            reported += 1
 
     def is_anchored(self, media: LegMedia) -> bool:
         """Return whether a leg has ports of an rtpengine that works."""
@@ -284,6 +293,7 @@ class RtpEngineCalls:
     def leave(self, call: RtpCall) -> None:
         """End a call without legs of its own."""
         self._sounds.pop(call, None)
+        self._failed_sounds.pop(call, None)
         if self._legs.pop(call, None) is not None:
             self.engines.forget(call.engine, call.name)
 
@@ -537,6 +547,8 @@ class RtpEngineCalls:
         if self._gone:
             gone, self._gone = self._gone, set()
             self._lose(gone)
+        elif self._failed_sounds:
+            self._report_failed_sounds()
         self._round += len(self._due) * 1_000 * POLL_TICK_S / POLL_MS
         while self._round >= 1 and self._due:
             self._round -= 1
