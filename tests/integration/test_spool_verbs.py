@@ -162,6 +162,7 @@ def test_what_can_be_read_of_a_damaged_file_is_written_out_or_booked(installatio
     target = installation.directory / "salvaged.json"
     assert installation.run("spool", "salvage", str(path), "--output", str(target)).exit_code == 0
     assert [each["call_id"] for each in json.loads(target.read_text())] == readable
+    assert target.stat().st_mode & 0o777 == 0o600
     assert installation.booked() == []
     for _ in range(2):
         assert installation.ask("spool", "salvage", str(path), "--book")["booked"] == readable

@@ -38,6 +38,25 @@ def test_no_code_asks_for_a_type_that_a_protocol_names():
     assert asking == []
 
 
+def is_writing(node: ast.AST) -> bool:
+    """Return whether a call writes to a file by itself."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    if name in {"open", "fdopen", "ZipFile"}:
+        words = [*node.args, *(each.value for each in node.keywords)]
+        modes = {each.value for each in words if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+        return any(re.fullmatch(r"[rbt]*[wxa+][bt+]*", mode) for mode in modes) or "O_CREAT" in ast.unparse(node)
+    return name in {"write_bytes", "write_text", "touch", "mkstemp", "NamedTemporaryFile"}
+
+
+def test_verbs_write_files_of_their_users_by_whole_file_alone():
+    """It leaves output that is redirected its lines, and makes files for their owner."""
+    words = ("open", "ZipFile", "write_bytes", "write_text", "touch", "mkstemp", "NamedTemporaryFile")
+    writing = [ast.unparse(node) for _, node in matches(("cli", "wiring"), *words) if is_writing(node)]
+    assert writing == ["Path('/proc/self/oom_score_adj').write_text(_OOM_SCORE, encoding='ascii')"]
+
+
 def test_every_owner_of_an_event_has_a_type():
     untyped = [
         f"{file}:{node.lineno}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from io import TextIOWrapper
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -29,6 +30,7 @@ from vosd.cli.gateways import show_gateways
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides, TryReload
+from vosd.processes.whole_file import open_growing
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
@@ -210,7 +212,7 @@ class _ReportFile:
         """
         if self._path is not None:
             try:
-                self._file = self._path.open("w", encoding="utf-8")
+                self._file = TextIOWrapper(open_growing(self._path), encoding="utf-8")
             except OSError as error:
                 raise self._unwritten(error) from error
         return self

@@ -12,6 +12,7 @@ from vosd.cli import output
 from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.written_file import write_file
 
 if TYPE_CHECKING:
     from vosd.admin.office.office import Done
@@ -162,11 +163,7 @@ def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_
     if file is None:
         output.document(records)
         return
-    try:
-        file.write_bytes(msgspec.json.encode(records) + b"\n")
-    except OSError as error:
-        message = f"{file} cannot be written: {error.strerror or error}"
-        raise OperationError(message) from error
+    write_file(file, msgspec.json.encode(records) + b"\n")
     if as_json:
         output.document({"file": str(file), "records": len(records)})
     else:

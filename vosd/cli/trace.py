@@ -11,6 +11,7 @@ import click
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.office import principal
+from vosd.processes.whole_file import open_growing
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
         yield Capture(None)
         return
     try:
-        path.touch(mode=0o600)
-        file = path.open("wb")
+        file = open_growing(path)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror}"
         raise OperationError(message) from error

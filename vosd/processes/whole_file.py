@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 
 DRAFT: Final = ".draft"
 """Suffix of a file that is being written; one that a kill left is written over by the next."""
@@ -44,9 +44,8 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     Raises:
         OSError: the one before stays.
     """
-    own = _own_descriptor(path)
-    if own is not None or (path.exists() and not path.is_file()):
-        with path.open("wb") if own is None else os.fdopen(os.dup(own), "wb") as file:
+    if _own_descriptor(path) is not None or (path.exists() and not path.is_file()):
+        with open_growing(path) as file:
             file.writelines(parts)
         return
     try:
@@ -63,6 +62,19 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     except BaseException:
         Path(draft).unlink()
         raise
+
+
+def open_growing(path: Path) -> BinaryIO:
+    """Open a file that a user has named and that grows, without its lines from before; a new one is private.
+
+    A file that is open already, as behind /dev/stdout, keeps its lines and gets more.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    own = _own_descriptor(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600) if own is None else os.dup(own), "wb")
 
 
 def _own_descriptor(path: Path) -> int | None:

@@ -2,12 +2,14 @@
 
 import csv
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 
 from vosd.base.csv_text import CsvWriter
 from vosd.billing.deck_changes import DeckChangeKind, Each, Example, end_of
 from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS, DeckRow
+from vosd.processes.whole_file import open_growing
 from vosd.wiring.deck_errors import DeckFileError
 
 _OWN = (
@@ -37,10 +39,11 @@ class ChangesFile:
     def __enter__(self) -> "ChangesFile":
         if self._path is not None:
             try:
-                file = self._open.enter_context(self._path.open("w", encoding="utf-8", newline=""))
+                opened = self._open.enter_context(open_growing(self._path))
             except OSError as error:
                 message = f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}"
                 raise DeckFileError(message) from error
+            file = self._open.enter_context(TextIOWrapper(opened, encoding="utf-8", newline=""))
             self._writer = CsvWriter(file, for_people=True)
             others = [f"{name}_{when}" for name in self._others for when in ("before", "after")]
             self._writer.row([*_OWN, *others])

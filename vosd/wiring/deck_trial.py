@@ -17,6 +17,7 @@ from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_store import is_own
 from vosd.config.kept import KeptCatalogue
+from vosd.processes.whole_file import open_growing
 from vosd.storage.ports import CallFilter
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.deck_errors import DeckSteps, RatesRefusedError
@@ -70,7 +71,7 @@ async def margin_of(
         groups = []
         for name, chunks in (("before", await office.stores.decks.chunks(before)), ("after", prepared.chunks())):
             path = Path(directory) / f"{name}.csv"
-            with path.open("wb") as file:
+            with open_growing(path) as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
             groups.append(_groups_with(switch, order.rate_group, path))
         margin = Margin(groups[0], groups[1], now=now, then=then, days=days)

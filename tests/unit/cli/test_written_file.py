@@ -9,6 +9,7 @@ import pytest
 
 from vosd.cli.command import OperationError
 from vosd.cli.written_file import make_directory, write_file
+from vosd.processes.whole_file import open_growing
 
 
 def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
@@ -28,6 +29,25 @@ def test_a_file_that_output_is_redirected_to_keeps_its_lines(tmp_path: Path) -> 
     with file.open("ab") as output:
         subprocess.run([sys.executable, "-c", f"{program} print('c')"], check=True, stdout=output)
     assert file.read_text() == "start\na\nb\nc\n"
+
+
+def test_a_file_that_grows_is_added_to_redirected_output_too(tmp_path: Path) -> None:
+    file = tmp_path / "all.txt"
+    file.write_text("start\n")
+    program = (
+        "from vosd.processes.whole_file import *\nwith open_growing(Path('/dev/stdout')) as file: file.write(b'a\\n')"
+    )
+    with file.open("ab") as output:
+        subprocess.run([sys.executable, "-c", f"{program}\nprint('b')"], check=True, stdout=output)
+    assert file.read_text() == "start\na\nb\n"
+
+
+def test_a_file_that_grows_begins_anew_and_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "growing"
+    for content in (b"a long one", b"short"):
+        with open_growing(file) as growing:
+            growing.write(content)
+        assert (file.read_bytes(), file.stat().st_mode & 0o777) == (content, 0o600)
 
 
 @pytest.mark.parametrize("name", ["n" * 255, f"{'报' * 80}.xlsx"])
