@@ -22,6 +22,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter, ReferenceTaken
+from vosd.storage.queries import SqlQueries
 from vosd.storage.spans import SqlSpans
 from vosd.storage.verify import verify_ledger
 
@@ -243,6 +244,38 @@ async def test_what_was_corrected_by_hand_stays_unless_that_is_said(database: Da
     dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.9"').replace('"0.00001"', '"0.9"'))
     now, _ = await rerated(database, dearer, "rerate-3")
     assert (now.corrected_by_hand, now.differences.differ > 0) == (0, True), "the last correction was of a run"
+
+
+async def test_what_is_corrected_while_a_run_goes_on_stays_with_its_call_until_it_is_said_again(
+    database: Database, tmp_path: Path
+) -> None:
+    records = month(catalogue_of(tmp_path), 60)
+    await SqlBooks(database).book(records)
+    text = CONFIGURATION.replace('"0.0071"', '"0.9"').replace('"0.00001"', '"0.9"').replace("0.00987654", "0.9")
+    dearer = catalogue_of(tmp_path, text)
+    rerating, run = Rerating(dearer, corrects=True), Run("rerate-1", "ann", "a wrong price", STARTED)
+    (page,) = [page async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_charges=True)]
+    changed = [(call.call_id, changes) for call in page if (changes := rerating.add(call))]
+    call_id = next(call_id for call_id, changes in changed if len(changes) > 1)
+    record = next(each for each in records if each.call_id == call_id)
+    goodwill = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.05"), Decimal(0), 1))
+    corrections = SqlCorrections(database)
+    bookings = RunBookings(corrections, run)
+    for each in changed:
+        await bookings.add(*each)
+    await corrections.book([Correction(call_id, (goodwill,), "ticket 7", "ann", "goodwill", STARTED)])
+    await bookings.finish()
+    assert [each.reference for each in await corrections.history(call_id)] == ["ticket 7"]
+    assert bookings.sheet().overtaken == 1
+    assert bookings.charges == sum(len(changes) for _, changes in changed) - len(dict(changed)[call_id])
+
+    again, rest = await rerated(database, dearer, "rerate-1")
+    assert (again.corrected_by_hand, rest.charges) == (1, len(dict(changed)[call_id]) - 1)
+    stored = await SqlQueries(database).call(call_id)
+    assert stored is not None
+    (customer,) = [each for each in stored.record.charges if each.role == CUSTOMER]
+    assert (customer.fee, record.fee != customer.fee) == (Decimal("0.05"), True)
+    assert (await verify_ledger(database)).differences == ()
 
 
 async def test_what_was_booked_by_another_deck_stays_in_a_run_without_it(database: Database, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 from doubles.recomputed import recompute
 
+from vosd.admin.office.rerating import RunBookings
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import CUSTOMER
 from vosd.cli.main import main
 
 
@@ -137,6 +140,28 @@ def test_a_new_rating_leaves_what_was_corrected_by_hand(booked):
     again = booked.document(*rerate, "--corrected-too", "--book", "--memo", "no goodwill")["booked"]
     assert (again["charges"], again["repeated"]) == (1, 0)
     assert booked.document(*rerate)["corrected_by_hand"] == 0
+
+
+def test_a_new_rating_fails_where_a_call_was_corrected_while_it_went_on(booked, monkeypatch):
+    finish = RunBookings.finish
+
+    async def finish_late(bookings):
+        monkeypatch.undo()
+        change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal(0), 62))
+        goodwill = Correction(call_id(1), (change,), "ticket 7", "ann", "goodwill", 1_790_000_000_000)
+        await bookings._store.book([goodwill])
+        await finish(bookings)
+
+    monkeypatch.setattr(RunBookings, "finish", finish_late)
+    span = ("--since", "2026-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z", "--account", "customer-1")
+    book = ("rerate", *span, "--book", "--memo", "rates of today", "--json")
+    late = booked.vosd(*book)
+    done = json.loads(late.stdout)["booked"]
+    assert (late.exit_code, done["charges"], done["overtaken"]) == (1, 0, 1)
+    assert "1 calls were corrected while the run went on, and stay so: say it again" in late.stderr
+    assert booked.document("cdr", "list")[1]["fee"] == "0.36"
+    again = booked.vosd(*book)
+    assert (again.exit_code, json.loads(again.stdout)["corrected_by_hand"]) == (0, 1)
 
 
 def test_calls_of_a_prefix_alone_are_rated_again(booked):

@@ -142,11 +142,12 @@ class Rerating:
                 return
             after: Decimal | None = total_of(charge)
             amounts = Amounts(charge.fee, charge.tax, charge.billed_seconds)
-            change = ChargeChange(role, level, amounts, tax_percent(charged_by(rate, duration_ms)))
+            percent = tax_percent(charged_by(rate, duration_ms))
+            change = ChargeChange(role, level, amounts, percent, _latest_of(past, role, level))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
             change = None
-        if past.corrections and self._stays(past, role, level):
+        if self._stays(_latest_of(past, role, level)):
             self.corrected_by_hand += 1
             differences.same(account, role, currency or "", prefix, EXACT.add(fee, tax))
             return
@@ -156,12 +157,9 @@ class Rerating:
         name = CallName(past.call_id, past.started_at, past.callee_billing or "")
         differences.other(account, role, currency or "", prefix, EXACT.add(fee, tax), after, name)
 
-    def _stays(self, past: PastCall, role: str, level: int) -> bool:
-        """Return whether a charge was corrected by hand last, and is to stay so."""
-        return not self._corrected_too and any(
-            (each.role, each.level) == (role, level) and is_by_hand(each.reference, has_deck=self._has_deck)
-            for each in past.corrections
-        )
+    def _stays(self, latest: str) -> bool:
+        """Return whether a charge was corrected by hand last, under ``latest``, and is to stay so."""
+        return bool(latest) and not self._corrected_too and is_by_hand(latest, has_deck=self._has_deck)
 
     def to_json(self, most_prefixes: int) -> dict[str, object]:
         """Return the outcome; its keys are stable."""
@@ -169,6 +167,11 @@ class Rerating:
         corrects = {"uncorrected": self.uncorrected} if self._corrects else {}
         by_hand = {"corrected_by_hand": self.corrected_by_hand}
         return {"calls": self.calls, **steps, **by_hand, **corrects, **self.differences.to_json(most_prefixes)}
+
+
+def _latest_of(past: PastCall, role: str, level: int) -> str:
+    """Return the reference of the latest correction of a charge; empty = it was not corrected."""
+    return next((each.reference for each in past.corrections if (each.role, each.level) == (role, level)), "")
 
 
 def _are_steps_of(breakdown: str, steps: list[str]) -> bool:

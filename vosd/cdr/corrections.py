@@ -38,6 +38,11 @@ class ChargeChange(NamedTuple):
     after: Amounts
     tax_rate: Decimal | None = None
     """Percent by which the tax was computed; None = a person has said the tax."""
+    follows: str | None = None
+    """Reference of the latest correction that the charge had when the change was computed, empty = it had none.
+
+    None = the change holds whatever has corrected the charge.
+    """
 
 
 class Correction(NamedTuple):
@@ -75,9 +80,16 @@ class CorrectedCharge(NamedTuple):
     """It is repeated, and the charge was changed since: it differs from what is wanted."""
     earned: int | None = None
     """1 = it is what a partner is paid, which raises its balance."""
+    is_overtaken: bool = False
+    """A charge of the call was corrected since the change was computed; nothing was booked."""
     tax_rate_before: Decimal | None = None
     """Tax rate, percent; None = that of the steps of the charge."""
     tax_rate_after: Decimal | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is corrected now."""
+        return not (self.is_repeated or self.is_overtaken)
 
     @property
     def is_booked(self) -> bool:

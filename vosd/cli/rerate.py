@@ -40,7 +40,8 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
 
     With unchanged rates nothing does; charges that were corrected by hand stay as they are, and are counted. Only with
     --book anything is booked: a ledger entry of the difference for each charge that differs, and the new amounts in
-    its call. Say the same without --book first. Exit code 1 where some differ and their correction was booked before.
+    its call. Say the same without --book first. Exit code 1 where some differ and their correction was booked before,
+    or were corrected while the run went on.
     """
     from vosd.admin.office.rerating import RerateCalls, rerate_calls
 
@@ -56,12 +57,15 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
         output.document(answer)
     else:
         _print_rerated(answer, is_booked=order.book)
-    _check_repeated(answer)
+    _check_all_booked(answer)
 
 
-def _check_repeated(answer: Mapping[str, Any]) -> None:
+def _check_all_booked(answer: Mapping[str, Any]) -> None:
     if "booked" in answer and (repeated := answer["booked"]["repeated"]):
         message = f"{repeated} were corrected under this reference before and differ: give another one"
+        raise OperationError(message)
+    if "booked" in answer and (overtaken := answer["booked"]["overtaken"]):
+        message = f"{overtaken} calls were corrected while the run went on, and stay so: say it again"
         raise OperationError(message)
 
 

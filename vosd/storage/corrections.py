@@ -66,8 +66,9 @@ class SqlCorrections:
 
         ``audit`` is written with them, where anything is booked.
 
-        A charge that is as wanted already is left out. One that was corrected under the same reference is returned as
-        it was booked then, and nothing is booked.
+        A charge that is as wanted already is left out. A call of which a charge was corrected since the change was
+        computed (``ChargeChange.follows``) stays as it is, and its changes are returned as overtaken. One that was
+        corrected under the same reference is returned as it was booked then, and nothing is booked.
 
         Raises:
             NoSuchCall: a call has no CDR, or was dropped meanwhile because its time was over.
@@ -84,7 +85,7 @@ class SqlCorrections:
             await _lock_calls(connection, {each.call_id for each in corrections})
             stored: dict[str, CallRecord] = {}
             changes = await _changes(connection, corrections, stored)
-            new = [each for each in changes if not each.is_repeated]
+            new = [each for each in changes if each.is_new]
             if new:
                 names = sorted({each.account for each in new})
                 accounts = await lock_accounts(connection, names, mark, {each.account: each.currency for each in new})
@@ -151,6 +152,8 @@ async def _changes(
         changes = corrected(with_breakdowns(record), correction, tax_rates)
         if any(each.reference == correction.reference for each in history):
             changes = _repeated(correction, changes, history)
+        elif _is_overtaken(correction, history):  # as a whole: a repeat corrects it once under the same reference
+            changes = [each._replace(is_overtaken=True) for each in changes]
         found += changes
     return found
 
@@ -168,6 +171,15 @@ async def _earlier(connection: AsyncConnection, call_ids: Iterable[str]) -> dict
     for row in await connection.execute(query):
         found.setdefault(row.call_id, []).append(_made(row))
     return found
+
+
+def _is_overtaken(correction: Correction, history: Sequence[CorrectedCharge]) -> bool:
+    """Return whether a charge was corrected since its change was computed."""
+    latest = {(each.role, each.level): each.reference for each in history}
+    return any(
+        each.follows is not None and each.follows != latest.get((each.role, each.level), "")
+        for each in correction.changes
+    )
 
 
 def _repeated(

@@ -144,7 +144,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     noted = msgspec.structs.replace(order, call_id=record.call_id, reference=reference)
     line = office.audit_line(who, noted, record.call_id)
     booked = await office.stores.corrections.book([correction], line)
-    is_new = any(not each.is_repeated for each in booked)
+    is_new = any(each.is_new for each in booked)
     return CorrectedCall([*map(_sheet, booked)], await refresh_balances(office.switch) if is_new else "")
 
 

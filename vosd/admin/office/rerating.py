@@ -94,6 +94,8 @@ class BookedRun(msgspec.Struct, frozen=True):
     charges: int
     repeated: int
     """Charges that were corrected under the reference before, and differ."""
+    overtaken: int
+    """Calls that were corrected while the run went on, by a person or another run, and stay so."""
     accounts: list[BookedAmount]
 
 
@@ -219,6 +221,7 @@ class RunBookings:
         self._waiting: list[Correction] = []
         self._amounts: dict[tuple[str, str | None], Decimal] = {}
         self.charges = self.repeated = 0
+        self._overtaken: set[str] = set()
 
     async def add(self, call_id: str, changes: tuple[ChargeChange, ...]) -> None:
         """Correct a call, at the latest with ``finish``; raises what ``SqlCorrections.book`` does."""
@@ -234,11 +237,14 @@ class RunBookings:
         if not waiting:
             return
         booked = await self._store.book(waiting, self._run.audit)
-        if any(not each.is_repeated for each in booked):
+        if any(each.is_new for each in booked):
             self._run = self._run._replace(audit=None)
         for charge in booked:
             if charge.is_repeated:
                 self.repeated += charge.is_outdated  # another run may have booked the same meanwhile
+                continue
+            if charge.is_overtaken:
+                self._overtaken.add(charge.call_id)
                 continue
             self.charges += 1
             key = charge.account, charge.currency
@@ -250,6 +256,7 @@ class RunBookings:
             self._run.reference,
             self.charges,
             self.repeated,
+            len(self._overtaken),
             [
                 BookedAmount(account, currency, format_amount(amount))
                 for (account, currency), amount in sorted(self._amounts.items(), key=lambda item: item[0][0])
