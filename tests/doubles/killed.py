@@ -16,6 +16,7 @@ from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.earlier_run import hand_on
 from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.journal.journal import SEGMENT_BYTES
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
@@ -23,8 +24,11 @@ from vosd.sip.settings import SipSettings
 from .journals import new_journal
 
 MARK_MS: Final = 1_000
-SEGMENT_BYTES: Final = 30_000
-"""Small files, so that a kill may come while a new one is filled."""
+SMALL_BYTES: Final = 30_000
+"""For small files of the journal, so that a kill may come while a new one is filled.
+
+It hides what is written down once alone: a new file has the calls as they are then.
+"""
 BOOT: Final = "one boot"
 
 
@@ -60,9 +64,18 @@ class JournalSink(KeptSink):
 class KilledScene(Scene):
     """A scene whose switch can be killed."""
 
-    def __init__(self, directory: Path, *content: Any, within_s: int = 300, boot: str = BOOT, **terms: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *content: Any,
+        within_s: int = 300,
+        boot: str = BOOT,
+        segment_bytes: int = SEGMENT_BYTES,
+        **terms: Any,
+    ) -> None:
         """The journal may have calls of another scene; ``boot`` identifies the boot of the machine."""
         super().__init__(*content, **terms)
+        self._segment_bytes = segment_bytes
         self.directory, self._within_s = directory, within_s
         self.is_down = False
         self.content: Catalogue | None = None
@@ -80,7 +93,7 @@ class KilledScene(Scene):
 
     def _begin(self, before: Node | None) -> None:
         exchange, now = self.exchange, self.exchange.clock.now()
-        journal = new_journal(self.directory, segment_bytes=SEGMENT_BYTES)
+        journal = new_journal(self.directory, segment_bytes=self._segment_bytes)
         remains = journal.open()
         sink = self.sink = JournalSink(journal)
         sink.records, sink.all_records = exchange.sink.records, exchange.sink.all_records

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from call_plans import Plan
     from doubles.virtual.scene import Scene
 
-SEGMENT_BYTES: Final = 10_000_000
-"""Bytes of a file of the journal."""
 SAMPLE_MS: Final = 7_001
 """Interval at which money and counters are written down while a scenario lasts."""
 KINDS: Final = ("call", "wait", "wait", "answer", "answer", "cancel", "repeat the INVITE", "replace", "end all")
@@ -275,14 +273,7 @@ def run(seed: int) -> tuple[str, str]:
     kind = draw.choice(["plain", "replaced", "killed", "kept"])
     what = draw.choice(["plan", "plan", "plan", "day", "set-up"])
     transcript = Transcript()
-    from doubles import killed
-
-    # Calls are written again where a file is full: the size of an entry must not decide what a kill finds.
-    usual, killed.SEGMENT_BYTES = killed.SEGMENT_BYTES, SEGMENT_BYTES
-    try:
-        text = _transcript_of(kind, what, seed, draw, transcript)
-    finally:
-        killed.SEGMENT_BYTES = usual
+    text = _transcript_of(kind, what, seed, draw, transcript)
     return (what if what == "set-up" else f"{what} {kind}"), text
 
 

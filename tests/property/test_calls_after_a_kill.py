@@ -23,7 +23,7 @@ from call_plans import (
     staged,
 )
 from doubles.exploring import examples
-from doubles.killed import KilledScene
+from doubles.killed import SMALL_BYTES, KilledScene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -57,7 +57,8 @@ class Outcome(NamedTuple):
 
 def carry_out(plan, kills=(), tear=None):
     with TemporaryDirectory() as directory, capture_logs() as logged:
-        scene, _ = staged(plan, partial(KilledScene, Path(directory) / "journal"))
+        files = {"segment_bytes": SMALL_BYTES} if sum(kill.at_ms for kill in kills) % 2 else {}
+        scene, _ = staged(plan, partial(KilledScene, Path(directory) / "journal", **files))
         for kill in kills:
             scene.wire.after(kill.at_ms, partial(scene.kill, kill.away_ms, tear))
         scene.wire.run_for(LASTS_MS)

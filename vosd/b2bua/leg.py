@@ -444,7 +444,10 @@ class Leg:
         if acceptance is not None and acceptance.is_acknowledged_by(event.request):
             acceptance.acknowledged()
             self.acceptance = None
-            self.facts.is_confirmed = True
+            if not self.facts.is_confirmed:
+                self.facts.is_confirmed = True
+                if self is not self.call.caller.leg:  # it has taken a side over, and was written when it had no ACK
+                    self.call.moved()
             self.facts.last_seen_at = event.at
             session = b""
             if event.request.body:

@@ -6,7 +6,6 @@ Refreshes are not written: that the call still went on is the proof that there w
 from functools import partial
 
 import pytest
-from doubles import killed
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.virtual import exchange
@@ -26,12 +25,6 @@ UNTIMED = SessionTimerSettings(ttl_s=TTL_S, no_timer_limit_s=0)
 PROBED = SessionTimerSettings(ttl_s=TTL_S, no_timer_limit_s=0, probe=Probe.OPTIONS)
 WE_REFRESH = answers_timed(f"{TTL_S};refresher=uac")
 CHANGES = pytest.mark.parametrize("changes", [False, True], ids=["as it was answered", "after a change"])
-
-
-@pytest.fixture(autouse=True)
-def _in_one_file(monkeypatch):
-    """A new file of the journal has the calls as they are then."""
-    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
 
 
 def content_of(timer):

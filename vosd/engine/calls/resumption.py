@@ -204,6 +204,7 @@ class Resumption:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
         for leg in reversed(call.parties):
+            self._take_as_acknowledged(leg)
             self._refuse_left(leg)
             self._supervise(leg)
         bridge = call.conversation.bridge
@@ -241,6 +242,15 @@ class Resumption:
         key, _ = waiting.restored(self._endpoint.flows)
         merging = f"{dialog.call_id} {dialog.remote_tag} {caller.progress.invite_sequence}"
         store.finished.keep(key, dialog.local_tag, store.timers.transaction_ms, self._now, also=merging)
+
+    def _take_as_acknowledged(self, leg: Leg) -> None:
+        """Wait no more for the ACK of a 200 whose time is over, as that of the caller: nothing says that none came."""
+        acceptance, timers = leg.acceptance, self._endpoint.store.timers
+        if acceptance is None or acceptance.retry is None:
+            return
+        if acceptance.retry.ends_at - self._now.mono < timers.transaction_ms // LEFT_FOR_ACK:
+            acceptance.acknowledged()
+            leg.acceptance, leg.facts.is_confirmed = None, True
 
     def _refuse_left(self, leg: Leg) -> None:
         """Refuse a re-INVITE that had a 100 of the earlier process, but no answer; its peer may make it again soon.

@@ -1,0 +1,89 @@
+"""Another phone has taken a side of a call over and has acknowledged our 200; the switch is killed much later."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from doubles.desk_scene import DESK, TARGET, called, dialled, office, registered
+from doubles.killed import KilledScene
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.scene import Scene
+from doubles.virtual.side import Side
+from doubles.virtual.vendor import RINGS
+from doubles.virtual.wire import Packet
+
+AFTER_MS = pytest.mark.parametrize("after_ms", [2_000, 33_000, 900_000])
+
+
+def takes_over(scene: Scene, side: Side, agent: VirtualPhone) -> OutgoingCall:
+    """Let a phone take the part of a side over."""
+    tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
+    newcomer = agent.call(DESK, Intent(headers=(f"Replaces: {side.call_id};{tags}",)))
+    scene.wire.run_until(lambda: newcomer.final is not None)
+    scene.wire.run_for(1_000)
+    assert newcomer.final == 200
+    return newcomer
+
+
+def goes_on_over_a_kill(scene: KilledScene, one: Side, other: Side, after_ms: int) -> None:
+    scene.wire.run_for(after_ms)
+    scene.kill(20)
+    scene.wire.run_for(40_000)
+    assert (one.is_over, other.is_over) == (False, False)
+    one.hang_up()
+    scene.wire.run_for(40_000)
+    assert other.is_over
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
+
+
+@AFTER_MS
+def test_a_call_that_was_picked_up_while_it_rang_goes_on(tmp_path: Path, after_ms: int) -> None:
+    scene = KilledScene(tmp_path, office())
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    call = scene.caller.call(DESK)
+    scene.wire.run_for(1_500)
+    newcomer = takes_over(scene, desk.calls[-1], mate)
+    goes_on_over_a_kill(scene, call, newcomer, after_ms)
+
+
+@AFTER_MS
+def test_a_call_whose_called_side_was_taken_over_twice_goes_on(tmp_path: Path, after_ms: int) -> None:
+    scene = KilledScene(tmp_path, office())
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    at_mate = takes_over(scene, at_desk, mate)
+    newcomer = takes_over(scene, at_mate, desk)
+    goes_on_over_a_kill(scene, call, newcomer, after_ms)
+
+
+@AFTER_MS
+def test_a_call_whose_calling_side_was_taken_over_goes_on(tmp_path: Path, after_ms: int) -> None:
+    scene = KilledScene(tmp_path, office())
+    desk, mate = registered(scene)
+    call = dialled(scene, desk, TARGET)
+    newcomer = takes_over(scene, call, mate)
+    goes_on_over_a_kill(scene, scene.vendor.calls[0], newcomer, after_ms)
+
+
+def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_the_kill(tmp_path: Path) -> None:
+    """Its 200 is 64·T1 old at the start: no sign says that it had no ACK, and peers of such calls talk."""
+    scene = KilledScene(tmp_path, office())
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    tags = f"to-tag={at_desk.remote.rpartition('tag=')[2]};from-tag={at_desk.tag}"
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
+    delays = scene.wire.delays
+
+    def without_ack(packet: Packet) -> Sequence[int]:
+        return () if packet.target == SWITCH and packet.data.startswith(b"ACK ") else delays(packet)
+
+    scene.wire.delays = without_ack
+    scene.wire.run_until(lambda: newcomer.final == 200)
+    scene.wire.run_for(50)
+    scene.kill(40_000)
+    scene.wire.delays = delays
+    scene.wire.run_for(80_000)
+    assert (call.is_over, newcomer.is_over) == (False, False)
