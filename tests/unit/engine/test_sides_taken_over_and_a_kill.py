@@ -27,7 +27,7 @@ def takes_over(scene: Scene, side: Side, agent: VirtualPhone) -> OutgoingCall:
     return newcomer
 
 
-def goes_on_over_a_kill(scene: KilledScene, one: Side, other: Side, after_ms: int) -> None:
+def expect_it_goes_on(scene: KilledScene, one: Side, other: Side, after_ms: int) -> None:
     scene.wire.run_for(after_ms)
     scene.kill(20)
     scene.wire.run_for(40_000)
@@ -46,7 +46,7 @@ def test_a_call_that_was_picked_up_while_it_rang_goes_on(tmp_path: Path, after_m
     call = scene.caller.call(DESK)
     scene.wire.run_for(1_500)
     newcomer = takes_over(scene, desk.calls[-1], mate)
-    goes_on_over_a_kill(scene, call, newcomer, after_ms)
+    expect_it_goes_on(scene, call, newcomer, after_ms)
 
 
 @AFTER_MS
@@ -56,7 +56,7 @@ def test_a_call_whose_called_side_was_taken_over_twice_goes_on(tmp_path: Path, a
     call, at_desk = called(scene, desk)
     at_mate = takes_over(scene, at_desk, mate)
     newcomer = takes_over(scene, at_mate, desk)
-    goes_on_over_a_kill(scene, call, newcomer, after_ms)
+    expect_it_goes_on(scene, call, newcomer, after_ms)
 
 
 @AFTER_MS
@@ -65,7 +65,7 @@ def test_a_call_whose_calling_side_was_taken_over_goes_on(tmp_path: Path, after_
     desk, mate = registered(scene)
     call = dialled(scene, desk, TARGET)
     newcomer = takes_over(scene, call, mate)
-    goes_on_over_a_kill(scene, scene.vendor.calls[0], newcomer, after_ms)
+    expect_it_goes_on(scene, scene.vendor.calls[0], newcomer, after_ms)
 
 
 def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_the_kill(tmp_path: Path) -> None:
