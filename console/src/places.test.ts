@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { groupsOf, homeOf, keysOf } from "./places";
+import { groupsOf, homeOf, keysOf, placesOfCommands } from "./places";
 
 const person = (account: string | null, ...operations: string[]) => ({ account, may: new Set(operations) });
 const names = (of: ReturnType<typeof person>) => groupsOf(of).flatMap(([, places]) => places.map(({ name }) => name));
@@ -29,4 +29,18 @@ it("has no places of operators for agents and customers, and none of these for o
     "phones",
   ]);
   expect(names(person(null, "GET /accounts/{account}/balance", "GET /calendars"))).toEqual(["calendars"]);
+});
+
+it("leads to the pages that do what the commands of a sentence do", () => {
+  const operator = person(null, "GET /cdrs", "GET /status", "GET /invoices", "GET /dids");
+  const paths = (text: string, of = operator) => placesOfCommands(text, of).map(({ to }) => to);
+  expect(paths("vosd cdr list --gateway NAME: codes; vosd call test; vosd gateway block NAME --for 1h")).toEqual([
+    "/cdrs",
+  ]);
+  expect(paths("there is no number 44: vosd did list has all; vosd did import FILE, vosd status")).toEqual([
+    "/",
+    "/objects/dids",
+  ]);
+  expect(paths("look at the name server")).toEqual([]);
+  expect(paths("vosd cdr list", person("acme", "GET /cdrs"))).toEqual([]);
 });

@@ -113,6 +113,37 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["l", "alarms"],
 ];
 
+/** Verbs of the terminal, which sentences of the server name, each with the place that does the same. */
+const VERBS: Readonly<Record<string, string>> = {
+  account: "customers",
+  alarms: "alarms",
+  audit: "audit",
+  blacklist: "blacklist",
+  calls: "calls",
+  cdr: "cdrs",
+  check: "health",
+  did: "dids",
+  gateway: "gateways",
+  invoice: "invoices",
+  jobs: "jobs",
+  ledger: "ledger",
+  month: "months",
+  overrides: "overrides",
+  parameters: "parameters",
+  payment: "payments",
+  rates: "tariffs",
+  reconcile: "bills",
+  registrations: "registrations",
+  reload: "health",
+  report: "reports",
+  route: "try",
+  status: "overview",
+  token: "tokens",
+  trace: "trace",
+  unblock: "sources",
+  user: "people",
+};
+
 const isOpen = (place: Place, { may, account }: Opener): boolean =>
   may.has(place.needs) && !(account ? place.isForOperators : place.isOfAccount);
 
@@ -121,6 +152,13 @@ export function groupsOf(person: Opener): (readonly [string, readonly Place[]])[
   return GROUPS.map(([group, places]) => [group, places.filter((place) => isOpen(place, person))] as const).filter(
     ([, open]) => open.length > 0,
   );
+}
+
+/** The places that do what the commands in a text do; agents and customers do not see commands. */
+export function placesOfCommands(text: string, person: Opener): Place[] {
+  if (person.account) return [];
+  const wanted = new Set([...text.matchAll(/\bvosd ([a-z]+)/g)].map(([, verb]) => VERBS[verb ?? ""]));
+  return groupsOf(person).flatMap(([, places]) => places.filter(({ name }) => wanted.has(name)));
 }
 
 /** The keys that lead a person to a place, each with that. */

@@ -24,6 +24,9 @@ interface Person extends Session {
 const HTTP_UNAUTHORIZED = 401;
 const Context = createContext<Person | null>(null);
 
+/** The person that has logged in; null before the log-in. */
+export const usePerson = (): Person | null => useContext(Context);
+
 /** The person that has logged in. */
 export function useSession(): Person {
   const session = useContext(Context);
@@ -32,7 +35,7 @@ export function useSession(): Person {
 }
 
 /** Whether the person is an agent or a customer; false before the log-in. */
-export const useIsOfAccount = (): boolean => Boolean(useContext(Context)?.account);
+export const useIsOfAccount = (): boolean => Boolean(usePerson()?.account);
 
 /** Whether the person may do an operation of the API. */
 export function useMay(operation: string): boolean {

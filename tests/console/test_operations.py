@@ -536,7 +536,7 @@ def raised(alarm: str, subject: str, text: str = "") -> dict[str, object]:
 
 def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(boss: Visitor, visit: Visit) -> None:
     alarms = [
-        raised("gateway_down", "carrier-b"),
+        raised("gateway_down", "carrier-b") | {"do": "vosd gateway show NAME; the network, the vendor"},
         raised("loss_calls", "acme 4420 carrier-b"),
         raised("auth_lockout", "192.0.2.7"),
         raised("cpu_high", "<b>switch</b>", "percent: 99"),
@@ -559,6 +559,8 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
         ):
             expect(table.get_by_role("link", name=name, exact=True)).to_have_attribute("href", place)
         expect(table).to_contain_text("<b>switch</b>")
+        gateways = page.get_by_role("alert").filter(has_text="gateway_down").get_by_role("link", name="Gateways")
+        expect(gateways).to_have_attribute("href", "/gateways")
         page.get_by_role("link", name="More about cpu_high").click()
         section = page.get_by_role("dialog", name="cpu_high")
         section.get_by_text("Plan for a faster core or a second switch").wait_for()

@@ -112,6 +112,8 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
         assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.turn(path).inner_text("body")), path
     page = visitor.turn("/accounts/nope")
     page.get_by_text("vosd account list 列出全部账户").first.wait_for()
+    instead = page.get_by_role("alert").first.get_by_role("link")
+    expect(instead).to_have_attribute("href", "/accounts")
     page = visitor.turn("/try?gateway=acme-pbx&caller=1202&callee=999")
     page.get_by_text("sell 没有 999 的费率").first.wait_for()
     assert english_in(page) == []

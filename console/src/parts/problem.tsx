@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ChangedSince, isLate, Problem, sentencesOf, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
+import { CommandPages } from "./commandpages";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
 
@@ -51,7 +52,10 @@ export function ProblemText({
   return (
     <Alert color="red" variant="outline" role="alert" title={title || t("state.failed")}>
       <Group justify="space-between">
-        <span>{remedy}</span>
+        <span>
+          {remedy}
+          {error instanceof Problem && <CommandPages text={`${sentencesOf(error).join(" ")} ${error.remedy}`} />}
+        </span>
         {again && (
           <Button size="xs" variant="default" onClick={again}>
             {t("state.again")}

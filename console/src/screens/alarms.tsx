@@ -5,6 +5,7 @@ import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from ".
 import { enteredEnd, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { AlarmSection } from "../parts/alarmsection";
+import { CommandPages } from "../parts/commandpages";
 import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -66,7 +67,7 @@ export function AlarmsScreen() {
               <Link to="/alarms" search={{ history, level, about: String(row.alarm) }}>
                 {t("alarms.section", { alarm: inLanguage(String(row.alarm)) })}
               </Link>
-              <Help alarm={String(row.alarm)} />
+              <Help alarm={String(row.alarm)} remedy={String(row.do)} />
             </p>
             {row.confirmed_by ? (
               <p>
@@ -120,11 +121,11 @@ export function AlarmsScreen() {
   );
 }
 
-/** The way to the page that helps with an alarm. */
-function Help({ alarm }: { alarm: string }) {
+/** The way to the page that helps with an alarm, else to those that do what its remedy names. */
+function Help({ alarm, remedy }: { alarm: string; remedy: string }) {
   const { t } = useTranslation();
   const help = useHelp(alarm);
-  if (!help) return null;
+  if (!help) return <CommandPages text={remedy} />;
   return (
     <>
       {" · "}
