@@ -21,6 +21,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import KINDS
+from vosd.cli.main import VERBS
 from vosd.config.key_sheets import key_sheets
 from vosd.invoicing.settlement import InvoiceState
 from vosd.obs.alarms import KINDS as KINDS_OF_ALARM
@@ -82,6 +83,13 @@ def test_each_step_of_the_set_up_has_words() -> None:
 def test_the_console_offers_each_end_reason() -> None:
     offered = (TEXTS.parent / "parts/ended.tsx").read_text().partition("const REASONS")[2].partition("]")[0]
     assert re.findall(r'"([^"]+)"', offered) == [each.text for each in EndReason]
+
+
+def test_the_commands_from_which_the_console_leads_to_a_page_are_there() -> None:
+    places = (TEXTS.parent / "places.ts").read_text().partition("const VERBS")[2].partition("};")[0]
+    named = set(re.findall(r"^  ([a-z]+):", places, re.MULTILINE))
+    assert "cdr" in named
+    assert named - VERBS.keys() == set()
 
 
 def test_each_column_of_a_report_has_a_name() -> None:

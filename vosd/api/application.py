@@ -47,7 +47,7 @@ from vosd.api.listing import (
 from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
-from vosd.api.problems import PROBLEM_JSON, problem, problem_of, problem_of_request, without_commands
+from vosd.api.problems import PROBLEM_JSON, problem, problem_for, problem_of, problem_of_request
 from vosd.api.refused_requests import RefusedRequests
 from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
@@ -350,14 +350,9 @@ class Application:
 
 
 def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
-    """Return an answer as its sender gets it: a program of an agent or a customer gets errors without commands.
-
-    The console leaves them out itself, behind its translation.
-    """
+    """Return an answer as its sender gets it."""
     sender = None if request is None else request.sender
-    if answer.content_type != PROBLEM_JSON or sender is None or sender.account is None:
-        return answer
-    return answer if sender.means is Means.PAGE else without_commands(answer)
+    return answer if answer.content_type != PROBLEM_JSON or sender is None else problem_for(sender, answer)
 
 
 async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:

@@ -18,11 +18,11 @@ import msgspec
 import structlog
 
 from vosd.admin.office.principal import Principal
-from vosd.api.http import RequestError, document_of
+from vosd.api.http import Answer, RequestError, document_of
 from vosd.api.job import JobOpening, JobOutcome, KeptOrder, Long, Progress, Work
 from vosd.api.jobs import DISK_FULL
 from vosd.api.operation import Given, Operation
-from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.problems import problem, problem_for, problem_of, problem_of_request
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
 from vosd.obs import log
@@ -79,9 +79,9 @@ async def _outcome(opening: JobOpening, progress: Callable[[float], None]) -> Jo
     try:
         result = await _carried_out(opening, progress)
     except RequestError as error:
-        answer = problem_of_request(error)
+        answer = _for_orderer(opening, problem_of_request(error))
     except VosError as error:
-        answer = problem_of(error)
+        answer = _for_orderer(opening, problem_of(error))
     except MemoryError:
         said = f"it needs more than the {MEMORY_MAX >> 20} MiB of memory that a job may have"
         answer = problem(HTTPStatus.INSUFFICIENT_STORAGE, "memory_short", said)
@@ -96,6 +96,10 @@ async def _outcome(opening: JobOpening, progress: Callable[[float], None]) -> Jo
     else:
         return JobOutcome(result=result)
     return JobOutcome(problem=answer.content.decode())
+
+
+def _for_orderer(opening: JobOpening, answer: Answer) -> Answer:
+    return problem_for(msgspec.json.decode(opening.who, type=Principal), answer)
 
 
 async def _carried_out(opening: JobOpening, progress: Callable[[float], None]) -> str | None:

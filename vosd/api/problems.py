@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.admin.office.principal import Means, Principal
 from vosd.api.http import Answer, RequestError
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, Severity
@@ -165,6 +166,14 @@ def problem_of(error: VosError) -> Answer:
         warnings=warnings,
         headers=headers,
     )
+
+
+def problem_for(who: Principal, answer: Answer) -> Answer:
+    """Return an error as its sender gets it: a program of an agent or a customer gets none with commands.
+
+    The console leaves them out itself, behind its translation.
+    """
+    return answer if who.account is None or who.means is Means.PAGE else without_commands(answer)
 
 
 def without_commands(answer: Answer) -> Answer:

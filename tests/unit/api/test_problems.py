@@ -4,10 +4,16 @@ import json
 import time
 from http import HTTPStatus
 
+import msgspec
 import pytest
 
+from vosd.admin.office.jobs import JobKind
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.api import job_process
 from vosd.api.http import RequestError
+from vosd.api.job import JobOpening
 from vosd.api.problems import COMMANDS, problem_of, problem_of_request, without_commands
+from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 from vosd.cli.main import VERBS
 
@@ -45,6 +51,30 @@ def test_commands_are_left_out_for_those_who_have_no_terminal(said: str, shown: 
     answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said, remedy="vosd account list"))
     found = json.loads(without_commands(answer).content)
     assert (found["detail"], found["code"], "remedy" in found) == (shown, "absent", False)
+
+
+@pytest.mark.parametrize(
+    ("means", "account", "shown"),
+    [
+        (Means.TOKEN, "shop", "no call of shop"),
+        (Means.PAGE, "shop", "no call of shop: vosd cdr list has all"),  # the console leaves it out itself
+        (Means.TOKEN, None, "no call of shop: vosd cdr list has all"),
+    ],
+)
+async def test_a_job_fails_with_the_problem_that_its_request_would_have_got(
+    monkeypatch: pytest.MonkeyPatch, means: Means, account: str | None, shown: str
+) -> None:
+    async def refused(*_: object) -> None:
+        raise VosError("no call of shop: vosd cdr list has all")
+
+    monkeypatch.setattr(job_process, "_carried_out", refused)
+    who = Principal(
+        role=Role.OPERATOR if account is None else Role.CUSTOMER,
+        name="ann", login="ann", means=means, permissions=frozenset(), account=account,
+    )  # fmt: skip
+    opening = JobOpening("", 1, 1, JobKind.CDR_EXPORT, msgspec.json.encode(who).decode(), "", None, "")
+    outcome = await job_process._outcome(opening, lambda _part: None)
+    assert json.loads(outcome.problem or "")["detail"] == shown
 
 
 @pytest.mark.parametrize("blank", [" ", "'", ": ", ", '", "(vosd ", "' ;"])
