@@ -179,8 +179,9 @@ def names_file(node: Node) -> bool:
     if isinstance(node, Section):
         if "_file" in _BETWEEN.join(node.entries):
             return True
-        nested = [each.node for each in node.entries.values() if type(each.node) is not Scalar]
-        return any(map(names_file, nested))
+        for entry in node.entries.values():
+            if type(entry.node) is not Scalar and names_file(entry.node):
+                return True
     if isinstance(node, YamlList):
         for each in node.items:
             if type(each) is not Scalar and names_file(each):
