@@ -24,6 +24,8 @@ from messages import send_fewer
 from scratch import write_in_memory
 from steady import draw_from_strategies_alone
 
+from vosd.processes.life import NICENESS
+
 _numbers = count(1)
 
 # A busy machine must not fail a property; what has to be fast is measured where it says so. Every run has the same
@@ -55,7 +57,12 @@ By much higher ones, files that garbage holds open stay open by the thousand."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Spare workers and their controller messages, workers what other workers read, and the disk all of it."""
+    """Spare workers and their controller messages, workers what other workers read, and the disk all of it.
+
+    All processes of a run have the priority of those that give way to calls. These stood still beside the others: one
+    that waits for a report, an import or the API waits no longer than for the switch.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     keep(config)
     config.stash[_DIRECTORY] = write_in_memory()
     send_fewer(config)
