@@ -12,7 +12,7 @@ from doubles.sockets.rtp import RtpPeer
 from e2e.addresses import CUSTOMERS, NETWORK, VENDORS
 from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
-from e2e.test_media import calling, described, expect_no_attacker, is_heard, place
+from e2e.test_media import calling, described, expect_no_attacker, impatient, is_heard, place
 
 from .many_calls import ManyCalls
 from .rtpengine import Rtpengine
@@ -35,8 +35,6 @@ def switch(directory: Path, address: Endpoint, *engines: Rtpengine, gateways: st
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
     text = text.replace(', sounds: {gone: gone.wav}, announcements: {"Not Found": gone}, music_on_hold: gone', "")
-    if address != SWITCH:  # no party sends while a switch or an rtpengine starts again
-        text = text.replace("media_timeout: 3", "media_timeout: 60")
     text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]")
     if gateways:
         text = text.replace("record: 100", "priority: 1, failover_after_ringing: yes") + gateways
@@ -70,7 +68,7 @@ def test_an_attacker_hears_nothing_and_is_not_heard(relaying: Stage) -> None:
 
 
 def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
-    with calling(relaying) as call:
+    with impatient(relaying), calling(relaying) as call:
         call.talk()
         call.customer.reply(call.customer.expect("BYE", 30), 200)
         call.vendor.reply(call.vendor.expect("BYE"), 200)
