@@ -26,7 +26,7 @@ from vosd.api.problems import problem, problem_for, problem_of, problem_of_reque
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
 from vosd.obs import log
-from vosd.processes.channel import message, received, send
+from vosd.processes.channel import first_message, message, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.audit_line import JobRun
 from vosd.wiring.last_good import in_force
@@ -52,8 +52,10 @@ def main() -> None:
 async def _serve(channel: int) -> None:
     plain = socket.socket(fileno=channel)
     reader, writer = await asyncio.open_connection(sock=plain)
-    opening = msgspec.msgpack.decode(await received(reader), type=JobOpening)
-    outcome = await _outcome(opening, _reporter(plain))
+    content = await first_message(reader)
+    if content is None:
+        return
+    outcome = await _outcome(msgspec.msgpack.decode(content, type=JobOpening), _reporter(plain))
     send(writer, msgspec.msgpack.encode(outcome))
     await writer.drain()
     writer.close()

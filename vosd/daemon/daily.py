@@ -15,7 +15,7 @@ from vosd.base.clock import Clock
 from vosd.engine.background import kept_going
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs import log
-from vosd.processes.channel import received, send
+from vosd.processes.channel import first_message, received, send
 from vosd.processes.child import ended, started
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 
@@ -68,8 +68,10 @@ def carry_out(kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[obj
 
 async def _carried_out(channel: int, kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[object]]) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel))
-    order = msgspec.msgpack.decode(await received(reader), type=kind, dec_hook=_path)
-    working = asyncio.ensure_future(work(order))
+    content = await first_message(reader)
+    if content is None:
+        return
+    working = asyncio.ensure_future(work(msgspec.msgpack.decode(content, type=kind, dec_hook=_path)))
     stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
     await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():

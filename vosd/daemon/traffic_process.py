@@ -17,7 +17,7 @@ import structlog
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
-from vosd.processes.channel import received, send
+from vosd.processes.channel import first_message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
@@ -55,10 +55,13 @@ def main() -> None:
 async def _serve(channel: socket.socket) -> None:
     """The first message is a ``TrafficOrder``, those behind it are counts of the switch; each is confirmed."""
     reader, writer = await asyncio.open_connection(sock=channel)
-    order = msgspec.msgpack.decode(await received(reader), type=TrafficOrder)
-    database = Database(order.url, was_used=lambda: True)
+    content = await first_message(reader)
+    if content is None:
+        return
+    terms = msgspec.msgpack.decode(content, type=TrafficOrder)
+    database = Database(terms.url, was_used=lambda: True)
     traffic = SqlTraffic(database)
-    adding = asyncio.create_task(_add_up(traffic, [ZoneInfo(name) for name in order.zones]))
+    adding = asyncio.create_task(_add_up(traffic, [ZoneInfo(name) for name in terms.zones]))
     writing = asyncio.create_task(_write_counts(traffic, reader, writer))
     await asyncio.wait({adding, writing}, return_when=asyncio.FIRST_COMPLETED)
     for task in (adding, writing):

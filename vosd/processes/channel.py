@@ -33,3 +33,11 @@ async def received(reader: "asyncio.StreamReader") -> bytes:
     """
     length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
     return await reader.readexactly(length)
+
+
+async def first_message(reader: "asyncio.StreamReader") -> bytes | None:
+    """Return the content of the first message; None = the other process has ended before it sent one."""
+    try:
+        return await received(reader)
+    except (EOFError, ConnectionError):
+        return None

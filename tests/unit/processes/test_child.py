@@ -15,6 +15,17 @@ from vosd.processes.started_program import WatchedProcess, start_program
 
 MODULE = "vosd.wiring.check_process"
 """Module of a process that ends when its channel is closed."""
+TOLD_BY_MESSAGE = [
+    "vosd.api.job_process",
+    "vosd.daemon.bilateral_process",
+    "vosd.daemon.nightly_process",
+    "vosd.daemon.report_process",
+    "vosd.daemon.retention_process",
+    "vosd.daemon.traffic_process",
+    "vosd.storage.bookkeeper",
+    MODULE,
+]
+"""Modules of processes that wait for an order of the switch."""
 LISTING = """
 import os, sys
 given = int(sys.argv[1])
@@ -75,6 +86,13 @@ async def test_a_process_that_is_asked_ends_by_itself_and_one_that_is_not_is_kil
     assert (await ended(asked), await ended(killed, is_asked=False)) == (False, True)
     assert (asked.process.returncode, killed.process.returncode) == (0, -signal.SIGKILL)
     assert descriptors() == watched
+
+
+@pytest.mark.parametrize("module", TOLD_BY_MESSAGE)
+async def test_a_process_whose_switch_is_killed_before_it_has_an_order_ends_without_an_error(module: str) -> None:
+    child = await started(module)
+    child.writer.close()
+    assert await child.process.wait() == 0
 
 
 async def test_each_who_waits_for_an_end_gets_its_exit_code() -> None:
