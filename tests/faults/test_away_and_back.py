@@ -1,9 +1,12 @@
 """What the log says of a database that goes away and comes back, and of a vendor that answers no BYE."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from doubles.api import Api
+from doubles.mysql import server_with_rights
+from doubles.process.mariadb import MariaDb
 from e2e.conditions import eventually
 
 from vosd.admin.office.tokens import principal_of
@@ -69,3 +72,38 @@ def test_a_vendor_that_answers_no_bye_is_named_in_the_log(stage):
     of_call = ("cdr", "list", "--sip-call-id", warning["sip_call_id"])
     (record,) = eventually(lambda: scene.daemon.ask(*of_call), "the call booked")
     assert record["routing_gateway"] == "carrier"
+
+
+@pytest.fixture
+def guarded(tmp_path_factory) -> Iterator[MariaDb]:
+    """A server that asks for the password."""
+    server = server_with_rights(tmp_path_factory.mktemp("guarded"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.mariadb
+def test_a_password_that_was_changed_is_taken_by_a_reload(stage, guarded):
+    url = guarded.create_database("vosd")
+    with guarded.connection() as admin, admin.cursor() as cursor:
+        cursor.execute("FLUSH PRIVILEGES")
+        for user, password in (("vosd", "secret"), ("switch", "old")):
+            cursor.execute(f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'")
+            cursor.execute(f"GRANT ALL ON *.* TO '{user}'@'%'")
+        scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, url.replace("vosd:secret@", "switch:old@")))
+        scene.answered(2)
+
+        cursor.execute("SET PASSWORD FOR 'switch'@'%' = PASSWORD('new')")
+        cursor.execute("KILL USER 'switch'@'%'")
+        for call in scene.customer.answered:
+            scene.customer.hang_up(call)
+        refused = eventually(lambda: scene.events("database_away"), "the password refused")
+        assert "Access denied" in refused[0]["error"]
+
+        file = scene.daemon.configuration_file
+        file.write_text(file.read_text().replace("switch:old@", "switch:new@"))
+        assert "restart" not in scene.daemon.succeed("reload")
+
+    eventually(lambda: len(scene.records()) == 2, "both calls booked")
+    eventually(lambda: parts(scene, "database_back") == parts(scene, "database_away"), "all of it back")

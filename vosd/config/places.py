@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from vosd.base.errors import VosError
 from vosd.base.secret import Secret
@@ -107,6 +107,16 @@ def place_of_database(url: str) -> str:
     server = urlsplit(url)
     file_of_server = dict(parse_qsl(server.query)).get("unix_socket")
     return f"{file_of_server or f'{server.hostname}:{server.port or _MYSQL_PORT}'}{server.path}"
+
+
+def is_one_login_apart(url: str, other: str) -> bool:
+    """Return whether two URLs of databases differ in user and password at most."""
+    return _without_login(url) == _without_login(other)
+
+
+def _without_login(url: str) -> SplitResult:
+    server = urlsplit(url)
+    return server._replace(netloc=server.netloc.rpartition("@")[2])
 
 
 def recorded_in(state_dir: Path) -> Installation | None:

@@ -14,6 +14,7 @@ from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList,
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
+from vosd.config.places import is_one_login_apart
 from vosd.config.stored import Stored, Wanted, nothing_stored
 
 RESTART_KEYS: Final[Mapping[str, str]] = {
@@ -29,7 +30,10 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "dns": "sip.dns",
     "media": "media",
 }
-"""Settings that only a restart changes, and the key that each is written under."""
+"""Settings that only a restart changes, and the key that each is written under.
+
+Of ``database.url`` a reload takes user and password.
+"""
 
 _FOLLOWING: Final = frozenset({"advertise", "media"})
 """Settings that follow from ``sip.listen`` and ``sip.advertise`` where their key is left out."""
@@ -61,8 +65,8 @@ def reload(
     ``tables``, ``definitions`` and ``remembered`` are as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
-    for each that changed. What needs a socket that is not open is a mistake until the restart. Settings of the API keep
-    their running values while it cannot run with its files.
+    for each that changed. Another user or password of the same database is taken. What needs a socket that is not open
+    is a mistake until the restart. Settings of the API keep their running values while it cannot run with its files.
     """
     try:
         opened = running.settings.listen
@@ -72,6 +76,8 @@ def reload(
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     resend_ms = loaded.settings.sip.timers.resend_ms  # a parameter, not of the file's ``sip``
     kept["sip"] = replace(running.settings.sip, timers=replace(running.settings.sip.timers, resend_ms=resend_ms))
+    if is_one_login_apart(loaded.settings.database_url.reveal(), running.settings.database_url.reveal()):
+        kept["database_url"] = loaded.settings.database_url
     waiting = _waiting(path, kept, running, loaded)
     if loaded.api_problems:
         kept["api"] = running.settings.api

@@ -58,9 +58,9 @@ class BilateralPart:
         if task is not None:
             await end([task])
 
-    def adjust(self, settings: tuple[BilateralSettings, ...]) -> None:
+    def adjust(self, database: str, settings: tuple[BilateralSettings, ...]) -> None:
         """Apply other settings, from the next comparison on; a partner that is taken out has no alarm."""
-        self._settings = settings
+        self._database, self._settings = database, settings
         named = {each.account for each in settings}
         for event, over in _OVER.items():
             for account in sorted(self._named - named - self._over[event]):

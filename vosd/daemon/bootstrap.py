@@ -606,6 +606,8 @@ class Daemon:
 
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self.service.countries.adjust(loaded.settings.country_file)
+        if self._database.log_in_by(loaded.settings.database_url.reveal()):
+            await self._traffic.log_in_anew()
         try:
             await self.service.swap_catalogue(loaded.catalogue)
         except CurrencyChangedError as error:
@@ -624,7 +626,7 @@ class Daemon:
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)
-        self._bilateral.adjust(loaded.settings.bilateral)
+        self._bilateral.adjust(loaded.settings.database_url.reveal(), loaded.settings.bilateral)
         self._reports.adjust(loaded.settings)
         await self._call_reports.adjust(loaded.settings.call_reports)
         await self._accounting.adjust(loaded.settings.accounting)

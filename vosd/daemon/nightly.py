@@ -45,6 +45,7 @@ class NightlyPart:
     """The work of the night of one switch."""
 
     def __init__(self, settings: Settings, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
+        self.database_url = settings.database_url
         self._installation = settings
         self._settings = settings.nightly
         self._invoices = settings.invoices
@@ -96,7 +97,7 @@ class NightlyPart:
         minimums = tuple(Minimum(*terms, tuple(accounts)) for terms, accounts in alike.items())
         installation = self._installation
         return NightlyOrder(
-            installation.database_url.reveal(),
+            self.database_url.reveal(),
             str(installation.state_dir),
             str(installation.control_socket),
             now,
@@ -195,6 +196,7 @@ class DailyParts:
         await self._retention.end()
 
     async def adjust(self, settings: Settings) -> None:
-        """Apply other settings."""
+        """Apply other settings, and another user or password of the database, from the next work on."""
+        self._retention.database_url = self._nightly.database_url = settings.database_url
         await self._retention.adjust(settings.retention)
         await self._nightly.adjust(settings.nightly, settings.invoices)

@@ -25,7 +25,7 @@ class RetentionPart:
     """The daily run of one switch."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._url = settings.database_url
+        self.database_url = settings.database_url
         self._state_dir = settings.state_dir
         self._settings = settings.retention
         self._is_begun = False
@@ -69,7 +69,7 @@ class RetentionPart:
 
     async def _outcome(self, now: int) -> RetentionOutcome:
         settings = replace(self._settings, at_s=None, zone=None)
-        order = RetentionOrder(self._url.reveal(), str(self._state_dir), now, settings)
+        order = RetentionOrder(self.database_url.reveal(), str(self._state_dir), now, settings)
         return await answer_of(PROCESS, order, RetentionOutcome)
 
     def _blocked(self, why: str) -> None:

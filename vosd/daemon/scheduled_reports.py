@@ -207,6 +207,7 @@ class ScheduledReportPart:
         for name in {each.name for each in set(reports) - set(self._reports)} | gone:
             self._forget(name)
         self._reports, self._mail = reports, settings.alarms.mail
+        self._database = settings.database_url.reveal()
         self._replica, self._statement_s = settings.replica, settings.report_statement_s
         self._compare()
         now = self._clock.now().wall

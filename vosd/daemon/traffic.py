@@ -64,9 +64,16 @@ class TrafficPart:
     async def begin(self) -> None:
         """Begin to wait for the time of its start."""
         self._tasks = [
-            asyncio.create_task(kept_going("traffic", self._keep), name="traffic"),
+            self._keeping(),
             asyncio.create_task(kept_going("live counts", self._count), name="live counts"),
         ]
+
+    async def log_in_anew(self) -> None:
+        """Start the process again, with the present user and password of the database."""
+        if self._tasks:
+            keeping, *others = self._tasks
+            await background.end([keeping])
+            self._tasks = [self._keeping(), *others]
 
     async def end(self) -> None:
         """End it, and write the last counts; what it has added stays."""
@@ -79,10 +86,12 @@ class TrafficPart:
             except (StoreUnavailable, TimeoutError) as error:
                 _log.warning("live_counts_lost", why=str(error) or "the database took too long")
 
+    def _keeping(self) -> asyncio.Task[None]:
+        return asyncio.create_task(kept_going("traffic", self._keep), name="traffic")
+
     async def _keep(self) -> None:
         await asyncio.sleep(self._first_s)
-        url = self._database.engine.url.render_as_string(hide_password=False)
-        order = TrafficOrder(url, tuple(sorted(set(self._zones()))))
+        order = TrafficOrder(self._database.url, tuple(sorted(set(self._zones()))))
         await keep_process(lambda: started(PROCESS), self._encode(order), _note_end, self._talk)
 
     async def _count(self) -> None:

@@ -7,7 +7,8 @@ from vosd.obs.events import Event
 
 REMEDIES: Final[Mapping[Event, str]] = {
     Event.DATABASE_AWAY: (
-        "look at the database server and the network to it; calls wait in state_dir, so do not restart the switch"
+        "look at the database server and the network; calls wait, so do not restart; a refused password: correct it,"
+        " vosd reload (docs/operations/database.md)"
     ),
     Event.DATABASE_DAMAGED: "the error says what to repair: a database that is gone is put back, or vosd restore FILE",
     Event.DATABASE_REGRESSED: "wait until it is completed from the journal, then vosd ledger verify",

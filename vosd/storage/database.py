@@ -154,8 +154,7 @@ class Database:
             EncryptionUnusable: TLS cannot be used as the URL asks for it.
         """
         parsed = _parse(url)
-        self.place: Final = parsed.set(query={}).render_as_string(hide_password=True)
-        """The URL as it may be shown: without password, and without options, which may hold another."""
+        self._url = parsed
         self._patience_s = patience_s
         self._statement_s = statement_s
         self._was_used = was_used
@@ -165,6 +164,8 @@ class Database:
             else _mysql_engine(parsed, patience_s, statement_s)
         )
 
+        if not self.is_sqlite:
+            event.listen(self.engine.sync_engine, "do_connect", self._log_in)
         self._replica = None if replica is None else Database(replica, patience_s=patience_s, statement_s=statement_s)
         self._replica_is_away_until = -math.inf
         self._remark = remark
@@ -174,7 +175,32 @@ class Database:
 
         For the loop of another thread.
         """
-        return Database(self.engine.url.render_as_string(hide_password=False), was_used=self._was_used)
+        return Database(self.url, was_used=self._was_used)
+
+    @property
+    def url(self) -> str:
+        """The URL with user and password, for another process."""
+        return self._url.render_as_string(hide_password=False)
+
+    @property
+    def place(self) -> str:
+        """The URL as it may be shown: without password, and without options, which may hold another."""
+        return self._url.set(query={}).render_as_string(hide_password=True)
+
+    def log_in_by(self, url: str) -> bool:
+        """Use user and password of another URL of this database for new connections; return whether it is another.
+
+        Open connections go on.
+        """
+        before, self._url = self._url, _parse(url)
+        return self._url != before
+
+    def _log_in(self, _dialect: object, _record: object, _arguments: object, named: dict[str, Any]) -> None:
+        """Put the present user and password among the arguments of a new connection."""
+        for name, value in (("user", self._url.username), ("password", self._url.password)):
+            named.pop(name, None)
+            if value is not None:
+                named[name] = value
 
     @property
     def is_sqlite(self) -> bool:

@@ -35,7 +35,9 @@ class SeparateBooks(SqlBooks):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._url = database.engine.url.render_as_string(hide_password=False)
+        self._database = database
+        self._given_url = ""
+        """URL that the bookkeeper has."""
         self._bookkeeper: Child | None = None
         self._turn = asyncio.Lock()
         self.times = Histogram(BATCHES_MS)
@@ -135,15 +137,18 @@ class SeparateBooks(SqlBooks):
         return reply
 
     async def _present(self) -> Child:
-        """Return the process; start it if there is none.
+        """Return the process; start it if there is none, or it has another user or password than the switch now.
 
         Raises:
             EOFError: it has ended.
             OSError: it cannot be started.
         """
+        url = self._database.url
+        if url != self._given_url:
+            await self._end()
         if self._bookkeeper is None:
-            self._bookkeeper = await started(bookkeeper.__name__)
-            send(self._bookkeeper.writer, self._url.encode())
+            self._bookkeeper, self._given_url = await started(bookkeeper.__name__), url
+            send(self._bookkeeper.writer, url.encode())
         elif self._bookkeeper.reader.at_eof():
             raise EOFError("its channel is closed")
         return self._bookkeeper

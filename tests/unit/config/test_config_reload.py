@@ -68,6 +68,24 @@ def test_what_needs_a_restart_keeps_its_running_value_and_is_named(site):
     assert (settings.log_level, settings.shutdown_grace_s) == (LogLevel.DEBUG, 5)
 
 
+@pytest.mark.parametrize(
+    ("url", "waits"),
+    [
+        ("mysql+aiomysql://vosd:new@db1/vosd?program_name=sw1", False),
+        ("mysql+aiomysql://other@db1/vosd?program_name=sw1", False),
+        ("mysql+aiomysql://vosd:old@db2/vosd?program_name=sw1", True),
+        ("mysql+aiomysql://vosd:new@db1/vosd", True),
+        ("mysql+aiomysql://vosd:new@db1/other?program_name=sw1", True),
+    ],
+)
+def test_user_and_password_of_the_database_are_taken_at_once_and_another_database_waits(site, url, waits):
+    before = "mysql+aiomysql://vosd:old@db1/vosd?program_name=sw1"
+    running = site.load(f"database: {{url: '{before}'}}\n")
+    outcome = reload(site.write("vosd.yaml", f"database: {{url: '{url}'}}\n"), running)
+    assert [problem.key for problem in outcome.problems] == ["database.url"] * waits
+    assert outcome.in_force.settings.database_url.reveal() == (before if waits else url)
+
+
 def test_a_further_socket_is_one_change_that_waits(site):
     running = site.load("sip: {listen: [udp:127.0.0.1:5060]}\n")
     path = site.write("vosd.yaml", "sip: {listen: [udp:127.0.0.1:5060, tcp:127.0.0.1:5060]}\n")

@@ -152,9 +152,14 @@ async def test_a_comparison_that_fails_is_an_alarm_until_it_is_made_or_the_partn
     why = "its process ended without an answer: it was killed, or the log has the fault (run_failed)"
     assert (raised["event"], raised["why"]) == ("bilateral_away", why)
     with capture_logs() as log:
-        part.adjust(())
+        part.adjust("", ())
     assert {(line["event"], line["why"]) for line in log} == {("bilateral_agrees", "gone"), ("bilateral_back", "gone")}
     assert await log_of(part) == []
+
+
+async def test_another_password_of_the_database_is_used_by_the_next_comparison(part: BilateralPart) -> None:
+    part.adjust("mysql+aiomysql://vosd:new@db/vosd", ())
+    assert part.order(UNTIL).database == "mysql+aiomysql://vosd:new@db/vosd"
 
 
 async def test_a_partner_without_account_is_an_alarm(part: BilateralPart, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -20,12 +22,13 @@ from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.daemon import daily
-from vosd.daemon.nightly import NightlyPart, month_before
+from vosd.daemon import daily, retention
+from vosd.daemon.nightly import DailyParts, NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
-from vosd.engine.settings import InvoiceSettings, NightlySettings
+from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import BACK, GONE, Event
+from vosd.sip.settings import SipSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.payments import SqlPayments
@@ -209,3 +212,20 @@ async def test_alarms_of_an_earlier_run_go_with_their_work(tmp_path):
         await part.adjust(NightlySettings(at_s=None), InvoiceSettings())
         await part.end()
     assert {line["event"] for line in log if line["why"] == GONE} == {"nightly_done", "ledger_agrees", "invoices_paid"}
+
+
+async def test_another_password_of_the_database_is_used_by_the_next_work(monkeypatch):
+    before, after = (Secret(f"mysql+aiomysql://vosd:{password}@db/vosd") for password in ("old", "new"))
+    settings = Settings("sw1", SipSettings(), (), (), before, Path(), Path())
+    given = []
+
+    async def note(_process, order, _kind):
+        given.append(order.url)
+        raise EOFError
+
+    monkeypatch.setattr(retention, "answer_of", note)
+    parts = DailyParts(settings, ManualClock(), lambda: SimpleNamespace(accounts={}))
+    await parts.adjust(replace(settings, database_url=after))
+    await parts._retention.run(0)
+    given.append(parts._nightly.order(0).url)
+    assert given == [after.reveal()] * 2

@@ -317,12 +317,15 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
     stage.answers = []
     criteria: dict[str, Any] = {"account": "acme", "below": True, "callee_digits": 1}
     changed = replace(WANTED, report="durations", mail=("boss@example.com",), **criteria)
-    stage.part.adjust(stage.settings(changed, replica=Secret("sqlite:///copy"), report_statement_s=None))
+    url = Secret("sqlite://new")
+    stage.part.adjust(
+        stage.settings(changed, database_url=url, replica=Secret("sqlite:///copy"), report_statement_s=None)
+    )
     await stage.part.look(stage.part._reports[0])
     order = stage.orders[-1]
     assert order.mail is not None
     assert (order.mail.recipients, order.mail.password) == (("boss@example.com",), "secret")
-    assert (order.replica, order.statement_s) == ("sqlite:///copy", None)
+    assert (order.url, order.replica, order.statement_s) == ("sqlite://new", "sqlite:///copy", None)
     assert (order.criteria, order.below) == (criteria, ("shop",))
     (row,) = await stage.part.listed(ListScheduledReports())
     assert row.criteria == "account acme, below yes, callee_digits 1"

@@ -100,6 +100,30 @@ async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, mo
     assert [each async for each in SqlTraffic(database).differences(begin, begin + 2 * HOUR)] == []
 
 
+async def test_another_process_goes_on_by_another_password(database, monkeypatch):
+    await SqlBooks(database).book([answered_call(1)])
+    part = TrafficPart(database, Counted([]), SystemClock(), list, first_s=0)
+    await part.begin()
+    try:
+        await added_up(database)
+        (earlier,) = children()
+        given = []
+        start = traffic.started
+
+        async def noted(process):
+            given.append(database.url)
+            return await start(process)
+
+        monkeypatch.setattr(traffic, "started", noted)
+        await part.log_in_anew()
+        await SqlBooks(database).book([answered_call(2)])
+        await added_up(database)
+        assert earlier not in children()
+        assert given == [database.url]
+    finally:
+        await part.end()
+
+
 async def test_what_the_switch_counts_is_written_once_whatever_is_killed(database, monkeypatch):
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     monkeypatch.setattr(traffic, "READ_MS", 20)
