@@ -261,6 +261,8 @@ class Call:
         is_recorded = self.state is not states.OVER
         if is_recorded:
             self.journey.late_answer(row)
+        if self.search is not None:
+            self.search.answered_late(given_up)
         self.board.unwanted_answer(row, now, given_up, is_recorded=is_recorded)
 
     # -- the conversation -----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.conversation import Conversation
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Failure, Hunt, is_trying
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
@@ -121,7 +122,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         before = journey.foremost_call_id or (journey.sip_call_ids_out[-1] if journey.sip_call_ids_out else "")
         self.latest_sent = journey.choice, before, journey.destination_address, journey.callee_user_agent
         journey.note_attempt(choice, sip_call_id, str(attempt.peer))
-        if self._call.settings.charges_ringing and not self._call.begin_to_charge(now):
+        if self._call.settings.charges_ringing and not self._charge(attempt, now):
             return
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
@@ -187,6 +188,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         attempt.give_up(reason, now)
         self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=code, is_telling=False)
         if answered is not None:  # it is known now whether the call pays this attempt
+            self.answered_late(answered[2])
             self._board.unwanted_answer(*answered, is_recorded=True)
 
     def invite_left(self, leg: Leg, message: OutgoingInvite, now: Instant) -> None:
@@ -197,7 +199,20 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if message.parts.sequence > 1:
             return  # it follows a 422: the time of its attempt goes on
         attempt.progress.started_at = now
-        self._wait(attempt, now)
+        if not self._call.settings.charges_ringing or self._charge(attempt, now):
+            self._wait(attempt, now)
+
+    def begin_again(self, now: Instant) -> None:
+        """Send the INVITEs that waited to be sent when the process before ended."""
+        for attempt in [each for each in self.in_progress if each.transaction.is_unsent]:
+            if not self._awaits(attempt):
+                return  # the call has ended
+            attempt.begin_again(now)
+            if attempt.transaction.is_unsent or attempt.transaction.parts.sequence > 1:
+                continue
+            attempt.progress.started_at = now
+            if not self._call.settings.charges_ringing or self._charge(attempt, now):
+                self._wait(attempt, now)
 
     def invite_not_sent(self, leg: Leg, now: Instant) -> None:
         """Try the next gateway: the door has not let the INVITE out."""
@@ -207,9 +222,13 @@ class CalleeSearch(msgspec.Struct, eq=False):
         media = leg.facts.media
         refusal = None if media is None else media.refusal
         outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
-        if not self._call.journey.rung_together:
-            self._call.journey.note_not_sent(self.latest_sent)
+        self._note_unsent(attempt)
         self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
+
+    def answered_late(self, given_up: GivenUp) -> None:
+        """Let the call not be one of an attempt whose late answer is paid apart, should those behind it not be sent."""
+        if self.latest_sent[1] == given_up.sip_call_id:
+            self.latest_sent = NO_ATTEMPT
 
     def deadline_due(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Handle the deadline of the foremost attempt, or the earliest one of several."""
@@ -274,6 +293,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._cancel_beside(each, reason, row, now, given)
         outcome = attempt.given_up(now)
         self._call.conversation.drop_bridge(now)
+        self._note_unsent(attempt)
         attempt.give_up(reason, now, given)
         self._call.journey.attempts.append(attempt.row(0, row, now))
         self._leave_place(attempt, outcome, now)
@@ -281,6 +301,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
 
     def close(self, now: Instant) -> None:
         """Drop all attempts after an error in the switch, and the capacity of all but the foremost one."""
+        if self._call.callee is not None:
+            self._note_unsent(self._call.callee)
         for attempt in self.in_progress:
             attempt.close(now)
         for choice in self.occupied[1:]:
@@ -364,6 +386,26 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_known = attempt is self._call.callee or attempt in self.beside
         return is_known and CallEvent.ATTEMPT_FAILED in ACCEPTED[self._call.state]
 
+    def _charge(self, attempt: GatewayAttempt, now: Instant) -> bool:
+        """Charge a call whose ringing is charged from an INVITE on, once that has left; False = it has ended instead.
+
+        Of telephones that ring together the first one whose INVITE leaves counts for the customer.
+        """
+        if attempt.transaction.is_unsent:
+            return True
+        if attempt is not self._call.callee and self._call.journey.invited_at is not None:
+            return True
+        return self._call.begin_to_charge(now)
+
+    def _note_unsent(self, attempt: GatewayAttempt) -> None:
+        """Let the call be one of the attempt before, which it pays, where the INVITE of this one has not left.
+
+        One that waits after a 422 follows an INVITE that had left.
+        """
+        transaction, journey = attempt.transaction, self._call.journey
+        if transaction.is_unsent and transaction.parts.sequence == 1 and not journey.rung_together:
+            journey.note_not_sent(self.latest_sent)
+
     def _wait(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Set the deadline of an attempt, or the earliest one of several."""
         if self.beside:
@@ -389,6 +431,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         ):
             self.hunt.wait(self._call, attempt, until_ms, now)
             return
+        self._note_unsent(attempt)
         attempt.leave(outcome, now)
         is_telling = is_telling and not attempt.transaction.is_unsent
         self._attempt_over(attempt, outcome, now, is_telling=is_telling)
@@ -459,6 +502,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
                 journey.note_together(journey.sip_call_ids_out[-1], gateway.name)
             journey.sip_call_ids_out.append(sip_call_id)
             journey.note_together(sip_call_id, choice.gateway.name)
+            if self._call.settings.charges_ringing and not self._charge(attempt, now):
+                return
         self._wait(tried, now)
 
     def _progressed_beside(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:

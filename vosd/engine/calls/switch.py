@@ -263,8 +263,7 @@ class Switch(Counting):
                 if answer is not None:
                     self.take_answer(ticket, answer, now)
             elif call.search is not None:
-                for attempt in call.search.in_progress:
-                    attempt.begin_again(now)
+                call.search.begin_again(now)
             elif call.conversation.transfer is not None:
                 call.conversation.transfer.begin_again(now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``

@@ -398,10 +398,12 @@ class TrialCall(WithoutCaller):
         late = "200 after the end, which was sent BYE: the vendor may charge for it"
         self._log.note(another if row.reason == FORKED else late, now)
         tried = Tried(given_up.choice, given_up.sip_call_id, given_up.address, given_up.started_at)
-        call_id = uuid7(now.wall, self._live.entropy())
+        call_id, rang, paid_ms = uuid7(now.wall, self._live.entropy()), self._record, None
+        if rang is not None and rang.vendor_answered_at is None and rang.sip_call_id_out == given_up.sip_call_id:
+            paid_ms = rang.vendor_billing_base_ms
         record = cost_of_late_answer(
             self._node, call_id, self.arrival, self._request, tried, row, now,
-            charged_from_invite=self.settings.charges_ringing,
+            charged_from_invite=self.settings.charges_ringing, paid_ms=paid_ms,
         )  # fmt: skip
         if record is not None:
             self._book(record)

@@ -1,0 +1,140 @@
+"""With SS_STARTBILLINGTIME 1 an INVITE is charged from when it leaves, and one that never left costs nothing."""
+
+from decimal import Decimal
+
+import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
+from doubles.killed import KilledScene
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import ANSWER, Line, Script, answers, refuses
+
+SELL, BUY = applied_rate("0.60", 1), applied_rate("0.30", 1)
+WITHHELD = Treatment(longest_ms=2_000, may_leave=False)
+LATE = Treatment(2_000, longest_ms=3_000)
+
+
+def content(vendors):
+    terms = {"ring_timeout_ms": 10_000, "failover_after_ringing": True}
+    gateways = [vendor_gateway(number, **terms) for number in range(vendors)]
+    accounts = [
+        account("acme", overdraft_limit=Decimal(0)),
+        account("carriers", rate_group="buy", overdraft_limit=None),
+    ]
+    rates = [rate_group("sell", SELL), rate_group("buy", BUY)]
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    return catalogue([trunk, *gateways], rate_groups=rates, accounts=accounts, charges_ringing=True)
+
+
+def scene_with(treatment, vendors=1, scene=Scene):
+    keeper = ScriptedDoorkeeper({} if treatment is None else {"INVITE": treatment})
+    made = scene(content(vendors), doorkeeper=keeper)
+    keeper.exchange = made.exchange
+    return made, keeper
+
+
+def billed(record):
+    return record.billed_seconds, record.vendor_billed_seconds
+
+
+@pytest.mark.parametrize(
+    ("treatment", "intent", "reason"),
+    [(WITHHELD, None, "Unavailable"), (LATE, Intent(cancel_after_ms=1_500), "Cancelled")],
+)
+def test_a_call_whose_invite_has_not_left_costs_nothing(treatment, intent, reason):
+    scene, _ = scene_with(treatment)
+    call = scene.caller.call(CALLEE, intent)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.billing_base_ms, record.postings) == (reason, None, ())
+    assert (record.routing_gateway, record.sip_call_id_out, record.vendor_account) == (None, None, None)
+    assert [row.code for row in record.attempts] == [0]
+
+
+def test_an_invite_that_has_waited_is_charged_from_when_it_leaves():
+    scene, _ = scene_with(LATE)
+    scene.vendor.script = answers(3_000)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert billed(record) == (7, 7)
+    assert record.ended_at - record.started_at in range(9_000, 9_200)
+
+
+@pytest.mark.parametrize("ends", ["not sent", "cancelled", "in time"])
+def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not_sent(ends):
+    """It was paid from the moment at which the next one was tried, and as if it had been that one."""
+    scene, keeper = scene_with(None, vendors=2)
+    scene.vendor.script = Script((Line(0, 180), Line(5_000, 503)))
+    scene.vendors[1].script = answers(3_000)
+    call = scene.caller.call(
+        CALLEE, Intent(cancel_after_ms=6_000 if ends == "cancelled" else None, hang_up_after_ms=4_000)
+    )
+    scene.wire.run_for(1_000)
+    keeper.treatments = {"INVITE": LATE if ends == "in time" else WITHHELD}
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    first, second = ([*vendor.calls, None][0] for vendor in scene.vendors[:2])
+    if ends == "in time":
+        assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-1", second.call_id)
+        assert billed(record) == (14, 7)
+    else:
+        lasts_s = 7 if ends == "not sent" else 6
+        assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-0", first.call_id)
+        assert billed(record) == (lasts_s, lasts_s)
+
+
+def test_a_late_answer_while_the_next_invite_waits_is_paid_once():
+    scene, keeper = scene_with(None, vendors=2)
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
+    scene.wire.run_for(500)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(40_000)
+    (record,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (late.routing_gateway, late.vendor_paid_ms, late.vendor_billed_seconds) == ("vendor-0", None, 12)
+    assert (record.cost, record.vendor_account, record.routing_gateway) == (0, None, None)
+    assert record.billed_seconds == 12
+
+
+@pytest.mark.parametrize("waits_again", [False, True])
+def test_an_invite_that_waits_over_a_restart_is_charged_from_when_it_leaves(tmp_path, waits_again):
+    scene, keeper = scene_with(
+        Treatment(longest_ms=2_000), scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms)
+    )
+    scene.vendor.script = answers(3_000)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_000))
+    scene.wire.run_for(1_000)
+    if not waits_again:
+        keeper.treatments = {}
+    scene.stop_and_keep()
+    scene.wire.run_until(lambda: call.is_over)
+    assert billed(scene.record) == (7, 7)
+
+
+def test_a_kill_while_the_first_invite_waits_charges_no_one(tmp_path):
+    scene, keeper = scene_with(
+        Treatment(longest_ms=2_000), scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms)
+    )
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(1_500)
+    keeper.treatments = {}
+    scene.kill()
+    scene.wire.run_for(70_000)
+    assert [(record.end_reason, record.postings) for record in scene.exchange.sink.all_records] == [("Lost", ())]
+
+
+def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
+    scene, keeper = scene_with(None)
+    scene.vendor.script = refuses(422, 3_000, headers=("Min-SE: 3600",))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))
