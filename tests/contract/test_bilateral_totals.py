@@ -58,6 +58,34 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
         await show_totals(office, customer("other"), ORDER)
 
 
+@pytest.mark.parametrize(("ended", "periods"), [(BEGIN + 70_000, 1), (BEGIN - 500, 1), (BEGIN + PERIOD_MS - 500, 0)])
+async def test_an_answer_that_crossed_our_cancel_is_one_call_of_the_partner(
+    database: Database, tmp_path: Path, ended: int, periods: int
+) -> None:
+    """With SS_STARTBILLINGTIME 1 the CDR of the call has charged the ringing, and that of the late answer the rest."""
+    sent = {
+        "vendor_account": "peer", "sip_call_id_out": "out-1", "customer_account": None, "charges": (), "postings": (),
+    }  # fmt: skip
+    ringing = answered_call(
+        1, answered_at=None, vendor_answered_at=None, cost=Decimal(2), cost_tax=Decimal("0.2"), hold_time_s=0,
+        ended_at=ended, **sent,
+    )  # fmt: skip
+    late = answered_call(
+        2, vendor_answered_at=STARTED, vendor_paid_ms=10_000, cost=Decimal("0.5"), cost_tax=Decimal("0.05"),
+        hold_time_s=0, ended_at=ended + 600, **sent,
+    )  # fmt: skip
+    alone = answered_call(
+        3, answered_at=None, vendor_answered_at=None, cost=Decimal(1), cost_tax=Decimal(0), hold_time_s=0,
+        ended_at=BEGIN + 90_000, **sent | {"sip_call_id_out": "out-2"},
+    )  # fmt: skip
+    await SqlBooks(database).book([ringing, late, alone])
+    office = office_on(database, account("peer"), now=STARTED, socket=tmp_path / "s")
+    found = book_of(await show_totals(office, customer("peer"), ORDER), BEGIN)
+    totals = {(key.direction, each.calls, each.amount) for key, each in found.items()}
+    amount = Decimal("2.75") * periods + 1
+    assert totals == {(PartnerDirection.SENT, periods + 1, amount)}
+
+
 async def test_calls_without_cdr_count_as_the_ledger_has_them(database: Database, tmp_path: Path) -> None:
     """An agent above the customer is no partner of the call, and a call of many hours counts where it ends."""
     hour = 3_600_000

@@ -117,8 +117,8 @@ async def test_tokens_of_before_have_their_makers_from_the_audit(url, database):
 
 
 async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):
-    """Billing bases of both sides; the columns around them stay in their order."""
-    added = ["billing_base_ms", "vendor_billing_base_ms"]
+    """Billing bases of both sides, and what was paid before; the columns around them stay in their order."""
+    added = ["billing_base_ms", "vendor_billing_base_ms", "vendor_paid_ms"]
 
     async def columns() -> list[str]:
         async with database.reading() as connection:
@@ -134,7 +134,9 @@ async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):
     before = await columns()
     await migrate_async(url)
     after = await columns()
-    assert [after[after.index(name) + 1] for name in added] == ["billed_seconds", "vendor_billed_seconds"]
+    assert [after[after.index(name) + 1] for name in added] == [
+        "billed_seconds", "vendor_paid_ms", "vendor_billed_seconds",
+    ]  # fmt: skip
     assert [name for name in after if name not in added] == before
     async with database.writing() as connection:
         await connection.run_sync(back)

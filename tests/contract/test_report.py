@@ -54,7 +54,8 @@ def plain(name: str, value: Any) -> Any:
 async def test_it_says_what_the_listing_says(database):
     partner = partner_call(4, "acme", "partner")
     from_invite = answered_call(5, customer_account="acme", billing_base_ms=64_321, vendor_billing_base_ms=63_000)
-    calls = [with_agents(1), answered_call(2, customer_account="acme"), refused_call(3), partner, from_invite]
+    late = answered_call(6, vendor_billing_base_ms=63_000, vendor_paid_ms=60_000)
+    calls = [with_agents(1), answered_call(2, customer_account="acme"), refused_call(3), partner, from_invite, late]
     await SqlBooks(database).book(calls)
     change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal("0.003"), 120))
     await SqlCorrections(database).book([Correction(call_id(2), (change,), "run", "ann", "rate", 1_790_000_500_000)])

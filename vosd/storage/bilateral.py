@@ -1,6 +1,7 @@
 """The calls of one account that ended in a span, in MySQL and SQLite, for totals that two switches compare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -16,8 +17,12 @@ from vosd.storage.unrecorded_calls import UnrecordedCall, long_unrecorded_calls,
 
 CALLS_MAX: Final = 500_000
 
+_CROSSING_MS: Final = 64_000
+"""A vendor answers no later behind the end of a call whose CANCEL it has crossed: twice 64·T1."""
+
 _cdr: Final = schema.cdr.c
 _long: Final = schema.long_call.c
+_OF_ATTEMPT: Final = _cdr.sip_call_id_out, _cdr.vendor_paid_ms, _cdr.vendor_answered_at
 
 
 class TooManyPartnerCallsError(StoreUnavailable):
@@ -45,9 +50,10 @@ class SqlEndedCalls:
         }
         found: list[PartnerCall] = []
         for direction, (own, *values) in columns.items():
-            base = select(_cdr.ended_at, _cdr.hold_time_s, *values).where(own)
-            recent = base.where(_cdr.started_at >= since - LONG_MS, _cdr.started_at < until)
-            recent = recent.where(_cdr.ended_at >= since, _cdr.ended_at < until).limit(CALLS_MAX)
+            base = select(_cdr.ended_at, _cdr.hold_time_s, *values, *_OF_ATTEMPT).where(own)
+            recent = base.where(_cdr.started_at >= since - LONG_MS, _cdr.started_at < until + _CROSSING_MS)
+            ended = _cdr.ended_at >= since - _CROSSING_MS, _cdr.ended_at < until + _CROSSING_MS
+            recent = recent.where(*ended).limit(CALLS_MAX)
             # Calls that began before are found by their ends (``long_calls``).
             long = base.join(schema.long_call, _long.call_id == _cdr.call_id).where(_cdr.started_at < since - LONG_MS)
             long = long.where(_long.ended_at >= since, _long.ended_at < until).limit(CALLS_MAX)
@@ -55,7 +61,7 @@ class SqlEndedCalls:
                 rows = [row for query in (recent, long) for row in await connection.execute(query)]
             if len(rows) >= CALLS_MAX:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
-            found += [_ended(direction, row) for row in rows]
+            found += [call for call in _paid_once(direction, rows) if since <= call.ended_at < until]
         async with self._database.searching() as connection:
             began = since - LONG_MS, until
             unrecorded = [
@@ -74,8 +80,21 @@ def _without_cdr(call: UnrecordedCall) -> PartnerCall:
     return PartnerCall(direction, call.ended_at, "", prefix, call.hold_time_s, call.fee + call.tax)
 
 
-def _ended(direction: PartnerDirection, row: Any) -> PartnerCall:
-    ended_at, seconds, gateway, number, amount, tax = row
-    return PartnerCall(
-        direction, ended_at, gateway or "", comparable(number or "")[:PREFIX_DIGITS], seconds, amount + tax
-    )
+def _paid_once(direction: PartnerDirection, rows: Sequence[Any]) -> Iterator[PartnerCall]:
+    """Yield the calls, a late answer with what the CDR of its call has charged for the same attempt (ADR 213).
+
+    The partner has one call of both.
+    """
+    late = {row.sip_call_id_out for row in rows if row.vendor_paid_ms is not None}
+    before: dict[str, Decimal] = {}
+    whole = []
+    for row in rows:
+        ended_at, seconds, gateway, number, amount, tax, sip_call_id, paid_ms, vendor_answered_at = row
+        if vendor_answered_at is None and sip_call_id in late:
+            before[sip_call_id] = amount + tax
+        else:
+            prefix = comparable(number or "")[:PREFIX_DIGITS]
+            call = PartnerCall(direction, ended_at, gateway or "", prefix, seconds, amount + tax)
+            whole.append((call, sip_call_id if paid_ms is not None else ""))
+    for call, paid_with in whole:
+        yield call._replace(amount=call.amount + before[paid_with]) if paid_with in before else call

@@ -30,9 +30,8 @@ REPORT: Final[Mapping[str, str | None]] = {
     **dict.fromkeys(_OF_CALL),
     "customer_unit_price": "the customer's billing rate, of a minute or of a cycle, in the currency of its rate group",
     "customer_price_per": "what that is the price of: `minute` or `cycle`",
-    **dict.fromkeys(
-        ("vendor_account", "vendor_currency", "vendor_billing_base_ms", "vendor_billed_seconds", "cost", "cost_tax")
-    ),
+    **dict.fromkeys(("vendor_account", "vendor_currency", "vendor_billing_base_ms", "vendor_paid_ms")),
+    **dict.fromkeys(("vendor_billed_seconds", "cost", "cost_tax")),
     "vendor_rate_group": "rate group of the vendor's rate",
     "vendor_rate_prefix": None,
     "vendor_unit_price": "the vendor's billing rate",
