@@ -173,7 +173,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         assert call is not None
         length_ms = random.choice([*_LENGTHS, random.randrange(1, 20_000), random.randrange(1, 3_600_000)])
         end = answered.plus(lag_ms + length_ms)
-        vanished = DeadCall(DeadCallBilling.DETECTION, end) if number % 13 == 0 else None
+        vanished = DeadCall(DeadCallBilling.DETECTION, end, answered) if number % 13 == 0 else None
         ending = Ending(EndReason.NORMAL, HangupSource.CALLER, end, 200, 16, dead_call=vanished)
         calls.append(conclude(call, ending, "PCMA", "PCMA", recorded=True))
     return calls

@@ -421,12 +421,17 @@ class Call:
         is_new = leg is self.caller.leg and bool(session) and session != before
         return is_new and self.board.media.is_media_blocked(session, before, now)
 
-    def end(self, reason: EndReason, now: Instant) -> None:
-        """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media."""
+    def end(self, reason: EndReason, now: Instant, dead: DeadCall | None = None) -> None:
+        """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media.
+
+        ``dead`` is the joined call, one of whose peers has vanished: this one ends with it.
+        """
         if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is states.TALKING:
-            if not self._check_limits(now):
+            if dead is not None:
+                self._end_as_dead(reason, dead, now)
+            elif not self._check_limits(now):
                 self._end_from_switch(reason, now)
             return
         if self.state is states.ANNOUNCING and self.journey.announced is not None:
@@ -584,6 +589,20 @@ class Call:
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 
+    def _end_as_dead(self, reason: EndReason, dead: DeadCall, now: Instant) -> None:
+        """End with the joined call, one of whose peers has vanished: for the same reason, and by the same proof.
+
+        A limit of this call that came before that was noticed holds, because timers may run late.
+        """
+        if self.lifetime is None:
+            return
+        noticed_at = dead.noticed_at
+        limit = self.lifetime.exceeded(self, noticed_at.mono - 1)
+        if limit is not None and limit.reason not in _PEER_VANISHED:
+            self._end_from_switch(limit.reason, limit.at, now)
+        else:
+            self._end_from_switch(reason, noticed_at if limit is None else min(noticed_at, limit.at), now, dead.proof)
+
     def _is_answer(self, leg: Leg, message: OutgoingSuccess) -> bool:
         """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
         if self.state is states.OVER or leg is not self.caller.leg:
@@ -691,7 +710,7 @@ class Call:
         self.board.over()
         noticed_at = at if dead is None else dead.noticed_at
         if joined is not None:
-            joined.conversation.partner_ended(noticed_at, now or at)
+            joined.conversation.partner_ended(noticed_at, now or at, self.ending)
         if transfer is not None:
             transfer.ended(self, noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.

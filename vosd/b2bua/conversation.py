@@ -17,6 +17,7 @@ from vosd.b2bua.keypad import Keypad, KeypadFacts, duration_in, key_in
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import CallState
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
@@ -63,10 +64,17 @@ class Conversation(msgspec.Struct, eq=False):
         """The transfer that is in progress; of two joined calls, each of them has that of either."""
         return self.transfer if self.joined is None else self.transfer or self.joined.conversation.transfer
 
-    def partner_ended(self, at: Instant, now: Instant) -> None:
-        """End with the call that this one is connected with, at the same instant: a late timer must not be billed."""
+    def partner_ended(self, at: Instant, now: Instant, ending: Ending | None = None) -> None:
+        """End with the call that this one is connected with, at the same instant: a late timer must not be billed.
+
+        ``ending`` is that of a call in the same conversation: where its peer has vanished, this one ends as dead, too.
+        """
         self.joined, answered_at = None, self.call.journey.answered_at
-        if answered_at is not None:
+        if answered_at is None:
+            return
+        if ending is not None and ending.dead_call is not None:
+            self.call.end(ending.reason, now, ending.dead_call)
+        else:
             self.call.hung_up(None, None, now, max(at.came, answered_at))
 
     def drop_bridge(self, now: Instant) -> None:

@@ -96,15 +96,17 @@ class Lifetime:
     ) -> tuple[Instant, DeadCall]:
         """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer.
 
-        ``proof`` is the last one of the side that fell silent; without it, the latest message of either side counts.
+        ``proof`` is the last one of the side that fell silent; without it, the latest message of either side counts,
+        after a transfer also of the side that is in the joined call.
         """
-        dead = DeadCall(billing, noticed_at)
-        if billing is DeadCallBilling.DETECTION:
-            return noticed_at, dead
-        if proof is not None:
-            return min(noticed_at, max(self.granted.answered_at, proof)), dead
-        proofs = [leg.facts.last_seen_at.came for leg in call.parties if leg.facts.last_seen_at is not None]
-        return min(noticed_at, max([self.granted.answered_at, *proofs])), dead
+        answered_at, joined = self.granted.answered_at, call.conversation.joined
+        if proof is None:
+            legs = call.parties if joined is None else [*call.parties, *joined.parties]
+            seen = [leg.facts.last_seen_at.came for leg in legs if leg.facts.last_seen_at is not None]
+            proof = max([answered_at, *seen])
+        is_proven = billing is DeadCallBilling.PROOF
+        at = min(noticed_at, max(answered_at, proof)) if is_proven else noticed_at
+        return at, DeadCall(billing, noticed_at, proof)
 
     def _first_limit(self, call: "Call", until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""

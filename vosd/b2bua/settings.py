@@ -10,7 +10,7 @@ class DeadCallBilling(Enum):
     DETECTION = "detection"
     """Until it was detected."""
     PROOF = "proof"
-    """Until the last proof of life on either leg."""
+    """Until the last proof of life on either leg, after a transfer of both calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeadCall(NamedTuple):
-    """Billing of a call whose peer vanished, and the time of detection."""
+    """Billing of a call whose peer vanished, the time of detection, and the last proof of life."""
 
     billing: DeadCallBilling
     noticed_at: Instant
+    proof: Instant
 
 
 class Ending(msgspec.Struct, frozen=True):

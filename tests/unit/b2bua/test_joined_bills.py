@@ -1,6 +1,7 @@
 """What two calls cost that a transfer has joined: both to the deadline that ended the one, however late timers run."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from doubles.data.builders import applied_rate
 from doubles.timed_scene import TIMED, TimedScene
 from doubles.virtual.customer import OutgoingCall
 from doubles.virtual.scene import CALLEE
+from doubles.virtual.side import Reply
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.rater import rate_call
@@ -21,11 +23,17 @@ LATENESSES_MS = [0, 7, 3_000, 40_000]
 class JoinedScene(TimedScene):
     """The stage, with two calls whose other sides are connected; the second is answered a second after the first."""
 
-    def __init__(self, *, balance="100000", **terms):
+    def __init__(self, *, balance="100000", others: DeadCallBilling | None = None, **terms):
+        """``others``: the second call begins after a reload with this setting."""
         super().__init__(**terms)
         self.exchange.credits["acme"].committed(Decimal(balance), 2)
         self.vendor.script = TIMED
-        first, second = self.call(CALLEE), self.call(TARGET)
+        first = self.call(CALLEE)
+        if others is not None:
+            before = self.exchange.switch.catalogue
+            now = replace(before.parameters, dead_call_billing=others)
+            self.exchange.swap_catalogue(replace(before, parameters=now))
+        second = self.call(TARGET)
         named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
         named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
         first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
@@ -56,6 +64,14 @@ class JoinedScene(TimedScene):
         return found
 
 
+def noticed_at(record, billing):
+    """Return when it was noticed that a peer had vanished, by the record of a call that has ended for that."""
+    said = json.loads(record.fee_breakdown)
+    assert (record.end_reason, record.hangup_source) == ("Session Timeout", "switch")
+    assert said["dead_call_billing"] == billing.value
+    return round(1_000 * datetime.fromisoformat(said["noticed_at"]).timestamp())
+
+
 def lengths(records):
     """Return how long both calls were, in seconds."""
     return [record.hold_time_ms / 1_000 for record in records]
@@ -64,20 +80,52 @@ def lengths(records):
 @pytest.mark.parametrize("lateness_ms", LATENESSES_MS)
 @pytest.mark.parametrize("billing", list(DeadCallBilling))
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_side_that_vanishes_ends_the_other_call_when_that_is_noticed(which, billing, lateness_ms):
+def test_a_side_that_vanishes_ends_both_calls_at_one_moment(which, billing, lateness_ms):
+    """One conversation has one end: by ``proof`` the call of the side that stays is not billed to the detection."""
     scene = JoinedScene(parameters={"dead_call_billing": billing}, lateness_ms=lateness_ms)
     joined_at = scene.exchange.clock.now().wall
     scene.vendor.calls[which].gone = 0
     records = scene.ends()
-    dead, other = records[which], records[1 - which]
-    assert (dead.end_reason, other.end_reason) == ("Session Timeout", "Normal")
-    noticed = datetime.fromisoformat(json.loads(dead.fee_breakdown)["noticed_at"])
-    assert 599_000 <= 1_000 * noticed.timestamp() - joined_at <= 600_000
-    assert other.ended_at == round(1_000 * noticed.timestamp())
+    (noticed_ms,) = {noticed_at(record, billing) for record in records}
+    (ended_at,) = {record.ended_at for record in records}
+    assert 599_000 <= noticed_ms - joined_at <= 600_000
     if billing is DeadCallBilling.DETECTION:
-        assert dead.ended_at == other.ended_at
-    else:
-        assert dead.ended_at <= joined_at
+        assert ended_at == noticed_ms
+    else:  # to the last refresh of the side that stays, as in a call of its own
+        assert 299_000 <= ended_at - joined_at <= 300_000 + 2 * lateness_ms
+
+
+@pytest.mark.parametrize("lateness_ms", LATENESSES_MS)
+def test_what_both_sides_have_proven_is_billed_where_both_have_vanished(lateness_ms):
+    scene = JoinedScene(parameters={"dead_call_billing": DeadCallBilling.PROOF}, lateness_ms=lateness_ms)
+    joined_at = scene.exchange.clock.now().wall
+    for there in scene.vendor.calls:
+        there.gone = 0
+    records = scene.ends()
+    assert len({noticed_at(record, DeadCallBilling.PROOF) for record in records}) == 1
+    assert records[0].ended_at == records[1].ended_at <= joined_at
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_each_of_both_calls_is_billed_by_the_setting_of_its_beginning(which):
+    scene = JoinedScene(parameters={"dead_call_billing": DeadCallBilling.PROOF}, others=DeadCallBilling.DETECTION)
+    scene.vendor.calls[which].gone = 0
+    records = scene.ends()
+    noticed_ms = noticed_at(records[0], DeadCallBilling.PROOF)
+    assert noticed_at(records[1], DeadCallBilling.DETECTION) == noticed_ms == records[1].ended_at
+    assert records[0].ended_at < noticed_ms - 200_000
+
+
+def test_a_limit_that_a_call_has_reached_before_the_other_is_found_dead_holds():
+    scene = JoinedScene(parameters={"max_call_seconds": 301}, lateness_ms=max(LATENESSES_MS))
+    party, target = scene.vendor.calls
+    began_at = min(call.record.answered_at for call in scene.exchange.sink.open.values())
+    scene.wire.run_for(began_at + 301_500 - scene.exchange.clock.now().wall)
+    target.will("INVITE", Reply(408))
+    party.propose("a=sendonly")
+    first, second = scene.ends()
+    assert (first.end_reason, first.hold_time_ms) == ("Maximum Duration", 301_000)
+    assert (second.end_reason, second.hold_time_ms) == ("Session Timeout", 300_500)
 
 
 @pytest.mark.parametrize("lateness_ms", LATENESSES_MS)

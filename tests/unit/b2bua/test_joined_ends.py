@@ -90,7 +90,7 @@ def test_two_sides_that_cannot_be_introduced_for_want_of_a_connection_are_releas
         scene.exchange.flush()
     scene.wire.run_for(3_000)
     assert [there.is_over for there in scene.vendor.calls] == [True, True]
-    assert {record.end_reason for record in records(scene)} == {"Session Timeout", "Normal"}
+    assert {record.end_reason for record in records(scene)} == {"Session Timeout"}
 
 
 def test_a_bye_that_waited_for_its_turn_ends_no_call_before_its_answer(scene):

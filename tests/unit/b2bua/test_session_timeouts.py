@@ -344,7 +344,7 @@ def test_joined_legs_keep_their_timers():
     scene.wire.run_until(lambda: len(scene.exchange.sink.records) == 2)
     scene.run(1)
     reasons = {record.callee_in: record.end_reason for record in scene.exchange.sink.records}
-    assert reasons == {CALLEE: "Normal", "4420555": "Session Timeout"}
+    assert reasons == {CALLEE: "Session Timeout", "4420555": "Session Timeout"}
     assert len(first.asked["BYE"]) == 1
     assert scene.exchange.residue() == {}
 

@@ -130,7 +130,7 @@ def test_silence_ends_both_calls_of_the_two_that_were_connected(how):
     assert call.is_over
     settle(scene, relay)
     records = scene.exchange.sink.records
-    assert sorted(each.end_reason for each in records) == ["No Media", "Normal"]
+    assert sorted(each.end_reason for each in records) == ["No Media", "No Media"]
     assert records[0].ended_at == records[1].ended_at
 
 
@@ -344,7 +344,7 @@ def test_silence_ends_both_calls_of_the_two_that_are_left_of_three():
     scene.wire.run_for(70_000)
     assert (call.is_over, target.is_over) == (True, True)
     settle(scene, relay)
-    assert sorted(each.end_reason for each in scene.exchange.sink.records) == ["No Media", "Normal", "Normal"]
+    assert sorted(each.end_reason for each in scene.exchange.sink.records) == ["No Media", "No Media", "Normal"]
 
 
 def test_a_recording_goes_on_with_the_second_target():

@@ -159,7 +159,7 @@ def test_silence_counts_anew_when_a_transfer_has_joined_two_calls():
     assert not party.is_over
     assert not target.is_over
     scene.wire.run_until(lambda: party.is_over)
-    assert {record.end_reason for record in scene.exchange.sink.records} == {"No Media", "Normal"}
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"No Media"}
     assert {record.hold_time_ms // 1_000 for record in scene.exchange.sink.records} == {18}
 
 
@@ -330,7 +330,7 @@ def test_a_call_that_is_relayed_after_it_was_direct_ends_by_silence(engine, encr
     assert (at_desk.is_over, target.is_over) == (False, False)
     run_silent(scene, 40_000)
     assert (at_desk.is_over, target.is_over) == (True, True)
-    assert [record.end_reason for record in scene.exchange.sink.records[2:]] == ["No Media", "Normal"]
+    assert [record.end_reason for record in scene.exchange.sink.records[2:]] == ["No Media", "No Media"]
     settle(scene)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -50,7 +51,7 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     if one.is_fax and other.is_fax:  # else it was offered and refused
         return None
     begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
-    received_ms = [answered_at.mono, answered_at.mono]
+    received_ms = [_answered_ms(leg, answered_at) for leg in (caller, callee)]
     for index, media in enumerate((one, other)):
         for port in media.ports:
             if port is not None:
@@ -77,6 +78,11 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
         due_ms,
         answered_at.plus(proof_ms - answered_at.mono),
     )
+
+
+def _answered_ms(leg: Leg, answered_at: Instant) -> int:
+    """Return when the call of a leg was answered: after a transfer that may be the joined call."""
+    return (leg.call.journey.answered_at or answered_at).mono
 
 
 def _silent_side(watch: MediaWatch, index: int, received_ms: Sequence[int], begun_ms: int) -> int:
