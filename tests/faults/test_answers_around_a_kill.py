@@ -1,5 +1,8 @@
 """Vendors that answer around a kill: they bill it, so every INVITE that may have been answered leaves a record."""
 
+import time
+from decimal import Decimal
+
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
@@ -62,3 +65,29 @@ def test_a_second_kill_loses_none_of_these_records_and_doubles_none(stage):
     records = scene.records()
     assert sorted(record["callee_in"] for record in records) == numbers
     assert {record["attempts"][-1]["code"] for record in records} == {0}
+
+
+def test_where_ringing_is_charged_an_answer_behind_two_kills_costs_what_is_above_it_once(stage):
+    scene = stage(configuration=SLOW + "parameters: {SS_STARTBILLINGTIME: 1}\n")
+    scene.vendor.behaviours = {"4490001": "rings"}
+    call = scene.customer.call("4490001")
+    eventually(lambda: 180 in call.statuses, "a call that rings")
+    rang_at = time.monotonic()
+    eventually(lambda: time.monotonic() > rang_at + 2.5, "two marks of time, which prove that it rang")
+    [sip_call_id] = scene.vendor.invites
+    scene.vendor.silent = {sip_call_id}
+    for _ in range(2):
+        scene.daemon.kill()
+        scene.daemon.start()
+    scene.vendor.answer(sip_call_id)
+    records = eventually(lambda: len(found := scene.records()) == 2 and found, "both records")
+    eventually(lambda: scene.events("earlier_legs_ended"), "all is released")
+    lost, late = sorted(records, key=lambda record: record["end_reason"], reverse=True)
+    assert (lost["end_reason"], late["end_reason"]) == ("Lost", "Cancelled")
+    assert late["vendor_paid_ms"] == lost["vendor_billing_base_ms"] > 0
+    assert lost["sip_call_id_out"] == late["sip_call_id_out"] == sip_call_id
+    assert [row["reason"] for row in (*lost["attempts"], *late["attempts"])] == ["Lost", "Late Answer"]
+    seconds = lost["vendor_billed_seconds"] + late["vendor_billed_seconds"]
+    assert Decimal(lost["cost"]) + Decimal(late["cost"]) == Decimal("0.005") * seconds
+    assert seconds * 1_000 >= late["vendor_billing_base_ms"] > lost["vendor_billing_base_ms"]
+    scene.daemon.succeed("ledger", "verify")

@@ -10,8 +10,10 @@ from doubles.month_of_calls import past_of
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import ANSWER, Line, Script, answers
+from structlog.testing import capture_logs
 
 from vosd.admin.rerate import Rerating
+from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 
 SELL, BUY = applied_rate("0.60", 1), applied_rate("0.30", 1, connection_fee="0.05")
@@ -113,6 +115,23 @@ def test_without_an_answer_the_ringing_is_all(tmp_path, accepts_cancel):
     scene.wire.run_for(100_000)
     (cut,) = scene.exchange.sink.all_records
     assert (cut.end_reason, cut.cost) == ("Lost", Decimal("0.025"))
+
+
+def test_a_vendor_without_a_rate_leaves_a_line_in_the_log_alone(tmp_path):
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, allow_unrated=True)]
+    accounts = [account("acme"), account("carriers", type=AccountType.CLEARING, rate_group=None, overdraft_limit=None)]
+    scene = KilledScene(tmp_path, catalogue(known, accounts=accounts, charges_ringing=True))
+    scene.vendor.script = RINGS_ON
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(5_000)
+    scene.kill()
+    scene.wire.run_for(500)
+    with capture_logs() as lines:
+        answer(scene)
+        scene.wire.run_for(40_000)
+    assert [line["gateway"] for line in lines if line["event"] == "answer_released"] == ["vendor-0"]
+    assert [record.end_reason for record in scene.exchange.sink.all_records] == ["Lost"]
+    assert (scene.leftovers._lost.answered, scene.leftovers._lost.unknown) == (1, 0)
 
 
 def test_a_minute_that_the_ringing_has_paid_is_not_paid_again(tmp_path):

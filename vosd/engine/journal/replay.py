@@ -331,7 +331,7 @@ class Remains(msgspec.Struct):
         charged_ms = max(0, call.charged_until(self.last_mono) - call.charged_mono[1])
         for each in placed:
             record = None
-            if each.record is not None and each.vendor_rate is not None:
+            if each.record is not None:
                 is_paid = each.record.sip_call_id_out == call.record.sip_call_id_out
                 record = late_part(each.record, charged_ms if is_paid else None)
             yield LeftOver(
