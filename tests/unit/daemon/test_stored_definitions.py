@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,8 @@ from vosd.storage.stored_objects import SqlObjects
 
 HEADER = "prefix,billing_rate\n"
 NOW = 1_800_000_000_000
+_ports = count(19_000)
+"""Of the switches, one after the other: the socket of a test that fails stays open."""
 
 
 class Decks:
@@ -93,7 +96,7 @@ class Site:
         self.url = migrated(directory / "vosd.db")
         self.file = directory / "vosd.yaml"
         self._head = (
-            f"sip: {{listen: ['udp:{NETWORK}.1:14079']}}\nstate_dir: {directory}/var\n"
+            f"sip: {{listen: ['udp:{NETWORK}.1:{next(_ports)}']}}\nstate_dir: {directory}/var\n"
             f"database: {{url: '{self.url}'}}\n"
             f"control_socket: {directory}/vosd.sock\naccounts: [{{id: acme, rate_group: sell}}]\n"
         )
