@@ -38,7 +38,7 @@ table ip home {{
 }}
 """
 """Unsolicited packets are dropped, as by a home router: otherwise they would reserve the port for the router."""
-_COMMAND_SECONDS: Final = 10
+_COMMAND_SECONDS: Final = 60
 _NEW_NETWORK: Final = 0x4000_0000
 """``CLONE_NEWNET``."""
 _NAMES: Final = Path("/run/netns")

@@ -11,7 +11,7 @@ from doubles.certificates import Certificate
 from doubles.sockets.loopback import Endpoint, tcp_listening
 from vosd.base.errors import VosError
 
-_START_SECONDS: Final = 5.0
+_START_SECONDS: Final = 30.0
 
 
 class StunnelError(VosError):

@@ -29,7 +29,7 @@ GATEWAYS = """
 def vendor() -> Iterator[socket.socket]:
     with closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as sock:
         sock.bind((SIX, 0))
-        sock.settimeout(5)
+        sock.settimeout(30)
         yield sock
 
 

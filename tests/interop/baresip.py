@@ -23,7 +23,7 @@ from doubles.sockets.waiting import readable
 from .program import PeerError, Program
 
 MODULES: Final = Path("/usr/lib/baresip/modules")
-_COMMAND_SECONDS: Final = 5.0
+_COMMAND_SECONDS: Final = 30.0
 _CONTROL_PORT: Final = 4444
 _TRACED: Final = re.compile(rb"^(?:UDP|TCP|TLS) \S+ -> \S+\r?\n(.*?)\x1b\[;m", re.DOTALL | re.MULTILINE)
 
@@ -164,7 +164,7 @@ class Baresip(Program):
 
     # -- what it tells --------------------------------------------------------------------------------------------
 
-    def expect(self, kind: str, within_s: float = 15.0, **values: str) -> Mapping[str, Any]:
+    def expect(self, kind: str, within_s: float = 40.0, **values: str) -> Mapping[str, Any]:
         """Return the next event of that kind with these values; events before it are passed over.
 
         Raises:

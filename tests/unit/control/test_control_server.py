@@ -372,7 +372,7 @@ async def test_a_socket_left_behind_by_a_killed_switch_is_replaced(tmp_path: Pat
 
 async def answered_at(path: Path) -> list[Any]:
     """Ask until a socket is there, as the switch looks for it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return await ask(path, line("echo"))
@@ -398,7 +398,7 @@ async def test_a_socket_that_is_removed_is_made_anew_and_its_clients_go_on(
         assert body(await reader.readline()) == {"result": {}}
         path.unlink()
         path.write_text("notes")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 if "control_socket_missing" in [each["event"] for each in logged]:
                     break
