@@ -38,7 +38,7 @@ from vosd.storage.listing import keys_among_first, last_of_each, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
 
-CALLS: Final = 8_000
+CALLS: Final = 4_000
 LIMIT: Final = 20
 OLD: Final = 200
 """Calls of the oldest time with a number and a reason that no later call has: what is met last on a walk by time."""
@@ -103,12 +103,12 @@ FILTERS: Final = [
     pytest.param({"gateway": "vendor-3-trunk"}, {"cdr_mapping", "cdr_routing"}, id="gateway"),
     pytest.param({"caller": "494000000001"}, {"cdr_caller"}, id="caller"),
     pytest.param({"caller": "4940"}, {"cdr_caller"}, id="first callers"),
-    pytest.param({"callee": "4400006000"}, {"cdr_callee"}, id="callee"),
+    pytest.param({"callee": "4400003000"}, {"cdr_callee"}, id="callee"),
     pytest.param({"callee": "33"}, {"cdr_callee"}, id="first callees"),
     pytest.param({"callee": "33", "after": MIDDLE}, {"cdr_callee"}, id="callee after"),
     pytest.param({"reason": "Normal"}, {"cdr_reason"}, id="reason"),
     pytest.param({"reason": "Loop"}, {"cdr_reason"}, id="rare reason"),
-    pytest.param({"sip_call_id": "out-5000"}, {"cdr_sip_in", "cdr_sip_out"}, id="SIP Call-ID"),
+    pytest.param({"sip_call_id": "out-2500"}, {"cdr_sip_in", "cdr_sip_out"}, id="SIP Call-ID"),
     pytest.param({"account": "unknown"}, {"cdr_customer", "cdr_vendor"}, id="no account"),
     pytest.param({"caller": "999"}, {"cdr_caller"}, id="no caller"),
     pytest.param({"reason": "No ACK"}, {"cdr_reason"}, id="no reason"),
@@ -251,7 +251,7 @@ VALUES: Final = {
     "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kind": "accounts", "kinds": "payment",
     "login": "rare", "loss": "true", "rate_type": "none",
     "currency": "EUR,none", "vendor_currency": "EUR", "operator": "ann", "principal": "rare", "reason": "Loop",
-    "sip_call_id": "out-5000", "subject": "rare",
+    "sip_call_id": "out-2500", "subject": "rare",
     "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
     "agent": "customer-7", "all": "true", "accounts": "customer-7", "revoked": "true", "name": "customer-7",
