@@ -16,10 +16,9 @@ _DATABASE: Final = "database"
 """Key whose value may be a URL with a password; ``database_away`` of accounts is none."""
 _INCLUDE: Final = "include"
 _IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
-_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join((*_NEVER_SHOWN, _DATABASE))})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
-"""The key of a secret with more text attached: ``password:x``, where the space is missing."""
-_LOGIN: Final = re.compile(r":\S*@")
-"""The part of a URL before the host, which may contain a password."""
+_SECRET: Final = re.compile("|".join((*_NEVER_SHOWN, _DATABASE)), re.IGNORECASE)
+_NAME: Final = re.compile(r"[\w.-]+")
+_BEHIND_COLON: Final = re.compile(r":\S*")
 _SHOWN_CHARACTERS: Final = 200
 _SHOWN_PROBLEMS: Final = 20
 _SHOWN_NAMES: Final = 50
@@ -132,7 +131,7 @@ class ProblemList:
 
 def is_secret(key: str) -> bool:
     """Return whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
-    name = _IN_BRACKETS.sub("", key).lower()
+    name = _with_brackets(key, lambda _: "").lower()
     return name.rpartition(".")[2] == _DATABASE or any(word in name for word in _NEVER_SHOWN)
 
 
@@ -151,11 +150,25 @@ def suggestion(written: str, known: Iterable[str]) -> str:
 
 def _key_alone(key: str) -> str:
     """Return a key without text attached to the key of a secret: without a space YAML reads both as one key."""
-    outside = _IN_BRACKETS.sub(lambda match: "x" * len(match[0]), key)
-    found = _SECRET_KEY.search(outside)
-    return f"{key[: found.end()]}…" if found else key
+    outside = _with_brackets(key, lambda match: "x" * len(match[0]))
+    for name in _NAME.finditer(outside):
+        if name.end() < len(key) and _SECRET.search(name[0]):
+            return f"{key[: name.end()]}…"
+    return key
+
+
+def _with_brackets(key: str, replaced: Callable[[re.Match[str]], str]) -> str:
+    """Return a key with other text in place of that in brackets."""
+    closed = key.rfind("]") + 1  # the end of brackets that do not close would be looked for from each of them
+    return _IN_BRACKETS.sub(replaced, key[:closed]) + key[closed:]
 
 
 def _shortened(value: str) -> str:
-    value = _LOGIN.sub(":…@", value)
+    """Return the beginning of a value, without the part of a URL before the host: it may contain a password."""
+    value = _BEHIND_COLON.sub(_without_login, value)
     return value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"
+
+
+def _without_login(behind_colon: re.Match[str]) -> str:
+    _, at, host = behind_colon[0].rpartition("@")
+    return f":…@{host}" if at else behind_colon[0]
