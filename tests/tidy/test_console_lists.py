@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from vosd.admin.office.definitions import ListObjects
+from vosd.api.problems import COMMANDS
 from vosd.api.table import OPERATIONS
 
-SCREENS: Final = Path(__file__).parents[2] / "console/src/screens"
+SOURCE: Final = Path(__file__).parents[2] / "console/src"
 
 
 def test_the_console_fills_in_a_begin_for_those_searches_for_calls_that_the_api_refuses() -> None:
@@ -24,8 +25,12 @@ def test_the_console_narrows_those_lists_of_objects_by_account_that_the_api_does
     assert names_in("objects.tsx", "WITH_ACCOUNT") == narrowed
 
 
+def test_the_console_leaves_out_those_commands_that_the_api_does() -> None:
+    assert names_in("../text/withoutcommand.ts", "COMMANDS") == {*COMMANDS}
+
+
 def names_in(screen: str, constant: str) -> set[str]:
     """Return the texts in a list of a screen."""
     pattern = rf"^const {constant} = (?:new Set\()?\[(.*?)\]\)?;"
-    (found,) = re.findall(pattern, (SCREENS / screen).read_text(), re.DOTALL | re.MULTILINE)
+    (found,) = re.findall(pattern, (SOURCE / "screens" / screen).read_text(), re.DOTALL | re.MULTILINE)
     return {*re.findall(r'"(\w+)"', found)}
