@@ -9,7 +9,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, answers
 from doubles.waiting_scene import WaitingScene
 
-from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.search import CalleeSearch
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
@@ -172,10 +172,10 @@ def test_an_attempt_that_cannot_begin_again_ends_its_own_call_only(monkeypatch):
     ringing = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
 
-    def fails(_attempt, _now):
+    def fails(_search, _now):
         raise ValueError("it cannot begin")
 
-    monkeypatch.setattr(GatewayAttempt, "begin_again", fails)
+    monkeypatch.setattr(CalleeSearch, "begin_again", fails)
     restored(scene)
     scene.wire.run_for(1_000)
     assert ringing.final == 503

@@ -18,7 +18,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers
 
-from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.search import CalleeSearch
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
@@ -419,10 +419,10 @@ def test_a_call_that_cannot_begin_again_leaves_the_ports_of_the_others_as_they_a
     ringing = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
 
-    def fails(_attempt, _now):
+    def fails(_search, _now):
         raise ValueError("it cannot begin")
 
-    monkeypatch.setattr(GatewayAttempt, "begin_again", fails)
+    monkeypatch.setattr(CalleeSearch, "begin_again", fails)
     scene.stop_and_keep(500)
     scene.wire.run_for(1_500)
     assert ringing.final == 503
