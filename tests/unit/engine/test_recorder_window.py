@@ -270,6 +270,37 @@ async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(na
     assert file.exists(), "the next start closes it by its answer"
 
 
+async def test_calls_that_were_read_are_booked_where_the_disk_does_not_say_whether_the_others_are_there(
+    narrow, journal, credits, tmp_path, database, monkeypatch
+):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    journal.flush()
+    (file,) = (tmp_path / "journal").glob("*.log")
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"+49300000" + b"0012", b"damage" * 2 + b"!"))
+    faults, real = [OSError(5, "Input/output error")], backlog_module.Backlog._report_lost
+
+    def fails(_: Path) -> bool:
+        raise faults.pop()
+
+    def fails_once(backlog: backlog_module.Backlog) -> None:
+        with monkeypatch.context() as meanwhile:
+            if faults:
+                meanwhile.setattr(Path, "exists", fails)
+            real(backlog)
+
+    monkeypatch.setattr(backlog_module.Backlog, "_report_lost", fails_once)
+    task = asyncio.create_task(narrow.run())
+    await asyncio.wait_for(narrow.drained(), 30)
+    task.cancel()
+    assert faults == []
+    booked = [identity for batch in database.offered for identity in batch]
+    assert booked == [call_id(index) for index in range(20) if index != 12]
+    assert (journal.unbooked, journal.waiting.on_disk) == (1, 0)
+    journal.close()
+
+
 @pytest.mark.parametrize("are_later", [True, False], ids=["later calls wait", "none does"])
 async def test_files_that_are_removed_hold_no_other_call_up(
     narrow, journal, credits, database, tmp_path, *, are_later: bool

@@ -101,8 +101,30 @@ class Backlog:
             OSError: a file cannot be read, and nothing was; try again. An older file that was removed is none of them.
         """
         self._taken.clear()
-        loop = asyncio.get_running_loop()
         found: list[ReadBack] = []
+        try:
+            await self._read_files(most, found)
+        except OSError:
+            self.close()
+            if not found:
+                raise
+        self._count -= len(found)
+        self._taken.clear()
+        if not self._count:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Close the file that is being read."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._reading = None
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _read_files(self, most: int, found: list[ReadBack]) -> None:
+        """Read calls of one file after the other, at most so many; those that were ``found`` stay so at an error."""
+        loop = asyncio.get_running_loop()
         while len(found) < min(most, self._count):
             added, written = self._added, self._written()
             present = written.number
@@ -119,12 +141,10 @@ class Backlog:
             except asyncio.CancelledError:
                 await asyncio.gather(reading, return_exceptions=True)  # the thread has the file until it returns
                 raise
-            except OSError as error:
+            except FileNotFoundError:
+                if is_present:
+                    raise
                 self.close()
-                if is_present or not isinstance(error, FileNotFoundError):
-                    if not found:
-                        raise
-                    break
                 some = []  # an older file was removed: those behind it are read all the same
             found += some
             if len(some) == at_once or (not is_present and self._begin_next(present)):
@@ -135,19 +155,6 @@ class Backlog:
             if written.is_all and added == self._added:
                 self._report_lost()
             break
-        self._count -= len(found)
-        self._taken.clear()
-        if not self._count:
-            self.close()
-        return found
-
-    def close(self) -> None:
-        """Close the file that is being read."""
-        if self._file is not None:
-            self._file.close()
-        self._file = self._reading = None
-
-    # -- inside -------------------------------------------------------------------------------------------------
 
     def _begin_next(self, present: int) -> bool:
         """Go to the next file to be read; return False if there is none."""
@@ -211,8 +218,11 @@ class Backlog:
         """Give up calls whose records cannot be read: their files stay, and the next start closes them if it can.
 
         Those whose file was removed are lost.
+
+        Raises:
+            OSError: the disk does not say which are which; none is given up.
         """
-        unreadable, removed = list[bytes](), list[bytes]()
+        unreadable, removed, removed_from = list[bytes](), list[bytes](), Counter[int]()
         for number in set(self._wanted.values()):
             path = self._files.in_use(number)
             there = [call for call, counted_in in self._wanted.items() if counted_in == number]
@@ -221,7 +231,8 @@ class Backlog:
                 path.with_suffix(ENDS).unlink(missing_ok=True)  # the next start reads the file, and sees the damage
             else:
                 removed += there
-                self.removed[number] += len(there)
+                removed_from[number] = len(there)
+        self.removed.update(removed_from)
         if unreadable:
             _log.error(
                 Event.JOURNAL_RECORD_UNREADABLE,
