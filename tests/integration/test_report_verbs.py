@@ -138,6 +138,15 @@ def test_calls_that_are_not_added_up_yet_are_counted_by_the_check_and_added_by_t
     assert "not compared" not in installation.vosd("report", "verify", *SPAN).stderr
 
 
+def test_an_empty_report_says_that_none_of_the_calls_belongs_to_it(installation: Installation) -> None:
+    asked = ("report", "failures", *SPAN, "--vendor", "vendor-1")
+    assert installation.vosd(*asked).stdout == "no call of that time belongs to this report\n"
+    installation.book([answered_call(9)])
+    found = installation.vosd(*asked)
+    assert found.stdout == "no call of that time that is added up belongs to this report\n"
+    assert "calls are missing: they are not added up yet" in found.stderr
+
+
 def test_a_time_is_made_anew_though_calls_cannot_be_added_and_their_number_is_said(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,7 +221,8 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
     else:
         rows = [*sheet.rows, *({columns[0]: "total", **total} for total in sheet.totals if len(sheet.rows) > 1)]
-        empty = "no calls of that time are added up yet" if sheet.missing else "no calls began in that time"
+        added_up = " that is added up" if sheet.missing else ""
+        empty = f"no call of that time{added_up} belongs to this report"
         output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
                      empty=empty)  # fmt: skip
     if late := sheet.missing_in_replica:

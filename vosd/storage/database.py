@@ -366,6 +366,9 @@ class Database:
             message = f"{self.place} did not answer within {self._patience_s:g} s: see what it is busy with"
             raise StoreUnavailable(message) from error
         except (exc.TimeoutError, OSError) as error:
+            if self.is_sqlite and isinstance(error, PermissionError):
+                message = f"{self.place} may not be opened by this user: run this as the user of the switch"
+                raise DatabaseRefusesUs(message) from error
             message = f"cannot reach {self.place} ({error}): is the server running and the address right?"
             raise StoreUnavailable(message) from error
         except (OverflowError, Unstorable) as error:
@@ -438,7 +441,7 @@ def _advice(code: object, text: str) -> str:
     if "locked" in text:
         return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
-        return "does the directory exist and may this user write there?"
+        return "does the directory exist, and is this the user of the switch, who may write there?"
     return "see the server's log, its disk space and rights"
 
 

@@ -84,7 +84,10 @@ def _make_file(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
-        message = f"the file {file} of database.url cannot be made: {error.strerror}; make its directory or change it"
+        advice = "run this as the user of the switch" if isinstance(error, PermissionError) else "make its directory"
+        message = (
+            f"the file {file} of database.url cannot be made or opened: {error.strerror}; {advice}, or change the URL"
+        )
         raise StoreUnavailable(message) from error
 
 

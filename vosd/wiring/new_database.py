@@ -82,7 +82,7 @@ async def check_nothing_is_missed(url: str, state_dir: Path) -> None:
             return
     except DatabaseGone:
         pass
-    except StoreUnavailable:  # the migration says why
+    except (StoreUnavailable, PermissionError):  # the migration says why
         return
     finally:
         await database.close()

@@ -5,8 +5,10 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 
 import pytest
+from doubles.closed import closed
 from sqlalchemy import event, text
 
+from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, UnsupportedDatabase
 from vosd.storage.migrate import migrate_async
 
@@ -42,6 +44,16 @@ async def test_an_sqlite_session_is_durable_and_readable_while_written(database)
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
     assert settings == ["wal", 2, 5000]
+
+
+@pytest.mark.parametrize("command", ["read", "migrate"])
+async def test_another_user_of_a_file_is_sent_to_that_of_the_switch(tmp_path, command):
+    url = f"sqlite+aiosqlite:///{tmp_path}/lib/vosd.db"
+    await migrate_async(url)
+    database = Database(url)
+    with closed(tmp_path / "lib"), pytest.raises(StoreUnavailable, match="run this as the user of the switch"):
+        await (migrate_async(url) if command == "migrate" else database.check_schema())
+    await database.close()
 
 
 @pytest.mark.mariadb

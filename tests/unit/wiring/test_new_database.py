@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.closed import closed
 
 from vosd.cdr.lease import DatabaseState
 from vosd.cdr.ports import LastStanding
@@ -52,6 +53,14 @@ async def test_a_database_that_is_gone_with_its_money_is_missed(tmp_path: Path, 
     with pytest.raises(DatabaseMissedError, match=expected) as missed:
         await check_nothing_is_missed(f"sqlite+aiosqlite:///{file}", tmp_path)
     assert "vosd migrate --anew makes an empty one: all balances begin at 0" in str(missed.value)
+
+
+async def test_a_database_that_this_user_may_not_see_is_not_taken_for_gone(tmp_path: Path) -> None:
+    await left(tmp_path, PAID)
+    url = f"sqlite+aiosqlite:///{tmp_path}/lib/vosd.db"
+    await migrate_async(url)
+    with closed(tmp_path / "lib"):
+        await check_nothing_is_missed(url, tmp_path)  # the migration says why
 
 
 async def test_a_database_of_another_kind_is_not_said_to_be_gone(tmp_path: Path) -> None:
