@@ -340,6 +340,7 @@ class Daemon:
             silenced,
             self._call_reports,
             self._accounting,
+            self._events,
             clock,
             self._alarms.machine,
         )

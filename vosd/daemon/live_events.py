@@ -1,7 +1,7 @@
 """Live events of the running switch: their sources introduced, and the order that follows them (ADR 126)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import Final
 
 from vosd.base.clock import Clock
@@ -16,12 +16,14 @@ from vosd.control.events import (
 from vosd.control.order import Handler
 from vosd.control.server import CommandError
 from vosd.engine.background import BackgroundTasks, every
+from vosd.engine.counting import Counting
 from vosd.engine.overload.load import Load
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.reports.webhooks import EventWebhook
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import ReceiverSettings, Settings
+from vosd.obs.figures import Figure
 from vosd.trunks.scope import LimitScope
 
 LIFE_S: Final = 5.0
@@ -36,7 +38,7 @@ class NoSuchReceiverError(CommandError):
     """The configuration has no such receiver of webhooks."""
 
 
-class LiveEventPart:
+class LiveEventPart(Counting):
     """The events of one switch, from the start of the process to its end."""
 
     def __init__(self, settings: Settings, service: SwitchService, reporters: CallReporters, clock: Clock) -> None:
@@ -78,6 +80,10 @@ class LiveEventPart:
                 self._clock, each, self._state_dir, self.events, self._is_busy
             )
             await webhook.begin()
+
+    def census(self) -> Mapping[Figure, int]:
+        """Count the events that wait for receivers."""
+        return {Figure.WEBHOOK_EVENTS: sum(sum(each.census().values()) for each in self._webhooks.values())}
 
     async def dead_letters(self, order: ListDeadLetters) -> list[DeadLetter]:
         """List the events that were not delivered and will not be."""

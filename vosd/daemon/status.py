@@ -36,16 +36,18 @@ class Status:
         silenced: Silenced,
         call_reports: CallReports,
         accounting: CallAccounting,
+        events: Counting,
         clock: Clock,
         machine: Callable[[], MachineUse],
     ) -> None:
-        """``machine`` returns the use of processor, memory and disk."""
+        """``events`` counts those for webhooks; ``machine`` returns the use of processor, memory and disk."""
         self.machine = machine
         self.service = service
         self.configuration = configuration
         self.silenced = silenced
         self.call_reports = call_reports
         self.accounting = accounting
+        self._events = events
         self.api_answers: Final = dict.fromkeys(("2xx", "3xx", "4xx", "5xx", "none"), 0)
         """Answers of the management API since the start, by the class of their status, as it has reported them."""
         self._started_at = clock.now().wall
@@ -54,7 +56,8 @@ class Status:
     @property
     def parts(self) -> Sequence[Counting]:
         """All parts with figures."""
-        return (*self.service.parts, self.silenced, self.call_reports, self.accounting, self._log_lines)
+        outlets = (self.call_reports, self.accounting, self._events)
+        return (*self.service.parts, self.silenced, *outlets, self._log_lines)
 
     def report(self) -> SwitchStatus:
         """Return the status of now."""

@@ -279,7 +279,7 @@ class Event(StrEnum):
     ALARM_REFUSED = "alarm_refused"
     """An ``output`` refuses an alarm, which is not repeated."""
     CALL_REPORTS_DOWN = "call_reports_down"
-    """The server of ``call_reports`` cannot be reached, or is not well: reports wait."""
+    """The server of ``call_reports``, or a ``receiver`` of webhooks, cannot be reached or is not well: reports wait."""
     CALL_REPORTS_UP = "call_reports_up"
     CALL_REPORTS_DROPPED = "call_reports_dropped"
     """Reports of calls were not delivered and will not be (``why``)."""

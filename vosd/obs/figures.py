@@ -140,6 +140,11 @@ class Figure(StrEnum):
         "call_reports_dropped",
         "since the start: reports of calls that the server did not get (vosd alarms says why)",
     )
+    WEBHOOK_EVENTS = (
+        "webhook_events",
+        "events that wait for the receivers of webhooks; zero within a second",
+        "vosd_webhook_events_waiting",
+    )
     RADIUS_ACCOUNTING = (
         "radius_accounting",
         "accounting records that wait for the servers of radius; zero within a second",

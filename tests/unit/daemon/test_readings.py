@@ -26,6 +26,7 @@ from vosd.cdr.record import Attempt
 from vosd.control.installation import CountApiAnswers, MachineUse
 from vosd.daemon.commands import Commands
 from vosd.daemon.lifecycle import DaemonState
+from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings, readiness
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
@@ -34,6 +35,7 @@ from vosd.engine.peers import gateways as gateways_shown
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
+from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
@@ -97,7 +99,9 @@ def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
     reports._queue.counted.update({ReportOutcome.DELIVERED: 9, ReportOutcome.FULL: 2})
     accounting = CallAccounting(clock, None, Path("unused"), service.switch.report_calls, tuple)
-    status = Status(service, configuration, silenced, reports, accounting, clock, lambda: MACHINE)
+    settings = SimpleNamespace(node="sw1", state_dir=Path("unused"), webhooks=())
+    events = LiveEventPart(settings, service, CallReporters(service.switch.report_calls), clock)
+    status = Status(service, configuration, silenced, reports, accounting, events, clock, lambda: MACHINE)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
     return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)

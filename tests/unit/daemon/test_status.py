@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from doubles.data.builders import catalogue
 from doubles.data.records import STARTED, answered_call, rejected
+from doubles.live_events import balance_low
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -17,17 +18,20 @@ from doubles.virtual.clock import ManualClock
 from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.config.places import Installation
+from vosd.control.events import EventType
 from vosd.control.installation import GetStatus, MachineUse
 from vosd.control.money import CountRefused, CountUnbooked, ListUnbooked
 from vosd.daemon.commands import Commands, MoneyCommands
+from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
+from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings, SipListener
+from vosd.engine.settings import CallReportSettings, ReceiverSettings, Settings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
@@ -59,6 +63,7 @@ CENSUS = [
     "lookups",
     "overrides",
     "call_reports",
+    "webhook_events",
     "radius_accounting",
     "radius_servers_down",
     "radius_passwords",
@@ -140,13 +145,19 @@ def accounting(service, clock, tmp_path):
     return CallAccounting(clock, None, tmp_path, service.switch.report_calls, tuple)
 
 
-def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, accounting, clock):
+@pytest.fixture
+def events(service, clock, tmp_path):
+    settings = SimpleNamespace(node="sw1", state_dir=tmp_path, webhooks=())
+    return LiveEventPart(settings, service, CallReporters(service.switch.report_calls), clock)
+
+
+def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, accounting, events, clock):
     listen = [SipListener("udp", "192.0.2.1", 5060), SipListener("tls", "2001:db8::1", 5061)]
     settings, version = SimpleNamespace(node="sw1", listen=listen), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     installation = Installation("sw1", "/etc/vosd/vosd.yaml", "/var/lib/vosd")
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
-    shown = Status(service, configuration, silenced, call_reports, accounting, clock, MachineUse)
+    shown = Status(service, configuration, silenced, call_reports, accounting, events, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status(GetStatus())).document()
     assert sorted(status) == sorted([*Figure, *OTHERS])
     assert status["listen"] == ["udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"]
@@ -190,11 +201,20 @@ class Refusing(Counting):
         return {Figure.REFUSED_FOR_OVERLOAD: 3}
 
 
-def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports, accounting):
-    assert census_of((*service.parts, silenced, call_reports, accounting)) == dict.fromkeys(
+def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports, accounting, events):
+    assert census_of((*service.parts, silenced, call_reports, accounting, events)) == dict.fromkeys(
         figures(are_totals=False), 0
     )
     assert totals_of((*service.parts, call_reports, accounting)) == dict.fromkeys(figures(are_totals=True), 0)
+
+
+async def test_events_that_wait_for_receivers_of_webhooks_are_counted(events):
+    delivery = CallReportSettings("http://127.0.0.1:9/")
+    await events.adjust([ReceiverSettings(name, frozenset({EventType.BALANCE_LOW}), delivery) for name in "ab"])
+    events.events._put(balance_low("acme"))
+    assert events.census() == {Figure.WEBHOOK_EVENTS: 2}
+    await events.adjust(())
+    assert events.census() == {Figure.WEBHOOK_EVENTS: 0}
 
 
 def test_a_total_adds_up_what_several_parts_have_counted(service):

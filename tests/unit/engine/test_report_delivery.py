@@ -1,6 +1,7 @@
 """Delivery of reports of calls to a real HTTP server that may be away, slow or wrong, over restarts."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,14 @@ from vosd.base.secret import Secret
 from vosd.callcontrol.ports import CallReporter
 from vosd.engine import poster
 from vosd.engine.clock import SystemClock
-from vosd.engine.reports import reporter
-from vosd.engine.reports.queue import ReportOutcome
+from vosd.engine.poster import UndeliveredError
+from vosd.engine.reports import delivery, reporter
+from vosd.engine.reports.delivery import Delivery
+from vosd.engine.reports.queue import ReportOutcome, ReportQueue
+from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.spool import ReportSpool
-from vosd.engine.settings import CallReportSettings
+from vosd.engine.settings import CallReportSettings, DeliverySettings
 from vosd.obs.figures import Figure
 
 PATIENCE_S = 30.0
@@ -68,6 +72,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "LAST_REPORTS_S", 0.5)
     monkeypatch.setattr(reporter, "TICK_S", 0.01)
+    monkeypatch.setattr(delivery, "WELL_MS", 0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -112,6 +117,7 @@ async def test_a_failed_delivery_is_repeated_in_order(desk, failure):
         made.ended(answered_call(1))
         found = await taken(server, 2)
         await until(lambda: not made.census()[Figure.CALL_REPORTS])
+        await until(lambda: any(line["event"] == "call_reports_up" for line in logs))
     assert [each["state"] for each in found] == ["trying", "ended"]
     assert [line["event"] for line in logs] == ["call_reports_down", "call_reports_up"]
     assert made.counted == {ReportOutcome.DELIVERED: 2}
@@ -312,3 +318,46 @@ async def test_the_end_of_a_switch_waits_for_a_server_that_is_well(desk, monkeyp
         await made.end()
         desk.running = None
         assert len(server.different()) == 50
+
+
+class Flaky:
+    """A courier to a server that fails the first two of five reports, until it is mended."""
+
+    def __init__(self) -> None:
+        self.is_mended = False
+        self._sent = itertools.count()
+
+    async def deliver(self, _report: CallReport) -> int:
+        if next(self._sent) % 5 < 2 and not self.is_mended:
+            raise UndeliveredError("status 500")
+        return 200
+
+    def hang_up(self) -> None: ...
+
+
+async def test_a_server_that_fails_now_and_then_is_one_outage_until_a_minute_after_its_last_failure(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(delivery, "WELL_MS", 60_000)
+    clock, queue, courier = ManualClock(), ReportQueue(DeliverySettings(retry_interval_ms=20)), Flaky()
+    made = Delivery(queue, ReportSpool(tmp_path), clock, lambda: False, lambda *_: None)
+
+    async def send_next() -> None:
+        clock.move_to(clock.now().mono + 100)
+        report = queue.take(clock.now().mono)
+        assert report is not None
+        await made._send(report, courier)
+        made.tidy()
+
+    with capture_logs() as logs:
+        for number in range(300):
+            queue.put(CallReport(number, f"call-{number}", 0, b""))
+            await send_next()
+        assert [line["event"] for line in logs] == ["call_reports_down"]
+        courier.is_mended = True
+        while len(queue):
+            await send_next()
+        assert len(logs) == 1
+        clock.move_to(clock.now().mono + 60_000)
+        made.tidy()
+    assert [line["event"] for line in logs] == ["call_reports_down", "call_reports_up"]

@@ -22,6 +22,9 @@ from vosd.obs.outage import outage_of
 
 BUSY_S: Final = 0.5
 """Pause of delivery while the switch is overloaded, before it looks again."""
+WELL_MS: Final = 60_000
+"""Time without a failure after which an outage is over: else a server that fails now and then would begin one a second.
+"""
 
 _log = structlog.get_logger()
 
@@ -57,6 +60,8 @@ class Delivery:
         self._wanted = asyncio.Event()
         self._attempted = asyncio.Event()
         self._outage = outage_of(down, receiver)
+        self._failed_at = 0
+        """Time of the last failure, milliseconds of the monotonic clock."""
         self._log_limiter = LogLimiter()
 
     def wake(self) -> None:
@@ -72,6 +77,12 @@ class Delivery:
     def forget_outage(self) -> None:
         """Note that the server is none of ours any more."""
         self._outage.over()
+
+    def tidy(self) -> None:
+        """End the outage of a server that has failed nothing for a while."""
+        is_well = not self._queue.is_failing and self._clock.now().mono >= self._failed_at + WELL_MS
+        if self._outage.goes_on and is_well:
+            self._outage.over()
 
     async def run(self, courier: Courier) -> None:
         """Send what waits, one report after the other; runs until cancelled."""
@@ -116,7 +127,8 @@ class Delivery:
         self._attempted.set()
 
     def _failed(self, report: CallReport, why: str) -> None:
-        if self._queue.failed(report, self._clock.now().mono):
+        self._failed_at = self._clock.now().mono
+        if self._queue.failed(report, self._failed_at):
             self._spool.done(report)
         if self._queue.is_failing:
             self._outage.found(why, waiting=len(self._queue))
@@ -132,6 +144,5 @@ class Delivery:
             if self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(self._refusal, status=status, call_id=report.call_id, **self._facts)
         self._spool.done(report)
-        self._outage.over()
         if was_away:
             self._wanted.set()

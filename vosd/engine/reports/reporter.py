@@ -233,7 +233,8 @@ class ReportOutlet(Counting, Generic[_Settings]):
         return {self.words.lost: sum(counted.values()) - counted[ReportOutcome.DELIVERED]}
 
     def tidy(self) -> None:
-        """Drop old reports, log losses, and write to the disk what is done."""
+        """Drop old reports, log losses, end an outage that is over, and write to the disk what is done."""
+        self._delivery.tidy()
         now, believed = self._clock.now(), self._steady.now()
         for report in () if believed is None else self._queue.drop_old(believed):
             self._spool.done(report)
