@@ -438,6 +438,8 @@ class SwitchService:
         self.loop.detach()
         self.keep_alives.stop()
         await self._tasks.stop()
+        await self._copier.write()  # not by its task, which is cancelled again and again until it has ended
+        await self.without_database.note_time()
         await self.registrations.write_all()
         self._journal.close()
         self._state_files.write_last()

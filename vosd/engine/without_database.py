@@ -120,15 +120,12 @@ class WithoutDatabase:
         self._recorder.turn.release()
 
     async def run(self) -> None:
-        """Note again and again that this switch runs, and once more at the stop; runs until cancelled."""
-        try:
-            while True:
-                await self._note_time()
-                await asyncio.sleep(TIME_NOTED_EVERY_S)
-        finally:
-            await self._note_time()
+        """Note again and again that this switch runs; runs until cancelled."""
+        while True:
+            await self.note_time()
+            await asyncio.sleep(TIME_NOTED_EVERY_S)
 
-    async def _note_time(self) -> None:
+    async def note_time(self) -> None:
         """Note that what is known now is of this moment."""
         if not self._watch.refuses_calls:  # another switch has the lease, or the balances may be wrong
             await self._copy.note_time(self._clock.now().wall)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from doubles.data.builders import account, catalogue
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
@@ -14,6 +15,7 @@ from doubles.watched_database import MemoryStandings
 from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import LastStanding
+from vosd.engine import background
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
@@ -27,8 +29,11 @@ class SlowStandings(MemoryStandings):
     def __init__(self) -> None:
         super().__init__()
         self.may_write = asyncio.Event()
+        self.begun = 0
+        """Writings that have begun."""
 
     async def note(self, standings: Sequence[LastStanding]) -> bool:
+        self.begun += 1
         await self.may_write.wait()
         return await super().note(standings)
 
@@ -86,3 +91,23 @@ async def test_a_start_does_not_wait_for_the_copy_whose_age_is_noted_when_it_is_
     finally:
         copy.may_write.set()
         await stop(service)
+
+
+async def test_a_stop_writes_the_copy_however_slow_its_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are cancelled again until they have ended, which would interrupt what one of them writes at its end."""
+    store, copy = MemoryStore(), SlowStandings()
+    service = await started(tmp_path, store, MemoryLease(store), copy)
+    async with asyncio.timeout(10):
+        while not service.database.is_compared:  # noqa: ASYNC110 - it waits for a thread
+            await asyncio.sleep(0)
+    monkeypatch.setattr(background, "CANCELLED_AGAIN_S", 0)
+    begun, stopping = copy.begun, asyncio.create_task(stop(service))
+    async with asyncio.timeout(10):
+        while copy.begun == begun:  # noqa: ASYNC110 - the tasks are cancelled first
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    copy.may_write.set()
+    await stopping
+    assert [*copy.by_account] == ["acme"]
+    assert copy.at is not None

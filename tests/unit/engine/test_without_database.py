@@ -110,4 +110,5 @@ async def test_a_copy_is_as_old_as_the_last_run_that_took_calls(refuses: bool) -
     machine.clock.move_to(machine.clock.now().mono + 30_000)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    await machine.without.note_time()
     assert machine.copy.at == (None if refuses else machine.wall), "noted at the stop, too"

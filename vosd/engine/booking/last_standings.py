@@ -81,18 +81,19 @@ class StandingsCopier:
         return await self._copy.standings()
 
     async def run(self) -> None:
-        """Write again and again, and once more at the stop; runs until cancelled."""
-        try:
-            while True:
-                await asyncio.sleep(NOTED_EVERY_S)
-                await self.write()
-        finally:
+        """Write again and again; runs until cancelled."""
+        while True:
+            await asyncio.sleep(NOTED_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
-        """Write what has changed since the last time; what cannot be written waits for the next time."""
+        """Write what has changed since the last time; a failure or a cancellation leaves it for the next time."""
         async with self._turn:
-            while self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
-                if not await self._copy.note(changed):
-                    self._balances.note_changed(each.account for each in changed)
-                    return
+            is_noted = True
+            while is_noted and self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
+                is_noted = False
+                try:
+                    is_noted = await self._copy.note(changed)
+                finally:
+                    if not is_noted:
+                        self._balances.note_changed(each.account for each in changed)
