@@ -45,6 +45,8 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import VENDOR
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import CountUnbooked, ListUnbooked, RefreshBalances
 from vosd.control.order import OrderDone
@@ -207,6 +209,16 @@ async def test_a_bill_that_was_compared_before_its_calls_were_booked_is_compared
         await connection.execute(update(schema.reconciliation).values(result='{"rows": 5, "unbooked": 2}'))
     said = f"2 calls were not booked yet when reconciliation {number} of carrier was made"
     assert await missing(office) == {"vendor_unmatched": said}
+
+
+async def test_a_bill_whose_calls_were_rated_again_since_is_compared_again(office: Office) -> None:
+    number = await reconcile(office)
+    cheaper = ChargeChange(VENDOR, 0, Amounts(Decimal("0.10"), Decimal("0.02"), 60))
+    calls = [answered_call(number, **TERMS).call_id for number in (1, 2)]
+    made = [Correction(call_id, (cheaper,), "rerate-1", "ann", "the contract", NOW + 1) for call_id in calls]
+    await office.stores.corrections.book(made)
+    said = f"the cost of 2 calls was corrected since reconciliation {number} of carrier was made"
+    assert (await missing(office))["vendor_unmatched"] == said
 
 
 async def test_a_month_is_not_closed_while_a_minimum_waits_for_calls(office: Office, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, RINGS, SILENT, Line, Script, answers, refuses
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, update
 
 from vosd.admin import bill_comparison
 from vosd.admin.bill_comparison import sent_call
@@ -67,11 +67,14 @@ from vosd.admin.office.reconciliations import (
 )
 from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.base.ids import uuid7
+from vosd.base.money import format_amount
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import CUSTOMER as PAYER
+from vosd.cdr.record import VENDOR, Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
 from vosd.control.calls import CallSnapshot, ListCalls
@@ -81,6 +84,7 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
@@ -224,6 +228,31 @@ async def test_a_comparison_says_how_many_calls_of_its_time_are_not_booked(site:
         made = await site.imported(faulty(), again=True, **span)
     asked = CountUnbooked(span["until"]), CountRefused("carrier", *span.values())
     assert (made.comparison.unbooked, switch.asked[-2:]) == (7, [*asked])
+
+
+async def test_a_comparison_says_how_many_calls_had_their_cost_corrected_since(site: Site, database: Database) -> None:
+    """A customer's fee is none of the vendor's; the vendor that bills the price of before is told that."""
+    whole = [row(each) for each in CALLS]
+    made = await site.imported(whole)
+    assert (classes(made).keys(), made.corrected) == ({("matched", "")}, 0)
+    cheaper = ChargeChange(VENDOR, 0, Amounts(CALLS[0].cost - Decimal("0.002"), Decimal(0), 62))
+    goodwill = ChargeChange(PAYER, 0, Amounts(Decimal("0.10"), Decimal(0), 62))
+    corrections = SqlCorrections(database)
+    for number, change in ((0, cheaper), (0, goodwill), (1, goodwill)):
+        correction = Correction(CALLS[number].call_id, (change,), f"ticket-{change.role}", "ann", "contract", NOW)
+        await corrections.book([correction])
+    order = ShowReconciliation(id=made.id)
+    assert (await show_reconciliation(site.office, operator(), order)).corrected == 1
+    again = await site.imported(whole, again=True)
+    cost = CALLS[0].cost
+    found = classes(again)["rate_differs", "our price before it was corrected"]
+    assert (again.corrected, found) == (0, (1, format_amount(cost - Decimal("0.002")), format_amount(cost)))
+    by_earlier_version = msgspec.json.encode(again.comparison).decode()
+    for made_at, corrected in ((NOW - 1, 1), (NOW, 0)):
+        async with database.writing() as connection:
+            values = {"result": by_earlier_version, "made_at": made_at}
+            await connection.execute(update(schema.reconciliation).values(**values))
+        assert (await show_reconciliation(site.office, operator(), order)).corrected == corrected
 
 
 async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_call_of_the_vendor(

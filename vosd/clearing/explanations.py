@@ -66,6 +66,9 @@ class Judge:
         self._includes_tax = includes_tax
         lengths, nearly = _of_lengths(duration_tolerance_ms)
         self._explanations = (*_ROUNDINGS, *lengths, *_SECONDS, *_units(), *nearly, *others)
+        self._uncorrected = PriceExplanation(
+            BillClass.RATE_DIFFERS, "our price before it was corrected", self._uncorrected_terms
+        )
         self._known: dict[str, list[PriceExplanation]] = {}
         self._fruitless: dict[str, int] = {}
 
@@ -84,6 +87,8 @@ class Judge:
         if rate is not None and not rate.rate.locked:
             rate = charged_by(rate, ours.duration_ms)
             known = self._known.setdefault(ours.prefix, [])
+            if self._first((self._uncorrected,), rate, ours, theirs):
+                return RowVerdict(self._uncorrected.result, self._uncorrected.text)
             found = self._first(known, rate, ours, theirs)
             if found is None and self._fruitless.get(ours.prefix, 0) < FRUITLESS_MAX:
                 found = self._first((*self._explanations, *self._implied(rate, ours, theirs)), rate, ours, theirs)
@@ -120,6 +125,12 @@ class Judge:
             if self._explains_length(each, charge, ours, theirs):
                 return each
         return None
+
+    def _uncorrected_terms(self, rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
+        """Return the terms by which a call was rated where its cost is another one: that was corrected since."""
+        if theirs.price is None or self._amount(rate_call(rate, ours.duration_ms)) == ours.cost:
+            return None
+        return PriceTerms(rate, ours.duration_ms)
 
     def _explains_length(self, each: PriceExplanation, charge: Charge, ours: SentCall, theirs: BilledCall) -> bool:
         """Return whether a length that differs is explained, too: by itself, or as the billed seconds."""

@@ -194,6 +194,8 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
         output.remark(
             f"{compared.unbooked} calls of this time were not booked yet (vosd status): import the file --again later"
         )
+    if found.corrected:
+        output.remark(f"the cost of {found.corrected} calls was corrected since: import the file --again")
     if compared.time_shift is not None:
         output.remark(
             f"the times of the file seem to be {compared.time_shift / 3600:+g} h from ours: see start in the map"

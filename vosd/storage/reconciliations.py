@@ -34,7 +34,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
-from vosd.storage.dropped import check_there, check_unmasked, dropped_before
+from vosd.storage.dropped import check_there, check_unmasked, dropped_before, first_id
 from vosd.storage.ports import SETTLED_AS, Payment
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.unrecorded_calls import UnrecordedCall, unrecorded_calls
@@ -47,6 +47,7 @@ _FIRST_SLICE_MS: Final = 60_000
 
 _cdr: Final = schema.cdr.c
 _attempt: Final = schema.cdr_attempt.c
+_correction: Final = schema.cdr_correction.c
 _reconciliation: Final = schema.reconciliation
 _chunk: Final = schema.reconciliation_chunk
 _dispute: Final = schema.reconciliation_dispute
@@ -269,6 +270,30 @@ class SqlReconciliations:
         query = select(_cdr.call_id, _cdr.fee_breakdown).where(_cdr.call_id.in_(call_ids))
         async with self._database.reading() as connection:
             return {row.call_id: row.fee_breakdown for row in await connection.execute(query)}
+
+    async def latest_correction(self) -> int:
+        """Return the number of the latest correction of a charge, 0 = there is none; numbers grow by commits."""
+        async with self._database.reading() as connection:
+            return await connection.scalar(select(func.max(_correction.id))) or 0
+
+    async def corrected(self, of: StoredReconciliation, tolerance_ms: int, latest: int | None) -> int:
+        """Return how many calls of a comparison had what their vendor is paid corrected since it was made.
+
+        ``tolerance_ms``: by which its calls may be out of its span. ``latest`` is the latest correction of then; None =
+        an earlier version has compared them.
+        """
+        later = _correction.corrected_at > of.made_at if latest is None else _correction.id > latest
+        since, until = max(0, of.since - tolerance_ms), of.until + tolerance_ms
+        query = (
+            select(func.count(_correction.call_id.distinct()))
+            .join(schema.cdr, _cdr.call_id == _correction.call_id)
+            .where(_correction.call_id >= first_id(max(0, since - LONGEST_CALL_MS)))
+            .where(_correction.call_id < first_id(until), _correction.role == VENDOR, later)
+            .where(_cdr.vendor_account == of.account)
+            .where(func.coalesce(_cdr.vendor_answered_at, _cdr.started_at) >= since)
+        )
+        async with self._database.reading(unhurried=True) as connection:
+            return await connection.scalar(query) or 0
 
     async def of_file(self, account: str, digest: str) -> StoredReconciliation | None:
         """Return the comparison of a file; None = it was not imported."""

@@ -266,6 +266,9 @@ function Compared({ row }: { row: Sheet }) {
           ...(comparison.unbooked
             ? [[t("bills.unbooked"), t("bills.unbooked_of", { calls: comparison.unbooked })] as const]
             : []),
+          ...(row.corrected
+            ? [[t("bills.corrected"), t("bills.corrected_of", { calls: row.corrected })] as const]
+            : []),
           ...(comparison.time_shift
             ? [[t("bills.shift"), t("bills.shift_by", { seconds: comparison.time_shift })] as const]
             : []),

@@ -8,6 +8,7 @@ import msgspec
 
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, VendorOfMonth
 from vosd.admin.office.office import Office
+from vosd.admin.office.reconciliations import corrected_since
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
@@ -158,6 +159,14 @@ class MonthChecks:
                 yield MissingOfMonth(
                     MonthObstacle.VENDOR_UNMATCHED,
                     f"{unbooked} calls were not booked yet when reconciliation {bill.id} of {bill.account} was made",
+                    f"vosd reconcile import --again {bill.account} FILE",
+                )
+            corrected = await corrected_since(self._office, bill)
+            if corrected:
+                yield MissingOfMonth(
+                    MonthObstacle.VENDOR_UNMATCHED,
+                    f"the cost of {corrected} calls was corrected since reconciliation {bill.id} of {bill.account} "
+                    "was made",
                     f"vosd reconcile import --again {bill.account} FILE",
                 )
         disputes = await self._stores.reconciliations.disputes([each.id for each in bills])

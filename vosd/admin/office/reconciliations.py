@@ -157,6 +157,21 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of the period that were not booked yet, and so were not compared: compare the file again when they are."""
 
 
+class _KeptComparison(ComparisonSheet, frozen=True, kw_only=True):
+    """A comparison as it is kept."""
+
+    latest_correction: int
+    """Number of the latest correction of a charge before our calls were read."""
+
+
+class _KeptMark(msgspec.Struct, frozen=True):
+    """The part of a kept comparison by which later corrections of charges are known."""
+
+    tolerance: float = 0
+    latest_correction: int | None = None
+    """None = an earlier version has compared the calls."""
+
+
 class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A dispute with a vendor; money as text, times are RFC 3339."""
 
@@ -214,6 +229,8 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the payment that a second person must confirm before the dispute can be settled; null = none."""
     repeated: bool = False
     """Whether the same file was imported before: this is the comparison of then."""
+    corrected: int | None = None
+    """Calls whose cost was corrected since: compare the file again. null = it was not looked up, as in lists."""
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -287,6 +304,7 @@ class _Work:
         self._bad_rows: list[BadRowSheet] = []
         self._tolerance_ms = round(1_000 * order.tolerance)
         self._time_shift = TimeShift(self._tolerance_ms, round(1_000 * order.duration_tolerance))
+        self._latest_correction = 0
         self.since = self.until = 0
 
     async def read_bill(self) -> None:
@@ -319,6 +337,7 @@ class _Work:
     async def read_calls(self) -> None:
         """Read our calls of the period, and those around it that may be in the file."""
         await self._office.stores.reconciliations.check_kept(self.since)
+        self._latest_correction = await self._office.stores.reconciliations.latest_correction()
         since, until = self.since - self._tolerance_ms, self.until + self._tolerance_ms
         pages = self._office.stores.reconciliations.calls(self._order.account, max(0, since - SETUP_MAX_MS), until)
         async with aclosing(pages):
@@ -410,10 +429,10 @@ class _Work:
         if calls:
             comparison.judge(await self._office.stores.reconciliations.breakdowns(calls))
 
-    def result(self, comparison: BillComparison) -> ComparisonSheet:
+    def result(self, comparison: BillComparison) -> _KeptComparison:
         """Return the counts and classes."""
         shift_ms = self._time_shift.found()
-        return ComparisonSheet(
+        return _KeptComparison(
             rows=self._rows,
             bad_rows=self._bad,
             first_bad_rows=tuple(self._bad_rows),
@@ -424,6 +443,7 @@ class _Work:
             time_shift=None if shift_ms is None else shift_ms // 1_000,
             zone=str(self._wanted.layout.zone),
             unbooked=self._unbooked,
+            latest_correction=self._latest_correction,
         )
 
 
@@ -603,7 +623,19 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
             await refresh_balances(office.switch)
     else:
         wanted = before  # nothing was changed, and so neither was its time
-    return msgspec.structs.replace(_made_sheet(stored, wanted), waiting=waiting)
+    return msgspec.structs.replace(
+        _made_sheet(stored, wanted), waiting=waiting, corrected=await corrected_since(office, stored)
+    )
+
+
+async def corrected_since(office: Office, stored: StoredReconciliation) -> int:
+    """Return how many calls of a comparison had what their vendor is paid corrected since it was made.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    kept = msgspec.json.decode(stored.result, type=_KeptMark)
+    return await office.stores.reconciliations.corrected(stored, round(1_000 * kept.tolerance), kept.latest_correction)
 
 
 async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispute) -> StoredDispute:
@@ -723,7 +755,7 @@ async def write_letter(office: Office, who: Principal, order: WriteLetter) -> Le
 async def _sheet(office: Office, stored: StoredReconciliation, *, is_repeated: bool = False) -> ReconciliationSheet:
     disputes = await office.stores.reconciliations.disputes([stored.id])
     sheet = _made_sheet(stored, disputes.get(stored.id))
-    return msgspec.structs.replace(sheet, repeated=is_repeated)
+    return msgspec.structs.replace(sheet, repeated=is_repeated, corrected=await corrected_since(office, stored))
 
 
 def _comparison(stored: StoredReconciliation) -> ComparisonSheet:
