@@ -98,6 +98,12 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_playing = call.state is states.ANNOUNCING and call.journey.announced is None
         return [call.journey.choice] if is_playing and call.journey.choice is not None else []
 
+    @property
+    def pays_no_attempt(self) -> bool:
+        """Whether the attempt in progress has not left, and the one before it is paid apart, by its late answer."""
+        callee = self._call.callee
+        return callee is not None and self.latest_sent == NO_ATTEMPT and self._is_unsent(callee)
+
     def try_next(self, now: Instant) -> None:
         """Send an INVITE to the next gateway that has room; end the call if there is none."""
         next_hop = self.hunt.take(self._call, now)
@@ -402,9 +408,13 @@ class CalleeSearch(msgspec.Struct, eq=False):
 
         One that waits after a 422 follows an INVITE that had left.
         """
-        transaction, journey = attempt.transaction, self._call.journey
-        if transaction.is_unsent and transaction.parts.sequence == 1 and not journey.rung_together:
-            journey.note_not_sent(self.latest_sent)
+        if self._is_unsent(attempt):
+            self._call.journey.note_not_sent(self.latest_sent)
+
+    def _is_unsent(self, attempt: GatewayAttempt) -> bool:
+        """Return whether no INVITE of an attempt that rings alone has left."""
+        transaction = attempt.transaction
+        return transaction.is_unsent and transaction.parts.sequence == 1 and not self._call.journey.rung_together
 
     def _wait(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Set the deadline of an attempt, or the earliest one of several."""

@@ -7,8 +7,11 @@ from doubles.data.builders import account, applied_rate, catalogue, mapping_gate
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, Line, Script, answers, refuses
+
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 SELL, BUY = applied_rate("0.60", 1), applied_rate("0.30", 1)
 WITHHELD = Treatment(longest_ms=2_000, may_leave=False)
@@ -138,3 +141,43 @@ def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))
+
+
+def test_a_kill_behind_a_late_answer_while_the_next_invite_waits_pays_it_once(tmp_path):
+    scene, keeper = scene_with(None, vendors=2, scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms))
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
+    scene.wire.run_for(500)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(500)
+    scene.kill()
+    scene.wire.run_for(70_000)
+    late, lost = scene.exchange.sink.all_records
+    assert (late.routing_gateway, late.vendor_billed_seconds) == ("vendor-0", 12)
+    assert (lost.end_reason, lost.cost, lost.vendor_account, lost.billed_seconds) == ("Lost", 0, None, 11)
+    assert [each.reason for each in lost.attempts] == ["No Answer", "Late Answer"]
+
+
+def test_an_answer_that_cannot_be_used_is_paid_once_where_the_next_invite_is_not_sent():
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(codecs=("pcmu",)))]
+    accounts = [account("acme", overdraft_limit=None), account("carriers", rate_group="buy", overdraft_limit=None)]
+    media, engines = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON), VirtualRtpEngines()
+    scene = Scene(
+        catalogue(
+            [*known, *map(vendor_gateway, range(2))], media=media, charges_ringing=True,
+            rate_groups=[rate_group("sell", SELL), rate_group("buy", BUY)], accounts=accounts,
+        ),
+        rtpengines=engines,
+    )  # fmt: skip
+    other_codec = ANSWER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+    scene.vendor.script = Script((Line(0, 180), Line(10_500, 200, other_codec)))
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(10_000)
+    engines.is_silent = True
+    scene.wire.run_for(70_000)
+    late, whole = scene.exchange.sink.all_records
+    assert (late.routing_gateway, late.vendor_billed_seconds, late.cost > 0) == ("vendor-0", 12, True)
+    assert (whole.cost, whole.vendor_account, whole.fee > 0) == (0, None, True)

@@ -4,6 +4,7 @@ It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looke
 """
 
 from collections.abc import Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,7 +13,7 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.ports import Decision, SetupAnswer
-from vosd.b2bua.stamps import Ending, Journey
+from vosd.b2bua.stamps import NO_ATTEMPT, Ending, Journey
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
@@ -154,6 +155,8 @@ class LiveCall:
             self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=is_recorded)
         ended_mono = self._paid_until_ms(given_up.call.journey)
         self._intake.book_late_answer(given_up, self.call_request, attempt, now, ended_mono)
+        if self.ringing is not None and ended_mono is None:
+            self._journal_paid_apart()
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -400,6 +403,15 @@ class LiveCall:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _journal_paid_apart(self) -> None:
+        """Journal a call that pays no vendor until its next INVITE leaves: a kill would pay the late answer again."""
+        search, journey = self.call.search, copy(self.call.journey)
+        if search is not None and search.pays_no_attempt:
+            journey.note_not_sent(NO_ATTEMPT)
+            kept = self._opened(self.call, journey)
+            if kept is not None:
+                self.services.sink.answered(kept, UNDESCRIBED)
+
     def _paid_until_ms(self, journey: Journey) -> int | None:
         """Return when the record of the call stops to pay its latest attempt, on the monotonic clock.
 
@@ -467,13 +479,16 @@ class LiveCall:
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
         return False
 
-    def _opened(self, call: Call) -> OpenCall | None:
-        """Return the call as it is to be journalled; None if no one is charged."""
+    def _opened(self, call: Call, journey: Journey | None = None) -> OpenCall | None:
+        """Return the call as it is to be journalled; None if no one is charged.
+
+        ``journey`` is another one than that of the call.
+        """
         if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
             return None
         services = self.services
         return opened(
-            services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
+            services.node, call.arrival, self.call_request, journey or call.journey, recorded=services.records_own_ends,
             currencies=self.vendors.currencies,
         )  # fmt: skip
 
