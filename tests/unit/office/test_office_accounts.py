@@ -31,7 +31,6 @@ from vosd.admin.office.accounts import (
     show_account,
 )
 from vosd.admin.office.closing import (
-    AboveLimitError,
     AccountInUseError,
     CloseAccount,
     MinimumUnknownError,
@@ -42,7 +41,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
-from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, book_payment
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType

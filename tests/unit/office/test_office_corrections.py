@@ -26,6 +26,7 @@ from vosd.admin.office.corrections import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import AboveLimitError
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.admin.office.scope import OperatorsOnlyError
@@ -206,6 +207,31 @@ async def test_a_fee_so_small_that_its_tax_rounds_to_zero_leaves_the_tax_rate_as
         ("0.00", "0.00", "0.32"),
         ("0.00", "0.00", "-0.26"),  # struck out, until a tax is said
     ]
+
+
+async def test_a_correction_above_the_limit_of_its_person_is_refused(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"ann": Decimal("0.286"), "bob": Decimal("0.28"), "chief": None}
+    monkeypatch.setattr(office.definitions, "confirm_above", limits.__getitem__)
+
+    async def correct(who: str, fee: str, reference: str | None = None, *, is_trial: bool = False) -> None:
+        charge = WantedCharge(role=CUSTOMER, fee=Decimal(fee))
+        order = CorrectCall(
+            call_id=RECORD.call_id, charges=(charge,), memo="why", reference=reference, is_trial=is_trial
+        )
+        await correct_call(office, operator(who), order)
+
+    for fee in ("0.36", "5000"):
+        for is_trial in (True, False):
+            with pytest.raises(AboveLimitError, match=r"more than billing.confirm_above of 0.28"):
+                await correct("bob", fee, is_trial=is_trial)
+    assert await audited(office) == []
+    await correct("ann", "0.36", "t1")
+    await correct("bob", "0.36", "t1")  # a repeat books nothing
+    await correct("bob", "0.40")
+    await correct("chief", "5000")
+    assert [name for _, _, name in await audited(office)] == ["chief", "bob", "ann"]
 
 
 async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(office: Office) -> None:

@@ -13,7 +13,7 @@ from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, book_for
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
-from vosd.admin.office.payments import BookPayment, PaymentType
+from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -32,10 +32,6 @@ class AccountInUseError(VosError):
 
 class MoneyLeftError(VosError):
     """The balance is not zero, and is not to be, or cannot be, paid out."""
-
-
-class AboveLimitError(VosError):
-    """The amount needs a second person, and this kind of booking does not wait for one."""
 
 
 class MinimumUnknownError(VosError):

@@ -12,6 +12,7 @@ from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import AboveLimitError, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
@@ -130,6 +131,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         NoSuchCall, NoSuchCharge, TaxUnknownError: nothing was booked.
         ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
+        AboveLimitError: an entry would be above the limit of the person; nothing was booked.
         StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
     """
     record = (await booked_call(office.stores.queries, order.call_id)).record
@@ -139,13 +141,28 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     rates = {(each.role, each.level): each.tax_rate_after for each in earlier}
     changes = changes_of(record, order.charges, rates)
     correction = Correction(record.call_id, changes, reference, who.recorded, order.memo, office.now())
-    if order.is_trial:
-        return CorrectedCall([*map(_sheet, await office.stores.corrections.preview([correction]))])
+    if order.is_trial or office.definitions.confirm_above(who.login) is not None:
+        wanted = await office.stores.corrections.preview([correction])
+        _check_limit(office, who, wanted)
+        if order.is_trial:
+            return CorrectedCall([*map(_sheet, wanted)])
     noted = msgspec.structs.replace(order, call_id=record.call_id, reference=reference)
     line = office.audit_line(who, noted, record.call_id)
     booked = await office.stores.corrections.book([correction], line)
     is_new = any(each.is_new for each in booked)
     return CorrectedCall([*map(_sheet, booked)], await refresh_balances(office.switch) if is_new else "")
+
+
+def _check_limit(office: Office, who: Principal, wanted: Iterable[CorrectedCharge]) -> None:
+    """Raise AboveLimitError where an entry is more than the person books alone; no correction waits for another one."""
+    for each in wanted:
+        if each.is_new and needs_second(office, who, each.amount):
+            limit = office.definitions.confirm_above(who.login) or ZERO
+            message = (
+                f"account {each.account} would get {format_amount(each.amount)}, more than billing.confirm_above of "
+                f"{format_amount(limit)}: a person with a higher limit corrects it"
+            )
+            raise AboveLimitError(message)
 
 
 class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -57,6 +57,10 @@ class OwnPaymentError(VosError):
     """The person who has asked for a payment cannot confirm it."""
 
 
+class AboveLimitError(VosError):
+    """The amount needs a second person, and this kind of booking does not wait for one."""
+
+
 class WasRefusedError(VosError):
     """A second person has refused the payment."""
 
