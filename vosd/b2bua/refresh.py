@@ -98,6 +98,8 @@ class ChangedAnswer(Proposal):
         if invite is not None:
             self._acknowledge(invite, b"", now)
         self._over()
+        if self.far.supervision is not None:
+            self.far.supervision.offer_taken()
         if not session or self._bridge is None:
             return
         if self.facts.is_last:

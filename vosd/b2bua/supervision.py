@@ -28,6 +28,8 @@ RETRY_MS: Final = 10_000
 """After a refresh that failed, the shortest wait for the next one; else an eighth of the time that is left."""
 OWED_MS: Final = 35_000
 """Wait before a description is offered to a peer whose own INVITE was in the way: most give up after 64·T1."""
+OWED_DOUBLED_MOST: Final = 4
+"""Most doublings of that wait, to nine minutes."""
 GRACE_MS: Final = 32_000
 """Time for the first refresh of an interval to be answered (64·T1), even beyond the end of the session."""
 
@@ -57,6 +59,7 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     owed_ms: int = NEVER
     """Time at which the peer is offered the description that it has not taken while an INVITE of its own was open."""
     times_owed: int = 0
+    """Waits since the peer has last taken a description of the other side."""
     due_ms: int = NEVER
     """The earliest one of ``refresh_ms``, ``owed_ms`` and the next limit, when it was last computed."""
     tried_at: Instant | None = None
@@ -163,10 +166,14 @@ class Supervision:
 
         That one may stay open for long after a kill, which has forgotten it: each wait is twice the one before.
         """
-        self.facts.owed_ms = now.mono + (OWED_MS << self.facts.times_owed)
+        self.facts.owed_ms = now.mono + (OWED_MS << min(self.facts.times_owed, OWED_DOUBLED_MOST))
         self.facts.times_owed += 1
         self._limits()
         self.call.watch()
+
+    def offer_taken(self) -> None:
+        """Note that the peer has the description of the other side: the next one that it refuses waits as the first."""
+        self.facts.times_owed = 0
 
     @property
     def offers_again(self) -> bool:
@@ -280,6 +287,8 @@ class Supervision:
             bridge = call.conversation.bridge_to(call.callee)
             if bridge.is_quiet:
                 bridge.offer_again(leg, now)
+                if bridge.is_quiet:
+                    self.offer_taken()
             else:
                 self.facts.owed_ms = now.mono + BUSY_MS
         self._limits()

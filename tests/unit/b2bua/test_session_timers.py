@@ -140,6 +140,32 @@ def test_what_is_owed_to_a_side_is_no_more_where_it_has_taken_another_offer_mean
     assert len(call.asked["INVITE"]) == asked
 
 
+def test_the_longest_wait_for_what_is_owed_is_nine_minutes():
+    scene = TimedScene({"ttl_s": 7_200}, {"ttl_s": 7_200})
+    call, there = scene.answered(Intent(), answers_timed("7200;refresher=uac", knows_update=False))
+    there.will("INVITE", Reply(200, revised(there.mine).replace("30000", "30002")))
+    call.will("INVITE", *[Reply(491)] * 35)
+    scene.run(3_605)
+    assert len(call.asked["INVITE"]) == 5
+    scene.run(2_400)
+    assert "m=audio 30002" in call.theirs
+
+
+@pytest.mark.parametrize("offers_itself", [False, True])
+def test_what_is_owed_next_waits_as_the_first_where_the_side_has_taken_that(offers_itself):
+    scene = TimedScene({"ttl_s": 1_000})
+    call, there = scene.answered(Intent(), TIMED_WITHOUT_UPDATE)
+    for before, port, until_s in (("30000", "30002", 305), ("30002", "30004", 240)):
+        there.will("INVITE", Reply(200, revised(there.mine).replace(f"m=audio {before}", f"m=audio {port}")))
+        call.will("INVITE", *[Reply(491)] * 5)
+        scene.run(until_s)
+        assert f"m=audio {port}" not in call.theirs
+        if offers_itself and port == "30002":
+            call.propose("a=sendonly")
+        scene.run(60)
+        assert f"m=audio {port}" in call.theirs
+
+
 @pytest.mark.parametrize("which", BOTH)
 def test_glare_is_waited_out(which):
     scene = TimedScene()
