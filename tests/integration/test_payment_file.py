@@ -41,7 +41,7 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     assert [each["outcome"] for each in installation.document(*words)] == ["booked before", "booked before"]
     entry = installation.document("ledger", "list", "--account", "customer-1")[0]
     assert (entry["amount"], entry["reference"], entry["memo"]) == ("1234.50", "2026-11-03/17", "Rechnung 7")
-    assert "booked before: 1, 1234.50 USD" in installation.vosd(*words).stdout
+    assert "booked before: 2, 1244.50 USD" in installation.vosd(*words).stdout
 
 
 def test_a_payment_has_no_more_decimals_than_its_currency(installation: Installation) -> None:

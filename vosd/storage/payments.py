@@ -141,7 +141,7 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
     if payment.settles is not None:
         await settle(connection, payment.settles, is_booked=earlier is not None)
     if earlier is not None:
-        return earlier
+        return earlier._replace(currency=currency)
     receipt = await _append(connection, payment, standing, currency, mark)
     await note(connection, payment.audit)
     if payment.undoes is not None:
@@ -165,7 +165,8 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
     if transfer.settles is not None:
         await settle(connection, transfer.settles, is_booked=earlier is not None)
     if earlier is not None:
-        return earlier
+        first, second = earlier
+        return first._replace(currency=currencies[0]), second._replace(currency=currencies[1])
     await note(connection, transfer.audit)
     taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
     if source.undoes is not None:
@@ -301,7 +302,7 @@ async def _append(
         .values(balance=after, seq=standing.seq + 1, changed=mark)
     )
     (number,) = added.inserted_primary_key or (None,)
-    return Receipt(standing.balance, after, repeated=False, entry=number)
+    return Receipt(standing.balance, after, repeated=False, entry=number, currency=currency)
 
 
 def _cut(text: str | None, length: int) -> str | None:

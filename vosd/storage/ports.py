@@ -217,6 +217,8 @@ class Receipt(NamedTuple):
     as it was, or the account does not expire."""
     entry: int | None = None
     """Number of the entry in the ledger; None = it was dropped."""
+    currency: str | None = None
+    """Currency of the account's money; None = it has none yet."""
 
 
 class CallPosition(NamedTuple):

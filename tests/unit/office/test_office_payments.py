@@ -167,6 +167,32 @@ async def test_a_payment_has_the_decimals_of_its_account_and_an_adjustment_any(o
         await book_payment(office, agent("south"), pays("0.5", account="tokyo"))
 
 
+async def test_an_account_that_is_not_configured_any_more_has_payments_in_the_currency_of_its_money(
+    database: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await book_payment(office, operator(), pays("50", account="tokyo"))
+    later = office_on(database, builders.account("acme"), now=NOW)
+    monkeypatch.setattr(later.definitions, "decimals_of", lambda account: 0 if account.currency == "JPY" else 8)
+    said = r"0\.50 has more decimals than JPY of account tokyo: 0"
+    with pytest.raises(OrderError, match=said):
+        await book_payment(later, operator(), pays("0.5", account="tokyo"))
+    (receipt,) = await book_payment(later, operator(), pays("5", account="tokyo", reference="yen"))
+    (again,) = await book_payment(later, operator(), pays("5", account="tokyo", reference="yen"))
+    assert (receipt.currency, receipt.after, again.currency) == ("JPY", "55.00", "JPY")
+    of_file = ReadPayments(content="account,amount,reference\ntokyo,7,a\n")
+    assert [each.currency for each in (await read_payments(later, operator(), of_file)).payments] == ["JPY"]
+    for line, why in (
+        (FilePayment(2, "tokyo", Decimal("0.5"), "a", None, None), said),
+        (FilePayment(2, "tokyo", Decimal(7), "a", None, "USD"), r"USD, account tokyo has JPY$"),
+    ):
+        with pytest.raises(BadPaymentFile, match=f"^nothing was booked:\nline 2: {why}"):
+            await import_payments(later, operator(), ImportPayments((line,)))
+    (booked,) = await import_payments(
+        later, operator(), ImportPayments((FilePayment(2, "tokyo", Decimal(7), "a", None, None),))
+    )
+    assert (booked.currency, booked.after) == ("JPY", "62.00")
+
+
 async def test_a_payment_is_repeated_though_its_account_has_fewer_decimals_by_now(
     database: Database, office: Office
 ) -> None:

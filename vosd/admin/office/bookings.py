@@ -37,7 +37,7 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     reference: str
     amount: str
     currency: str | None
-    """ISO 4217; None = that of an account that the configuration does not name any more."""
+    """ISO 4217; None = the account is not configured any more, and has had no money."""
     before: str
     """Balance before, as text."""
     after: str
@@ -203,7 +203,7 @@ def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
         type=payment.kind.value,
         reference=payment.reference,
         amount=format_amount(receipt.after - receipt.before),
-        currency=payment.currency,
+        currency=payment.currency or receipt.currency,
         before=format_amount(receipt.before),
         after=format_amount(receipt.after),
         repeated=receipt.repeated,

@@ -28,6 +28,7 @@ from vosd.admin.office.payments import (
     book_by_hand,
     faults_of,
     needs_second,
+    payees,
 )
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -112,7 +113,7 @@ class PaymentOfFile(msgspec.Struct, frozen=True):
     reference: str
     memo: str | None
     currency: str | None
-    """ISO 4217, of the line or else of its account; None = the line has none, and the account is not configured."""
+    """ISO 4217, of the line or else of its account; None = the line has none, nor has an account not configured."""
 
 
 class PaymentsOfFile(msgspec.Struct, frozen=True):
@@ -311,7 +312,7 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     """
     scope = office.scope_of(who)
     found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
-    known = office.definitions.accounts()
+    known = await payees(office, [each.account for each in found])
     absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
     others = (
         f"line {each.line}: {why}"
@@ -410,14 +411,17 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         StoreUnavailable: some may be booked: import the same file again.
     """
     accounts = office.definitions.accounts()
+    known = await payees(office, [each.account for each in order.payments])
     faults: list[str] = []
     found: list[ImportedPayment] = []
     for each in order.payments:
-        account = accounts.get(each.account)
+        account = known.get(each.account)
         if (fault := _currency_fault(each, account)) is not None:
             faults.append(fault)
+            if each.account not in accounts:  # the trial would refuse the same
+                continue
         try:
-            tried = await _book(office, who, each, accounts, is_trial=True)
+            tried = await _book(office, who, each, account, is_trial=True)
         except _FAULTS as error:
             faults.append(f"line {each.line}: {error}")
             continue
@@ -438,14 +442,13 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         raise BadPaymentFile(faults)
     if order.is_trial:
         return found
-    return [await _book(office, who, each, accounts, is_trial=False) for each in order.payments]
+    return [await _book(office, who, each, known.get(each.account), is_trial=False) for each in order.payments]
 
 
 async def _book(
-    office: Office, who: Principal, each: FilePayment, accounts: Mapping[str, Account], *, is_trial: bool
+    office: Office, who: Principal, each: FilePayment, account: Account | None, *, is_trial: bool
 ) -> ImportedPayment:
     """Book a line, or have it wait for a second person; ``is_trial``: nothing is kept of it."""
-    account = accounts.get(each.account)
     line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
     audit = office.audit_line(who, line, each.account)
     if needs_second(office, who, each.amount):
@@ -460,7 +463,7 @@ async def _book(
     else:
         book = try_payment if is_trial else add_payment
         payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        receipt = await book(accounts, office.stores.payments, office.switch, payment)
+        receipt = await book(office.definitions.accounts(), office.stores.payments, office.switch, payment)
     if receipt.repeated:
         return _imported(each, account, ImportOutcome.REPEATED, receipt.after)
     if is_trial:

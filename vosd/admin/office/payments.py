@@ -5,7 +5,7 @@ confirms it (ADR 95).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -33,7 +33,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
@@ -174,7 +174,7 @@ async def book_payment(
     wanted = _by_hand(scope, order, amount)
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
     if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
-        check_decimals(office, office.definitions.accounts().get(order.account), amount)
+        check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
@@ -203,7 +203,8 @@ async def faults_of(
     Raises:
         StoreUnavailable: whether they were booked is not known.
     """
-    scope, accounts, now = office.scope_of(who), office.definitions.accounts(), office.now()
+    scope, now = office.scope_of(who), office.now()
+    accounts = await payees(office, [order.account for order in orders])
     by_hand = [_by_hand(scope, order, order.amount or ZERO) for order in orders]
     earlier = await office.stores.payments.earlier_of([_first_entry(each, who, now) for each in by_hand])
     faults: list[VosError | None] = [each if isinstance(each, VosError) else None for each in earlier]
@@ -220,8 +221,23 @@ async def faults_of(
     return faults
 
 
+async def payees(office: Office, names: Collection[str]) -> dict[str, Account]:
+    """Return the accounts of payments by name; of one that is not configured any more the currency of its money alone.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    accounts = office.definitions.accounts()
+    found = {name: account for name in names if (account := accounts.get(name)) is not None}
+    removed = [name for name in names if name not in found]
+    if removed:
+        currencies = (await office.stores.books.standings_of(removed)).currencies
+        found |= {name: Account(name, AccountType.DIRECT, None, ZERO, code) for name, code in currencies.items()}
+    return found
+
+
 def check_decimals(office: Office, account: Account | None, amount: Decimal) -> None:
-    """Raise OrderError where a payment has more decimals than the money of its account; None = not configured."""
+    """Raise OrderError where a payment has more decimals than the money of its account; None = it has had none."""
     if account is None or (places := decimals_exceeded(office.definitions, account, amount)) is None:
         return
     shown = format_amount(amount)
