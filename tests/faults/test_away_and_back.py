@@ -94,15 +94,22 @@ def test_a_password_that_was_changed_is_taken_by_a_reload(stage, guarded):
         scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, url.replace("vosd:secret@", "switch:old@")))
         scene.answered(2)
 
+        file = scene.daemon.configuration_file
+        written = file.read_text()
+        file.write_text(written.replace("switch:old@", "switch:mistyped@"))
+        refused = scene.daemon.verb("reload")
+        assert refused.code == 3
+        assert "database.url: expected a user and password that the database takes: " in refused.stderr
+        file.write_text(written)
+
         cursor.execute("SET PASSWORD FOR 'switch'@'%' = PASSWORD('new')")
         cursor.execute("KILL USER 'switch'@'%'")
         for call in scene.customer.answered:
             scene.customer.hang_up(call)
-        refused = eventually(lambda: scene.events("database_away"), "the password refused")
-        assert "Access denied" in refused[0]["error"]
+        away = eventually(lambda: scene.events("database_away"), "the password refused")
+        assert "Access denied" in away[0]["error"]
 
-        file = scene.daemon.configuration_file
-        file.write_text(file.read_text().replace("switch:old@", "switch:new@"))
+        file.write_text(written.replace("switch:old@", "switch:new@"))
         assert "restart" not in scene.daemon.succeed("reload")
 
     eventually(lambda: len(scene.records()) == 2, "both calls booked")

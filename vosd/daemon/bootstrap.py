@@ -54,7 +54,7 @@ from vosd.daemon.open_files import allow_files
 from vosd.daemon.reload import Configuration
 from vosd.daemon.scheduled_reports import CallsOutside, ScheduledReportPart
 from vosd.daemon.silenced import Silenced
-from vosd.daemon.start import Started, as_mistakes, load_at_start, report_warnings
+from vosd.daemon.start import Started, as_mistakes, load_at_start, login_as_mistake, report_warnings
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.traffic import LAST_COUNTS_S, TrafficPart
@@ -86,7 +86,7 @@ from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
 from vosd.relay.sockets import KnownReaches
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
-from vosd.storage.database import Database
+from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseRefusesUs
 from vosd.storage.database_clock import latest_call
 from vosd.storage.decks import SqlDecks
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
@@ -600,12 +600,29 @@ class Daemon:
 
     async def _check(self, loaded: Loaded) -> None:
         """Raise the errors with which ``_put_in_force`` would refuse a configuration, and change nothing."""
+        await self._check_login(loaded)
         try:
             await self.service.check_catalogue(loaded.catalogue)
         except CurrencyChangedError as error:
             raise as_mistakes(error, loaded) from error
 
+    async def _check_login(self, loaded: Loaded) -> None:
+        """Raise ConfigError where the database refuses another user or password: the switch goes on by its own."""
+        url = loaded.settings.database_url.reveal()
+        if not self._database.is_other_login(url):
+            return
+        tried = Database(url, patience_s=COMMAND_PATIENCE_S)
+        try:
+            await tried.check_schema()
+        except DatabaseRefusesUs as error:
+            raise login_as_mistake(error, loaded) from error
+        except StoreUnavailable:
+            pass
+        finally:
+            await tried.close()
+
     async def _put_in_force(self, loaded: Loaded) -> None:
+        await self._check_login(loaded)
         await self.service.countries.adjust(loaded.settings.country_file)
         if self._database.log_in_by(loaded.settings.database_url.reveal()):
             await self._traffic.log_in_anew()

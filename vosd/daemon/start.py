@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from vosd.catalogue.held_currencies import held_currencies
-from vosd.catalogue.problems import ConfigError, DefinitionProblem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, SourceLine
+from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.control_socket import state_dir_by_line
@@ -127,3 +128,10 @@ def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:
     accounts = loaded.catalogue.accounts
     written = {name: accounts[name].currency for name in error.held}
     return ConfigError(held_currencies(error.held, written, loaded.account_places))
+
+
+def login_as_mistake(error: StoreUnavailable, loaded: Loaded) -> ConfigError:
+    """Return an error that names the line of a user or password that the database refuses."""
+    place = loaded.places.get("database.url", SourceLine("", 0))
+    expected = f"a user and password that the database takes: {error}"
+    return ConfigError([DefinitionProblem(place.file, place.line, "database.url", None, expected)])

@@ -187,13 +187,18 @@ class Database:
         """The URL as it may be shown: without password, and without options, which may hold another."""
         return self._url.set(query={}).render_as_string(hide_password=True)
 
+    def is_other_login(self, url: str) -> bool:
+        """Return whether another URL of this database has another user or password."""
+        return _parse(url) != self._url
+
     def log_in_by(self, url: str) -> bool:
         """Use user and password of another URL of this database for new connections; return whether it is another.
 
         Open connections go on.
         """
-        before, self._url = self._url, _parse(url)
-        return self._url != before
+        is_other = self.is_other_login(url)
+        self._url = _parse(url)
+        return is_other
 
     def _log_in(self, _dialect: object, _record: object, _arguments: object, named: dict[str, Any]) -> None:
         """Put the present user and password among the arguments of a new connection."""
