@@ -48,12 +48,16 @@ ALL_RELEASED_PER_S: Final = 500
 SendBye = Callable[[Dialog, str, Instant], Client]
 """Sends a BYE with more headers; its response is ignored."""
 
-Released = Callable[[Dialog, InviteParts, Client, Instant], None]
-"""Receives a dialog that nothing waits for, the INVITE that made it, and its BYE, before ACK and BYE are sent."""
+Released = Callable[[Dialog, InviteParts, Client, Instant], bool]
+"""Receives a dialog that nothing waits for, the INVITE that made it, and its BYE, before ACK and BYE are sent.
+
+It returns False for a dialog that an earlier process has released, too.
+"""
 
 
-def not_noted(_dialog: Dialog, _invite: InviteParts, _bye: Client, _now: Instant) -> None:
+def not_noted(_dialog: Dialog, _invite: InviteParts, _bye: Client, _now: Instant) -> bool:
     """Do nothing (``Released``)."""
+    return True
 
 
 class UnclaimedAnswers:
@@ -119,12 +123,14 @@ class UnclaimedAnswers:
         after = dialog.moved_over(ack.peer)
         return ack if after is None else replace(ack, peer=after)
 
-    def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> EarlierAnswer | None:
+    def take_unmatched(
+        self, key: str, answer: Response, source: Peer, now: Instant
+    ) -> EarlierAnswer | UnwantedAnswer | None:
         """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
 
         Within a live dialog it is repeated because our ACK was lost, or its peer has accepted an offer that was given
-        up, perhaps by UPDATE: the owner of the dialog decides. Outside, a BYE follows if the source is known. Every
-        other response without a transaction is dropped.
+        up, perhaps by UPDATE: the owner of the dialog decides. Outside, a BYE follows if the source is known; that of
+        another fork is reported to the owner of the first one. Every other response without a transaction is dropped.
         """
         if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(_OFFERING)):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
@@ -155,6 +161,10 @@ class UnclaimedAnswers:
             return None
         called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
         parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
+        if dialog is not None and dialog.call_id == answer.call_id:
+            return self._take_fork(
+                dialog.local_tag, Dialog.of_callee(parts, "", answer, self._known_hop), parts, answer, now
+            )
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
         return None
 
@@ -183,14 +193,20 @@ class UnclaimedAnswers:
 
     def take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
         """Release another fork, or send its ACK again."""
+        return self._take_fork(key, Dialog.of_callee(parts, "", answer, self._flows.next_hop), parts, answer, now)
+
+    def _take_fork(
+        self, key: str, dialog: Dialog, parts: InviteParts, answer: Response, now: Instant
+    ) -> UnwantedAnswer | None:
         for number in range(FORKS_MAX):
             fork = f"{key} {number}"
             known = self._store.finished.get(fork)
             if not isinstance(known, Datagram):
-                self.end(fork, parts, answer, now)
-                tag = tag_of(parts.from_)
+                is_new, tag = self._end(fork, dialog, parts, now), tag_of(parts.from_)
                 owner = self._dialogs.owners.get(tag) or self._dialogs.refused.get(tag)
-                return None if owner is None or isinstance(owner, PendingBye) else UnwantedAnswer(owner, answer, now)
+                if owner is None or isinstance(owner, PendingBye) or not is_new:
+                    return None
+                return UnwantedAnswer(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
                 return None
@@ -201,11 +217,11 @@ class UnclaimedAnswers:
         """Acknowledge a 2xx that no call waits for, and each of its retransmissions, and send a BYE."""
         self._end(key, Dialog.of_callee(parts, "", answer, self._flows.next_hop), parts, now)
 
-    def _end(self, key: str, dialog: Dialog, parts: InviteParts, now: Instant) -> None:
+    def _end(self, key: str, dialog: Dialog, parts: InviteParts, now: Instant) -> bool:
         self._dropped[Drop.LATE_ANSWER] += 1
         dialog.local_sequence += COUNTED_EARLY_MAX
         via = self._flows.new_via(dialog.peer.flow)
         ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
         self._store.out.append(ack)
         self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
-        self.released(dialog, parts, self._send_bye(dialog, "", now), now)
+        return self.released(dialog, parts, self._send_bye(dialog, "", now), now)

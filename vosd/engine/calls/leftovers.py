@@ -172,10 +172,13 @@ class Leftovers:
                 self._lost.over(key, *self._invites.pop(key), now)
         self._left_over.note((), done, now)
 
-    def take_late_answer(self, dialog: Dialog, invite: InviteParts, bye: _Request, now: Instant) -> None:
-        """Journal a dialog that no call waits for, until its BYE is over; an INVITE of an earlier process is done."""
+    def take_late_answer(self, dialog: Dialog, invite: InviteParts, bye: _Request, now: Instant) -> bool:
+        """Journal a dialog that no call waits for, until its BYE is over; an INVITE of an earlier process is done.
+
+        Return False for a dialog that is there already: an earlier process had its answer.
+        """
         if len(self._asked) >= ASKED_MAX:
-            return
+            return True
         by_via, answers = key_of_invite(encode(invite.via)), dialog.answers
         gateway = "" if answers is None else answers.gateway
         call_id, answered = "", self._invites.pop(by_via, None)
@@ -183,12 +186,14 @@ class Leftovers:
             call_id, gateway = answered[0].call_id, answered[0].invites[0].gateway
         leg = DialogSnapshot.of(dialog, self._endpoint.flows, gateway, invite.sequence)
         key = key_of(leg)
+        is_new = key not in self._left_over
         self._asked[key] = bye
         self._left_over.add(key, LeftOver(call_id, dialogs=(leg,), asked=1, asked_since=now.wall))
         if answered is not None:
             self._asked.pop(by_via, None)
             self._lost.over(by_via, *answered, now)
             self._left_over.note((), (by_via,), now)
+        return is_new
 
     def _await_answers(self, left: Mapping[bytes, LeftOver], remains: Remains) -> None:
         """Take the final responses to all INVITEs from now on: the CANCEL of the last may be sent in minutes."""

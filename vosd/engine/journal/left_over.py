@@ -41,6 +41,10 @@ class LeftOverLegs:
         """Return how many legs are to be released."""
         return len(self._legs)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Return whether a leg is to be released."""
+        return key in self._legs
+
     def leave(self, left_over: Iterable[LeftOver], now: Instant) -> dict[bytes, LeftOver]:
         """Keep the legs of earlier runs, once each, and return them.
 

@@ -1,0 +1,48 @@
+"""Another fork of an INVITE that answers beside the one that has the call: its vendor may charge for both."""
+
+import pytest
+from doubles import killed
+from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import Line, Script
+
+
+def after_a_kill(scene, restart, *, after_ms):
+    """End a call, one of whose forks answers 5 s after the other; the switch is restarted ``after_ms`` behind that."""
+    later = Script((Line(0, 180), Line(6_000, 200, ANSWER)))
+    scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(later,))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(5_000 + after_ms)
+    if restart is not None:
+        restart(scene, 1_000)
+    scene.wire.run_for(10_000)
+    call.hang_up()
+    scene.wire.run_for(60_000)
+    assert [len(there.asked["BYE"]) > 0 for there in scene.vendor.calls] == [True, True]
+    return scene.exchange.sink.all_records
+
+
+@pytest.mark.parametrize("restart", [None, KilledScene.kill, KilledScene.stop_and_keep])
+def test_a_fork_that_answers_behind_a_restart_has_its_cost(tmp_path, monkeypatch, restart):
+    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
+    fork, call = after_a_kill(KilledScene(tmp_path), restart, after_ms=-2_000)
+    assert [(each.reason, each.code) for each in call.attempts] == [("Answered", 200), ("Forked", 200)]
+    assert (call.end_reason, fork.end_reason, fork.hold_time_ms) == ("Normal", "Cancelled", 0)
+    assert fork.cost > 0
+
+
+def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, monkeypatch):
+    """Its ACK and its BYE were lost before the kill."""
+    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
+    scene = KilledScene(tmp_path)
+    arrives, lost_until = scene.wire.delays, scene.exchange.clock.now().mono + 9_500
+
+    def delays(packet):
+        is_lost = packet.sent_at < lost_until and packet.data.startswith((b"ACK", b"BYE"))
+        return () if is_lost else arrives(packet)
+
+    scene.wire.delays = delays
+    records = after_a_kill(scene, KilledScene.kill, after_ms=1_000)
+    assert [record.end_reason for record in records].count("Cancelled") == 1
