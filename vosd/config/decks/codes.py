@@ -9,7 +9,7 @@ from vosd.config.reader.fields import ExpectedError
 
 RANGE_MAX: Final = 10_000
 """Most prefixes of one range."""
-_SEPARATORS: Final = re.compile(r"\s*[;,\n][;,\s]*")
+_SEPARATORS: Final = re.compile(r"(?<!\s)\s*[;,\n][;,\s]*")  # each run of blanks is looked at once
 _BLANK_INSIDE: Final = re.compile(r"\d\s+\d")
 _CODE: Final = re.compile(r"\d+\Z", re.ASCII)
 _EXPECTED: Final = f"codes of up to {DIGITS_MAX} digits and ranges of them, such as 7000-7009;7011, or * for any number"
