@@ -284,12 +284,14 @@ class SqlReconciliations:
         """
         later = _correction.corrected_at > of.made_at if latest is None else _correction.id > latest
         since, until = max(0, of.since - tolerance_ms), of.until + tolerance_ms
+        begin = max(0, since - LONGEST_CALL_MS)
         query = (
             select(func.count(_correction.call_id.distinct()))
             .join(schema.cdr, _cdr.call_id == _correction.call_id)
-            .where(_correction.call_id >= first_id(max(0, since - LONGEST_CALL_MS)))
-            .where(_correction.call_id < first_id(until), _correction.role == VENDOR, later)
-            .where(_cdr.vendor_account == of.account)
+            .where(_correction.call_id >= first_id(begin), _correction.call_id < first_id(until))
+            .where(_correction.role == VENDOR, later)
+            # The times bound a plan that begins with the calls of the vendor, too.
+            .where(_cdr.vendor_account == of.account, _cdr.started_at >= begin, _cdr.started_at < until)
             .where(func.coalesce(_cdr.vendor_answered_at, _cdr.started_at) >= since)
         )
         async with self._database.reading(unhurried=True) as connection:
