@@ -3,11 +3,15 @@
 import asyncio
 from contextlib import aclosing
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from contract.conftest import MARIADB
 from doubles.data.records import STARTED, answered_call
+from sqlalchemy import event
 
 from vosd.cdr.ports import Standing
+from vosd.storage import payments as payments_module
 from vosd.storage.database import BalanceTooLarge, ContentRefused
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter
@@ -254,3 +258,25 @@ async def test_the_entries_of_a_transfer_say_where_the_money_went(database):
         ("acme", Decimal(-3), "move-1", "to globex: one invoice", "ann"),
         ("globex", Decimal(3), "move-1", "from acme: one invoice", "ann"),
     ]
+
+
+@pytest.mark.parametrize("database_url", [MARIADB], indirect=True)
+async def test_many_references_are_found_by_their_index_whatever_the_statistics_of_the_table_say(database, monkeypatch):
+    monkeypatch.setattr(payments_module, "_ASKED_AT_ONCE", 1_000)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO ledger_entry (account, seq, kind, amount, balance_after, reference, created_at)"
+            " SELECT CONCAT('acme-', MOD(seq, 5)), seq, 'payment', 1, 1, CONCAT('bank-', seq), '2026-01-01'"
+            " FROM seq_1_to_20000"
+        )
+    statements = list[tuple[str, Any]]()
+    listen = database.engine.sync_engine, "before_cursor_execute"
+    event.listen(*listen, lambda _c, _k, asked, parameters, *_: statements.append((asked, parameters)))
+    numbers = range(19_501, 20_501)
+    wanted = [payment("1", account=f"acme-{number % 5}", reference=f"bank-{number}") for number in numbers]
+    found = await SqlPayments(database).earlier_of(wanted)
+    assert [each is None for each in found] == [False] * 500 + [True] * 500
+    [(asked, parameters)] = [each for each in statements if "FROM ledger_entry" in each[0]]
+    async with database.reading() as connection:
+        (plan,) = (await connection.exec_driver_sql(f"EXPLAIN {asked}", parameters)).mappings().all()
+    assert (plan["type"], plan["key"]) == ("range", "ledger_entry_once")

@@ -66,9 +66,7 @@ ACCOUNTS_AT_ONCE: Final = 500
 """Accounts whose balances are read together."""
 _SEARCHED_AT_MOST: Final = 1_000
 _RANGES_COUNTED: Final = 199
-"""Most pairs of account and kind in a query for which MySQL looks into the index how many entries they have.
-
-Of more pairs it takes the mean, by which few calls make it read all entries (``eq_range_index_dive_limit``)."""
+"""Most pairs of account and kind in a statement: the server looks into the index how many entries each has."""
 _RARELY: Final[ColumnElement[float]] = literal_column("0.0001")
 """The share of entries that are not of calls, for SQLite, which would take the mean, too, once it has statistics."""
 _BY_HAND: Final = [kind.value for kind in EntryKind if kind not in {EntryKind.CALL, EntryKind.CORRECTION}]

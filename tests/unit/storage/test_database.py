@@ -57,16 +57,17 @@ async def test_another_user_of_a_file_is_sent_to_that_of_the_switch(tmp_path, co
 
 
 @pytest.mark.mariadb
-async def test_a_mysql_session_is_in_utc_strict_and_escapes_by_backslash(mariadb_url):
+async def test_a_mysql_session_is_in_utc_strict_escapes_by_backslash_and_looks_for_all_keys_in_the_index(mariadb_url):
     database = Database(mariadb_url)
     async with database.writing() as connection:
         row = (
             await connection.exec_driver_sql(
-                "SELECT @@time_zone, @@sql_mode, @@tx_isolation, @@character_set_connection"
+                "SELECT @@time_zone, @@sql_mode, @@tx_isolation, @@character_set_connection,"
+                " @@eq_range_index_dive_limit"
             )
         ).one()
-    zone, mode, isolation, characters = row
-    assert (zone, isolation, characters) == ("+00:00", "READ-COMMITTED", "utf8mb4")
+    zone, mode, isolation, characters, dives = row
+    assert (zone, isolation, characters, dives) == ("+00:00", "READ-COMMITTED", "utf8mb4", 0)
     assert "STRICT_ALL_TABLES" in mode
     assert "NO_BACKSLASH_ESCAPES" not in mode
     await database.close()
