@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
@@ -70,6 +71,12 @@ async def messages_of(switch: RunningSwitch, record: CallRecord) -> EndedCallMes
     """
     legs = tuple(leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg)
     found = await switch.ask(FindMessages(legs))
+    if not found.messages and record.end_reason == EndReason.NORMAL.text:
+        message = (
+            f"no message of call {record.call_id} is kept: those of a call that ended normally are dropped with it,"
+            " unless `vosd trace` runs; trace the next call"
+        )
+        raise NothingKeptError(message)
     if not found.messages:
         message = (
             f"no message of call {record.call_id} is kept any more: the switch was started since, or later calls took"

@@ -73,6 +73,13 @@ async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():
     assert daemon.asked == [FindMessages((RECORD.sip_call_id_in,))]
 
 
-async def test_a_call_without_kept_messages_is_an_error_with_a_remedy():
+async def test_a_failed_call_without_kept_messages_is_an_error_with_a_remedy():
+    failed = msgspec.structs.replace(RECORD, end_reason="NoRoute")
     with pytest.raises(NothingKeptError, match=r"trace\.recent_mb"):
+        await messages_of(Daemon(EndedCallMessages([], 0)), failed)
+
+
+async def test_the_messages_of_a_call_that_ended_normally_are_said_to_be_dropped_with_it():
+    with pytest.raises(NothingKeptError, match=r"ended normally .* trace the next call") as refused:
         await messages_of(Daemon(EndedCallMessages([], 0)), RECORD)
+    assert "recent_mb" not in str(refused.value)
