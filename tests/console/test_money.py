@@ -313,7 +313,16 @@ def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcom
     page = newcomer().go("/payments?tab=file", "Payments")
     payments = b"account,amount,reference\nrival,1,g-1\nother,2,g-2\nrival,3,g-3\n"
     file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": payments}
+    readings: list[Route] = []
+
+    def hold(route: Route) -> None:
+        readings.append(route)
+
+    page.route("**/api/v1/payment-files", hold)
     page.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_role("status").filter(has_text="The file is read")).to_be_visible()
+    readings[0].continue_()
+    expect(page.get_by_role("status").filter(has_text="The file is read")).to_have_count(0)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/payments") else None)
 

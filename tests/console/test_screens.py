@@ -801,6 +801,30 @@ def test_a_list_says_that_it_is_longer_than_a_page_and_is_read_to_its_end_and_on
         page.unroute_all()
 
 
+def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    shown = LongList(page, "/cdrs", {"call_id": "row ", "callee_in": "row "})
+    shown.length = 250
+    try:
+        visitor.go("/cdrs", "Call search")
+        rows = page.get_by_role("region", name="Call search", exact=True).locator("tr[data-index]")
+        page.get_by_text("200 rows, and more").wait_for()
+        assert rows.count() < 100
+        page.emulate_media(media="print")
+        expect(rows).to_have_count(200)
+        expect(page.get_by_text("200 rows, and more")).to_be_visible()
+        for hidden in (page.locator(".mantine-AppShell-navbar"), page.get_by_role("button", name="CSV")):
+            expect(hidden).to_be_hidden()
+        box = page.locator(".table-frame")
+        assert box.evaluate("each => each.scrollHeight <= each.clientHeight")
+        page.emulate_media(media="screen")
+        expect(rows).not_to_have_count(200)
+    finally:
+        page.emulate_media(media="null")
+        page.unroute_all()
+
+
 def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
     """A name in a From header, a user agent and a memo are markup."""
     callee = site.stage.number("4420")

@@ -2,7 +2,15 @@
 
 import { Button } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type FocusEvent, type KeyboardEvent, memo, type ReactNode, useEffect, useRef } from "react";
+import {
+  type FocusEvent,
+  type KeyboardEvent,
+  memo,
+  type ReactNode,
+  useEffect,
+  useRef,
+  useSyncExternalStore,
+} from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
@@ -36,6 +44,13 @@ export interface Column {
 }
 
 const AT_END: ReadonlySet<Kind | undefined> = new Set(["money", "number", "percent", "share"] as const);
+/** Call `changed` where the page begins or ends to be drawn on paper. */
+function onPaper(changed: () => void): () => void {
+  const paper = matchMedia("print");
+  paper.addEventListener("change", changed);
+  return () => paper.removeEventListener("change", changed);
+}
+
 const isAtEnd = (kind: Kind | undefined) => AT_END.has(kind);
 /** Kinds that are read to their end: their cells have several lines. */
 const WHOLE: ReadonlySet<Kind | undefined> = new Set(["sentence", "words", "facts"] as const);
@@ -139,10 +154,13 @@ export function Table(props: {
       (event.key === " " ? of("input[type=checkbox]") : (of("[data-row]") ?? of("a, button")))?.click();
     }
   };
-  const drawn = virtual.getVirtualItems();
+  // paper is not scrolled: it has all rows that were read
+  const isPrinted = useSyncExternalStore(onPaper, () => matchMedia("print").matches);
+  const seen = virtual.getVirtualItems();
+  const drawn = isPrinted ? props.rows.map((_, index) => ({ index, start: 0, end: 0 })) : seen;
   const above = drawn[0]?.start ?? 0;
   const isMeasured = props.columns.some(({ kind }) => isWhole(kind));
-  const below = virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
+  const below = isPrinted ? 0 : virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
     <section
       className="table-frame"

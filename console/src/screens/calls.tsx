@@ -7,6 +7,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, client, content, Problem, queryText, type Row } from "../api/client";
+import { moment } from "../format";
 import { Age, CostSoFar, type PricedCall } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Go } from "../parts/go";
@@ -21,20 +22,29 @@ import { follow, SILENT_MS } from "./running";
 
 const HTTP_NOT_FOUND = 404;
 const NO_CALLS: readonly Row[] = [];
+/** Mark of a call that may have ended since: it was there when the calls were read for the last time. */
+const OLD = "is_old";
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-/** The running calls, and why they could not be read. */
-function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read } {
+/** The running calls, and why they could not be read: then those of `asOf`, the moment when they were known last. */
+function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read; asOf: string } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
+  const [asOf, setAsOf] = useState("");
   const [error, setError] = useState<Error | null>(null);
   const visibility = useDocumentVisibility();
   useEffect(() => {
     // a browser has six connections for all tabs: streams of hidden ones would leave none for the tab that is looked at
-    if (visibility === "visible") return follow(setRows, setError, isLive);
+    if (visibility !== "visible") return;
+    const draw = (found: readonly Row[]) => {
+      setRows(found);
+      setAsOf(new Date().toISOString());
+    };
+    return follow(draw, setError, isLive);
   }, [isLive, visibility]);
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
-  return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };
+  const shown = useMemo(() => (error ? rows?.map((row) => ({ ...row, [OLD]: true })) : rows), [rows, error]);
+  return { rows: shown ?? NO_CALLS, error, read, asOf };
 }
 
 /** The names of the accounts below an agent, directly or at any depth, whose calls are shown; none without an agent. */
@@ -99,10 +109,13 @@ export function callsOfAccount(rows: readonly Row[], account: string): readonly 
   return rows.filter((row) => row.customer_account === account || row.vendor_account === account);
 }
 
+/** Whether a call has ended, or may have. */
+const isOver = (row: Row): boolean => isGone(row) || row[OLD] === true;
+
 /** Those of the calls that cost something by now: answered ones that have a price. */
 function pricedCalls(rows: readonly Row[]): PricedCall[] {
   return rows
-    .filter((row) => row.answered_at && row.price_per_minute)
+    .filter((row) => row.answered_at && row.price_per_minute && !row[OLD])
     .map((row) => ({
       since: String(row.answered_at),
       price: String(row.price_per_minute),
@@ -130,7 +143,7 @@ const COLUMNS: readonly Column[] = [
   sorted("routing_gateway", undefined, (row) => <Called row={row} />),
   sorted("started_at", "moment"),
   sorted("duration", "number", (row) =>
-    isGone(row) ? <span className="quiet">–</span> : <Age since={String(row.answered_at ?? row.started_at)} />,
+    isOver(row) ? <span className="quiet">–</span> : <Age since={String(row.answered_at ?? row.started_at)} />,
   ),
   {
     name: "cost_so_far",
@@ -285,7 +298,7 @@ export function CallsScreen() {
       needs="GET /calls"
       actions={
         mayEnd && (
-          <Button color="red" size="xs" disabled={ending.length === 0} onClick={ask}>
+          <Button color="red" size="xs" disabled={ending.length === 0 || running.error !== null} onClick={ask}>
             {t("calls.hang_up")} {ending.length || ""}
           </Button>
         )
@@ -327,6 +340,9 @@ export function CallsScreen() {
         {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
       <ProblemText error={error} />
+      {running.error && rows.length > 0 && (
+        <span role="status">{t("calls.as_of", { moment: moment(running.asOf, new Date()) })}</span>
+      )}
       {hangUp.data && <span role="status">{t("calls.hung_up", hangUp.data)}</span>}
       <Table
         label={t("nav.calls")}
@@ -337,7 +353,7 @@ export function CallsScreen() {
         onSort={field ? undefined : (sort) => go({ search: (before) => ({ ...before, sort }) })}
         read={read}
         onUse={setTableUsed}
-        isGone={isGone}
+        isGone={isOver}
       />
       {still.more > 0 && (
         <Group gap="xs">
@@ -411,6 +427,7 @@ export function grouped(rows: readonly Row[], field: string): Row[] {
   return [...found]
     .map(([name, calls]) => ({
       [field]: name,
+      ...(calls[0]?.[OLD] ? { [OLD]: true } : {}),
       calls: calls.length,
       answered: calls.filter((row) => row.answered_at).length,
       priced: pricedCalls(calls),

@@ -15,6 +15,7 @@ import { Download, WORKBOOK } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { DaySpan } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -382,7 +383,7 @@ function FromFile() {
           label={t("payments.file")}
           placeholder="CSV"
           accept=".csv,text/csv"
-          disabled={booking.isPending}
+          disabled={booking.isPending || reading.isPending}
           onChange={(file) => {
             forget();
             booking.reset();
@@ -409,6 +410,7 @@ function FromFile() {
             <span>{t("payments.file_progress", { done, total: payments.length })}</span>
           </>
         )}
+        {reading.isPending && <Note why="loading">{t("payments.file_reading")}</Note>}
         {booking.data && <DoneText key={booking.data.said} done={booking.data} />}
       </Group>
       <Confirm
