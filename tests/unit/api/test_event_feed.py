@@ -375,7 +375,7 @@ async def test_agents_and_customers_see_calls_and_balances_of_their_accounts_wit
     assert await seen(agent("south")) == ["acme", "low", "gap"]
     assert await seen(customer("acme")) == ["acme", "low", "gap"]
     assert await seen(customer("other")) == ["gap"]  # the vendor of these calls, not their customer
-    with pytest.raises(OrderError, match="`gateway` is not for agents"):
+    with pytest.raises(OrderError, match="`gateway` is not for agents and customers"):
         await seen(agent("south"), gateway="v1")
     with pytest.raises(OutOfScopeError):
         await seen(agent("south"), account="other")

@@ -197,13 +197,13 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
     assert await listed(office, agent("south"), customer="shop", mapping_gateway="shop-pbx") == [call_id(1)]
     of_vendor = ("gateway", "routing_gateway", "vendor", "sip_call_id")
     for refused in (*({name: "carrier-a"} for name in of_vendor), {"loss": True}):
-        with pytest.raises(OrderError, match="is not for agents"):
+        with pytest.raises(OrderError, match="is not for agents and customers"):
             await listed(office, agent("south"), **refused)
     with pytest.raises(OutOfScopeError):
         await listed(office, agent("south"), account="acme")
     with pytest.raises(OutOfScopeError):
         await listed(office, agent("south"), customer="acme")
-    with pytest.raises(NoRecordError):
+    with pytest.raises(NoRecordError, match="of account south in the database"):
         await show_record(office, agent("south"), ShowRecord(call_id=call_id(2)))
     with pytest.raises(NoRecordError):
         await listed(office, agent("south"), after=call_id(2))

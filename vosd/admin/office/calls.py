@@ -72,7 +72,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     """
     scope = office.scope_of(who)
     if scope.agent is not None and order.gateway is not None:
-        raise OrderError("gateway", "is not for agents")
+        raise OrderError("gateway", "is not for agents and customers")
     if order.account is not None:
         scope.require_visible(order.account)
     below = None if order.agent is None else accounts_below(office, scope, order.agent, is_whole=order.all)

@@ -103,7 +103,7 @@ async def view_events(office: Office, who: Principal, order: WatchEvents) -> Eve
 
 def _view(scope: Scope, who: Principal, order: WatchEvents) -> EventView:
     if scope.agent is not None and order.gateway is not None:
-        raise OrderError("gateway", "is not for agents")
+        raise OrderError("gateway", "is not for agents and customers")
     if order.account is not None:
         scope.require_visible(order.account)
     subjects = {name for name, permission in _SUBJECTS.items() if permission in who.permissions}

@@ -166,7 +166,7 @@ async def show_statements(
     scope = office.scope_of(who)
     if scope.agent is not None:
         if len(order.accounts) != 1:
-            raise OrderError("account", f"of agent {scope.agent}: its statements are shown one by one")
+            raise OrderError("account", f"of {scope.agent}: statements are shown one by one")
         scope.require_ledger(order.accounts[0])
     accounts, stores = office.definitions.accounts(), office.stores
     zone = zone_named(order.zone or office.definitions.settings.invoices.zone)

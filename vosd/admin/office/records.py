@@ -189,7 +189,7 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
         return RecordSheet(record=call.record, export_seq=call.export_seq)
     if scope.agent is not None:
         message = (
-            f"no call {order.call_id} of agent {scope.agent} in the database; a call is booked a moment after it ends"
+            f"no call {order.call_id} of account {scope.agent} in the database; a call is booked a moment after it ends"
         )
         raise NoRecordError(message)
     running = await _still_running(office, order.call_id)
@@ -427,7 +427,7 @@ def _currencies(field: str, text: str | None) -> frozenset[str] | None:
 
 
 def _refuse(**given: object) -> None:
-    """Refuse criteria that agents have not; raises OrderError."""
+    """Refuse criteria that agents and customers have not; raises OrderError."""
     for field, value in given.items():
         if value:
-            raise OrderError(field, "is not for agents")
+            raise OrderError(field, "is not for agents and customers")
