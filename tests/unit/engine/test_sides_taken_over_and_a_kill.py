@@ -1,6 +1,6 @@
 """Another phone has taken a side of a call over and has acknowledged our 200; the switch is killed much later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,22 @@ def test_a_call_whose_calling_side_was_taken_over_goes_on(tmp_path: Path, after_
     expect_it_goes_on(scene, scene.vendor.calls[0], newcomer, after_ms)
 
 
+def test_an_ack_that_came_before_the_kill_is_not_waited_for_again(tmp_path: Path) -> None:
+    """The newcomer may be out of reach for a while, and does not see our 200 again."""
+    scene = KilledScene(tmp_path, office())
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    newcomer = takes_over(scene, at_desk, mate)
+    scene.kill(20)
+    scene.wire.delays = _without_acks(scene.wire.delays)
+    scene.wire.run_for(40_000)
+    assert (call.is_over, newcomer.is_over) == (False, False)
+
+
+def _without_acks(delays: Callable[[Packet], Sequence[int]]) -> Callable[[Packet], Sequence[int]]:
+    return lambda packet: () if packet.target == SWITCH and packet.data.startswith(b"ACK ") else delays(packet)
+
+
 def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_the_kill(tmp_path: Path) -> None:
     """Its 200 is 64·T1 old at the start: no sign says that it had no ACK, and peers of such calls talk."""
     scene = KilledScene(tmp_path, office())
@@ -76,11 +92,7 @@ def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_
     tags = f"to-tag={at_desk.remote.rpartition('tag=')[2]};from-tag={at_desk.tag}"
     newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
     delays = scene.wire.delays
-
-    def without_ack(packet: Packet) -> Sequence[int]:
-        return () if packet.target == SWITCH and packet.data.startswith(b"ACK ") else delays(packet)
-
-    scene.wire.delays = without_ack
+    scene.wire.delays = _without_acks(delays)
     scene.wire.run_until(lambda: newcomer.final == 200)
     scene.wire.run_for(50)
     scene.kill(40_000)
