@@ -71,6 +71,21 @@ def test_hidden_pages_of_running_calls_leave_the_connections_of_the_browser_to_o
     visitor.page.get_by_text("0 calls", exact=True).wait_for()
 
 
+def test_windows_of_running_calls_beyond_the_third_leave_the_connections_of_the_browser_to_others(
+    newcomer: Visit,
+) -> None:
+    visitor = newcomer()
+    context = visitor.page.context
+    streams: list[str] = []
+    context.on("request", lambda request: streams.append(request.url) if "/events" in request.url else None)
+    for number in range(7):
+        page = visitor.go("/calls", "Calls now")
+        page.get_by_text("0 calls", exact=True).wait_for()
+        expect(page.get_by_text("three other windows have live events")).to_have_count(int(number >= 3))
+        visitor = visitor._replace(page=context.new_page())
+    assert len(streams) == 3
+
+
 def test_running_calls_are_read_without_a_stream_for_a_role_that_may_see_no_events(
     site: Watched, newcomer: Visit
 ) -> None:

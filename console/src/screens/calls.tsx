@@ -7,6 +7,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, client, content, Problem, queryText, type Row } from "../api/client";
+import { takeStream } from "../api/streams";
 import { moment } from "../format";
 import { Age, CostSoFar, type PricedCall } from "../parts/age";
 import { Confirm } from "../parts/confirm";
@@ -26,8 +27,20 @@ const NO_CALLS: readonly Row[] = [];
 const OLD = "is_old";
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-/** The running calls, and why they could not be read: then those of `asOf`, the moment when they were known last. */
-function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error | null; read: Read; asOf: string } {
+interface RunningCalls {
+  rows: readonly Row[];
+  /** Why they could not be read: the rows are those of `asOf` then. */
+  error: Error | null;
+  read: Read;
+  /** The moment when the calls were known last. */
+  asOf: string;
+  /** Whether other windows have all streams that there may be: the calls are read again and again. */
+  isCrowded: boolean;
+}
+
+/** The running calls; `isLive`: the person may see events. */
+function useRunningCalls(isLive: boolean): RunningCalls {
+  const [isCrowded, setCrowded] = useState(false);
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [asOf, setAsOf] = useState("");
   const [error, setError] = useState<Error | null>(null);
@@ -39,12 +52,24 @@ function useRunningCalls(isLive: boolean): { rows: readonly Row[]; error: Error 
       setRows(found);
       setAsOf(new Date().toISOString());
     };
-    return follow(draw, setError, isLive);
+    const seen = new AbortController();
+    let stop: (() => void) | undefined;
+    const begin = async () => {
+      const hasStream = isLive && (await takeStream(seen.signal));
+      if (seen.signal.aborted) return;
+      setCrowded(isLive && !hasStream);
+      stop = follow(draw, setError, hasStream);
+    };
+    void begin();
+    return () => {
+      seen.abort();
+      stop?.();
+    };
   }, [isLive, visibility]);
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
   const shown = useMemo(() => (error ? rows?.map((row) => ({ ...row, [OLD]: true })) : rows), [rows, error]);
-  return { rows: shown ?? NO_CALLS, error, read, asOf };
+  return { rows: shown ?? NO_CALLS, error, read, asOf, isCrowded };
 }
 
 /** The names of the accounts below an agent, directly or at any depth, whose calls are shown; none without an agent. */
@@ -338,6 +363,7 @@ export function CallsScreen() {
         ))}
         <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
         {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
+        {running.isCrowded && <span className="quiet">{t("calls.crowded", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
       <ProblemText error={error} />
       {running.error && rows.length > 0 && (
