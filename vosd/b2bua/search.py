@@ -412,9 +412,11 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._call.journey.note_not_sent(self.latest_sent)
 
     def _is_unsent(self, attempt: GatewayAttempt) -> bool:
-        """Return whether no INVITE of an attempt that rings alone has left."""
+        """Return whether no INVITE of an attempt that began alone has left."""
         transaction = attempt.transaction
-        return transaction.is_unsent and transaction.parts.sequence == 1 and not self._call.journey.rung_together
+        if not transaction.is_unsent or transaction.parts.sequence > 1:
+            return False
+        return all(transaction.parts.call_id != each for each, _ in self._call.journey.rung_together)
 
     def _wait(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Set the deadline of an attempt, or the earliest one of several."""

@@ -3,15 +3,18 @@
 from decimal import Decimal
 
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.killed import KilledScene
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, Line, Script, answers, refuses
 
+from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.ringing import RingOrder
 
 SELL, BUY = applied_rate("0.60", 1), applied_rate("0.30", 1)
 WITHHELD = Treatment(longest_ms=2_000, may_leave=False)
@@ -86,6 +89,37 @@ def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not
         lasts_s = 7 if ends == "not sent" else 6
         assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-0", first.call_id)
         assert billed(record) == (lasts_s, lasts_s)
+
+
+@pytest.mark.parametrize("phones", [("7001",), ("7001", "7002")])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_trunk_behind_phones_is_not_paid_where_its_invite_is_not_sent(phones, is_cancelled):
+    """It was paid for the ringing of the phones, where those rang together."""
+    order = RingOrder.TOGETHER if len(phones) > 1 else RingOrder.IN_TURN
+    did = Did("4420946000", "acme", phones=phones, ring=order, ring_timeout_ms=5_000, trunk="vendor-0")
+    accounts = [account("acme", overdraft_limit=None), account("carriers", rate_group="buy", overdraft_limit=None)]
+    keeper = ScriptedDoorkeeper({})
+    scene = Scene(
+        catalogue(
+            [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)], charges_ringing=True, dids=[did],
+            rate_groups=[rate_group("sell", SELL), rate_group("buy", BUY)], accounts=[*accounts, account("other")],
+            phones=[phone(name) for name in phones],
+        ),
+        doorkeeper=keeper,
+    )  # fmt: skip
+    keeper.exchange = scene.exchange
+    refusing = Script((Line(0, 180), Line(4_000, 480)))
+    for port, name in enumerate(phones, 5_070):
+        scene.exchange.telephone(name, Endpoint("203.0.113.66", port), script=refusing).register()
+    call = scene.caller.call(did.number, Intent(cancel_after_ms=5_000 if is_cancelled else None))
+    scene.wire.run_for(2_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert scene.vendor.calls == []
+    assert [each.gateway for each in record.attempts] == [*phones, "vendor-0"]
+    assert (record.routing_gateway, record.vendor_account, record.cost) == (phones[-1], None, 0)
+    assert record.billed_seconds == (5 if is_cancelled else 6)
 
 
 def test_a_late_answer_while_the_next_invite_waits_is_paid_once():
