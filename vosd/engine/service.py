@@ -185,8 +185,8 @@ class SwitchService:
         self.database.set_away, self.database.note_used = self._away_terms.set_away, self._away_terms.note_used
         self._copier = StandingsCopier(self.balances, copy, lambda: self.database.is_compared)
         self.without_database = WithoutDatabase(
-            self.balances, self.overrides, self.recorder, self.database, self._away_terms, copy, self.node, clock,
-            settings.start_without_age_s,
+            self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node,
+            clock, settings.start_without_age_s,
         )  # fmt: skip
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe, placements.services = self.switch.continuation.describe, self.switch.services
@@ -335,7 +335,7 @@ class SwitchService:
         self._tasks.run("bookings of others", self.balances.run)
         self._tasks.run("watch over money", self.balances.watch)
         self._tasks.run("copy of balances", self._copier.run)
-        self._tasks.run("age of the copy", self._keep_age_of_copy)
+        self._tasks.run("age of the copy", self.without_database.run)
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
@@ -438,8 +438,7 @@ class SwitchService:
         self.loop.detach()
         self.keep_alives.stop()
         await self._tasks.stop()
-        await self._copier.write()  # not by its task, which is cancelled again and again until it has ended
-        await self.without_database.note_time()
+        await self.without_database.copy_all()  # a task is cancelled again and again until it has ended
         await self.registrations.write_all()
         self._journal.close()
         self._state_files.write_last()
@@ -557,11 +556,6 @@ class SwitchService:
         self.overrides.forget_version()
         await self.doubt_definitions()
         await self.registrations.write_again()
-
-    async def _keep_age_of_copy(self) -> None:
-        """Copy what the start has read, and only then note that the copy is of now: calls do not wait for that."""
-        await self._copier.write()
-        await self.without_database.run()
 
     def _end_registrations(self) -> None:
         self.registrations.expire(self._clock.now())

@@ -10,7 +10,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.database_watch import DatabaseWatch
-from vosd.engine.booking.last_standings import LastStandings
+from vosd.engine.booking.last_standings import NOTED_EVERY_S, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.snapshots import accounts_of
@@ -39,7 +39,7 @@ class WithoutDatabase:
         recorder: Recorder,
         watch: DatabaseWatch,
         terms: AwayTerms,
-        copy: LastStandings,
+        copier: StandingsCopier,
         node: Node,
         clock: Clock,
         max_age_s: int,
@@ -50,7 +50,8 @@ class WithoutDatabase:
         self._recorder: Final = recorder
         self._watch: Final = watch
         self._terms: Final = terms
-        self._copy: Final = copy
+        self._copier: Final = copier
+        self._copy: Final = copier.copy
         self._node: Final = node
         self._clock: Final = clock
         self._max_age_s: Final = max_age_s
@@ -122,13 +123,20 @@ class WithoutDatabase:
     async def run(self) -> None:
         """Note again and again that this switch runs; runs until cancelled."""
         while True:
-            await self.note_time()
-            await asyncio.sleep(TIME_NOTED_EVERY_S)
+            is_of_now = await self.copy_all()
+            await asyncio.sleep(TIME_NOTED_EVERY_S if is_of_now else NOTED_EVERY_S)
 
-    async def note_time(self) -> None:
-        """Note that what is known now is of this moment."""
-        if not self._watch.refuses_calls:  # another switch has the lease, or the balances may be wrong
+    async def copy_all(self) -> bool:
+        """Write to the copy what has changed, and note that it is of this moment if it has all; return whether it is.
+
+        A comparison that is due leaves it as it was: older than this moment, unless nothing has changed since.
+        """
+        is_of_now = await self._copier.write()
+        if self._watch.refuses_calls:  # another switch has the lease, or the balances may be wrong
+            return False
+        if is_of_now:
             await self._copy.note_time(self._clock.now().wall)
+        return is_of_now
 
     async def _age_s(self) -> int | None:
         at = await self._copy.known_at()

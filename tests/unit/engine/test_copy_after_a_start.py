@@ -16,6 +16,7 @@ from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import LastStanding
 from vosd.engine import background
+from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
@@ -111,3 +112,22 @@ async def test_a_stop_writes_the_copy_however_slow_its_disk_is(tmp_path: Path, m
     await stopping
     assert [*copy.by_account] == ["acme"]
     assert copy.at is not None
+
+
+async def test_a_copy_is_not_of_now_before_it_has_what_a_first_start_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is compared first, which needs the copy as it is; a stop meanwhile says nothing of its age, too."""
+
+    async def compare(_watch: DatabaseWatch) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(DatabaseWatch, "compare", compare)
+    store, copy = MemoryStore(), MemoryStandings()
+    service = await started(tmp_path, store, MemoryLease(store), copy)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not service.database.is_compared
+    assert (copy.by_account, copy.at) == ({}, None)
+    await stop(service)
+    assert (copy.by_account, copy.at) == ({}, None)

@@ -6,11 +6,14 @@ from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import pytest
+from doubles.data.builders import account
 from doubles.virtual.clock import ManualClock
 from doubles.watched_database import MemoryStandings
 
 from vosd.base.money import ZERO
 from vosd.cdr.ports import LastStanding, StoreUnavailable
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.last_standings import StandingsCopier
 from vosd.engine.without_database import WithoutDatabase
 
 HOUR_MS = 3_600_000
@@ -37,8 +40,10 @@ class Machine:
         self.copy.by_account["acme"] = LastStanding("acme", ZERO, 1, None, "USD")
         self.copy.at = at
         unused = cast("Any", None)
+        self.balances, self.may_write = Balances(unused), True
+        self.copier = StandingsCopier(self.balances, self.copy, lambda: self.may_write)
         self.without = WithoutDatabase(
-            unused, unused, unused, cast("Any", self.watch), unused, self.copy, unused, self.clock, max_age_s
+            unused, unused, unused, cast("Any", self.watch), unused, self.copier, unused, self.clock, max_age_s
         )
 
     @property
@@ -75,7 +80,7 @@ async def test_what_was_caught_up_with_is_not_caught_up_with_again() -> None:
     machine, turn = Machine(), asyncio.Lock()
     without = WithoutDatabase(
         parts["balances"], parts["overrides"], cast("Any", SimpleNamespace(turn=turn)), parts["watch"],
-        parts["terms"], machine.copy, parts["node"], machine.clock, 3_600,
+        parts["terms"], machine.copier, parts["node"], machine.clock, 3_600,
     )  # fmt: skip
     await without.begin()
     assert turn.locked()
@@ -110,5 +115,21 @@ async def test_a_copy_is_as_old_as_the_last_run_that_took_calls(refuses: bool) -
     machine.clock.move_to(machine.clock.now().mono + 30_000)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await machine.without.note_time()
+    await machine.without.copy_all()
     assert machine.copy.at == (None if refuses else machine.wall), "noted at the stop, too"
+
+
+@pytest.mark.parametrize("why", ["a comparison is due", "the disk is full"])
+async def test_a_copy_that_lacks_changes_is_not_of_now(why: str) -> None:
+    machine = Machine()
+    machine.balances.adopt_last_known({"acme": account("acme")}, [])
+    machine.balances.note_changed(["acme"])
+    machine.may_write, machine.copy.is_full = why != "a comparison is due", why == "the disk is full"
+    assert not await machine.without.copy_all()
+    assert machine.copy.at is None
+    machine.may_write, machine.copy.is_full = True, False
+    assert await machine.without.copy_all()
+    machine.may_write = False  # a comparison with a database that is away: the copy still has all
+    machine.clock.move_to(machine.clock.now().mono + 30_000)
+    assert await machine.without.copy_all()
+    assert machine.copy.at == machine.wall

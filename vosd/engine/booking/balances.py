@@ -205,6 +205,11 @@ class Balances(Counting):
         """The currency of each account, as far as it is known."""
         return dict(self._currencies)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether ``take_changed`` has standings to return."""
+        return bool(self._changed)
+
     def take_changed(self, most: int) -> list[LastStanding]:
         """Return the standings that have changed since they were taken last, at most so many."""
         names = list(islice(self._changed, most))

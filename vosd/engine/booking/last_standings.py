@@ -67,8 +67,8 @@ class StandingsCopier:
 
     def __init__(self, balances: Balances, copy: LastStandings, may_write: Callable[[], bool]) -> None:
         """``may_write``: False while the database may have lost commits, for a comparison needs the copy as it is."""
+        self.copy: Final = copy
         self._balances = balances
-        self._copy = copy
         self._may_write = may_write
         self._turn = asyncio.Lock()
 
@@ -78,7 +78,7 @@ class StandingsCopier:
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        return await self._copy.standings()
+        return await self.copy.standings()
 
     async def run(self) -> None:
         """Write again and again; runs until cancelled."""
@@ -86,14 +86,18 @@ class StandingsCopier:
             await asyncio.sleep(NOTED_EVERY_S)
             await self.write()
 
-    async def write(self) -> None:
-        """Write what has changed since the last time; a failure or a cancellation leaves it for the next time."""
+    async def write(self) -> bool:
+        """Write what has changed since the last time; a failure or a cancellation leaves it for the next time.
+
+        Return whether the copy has all now, also where nothing may be written.
+        """
         async with self._turn:
             is_noted = True
             while is_noted and self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
                 is_noted = False
                 try:
-                    is_noted = await self._copy.note(changed)
+                    is_noted = await self.copy.note(changed)
                 finally:
                     if not is_noted:
                         self._balances.note_changed(each.account for each in changed)
+            return not self._balances.has_changed
