@@ -57,7 +57,7 @@ COMMANDS: Final = (
 )  # fmt: skip
 """Verbs of the command line."""
 _PARTS: Final = re.compile(
-    rf"(?<!\w)'[^']*'(?!\w)|[;:,()]|(?P<command>vosd (?:{'|'.join(COMMANDS)})\b)|\w+|[^\w;:,()']+|."
+    rf"(?<!\w)'[^']*'(?!\w)|[;:,()]|(?P<stop>\.(?=\s))|(?P<command>vosd (?:{'|'.join(COMMANDS)})\b)|\w+|[^\w;:,()'.]+|."
 )
 """Parts of a sentence: a text in quotes, a separator of clauses, a command, a word, or what is between words.
 
@@ -204,7 +204,7 @@ def _without_command(text: str) -> str:
         if part["command"] and clause is not None and not is_left_out:
             shown += text[kept_from:clause].rstrip()
             is_left_out, kept_from = True, len(text)
-        elif part[0] in {";", ","} or (part[0] in {":", "("} and not is_left_out):
+        elif part[0] in {";", ","} or part["stop"] or (part[0] in {":", "("} and not is_left_out):
             if is_left_out:
                 is_left_out, kept_from = False, part.start()
             clause = part.start()
@@ -212,7 +212,7 @@ def _without_command(text: str) -> str:
             if is_left_out:
                 is_left_out, kept_from = False, part.end()
             clause = None
-    return (shown + text[kept_from:]).lstrip(" ;,:")
+    return (shown + text[kept_from:]).lstrip(" ;,:").removeprefix(". ")
 
 
 def problem_of_request(error: RequestError) -> Answer:

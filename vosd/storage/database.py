@@ -354,7 +354,7 @@ class Database:
         if self._was_used():
             return DatabaseGone(
                 f"{self.place} {fault}: this switch has worked on a database that is gone. Put it back, or vosd restore"
-                " FILE; vosd migrate --anew makes an empty one, without balances, payments and calls"
+                " FILE; vosd migrate --anew makes one without any balance or call"
             )
         return DatabaseGone(self._outdated(fault))
 

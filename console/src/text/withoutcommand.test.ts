@@ -21,6 +21,13 @@ it.each([
   ["no number 49: vosd did list has all, vosd did import FILE adds others", "no number 49"],
   ["no account 'vosd calls' of yours", "no account 'vosd calls' of yours"],
   ["没有账户'vosd calls'：请更改", "没有账户'vosd calls'：请更改"],
+  [
+    "the deck is not there. vosd rates import FILE adds one. Nothing was changed",
+    "the deck is not there. Nothing was changed",
+  ],
+  ["vosd rates import FILE adds one. Rates are in 1.5 EUR", "Rates are in 1.5 EUR"],
+  ["没有此价目表。vosd rates import FILE 可添加。未更改任何内容", "没有此价目表。未更改任何内容"],
+  ["./acme.yaml has no account 49.5: see vosd account list", "./acme.yaml has no account 49.5"],
   ["version 2 of deck a: install the newer vosd again", "version 2 of deck a: install the newer vosd again"],
   ["customer acme has no account beta", "customer acme has no account beta"],
 ])("leaves the command out of %s", (said, shown) => {

@@ -46,13 +46,13 @@ const COMMANDS = [
   "webhooks",
   "why",
 ];
-const SEPARATORS = ";:,()；：，、（）";
+const SEPARATORS = ";:,()；：，、（）。";
 /** Parts of a sentence: a text in quotes, a separator of clauses, a command, a word, or what is between words. */
 const PARTS = new RegExp(
-  String.raw`(?<!\w)'[^']*'(?!\w)|[${SEPARATORS}]|(vosd (?:${COMMANDS.join("|")})\b)|\w+|[^\w'${SEPARATORS}]+|.`,
+  String.raw`(?<!\w)'[^']*'(?!\w)|[${SEPARATORS}]|(\.(?=\s))|(vosd (?:${COMMANDS.join("|")})\b)|\w+|[^\w'${SEPARATORS}.]+|.`,
   "gs",
 );
-const AROUND = /^[\s;:,；：，、]+/;
+const AROUND = /^[\s;:,；：，、。]*(\. )?/;
 
 /**
  * A sentence of the server without its clauses with a command, as `: see vosd definitions list accounts`: agents and
@@ -64,12 +64,12 @@ export function withoutCommand(text: string): string {
   let keptFrom = 0;
   let clause: number | undefined = 0; // its beginning; undefined = it has ended by a parenthesis
   let isLeftOut = false;
-  for (const { 0: part, 1: command, index } of text.matchAll(PARTS)) {
+  for (const { 0: part, 1: stop, 2: command, index } of text.matchAll(PARTS)) {
     if (command && clause !== undefined && !isLeftOut) {
       shown += text.slice(keptFrom, clause).trimEnd();
       isLeftOut = true;
       keptFrom = text.length;
-    } else if (";,；，、".includes(part) || (":(：（".includes(part) && !isLeftOut)) {
+    } else if (";,；，、。".includes(part) || stop || (":(：（".includes(part) && !isLeftOut)) {
       if (isLeftOut) {
         isLeftOut = false;
         keptFrom = index;

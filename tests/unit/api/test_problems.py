@@ -3,6 +3,7 @@
 import json
 import time
 from http import HTTPStatus
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from vosd.api.problems import COMMANDS, problem_of, problem_of_request, without_
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 from vosd.cli.main import VERBS
+from vosd.storage.database import Database, DatabaseGone
 
 
 def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
@@ -44,6 +46,9 @@ def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
             "the month's invoice 'a, b' is there: see the month's `vosd invoice list`",
             "the month's invoice 'a, b' is there",
         ),
+        ("no deck. vosd rates import FILE adds one. Nothing was changed", "no deck. Nothing was changed"),
+        ("vosd rates import FILE adds one. Rates are in 1.5 EUR", "Rates are in 1.5 EUR"),
+        ("./acme.yaml has no account 49.5: see vosd account list", "./acme.yaml has no account 49.5"),
         ("version 2 of deck a: install the newer vosd again", "version 2 of deck a: install the newer vosd again"),
     ],
 )
@@ -51,6 +56,14 @@ def test_commands_are_left_out_for_those_who_have_no_terminal(said: str, shown: 
     answer = problem_of_request(RequestError(HTTPStatus.NOT_FOUND, "absent", said, remedy="vosd account list"))
     found = json.loads(without_commands(answer).content)
     assert (found["detail"], found["code"], "remedy" in found) == (shown, "absent", False)
+
+
+async def test_a_database_that_is_gone_is_to_be_put_back(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/gone.db", was_used=lambda: True)
+    with pytest.raises(DatabaseGone) as gone:
+        await database.check_schema()
+    await database.close()
+    assert json.loads(without_commands(problem_of(gone.value)).content)["detail"].endswith("is gone. Put it back")
 
 
 @pytest.mark.parametrize(
