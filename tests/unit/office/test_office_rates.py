@@ -99,7 +99,7 @@ async def test_a_price_is_explained_within_the_scope_of_who_asks(office: Office)
     assert [each.account for each in found.agents] == ["south"]
     with pytest.raises(OutOfScopeError):
         await explain_rate(office, agent("south"), msgspec.structs.replace(order, account="acme"))
-    with pytest.raises(OrderError, match="`buy` is not for agents"):
+    with pytest.raises(OrderError, match="`buy` is not for agents and customers"):
         await explain_rate(office, agent("south"), msgspec.structs.replace(order, buy=True))
     with pytest.raises(UnknownAccountError):
         await explain_rate(office, operator(), msgspec.structs.replace(order, account="other"))

@@ -131,7 +131,7 @@ async def test_agents_and_customers_do_not_see_the_names_of_operators_in_the_led
     assert (await seen(operator()))[:2] == [("ann", "confirmed by bob: cash: 2"), ("ann", "confirmed by bob")]
     assert await seen(agent("south"), operator="agent south") == own[2:]
     for who in (agent("south"), customer("south")):
-        with pytest.raises(OrderError, match="not for agents"):
+        with pytest.raises(OrderError, match="`operator` is not for agents and customers"):
             await seen(who, operator="ann")
 
 

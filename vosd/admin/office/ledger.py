@@ -110,7 +110,7 @@ async def _entries(
     """Yield each entry with the number of the one that takes it back."""
     scope = office.scope_of(who)
     if order.operator is not None and not scope.sees_operator(order.operator):
-        raise OrderError("operator", f"is not for agents, such as {scope.agent}")
+        raise OrderError("operator", "is not for agents and customers")
     account = scope.agent if order.account is None else order.account
     if account is not None:
         scope.require_ledger(account)

@@ -130,7 +130,7 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
     """Return which rate the call has, which seconds are billed, and each rounding.
 
     Raises:
-        OrderError: an agent asks for costs.
+        OrderError: an agent or a customer asks for costs.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the account is not configured.
         NoRateError: there is no rate for the number.
@@ -140,7 +140,7 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
     accounts = definitions.accounts()
     if scope.agent is not None:
         if order.buy:
-            raise OrderError("buy", "is not for agents")
+            raise OrderError("buy", "is not for agents and customers")
         scope.require_visible(order.account)
         accounts = visible_above(accounts, definitions.agents(), scope.agent, order.account)
     account = accounts.get(order.account) if order.buy else None
