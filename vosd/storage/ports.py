@@ -59,7 +59,16 @@ class NoSuchAccount(VosError):  # noqa: N818 - states what was found
 
 
 class TooLittleLeft(VosError):  # noqa: N818 - states what was found
-    """The account has less to spare than is to be taken from it."""
+    """The account has less to spare than is to be taken from it.
+
+    ``remedy`` is for those who may force the payment.
+    """
+
+    def __init__(self, said: str, remedy: str = "") -> None:
+        """``said`` is the message without the remedy."""
+        super().__init__(f"{said}{f'; {remedy}' if remedy else ''}")
+        self.said = said
+        self.remedy = remedy
 
 
 class OtherCurrency(VosError):  # noqa: N818 - states what was found
@@ -419,11 +428,11 @@ def check_rest(payment: Payment, before: Decimal) -> None:
     known = (None if payment.least_left is None else before - payment.least_left, payment.available)
     spare = min((each for each in known if each is not None), default=None)
     if spare is not None and spare + payment.amount < 0:
-        message = (
+        raise TooLittleLeft(
             f"account {payment.account} has {format_amount(spare)} to spare beside what running calls hold, "
-            f"less than {format_amount(-payment.amount)}; `force` books it all the same"
+            f"less than {format_amount(-payment.amount)}",
+            "`force` books it all the same",
         )
-        raise TooLittleLeft(message)
 
 
 def check_same_currency(transfer: MoneyTransfer, source: str | None, target: str | None) -> None:

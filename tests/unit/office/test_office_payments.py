@@ -125,7 +125,6 @@ def moves(amount: str = "5", source: str = "south", target: str = "shop", **more
         (pays, {"type": PaymentType.ZERO}, "amount"),
         (pays, {"amount": "0"}, "amount"),
         (pays, {"amount": "-1", "type": PaymentType.REFUND}, "amount"),
-        (pays, {"force": True}, "force"),
         (pays, {"reference": ""}, "reference"),
         (pays, {"reference": "undo 7"}, "reference"),
         (pays, {"reference": "invoice/2026-000001 undo 7"}, "reference"),
@@ -457,6 +456,7 @@ async def test_money_from_an_agent_extends_the_validity_when_a_second_person_con
     [
         (pays("1", account="shop", type=PaymentType.ADJUSTMENT), "type"),
         (pays("1", account="shop", type=PaymentType.REFUND, force=True), "type"),
+        (pays("1", account="shop", force=True), "force"),
         (pays("-1", account="shop"), "amount"),
         (moves(force=True), "force"),
         (moves(source="shop", target="south"), "from"),
@@ -467,6 +467,24 @@ async def test_an_agent_has_no_other_ways(office: Office, order: Any, field: str
     with pytest.raises(OrderError) as refused:
         await act(office, agent("south"), order)
     assert refused.value.field == field
+
+
+async def test_only_a_refund_can_be_forced(office: Office) -> None:
+    with pytest.raises(OrderError, match="`force` is for `type` refund") as refused:
+        await book_payment(office, operator(), pays(force=True))
+    assert refused.value.field == "force"
+
+
+@pytest.mark.parametrize("order", [pays("21", account="shop"), moves("21"), pays("21", account="shop", is_trial=True)])
+async def test_who_cannot_force_a_payment_is_not_offered_it(office: Office, order: Any) -> None:
+    await book_payment(office, operator(), pays("20", account="south"))
+    act = move_money if isinstance(order, MoveMoney) else book_payment
+    with pytest.raises(TooLittleLeft, match=r"south has 20\.00 to spare .*, less than 21\.00$") as refused:
+        await act(office, agent("south"), order)
+    assert refused.value.remedy == ""
+    with pytest.raises(TooLittleLeft, match=r"less than 21\.00; `force` books it all the same$") as offered:
+        await move_money(office, operator(), moves("21"))
+    assert offered.value.remedy == "`force` books it all the same"
 
 
 async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audit(

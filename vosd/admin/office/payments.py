@@ -38,7 +38,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.storage.ports import UNDONE_AS, EntryKind, MoneyTransfer, Payment, Settlement, UndoneEntry
+from vosd.storage.ports import UNDONE_AS, EntryKind, MoneyTransfer, Payment, Settlement, TooLittleLeft, UndoneEntry
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 _CONFIRMED: Final = "confirmed"
@@ -143,8 +143,6 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise OrderError("amount", "0 books nothing")
         if kind is PaymentType.REFUND and amount is not None and amount < 0:
             raise OrderError("amount", "of a refund is what is paid back", "say it without a minus sign")
-        if self.force and kind is not PaymentType.REFUND:
-            raise OrderError("force", "is for `type` refund", "the others are booked whatever is left")
         _check_reference(self.reference)
 
 
@@ -168,6 +166,8 @@ async def book_payment(
     scope = office.scope_of(who)
     if scope.agent is not None:
         _check_payment_of_agent(order, scope)
+    elif order.force and order.type is not PaymentType.REFUND:  # agents must not read that others are booked anyway
+        raise OrderError("force", "is for `type` refund", "the others are booked whatever is left")
     amount = order.amount or ZERO
     scope.require_ledger(order.account)
     order = _referred(order)
@@ -466,7 +466,12 @@ async def book_by_hand(
         standing = await known_standing(lambda: accounts, stores.queries, wanted.account)
         amount = ZERO if standing is None else -standing.balance
     if not needs_second(office, who, amount) or await _is_booked(office, who, wanted):
-        return await _book(office, wanted, who.recorded, None, audit)
+        try:
+            return await _book(office, wanted, who.recorded, None, audit)
+        except TooLittleLeft as error:
+            if office.scope_of(who).agent is None:
+                raise
+            raise TooLittleLeft(error.said) from error  # agents cannot force it
     for account in filter(None, (wanted.account, wanted.target)):
         await known_standing(lambda: accounts, stores.queries, account)
     waiting = WaitingPayment(
