@@ -51,6 +51,10 @@ class JournalSink(KeptSink):
         """Write a call as it is now."""
         self.journal.moved(call_id, at_once=at_once)
 
+    def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
+        """Write that a late answer has its record."""
+        self.journal.answered_in_vain(call_id, sip_call_id)
+
     def ended(self, record: CallRecord) -> None:
         """Write an ended call."""
         super().ended(record)

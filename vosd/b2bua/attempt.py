@@ -273,7 +273,9 @@ class GatewayAttempt:
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
         if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
-            self.call.unwanted_answer(self.row(200, FORKED, event.at), event.at, self.remembered())
+            given_up = self.remembered()
+            given_up.fork = event.response.to_tag
+            self.call.unwanted_answer(self.row(200, FORKED, event.at), event.at, given_up)
 
     # -- actions ------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class GivenUp(msgspec.Struct):
     pdd_ms: int | None
     tag: str
     """Our tag in its INVITE."""
+    fork: str = ""
+    """Tag of a phone that has answered beside the one that has the call; empty = the attempt was given up."""
 
     def keep(self) -> None:
         """Remember it until the end of its call: it was refused, and another fork of its INVITE may answer."""

@@ -141,6 +141,15 @@ def attempted(
     )
 
 
+def answer_id(at_ms: int, call_id: str, sip_call_id: str, fork: str = "") -> str:
+    """Return the id of the record of an answer in vain: the books take one that is repeated behind a kill once.
+
+    ``fork`` is the tag of a phone that has answered beside the one that has the call.
+    """
+    names = " ".join(each for each in (call_id, sip_call_id, fork) if each)
+    return uuid7(at_ms, blake2b(names.encode("utf-8", "surrogateescape")).digest())
+
+
 def late_part(record: CallRecord, paid_ms: int | None) -> CallRecord:
     """Return the record that a late answer leaves beside that of its call, which a kill has cut off and which is paid.
 
@@ -148,10 +157,9 @@ def late_part(record: CallRecord, paid_ms: int | None) -> CallRecord:
     next starts are killed. ``paid_ms`` is as in ``answered_late``.
     """
     end = EndReason.CANCELLED
-    drawn = blake2b(f"{record.call_id} {record.sip_call_id_out}".encode("utf-8", "surrogateescape")).digest()
     return msgspec.structs.replace(
         record,
-        call_id=uuid7(record.ended_at, drawn),
+        call_id=answer_id(record.ended_at, record.call_id, record.sip_call_id_out or ""),
         started_at=record.ended_at,  # the INVITE of the attempt
         ringing_at=None,
         pdd_ms=None,

@@ -33,6 +33,10 @@ class CallSink(Protocol):
         """
         ...
 
+    def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
+        """Journal that what the late answer to an INVITE costs is booked: it is not booked again behind a kill."""
+        ...
+
     def ended(self, record: CallRecord) -> None:
         """Journal an ended call, and book it."""
         ...

@@ -92,6 +92,9 @@ class KeptSink:
         """Keep when a caller has acknowledged its 200."""
         self.acknowledgements[call_id] = mono
 
+    def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
+        """Keep nothing of INVITEs."""
+
     def flush(self) -> None:
         """Describe what has changed, as the journal does before datagrams are sent."""
         for call_id in self.moves:

@@ -46,3 +46,27 @@ def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, mon
     scene.wire.delays = delays
     records = after_a_kill(scene, KilledScene.kill, after_ms=1_000)
     assert [record.end_reason for record in records].count("Cancelled") == 1
+
+
+@pytest.mark.parametrize("restarts", [("kill",), ("kill", "kill"), ("stop_and_keep", "kill")])
+def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_record(tmp_path, monkeypatch, restarts):
+    """Its ACK was lost, and not its BYE: the journal has nothing of it any more, and the books have its record."""
+    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
+    scene = KilledScene(tmp_path)
+    first, second = (Script((Line(0, 180), Line(after_ms, 200, ANSWER))) for after_ms in (6_000, 7_000))
+    scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(first, second))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: len(scene.exchange.sink.late_answers) == 2)
+    answers = [each for each in scene.wire.packets if each.source == scene.vendor.address]
+    (sent,) = [each for each in answers if each.data.startswith(b"SIP/2.0 200") and b" INVITE" in each.data][-1:]
+    scene.wire.run_for(3_000)
+    for restart in restarts:
+        getattr(scene, restart)(20)
+        scene.wire.run_for(100)
+        scene.wire.send(sent.source, sent.target, sent.data)
+        scene.wire.run_for(3_000)
+    call.hang_up()
+    scene.wire.run_for(60_000)
+    late = scene.exchange.sink.late_answers
+    assert len({each.call_id for each in late}) == len({(each.call_id, each.cost) for each in late}) == 2
+    assert all(each.cost > 0 for each in late)

@@ -185,6 +185,30 @@ def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path)
     assert [record.end_reason for record in scene.exchange.sink.all_records] == ["Cancelled", "Lost"]
 
 
+@pytest.mark.parametrize("after_ms", [0, 3_000])
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_late_answer_that_was_booked_is_not_booked_again_while_another_vendor_rings(tmp_path, after_ms, kills):
+    """Its BYE has its answer by then, and nothing but the INVITE was left of it."""
+    scene, _ = ringing(tmp_path, 7_000, vendors=2, ring_ms=5_000)
+    answer(scene, 0)
+    scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
+    sent = next(each for each in reversed(scene.wire.packets) if each.data.startswith(b"SIP/2.0 200"))
+    scene.wire.run_for(after_ms)
+    for _ in range(kills):
+        scene.kill(10)
+        scene.wire.run_for(10)
+        scene.wire.send(sent.source, sent.target, sent.data)
+        scene.wire.run_for(1_500)
+    answer(scene, 1)
+    scene.wire.run_for(60_000)
+    (cut,), late = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (cut.end_reason, cut.routing_gateway) == ("Lost", "vendor-1")
+    assert [(each.routing_gateway, each.vendor_paid_ms is None) for each in late] == [
+        ("vendor-0", True), ("vendor-1", False),
+    ]  # fmt: skip
+    assert (scene.leftovers._lost.answered, scene.leftovers._lost.unknown) == (1, 0)
+
+
 def test_an_answer_before_the_kill_goes_on_and_leaves_one_record(tmp_path):
     scene, _ = ringing(tmp_path, 0)
     scene.vendor.script = answers(3_000)

@@ -20,7 +20,7 @@ class CallKeeper:
         self._watch = watch
         self._count = count
         self.answered, self.acknowledged = journal.answered, journal.acknowledged
-        self.moved = journal.moved
+        self.moved, self.answered_in_vain = journal.moved, journal.answered_in_vain
 
     @property
     def refuses_calls(self) -> bool:

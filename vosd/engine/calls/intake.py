@@ -28,7 +28,7 @@ from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.base.number import for_matching
 from vosd.callcontrol.access import origin_objection
-from vosd.callcontrol.bookkeeping import paid_in_vain_ms
+from vosd.callcontrol.bookkeeping import answer_id, paid_in_vain_ms
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
@@ -255,14 +255,17 @@ class Intake:
         ``ended_mono`` is the end of the call for its vendor: its record may charge the attempt. None = it goes on, and
         pays another one. A further phone that answers is a call of its own.
         """
-        services, call = self._services, given_up.call
+        services, call, arrival = self._services, given_up.call, given_up.call.arrival
         paid_ms = None
         if ended_mono is not None and row.reason != FORKED:
             paid_ms = paid_in_vain_ms(call.journey, ended_mono, given_up.sip_call_id)
+        record_id = uuid7(now.wall, self._entropy())
+        if given_up.fork:  # it may repeat its answer to the next process
+            record_id = answer_id(arrival.at.wall, arrival.call_id, given_up.sip_call_id, given_up.fork)
         record = cost_of_late_answer(
             services.node,
-            uuid7(now.wall, self._entropy()),
-            call.arrival,
+            record_id,
+            arrival,
             call_request,
             Tried(given_up.choice, given_up.sip_call_id, given_up.address, given_up.started_at),
             row,

@@ -58,7 +58,10 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     caller: CallerSnapshot | None = None
     """The caller that waits for the final response; with the first INVITE of a call only."""
     record: CallRecord | None = None
-    """The record that the call leaves if it is cut off during this attempt; an earlier version writes none."""
+    """The record that the call leaves if it is cut off during this attempt; an earlier version writes none.
+
+    A call that is charged while it rings has none for an attempt whose late answer is booked.
+    """
     vendor_rate: AppliedRate | None = None
     """Charge of the vendor of this attempt; an earlier version writes none."""
     vendor_earns: bool = False
@@ -67,11 +70,12 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
 def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
     """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
 
-    One that has waited is described when it is sent, and one whose phone is reached elsewhere by then once more.
+    One that has waited is described when it is sent, and one whose phone is reached elsewhere by then once more. One
+    whose late answer is booked has no record any more.
     """
     for index, each in enumerate(earlier):
         if each.invite.via == placed.invite.via:
-            if each.invite == placed.invite:
+            if each.invite == placed.invite and (each.record is None or placed.record is not None):
                 return False
             earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller)
             return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_of
@@ -351,6 +352,12 @@ class Journal(Counting):
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
         if add_placed(placed, self._placed.setdefault(placed.call_id, [])):
             self._output.append_spare(frame_of(placed), self._ends)
+
+    def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
+        """Keep an INVITE to a gateway without the record of its late answer, which is written."""
+        for each in tuple(self._placed.get(call_id, ())):
+            if each.record is not None and each.record.sip_call_id_out == sip_call_id:
+                self.placed(replace(each, record=None))
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
