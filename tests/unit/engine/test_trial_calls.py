@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, rate_group
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.journals import opened
 from doubles.recording import Database
 from doubles.sockets.peer import ANSWER
@@ -159,6 +160,59 @@ def test_a_kill_while_a_test_call_rings_charges_it_until_then(tmp_path: Path) ->
     trial.exchange.flush()
     trial.scene.wire.run_until(lambda: trial.call.is_over)
     trial.over()
+
+
+def waiting(treatment: Treatment, script: Script = ANSWERS, **order: Any) -> Trial:
+    keeper = ScriptedDoorkeeper({"INVITE": treatment})
+    trial = Trial(script, charges_ringing=True, switch={"doorkeeper": keeper}, **order)
+    keeper.exchange = trial.exchange
+    return trial
+
+
+def test_an_invite_of_a_test_call_that_has_waited_is_charged_from_when_it_leaves() -> None:
+    trial = waiting(Treatment(2_000, longest_ms=3_000), answers(3_000), talk_ms=4_000)
+    report = trial.run()
+    (record,) = trial.exchange.sink.records
+    assert (record.vendor_billed_seconds, record.vendor_billing_base_ms) == (7, record.billing_base_ms)
+    assert (report["result"], report["pdd_ms"] < 2_000, report["cost"]) == ("answered", True, "0.035")
+    first = report["steps"][0]
+    assert (first["ms"] // 1_000, first["what"].split()[0]) == (2, "INVITE")
+
+
+@pytest.mark.parametrize("ends", ["not sent", "interrupted", "killed"])
+def test_an_invite_of_a_test_call_that_has_not_left_costs_nothing(ends: str, tmp_path: Path) -> None:
+    trial = waiting(Treatment(longest_ms=3_000, may_leave=False))
+    trial.begin()
+    trial.scene.wire.run_for(2_000)
+    (waits,) = trial.exchange.sink.open.values()
+    if ends == "killed":
+        journal = opened(tmp_path / "journal")
+        assert journal.answered(waits, UNDESCRIBED)
+        journal.tick(Instant(waits.answered_mono + 7_000, 0), has_calls=False)
+        remains = Journal(tmp_path / "journal").open()
+        (found,) = remains.open_calls.values()
+        assert lost(found, remains.last_mono).postings == ()
+    if ends != "not sent":
+        trial.call.stop(trial.exchange.clock.now())
+        trial.exchange.flush()
+    trial.scene.wire.run_until(lambda: trial.call.is_over)
+    report = trial.over()
+    (record,) = trial.exchange.sink.records
+    assert (record.recorded, record.postings, report["call_id"], report["cost"]) == (False, (), None, "0.00")
+    assert "INVITE to" not in " ".join(said(report))
+    assert trial.scene.vendor.calls == []
+    assert trial.exchange.credits["carriers"].reserved == 0
+
+
+def test_an_invite_of_a_test_call_that_cannot_be_journaled_when_it_leaves_is_cancelled() -> None:
+    trial = waiting(Treatment(2_000, longest_ms=3_000), RINGS)
+    trial.begin()
+    trial.exchange.sink.takes_answers = False
+    trial.scene.wire.run_until(lambda: trial.call.is_over)
+    trial.scene.wire.run_for(40_000)
+    trial.over()
+    assert trial.scene.vendor.only_call.is_over
+    assert [record.postings for record in trial.exchange.sink.all_records] == [()]
 
 
 def test_a_test_call_that_is_charged_from_the_invite_holds_its_ringing_and_is_journaled_first() -> None:

@@ -77,6 +77,7 @@ class TrialLog:
 
     def __init__(self, order: TrialOrder, began: Instant) -> None:
         self._order, self._began = order, began
+        self._left_ms = began.mono
         self.steps: list[TrialStep] = []
         """Steps of the call so far."""
         self.pdd_ms: int | None = None
@@ -92,6 +93,10 @@ class TrialLog:
         """Add a step."""
         self.steps.append(TrialStep(self._since_invite(now), what))
 
+    def invited(self, now: Instant) -> None:
+        """Begin the delay after dialling: the INVITE leaves."""
+        self._left_ms = now.mono
+
     def responded(self, response: Response, now: Instant) -> None:
         """Add a response of the vendor; the first that rings or answers ends the delay after dialling."""
         self.has_responded = True
@@ -102,7 +107,7 @@ class TrialLog:
         if response.status >= 300:
             self.reason = said
         elif response.status >= 180 and self.pdd_ms is None:
-            self.pdd_ms = self._since_invite(now)
+            self.pdd_ms = max(0, now.came.mono - self._left_ms)
 
     def result(self, record: CallRecord | None) -> TrialResult:
         """Return what has come of the call; ``record`` is that of a call that the vendor charges for."""
@@ -248,7 +253,7 @@ class TrialCall(WithoutCaller):
         if refusal is not None:
             self._undo()
             raise GatewayBusyError(refusal.detail)
-        if not self._charge_ringing(now):
+        if not self._charge_ringing(now, has_left=False):
             self._undo()
             raise GatewayBusyError("the journal cannot be written, so no call is made")
         try:
@@ -291,13 +296,18 @@ class TrialCall(WithoutCaller):
         self._hold = hold
         return None
 
-    def _charge_ringing(self, now: Instant) -> bool:
-        """Journal a call that is charged from its INVITE on, before that is written; False = that fails."""
+    def _charge_ringing(self, now: Instant, *, has_left: bool) -> bool:
+        """Journal a call that is charged from its INVITE on, before that is written; False = that fails.
+
+        As long as it has not left, nothing is charged.
+        """
         if not self.settings.charges_ringing:
             return True
         self.journey.choice = self._choice
-        self.journey.charged_from(now)
+        self.journey.invited_at = self.journey.vendor_invited_at = now
         self._open = self._opened()
+        if self._open is not None and not has_left:
+            self._open = msgspec.structs.replace(self._open, ended_mono=now.mono)
         return self._open is None or self._sink.answered(self._open, UNDESCRIBED)
 
     def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> None:
@@ -309,12 +319,16 @@ class TrialCall(WithoutCaller):
         attempt = self.callee = GatewayAttempt(self.endpoint, self, self._choice, address, AttemptProgress(now))
         self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
         sip_call_id = attempt.begin(_on_hold(flows.listeners[flow].host, now), _HOPS, now)
-        self._log.note(f"INVITE to {attempt.peer.host}:{attempt.peer.port} for {self._choice.callee_out}", now)
         self.journey.note_attempt(self._choice, sip_call_id, str(attempt.peer))
-        if self._open is not None and not self.is_over:
-            self._open = self._opened()
-            if self._open is not None:
-                self._sink.answered(self._open, UNDESCRIBED)  # with its Call-ID
+        if not self.is_over and not attempt.transaction.is_unsent:
+            self._left(attempt, now)
+
+    def _left(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Note that the INVITE leaves: the vendor charges from now on."""
+        self._log.invited(now)
+        self._log.note(f"INVITE to {attempt.peer.host}:{attempt.peer.port} for {self._choice.callee_out}", now)
+        if not self._charge_ringing(now, has_left=True):
+            self.end(EndReason.OVERLOAD, now)
 
     # -- what the vendor says -----------------------------------------------------------------------------------
 
@@ -389,8 +403,16 @@ class TrialCall(WithoutCaller):
         """End: the vendor does not know the dialog any more."""
         self.end(EndReason.NORMAL, now)
 
-    def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
-        """Do nothing: the time of the vendor is counted from the beginning, also where the INVITE has waited."""
+    def sent(self, _leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
+        """Count the time of the vendor from now on: the INVITE had to wait."""
+        attempt = self.callee
+        is_first = isinstance(message, OutgoingInvite) and message.parts.sequence == 1
+        if attempt is None or self.state is not states.HUNTING or not is_first:
+            return
+        self._began = attempt.progress.started_at = now
+        self._left(attempt, now)
+        if not self.is_over:
+            self._wait(now.plus(min(self._choice.gateway.response_timeout_ms, PATIENCE_MS)))
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Book an answer of another fork, or one that came too late; it is hung up already, and charged for."""
@@ -496,6 +518,8 @@ class TrialCall(WithoutCaller):
             reason, at = self._called_off
             source, text = HangupSource.SWITCH, None
             code, cause = reason.sip_status or _CANCELLED, reason.q850_cause
+        if call.ended_mono is not None:  # its INVITE has not left
+            at = Instant(call.ended_mono, at.wall)
         name, log = self._choice.gateway.name, self._log
         row = Attempt(name, log.code, max(0, at.came.mono - self._began.mono), log.pdd_ms, reason.text)
         ending = Ending(reason, source, at, code, q850_of_status(code) if cause is None else cause, text=text)
