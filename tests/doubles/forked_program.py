@@ -4,12 +4,14 @@ To execute one takes a fifth to half a second. A forked one is a process of its 
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import BinaryIO, Self
+from pathlib import Path
+from typing import Any, BinaryIO, Self
 
 from vosd.processes import entry
 
@@ -60,6 +62,14 @@ class Subprocesses:
     DEVNULL = subprocess.DEVNULL
 
 
+def _limited_beyond_the_tests(kind: int, limits: tuple[int, int], _set: Any = resource.setrlimit) -> None:
+    """Set a limit of a forked program, whose addresses are those of all tests before it as well."""
+    if kind == resource.RLIMIT_AS:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limits = tuple(limit + pages * resource.getpagesize() for limit in limits)  # type: ignore[assignment]
+    _set(kind, limits)
+
+
 def _become(command: Sequence[str], tasks: int, reports: int, others: Sequence[int]) -> None:
     """Become the process; never returns."""
     code = 1
@@ -70,6 +80,7 @@ def _become(command: Sequence[str], tasks: int, reports: int, others: Sequence[i
         os.dup2(reports, 1)
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115 - until the end
         sys.argv = [*command[list(command).index(entry.__name__) + 1 :]]
+        resource.setrlimit = _limited_beyond_the_tests
         import_module(sys.argv[0]).main()
         code = 0
     finally:

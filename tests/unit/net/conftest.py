@@ -14,6 +14,7 @@ import pytest
 from doubles.certificates import Authority
 
 from vosd.base.clock import Instant
+from vosd.net import udp
 from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
@@ -166,6 +167,22 @@ class Node:
                 return
 
 
+def _kernel_stamps_what_comes() -> bool:
+    """Return whether datagrams have the time of their arrival, and not that of the reading.
+
+    The kernel begins with that some time after the first socket has asked for it.
+    """
+    with socket.socket(type=socket.SOCK_DGRAM) as own:
+        own.bind(("127.0.0.1", 0))
+        own.setsockopt(socket.SOL_SOCKET, udp._SO_TIMESTAMP, 1)
+        own.sendto(b"?", own.getsockname())
+        sent, later = time.time(), time.monotonic() + 0.001  # noqa: TID251 - the clock of the kernel's stamps
+        while time.monotonic() < later:
+            pass
+        _, stamps, _, _ = own.recvmsg(1, 100)
+        return udp._wall_of(stamps) < sent + 0.001
+
+
 @pytest.fixture
 async def opened() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
     """Open listeners on ports that the kernel chooses."""
@@ -183,6 +200,8 @@ async def opened() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
         sockets = [(*each, 0)[:3] for each in listen or [("tcp", "127.0.0.1")]]
         node = Node(Transports(sockets, settings, tls, limits, ear.core, handed), ear)
         await node.transports.open(served_mono)
+        if any(transport == "udp" for transport, *_ in sockets):
+            await until(_kernel_stamps_what_comes)
         node.transports.take_waiting()
         nodes.append(node)
         return node
