@@ -1,8 +1,8 @@
 """The calls of one account that ended in a span, in MySQL and SQLite, for totals that two switches compare."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import select
 
@@ -13,16 +13,15 @@ from vosd.clearing.calls import comparable, comparable_beginning
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.long_calls import LONG_MS
+from vosd.storage.reconciliations import PAID_REST, with_paid
 from vosd.storage.unrecorded_calls import UnrecordedCall, long_unrecorded_calls, unrecorded_calls
 
 CALLS_MAX: Final = 500_000
 
-_CROSSING_MS: Final = 64_000
-"""A vendor answers no later behind the end of a call whose CANCEL it has crossed: twice 64·T1."""
-
 _cdr: Final = schema.cdr.c
 _long: Final = schema.long_call.c
-_OF_ATTEMPT: Final = _cdr.sip_call_id_out, _cdr.vendor_paid_ms, _cdr.vendor_answered_at
+_sent: Final = _cdr.vendor_answered_at.is_not(None) | ((_cdr.cost != 0) & ~PAID_REST.exists())
+"""Calls of which the partner has one: a late answer has what the CDR of its call has charged (ADR 213)."""
 
 
 class TooManyPartnerCallsError(StoreUnavailable):
@@ -42,18 +41,23 @@ class SqlEndedCalls:
             TooManyCallsError: ask for a shorter span.
             StoreUnavailable: try again.
         """
-        sent = (_cdr.vendor_account == account) & (_cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0))
+        sent = (_cdr.vendor_account == account) & _sent
         received = (_cdr.customer_account == account) & (_cdr.answered_at.is_not(None) | (_cdr.fee != 0))
         columns = {
-            PartnerDirection.SENT: (sent, _cdr.routing_gateway, _cdr.callee_out, _cdr.cost, _cdr.cost_tax),
+            PartnerDirection.SENT: (
+                sent,
+                _cdr.routing_gateway,
+                _cdr.callee_out,
+                with_paid("cost"),
+                with_paid("cost_tax"),
+            ),
             PartnerDirection.RECEIVED: (received, _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
         }
         found: list[PartnerCall] = []
         for direction, (own, *values) in columns.items():
-            base = select(_cdr.ended_at, _cdr.hold_time_s, *values, *_OF_ATTEMPT).where(own)
-            recent = base.where(_cdr.started_at >= since - LONG_MS, _cdr.started_at < until + _CROSSING_MS)
-            ended = _cdr.ended_at >= since - _CROSSING_MS, _cdr.ended_at < until + _CROSSING_MS
-            recent = recent.where(*ended).limit(CALLS_MAX)
+            base = select(_cdr.ended_at, _cdr.hold_time_s, *values).where(own)
+            recent = base.where(_cdr.started_at >= since - LONG_MS, _cdr.started_at < until)
+            recent = recent.where(_cdr.ended_at >= since, _cdr.ended_at < until).limit(CALLS_MAX)
             # Calls that began before are found by their ends (``long_calls``).
             long = base.join(schema.long_call, _long.call_id == _cdr.call_id).where(_cdr.started_at < since - LONG_MS)
             long = long.where(_long.ended_at >= since, _long.ended_at < until).limit(CALLS_MAX)
@@ -61,7 +65,7 @@ class SqlEndedCalls:
                 rows = [row for query in (recent, long) for row in await connection.execute(query)]
             if len(rows) >= CALLS_MAX:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
-            found += [call for call in _paid_once(direction, rows) if since <= call.ended_at < until]
+            found += [_with_cdr(direction, *row) for row in rows]
         async with self._database.searching() as connection:
             began = since - LONG_MS, until
             unrecorded = [
@@ -80,21 +84,15 @@ def _without_cdr(call: UnrecordedCall) -> PartnerCall:
     return PartnerCall(direction, call.ended_at, "", prefix, call.hold_time_s, call.fee + call.tax)
 
 
-def _paid_once(direction: PartnerDirection, rows: Sequence[Any]) -> Iterator[PartnerCall]:
-    """Yield the calls, a late answer with what the CDR of its call has charged for the same attempt (ADR 213).
-
-    The partner has one call of both.
-    """
-    late = {row.sip_call_id_out for row in rows if row.vendor_paid_ms is not None}
-    before: dict[str, Decimal] = {}
-    whole = []
-    for row in rows:
-        ended_at, seconds, gateway, number, amount, tax, sip_call_id, paid_ms, vendor_answered_at = row
-        if vendor_answered_at is None and sip_call_id in late:
-            before[sip_call_id] = amount + tax
-        else:
-            prefix = comparable(number or "")[:PREFIX_DIGITS]
-            call = PartnerCall(direction, ended_at, gateway or "", prefix, seconds, amount + tax)
-            whole.append((call, sip_call_id if paid_ms is not None else ""))
-    for call, paid_with in whole:
-        yield call._replace(amount=call.amount + before[paid_with]) if paid_with in before else call
+def _with_cdr(
+    direction: PartnerDirection,
+    ended_at: int,
+    seconds: int,
+    gateway: str | None,
+    number: str | None,
+    amount: Decimal,
+    tax: Decimal,
+) -> PartnerCall:
+    """Return a call with CDR."""
+    prefix = comparable(number or "")[:PREFIX_DIGITS]
+    return PartnerCall(direction, ended_at, gateway or "", prefix, seconds, amount + tax)

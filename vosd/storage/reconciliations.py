@@ -180,11 +180,13 @@ _other: Final = schema.cdr.alias("other")
 _same_attempt: Final = and_(
     _other.c.sip_call_id_out == _cdr.sip_call_id_out, _other.c.vendor_account == _cdr.vendor_account
 )
-_paid_rest: Final = select(_other.c.call_id).where(_same_attempt, _other.c.vendor_paid_ms.is_not(None))
+PAID_REST: Final = (
+    select(_other.c.call_id).where(_same_attempt, _other.c.vendor_paid_ms.is_not(None)).correlate(schema.cdr)
+)
 """CDR of the late answer of the attempt that a call is charged for: the vendor bills both as one call."""
 
 
-def _with_paid(name: str) -> ColumnElement[Any]:
+def with_paid(name: str) -> ColumnElement[Any]:
     """Return a column of a call, of a late answer with what the CDR of its call has charged for the same attempt."""
     column, unpaid = _cdr[name], literal(0, BigInteger)
     unanswered = _other.c.vendor_paid_ms.is_(None), _other.c.vendor_answered_at.is_(None)
@@ -196,7 +198,7 @@ def _with_paid(name: str) -> ColumnElement[Any]:
     return type_coerce(type_coerce(column, BigInteger) + type_coerce(paid, BigInteger), column.type)
 
 
-_WITH_PAID: Final = {name: _with_paid(name) for name in ("vendor_billed_seconds", "cost", "cost_tax")}
+_WITH_PAID: Final = {name: with_paid(name) for name in ("vendor_billed_seconds", "cost", "cost_tax")}
 _COLUMNS: Final = (
     *(_WITH_PAID.get(name, _cdr[name]).label(name) for name in VendorCall.__struct_fields__[:-1]),
     _answered_after,
@@ -228,7 +230,7 @@ class SqlReconciliations:
         would sort all that is left for each page, because the table is partitioned.
         """
         paid = _cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0) | (_cdr.cost_tax != 0)
-        is_whole = _cdr.vendor_answered_at.is_not(None) | ~_paid_rest.correlate(schema.cdr).exists()
+        is_whole = _cdr.vendor_answered_at.is_not(None) | ~PAID_REST.exists()
         query = select(*_COLUMNS).where(_cdr.vendor_account == vendor, paid, is_whole)
         begin, slice_ms = since, _FIRST_SLICE_MS
         while begin < until:
