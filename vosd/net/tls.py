@@ -5,6 +5,7 @@ and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label
 """
 
 import ssl
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -186,6 +187,8 @@ def _require_pem(settings: TlsSettings) -> None:
         if path is None:
             continue
         try:
+            if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):  # to read it may take for ever
+                raise TlsFileError(key, path, "a file that can be read: no pipe, socket or device")
             content = path.read_bytes()
         except OSError as error:
             raise TlsFileError(key, path, f"a file that can be read: {error.strerror}") from error

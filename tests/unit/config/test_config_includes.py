@@ -149,3 +149,18 @@ def test_a_pipe_is_an_error_and_is_not_waited_for(site):
         (mistake,) = site.errors(f"accounts: [{{id: acme}}]\ninclude: {include}\n")
         expected = "expected a readable file: no pipe, socket or device"
         assert mistake == f"vosd.yaml:2: include: value 'partners/pipe.yaml': {expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("rate_groups: [{name: g, rates_file: pipe}]", "rate_groups[g].rates_file"),
+        ("number_lists: [{name: bad, file: pipe}]", "number_lists[bad].file"),
+        ("phones: [{number: 1001, account: acme, password_file: pipe}]", "phones[1001].password_file"),
+    ],
+)
+def test_a_pipe_that_is_named_elsewhere_is_an_error_and_is_not_waited_for(site, text, key):
+    os.mkfifo(site.directory / "pipe")
+    (mistake,) = site.errors(f"accounts: [{{id: acme}}]\n{text}\n")
+    assert mistake.startswith(f"vosd.yaml:2: {key}: ")
+    assert mistake.endswith("expected a readable file: no pipe, socket or device")

@@ -1,6 +1,7 @@
 """TLS listeners with real certificates: which are accepted, on both sides, and the reload of the files."""
 
 import asyncio
+import os
 import socket
 import ssl
 from types import SimpleNamespace
@@ -480,3 +481,10 @@ async def test_the_authority_of_a_vendor_names_no_caller_whatever_name_it_asks_f
 def test_the_names_of_a_certificate_are_those_of_rfc_5922(certificate, names):
     """A common name counts only where there is no alternative name (section 7.1)."""
     assert names_in(certificate) == names
+
+
+def test_a_pipe_is_a_bad_file_and_is_not_waited_for(authority, switch, tmp_path):
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    with pytest.raises(TlsFileError, match="no pipe, socket or device"):
+        TlsContexts.load(settings(authority, switch, private_key=pipe))

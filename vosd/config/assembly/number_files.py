@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.config.reader.texts import require_regular
 from vosd.processes.life import give_way
 from vosd.routing.number_lists import NumberList, PackedLines, UnusableLine, pack_lines
 
@@ -57,6 +58,7 @@ class _Head(msgspec.Struct, frozen=True):
 def read_number_file(path: Path, named_at: SourceLine, key: str, problems: ProblemList) -> NumberList | None:
     """Return the numbers and prefixes of a file; None where a problem was reported."""
     try:
+        require_regular(path)
         found = path.stat()
         with path.open("rb"):
             pass

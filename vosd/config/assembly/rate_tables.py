@@ -22,6 +22,7 @@ from vosd.config.assembly.rate_files import RATE_FILE_BYTES_MAX
 from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_store import DIRECTORY, RateStore, is_own
 from vosd.config.reader.includes import read_bytes
+from vosd.config.reader.texts import require_regular
 from vosd.processes.life import NICENESS
 
 _COMPILERS_MAX: Final = 8
@@ -182,6 +183,7 @@ class StoredTables:
 def _digest(path: Path) -> str | None:
     """Return the SHA-256 digest of a file; None where it cannot be read: its compiler reports that."""
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):

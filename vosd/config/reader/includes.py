@@ -57,7 +57,7 @@ def _read(
     texts: Texts, path: Path, named_at: SourceLine, key: str, problems: ProblemList, bytes_max: int
 ) -> bytes | None:
     try:
-        content = texts.read(path, bytes_max, only_regular=key == INCLUDE)
+        content = texts.read(path, bytes_max, only_regular=bool(key))  # without a key it is one that a command names
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         problems.error(named_at, key, f"a readable file: {(reason or str(error)).lower()}", str(path))

@@ -22,6 +22,17 @@ class NoRegularFileError(ValueError):
     """A file is a pipe, a socket or a device: to read it may take for ever."""
 
 
+def require_regular(path: Path) -> None:
+    """Refuse to read pipes, sockets and devices.
+
+    Raises:
+        NoRegularFileError: it is one.
+        OSError: it is not there.
+    """
+    if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+        raise NoRegularFileError("no pipe, socket or device")
+
+
 class Texts(Protocol):
     """Source of the text of each file."""
 
@@ -58,8 +69,8 @@ class DiskTexts:
 
     def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:
         """Return the content of a file."""
-        if only_regular and not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
-            raise NoRegularFileError("no pipe, socket or device")
+        if only_regular:
+            require_regular(path)
         with path.open("rb") as file:
             content = file.read(bytes_max + 1)
         self.contents[absolute(path)] = content
