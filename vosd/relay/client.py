@@ -99,7 +99,10 @@ class _ServedPort(msgspec.Struct, eq=False):
 
 def has_left_workers(directory: Path) -> bool:
     """Return whether the sockets of workers are there: those of a run before that had calls with ports."""
-    return any(directory.glob(_SOCKETS.format("*")))
+    try:
+        return any(directory.glob(_SOCKETS.format("*")))
+    except PermissionError:  # a start says so when it claims the directory
+        return False
 
 
 class Relay:

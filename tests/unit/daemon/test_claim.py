@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from doubles.closed import closed
 
 from vosd.config.places import installation_of, recorded_in
 from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, goes_on, was_killed
+from vosd.relay.client import has_left_workers
 
 
 def test_the_directory_is_created_with_access_for_the_switch_only(tmp_path: Path) -> None:
@@ -122,3 +124,10 @@ def use(state_dir: Path, config: Path, node: str = "sw1") -> None:
     directory = StateDirectory(state_dir, installation_of(config, node))
     directory.claim()
     directory.release()
+
+
+def test_a_start_by_the_wrong_user_says_that_it_may_not_use_the_directory(tmp_path: Path) -> None:
+    with closed(tmp_path):
+        assert not has_left_workers(tmp_path / "state")  # is asked before
+        with pytest.raises(StateDirectoryError, match="make it writable for vosd"):
+            StateDirectory(tmp_path / "state").claim()
