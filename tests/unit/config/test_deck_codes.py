@@ -42,3 +42,9 @@ def test_a_long_run_of_blanks_is_gone_through_once():
 def test_ranges_are_bounded():
     with pytest.raises(ExpectedError, match="at most"):
         prefixes_of("10000-99999")
+
+
+@pytest.mark.parametrize("range_", [f"{'1' * 5_000}-{'2' * 5_000}", f"1-{'2' * 5_000}"])
+def test_ends_of_ranges_with_more_digits_than_a_code_are_refused(range_):
+    with pytest.raises(ExpectedError, match="codes of up to"):
+        prefixes_of(range_, "")

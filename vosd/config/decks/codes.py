@@ -43,7 +43,7 @@ def _codes(part: str) -> list[str]:
         if part and not _CODE.match(part):
             raise ExpectedError(_EXPECTED)
         return [part]
-    if not _CODE.match(first) or not _CODE.match(last):
+    if not (_CODE.match(first) and _CODE.match(last)) or len(first) > DIGITS_MAX or len(last) > DIGITS_MAX:
         raise ExpectedError(_EXPECTED)
     if len(first) != len(last) or int(first) > int(last):
         raise ExpectedError("ranges whose ends have the same number of digits, the lower one first")
