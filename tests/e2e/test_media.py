@@ -227,9 +227,11 @@ def impatient(stage: Stage) -> Iterator[None]:
     patient = stage.daemon.configuration_file.read_text()
     stage.daemon.configure(patient.replace("media_timeout: 60", "media_timeout: 3"))
     stage.daemon.succeed("reload")
-    yield
-    stage.daemon.configure(patient)
-    stage.daemon.succeed("reload")
+    try:
+        yield
+    finally:
+        stage.daemon.configure(patient)
+        stage.daemon.succeed("reload")
 
 
 def is_bound(sock: socket.socket, address: tuple[str, int]) -> bool:

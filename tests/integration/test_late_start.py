@@ -70,7 +70,7 @@ def test_a_start_waits_for_a_database_that_comes_up_later(
     assert daemon.interrupt() == 0
     events = [line["event"] for line in daemon.log()]
     first = ["definitions_outdated", "database_away", "database_back", "configuration_loaded"]
-    assert [each for each in events if each in first] == first  # a busy machine has alarms of its own beside them
+    assert [each for each in events if each in first][:4] == first  # a busy machine has alarms of its own beside them
     assert "ready" in events
 
 

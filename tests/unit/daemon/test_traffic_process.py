@@ -9,6 +9,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 from doubles.data.records import STARTED, answered_call
@@ -17,6 +18,7 @@ from e2e.conditions import a_moment
 
 from vosd.daemon import kept_process, traffic, traffic_process
 from vosd.daemon.traffic import TrafficPart
+from vosd.daemon.traffic_process import TrafficOrder
 from vosd.engine.clock import SystemClock
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import ContentRefused, Database
@@ -108,18 +110,22 @@ async def test_another_process_goes_on_by_another_password(database, monkeypatch
         await added_up(database)
         (earlier,) = children()
         given = []
-        start = traffic.started
+        keep, present = traffic.keep_process, database.url
 
-        async def noted(process):
-            given.append(database.url)
-            return await start(process)
+        async def noted(start, order, *others):
+            decoded = msgspec.msgpack.decode(order, type=TrafficOrder)
+            given.append(decoded.url)
+            working = msgspec.structs.replace(decoded, url=present)  # a file has no user
+            await keep(start, msgspec.msgpack.encode(working), *others)
 
-        monkeypatch.setattr(traffic, "started", noted)
+        monkeypatch.setattr(traffic, "keep_process", noted)
+        other = "sqlite+aiosqlite://switch:other@/vosd.db"
+        assert database.log_in_by(other)
         await part.log_in_anew()
         await SqlBooks(database).book([answered_call(2)])
         await added_up(database)
         assert earlier not in children()
-        assert given == [database.url]
+        assert given == [other]
     finally:
         await part.end()
 
