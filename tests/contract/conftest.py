@@ -116,8 +116,10 @@ async def emptied(url: str) -> AsyncIterator[Database]:
     database = shared_database(url)
     if not database.is_sqlite:  # whose file is new
         await _empty(database)
-    yield database
-    await database.close()
+    try:
+        yield database
+    finally:  # a connection that is left open keeps the test run from ending
+        await database.close()
 
 
 async def _empty(database: Database) -> None:
