@@ -24,6 +24,7 @@ from vosd.api.offices import Offices
 from vosd.api.operation import FieldPlace, Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
+from vosd.api.workbook import XLSX
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.storage import listing, schema
@@ -376,6 +377,26 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
     of_calls = (("/cdrs", name) for name in ("loss", "answered", "area", "rate_type", "currency", "vendor_currency"))
     assert refused == {*of_calls, *of_ledger}
+
+
+async def test_a_spreadsheet_of_too_many_calls_is_refused_before_one_is_read(lists, monkeypatch):
+    monkeypatch.setattr("vosd.api.listing.ROWS_MAX", OLD - 1)
+    asked: list[str] = []
+    head = {"authorization": f"Bearer {ADMINISTRATOR}", "accept": XLSX}
+    async with Offices(lists) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(lists, offices))
+        database = (await offices.open(needs_database=True)).stores.database
+        listen = (database.engine.sync_engine, "before_cursor_execute")
+        event.listen(*listen, lambda _c, _k, text, *_: asked.append(text))
+        for query in ("", "?reason=Loop", "?callee=33", "?agent=customer-7&all=true"):
+            refused = await answered(application, "GET", f"/cdrs{query}", headers=head)
+            assert (refused.status, refused.json["code"]) == (422, "too_many_rows"), query
+            assert refused.json["remedy"] == "ask for a shorter time, or for CSV"
+        assert [text for text in asked if "cdr_attempt" in text] == []
+        monkeypatch.setattr("vosd.api.listing.ROWS_MAX", OLD)
+        for query in ("?reason=Loop", "?limit=300"):
+            book = await answered(application, "GET", f"/cdrs{query}", headers=head)
+            assert (book.status, book.content[:2]) == (200, b"PK")
 
 
 @pytest.mark.parametrize("path", ["/payments?account=customer-49&newest_first=true", "/accounts/customer-49/payments"])

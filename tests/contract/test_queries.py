@@ -198,3 +198,12 @@ async def test_a_number_of_bytes_that_are_no_text_is_found_by_the_same_bytes(sto
     found = await store.queries.calls(CallFilter(caller=torn))
     assert [call.record.call_id for call in found] == [call_id(1)]
     assert await store.queries.standing("\udcff") is None
+
+
+async def test_calls_above_a_number_are_seen_whatever_the_limit(store, listed):
+    for criteria, fitting in (({}, 5), ({"account": "carrier-a"}, 3), ({"customers": MANY}, 4), ({"caller": "9"}, 0)):
+        assert len(await listed(**criteria)) == fitting
+        for limit in (1, 100):
+            wanted = CallFilter(limit=limit, **criteria)
+            assert await store.queries.are_more(wanted, fitting) is False
+            assert fitting == 0 or await store.queries.are_more(wanted, fitting - 1)

@@ -38,6 +38,7 @@ from vosd.api.listing import (
     PageWanted,
     check_cursor,
     check_indexed,
+    check_length,
     each_of,
     is_read_in_parts,
     page_wanted,
@@ -357,6 +358,7 @@ def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
 
 async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:
     assert operation.listing is not None
+    await check_length(operation.listing, office, who, order, wanted)
     result = operation.run(office, who, order)
     if isinstance(result, AsyncIterator):
         return await read_list(operation.listing, result, wanted)

@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import FieldInfo, asdict
 
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.api.begun import begun
 from vosd.api.http import Answer, RequestError
 from vosd.api.operation import Listing
-from vosd.api.workbook import XLSX, workbook_parts
+from vosd.api.workbook import ROWS_MAX, XLSX, too_many_rows, workbook_parts
 from vosd.base import base64url
 from vosd.base.csv_text import neutralised
 from vosd.base.parts import in_parts
@@ -114,6 +116,17 @@ def check_indexed(listing: Listing, asked: Iterable[str], *, is_operator: bool) 
                 field=name,
                 remedy=f"add `{'` or `'.join(served)}`",
             )
+
+
+async def check_length(listing: Listing, office: Office, who: Principal, order: Any, wanted: PageWanted) -> None:
+    """Refuse a spreadsheet of too many items before they are read: many calls take longer than a request may.
+
+    Raises:
+        RequestError: it has more rows than it may.
+    """
+    is_whole = wanted.form == XLSX and wanted.limit is None
+    if is_whole and listing.are_more is not None and await listing.are_more(office, who, order, ROWS_MAX):
+        raise too_many_rows()
 
 
 def is_read_in_parts(listing: Listing, wanted: PageWanted) -> bool:

@@ -78,6 +78,8 @@ class Listing(NamedTuple):
     """Fields of items by whose names filters of the order are known, too, with the names of these."""
     unindexed: Mapping[str, Sequence[str]] = {}
     """Filters that no index serves, with those of which one must stand beside."""
+    are_more: Callable[[Office, Principal, Any, int], Awaitable[bool]] | None = None
+    """Says sooner than its items whether a list has more of them than so many; None = reading them is as quick."""
 
 
 class FieldPlace(Enum):

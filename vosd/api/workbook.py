@@ -52,12 +52,7 @@ async def workbook_parts(
         async for row in rows:
             number += 1
             if number > ROWS_MAX:
-                raise RequestError(
-                    HTTPStatus.UNPROCESSABLE_ENTITY,
-                    "too_many_rows",
-                    f"the list has more than {ROWS_MAX} rows, which is the most of a spreadsheet",
-                    remedy="ask for a shorter time, or for CSV",
-                )
+                raise too_many_rows()
             for place, (column, is_amount) in enumerate(columns.items()):
                 value = row.get(column)
                 if value is None:
@@ -74,6 +69,16 @@ async def workbook_parts(
         with path.open("rb") as file:
             while part := file.read(_PART):
                 yield part
+
+
+def too_many_rows() -> RequestError:
+    """Return the error of a list that is too long for a file."""
+    return RequestError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "too_many_rows",
+        f"the list has more than {ROWS_MAX} rows, which is the most of a spreadsheet",
+        remedy="ask for a shorter time, or for CSV",
+    )
 
 
 def _close(book: Any) -> None:

@@ -361,6 +361,14 @@ class Queries(Protocol):
         """
         ...
 
+    async def are_more(self, wanted: CallFilter, count: int) -> bool:
+        """Return whether more calls fit than so many, whatever the limit of the listing.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR.
 

@@ -80,6 +80,15 @@ class SqlQueries:
             left -= len(keys)
             wanted = replace(wanted, after=CallPosition(keys[-1].started_at, keys[-1].call_id))
 
+    async def are_more(self, wanted: CallFilter, count: int) -> bool:
+        """Return whether more calls fit than so many; their keys alone are read.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.searching() as connection:
+            return len(await _keys(connection, replace(wanted, limit=count + 1))) > count
+
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR.
 

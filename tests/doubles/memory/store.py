@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import gt, lt
 from typing import Any, Final, NamedTuple
@@ -257,6 +257,10 @@ class MemoryStore:
         """Yield the calls that fit, in the order of the listing."""
         for call in await self.calls(wanted):
             yield call
+
+    async def are_more(self, wanted: CallFilter, count: int) -> bool:
+        """Return whether more calls fit than so many."""
+        return len(await self.calls(replace(wanted, limit=count + 1))) > count
 
     async def calls_beginning(
         self, beginning: str, limit: int, customers: frozenset[str] | None = None

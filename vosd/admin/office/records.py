@@ -112,6 +112,24 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
         StoreUnavailable: the calls yielded so far are correct.
     """
     scope, queries = office.scope_of(who), office.stores.queries
+    wanted = await _filter_of(office, scope, order)
+    is_empty = True
+    async with aclosing(queries.stream(wanted)) as calls:
+        async for call in calls:
+            is_empty = False
+            yield _seen(call, scope)
+    if is_empty and scope.agent is None:
+        await check_names(wanted, office.definitions, queries, office.stores.books)
+
+
+@needs(Permission.CALLS_SEE, by_account=True)
+async def are_more_records(office: Office, who: Principal, order: ListRecords, count: int) -> bool:
+    """Return whether a listing has more calls than so many, whatever its limit. Raises as ``list_records`` does."""
+    return await office.stores.queries.are_more(await _filter_of(office, office.scope_of(who), order), count)
+
+
+async def _filter_of(office: Office, scope: Scope, order: ListRecords) -> CallFilter:
+    queries = office.stores.queries
     if scope.agent is not None:
         _refuse(**{name: getattr(order, name) for name in _NOT_FOR_AGENTS})
     customers, named = scope.visible, {name for name in (order.account, order.customer) if name is not None}
@@ -135,14 +153,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     if order.agent is not None:
         below = accounts_below(office, scope, order.agent, is_whole=order.all)
         customers = below if customers is None else customers & below
-    wanted = CallFilter(**criteria, customers=customers)
-    is_empty = True
-    async with aclosing(queries.stream(wanted)) as calls:
-        async for call in calls:
-            is_empty = False
-            yield _seen(call, scope)
-    if is_empty and scope.agent is None:
-        await check_names(wanted, office.definitions, queries, office.stores.books)
+    return CallFilter(**criteria, customers=customers)
 
 
 class ShortenIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ from vosd.admin.office.records import (
     ShowCall,
     ShowCharges,
     ShowRecord,
+    are_more_records,
     draw_record,
     explain_record,
     list_records,
@@ -283,6 +284,7 @@ OPERATIONS: Final = (
             columns=_amounts_among(COLUMNS),
             other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
             unindexed=dict.fromkeys(("answered", "area", "currency", "loss", "rate_type", "vendor_currency"), _INDEXED),
+            are_more=are_more_records,
         ),
     ),
     Operation(
