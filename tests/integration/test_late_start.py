@@ -1,7 +1,8 @@
 """A start that takes long: its database comes up later, or its files are read slowly."""
 
-import os
+import fcntl
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,13 +92,14 @@ def test_more_time_is_asked_for_while_rates_are_read(
 ) -> None:
     shutil.copy(migrated, tmp_path)
     slow = tmp_path / "rates.csv"
-    os.mkfifo(slow)
+    slow.write_text("prefix,billing_rate\n44,0.005\n")
     inline = 'rates: [{prefix: "44", billing_rate: "0.005"}]'
     daemon = Daemon(tmp_path, CONFIGURATION.replace(inline, f"rates_file: {slow}"))
-    background(daemon)
-    assert manager.wait_for("EXTEND_TIMEOUT_USEC=")[0].startswith("STATUS=reading the configuration\n")
-
-    slow.write_text("prefix,billing_rate\n44,0.005\n")
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent to the holder of the lease
+    with slow.open("r+") as leased:
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # others wait to open it until this one is closed
+        background(daemon)
+        assert manager.wait_for("EXTEND_TIMEOUT_USEC=")[0].startswith("STATUS=reading the configuration\n")
 
     manager.wait_for("READY=1")
     assert daemon.interrupt() == 0
