@@ -97,6 +97,7 @@ export function Table(props: {
     estimateSize: () => ROW_PX,
     overscan: DRAWN_AHEAD,
     onChange: (instance) => {
+      if (matchMedia("print").matches) return; // on paper its end is in sight, and nothing more is read for it
       const last = instance.getVirtualItems().at(-1);
       if (last && last.index >= props.rows.length - 1) props.onEnd?.();
     },
