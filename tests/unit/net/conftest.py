@@ -295,6 +295,8 @@ class Vendor:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for _ in range(3):  # a connection that was accepted in this turn has no peer yet
+            await asyncio.sleep(0)
         await asyncio.gather(*(peer.close() for peer in self._peers))
 
 

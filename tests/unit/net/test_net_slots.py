@@ -632,6 +632,7 @@ async def test_a_message_in_either_direction_lets_another_connection_end_before(
         clock.advance(patience.UNUSED_S)
         node.send(OPTIONS, vendors[2].address)
         assert await node.ear.parting() == (0, vendors[1].address)
+        assert await (await vendors[2].arrival()).read(len(OPTIONS)) == OPTIONS
 
 
 async def test_one_call_takes_no_more_connections_than_one_host_may_have(opened, connect, vendor, monkeypatch):
