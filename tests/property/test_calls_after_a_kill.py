@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
     records: list[CallRecord]
     late: list[CallRecord]
-    """Of late answers."""
+    """Late answers have records of their own."""
     lost: list[CallRecord]
     leftovers: dict[str, object]
     events: set[str]

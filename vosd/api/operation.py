@@ -79,7 +79,7 @@ class Listing(NamedTuple):
     unindexed: Mapping[str, Sequence[str]] = {}
     """Filters that no index serves, with those of which one must stand beside."""
     are_more: Callable[[Office, Principal, Any, int], Awaitable[bool]] | None = None
-    """Says sooner than its items whether a list has more of them than so many; None = reading them is as quick."""
+    """Returns whether a list has more items than a number, faster than by reading them; None = reading is as quick."""
 
 
 class FieldPlace(Enum):

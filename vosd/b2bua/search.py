@@ -232,7 +232,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
         self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
 
     def answered_late(self, given_up: GivenUp) -> None:
-        """Let the call not be one of an attempt whose late answer is paid apart, should those behind it not be sent."""
+        """Note that the late answer of an attempt is paid apart.
+
+        The call does not pay that attempt, also where the INVITEs of those behind it are not sent.
+        """
         if self.latest_sent[1] == given_up.sip_call_id:
             self.latest_sent = NO_ATTEMPT
 
@@ -404,7 +407,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         return self._call.begin_to_charge(now)
 
     def _note_unsent(self, attempt: GatewayAttempt) -> None:
-        """Let the call be one of the attempt before, which it pays, where the INVITE of this one has not left.
+        """Give the call back to the attempt before, which it pays, if the INVITE of this one has not left.
 
         One that waits after a 422 follows an INVITE that had left.
         """

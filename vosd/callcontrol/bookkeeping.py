@@ -522,8 +522,8 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
     last, record = Instant(call.charged_until(last_mono), 0), call.record
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, record.sip_code, EndReason.LOST.q850_cause)
     rings: tuple[Attempt, ...] = ()
-    is_ringing = not call.is_answered and call.ended_mono is None and record.routing_gateway is not None
-    if is_ringing and call.charged_mono is not None:
+    is_ringing, gateway = not call.is_answered and call.ended_mono is None, record.routing_gateway
+    if is_ringing and gateway is not None and call.charged_mono is not None:
         rang_ms = max(0, last.mono - call.charged_mono[1])
-        rings = (Attempt(record.routing_gateway or "", 0, rang_ms, None, EndReason.LOST.text),)
+        rings = (Attempt(gateway, 0, rang_ms, None, EndReason.LOST.text),)
     return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded, late_answers=rings)

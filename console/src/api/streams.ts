@@ -1,4 +1,4 @@
-/** How many windows of a browser have a stream: it has six connections for all of them, and the pages need some. */
+/** Windows of a browser that have a stream: it has six connections for all of them, and the pages need some. */
 
 const STREAMS_MAX = 3;
 

@@ -32,7 +32,7 @@ def test_a_blank_may_be_inside_a_code_or_between_two(text, ahead):
 
 
 def test_a_long_run_of_blanks_is_gone_through_once():
-    """Of 200,000 each was taken for the beginning of a separator once more, which took minutes."""
+    """Each of 200,000 blanks was taken for the beginning of a separator once more, which took minutes."""
     before = time.process_time()
     with pytest.raises(ExpectedError, match="without a blank inside"):
         prefixes_of(f"1{' ' * 200_000}2", "")

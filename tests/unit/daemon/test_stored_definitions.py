@@ -44,7 +44,7 @@ from vosd.storage.stored_objects import SqlObjects
 HEADER = "prefix,billing_rate\n"
 NOW = 1_800_000_000_000
 _ports = count(19_000)
-"""Of the switches, one after the other: the socket of a test that fails stays open."""
+"""Ports of the switches, one after the other: the socket of a test that fails stays open."""
 
 
 class Decks:

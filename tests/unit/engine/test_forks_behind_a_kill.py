@@ -34,7 +34,7 @@ def test_a_fork_that_answers_behind_a_restart_has_its_cost(tmp_path, monkeypatch
 
 
 def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, monkeypatch):
-    """Its ACK and its BYE were lost before the kill."""
+    """The fork has got neither ACK nor BYE before the kill."""
     monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
     scene = KilledScene(tmp_path)
     arrives, lost_until = scene.wire.delays, scene.exchange.clock.now().mono + 9_500
@@ -50,7 +50,7 @@ def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, mon
 
 @pytest.mark.parametrize("restarts", [("kill",), ("kill", "kill"), ("stop_and_keep", "kill")])
 def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_record(tmp_path, monkeypatch, restarts):
-    """Its ACK was lost, and not its BYE: the journal has nothing of it any more, and the books have its record."""
+    """The fork has got BYE and no ACK: the journal has nothing of it any more, and the books have its record."""
     monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
     scene = KilledScene(tmp_path)
     first, second = (Script((Line(0, 180), Line(after_ms, 200, ANSWER))) for after_ms in (6_000, 7_000))

@@ -148,7 +148,7 @@ def test_a_minute_that_the_ringing_has_paid_is_not_paid_again(tmp_path):
 @pytest.mark.parametrize("answers_late", [False, True])
 @pytest.mark.parametrize("stops_before", [False, True])
 def test_seconds_of_an_announcement_before_a_kill_are_charged_to_no_one(tmp_path, answers_late, stops_before):
-    """Its call had ended: they were in its record, and once more in that of a late answer."""
+    """The call had ended: these seconds were in its record, and once more in that of a late answer."""
     scene, _ = scene_with({"No Answer": "long"}, directory=tmp_path, charges_ringing=True)
     scene.vendor.script = RINGS_ON
     call = scene.caller.call(CALLEE)
@@ -188,7 +188,7 @@ def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path)
 @pytest.mark.parametrize("after_ms", [0, 3_000])
 @pytest.mark.parametrize("kills", [1, 2])
 def test_a_late_answer_that_was_booked_is_not_booked_again_while_another_vendor_rings(tmp_path, after_ms, kills):
-    """Its BYE has its answer by then, and nothing but the INVITE was left of it."""
+    """The BYE has its answer by then, and nothing but the INVITE was left of the attempt."""
     scene, _ = ringing(tmp_path, 7_000, vendors=2, ring_ms=5_000)
     answer(scene, 0)
     scene.wire.run_until(lambda: scene.exchange.sink.late_answers)

@@ -34,7 +34,7 @@ ANSWER = (
 
 @pytest.mark.parametrize("is_configured", [True, False])
 async def test_it_is_owed_until_it_is_booked(tmp_path: Path, *, is_configured: bool) -> None:
-    """Its booking made the account richer than it is: what had not been owed was taken off what is owed."""
+    """The booking made the account richer than it is: what had not been owed was taken off what is owed."""
     clock, store = ManualClock(), MemoryStore()
     now = clock.now()
     record = CallRecord(

@@ -85,7 +85,7 @@ def _without_acks(delays: Callable[[Packet], Sequence[int]]) -> Callable[[Packet
 
 
 def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_the_kill(tmp_path: Path) -> None:
-    """Its 200 is 64·T1 old at the start: no sign says that it had no ACK, and peers of such calls talk."""
+    """The 200 is 64·T1 old at the start: no sign says that it had no ACK, and peers of such calls talk."""
     scene = KilledScene(tmp_path, office())
     desk, mate = registered(scene)
     call, at_desk = called(scene, desk)

@@ -49,7 +49,7 @@ _ENDLESS: Final = 1_000_000
 WAIT_MS: Final = WITHIN_MS + 500
 """Longest wait of a message: the pool answers within less."""
 FAILED_AT_ONCE: Final = 25
-"""Sounds of rtpengines that are lost that are reported at once; ten times a second."""
+"""Most sounds of lost rtpengines that are reported in one turn, ten times a second."""
 
 
 class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
