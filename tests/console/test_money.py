@@ -319,7 +319,8 @@ def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcom
         readings.append(route)
 
     page.route("**/api/v1/payment-files", hold)
-    page.locator("input[type=file]").set_input_files(file)
+    with page.expect_request("**/api/v1/payment-files"):  # the page says that it reads before it asks
+        page.locator("input[type=file]").set_input_files(file)
     expect(page.get_by_role("status").filter(has_text="The file is read")).to_be_visible()
     readings[0].continue_()
     expect(page.get_by_role("status").filter(has_text="The file is read")).to_have_count(0)
