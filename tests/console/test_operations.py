@@ -86,6 +86,24 @@ def test_windows_of_running_calls_beyond_the_third_leave_the_connections_of_the_
     assert len(streams) == 3
 
 
+def test_a_further_window_of_running_calls_takes_the_stream_of_one_that_is_closed(newcomer: Visit) -> None:
+    visitor = newcomer()
+    context = visitor.page.context
+    pages = [visitor.page, *(context.new_page() for _ in range(3))]
+    pages[3].clock.install()
+    for page in pages:
+        visitor._replace(page=page).go("/calls", "Calls now")
+        page.get_by_text("0 calls", exact=True).wait_for()
+    crowded = pages[3].get_by_text("three other windows have live events")
+    crowded.wait_for()
+    pages[3].clock.run_for(16_000)
+    expect(crowded).to_have_count(1)
+    pages[0].close()
+    with pages[3].expect_request(lambda request: request.url.endswith("/api/v1/events")):
+        pages[3].clock.run_for(16_000)
+    expect(crowded).to_have_count(0)
+
+
 def test_running_calls_are_read_without_a_stream_for_a_role_that_may_see_no_events(
     site: Watched, newcomer: Visit
 ) -> None:

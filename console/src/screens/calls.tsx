@@ -54,15 +54,21 @@ function useRunningCalls(isLive: boolean): RunningCalls {
     };
     const seen = new AbortController();
     let stop: (() => void) | undefined;
+    let again: ReturnType<typeof setTimeout> | undefined;
     const begin = async () => {
       const hasStream = isLive && (await takeStream(seen.signal));
       if (seen.signal.aborted) return;
-      setCrowded(isLive && !hasStream);
-      stop = follow(draw, setError, hasStream);
+      const isWaiting = isLive && !hasStream;
+      setCrowded(isWaiting);
+      if (hasStream) stop?.();
+      if (hasStream || !stop) stop = follow(draw, setError, hasStream);
+      // the window that has a stream may be closed, and says so to no other
+      if (isWaiting) again = setTimeout(begin, SILENT_MS);
     };
     void begin();
     return () => {
       seen.abort();
+      clearTimeout(again);
       stop?.();
     };
   }, [isLive, visibility]);
