@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  addressed,
   age,
   amount,
   costSoFar,
@@ -98,6 +99,26 @@ it.each([
 it("has no end of what is no day, and the last day of a span that ends within one", () => {
   expect([endOfDay(""), lastDay(undefined), isDayBegin("yesterday")]).toEqual([undefined, "", false]);
   expect(lastDay("2026-11-25T12:00:00Z", "UTC")).toBe("2026-11-25");
+});
+
+it.each([
+  ["since", "2026-11-01", "2026-10-31T16:00:00.000Z"],
+  ["until", "2026-11-01", "2026-11-01T16:00:00.000Z"],
+  ["ended_until", "2026-11-01 10:00:30", "2026-11-01T02:00:30.000Z"],
+  ["at", "2026-11-01T10:00", "2026-11-01T02:00:00.000Z"],
+  ["since", "2026-11-01T10:00:00Z", "2026-11-01T10:00:00Z"],
+  ["since", "2026-02-30", "2026-02-30"],
+  ["until", "2026-13-01", "2026-13-01"],
+  ["since", "2026-11-01T25:00", "2026-11-01T25:00"],
+  ["until", "yesterday", "yesterday"],
+  ["caller", "2026-11-01", "2026-11-01"],
+])("an address with %s=%s in Shanghai means %s", (name, value, meant) => {
+  expect(addressed(name, value, "Asia/Shanghai")).toBe(meant);
+});
+
+it("takes a time that the clocks show twice for the last one where it ends a span", () => {
+  expect(addressed("since", "2026-10-25T02:30", "Europe/Berlin")).toBe("2026-10-25T00:30:00.000Z");
+  expect(addressed("until", "2026-10-25T02:30", "Europe/Berlin")).toBe("2026-10-25T01:30:00.000Z");
 });
 
 it("a call costs so far what its minutes cost", () => {

@@ -96,6 +96,24 @@ export function endOfDay(day: string, zone = chosenZone()): string | undefined {
   return enteredMoment(day, zone) && enteredMoment(daysLater(day, 1), zone);
 }
 
+const MOMENTS = new Set(["since", "until", "ended_since", "ended_until", "at"]);
+const ENDS = new Set(["until", "ended_until"]);
+const WRITTEN = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?$/;
+
+/**
+ * A field of an address as the API takes it: days and times that a person has written without a zone are those of `zone`.
+ * A day is its beginning, or its end where it ends a span. What is no moment stays as it is: the API says what is wrong.
+ */
+export function addressed(name: string, value: string, zone = chosenZone()): string {
+  if (!MOMENTS.has(name) || !WRITTEN.test(value)) return value;
+  const written = value.replace(" ", "T");
+  const day = written.slice(0, DATE_CHARACTERS);
+  if (!enteredMoment(day, "UTC")?.startsWith(day)) return value; // such as February 30th, which is March 2nd to browsers
+  const isDay = written === day;
+  const found = ENDS.has(name) ? (isDay ? endOfDay : enteredEnd)(written, zone) : enteredMoment(written, zone);
+  return found ?? value;
+}
+
 /** Whether a day of the zone begins at a moment. */
 export function isDayBegin(text: string, zone = chosenZone()): boolean {
   return Date.parse(text) === Date.parse(enteredMoment(localMinute(text, zone).slice(0, DATE_CHARACTERS), zone) ?? "");

@@ -12,19 +12,23 @@ import {
 } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { addressed } from "./format";
 import { Frame } from "./frame";
 import { loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
 import { OverviewScreen } from "./screens/overview";
+import { isZone, zoneName } from "./zone";
 
 /** What narrows a view: all of it is text, as in the address. */
 export type Narrowing = Record<string, string | undefined>;
 
 function narrowing(search: Record<string, unknown>): Narrowing {
   const known = Object.entries(search).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(known.map(([name, value]) => [name, String(value)]));
+  const zone = String(search.zone);
+  const of = isZone(zone) ? zone : zoneName();
+  return Object.fromEntries(known.map(([name, value]) => [name, addressed(name, String(value), of)]));
 }
 
 function Pending() {

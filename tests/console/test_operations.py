@@ -218,6 +218,22 @@ def test_a_report_of_days_has_the_same_days_for_a_viewer_in_another_zone(boss: V
         expect(page).to_have_url(re.compile("until=2026-11-27T18%3A15%3A00.000Z.*zone=Asia%2FKathmandu"))
 
 
+def test_days_and_times_that_are_written_into_an_address_are_those_of_the_viewer(boss: Visitor) -> None:
+    page = boss.go("/cdrs", "Call search")
+    page.evaluate("localStorage.setItem('vosd.zone', 'Asia/Kathmandu')")
+    page.reload()
+    with page.expect_response(re.compile("/cdrs.*since=2026-10-31T18%3A15")) as searched:
+        page.goto(f"{boss.base}/cdrs?since=2026-11-01&until=2026-11-02T10:00")
+    assert searched.value.ok
+    expect(page).to_have_url(re.compile("since=2026-10-31T18%3A15%3A00.000Z&until=2026-11-02T04%3A15%3A00.000Z"))
+    with page.expect_response(re.compile("/reports/revenue")) as reported:
+        page.goto(f"{boss.base}/reports?name=revenue&since=2026-11-01&until=2026-11-02&zone=Asia/Shanghai")
+    assert reported.value.ok
+    page.get_by_role("status").filter(has_text="Days are those of Asia/Shanghai").wait_for()
+    first, last = page.get_by_label("From", exact=True), page.get_by_label("To", exact=True)
+    assert [first.input_value(), last.input_value()] == ["2026-11-01", "2026-11-02"]
+
+
 def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor) -> None:
     page = boss.go("/reports?name=account-areas", "Reports")
     page.get_by_role("listitem").filter(has_text="acme United Kingdom").wait_for()
