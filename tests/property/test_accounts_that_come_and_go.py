@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway, switch_settings
 from doubles.data.records import STARTED
 from doubles.exploring import examples
 from doubles.memory.lease import MemoryLease
@@ -27,7 +27,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vosd.base.ids import uuid7
 from vosd.base.money import ZERO
-from vosd.base.secret import Secret
 from vosd.billing.rater import rate_call
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
@@ -36,10 +35,9 @@ from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import CdrSettings, Settings
+from vosd.engine.settings import CdrSettings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.storage.ports import EntryKind, Payment
 
 NAMES = ("acme", "bingo")
@@ -106,16 +104,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         return catalogue(gateways, accounts=[account(name) for name in self.configured])
 
     def start(self):
-        terms = Settings(
-            node="sw1",
-            listen=(),
-            advertise=None,
-            sip=SipSettings(),
-            database_url=Secret(""),
-            state_dir=self.directory,
-            control_socket=self.directory / "unused",
-            cdr=CdrSettings(batch_rows=3, batch_ms=1),
-        )
+        terms = switch_settings(self.directory, cdr=CdrSettings(batch_rows=3, batch_ms=1))
         listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
         resolver = NameServerResolver((), 1, 1)
         books = self.database

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Final
 
 from doubles.data.sources import source
 from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
+from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
@@ -20,12 +22,14 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList, packed
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
+from vosd.sip.settings import SipSettings
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.groups import AddressGroup, GatewayGroup
@@ -96,6 +100,20 @@ def host_pattern(text: str) -> HostPattern:
 def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
     """Make a customer's trunk whose account has the trunk's name; ``terms`` are any other fields."""
     return MappingGateway(name, **{"account": name, "hosts": tuple(map(host_pattern, hosts)), **terms})
+
+
+def switch_settings(state_dir: Path, **terms: Any) -> Settings:
+    """Make the settings of a switch that opens neither sockets nor a database; ``terms`` are any other fields."""
+    return Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=state_dir,
+        control_socket=state_dir / "unused",
+        **terms,
+    )
 
 
 def credentials(username: str, password: str, digest: DigestSettings | None = None, domain: str = "") -> Credentials:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway, switch_settings
 from doubles.data.records import answered_call
 from doubles.filling_disk import small_disk
 from doubles.journals import begun
@@ -21,7 +21,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vosd.base.cause import EndReason
 from vosd.base.histogram import Histogram
-from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
 from vosd.control.installation import CountApiAnswers, MachineUse
 from vosd.daemon.commands import Commands
@@ -37,13 +36,11 @@ from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
 from vosd.metrics.exposition import written
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
 
@@ -51,15 +48,7 @@ CARRIER, CUSTOMER = {"gateway": "carrier-a", "kind": "routing"}, {"gateway": "ac
 
 
 def switch(tmp_path, clock, gateways, groups=(), phones=()):
-    settings = Settings(
-        node="sw1",
-        listen=(),
-        advertise=None,
-        sip=SipSettings(),
-        database_url=Secret(""),
-        state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )
+    settings = switch_settings(tmp_path)
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]

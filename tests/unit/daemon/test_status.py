@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from doubles.data.builders import catalogue
+from doubles.data.builders import catalogue, switch_settings
 from doubles.data.records import STARTED, answered_call, rejected
 from doubles.live_events import balance_low
 from doubles.memory.lease import MemoryLease
@@ -15,7 +15,6 @@ from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
-from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.events import EventType
@@ -31,12 +30,11 @@ from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import CallReportSettings, ReceiverSettings, Settings, SipListener
+from vosd.engine.settings import CallReportSettings, ReceiverSettings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 
 CENSUS = [
     "calls",
@@ -114,15 +112,7 @@ def clock():
 
 @pytest.fixture
 def service(tmp_path, clock):
-    settings = Settings(
-        node="sw1",
-        listen=(),
-        advertise=None,
-        sip=SipSettings(),
-        database_url=Secret(""),
-        state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )
+    settings = switch_settings(tmp_path)
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]

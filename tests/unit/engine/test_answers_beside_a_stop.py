@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
-from doubles.data.builders import account, catalogue, mapping_gateway, routing_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway, routing_gateway, switch_settings
 from doubles.data.records import answered_call, call_id
 from doubles.journals import open_call, opened
 from doubles.memory.lease import MemoryLease
@@ -17,7 +17,6 @@ from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.base.secret import Secret
 from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.cdr.lease import Claimant
 from vosd.engine.calls.kept import as_it_was
@@ -25,10 +24,8 @@ from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_earlier
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
@@ -73,15 +70,7 @@ class Stage:
     def begin_process(self) -> None:
         engines = VirtualRtpEngines()
         engines.later = lambda _ms, act: self.due.append(act)
-        settings = Settings(
-            node="sw1",
-            listen=(),
-            advertise=None,
-            sip=SipSettings(),
-            database_url=Secret(""),
-            state_dir=self.directory,
-            control_socket=self.directory / "unused",
-        )
+        settings = switch_settings(self.directory)
         vendor = routing_gateway("vendor", "44", addresses=(Address(*VENDOR),), account="carriers")
         self.asker = ScriptedAsker()
         self.service = SwitchService(

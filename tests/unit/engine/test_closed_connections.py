@@ -4,22 +4,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from doubles.data.builders import catalogue, phone
+from doubles.data.builders import catalogue, phone, switch_settings
 from doubles.data.registering import register_request
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
-from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.device import Device
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.outgoing import InviteParts, Peer
 
@@ -29,15 +26,7 @@ FLOWS = Peer(0, "198.51.100.99", 40_001), Peer(0, "198.51.100.99", 40_002)
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[SwitchService]:
-    settings = Settings(
-        node="sw1",
-        listen=(),
-        advertise=None,
-        sip=SipSettings(),
-        database_url=Secret(""),
-        state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )
+    settings = switch_settings(tmp_path)
     store = MemoryStore()
     service = SwitchService(
         settings,

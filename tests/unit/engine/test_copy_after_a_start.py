@@ -5,23 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from doubles.data.builders import account, catalogue
+from doubles.data.builders import account, catalogue, switch_settings
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from doubles.watched_database import MemoryStandings
 
-from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import LastStanding
 from vosd.engine import background
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 
 
 class SlowStandings(MemoryStandings):
@@ -40,15 +37,7 @@ class SlowStandings(MemoryStandings):
 
 
 async def started(state_dir: Path, store: MemoryStore, lease: MemoryLease, copy: MemoryStandings) -> SwitchService:
-    settings = Settings(
-        node="sw1",
-        listen=(),
-        advertise=None,
-        sip=SipSettings(),
-        database_url=Secret(""),
-        state_dir=state_dir,
-        control_socket=state_dir / "unused",
-    )
+    settings = switch_settings(state_dir)
     service = SwitchService(
         settings,
         catalogue([], accounts=[account("acme")]),

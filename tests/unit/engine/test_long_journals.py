@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doubles.data.builders import catalogue
+from doubles.data.builders import catalogue, switch_settings
 from doubles.journals import open_call, opened
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
@@ -14,16 +14,13 @@ from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
-from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant, DatabaseState
 from vosd.engine.booking import database_watch
 from vosd.engine.journal import JournalUnusableError
 from vosd.engine.journal.earlier import Earlier
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 
 LONG_MS = 400_000
 """Longer than ``resume_within``."""
@@ -56,15 +53,7 @@ def lease() -> CountedLease:
 
 @pytest.fixture
 def service(tmp_path: Path, clock: ManualClock, lease: CountedLease) -> SwitchService:
-    settings = Settings(
-        node="sw1",
-        listen=(),
-        advertise=None,
-        sip=SipSettings(),
-        database_url=Secret(""),
-        state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )
+    settings = switch_settings(tmp_path)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
     store, resolver = MemoryStore(), NameServerResolver((), 1, 1)
     return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue
+from doubles.data.builders import account, applied_rate, catalogue, switch_settings
 from doubles.data.records import call_id
 from doubles.journals import opened
 from doubles.left_legs import INVITE, PEER
@@ -14,15 +14,12 @@ from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
-from vosd.base.secret import Secret
 from vosd.cdr.lease import Claimant
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import PlacedCall
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
 
 ANSWER = (
@@ -46,10 +43,7 @@ async def test_it_is_owed_until_it_is_booked(tmp_path: Path, *, is_configured: b
     journal.placed(PlacedCall(call_id(1), INVITE, None, record, applied_rate("0.06", billing_cycle=60)))
     journal.mark(now)
     journal.flush()
-    settings = Settings(
-        node="sw1", listen=(), advertise=None, sip=SipSettings(), database_url=Secret(""), state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )  # fmt: skip
+    settings = switch_settings(tmp_path)
     names = ["acme", *(["carriers"] if is_configured else [])]
     service = SwitchService(
         settings, catalogue([], accounts=[account(name) for name in names]), store, MemoryRegistrations(),

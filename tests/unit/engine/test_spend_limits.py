@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from doubles.data.builders import account, applied_rate, catalogue
+from doubles.data.builders import account, applied_rate, catalogue, switch_settings
 from doubles.data.records import answered_call
 from doubles.journals import new_journal, opened
 from doubles.memory.lease import MemoryLease
@@ -15,7 +15,6 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.cdr.lease import Claimant
@@ -26,10 +25,9 @@ from vosd.engine.booking.recorder import Recorder
 from vosd.engine.earlier_run import recover
 from vosd.engine.journal import replay
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import CdrSettings, Settings
+from vosd.engine.settings import CdrSettings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.sip.settings import SipSettings
 from vosd.storage.ports import EntryKind, Payment
 
 TEN = {"acme": account("acme")}
@@ -98,10 +96,7 @@ async def test_a_start_counts_a_refused_call_of_today_once(tmp_path):
     journal.quarantine.put([RejectedRecord(answered_call(1, ended_at=NOW, postings=owed), "why")])
     journal.close()
     limited = account("acme", spend_limits=(PER_HOUR,))
-    settings = Settings(
-        node="sw1", listen=(), advertise=None, sip=SipSettings(), database_url=Secret(""), state_dir=tmp_path,
-        control_socket=tmp_path / "unused",
-    )  # fmt: skip
+    settings = switch_settings(tmp_path)
     store = await store_with("1000")
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
