@@ -213,10 +213,12 @@ class CalleeSearch(msgspec.Struct, eq=False):
         for attempt in [each for each in self.in_progress if each.transaction.is_unsent]:
             if not self._awaits(attempt):
                 return  # the call has ended
+            is_first = attempt.transaction.parts.sequence == 1
+            if is_first:  # else it follows a 422: the time of its attempt goes on
+                attempt.progress.started_at = now
             attempt.begin_again(now)
-            if attempt.transaction.is_unsent or attempt.transaction.parts.sequence > 1:
+            if attempt.transaction.is_unsent or not is_first:
                 continue
-            attempt.progress.started_at = now
             if not self._call.settings.charges_ringing or self._charge(attempt, now):
                 self._wait(attempt, now)
 

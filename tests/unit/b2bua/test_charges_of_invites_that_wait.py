@@ -215,3 +215,31 @@ def test_an_answer_that_cannot_be_used_is_paid_once_where_the_next_invite_is_not
     late, whole = scene.exchange.sink.all_records
     assert (late.routing_gateway, late.vendor_billed_seconds, late.cost > 0) == ("vendor-0", 12, True)
     assert (whole.cost, whole.vendor_account, whole.fee > 0) == (0, None, True)
+
+
+@pytest.mark.parametrize("stops_before", [False, True])
+@pytest.mark.parametrize("waits_again", [False, True])
+def test_a_late_answer_behind_a_kill_is_paid_from_when_its_invite_left(tmp_path, stops_before, waits_again):
+    """It was paid from when the INVITE came to the door: for the wait for a description, too."""
+    scene, keeper = scene_with(
+        Treatment(longest_ms=2_000), scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms)
+    )
+    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    if not waits_again:
+        keeper.treatments = {}
+    if stops_before:
+        scene.stop_and_keep()
+    scene.wire.run_until(lambda: scene.vendor.calls)
+    left_at = scene.exchange.clock.now().wall
+    scene.wire.run_for(4_000)
+    scene.kill()
+    scene.wire.run_for(500)
+    scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(40_000)
+    (lost,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert abs(late.started_at - left_at) <= 50
+    assert (lost.vendor_paid_ms, late.vendor_paid_ms) == (None, lost.vendor_billing_base_ms)
+    assert late.vendor_billing_base_ms == late.vendor_answered_at - late.started_at + 1_000
+    assert lost.vendor_billed_seconds + late.vendor_billed_seconds == 6

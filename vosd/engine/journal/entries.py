@@ -70,12 +70,12 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
 def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
     """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
 
-    One that has waited is described when it is sent, and one whose phone is reached elsewhere by then once more. One
-    whose late answer is booked has no record any more.
+    One that has waited is described when it is sent, with that time in its record, and one whose phone is reached
+    elsewhere by then once more. One whose late answer is booked has no record any more.
     """
     for index, each in enumerate(earlier):
         if each.invite.via == placed.invite.via:
-            if each.invite == placed.invite and (each.record is None or placed.record is not None):
+            if each.invite == placed.invite and (each.record is None or placed.record == each.record):
                 return False
             earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller)
             return True
