@@ -118,6 +118,22 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
 
 
+def test_the_first_sheet_of_a_group_is_taken_back_and_leaves_no_rate(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "begun", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/begun?tab=import", "begun")
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n49,Germany,0.05,1/1\n")
+    put_in_force(page)
+    page.get_by_text("Version 1 is in force").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Version 2 is in force").wait_for()
+    found = site.items("/decks/begun/versions?sort=version")
+    assert [(each["rates"], each["replaced"]) for each in found] == [(2, None), (0, 1)]
+    assert site.api.ask("GET", "/decks/begun/lookup?number=4420").json["rate"] is None
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Version 3 is in force").wait_for()
+    assert site.items("/decks/begun/versions?sort=version")[-1]["content"] == 1
+
+
 def test_a_sheet_that_changes_nothing_has_no_undo(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "same", "keys": {"deck": True}}).status == 201
     sheet = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n"

@@ -57,7 +57,8 @@ def rated(stage: Stage, conversation: Conversation) -> tuple[str, str]:
 
 
 def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) -> None:
-    with conversing(stage, "4410", "4411", "4412", "4413", "4479") as (refused, first, second, third, closed):
+    callees = "4410", "4411", "4412", "4413", "4414", "4479"
+    with conversing(stage, *callees) as (refused, first, second, third, fourth, closed):
         refused.call.invite()
         assert refused.call.refused().status == 403  # nothing was imported yet
         assert imported(stage, "0.60") == 1
@@ -84,4 +85,10 @@ def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) ->
         assert rated(stage, third) == ("0.60", "3")
         closed.call.invite()
         assert closed.call.refused().status == 403
-    assert [each["mode"] for each in stage.daemon.ask("rates", "versions", "sell")] == ["rollback", "full", "full"]
+
+        assert stage.daemon.ask("rates", "rollback", "sell", "--to", "0")["rates"] == 0
+        in_force(stage, 4)
+        fourth.call.invite()
+        assert fourth.call.refused().status == 403  # as before the first import
+    modes = [each["mode"] for each in stage.daemon.ask("rates", "versions", "sell")]
+    assert modes == ["rollback", "rollback", "full", "full"]

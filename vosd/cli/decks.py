@@ -150,7 +150,7 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 
 @rates.command("rollback")
 @_GROUP
-@click.option("--to", "to", type=Count(1), metavar="N", help="The version; default: that before the last.")
+@click.option("--to", "to", type=Count(0), metavar="N", help="The version; default: that before the last; 0: no rates.")
 @_MEMO
 @operator_option
 @json_option
@@ -168,7 +168,8 @@ def rollback(
     if as_json:
         output.document(_document(made))
     else:
-        output.line(f"version {made.version} of deck {rate_group} is in force, with the rates of {made.content}")
+        rates = "without rates" if to == 0 else f"with the rates of {made.content}"
+        output.line(f"version {made.version} of deck {rate_group} is in force, {rates}")
 
 
 @rates.command("lookup")

@@ -27,7 +27,10 @@ class StoredDeck(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     """1, 2, 3 …; the highest is in force."""
     content: int
-    """The version that brought these rates: itself, or an earlier one that a rollback has put in force again."""
+    """The version that brought these rates: itself, or an earlier one that a rollback has put in force again.
+
+    A rollback to no rates is its own.
+    """
     replaced: int | None
     made_at: int
     operator: str
@@ -50,4 +53,5 @@ def not_taken_back(versions: Iterable[StoredDeck]) -> Iterator[StoredDeck]:
     for deck in versions:
         if latest is None or deck.version <= latest:
             yield deck
-            latest = deck.content
+            # a rollback that brought its content itself has taken all out that was before
+            latest = 0 if deck.way is Way.ROLLBACK and deck.content == deck.version else deck.content

@@ -106,7 +106,7 @@ function Areas({ group, currency }: { group: string; currency: unknown }) {
 
 /**
  * Put the rates of a version in force again, where `latest` is the latest one still; taken back, those that were in
- * force before.
+ * force before. Version 0 is the deck without rates.
  */
 export async function rollBack(
   group: string,

@@ -209,7 +209,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     const isLater = new Date(String(report.effective)) > new Date();
     return {
       said: isLater ? t("rates.stored", { version, at: atOf(report) }) : said(version),
-      undo: replaced === null ? undefined : () => rollBack(group, replaced, version, said),
+      undo: () => rollBack(group, replaced ?? 0, version, said),
     };
   };
   return (

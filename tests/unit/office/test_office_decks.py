@@ -34,7 +34,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.deck_rows import COLUMNS_AHEAD
 from vosd.storage.database import Database
-from vosd.storage.deck_values import DeckMoved, Way
+from vosd.storage.deck_values import DeckMoved, Way, not_taken_back
 
 NOW: Final = 1_790_000_000_000
 HEADER: Final = ",".join((*COLUMNS_AHEAD, "area"))
@@ -128,6 +128,20 @@ async def test_a_rollback_is_a_new_version_with_a_line(office):
     assert (deck.version, deck.content, deck.replaced, deck.operator, deck.memo) == (3, 1, 2, "bob", "wrong sheet")
     assert (await look_up(office, operator(), LookUpRate("sell", "442079"))).rate["billing_rate"] == "0.60"
     assert (await audited(office))[-1] == ("bob", "RollBackDeck", "sell")
+
+
+async def test_the_first_import_is_taken_back_by_a_version_without_rates(office):
+    await imported(office, sheet(of_44="0.60"))
+    deck = await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0, if_version=1))
+    assert (deck.version, deck.content, deck.replaced, deck.rates, deck.layout) == (2, 2, 1, 0, None)
+    assert (await look_up(office, operator(), LookUpRate("sell", "442079"))).rate is None
+    assert list(not_taken_back(await list_versions(office, operator(), ListDeckVersions("sell")))) == [deck]
+    with pytest.raises(NoSuchDeckError, match="deck sell has no rates"):
+        await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0))
+    again = await roll_back(office, operator(), RollBackDeck(rate_group="sell"))
+    assert (again.version, again.content, again.rates) == (3, 1, 1)
+    report = await imported(office, sheet(of_33="0.40", of_44="0.60"))
+    assert (report.version, report.rates) == (4, 2)
 
 
 @pytest.mark.parametrize(

@@ -237,8 +237,8 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The return to the rates of an earlier version."""
 
     rate_group: str
-    to: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Number of the version; None = that before the last change."""
+    to: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Number of the version; None = that before the last change, 0 = no rates, as before the first version."""
     memo: str | None = None
     if_version: int | None = None
     """Only where this is the latest version; None = whichever is."""
@@ -265,7 +265,11 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
     if number is None:
         message = f"deck {rate_group} has only one version: there is nothing to go back to"
         raise NoSuchDeckError(message)
-    wanted = _numbered(versions, number, rate_group)
+    if number == 0 and not newest.rates:
+        raise NoSuchDeckError(f"deck {rate_group} has no rates: there is nothing to take out")
+    wanted, chunks = (
+        await _without_rates(decks, newest) if number == 0 else (_numbered(versions, number, rate_group), ())
+    )
     if wanted.content == newest.content:
         message = f"the rates of version {number} of deck {rate_group} are in force already"
         raise NoSuchDeckError(message)
@@ -280,8 +284,16 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         changes={},
         memo=order.memo,
     )
-    await decks.add(deck, (), office.audit_line(who, order, rate_group))
+    await decks.add(deck, chunks, office.audit_line(who, order, rate_group))
     return deck
+
+
+async def _without_rates(decks: "SqlDecks", newest: StoredDeck) -> tuple[StoredDeck, Sequence[Chunk]]:
+    """Return a version behind the newest one that has no rates, and its content."""
+    chunks = list[Chunk]()
+    header, _ = await _content(decks, newest)
+    digest = packed(header, (), chunks.append).digest
+    return msgspec.structs.replace(newest, content=newest.version + 1, rates=0, digest=digest, layout=None), chunks
 
 
 class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
