@@ -22,7 +22,6 @@ import { useUnsaved } from "../parts/unsaved";
 import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { BlockOf, NO_BLOCK } from "./account";
-import { CHARGED_MS } from "./accounts";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf, useSeesReport } from "./reports";
@@ -168,6 +167,8 @@ const ONLY_SOMETIMES: readonly Column[] = [{ name: "blocked" }, { name: "since_s
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps"] as const;
 const DAY_MS = 86_400_000;
 const QUARTER_MS = 900_000;
+/** After how long the last day is read again: five minutes more of it change little, and the switch adds all of it up. */
+const LAST_DAY_READ_MS = 300_000;
 
 /** The beginning of the last day, by the quarters of an hour by which the server adds up calls. */
 const dayAgo = (): string => new Date(Math.floor(Date.now() / QUARTER_MS) * QUARTER_MS - DAY_MS).toISOString();
@@ -178,7 +179,7 @@ function useLastDay(report: string, order: { group: string; gateway?: string }) 
     queryKey: ["last day", report, order],
     queryFn: () => reportOf(report, { ...order, since: dayAgo() }),
     enabled: useSeesReport(report),
-    refetchInterval: CHARGED_MS,
+    refetchInterval: LAST_DAY_READ_MS,
   });
 }
 
