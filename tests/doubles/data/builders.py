@@ -107,7 +107,7 @@ def switch_settings(state_dir: Path, **terms: Any) -> Settings:
     return Settings(
         node="sw1",
         listen=(),
-        advertise=None,
+        advertise=(),
         sip=SipSettings(),
         database_url=Secret(""),
         state_dir=state_dir,
