@@ -487,6 +487,14 @@ async def test_who_cannot_force_a_payment_is_not_offered_it(office: Office, orde
     assert offered.value.remedy == "`force` books it all the same"
 
 
+async def test_who_confirms_a_payment_is_not_offered_to_force_it(office: Office) -> None:
+    await book_payment(office, operator("ann"), pays("99", account="south"))
+    waits = await move_money(office, operator("ann"), moves("101"))
+    assert isinstance(waits, WaitingSheet)
+    with pytest.raises(TooLittleLeft, match=r"less than 101\.00; refuse it, and order another one with `force`$"):
+        await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+
+
 async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audit(
     office: Office, database: Database
 ) -> None:

@@ -415,7 +415,11 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         memo=f"{confirmed}: {asked.memo}" if asked.memo else confirmed,
     )  # fmt: skip
     settles = Settlement(order.id, who.recorded, office.now())
-    return await _book(office, wanted, asked.operator, settles, office.audit_line(who, order, f"payment {order.id}"))
+    line = office.audit_line(who, order, f"payment {order.id}")
+    try:
+        return await _book(office, wanted, asked.operator, settles, line)
+    except TooLittleLeft as error:  # it is confirmed as it was asked for, and that was without `force`
+        raise TooLittleLeft(error.said, "refuse it, and order another one with `force`") from error
 
 
 def without_second_person(kind: str, memo: str) -> str:
