@@ -132,8 +132,12 @@ class Switchboard(Protocol):
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 
-        For calls that are charged before their answer, as the three that follow.
+        For calls that are charged before their answer, as the four that follow.
         """
+        ...
+
+    def vendor_left(self) -> None:
+        """Journal that the vendor of the attempt before is charged no further: the next INVITE waits to be sent."""
         ...
 
     def announced(self) -> None:

@@ -99,10 +99,9 @@ class CalleeSearch(msgspec.Struct, eq=False):
         return [call.journey.choice] if is_playing and call.journey.choice is not None else []
 
     @property
-    def pays_no_attempt(self) -> bool:
-        """Whether the attempt in progress has not left, and the one before it is paid apart, by its late answer."""
-        callee = self._call.callee
-        return callee is not None and self.latest_sent == NO_ATTEMPT and self._is_unsent(callee)
+    def has_unsent(self) -> bool:
+        """Whether the attempt in progress has not left: ``latest_sent`` is the one that is paid."""
+        return self._call.callee is not None and self._is_unsent(self._call.callee)
 
     def try_next(self, now: Instant) -> None:
         """Send an INVITE to the next gateway that has room; end the call if there is none."""
@@ -130,6 +129,9 @@ class CalleeSearch(msgspec.Struct, eq=False):
         journey.note_attempt(choice, sip_call_id, str(attempt.peer))
         if self._call.settings.charges_ringing and not self._charge(attempt, now):
             return
+        if journey.vendor_invited_at is not None and attempt.transaction.is_unsent:
+            journey.vendor_left(now)
+            self._board.vendor_left()
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
             self.hunt.wait(self._call, attempt, attempt.own_deadline(), now)
@@ -229,9 +231,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         media = leg.facts.media
         refusal = None if media is None else media.refusal
-        outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
+        reason = EndReason.NO_MEDIA_PORT if refusal is None else _WITHHELD[refusal]  # None: there was no answer in time
         self._note_unsent(attempt)
-        self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
+        # it says nothing of the vendor
+        self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, is_telling=False)
 
     def answered_late(self, given_up: GivenUp) -> None:
         """Note that the late answer of an attempt is paid apart.

@@ -110,6 +110,9 @@ class JourneyFacts(msgspec.Struct):
     """The latest sound of a gateway; in state ``ANNOUNCING`` without ``announced`` it lasts. None = there was none."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
+    vendor_left_at: Instant | None = None
+    """When the vendor that is paid was left, while no INVITE has left since: its charge ends then; None = with the call
+    (``SS_STARTBILLINGTIME`` 1)."""
     foremost_call_id: str = ""
     """Call-ID of the foremost one of several attempts, or of that which was answered; empty = the latest one."""
     rung_together: tuple[tuple[str, str], ...] = ()
@@ -157,7 +160,11 @@ class Journey(JourneyFacts):
     def charged_from(self, now: Instant) -> None:
         """Record the INVITE of an attempt: its vendor charges from then on, the customer is charged from the first."""
         self.invited_at = self.invited_at or now
-        self.vendor_invited_at = now
+        self.vendor_invited_at, self.vendor_left_at = now, None
+
+    def vendor_left(self, now: Instant) -> None:
+        """Record that an attempt which is charged is over; the INVITE of the next one waits to be sent."""
+        self.vendor_left_at = self.vendor_left_at or now.came
 
     def late_answer(self, row: Attempt) -> None:
         """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database."""

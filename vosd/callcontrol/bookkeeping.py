@@ -220,7 +220,8 @@ def paid_in_vain_ms(journey: Journey, ended_mono: int, sip_call_id: str) -> int 
         return None
     if sip_call_id != (journey.foremost_call_id or next(reversed(journey.sip_call_ids_out), "")):
         return None
-    return max(0, ended_mono - invited.mono)
+    left = journey.vendor_left_at
+    return max(0, (ended_mono if left is None else min(left.mono, ended_mono)) - invited.mono)
 
 
 def _any_too_dear(left: Sequence[LeftOut]) -> bool:
@@ -260,9 +261,10 @@ def opened(
     if sold_in is not None and record.vendor_currency is not None and sold_in != record.vendor_currency:
         cost_rate = currencies.rate(record.vendor_currency, sold_in, record.started_at)
     earns = journey.choice is not None and journey.choice.gateway.earns
+    left = journey.vendor_left_at if vendor_mono is None else None
     return OpenCall(
         record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
-        charged_mono=charged_mono, cost_rate=cost_rate,
+        charged_mono=charged_mono, cost_rate=cost_rate, vendor_left_mono=None if left is None else left.mono,
     )  # fmt: skip
 
 
@@ -303,9 +305,9 @@ def conclude(
     customer_ms, vendor_ms, agents = since_answer_ms, since_vendor_ms, call.agents
     if call.charged_mono is not None:
         is_charged = True
-        customer_since, vendor_since = call.charged_mono
         # ``vendor_mono`` is here when the vendor hung up, before our 200: the customer pays for no more than that
-        customer_ms, vendor_ms = max(0, vendor_ended_mono - customer_since), max(0, vendor_ended_mono - vendor_since)
+        customer_ms = max(0, vendor_ended_mono - call.charged_mono[0])
+        vendor_ms = call.vendor_ms(vendor_ended_mono)
         customer, agents, vendor = _by_answers(call, is_answered=is_answered)
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
@@ -522,7 +524,8 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
     last, record = Instant(call.charged_until(last_mono), 0), call.record
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, record.sip_code, EndReason.LOST.q850_cause)
     rings: tuple[Attempt, ...] = ()
-    is_ringing, gateway = not call.is_answered and call.ended_mono is None, record.routing_gateway
+    is_ringing = not call.is_answered and call.ended_mono is None and call.vendor_left_mono is None
+    gateway = record.routing_gateway
     if is_ringing and gateway is not None and call.charged_mono is not None:
         rang_ms = max(0, last.mono - call.charged_mono[1])
         rings = (Attempt(gateway, 0, rang_ms, None, EndReason.LOST.text),)

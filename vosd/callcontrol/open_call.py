@@ -70,6 +70,11 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     An earlier version does not read it, and charges the announcement too.
     """
 
+    vendor_left_mono: int | None = None
+    """Until when the vendor of a call without answer is charged if it was left and the next INVITE waits to be sent;
+    None = to the end. An earlier version does not read it, and charges that wait too.
+    """
+
     @property
     def is_answered(self) -> bool:
         """Whether a vendor has answered it: it is not only ringing."""
@@ -78,6 +83,13 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     def charged_until(self, last_mono: int) -> int:
         """Return when the charge ends of a call that a kill has cut off; ``last_mono`` = the switch ran until then."""
         return last_mono if self.ended_mono is None else min(self.ended_mono, last_mono)
+
+    def vendor_ms(self, until_mono: int) -> int:
+        """Return for how long the vendor is charged of a call that is charged from its INVITE until that instant."""
+        if self.charged_mono is None:
+            return 0
+        until = until_mono if self.vendor_left_mono is None else min(self.vendor_left_mono, until_mono)
+        return max(0, until - self.charged_mono[1])
 
     def described(self, by: Description) -> "OpenCall":
         """Return the call as the journal keeps it."""

@@ -46,7 +46,7 @@ def billed(record):
 
 @pytest.mark.parametrize(
     ("treatment", "intent", "reason"),
-    [(WITHHELD, None, "Unavailable"), (LATE, Intent(cancel_after_ms=1_500), "Cancelled")],
+    [(WITHHELD, None, "No Media Port"), (LATE, Intent(cancel_after_ms=1_500), "Cancelled")],
 )
 def test_a_call_whose_invite_has_not_left_costs_nothing(treatment, intent, reason):
     scene, _ = scene_with(treatment)
@@ -70,7 +70,7 @@ def test_an_invite_that_has_waited_is_charged_from_when_it_leaves():
 
 @pytest.mark.parametrize("ends", ["not sent", "cancelled", "in time"])
 def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not_sent(ends):
-    """It was paid from the moment at which the next one was tried, and as if it had been that one."""
+    """It was paid from the moment at which the next one was tried, and as if it had been that one; then to the end."""
     scene, keeper = scene_with(None, vendors=2)
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 503)))
     scene.vendors[1].script = answers(3_000)
@@ -86,9 +86,9 @@ def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not
         assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-1", second.call_id)
         assert billed(record) == (14, 7)
     else:
-        lasts_s = 7 if ends == "not sent" else 6
         assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-0", first.call_id)
-        assert billed(record) == (lasts_s, lasts_s)
+        assert billed(record) == (7 if ends == "not sent" else 6, 5)
+        assert [each.was_sent for each in record.attempts] == [True, ends == "cancelled"]
 
 
 @pytest.mark.parametrize("phones", [("7001",), ("7001", "7002")])
@@ -164,6 +164,31 @@ def test_a_kill_while_the_first_invite_waits_charges_no_one(tmp_path):
     scene.kill()
     scene.wire.run_for(70_000)
     assert [(record.end_reason, record.postings) for record in scene.exchange.sink.all_records] == [("Lost", ())]
+
+
+@pytest.mark.parametrize("answers_late", [False, True])
+def test_a_kill_while_the_next_invite_waits_pays_the_vendor_before_until_it_was_left(tmp_path, answers_late):
+    """It was paid for the wait, too, and its row was Lost."""
+    scene, keeper = scene_with(None, vendors=2, scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms))
+    refuses_at_5_s = Script((Line(0, 180), Line(5_000, 503)))
+    rings_on = Script((Line(0, 180),), accepts_cancel=False)
+    scene.vendor.script = rings_on if answers_late else refuses_at_5_s
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
+    scene.wire.run_for(1_500)
+    scene.kill()
+    scene.wire.run_for(500)
+    if answers_late:
+        scene.vendor.only_call.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(70_000)
+    lasts_s = 10 if answers_late else 5
+    (lost,), late = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (lost.routing_gateway, lost.vendor_billed_seconds, lost.billed_seconds) == ("vendor-0", lasts_s, lasts_s + 1)
+    assert [row.reason for row in lost.attempts] == ["No Answer" if answers_late else "Unavailable"]
+    assert [each.vendor_paid_ms for each in late] == [lost.vendor_billing_base_ms] * answers_late
+    assert sum(each.vendor_billed_seconds for each in late) == 3 * answers_late
 
 
 def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():

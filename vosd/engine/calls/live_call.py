@@ -13,7 +13,7 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.ports import Decision, SetupAnswer
-from vosd.b2bua.stamps import NO_ATTEMPT, Ending, Journey
+from vosd.b2bua.stamps import Ending, Journey
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
@@ -158,7 +158,7 @@ class LiveCall:
         if self.ringing is not None:
             self.services.sink.answered_in_vain(self.call_id, given_up.sip_call_id)
             if ended_mono is None:
-                self._journal_paid_apart()
+                self.vendor_left()
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -260,6 +260,18 @@ class LiveCall:
         self.ringing.attempt_begins()
         kept = self._opened(self.call)
         return kept is None or self.services.sink.answered(kept, UNDESCRIBED)
+
+    def vendor_left(self) -> None:
+        """Journal what a call pays until its next INVITE leaves: the attempt before, or none if that is paid apart.
+
+        A kill would pay that attempt until then, or its late answer again.
+        """
+        search, journey = self.call.search, copy(self.call.journey)
+        if search is not None and search.has_unsent:
+            journey.note_not_sent(search.latest_sent)
+            kept = self._opened(self.call, journey)
+            if kept is not None:
+                self.services.sink.answered(kept, UNDESCRIBED)
 
     def announced(self) -> None:
         """Journal that a call which is charged before its answer is charged no further: its end is announced."""
@@ -404,15 +416,6 @@ class LiveCall:
         return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _journal_paid_apart(self) -> None:
-        """Journal a call that pays no vendor until its next INVITE leaves: a kill would pay the late answer again."""
-        search, journey = self.call.search, copy(self.call.journey)
-        if search is not None and search.pays_no_attempt:
-            journey.note_not_sent(NO_ATTEMPT)
-            kept = self._opened(self.call, journey)
-            if kept is not None:
-                self.services.sink.answered(kept, UNDESCRIBED)
 
     def _paid_until_ms(self, journey: Journey) -> int | None:
         """Return when the record of the call stops to pay its latest attempt, on the monotonic clock.

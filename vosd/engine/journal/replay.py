@@ -328,7 +328,7 @@ class Remains(msgspec.Struct):
                 vendor_earns=latest.vendor_earns,
             )  # fmt: skip
             return
-        charged_ms = max(0, call.charged_until(self.last_mono) - call.charged_mono[1])
+        charged_ms = call.vendor_ms(call.charged_until(self.last_mono))
         for each in placed:
             record = None
             if each.record is not None:
@@ -354,6 +354,7 @@ def is_same_boot(one: Began, other: Began) -> bool:
 def moved_by(ms: int, call: OpenCall) -> OpenCall:
     """Return a call with its instants moved; those in its description are moved when it is read."""
     vendor, charged, ended = call.vendor_answered_mono, call.charged_mono, call.ended_mono
+    left = call.vendor_left_mono
     return msgspec.structs.replace(
         call,
         answered_mono=call.answered_mono + ms,
@@ -361,4 +362,5 @@ def moved_by(ms: int, call: OpenCall) -> OpenCall:
         charged_mono=None if charged is None else (charged[0] + ms, charged[1] + ms),
         seen_mono=call.seen_mono + ms if call.seen_mono else 0,
         ended_mono=None if ended is None else ended + ms,
+        vendor_left_mono=None if left is None else left + ms,
     )
