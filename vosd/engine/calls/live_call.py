@@ -155,10 +155,10 @@ class LiveCall:
             self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=is_recorded)
         ended_mono = self._paid_until_ms(given_up.call.journey)
         self._intake.book_late_answer(given_up, self.call_request, attempt, now, ended_mono)
-        if self.ringing is not None:
+        if self.kept is None:
             self.services.sink.answered_in_vain(self.call_id, given_up.sip_call_id)
-            if ended_mono is None:
-                self.vendor_left()
+        if self.ringing is not None and ended_mono is None:
+            self.vendor_left()
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 

@@ -52,13 +52,12 @@ class _Lost(msgspec.Struct):
 
     call_id: str
     record: CallRecord
-    vendor_rate: AppliedRate | None
-    vendor_earns: bool
-    open: set[bytes]
+    open: set[bytes] = set()
     """INVITEs whose end is awaited, by their keys."""
     ends: list[Attempt] = []
-    answered_at: Instant | None = None
-    """Time at which the vendor of the record has answered."""
+    answer: tuple[Instant, AppliedRate] | None = None
+    """Time at which the vendor of the record has answered, and its price, where it has one."""
+    vendor_earns: bool = False
 
     @property
     def is_part(self) -> bool:
@@ -91,7 +90,7 @@ class LostAttempts:
             return
         lost = self._calls.get(left.record.call_id)
         if lost is None:
-            lost = _Lost(left.call_id, left.record, left.vendor_rate, left.vendor_earns, set())
+            lost = _Lost(left.call_id, left.record)
             self._calls[left.record.call_id] = lost
         lost.open.add(key)
 
@@ -106,9 +105,13 @@ class LostAttempts:
         is_latest = invite.call_id == (lost.record.sip_call_id_out or "").encode("utf-8", "surrogateescape")
         if transaction is not None and transaction.state is TransactionState.ACCEPTED:
             self.answered += 1
-            lost.ends.append(Attempt(invite.gateway, 200, ms, None, LATE_ANSWER))
-            if is_latest:
-                lost.answered_at = lost.answered_at or now
+            row, rate = Attempt(invite.gateway, 200, ms, None, LATE_ANSWER), left.vendor_rate
+            lost.ends.append(row)
+            if is_latest and rate is not None:
+                lost.answer, lost.vendor_earns = lost.answer or (now, rate), left.vendor_earns
+            elif left.part is not None and rate is not None:
+                part = replace(left.part, attempts=(row,))
+                self._add_late_answer(part, rate, now, invited_mono=None, earns=left.vendor_earns)
             _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
         elif lost.was_in_progress(is_latest=is_latest):
             code = 0 if transaction is None else transaction.refused_with
@@ -118,34 +121,38 @@ class LostAttempts:
             del self._calls[lost.record.call_id]
             if not lost.is_part:
                 self._finish(lost, now)
-            elif lost.answered_at is not None and lost.vendor_rate is not None:
-                self._add_late_answer(lost, lost.vendor_rate, lost.answered_at)
+            elif lost.answer is not None:
+                at, rate = lost.answer
+                record = replace(lost.record, attempts=tuple(lost.ends))
+                # the wall clock may have been set back
+                since_invite_ms = max(at.wall - record.started_at, record.vendor_paid_ms or 0)
+                invited_mono = at.mono - since_invite_ms
+                self._add_late_answer(record, rate, at, invited_mono=invited_mono, earns=lost.vendor_earns)
 
     def _finish(self, lost: _Lost, now: Instant) -> None:
         may_be_billed = any(end.code in {0, 200} for end in lost.ends)
         ended_at = max(now.wall, lost.record.started_at)
         attempts = (*lost.record.attempts, *lost.ends)[:ATTEMPTS_MAX]
         record = replace(lost.record, ended_at=ended_at, attempts=attempts)
-        if lost.answered_at is not None and lost.vendor_rate is not None:
-            ending = Ending(_LOST, HangupSource.SWITCH, lost.answered_at, LOST_STATUS, _LOST.q850_cause)
-            charged = answered_late(record, lost.vendor_rate, ending, invited_mono=None, earns=lost.vendor_earns)
-            record = charged or record
+        if lost.answer is not None:
+            at, rate = lost.answer
+            ending = Ending(_LOST, HangupSource.SWITCH, at, LOST_STATUS, _LOST.q850_cause)
+            record = answered_late(record, rate, ending, invited_mono=None, earns=lost.vendor_earns) or record
         if record.recorded and (may_be_billed or self._services.records_zero):
             self._write(record)
             call_line(record)
         else:
             self._services.notices.without_cdr.note(record)
 
-    def _add_late_answer(self, lost: _Lost, rate: AppliedRate, at: Instant) -> None:
+    def _add_late_answer(
+        self, record: CallRecord, rate: AppliedRate, at: Instant, *, invited_mono: int | None, earns: bool
+    ) -> None:
         """Write what a late answer costs above what the record of its call has charged for the same attempt."""
-        record, paid_ms = replace(lost.record, attempts=tuple(lost.ends)), lost.record.vendor_paid_ms
-        since_invite_ms = max(at.wall - record.started_at, paid_ms or 0)  # the wall clock may have been set back
         ending = Ending(EndReason.CANCELLED, HangupSource.SWITCH, at, None, EndReason.CANCELLED.q850_cause)
         ending = replace(ending, text=record.reason_text)
         charged = answered_late(
-            record, rate, ending, invited_mono=at.mono - since_invite_ms, earns=lost.vendor_earns,
-            paid_ms=paid_ms,
-        )  # fmt: skip
+            record, rate, ending, invited_mono=invited_mono, earns=earns, paid_ms=record.vendor_paid_ms
+        )
         if charged is not None:
             self._write(charged)
             call_line(charged)

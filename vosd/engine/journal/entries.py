@@ -63,7 +63,8 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     A call that is charged while it rings has none for an attempt whose late answer is booked.
     """
     vendor_rate: AppliedRate | None = None
-    """Charge of the vendor of this attempt; an earlier version writes none."""
+    """Charge of the vendor of this attempt; an earlier version writes none, and so has one whose late answer is booked.
+    """
     vendor_earns: bool = False
 
 
@@ -71,11 +72,12 @@ def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
     """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
 
     One that has waited is described when it is sent, with that time in its record, and one whose phone is reached
-    elsewhere by then once more. One whose late answer is booked has no record any more.
+    elsewhere by then once more. One whose late answer is booked has no price any more, or no record.
     """
     for index, each in enumerate(earlier):
         if each.invite.via == placed.invite.via:
-            if each.invite == placed.invite and (each.record is None or placed.record == each.record):
+            is_same = placed.record == each.record and placed.vendor_rate == each.vendor_rate
+            if each.invite == placed.invite and (each.record is None or is_same):
                 return False
             earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller)
             return True
@@ -98,8 +100,10 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     record: CallRecord | None = None
     """The record of a call without answer, written when it is known what became of its INVITEs."""
     vendor_rate: AppliedRate | None = None
-    """Charge of the vendor of that record."""
+    """Charge of the vendor of the INVITE."""
     vendor_earns: bool = False
+    part: CallRecord | None = None
+    """The record that a late answer leaves with its cost, where ``record`` is that of a later attempt of the call."""
 
 
 class Releases(msgspec.Struct, frozen=True, tag="releases"):

@@ -354,10 +354,14 @@ class Journal(Counting):
             self._output.append_spare(frame_of(placed), self._ends)
 
     def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
-        """Keep an INVITE to a gateway without the record of its late answer, which is written."""
+        """Keep an INVITE to a gateway without the price of its late answer, which is booked.
+
+        A call that is not charged while it rings keeps the record that it leaves if it is cut off.
+        """
         for each in tuple(self._placed.get(call_id, ())):
             if each.record is not None and each.record.sip_call_id_out == sip_call_id:
-                self.placed(replace(each, record=None))
+                record = None if call_id in self._open_calls else each.record
+                self.placed(replace(each, record=record, vendor_rate=None))
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""

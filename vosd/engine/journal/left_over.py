@@ -96,11 +96,11 @@ def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:
 def legs_of(left: LeftOver) -> Iterator[tuple[bytes, LeftOver]]:
     """Yield each leg alone, with its key."""
     for dialog in left.dialogs:
-        yield key_of(dialog), replace(left, dialogs=(dialog,), invites=(), callers=(), record=None)
+        yield key_of(dialog), replace(left, dialogs=(dialog,), invites=(), callers=(), record=None, part=None)
     for invite in left.invites:
         yield key_of(invite), replace(left, dialogs=(), invites=(invite,), callers=())
     for caller in left.callers:
-        yield key_of(caller), replace(left, dialogs=(), invites=(), callers=(caller,), record=None)
+        yield key_of(caller), replace(left, dialogs=(), invites=(), callers=(caller,), record=None, part=None)
 
 
 def _is_hopeless(leg: LeftOver, now: Instant) -> bool:

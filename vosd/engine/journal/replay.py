@@ -317,16 +317,21 @@ class Remains(msgspec.Struct):
     def _asked(self, call_id: str, placed: Sequence[PlacedCall]) -> Iterator[LeftOver]:
         """Yield the INVITEs of a call that no gateway had answered, with the record that they may leave.
 
-        That of a call which is charged while it rings is written at once: each late answer leaves one of its own.
+        That of a call which is charged while it rings is written at once: each late answer leaves one of its own. Else
+        that of the latest attempt has its cost.
         """
         call, latest = self.open_calls.get(call_id), placed[-1]
         if call is None or call.charged_mono is None:
-            invites = tuple(each.invite for each in placed)
             record = None if call_id in self.cut else latest.record
-            yield LeftOver(
-                call_id, invites=invites, record=record, vendor_rate=latest.vendor_rate,
-                vendor_earns=latest.vendor_earns,
-            )  # fmt: skip
+            for each in placed:
+                part, rate = None, each.vendor_rate
+                is_earlier = each.invite.call_id != latest.invite.call_id
+                if is_earlier and rate is not None and each.record is not None and each.record.recorded:
+                    part = late_part(each.record, None)
+                yield LeftOver(
+                    call_id, invites=(each.invite,), record=record, vendor_rate=rate,
+                    vendor_earns=each.vendor_earns, part=part,
+                )  # fmt: skip
             return
         charged_ms = call.vendor_ms(call.charged_until(self.last_mono))
         for each in placed:
