@@ -264,6 +264,7 @@ class Call:
         if self.search is not None:
             self.search.answered_late(given_up)
         self.board.unwanted_answer(row, now, given_up, is_recorded=is_recorded)
+        self.moved()  # the record behind a kill is to have the row
 
     # -- the conversation -----------------------------------------------------------------------------------------
 

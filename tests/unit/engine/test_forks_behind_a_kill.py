@@ -25,9 +25,10 @@ def after_a_kill(scene, restart, *, after_ms):
 
 
 @pytest.mark.parametrize("restart", [None, KilledScene.kill, KilledScene.stop_and_keep])
-def test_a_fork_that_answers_behind_a_restart_has_its_cost(tmp_path, monkeypatch, restart):
+@pytest.mark.parametrize("after_ms", [-2_000, 1_500])
+def test_a_fork_that_answers_around_a_restart_has_its_cost_and_its_row(tmp_path, monkeypatch, restart, after_ms):
     monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
-    fork, call = after_a_kill(KilledScene(tmp_path), restart, after_ms=-2_000)
+    fork, call = after_a_kill(KilledScene(tmp_path), restart, after_ms=after_ms)
     assert [(each.reason, each.code) for each in call.attempts] == [("Answered", 200), ("Forked", 200)]
     assert (call.end_reason, fork.end_reason, fork.hold_time_ms) == ("Normal", "Cancelled", 0)
     assert fork.cost > 0
