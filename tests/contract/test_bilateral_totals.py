@@ -26,6 +26,7 @@ from vosd.storage import bilateral, long_calls
 from vosd.storage.bilateral import SqlEndedCalls, TooManyPartnerCallsError
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.reconciliations import SqlReconciliations
 
 BEGIN = STARTED - STARTED % PERIOD_MS
 ORDER = ShowTotals(account="peer", since=BEGIN, until=BEGIN + PERIOD_MS)
@@ -129,6 +130,31 @@ async def test_a_call_without_cdr_has_what_the_prefix_of_its_rate_says_of_its_nu
     await SqlBooks(database).book([record])
     (call,) = await SqlEndedCalls(database).of(record.customer_account, record.ended_at, record.ended_at + 1)
     assert (call.gateway, call.prefix) == ("", shown)
+
+
+async def test_the_late_answer_of_a_call_is_found_by_its_call_id(database: Database) -> None:
+    """Else each late answer would read all calls of the partner."""
+    await SqlBooks(database).book([answered_call(index, vendor_account="peer") for index in range(40)])
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "vendor_paid_ms" in statement:
+            asked.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    await SqlEndedCalls(database).of("peer", STARTED, STARTED + PERIOD_MS)
+    _ = [page async for page in SqlReconciliations(database).calls("peer", STARTED, STARTED + PERIOD_MS)]
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(asked) >= 3
+    for statement, parameters in asked:
+        async with database.reading() as connection:
+            explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "
+            plan = (await connection.exec_driver_sql(explain + statement, parameters)).mappings().all()
+        if database.is_sqlite:
+            found = [each["detail"] for each in plan if " other " in each["detail"]]
+            assert {each.partition(" USING ")[2] for each in found} == {"INDEX cdr_sip_out (sip_call_id_out=?)"}
+        else:
+            assert {each["key"] for each in plan if each["table"] == "other"} == {"cdr_sip_out"}
 
 
 async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_calls(database: Database) -> None:

@@ -178,7 +178,9 @@ _answered_after: Final = (
 )
 _other: Final = schema.cdr.alias("other")
 _same_attempt: Final = and_(
-    _other.c.sip_call_id_out == _cdr.sip_call_id_out, _other.c.vendor_account == _cdr.vendor_account
+    _other.c.sip_call_id_out == _cdr.sip_call_id_out,
+    # no plain column: SQLite would go by the vendor, and read all its calls for each one
+    func.coalesce(_other.c.vendor_account, "") == _cdr.vendor_account,
 )
 PAID_REST: Final = (
     select(_other.c.call_id).where(_same_attempt, _other.c.vendor_paid_ms.is_not(None)).correlate(schema.cdr)
