@@ -1,13 +1,19 @@
 """What ``Queries`` promises, over memory, SQLite and MariaDB."""
 
+import math
 from decimal import Decimal
 
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
+from doubles.migrated import migrated
 
 from vosd.base.ids import uuid7
+from vosd.storage import queries
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter, CallPosition
+from vosd.storage.queries import SqlQueries
 
 MANY = frozenset({"acme", "beta", *(f"b{number}" for number in range(40))})
 """More customers than are searched at once: acme among the first ones, beta among the last ones."""
@@ -207,3 +213,18 @@ async def test_calls_above_a_number_are_seen_whatever_the_limit(store, listed):
             wanted = CallFilter(limit=limit, **criteria)
             assert await store.queries.are_more(wanted, fitting) is False
             assert fitting == 0 or await store.queries.are_more(wanted, fitting - 1)
+
+
+async def test_calls_that_a_replica_which_is_back_does_not_have_yet_are_read_from_the_database(tmp_path, monkeypatch):
+    database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
+    await SqlBooks(database).book([answered_call(index) for index in range(3)])
+    database._replica_is_away_until = math.inf
+    keys = queries._keys
+
+    async def keys_while_it_is_away(connection, wanted):
+        database._replica_is_away_until = -math.inf
+        return await keys(connection, wanted)
+
+    monkeypatch.setattr(queries, "_keys", keys_while_it_is_away)
+    assert len(await SqlQueries(database).calls(CallFilter())) == 3
+    await database.close()

@@ -71,8 +71,12 @@ class SqlQueries:
             async with self._database.searching() as connection:
                 keys = await _keys(connection, part)
             for start in range(0, len(keys), CALLS_AT_ONCE):
+                some = keys[start : start + CALLS_AT_ONCE]
                 async with self._database.searching() as connection:
-                    calls = await _calls_of(connection, keys[start : start + CALLS_AT_ONCE])
+                    calls = await _calls_of(connection, some)
+                if len(calls) < len(some):  # the keys may be the database's, and a replica that is back lags
+                    async with self._database.reading() as connection:
+                        calls = await _calls_of(connection, some)
                 for call in calls:
                     yield call
             if len(keys) < part.limit:
