@@ -55,6 +55,10 @@ class JournalSink(KeptSink):
         """Write that a late answer has its record."""
         self.journal.answered_in_vain(call_id, sip_call_id)
 
+    def has_ended(self, call_id: str) -> bool:
+        """Return whether the journal has a record of this id that waits."""
+        return self.journal.has_ended(call_id)
+
     def ended(self, record: CallRecord) -> None:
         """Write an ended call."""
         super().ended(record)
@@ -89,6 +93,8 @@ class KilledScene(Scene):
         """Of the newest file, with its latest mark."""
         self.lost: list[CallRecord] = []
         """Records of calls that could not be continued."""
+        self.is_database_away = False
+        """Whether all that has ended waits for its booking over kills; else it is booked before the next process."""
         self.balances = {name: credit.snapshot() for name, credit in self.exchange.credits.items()}
         self._receive = self.exchange._receive
         self.wire.attach(SWITCH, lambda packet: None if self.is_down else self.exchange._receive(packet))
@@ -123,6 +129,9 @@ class KilledScene(Scene):
         go_on(remains, journal, node.switch.continuation, self._within_s, now, now)
         exchange.media.calls.all_resumed(now)
         sink.open.update(journal._open_calls)
+        if self.is_database_away:
+            for record in remains.unbooked.values():
+                journal.ended(record)
         for call in remains.open_calls.values():
             record = lost(call, remains.last_mono)
             journal.ended(record)

@@ -37,6 +37,10 @@ class CallSink(Protocol):
         """Journal that what the late answer to an INVITE costs is booked: it is not booked again behind a kill."""
         ...
 
+    def has_ended(self, call_id: str) -> bool:
+        """Return whether a record of this id waits for its booking, perhaps one of an earlier process."""
+        ...
+
     def ended(self, record: CallRecord) -> None:
         """Journal an ended call, and book it."""
         ...

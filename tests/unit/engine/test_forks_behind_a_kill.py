@@ -49,11 +49,15 @@ def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, mon
     assert [record.end_reason for record in records].count("Cancelled") == 1
 
 
+@pytest.mark.parametrize("is_database_away", [False, True])
 @pytest.mark.parametrize("restarts", [("kill",), ("kill", "kill"), ("stop_and_keep", "kill")])
-def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_record(tmp_path, monkeypatch, restarts):
+def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_record(
+    tmp_path, monkeypatch, restarts, is_database_away
+):
     """The fork has got BYE and no ACK: the journal has nothing of it any more, and the books have its record."""
     monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
     scene = KilledScene(tmp_path)
+    scene.is_database_away = is_database_away
     first, second = (Script((Line(0, 180), Line(after_ms, 200, ANSWER))) for after_ms in (6_000, 7_000))
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(first, second))
     call = scene.caller.call(CALLEE)
@@ -69,5 +73,6 @@ def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_r
     call.hang_up()
     scene.wire.run_for(60_000)
     late = scene.exchange.sink.late_answers
-    assert len({each.call_id for each in late}) == len({(each.call_id, each.cost) for each in late}) == 2
+    assert len({each.call_id for each in late}) == 2
+    assert len(late) == 2 or not is_database_away, "the recorder takes a record of each id once"
     assert all(each.cost > 0 for each in late)

@@ -86,6 +86,32 @@ async def test_calls_beyond_the_window_wait_on_disk_and_are_booked_in_their_orde
     assert credits["acme"].unbooked == 0
 
 
+async def test_a_call_has_ended_until_it_is_booked_wherever_it_waits(narrow, journal, credits, database):
+    def which() -> list[bool]:
+        return [journal.has_ended(call_id(index)) for index in range(12)]
+
+    for index in range(10):
+        end(narrow, journal, credits, call(index))
+    assert journal.waiting.on_disk == 10 - WINDOW
+    assert which() == [True] * 10 + [False] * 2
+    across_two = bytes.fromhex((call_id(8) + call_id(9)).replace("-", ""))[8:24].hex()
+    assert not journal.has_ended(across_two)
+    database.away = 3
+    real_book, seen = database.book, []
+
+    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        seen.append(which())
+        return await real_book(records)
+
+    database.book = book
+    task = asyncio.create_task(narrow.run())
+    await asyncio.wait_for(narrow.drained(), 30)
+    task.cancel()
+    assert seen[3] == [True] * 10 + [False] * 2
+    assert seen[-1] == [index == 9 for index in range(12)]
+    assert which() == [False] * 12
+
+
 async def test_while_the_database_is_away_no_call_changes_its_place(narrow, journal, credits, database):
     for index in range(10):
         end(narrow, journal, credits, call(index))

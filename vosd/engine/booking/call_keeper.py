@@ -21,6 +21,7 @@ class CallKeeper:
         self._count = count
         self.answered, self.acknowledged = journal.answered, journal.acknowledged
         self.moved, self.answered_in_vain = journal.moved, journal.answered_in_vain
+        self.has_ended = journal.has_ended
 
     @property
     def refuses_calls(self) -> bool:

@@ -262,6 +262,8 @@ class Intake:
         record_id = uuid7(now.wall, self._entropy())
         if given_up.fork:  # it may repeat its answer to the next process
             record_id = answer_id(arrival.at.wall, arrival.call_id, given_up.sip_call_id, given_up.fork)
+            if services.sink.has_ended(record_id):
+                return
         record = cost_of_late_answer(
             services.node,
             record_id,

@@ -66,6 +66,11 @@ class Backlog:
     def __len__(self) -> int:
         return self._count
 
+    def __contains__(self, key: bytes) -> bool:
+        if key in self._wanted or key in self._taken:
+            return True
+        return any(_holds(ids, key) for _, ids in self._later)
+
     def add(self, call_id: str, number: int) -> None:
         """Leave a call to the files; it was written to this file, or is about to be."""
         self._count += 1
@@ -250,6 +255,14 @@ class Backlog:
         self._count -= len(self._wanted)
         self.lost += len(unreadable)
         self._wanted.clear()
+
+
+def _holds(ids: bytearray, key: bytes) -> bool:
+    """Return whether a row of ids has this one: the bytes may also be found across two of them."""
+    at = ids.find(key)
+    while at % ID_BYTES and at >= 0:
+        at = ids.find(key, at + 1)
+    return at >= 0
 
 
 def _some_of(calls: list[bytes]) -> list[str]:

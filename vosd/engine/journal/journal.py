@@ -363,8 +363,12 @@ class Journal(Counting):
                 record = None if call_id in self._open_calls else each.record
                 self.placed(replace(each, record=record, vendor_rate=None))
 
+    def has_ended(self, call_id: str) -> bool:
+        """Return whether a record of this id waits for its booking, in memory or on disk."""
+        return call_id in self.waiting
+
     def ended(self, record: CallRecord) -> None:
-        """Keep an ended call until it is booked."""
+        """Keep an ended call until it is booked; no other record of its id may wait."""
         call_id, number, mono = record.call_id, self._output.number, 0
         self._placed.pop(call_id, None)
         call = self._open_calls.pop(call_id, None)

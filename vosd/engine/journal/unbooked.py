@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.backlog import Backlog
+from vosd.engine.journal.entries import id_bytes
 from vosd.engine.journal.files import Files, WrittenUpTo
 
 
@@ -24,6 +25,9 @@ class UnbookedCalls:
 
     def __len__(self) -> int:
         return len(self._file_of) + len(self._backlog) + self._backlog.lost
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._file_of or id_bytes(call_id) in self._backlog
 
     # -- calls --------------------------------------------------------------------------------------------------
 
