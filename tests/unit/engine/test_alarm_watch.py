@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -692,6 +693,16 @@ async def test_memory_and_disk_are_read_from_the_system(tmp_path: Path, monkeypa
     assert free is not None
     assert 0 < free <= 100
     assert await disk_free_percent(tmp_path / "missing") is None
+    sizes = {"f_bavail": 90, "f_blocks": 100, "f_favail": 3, "f_files": 100}
+    for changes, percent in (
+        ({}, 3),
+        ({"f_files": 0}, 90),
+        ({"f_bavail": 1}, 1),
+        ({"f_blocks": 0, "f_files": 0}, None),
+    ):
+        disk = SimpleNamespace(**{**sizes, **changes})
+        monkeypatch.setattr(machine.os, "statvfs", lambda _directory, disk=disk: disk)
+        assert await disk_free_percent(tmp_path) == percent
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "missing")
     assert machine.memory_in_use() is None
 

@@ -188,7 +188,7 @@ class AlarmKeys(Keys):
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
     """A call that waits longer for the database is `booking_late`."""
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10
-    """Less free room on the disk of `state_dir` is `disk_low`."""
+    """Less free room on the disk of `state_dir`, or fewer free inodes, is `disk_low`."""
     cpu: Annotated[int, whole(0, 1_000, "percent")] = 70
     """More use of one core by the switch, its bookkeeper or a media worker over a minute is `cpu_high`, and more use of
     all processors by the machine."""

@@ -139,9 +139,13 @@ def memory_in_use() -> float | None:
 
 
 async def disk_free_percent(directory: Path) -> float | None:
-    """Return how much of a directory's disk is free; None where that cannot be read. A slow disk delays no call."""
+    """Return how much of a directory's disk is free, of its room or of its inodes, whichever is less.
+
+    None where that cannot be read. A slow disk delays no call.
+    """
     try:
         disk = await asyncio.to_thread(os.statvfs, directory)
     except OSError:
         return None
-    return 100 * disk.f_bavail / disk.f_blocks if disk.f_blocks else None
+    parts = ((disk.f_bavail, disk.f_blocks), (disk.f_favail, disk.f_files))  # some file systems count no inodes
+    return min((100 * free / most for free, most in parts if most), default=None)
