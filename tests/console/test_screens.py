@@ -15,7 +15,7 @@ from doubles.sockets.peer import OutgoingCall, Peer
 from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from console.conftest import (
     GO,
@@ -306,6 +306,29 @@ def test_a_search_is_saved_and_exported_with_what_is_entered(site: Watched, visi
     expect(since).to_be_focused()
     assert [url for url in asked if "/cdrs" in url] == []
     assert len(page.request.get(views).json()["items"]) == len(kept)
+
+
+def test_a_download_that_takes_long_says_so_and_is_cancelled(visit: Visit) -> None:
+    page = visit().go("/lists/audit", "Audit")
+
+    def is_file(request: Request) -> bool:
+        return "/audit?" in request.url and request.headers.get("accept") == "text/csv"
+
+    page.route(re.compile("/audit[?]"), lambda route: None if is_file(route.request) else route.fallback())
+    button = page.get_by_role("button", name="CSV")
+    with page.expect_request(is_file):
+        button.click()
+    page.get_by_role("status").filter(has_text="audit.csv is being made").wait_for()
+    assert violations(page) == []
+    with page.expect_event("requestfailed", is_file):
+        page.get_by_role("button", name="Cancel audit.csv").click()
+    expect(page.get_by_role("button", name="Cancel audit.csv")).to_have_count(0)
+    expect(button).to_be_focused()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.unroute_all()
+    with page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == "audit.csv"
 
 
 def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:

@@ -344,14 +344,19 @@ export function neutralised(csv: string): string {
   return csv.replace(/(^|[,;\t\r\n])("?)(?=\s*[=+\-@])(?!"?-?\d+(\.\d+)?"?([,;\r\n]|$))/g, "$1$2'");
 }
 
-/** Where the browser downloads a list or a report in another form than JSON. */
+/** Have the browser download a list or a report in another form than JSON; nothing once `signal` ends it. */
 export async function download(
   path: string,
   accept: string,
   name: string,
+  signal: AbortSignal,
   mend?: (text: string) => string,
 ): Promise<void> {
-  const answer = await client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob" });
+  const reading = client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob", signal });
+  const answer = await reading.catch((failure: Error) => {
+    if (!signal.aborted) throw failure;
+  });
+  if (!answer) return;
   const file = answer.data as unknown as Blob;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(mend ? new Blob([mend(await file.text())], { type: file.type }) : file);

@@ -2,11 +2,16 @@
 
 import { Button, type ButtonProps } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { download } from "../api/client";
+import { Age } from "./age";
+import { giveFocus } from "./focus";
 import { ProblemText } from "./problem";
 
 export const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/** A download that takes longer can be cancelled: buttons that come and go at once would move others. */
+const LONG_MS = 1_500;
 
 export function Download({
   path,
@@ -26,19 +31,59 @@ export function Download({
   mend?: (text: string) => string;
   children: ReactNode;
 }) {
-  const order = useMutation({ mutationFn: () => download(path, accept, name, mend) });
+  const order = useMutation({
+    mutationFn: (ending: AbortController) => download(path, accept, name, ending.signal, mend),
+  });
+  const button = useRef<HTMLButtonElement>(null);
+  const wasCancelled = !order.isPending && order.variables?.signal.aborted;
+  useEffect(() => {
+    if (wasCancelled) giveFocus(button.current); // the one that cancelled is gone
+  }, [wasCancelled]);
   return (
     <>
       <Button
+        ref={button}
         size="xs"
         variant="default"
         {...look}
         loading={order.isPending}
-        onClick={() => apply?.() !== false && order.mutate()}
+        onClick={() => apply?.() !== false && order.mutate(new AbortController())}
       >
         {children}
       </Button>
+      {order.isPending && (
+        <UnderWay name={name} since={order.submittedAt} size={look.size} onCancel={() => order.variables.abort()} />
+      )}
       <ProblemText error={order.error} />
+    </>
+  );
+}
+
+/** The time for which a file is being made, and the button that ends that: of a list the switch reads no more then. */
+function UnderWay({
+  name,
+  since,
+  size = "xs",
+  onCancel,
+}: Pick<ButtonProps, "size"> & { name: string; since: number; onCancel: () => void }) {
+  const { t } = useTranslation();
+  const [isLong, setLong] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), LONG_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  if (!isLong) return null;
+  return (
+    <>
+      <span role="status" className="quiet">
+        {t("download.under_way", { name })}
+      </span>
+      <span className="quiet">
+        <Age since={new Date(since).toISOString()} />
+      </span>
+      <Button size={size} variant="default" aria-label={t("download.cancel", { name })} onClick={onCancel}>
+        {t("act.cancel")}
+      </Button>
     </>
   );
 }
