@@ -25,6 +25,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as WaitedTooLong
 
 from console.made_answers import faults_of
 
@@ -56,7 +57,8 @@ LOOK: Final = """async ([place, options]) => {
     return violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html.slice(0, 200)}`));
 }"""
 """Findings alone: to give the browser's driver all that axe has looked at takes longer than to look at it."""
-NEW_TITLE: Final = "main h1:not([data-left])"
+TITLE: Final = "main h1"
+NEW_TITLE: Final = f"{TITLE}:not([data-left])"
 FRAME: Final = ".mantine-AppShell-header, .mantine-AppShell-navbar"
 """The frame around every page."""
 OVER: Final = f"[role=dialog], :is({FRAME}) [aria-expanded=true]"
@@ -176,17 +178,28 @@ class Visitor(NamedTuple):
             self.page.evaluate(TIME_PASSES)
             return self.turn(path, title)
         self.page.goto(self.base + path)
-        self.page.locator(NEW_TITLE).wait_for()
-        if title is not None:
-            self.page.get_by_role("heading", level=1, name=title).wait_for()
-        return self.page
+        return self._expect_page(path, title)
 
     def turn(self, path: str, title: str | None = None) -> Page:
-        """Open another page without loading the console again, as a link of it does, and wait for its title."""
+        """Open another page without loading the console again, as a link of it does, and wait for its title.
+
+        The page that is left has to be there: a script that is run in a window without one waits without a limit.
+        """
+        try:
+            self.page.locator(TITLE).first.wait_for(state="attached")
+        except WaitedTooLong:
+            pytest.fail(f"no page has come at {self.page.url}, from which {path} is opened")
         self.page.evaluate(GO, path)
-        self.page.locator(NEW_TITLE).wait_for()
-        if title is not None:
-            self.page.get_by_role("heading", level=1, name=title).wait_for()
+        return self._expect_page(path, title)
+
+    def _expect_page(self, path: str, title: str | None) -> Page:
+        titled = self.page.locator(NEW_TITLE)
+        try:
+            titled.first.wait_for()
+            if title is not None:
+                self.page.get_by_role("heading", level=1, name=title).wait_for()
+        except WaitedTooLong:
+            pytest.fail(f"{path} shows {titled.all_inner_texts()} as its title in time, not {title or 'a new one'}")
         return self.page
 
     def each(self, screens: Mapping[str, str] | Mapping[str, None]) -> Iterator[tuple[str, Page]]:

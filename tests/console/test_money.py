@@ -260,7 +260,8 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     page.get_by_role("button", name="Stop").wait_for()
     page.keyboard.press("Enter")  # once more by mistake: it neither stops nor asks
     expect(page.get_by_role("dialog")).to_have_count(0)
-    held[0].continue_()
+    with page.expect_request("**/accounts/rival/payments"):
+        held[0].continue_()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     page.get_by_text("1 of 2", exact=True).wait_for()
     assert violations(page) == []

@@ -306,7 +306,8 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
         held.append(route)
 
     page.route("**/views?*", hold, times=1)
-    boss.go("/reports?name=daily&group=day", "Reports")
+    with page.expect_request("**/views?*"):
+        boss.go("/reports?name=daily&group=day", "Reports")
     page.get_by_label("Name to save it").fill("by the hour")
     page.get_by_role("button", name="Save", exact=True).click()  # another search under the same name, of which the
     page.get_by_text("by the hour is saved").wait_for()  # page does not know yet
@@ -328,7 +329,8 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
 
     page.get_by_role("button", name="Change saved reports").click()
     page.route("**/views?*", hold, times=1)
-    page.get_by_role("menuitem", name="Share by the hour no longer").click()
+    with page.expect_request("**/views?*"):
+        page.get_by_role("menuitem", name="Share by the hour no longer").click()
     page.get_by_text("by the hour is no longer shared").wait_for()
     page.get_by_role("button", name="Change saved reports").click()  # before the list comes
     page.get_by_role("menuitem", name="Delete by the hour").click()

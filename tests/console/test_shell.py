@@ -12,7 +12,7 @@ import pytest
 from api.watched import Watched, refused_call
 from e2e.addresses import VENDORS
 from e2e.conversation import conversing
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -367,6 +367,7 @@ def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(n
     page.on("load", lambda _: loads.append(page.url))
     page.goto(f"{visitor.base}/")
     page.get_by_role("heading", level=1, name="acme").wait_for()
+    page.wait_for_load_state("load")
     assert len(loads) == 2
 
 
@@ -645,3 +646,18 @@ def test_a_password_that_was_changed_without_an_answer_may_hold_and_leads_to_the
     again.get_by_role("button", name="Log in").click()
     expect(again).to_have_count(0)
     expect(asked.get_by_label("New password")).to_have_value(third)
+
+
+def test_a_visitor_says_which_page_has_not_come(browser: Browser) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(100)
+    page = context.new_page()
+    page.route("http://switch/*", lambda route: route.fulfill(content_type="text/html", body="<main></main>"))
+    page.goto("http://switch/slow")
+    visitor = Visitor(page, "http://switch", [])
+    with pytest.raises(pytest.fail.Exception, match="no page has come at http://switch/slow, from which /calls is"):
+        visitor.turn("/calls")
+    page.evaluate("document.querySelector('main').innerHTML = '<h1>Old</h1>'")
+    with pytest.raises(pytest.fail.Exception, match=r"/calls shows \[\] as its title in time, not Calls now"):
+        visitor.turn("/calls", "Calls now")
+    context.close()
