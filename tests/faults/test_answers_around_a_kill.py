@@ -91,3 +91,27 @@ def test_where_ringing_is_charged_an_answer_behind_two_kills_costs_what_is_above
     assert Decimal(lost["cost"]) + Decimal(late["cost"]) == Decimal("0.005") * seconds
     assert seconds * 1_000 >= late["vendor_billing_base_ms"] > lost["vendor_billing_base_ms"]
     scene.daemon.succeed("ledger", "verify")
+
+
+def test_an_answer_behind_the_kill_to_a_call_that_had_ended_before_has_a_record_once(stage):
+    """The call rings for a second, and its vendor takes no notice of our CANCEL."""
+    scene = stage(configuration=SLOW.replace('prefixes: ["44"]}', 'prefixes: ["44"], ring_timeout: 1}'))
+    scene.vendor.behaviours = {"4490001": "rings"}
+    scene.vendor.cancels = False
+    call = scene.customer.call("4490001")
+    eventually(lambda: scene.customer.decided, "the call has ended")
+    [ended] = eventually(scene.records, "its record")
+    [sip_call_id] = scene.vendor.invites
+    scene.daemon.kill()
+    scene.daemon.start()
+    for _ in range(2):
+        scene.vendor.answer(sip_call_id)
+        eventually(lambda: scene.vendor.counted("BYE").total() == 1, "what was answered is released")
+    records = eventually(lambda: len(found := scene.records()) == 2 and found, "a record of the answer")
+    [late] = [record for record in records if record["call_id"] != ended["call_id"]]
+    assert (ended["end_reason"], late["end_reason"], late["customer_account"]) == ("No Answer", "Cancelled", None)
+    assert (late["sip_call_id_in"], late["sip_call_id_out"]) == (call.call_id, sip_call_id)
+    assert (ended["cost"], late["cost"], [row["reason"] for row in late["attempts"]]) == (
+        "0.00", "0.005", ["Late Answer"],
+    )  # fmt: skip
+    scene.daemon.succeed("ledger", "verify")

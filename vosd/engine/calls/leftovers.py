@@ -27,9 +27,11 @@ from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import key_of, key_of_invite
+from vosd.engine.journal.released import LATE_MS
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.headers.via import branch_of
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import InviteParts
@@ -117,6 +119,9 @@ class Leftovers:
         self._to_callers: deque[tuple[bytes, _Left]] = deque()
         self._asked: dict[bytes, _Request | None] = {}
         """Requests that were sent to end a leg, until it is over; None where nothing had to be sent."""
+        self._ended: dict[str, LeftOver] = {}
+        """INVITEs that an earlier process had given up, by branch: nothing is sent, but they may be answered."""
+        self._ended_until_ms = 0
         endpoint.client.unclaimed.released = self.take_late_answer
 
     def __len__(self) -> int:
@@ -127,6 +132,8 @@ class Leftovers:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
         left = self._left_over.leave(remains.legs(), self._clock.now())
         self._await_answers(left, remains)
+        now = self._clock.now()
+        self._ended, self._ended_until_ms = remains.ended_attempts.awaited(now.wall), now.mono + LATE_MS
         gateways: list[tuple[int, bytes, _Left]] = []
         callers: list[tuple[int, bytes, _Left]] = []
         for key, each in left.items():
@@ -171,6 +178,8 @@ class Leftovers:
             if key in self._invites:
                 self._lost.over(key, *self._invites.pop(key), now)
         self._left_over.note((), done, now)
+        if now.mono > self._ended_until_ms:
+            self._ended.clear()
 
     def take_late_answer(self, dialog: Dialog, invite: InviteParts, bye: _Request, now: Instant) -> bool:
         """Journal a dialog that no call waits for, until its BYE is over; an INVITE of an earlier process is done.
@@ -184,6 +193,10 @@ class Leftovers:
         call_id, answered = "", self._invites.pop(by_via, None)
         if answered is not None:
             call_id, gateway = answered[0].call_id, answered[0].invites[0].gateway
+        ended = self._ended.pop(branch_of(invite.via), None)
+        if answered is None and ended is not None and ended.invites[0].call_id == encode(dialog.call_id):
+            call_id, gateway = ended.call_id, ended.invites[0].gateway
+            self._lost.answered_after_end(ended, now)
         leg = DialogSnapshot.of(dialog, self._endpoint.flows, gateway, invite.sequence)
         key = key_of(leg)
         is_new = key not in self._left_over

@@ -124,10 +124,21 @@ class LostAttempts:
             elif lost.answer is not None:
                 at, rate = lost.answer
                 record = replace(lost.record, attempts=tuple(lost.ends))
-                # the wall clock may have been set back
-                since_invite_ms = max(at.wall - record.started_at, record.vendor_paid_ms or 0)
-                invited_mono = at.mono - since_invite_ms
+                invited_mono = _invited_mono(record, at)
                 self._add_late_answer(record, rate, at, invited_mono=invited_mono, earns=lost.vendor_earns)
+
+    def answered_after_end(self, left: LeftOver, now: Instant) -> None:
+        """Write what the answer to an INVITE costs that was given up before the kill: its call has its own record."""
+        late, rate = left.record or left.part, left.vendor_rate
+        if late is None or rate is None:
+            return
+        self.answered += 1
+        [invite] = left.invites
+        _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
+        row = Attempt(invite.gateway, 200, max(0, now.wall - late.started_at), None, LATE_ANSWER)
+        invited_mono = None if left.record is None else _invited_mono(late, now)
+        record = replace(late, attempts=(row,))
+        self._add_late_answer(record, rate, now, invited_mono=invited_mono, earns=left.vendor_earns)
 
     def _finish(self, lost: _Lost, now: Instant) -> None:
         may_be_billed = any(end.code in {0, 200} for end in lost.ends)
@@ -156,3 +167,8 @@ class LostAttempts:
         if charged is not None:
             self._write(charged)
             call_line(charged)
+
+
+def _invited_mono(record: CallRecord, at: Instant) -> int:
+    """Return when the INVITE of a late answer left, on the clock of ``at``; the wall clock may have been set back."""
+    return at.mono - max(at.wall - record.started_at, record.vendor_paid_ms or 0)

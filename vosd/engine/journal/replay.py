@@ -13,10 +13,12 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.base.errors import VosError
 from vosd.callcontrol.bookkeeping import late_part
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
+from vosd.engine.journal.ended_attempts import EndedAttempts
 from vosd.engine.journal.ends import Ends, EndsBeingRead, split
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
@@ -115,6 +117,8 @@ class Remains(msgspec.Struct):
     """Records of another version of vosd, which are kept for it."""
     _released: ReleasedLegs = msgspec.field(default_factory=ReleasedLegs)
     """Released legs of calls that ended lately, or go on without them."""
+    ended_attempts: EndedAttempts = msgspec.field(default_factory=EndedAttempts)
+    """INVITEs that were given up lately."""
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
@@ -148,6 +152,7 @@ class Remains(msgspec.Struct):
             case Ended():
                 self.latest_wall = max(self.latest_wall, entry.record.ended_at or 0)
                 self._note_end(entry.record)
+                self._note_attempts(entry.record)
                 self.forget(entry.record.call_id)
                 self._keep(entry.record, segment)
             case TimeMark():
@@ -180,7 +185,8 @@ class Remains(msgspec.Struct):
         """Note a call that is charged; the legs of one that only rings are not answered yet."""
         call_id = call.record.call_id
         if call.is_answered:
-            self.placed.pop(call_id, None)
+            placed = self.placed.pop(call_id, ())
+            self.ended_attempts.ended(call.record, placed, from_invite=call.charged_mono is not None)
         if call.record.answered_at is not None and call_id in self.callers:
             self.answered_callers[call_id] = self.callers.pop(call_id)
         before = self.open_calls.get(call_id)
@@ -273,6 +279,11 @@ class Remains(msgspec.Struct):
         if call is not None:
             self._released.ended(call, record, is_acknowledged=record.call_id in self.acknowledged)
 
+    def _note_attempts(self, record: CallRecord) -> None:
+        """Remember the INVITEs of a call without answer; those of one that a kill has cut off are legs to release."""
+        placed = () if record.end_reason == EndReason.LOST.text else self.placed.get(record.call_id, ())
+        self.ended_attempts.ended(record, placed, from_invite=record.billing_base_ms is not None)
+
     def ended(self, call_id: str, mono: int) -> None:
         """Note that a call has ended, without its record."""
         self.placed.pop(call_id, None)
@@ -306,6 +317,7 @@ class Remains(msgspec.Struct):
     def endpoint_goes_on(self) -> None:
         """Note that the requests in progress of the earlier run go on, the BYEs of calls that are over among them."""
         self._released.repeated()
+        self.ended_attempts = self.ended_attempts.without(self.open_calls)
 
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
