@@ -127,3 +127,16 @@ def test_a_call_with_another_record_gets_none(lost, written):
     lost.add(b"k", other)
     lost.over(b"k", other, ANSWERED, NOW)
     assert written == []
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_the_late_answer_of_an_earlier_vendor_is_not_written_again_while_its_record_waits(written, is_waiting):
+    """A start that was cut off may have written it, and not that its INVITE is over."""
+    sink = SimpleNamespace(has_ended=lambda _call_id: is_waiting)
+    lost = LostAttempts(written.append, SimpleNamespace(records_zero=True, sink=sink))
+    part = replace(left("first", vendor_account="carrier").record, call_id=call_id(2))
+    priced = replace(left("first"), part=part, vendor_rate=applied_rate("0.06"))
+    lost.add(b"1", priced)
+    lost.over(b"1", priced, ANSWERED, NOW)
+    ids = [record.call_id for record in written]
+    assert ids == ([call_id(1)] if is_waiting else [call_id(2), call_id(1)])

@@ -158,13 +158,16 @@ class LostAttempts:
     def _add_late_answer(
         self, record: CallRecord, rate: AppliedRate, at: Instant, *, invited_mono: int | None, earns: bool
     ) -> None:
-        """Write what a late answer costs above what the record of its call has charged for the same attempt."""
+        """Write what a late answer costs above what the record of its call has charged for the same attempt.
+
+        One that an earlier start has written may come again, where that did not note the end of its INVITE.
+        """
         ending = Ending(EndReason.CANCELLED, HangupSource.SWITCH, at, None, EndReason.CANCELLED.q850_cause)
         ending = replace(ending, text=record.reason_text)
         charged = answered_late(
             record, rate, ending, invited_mono=invited_mono, earns=earns, paid_ms=record.vendor_paid_ms
         )
-        if charged is not None:
+        if charged is not None and not self._services.sink.has_ended(charged.call_id):
             self._write(charged)
             call_line(charged)
 
