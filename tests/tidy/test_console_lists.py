@@ -1,10 +1,14 @@
 """Lists of the API that the console repeats are the same there."""
 
 import re
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Final
 
-from vosd.admin.office.definitions import ListObjects
+from vosd.admin import office
+from vosd.admin.office import dids
+from vosd.admin.office.definitions import ListObjects, ObjectOrder, WithdrawChange
 from vosd.api.problems import COMMANDS
 from vosd.api.table import OPERATIONS
 
@@ -27,6 +31,14 @@ def test_the_console_narrows_those_lists_of_objects_by_account_that_the_api_does
 
 def test_the_console_leaves_out_those_commands_that_the_api_does() -> None:
     assert names_in("../text/withoutcommand.ts", "COMMANDS") == {*COMMANDS}
+
+
+def test_the_console_lists_the_lines_of_all_orders_that_make_versions_of_objects() -> None:
+    modules = {f"{office.__name__}.{each.name}" for each in iter_modules(office.__path__)} - {dids.__name__}
+    for each in modules:
+        import_module(each)
+    noted = [each for each in ObjectOrder.__subclasses__() if each.__module__ in modules]  # DIDs are set as SetObjects
+    assert names_in("changes.tsx", "ACTIONS") == {each.__name__ for each in (*noted, WithdrawChange)}
 
 
 def names_in(screen: str, constant: str) -> set[str]:

@@ -20,6 +20,7 @@ const ACTIONS = [
   "SetObjects",
   "EndObject",
   "RevertObject",
+  "SetPhonePassword",
   "ProvisionCustomer",
   "ChangeObjects",
   "ImportSheet",
