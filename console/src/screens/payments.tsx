@@ -346,11 +346,12 @@ function FromFile() {
   const unsaved = useUnsaved(payments.length > done);
   const book = async () => {
     let booked = 0;
-    let lost = 0;
+    let lost: { line: number; said: string } | undefined;
     forget();
     isStopped.current = false;
     for (const each of payments) {
-      if (isStopped.current) break;
+      // behind a lost answer the next one would most likely be lost, too
+      if (isStopped.current || lost) break;
       let said: string;
       try {
         const answer = await content(
@@ -365,14 +366,13 @@ function FromFile() {
         // the rest waits for another log-in; the page stays, for it has payments without an outcome
         if (failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED) break;
         const why = failure instanceof Unreachable ? t("state.unreachable") : inLanguage((failure as Error).message);
-        const isLost = mayBeCarriedOut(failure);
-        said = isLost ? t("payments.file_lost", { why }) : why;
-        lost += isLost ? 1 : 0;
+        said = mayBeCarriedOut(failure) ? t("payments.file_lost", { why }) : why;
+        if (mayBeCarriedOut(failure)) lost = { line: each.line, said };
       }
       setDone(outcomes.current.push(said));
     }
     const whole = t("payments.file_done", { booked, count: payments.length });
-    return { said: lost === 0 ? whole : t("payments.file_done_lost", { done: whole, count: lost }) };
+    return { said: lost ? t("payments.file_ended", { done: whole, ...lost }) : whole };
   };
   const booking = useMutation({ mutationFn: book, onSettled: () => readAgain(queries) });
   return (
