@@ -9,6 +9,7 @@ import pytest
 from doubles.data.builders import account, applied_rate
 from doubles.data.records import STARTED, answered_call, refused_call
 from doubles.ended_calls import ended_call
+from doubles.migrated import migrated
 from doubles.office import customer, office_on, operator
 from sqlalchemy import event
 
@@ -57,6 +58,15 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
     }
     with pytest.raises(OutOfScopeError):
         await show_totals(office, customer("other"), ORDER)
+
+
+async def test_calls_that_a_replica_lacks_are_in_the_totals(tmp_path: Path) -> None:
+    database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
+    without_cdr = unrecorded(1, BEGIN, BEGIN + 70_000)
+    name = str(without_cdr.customer_account)
+    await SqlBooks(database).book([without_cdr, answered_call(2, customer_account=name, ended_at=BEGIN + 70_000)])
+    assert len(await SqlEndedCalls(database).of(name, BEGIN, BEGIN + PERIOD_MS)) == 2
+    await database.close()
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,12 @@ async def test_a_trial_says_what_is_missing_until_nothing_is(office: Office, dat
     assert await office.stores.checkpoints.closed_until() is None
 
 
+async def test_calls_that_a_replica_lacks_keep_a_month_open(tmp_path: Path) -> None:
+    database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
+    assert [*await missing(await prepare(database, tmp_path))] == ["vendor_unmatched"]
+    await database.close()
+
+
 async def test_a_month_that_is_not_over_is_not_closed(office: Office) -> None:
     with pytest.raises(MonthOpenError, match="not_over: it ends at 2026-11-01T00:00:00"):
         await close(office, CloseMonth(month=Month(2026, 10)))

@@ -37,6 +37,8 @@ class SqlEndedCalls:
     async def of(self, account: str, since: int, until: int) -> Sequence[PartnerCall]:
         """Return the answered calls of an account that ended in a span, by both directions; UTC milliseconds.
 
+        They are read from the database itself: the partner would take calls that a replica lacks for missing ones.
+
         Raises:
             TooManyCallsError: ask for a shorter span.
             StoreUnavailable: try again.
@@ -61,12 +63,12 @@ class SqlEndedCalls:
             # Calls that began before are found by their ends (``long_calls``).
             long = base.join(schema.long_call, _long.call_id == _cdr.call_id).where(_cdr.started_at < since - LONG_MS)
             long = long.where(_long.ended_at >= since, _long.ended_at < until).limit(CALLS_MAX)
-            async with self._database.searching() as connection:
+            async with self._database.reading() as connection:
                 rows = [row for query in (recent, long) for row in await connection.execute(query)]
             if len(rows) >= CALLS_MAX:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
             found += [_with_cdr(direction, *row) for row in rows]
-        async with self._database.searching() as connection:
+        async with self._database.reading() as connection:
             began = since - LONG_MS, until
             unrecorded = [
                 *await unrecorded_calls(connection, account, since, until, began, CALLS_MAX),

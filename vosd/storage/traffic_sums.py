@@ -111,16 +111,23 @@ class SqlTrafficSums:
         self._database = database
 
     async def rows(
-        self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery], rows_max: int = maxsize
+        self,
+        spans: Sequence[ReportSpan],
+        queries: Sequence[TrafficQuery],
+        rows_max: int = maxsize,
+        *,
+        may_lag: bool = True,
     ) -> SumsRead:
         """Return for each query the sums of its spans, of one state of the database, in no order.
 
-        Of a query that has more than ``rows_max`` rows some more than these are returned, but not all.
+        Of a query that has more than ``rows_max`` rows some more than these are returned, but not all. ``may_lag``:
+        a replica may be read, which lacks what was added up a moment ago.
 
         Raises:
             StoreUnavailable: the database is away, or the report takes too long.
         """
-        async with self._database.searching(unhurried=True) as connection:
+        opened = self._database.searching if may_lag else self._database.reading
+        async with opened(unhurried=True) as connection:
             days = select(_zone_day).where(
                 _zone_day >= spans[0].since // SLOT_MS, _zone_day < spans[-1].until // SLOT_MS
             )

@@ -194,10 +194,14 @@ class MonthChecks:
         return [(first, end) for first, end in whole if first < end]
 
     async def _traffic(self, spans: list[tuple[int, int]], vendor: str | None = None) -> list[TrafficRow]:
-        """Return answered calls and cost by vendor and currency, of all spans together."""
+        """Return answered calls and cost by vendor and currency, of all spans together.
+
+        They are read from the database itself: the calls of a vendor may be those that a replica lacks.
+        """
         where = () if vendor is None else ((("vendor_account",), [vendor]),)
         query = TrafficQuery(TrafficKind.CALL, ("vendor_account", "vendor_currency"), ("answered", "cost"), where)
-        (rows,) = (await self._stores.traffic_sums.rows([ReportSpan(*span, "") for span in spans], [query])).rows
+        wanted = [ReportSpan(*span, "") for span in spans]
+        (rows,) = (await self._stores.traffic_sums.rows(wanted, [query], may_lag=False)).rows
         together: dict[tuple[str | int, ...], TrafficRow] = {}
         for row in rows:
             before = together.get(row.by)

@@ -131,8 +131,8 @@ class DatabaseKeys(Keys):
     replica: Annotated[Secret | None, database_url()] = None
     """A copy of the database that MySQL or MariaDB keeps by replication. Reports are read from it, and the management
     API and its jobs read lists of calls and of the ledger from it, however long; what has just been booked may be
-    missing there. While it is away they read the database itself, as exports by number always do: none may be missing
-    there. Written as ``url``."""
+    missing there. While it is away they read the database itself, as exports by number, totals of partners and the
+    close of a month always do: none may be missing there. Written as ``url``."""
     report_seconds: Annotated[int, whole(0, 86_400, "seconds")] = REPORT_SECONDS
     """Longest time of one statement in MariaDB of a report at the terminal or at a fixed time; MariaDB then ends it,
     and the report fails. Those of the API have ``api.statement_seconds``. 0 = any."""
