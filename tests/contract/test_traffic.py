@@ -11,6 +11,7 @@ from sqlalchemy import delete, event, func, insert, select, update
 
 from vosd.admin.office.reports import ShowReport, report_of
 from vosd.admin.office.scope import Scope
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
 from vosd.storage import schema
@@ -29,6 +30,7 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 BEGIN = STARTED // DAY * DAY
 LATER = BEGIN + 40 * DAY
+LORD_HOWE = "Australia/Lord_Howe"
 
 
 def call_at(index: int, begin: int, **changes):
@@ -223,6 +225,24 @@ async def test_a_day_is_that_of_the_zone(booked):
     by_day = await sums(booked, grouping=Grouping.DAY, zone="Europe/Berlin", measures=("calls",))
     utc = await sums(booked, grouping=Grouping.DAY, measures=("calls",))
     assert by_day != utc, "the call at 23 h UTC is of the next day there"
+
+
+async def test_a_report_says_from_when_to_when_its_spans_last(database):
+    """Each row of an hour counts the calls of its span, also where the clock is put forward by half an hour."""
+    shift = 1_791_041_400_000  # 2026-10-03T15:30:00Z
+    begins = [shift + quarter * SLOT_MS for quarter in range(-8, 8)]
+    await SqlBooks(database).book([call_at(index, begin) for index, begin in enumerate(begins, 1)])
+    await advance(database)
+    order = ShowReport(name="performance", since=begins[0], until=begins[-1] + HOUR, group="hour", zone=LORD_HOWE)
+    sheet = await report_of(SqlStores(database), order, Scope(None), LATER, is_inside=True)
+    assert [each.since for each in sheet.spans] == [sheet.since, *(each.until for each in sheet.spans[:-1])]
+    assert sheet.spans[-1].until == sheet.until
+    moments = [iso_utc(begin) for begin in begins]
+    counted = {each.span: sum(each.since <= moment < each.until for moment in moments) for each in sheet.spans}
+    assert {row["span"]: row["calls"] for row in sheet.rows} == {
+        span: calls for span, calls in counted.items() if calls
+    }
+    assert {*counted.values()} > {2, 4}, "hours of half the length"
 
 
 ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "Asia/Kathmandu", "UTC")]

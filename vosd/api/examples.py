@@ -57,6 +57,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "ExplainedRoute.detail": ("",),
     "ScheduledReportRow.area": (None,),
     "ScheduledReportRow.criteria": ("account acme, reason Busy",),
+    "SpanSheet.span": ("2026-03-01",),
     "StepSheet.outcome": ("passed",),
     "StepSheet.step": ("check_account",),
     "ScheduledReportRow.directory": (None,),

@@ -33,24 +33,15 @@ it("adds up counts of a span, and money in each currency to the digit", () => {
   expect(linesOf(ROWS, { name: "cost", kind: "money" })?.map((line) => line.currency)).toEqual(["USD"]);
 });
 
-it("has the spans of a report without rows, in which sums are nothing and shares are not known", () => {
-  const spans = { since: "2026-11-25T08:00:00.000Z", until: "2026-11-25T12:00:00.000Z", group: "hour", zone: "UTC" };
+it("has the spans of a report without rows that have begun, in which sums are nothing and shares are not known", () => {
+  const hours = ["08", "09", "10", "11"].map((hour) => `2026-11-25T${hour}:00+0000`);
+  const hour = (span: string) => ({ span, since: span, until: "" }); // the end is not asked for
+  const later = { span: "2126-11-25T10:00+0000", since: "2126-11-25T10:00:00.000Z", until: "" };
+  const spans = { spans: [...hours.map(hour), later] };
   const rows = ROWS.filter((row) => row.span === TEN && row.asr);
-  const of = (
-    name: string,
-    kind: string,
-    asked = spans,
-    from: typeof ROWS | { span: string; calls: number }[] = rows,
-  ) => linesOf(from, { name, kind }, asked)?.[0]?.points.map(([span, value]) => [span.slice(0, 16), value]);
-  const hours = ["2026-11-25T08:00", "2026-11-25T09:00", "2026-11-25T10:00", "2026-11-25T11:00"];
-  expect(of("calls", "count")).toEqual(hours.map((hour, at) => [hour, [0, 0, 36_000, 0][at]]));
-  expect(of("asr", "percent")?.map(([, share]) => share)).toEqual([null, null, 61.5, null]);
-  const days = { since: "2026-11-22T23:00:00Z", until: "2026-11-25T23:00:00Z", group: "day", zone: "Europe/Berlin" };
-  expect(of("calls", "count", days, [{ span: "2026-11-24", calls: 3 }])).toEqual([
-    ["2026-11-23", 0],
-    ["2026-11-24", 3],
-    ["2026-11-25", 0],
-  ]);
+  const points = (name: string, kind: string) => linesOf(rows, { name, kind }, spans)?.[0]?.points;
+  expect(points("calls", "count")).toEqual(hours.map((each, at) => [each, [0, 0, 36_000, 0][at]]));
+  expect(points("asr", "percent")?.map(([, share]) => share)).toEqual([null, null, 61.5, null]);
 });
 
 it("draws shares, means and peaks as a line only where a span has one", () => {

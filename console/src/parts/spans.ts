@@ -2,7 +2,6 @@
 
 import type { Row } from "../api/client";
 import { localMinute, sumOf } from "../format";
-import { clockAt, daysLater } from "../zone";
 
 /** A figure of a report, with its kind as the report says it. */
 export interface Figure {
@@ -17,23 +16,23 @@ export interface Line {
   points: [string, number | null][];
 }
 
-/** The spans of a report. */
+/** A span of a report, by its beginning as rows have it. */
+export interface ReportSpan {
+  span: string;
+  since: string;
+  until: string;
+}
+
+/** The time of a report, and the spans into which it is divided, also those without rows. */
 export interface Spans {
   since?: string;
   until?: string;
-  group?: string;
-  zone?: string;
+  spans?: readonly ReportSpan[];
 }
-
-const MINUTE_MS = 60_000;
-/** Spans that are so many minutes long. */
-const MINUTES: Record<string, number> = { "5min": 5, hour: 60 };
 
 const OF_VENDORS = new Set(["cost", "cost_tax"]);
 const OF_INCOME = new Set(["income", "profit", "loss", "agent_income", "agent_profit"]);
 const YEAR_CHARACTERS = 5;
-const DAY_CHARACTERS = 10;
-const MINUTE_CHARACTERS = 16;
 /** Digits that sums of amounts have at least exactly; what a float has beyond them is no money. */
 const DIGITS = 12;
 
@@ -49,7 +48,7 @@ const isSum = ({ name, kind }: Figure) =>
 
 /** A figure over time; nothing where spans have several rows whose values cannot be added up. */
 export function linesOf(rows: readonly Row[], figure: Figure, spans: Spans = {}): Line[] | null {
-  const all = allSpans(spans, rows);
+  const begun = (spans.spans ?? []).filter((each) => Date.parse(each.since) < Date.now()).map((each) => each.span);
   const lines = new Map<string, Map<string, number>>();
   for (const row of rows) {
     const value = row[figure.name] ?? Number.NaN;
@@ -65,7 +64,7 @@ export function linesOf(rows: readonly Row[], figure: Figure, spans: Spans = {})
   return [...lines].map(([currency, line]) => ({
     currency,
     // a report has no row of a span without calls: sums are nothing then, and what is no sum is not known
-    points: [...new Set([...all, ...line.keys()])]
+    points: [...new Set([...begun, ...line.keys()])]
       .sort((one, other) => Date.parse(one) - Date.parse(other) || one.localeCompare(other))
       .map((span) => [span, line.get(span) ?? (isSum(figure) ? 0 : null)]),
   }));
@@ -126,27 +125,6 @@ const currenciesOf = (row: Row): string =>
     .map((name) => row[name])
     .filter(Boolean)
     .join("/");
-
-/** The spans of a report from its beginning to its end, or to now, also those without rows; none of weeks and months. */
-function allSpans({ since = "", until = "", group = "", zone }: Spans, rows: readonly Row[]): string[] {
-  const begin = Date.parse(since);
-  const end = Math.min(Date.parse(until), Date.now());
-  const step = (MINUTES[group] ?? 0) * MINUTE_MS;
-  const texts = rows.map((row) => String(row.span ?? ""));
-  const found: string[] = [];
-  if (step > 0) {
-    const named = new Map(texts.map((text) => [Date.parse(text), text]));
-    const [some = Number.NaN] = named.keys();
-    // spans begin so that those of the rows are among them
-    for (let at = some - Math.floor((some - begin) / step) * step; at < end; at += step)
-      found.push(named.get(at) ?? `${new Date(at).toISOString().slice(0, MINUTE_CHARACTERS)}+0000`);
-  } else if (group === "day" && begin < end) {
-    const last = clockAt(new Date(end - 1), zone).slice(0, DAY_CHARACTERS);
-    for (let day = clockAt(new Date(begin), zone).slice(0, DAY_CHARACTERS); day <= last; day = daysLater(day, 1))
-      found.push(day);
-  }
-  return found;
-}
 
 /** The beginning of a span in few characters, in the viewer's zone where it is shorter than a day. */
 export function spanWords(span: string): string {

@@ -15,13 +15,13 @@ import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
 import { keysOfSchedule, Schedule } from "../parts/schedule";
 import { Bars, OverTime } from "../parts/spanchart";
-import { isCurrency, type Spans, spanWords } from "../parts/spans";
+import { isCurrency, type ReportSpan, type Spans, spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { type Kind, Moment, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
-import { momentAt, zoneName } from "../zone";
+import { zoneName } from "../zone";
 
 const FIRST = "revenue";
 const REPORTS_MAX = 1_000;
@@ -44,6 +44,7 @@ interface Report {
   missing_in_replica: number;
   /** Currencies that find the calls of each row; null where they do not tell them from those of another row. */
   calls: (CurrenciesOfCalls | null)[];
+  spans?: ReportSpan[];
 }
 
 interface CurrenciesOfCalls {
@@ -141,21 +142,8 @@ function columnsOf(report: Report): Column[] {
   }));
 }
 
-const FIVE = 5;
-const HOUR = 60;
-/** The end of a span by its beginning, both as the clock has them. */
-const AFTER: Record<string, (at: Date) => void> = {
-  "5min": (at) => at.setUTCMinutes(at.getUTCMinutes() + FIVE),
-  hour: (at) => at.setUTCMinutes(HOUR),
-  day: (at) => at.setUTCDate(at.getUTCDate() + 1),
-  // the first week of a report may begin on any day
-  week: (at) => at.setUTCDate(at.getUTCDate() + 7 - ((at.getUTCDay() + 6) % 7)),
-  month: (at) => at.setUTCMonth(at.getUTCMonth() + 1),
-};
-const WHOLE_DAY = "T00:00";
 /** Reports that leave rows out: their totals have these, too. */
 const OF_TOP = "top-";
-const CLOCK_CHARACTERS = 16;
 
 /** Kinds of entries that the page of payments lists. */
 const PAYMENTS = ["payment", "adjustment", "zero", "refund", "transfer"];
@@ -167,26 +155,10 @@ const NOT_SEARCHED = [
 
 const text = (value: unknown) => (value ? String(value) : undefined);
 
-/** The time of a row: its span, within that of the report. */
+/** The time of a row: its span, or that of the report. */
 function timeOf(row: Row, report: Spans): { since?: string; until?: string } {
-  const { since = "", until = "", zone } = report;
-  const spanned: { since?: string; until?: string } = { since: report.since, until: report.until };
-  const after = AFTER[report.group ?? ""];
-  const span = text(row.span);
-  if (span && after) {
-    const isMoment = span.includes("T");
-    const begin = isMoment ? new Date(span) : momentAt(span + WHOLE_DAY, zone);
-    // the end is that of the clock of the zone: some are half an hour beside UTC, and days have 23 to 25 hours
-    const clock = new Date(isMoment ? `${span.slice(0, CLOCK_CHARACTERS)}Z` : `${span}${WHOLE_DAY}Z`);
-    const shown = clock.getTime();
-    after(clock);
-    const end = isMoment
-      ? new Date(begin.getTime() + clock.getTime() - shown)
-      : momentAt(clock.toISOString().slice(0, CLOCK_CHARACTERS), zone);
-    spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
-    spanned.until = end < new Date(until) ? end.toISOString() : report.until;
-  }
-  return spanned;
+  const { since, until } = report.spans?.find((each) => each.span === row.span) ?? report;
+  return { since, until };
 }
 
 /**

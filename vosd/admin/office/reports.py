@@ -148,6 +148,15 @@ class CurrenciesOfCalls(msgspec.Struct, frozen=True):
     vendor_currency: str | None = None
 
 
+class SpanSheet(msgspec.Struct, frozen=True):
+    """A span of a report."""
+
+    span: str
+    """As in its rows; empty where the report is not divided."""
+    since: str
+    until: str
+
+
 class ReportSheet(msgspec.Struct, frozen=True):
     """A report: rows of figures, and their totals."""
 
@@ -173,6 +182,8 @@ class ReportSheet(msgspec.Struct, frozen=True):
 
     Both of a row null = no other row differs by currency alone, and none are needed. Empty for a report of the ledger.
     """
+    spans: list[SpanSheet] = []
+    """Spans into which it is divided, one behind the other, also those without rows."""
 
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -422,7 +433,12 @@ async def report_of(
         missing=missing.calls,
         missing_in_replica=missing.in_replica,
         calls=calls,
+        spans=_spans(spans),
     )
+
+
+def _spans(spans: Sequence[ReportSpan]) -> list[SpanSheet]:
+    return [SpanSheet(each.label, iso_utc(each.since), iso_utc(each.until)) for each in spans]
 
 
 def _layout(report: Report, order: ShowReport, group: Grouping, *, is_inside: bool) -> ReportLayout:
@@ -608,6 +624,7 @@ async def _ledger_report(
         totals=totals,
         missing=0,
         missing_in_replica=0,
+        spans=_spans(spans),
     )
 
 
