@@ -5,7 +5,6 @@ and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label
 """
 
 import ssl
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
+from vosd.base.file_modes import may_wait
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
 
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
@@ -187,7 +187,7 @@ def _require_pem(settings: TlsSettings) -> None:
         if path is None:
             continue
         try:
-            if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):  # to read it may take for ever
+            if may_wait(path.stat().st_mode):
                 raise TlsFileError(key, path, "a file that can be read: no pipe, socket or device")
             content = path.read_bytes()
         except OSError as error:

@@ -7,6 +7,7 @@ file must differ from those of the same file without it.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from socket import AF_UNIX, socket
 from typing import Any, Final, NamedTuple, get_args
 
 import pytest
@@ -16,6 +17,7 @@ from doubles.data.wavs import wav
 from doubles.sti import VIRTUAL_NOW_MS, Sti, usual
 from pydantic.fields import FieldInfo
 
+from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
@@ -524,6 +526,58 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
     for name, change in changes.items():
         text = {**section, "identities": [{**identity, **change}]}
         assert in_force(tmp_path, written(tls["ca"], text)) != without, name
+
+
+NOT_READ: Final = {
+    "state_dir", "control_socket", "retention.payments_archive", "retention.exports", "reports.directory",
+}  # fmt: skip
+"""Keys that name a directory, or a file that nothing reads while the configuration is loaded."""
+PAIRS: Final = {
+    "api.tls": ("certificate", "key"),
+    "sip.tls": ("certificate", "private_key"),
+    "sip.tls.identities": ("certificate", "private_key"),
+}
+"""Keys that need each other, by their section."""
+
+
+def has_path(annotation: Any) -> bool:
+    """Return whether values of a type name a file."""
+    return annotation is Path or any(map(has_path, get_args(annotation)))
+
+
+def with_file(key: Key, name: str) -> dict[str, Any]:
+    """Return a configuration in which a key names a file."""
+    own = dict(zip(PAIRS.get(key.section, ()), ("certificate.pem", "key.pem"), strict=False))
+    text = {"sounds": {"other": name}} if key.name == "sounds" else {key.name: name}
+    file = written(key, {**own, **another_value(key), **own, **text})
+    if key.top == "" and key.sections[:1] == ("api",):
+        file["api"]["listen"] = "127.0.0.1:8081"
+    if key.section == "sip.tls.identities":
+        tls = file["sip"]["tls"]
+        tls.update({"certificate": "certificate.pem", "private_key": "key.pem"})
+        tls["identities"] = [{"name": "vendor", **tls["identities"]}]
+    return file
+
+
+def test_each_key_that_names_a_file_refuses_one_that_may_be_waited_for(tmp_path: Path) -> None:
+    """A socket stands for a pipe: it is refused by the same rule, and without that it is an error at once."""
+    write_countries(tmp_path / "countries.mmdb")
+    (tmp_path / "busy.wav").write_bytes(wav())
+    write_signed(tmp_path)
+    keys = {key.path: key for key in every_key() if has_path(key.field.annotation)}
+    assert keys.keys() >= NOT_READ
+    read_anyway = []
+    with socket(AF_UNIX) as waiting:
+        waiting.bind(str(tmp_path / "waiting.wav"))
+        for path in keys.keys() - NOT_READ:
+            (tmp_path / "vosd.yaml").write_text(json.dumps(with_file(keys[path], "waiting.wav")), encoding="utf-8")
+            try:
+                found = load(tmp_path / "vosd.yaml", {}).api_problems
+            except ConfigError as error:
+                found = error.problems
+            if not any("no pipe, socket or device" in str(each) for each in found):
+                read_anyway.append(path)
+    assert read_anyway == []
 
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-import stat
 from glob import glob
 from pathlib import Path
 from typing import Protocol
+
+from vosd.base.file_modes import may_wait
 
 
 def absolute(path: Path) -> str:
@@ -29,7 +30,7 @@ def require_regular(path: Path) -> None:
         NoRegularFileError: it is one.
         OSError: it is not there.
     """
-    if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+    if may_wait(path.stat().st_mode):
         raise NoRegularFileError("no pipe, socket or device")
 
 

@@ -13,6 +13,7 @@ import maxminddb
 import structlog
 
 from vosd.base.errors import VosError
+from vosd.base.file_modes import may_wait
 from vosd.base.networks import address_of
 from vosd.obs.events import Event
 from vosd.routing.access import CountryOf, nowhere
@@ -44,6 +45,8 @@ def read_countries(path: Path) -> CountryOf:
         CountryFileError: it cannot be read, or is no file of countries.
     """
     try:
+        if may_wait(path.stat().st_mode):
+            raise CountryFileError(path, "a file that can be read: no pipe, socket or device")
         reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
     except OSError as error:
         raise CountryFileError(path, f"a file that can be read ({error.strerror})") from None
