@@ -122,6 +122,8 @@ class Entrance:
         self._log_limiter = LogLimiter()
         self.unsent = core.unsent
         self.undelivered = core.undelivered
+        self.recognise = self._shield.recognise
+        """Look a source up for its next message, which has become a known one."""
         self.serve = core.serve
         """Serve the queued messages: call it after all received messages were queued."""
         self._spare = IDLE_MAX

@@ -154,6 +154,12 @@ class Shield:
         if source is not None:
             source.blocked_until = 0.0
 
+    def recognise(self, host: str) -> None:
+        """Look a source up for its next message: it has become a known one since it was looked up."""
+        unknown = self._unknown.get(host)  # the addresses of an IPv6 /64 are looked up for each message
+        if unknown is not None:
+            unknown.judged_at = -LOOKUP_VALID_S
+
     def __len__(self) -> int:
         """Return how many sources are remembered."""
         return len(self._known) + len(self._unknown)

@@ -221,6 +221,8 @@ class StreamFlow:
             self._core.dropped[Drop.DENIED] += 1
             sock.close()
             return
+        if is_known:
+            self._entrance.recognise(peer.host)
         origin = ConnectionOrigin.GATEWAY if is_known else ConnectionOrigin.UNKNOWN
         full = self._slots.take(origin, peer.host, self._loop.time())
         if full is not None:
@@ -389,6 +391,7 @@ class StreamFlow:
         self._far_ends.forget(connection)
         self._slots.keep(connection, connection.peer.host)
         self._slots.recognise(connection.peer.host)
+        self._entrance.recognise(connection.peer.host)
         return True
 
     def is_known(self, connection: Connection) -> bool:

@@ -239,6 +239,18 @@ def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(aut
     assert auth_gate.judge(MessageKind.CALL, GATEWAY) is Rank.CALL
 
 
+def test_a_source_that_is_reported_as_known_is_so_at_once_and_keeps_its_count(auth_gate):
+    assert auth_gate.heard(30, MessageKind.OTHER, UNKNOWN_SOURCE) == 20
+    auth_gate.shield.recognise(UNKNOWN_SOURCE)
+    assert auth_gate.judge(MessageKind.OTHER, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE, "it is not known yet"
+    auth_gate.known.add(UNKNOWN_SOURCE)
+    assert auth_gate.judge(MessageKind.OTHER, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE, "by the last lookup"
+    auth_gate.shield.recognise(UNKNOWN_SOURCE)
+    assert auth_gate.heard(50, MessageKind.OTHER, UNKNOWN_SOURCE) == 50
+    auth_gate.shield.recognise(GATEWAY)
+    assert auth_gate.judge(MessageKind.CALL, GATEWAY) is Rank.CALL
+
+
 def test_who_becomes_a_gateway_is_not_blocked_meanwhile(auth_gate):
     auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE)
     auth_gate.known.add(UNKNOWN_SOURCE)

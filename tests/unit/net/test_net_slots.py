@@ -177,6 +177,26 @@ async def test_one_unknown_source_leaves_slots_to_others(opened, connect):
     assert (await node.ear.message())[2] == again.address
 
 
+@pytest.mark.parametrize("is_new", [True, False], ids=["a new connection", "an open connection"])
+async def test_phones_behind_the_address_of_one_that_has_registered_are_served_at_once(opened, connect, is_new):
+    node = await opened(settings=TransportSettings(shield=ShieldSettings(unknown_rate=1, unknown_burst=2)))
+    first = await connect(node.address(), UNKNOWN_SOURCE)
+    for _ in range(2):
+        first.writer.write(OPTIONS)
+        await node.ear.message()
+    node.ear.unknown_sources.discard(UNKNOWN_SOURCE)
+    if is_new:
+        neighbour = await connect(node.address(), UNKNOWN_SOURCE)
+    else:
+        first.writer.write(PONG * 2)  # by these it is looked up
+        assert await first.read(2) == PONG
+        neighbour = first
+    for _ in range(5):
+        neighbour.writer.write(OPTIONS)
+        assert (await node.ear.message())[2] == neighbour.address
+    assert not node.ear.dropped
+
+
 @pytest.mark.parametrize("blank", [PONG, PONG * 2], ids=["one blank line", "a keep-alive"])
 async def test_blank_lines_do_not_keep_the_connection_of_an_unknown_source(opened, connect, monkeypatch, blank):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
