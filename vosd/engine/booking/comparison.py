@@ -4,7 +4,7 @@ It does not know when to compare.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
@@ -68,6 +68,15 @@ class JournalComparison:
         """Whether an account has fewer entries than were committed, by a loss or a concurrent booking."""
         return bool(self._recorder.behind or self._balances.behind)
 
+    def accounts_in_doubt(self) -> Collection[str]:
+        """Return the accounts on which was booked as if they had lost entries."""
+        return [*self._recorder.expected]
+
+    def trust(self, accounts: Collection[str]) -> None:
+        """Forget which balances were expected of these: the database has been found to be well since."""
+        for name in accounts:
+            self._recorder.expected.pop(name, None)
+
     async def account_behind(self) -> str | None:
         """Return an account that has lost entries; None = there is none.
 
@@ -115,6 +124,8 @@ class JournalComparison:
         """
         async with self._recorder.turn:
             before = self._balances.committed()
+            expected = self._recorder.expected
+            before |= {name: each._replace(balance=expected[name]) for name, each in before.items() if name in expected}
             earlier = await self._earlier()
             # An account that has left the configuration may have more entries by now than its standing in the copy.
             there = {**(await self._books.standings()).standings, **before}
@@ -126,6 +137,7 @@ class JournalComparison:
             booked, refused = await self._book_again(place, note)
             after = await self._balances.read_anew()
             self._forget_behind()
+            self._recorder.expected.clear()
             gone = [name for name in earlier if name in after and name not in self._balances.credits]
             left = [earlier[name]._replace(**after[name]._asdict()) for name in gone]
         currencies = self._balances.currencies | {

@@ -303,7 +303,7 @@ class DatabaseWatch(Counting):
         assert self._claimant is not None, "begin() comes first"
         commits = max(self._known.commits, self._mended_commits, self._books.newest_commit(), self._balances.mark)
         self._known = self._known._replace(commits=commits)
-        asked_ms = self.standstill.now_ms()
+        asked_ms, in_doubt = self.standstill.now_ms(), self._comparison.accounts_in_doubt()
         try:
             seen = await self._lease.hold(self._claimant)
             if self._lost is not None or self.standstill.is_in_doubt:
@@ -324,6 +324,8 @@ class DatabaseWatch(Counting):
         self._notice(regression(known, seen), known, seen)
         if self._comparison.is_wanted and self._regressed is None:  # else that is why, and it is compared already
             self._comparison_wanted.set()
+        if self.is_compared:
+            self._comparison.trust(in_doubt)
         await self._remember()
 
     # -- inside -------------------------------------------------------------------------------------------------

@@ -99,6 +99,9 @@ class Recorder(Counting):
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
+        self.expected: Final[dict[str, Decimal]] = {}
+        """Balances as they would be without a loss, of accounts on which a batch was booked behind fewer entries than
+        were known. Later batches are added, until the database is found to be well or is mended."""
         self.booked_elsewhere: Callable[[str, Standing], None] = _untold
         """Called for each account of a batch on which another process had booked before; the standing has both."""
         self.booked_on: Callable[[Iterable[str]], None] = _unnoted
@@ -259,6 +262,7 @@ class Recorder(Counting):
             if batch:
                 for index, record in enumerate(batch):
                     batch[index] = self._queue[index] = self.late.completed(record)
+                known = self._standings_of(batch)
                 try:
                     standings, refused, left = await self._book(batch)
                 except StoreUnavailable as error:
@@ -270,6 +274,7 @@ class Recorder(Counting):
                     self._left.difference_update(record.call_id for record in batch)
                     self._left.update(record.call_id for record in left)
                     booked = [record for record in batch if record.call_id not in refused]
+                    self._expect(booked, known, standings)
                     self._commit(booked, standings)
                     self._succeeded()
                     await self._release_refused_before(booked)
@@ -388,6 +393,33 @@ class Recorder(Counting):
         """Log each cause once, until a batch is booked."""
         outage = self._damage if isinstance(error, StoreDamaged) else self._outage
         outage.found(error, waiting=len(self), means="calls wait in the journal")
+
+    def _standings_of(self, batch: Iterable[CallRecord]) -> dict[str, Standing]:
+        """Return the committed standings of the accounts of a batch, as far as they were read."""
+        found = ((name, self._credits.get(name)) for name in {each.account for one in batch for each in one.postings})
+        return {name: Standing(each.balance, each.seq) for name, each in found if each is not None and each.is_read}
+
+    def _expect(
+        self, batch: Iterable[CallRecord], known: Mapping[str, Standing], standings: Mapping[str, Standing]
+    ) -> None:
+        """Note the balances that a batch would have led to, where the database has lost entries of the account.
+
+        ``known`` are the standings of before the batch: while it was booked, they may have been read with it. A batch
+        that was committed before and is repeated looks the same, until the next renewal of the lease.
+        """
+        added: dict[str, list[Decimal]] = {}
+        for record in batch:
+            for posting in record.postings:
+                if posting.amount:
+                    added.setdefault(posting.account, []).append(posting.amount)
+        for account, amounts in added.items():
+            if account in self.expected:
+                self.expected[account] += sum(amounts)
+            elif account in known and account in standings:
+                before, after = known[account], standings[account]
+                expected = Standing(before.balance + sum(amounts), before.seq + len(amounts))
+                if after.seq < expected.seq or (after.seq == expected.seq and after.balance != expected.balance):
+                    self.expected[account] = expected.balance
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""
