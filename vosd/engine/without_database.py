@@ -129,13 +129,15 @@ class WithoutDatabase:
     async def copy_all(self) -> bool:
         """Write to the copy what has changed, and note that it is of this moment if it has all; return whether it is.
 
-        A comparison that is due leaves it as it was: older than this moment, unless nothing has changed since.
+        A comparison that is due leaves it as it was: older than this moment, unless nothing has changed since. What
+        changes while it is written is of a later moment.
         """
+        at = self._clock.now().wall
         is_of_now = await self._copier.write()
         if self._watch.refuses_calls:  # another switch has the lease, or the balances may be wrong
             return False
         if is_of_now:
-            await self._copy.note_time(self._clock.now().wall)
+            await self._copy.note_time(at)
         return is_of_now
 
     async def _age_s(self) -> int | None:

@@ -1,6 +1,7 @@
 """By which copy a start may go on without the database, and how old a copy is."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
@@ -13,7 +14,7 @@ from doubles.watched_database import MemoryStandings
 from vosd.base.money import ZERO
 from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.last_standings import StandingsCopier
+from vosd.engine.booking.last_standings import NOTED_AT_ONCE, StandingsCopier
 from vosd.engine.without_database import WithoutDatabase
 
 HOUR_MS = 3_600_000
@@ -133,3 +134,25 @@ async def test_a_copy_that_lacks_changes_is_not_of_now(why: str) -> None:
     machine.clock.move_to(machine.clock.now().mono + 30_000)
     assert await machine.without.copy_all()
     assert machine.copy.at == machine.wall
+
+
+async def test_a_copy_on_a_disk_that_is_slower_than_bookings_is_of_the_moment_at_which_its_writing_began() -> None:
+    """Calls are booked on the account while the copy is written, each time."""
+    machine = Machine()
+    began, names = machine.wall, [f"a{number}" for number in range(NOTED_AT_ONCE + 1)]
+    machine.balances.adopt_last_known({name: account(name) for name in names}, [])
+    machine.balances.note_changed(names)
+    note, written = machine.copy.note, []
+
+    async def note_slowly(standings: Sequence[LastStanding]) -> bool:
+        written.append(len(standings))
+        machine.clock.move_to(machine.clock.now().mono + 1_000)
+        machine.balances.note_changed(names)
+        return await note(standings) and len(written) < 5
+
+    machine.copy.note = note_slowly  # type: ignore[method-assign]
+    assert await machine.without.copy_all()
+    assert machine.copy.at == began < machine.wall
+    assert written == [NOTED_AT_ONCE, 1]
+    assert await machine.without.copy_all()
+    assert machine.copy.at == began + 2_000

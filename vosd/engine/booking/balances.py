@@ -206,12 +206,15 @@ class Balances(Counting):
         return dict(self._currencies)
 
     @property
-    def has_changed(self) -> bool:
-        """Whether ``take_changed`` has standings to return."""
-        return bool(self._changed)
+    def changed(self) -> int:
+        """Number of accounts whose standing has changed since it was taken last."""
+        return len(self._changed)
 
     def take_changed(self, most: int) -> list[LastStanding]:
-        """Return the standings that have changed since they were taken last, at most so many."""
+        """Return the standings that have changed since they were taken last, of at most so many accounts.
+
+        Those that changed first come first.
+        """
         names = list(islice(self._changed, most))
         for name in names:
             del self._changed[name]

@@ -87,17 +87,19 @@ class StandingsCopier:
             await self.write()
 
     async def write(self) -> bool:
-        """Write what has changed since the last time; a failure or a cancellation leaves it for the next time.
+        """Write what has changed until now; a failure or a cancellation leaves it for the next time.
 
-        Return whether the copy has all now, also where nothing may be written.
+        Return whether the copy has all of this moment, also where nothing may be written. Later changes are left for
+        the next time: on a slow disk they would come faster than they are written.
         """
         async with self._turn:
-            is_noted = True
-            while is_noted and self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
-                is_noted = False
+            left, is_noted = self._balances.changed, True
+            while left > 0 and is_noted and self._may_write():
+                changed = self._balances.take_changed(min(left, NOTED_AT_ONCE))
+                left, is_noted = left - NOTED_AT_ONCE, False
                 try:
-                    is_noted = await self.copy.note(changed)
+                    is_noted = not changed or await self.copy.note(changed)
                 finally:
                     if not is_noted:
                         self._balances.note_changed(each.account for each in changed)
-            return not self._balances.has_changed
+            return left <= 0 and is_noted
