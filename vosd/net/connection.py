@@ -238,6 +238,11 @@ class Connection(asyncio.Protocol):
         return self.peer if self.origin.is_ours else None
 
     @property
+    def is_without_word(self) -> bool:
+        """Return whether we have opened the connection and its peer has sent nothing on it."""
+        return self.origin.is_ours and not self.received_ms
+
+    @property
     def has_unread(self) -> bool:
         """Return whether received bytes wait for their turn, behind which none is read."""
         return self._is_held

@@ -420,6 +420,8 @@ class StreamFlow:
                     self._lost.popitem(last=False)
         if not self._open:
             self._emptied.set()
+        is_without_word = in_doubt and self.tls is not None and connection.is_without_word
+        why = why or (_WITHOUT_WORD if is_without_word else None)
         if why is not None:
             self._warn(peer, why)
         places = [peer]
@@ -560,6 +562,8 @@ class StreamFlow:
 
 
 _RESPONSE: Final = b"SIP/2.0 "
+_WITHOUT_WORD: Final = "the peer has closed before it sent anything: it may not accept our certificate"
+"""By TLS 1.3 a client's handshake is complete before the server has seen its certificate (RFC 8446 section 2)."""
 _LAST_RECEIVED: Final = struct.Struct("@B51xI")
 """Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
 _UNREAD: Final = struct.Struct("@i")

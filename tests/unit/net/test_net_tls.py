@@ -397,6 +397,40 @@ async def test_a_vendor_that_does_not_fit_its_identity_is_not_connected_to(
     assert why in logs[0]["why"]
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_vendor_that_does_not_accept_our_certificate_is_in_the_log(
+    secured, silent_vendor, authority, impostor, version
+):
+    """By TLS 1.3 our side of the handshake is complete before the vendor has refused it."""
+    context = authority.server_context(authority.issue("strict", "127.0.0.1"))
+    context.load_verify_locations(impostor.root.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = version
+    await silent_vendor.listen(context)
+    node = await secured()
+    with capture_logs() as logs:
+        node.send(OPTIONS, silent_vendor.address)
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    [line] = logs
+    assert (line["event"], line["peer"]) == ("connection", "{}:{}".format(*silent_vendor.address))
+    expected = "it may not accept our certificate" if version is ssl.TLSVersion.TLSv1_3 else "no connection"
+    assert expected in line["why"]
+
+
+async def test_a_vendor_that_closes_after_it_has_answered_is_not_in_the_log(secured, silent_vendor, authority):
+    await silent_vendor.listen(authority.server_context(authority.issue("vendor", "127.0.0.1")))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    peer = await silent_vendor.arrival()
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    node.send(OPTIONS, silent_vendor.address)
+    with capture_logs() as logs:
+        await peer.close()
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert not logs
+
+
 async def test_an_identity_may_take_any_certificate_and_a_reload_changes_it(
     secured, silent_vendor, authority, impostor, switch
 ):
