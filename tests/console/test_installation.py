@@ -324,6 +324,60 @@ def test_a_token_whose_answer_was_lost_is_not_made_twice(site: Watched, visit: V
     expect(row(page, "robot")).to_have_count(0)
 
 
+def check_the_keyboard_stays(page: Page, opener: Locator, act: str, path: str) -> None:
+    """Order by the keyboard in a dialog, and expect the focus in it while that is at work, and behind its failure."""
+    opener.press("Enter")
+    asked, keys = page.get_by_role("dialog"), page.keyboard
+    button, cancel = asked.get_by_role("button", name=act, exact=True), asked.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_focused()
+    keys.press("Tab")
+    expect(button).to_be_focused()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(path, hold)
+    with page.expect_request(path):
+        keys.press("Enter")
+    expect(button).to_be_disabled()
+    keys.press("Enter")  # once more, while it is at work
+    expect(button).to_be_focused()
+    keys.press("Tab")
+    expect(asked.get_by_role("button", name="Close")).to_be_focused()
+    keys.press("Shift+Tab")
+    expect(button).to_be_focused()
+    held[0].abort()
+    asked.get_by_role("alert").wait_for()
+    expect(button).to_be_focused()
+    keys.press("Shift+Tab")
+    expect(cancel).to_be_focused()
+    keys.press("Enter")
+    expect(asked).to_have_count(0)
+    expect(opener).to_be_focused()
+    assert len(held) == 1
+    page.unroute(path)
+
+
+def test_the_keyboard_stays_in_a_dialog_while_its_order_is_at_work_and_behind_its_failure(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+    page = visitor.go("/payments?tab=transfer", "Payments")
+    for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "1")):
+        page.get_by_label(field).fill(value)
+    check_the_keyboard_stays(
+        page, page.get_by_role("button", name="Transfer", exact=True), "Transfer", "**/api/v1/transfers"
+    )
+    for field in ("From account", "To account", "Amount"):
+        page.get_by_label(field).fill("")
+    assert site.api.ask("PUT", "/roles/leaver", {"permissions": ["money.see"]}).status == 200
+    page = visitor.turn("/lists/roles", "Roles")
+    remove = row(page, "leaver").get_by_role("button", name="Remove")
+    check_the_keyboard_stays(page, remove, "Remove", "**/api/v1/roles/leaver")
+    assert site.api.ask("DELETE", "/roles/leaver").status == 200
+
+
 def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_lost_is_no_change_of_another_person(
     site: Watched, visit: Visit
 ) -> None:

@@ -25,6 +25,7 @@ import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
 import { MinuteInput } from "./minute";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
 import { useUnsaved } from "./unsaved";
@@ -189,9 +190,9 @@ function ActDialog<Result>({
               >
                 {t("act.cancel")}
               </Button>
-              <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>
+              <OrderButton type="submit" color={props.isDanger ? "red" : undefined} isAtWork={order.isPending}>
                 {props.question ? t("customer.check") : props.act}
-              </Button>
+              </OrderButton>
             </Group>
           </Stack>
         </form>

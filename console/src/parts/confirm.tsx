@@ -3,6 +3,7 @@ import { type ReactNode, type RefObject, useEffect, useRef, useState } from "rea
 import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
 import { giveFocus } from "./focus";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 
 /** Close a question where the person may do less than when it was opened: its page may be without its button by then. */
@@ -68,9 +69,10 @@ export function Confirm(props: {
           <Button variant="default" onClick={close} disabled={props.isAtWork} data-autofocus>
             {t("act.cancel")}
           </Button>
-          <Button color="red" onClick={props.onAct} loading={props.isAtWork}>
+          {/* a second press may come while the question closes */}
+          <OrderButton color="red" onClick={() => opened && props.onAct()} isAtWork={props.isAtWork}>
             {props.act}
-          </Button>
+          </OrderButton>
         </Group>
       </Stack>
     </Modal>

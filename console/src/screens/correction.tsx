@@ -9,6 +9,7 @@ import { client, content, pageOf, type Row, type Schemas, unlessChanged, unlessO
 import { isPageOld, useOrders } from "../api/orders";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
+import { OrderButton } from "../parts/orderbutton";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table as Rows } from "../parts/table";
@@ -205,9 +206,9 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
                 onChange={(event) => setMemo(event.currentTarget.value)}
               />
               <ProblemText error={trial.error} />
-              <Button type="submit" loading={trial.isPending} disabled={wanted.length === 0}>
+              <OrderButton type="submit" isAtWork={trial.isPending} disabled={wanted.length === 0}>
                 {t("correction.check")}
-              </Button>
+              </OrderButton>
             </Stack>
           </form>
         )}
@@ -241,9 +242,9 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
               <Button variant="default" onClick={leave} autoFocus>
                 {t("act.cancel")}
               </Button>
-              <Button color="red" loading={book.isPending} onClick={() => book.mutate(tried)}>
+              <OrderButton color="red" isAtWork={book.isPending} onClick={() => book.mutate(tried)}>
                 {t("correction.book")}
-              </Button>
+              </OrderButton>
             </Group>
           </Stack>
         )}

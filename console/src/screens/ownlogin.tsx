@@ -23,6 +23,7 @@ import { mayBeCarriedOut } from "../api/orders";
 import { useOpened } from "../parts/dialogs";
 import { isPasswordDoubtful, notePasswordDoubt } from "../parts/doubt";
 import { leaveField, useForgotten } from "../parts/forgotten";
+import { OrderButton } from "../parts/orderbutton";
 import { ProblemText } from "../parts/problem";
 import { useUnsaved } from "../parts/unsaved";
 import { useLogOut } from "../session";
@@ -202,9 +203,9 @@ function SecondFactor({
             >
               {t("own.begin_again")}
             </Button>
-            <Button type="submit" loading={confirm.isPending}>
+            <OrderButton type="submit" isAtWork={confirm.isPending}>
               {t("own.confirm")}
-            </Button>
+            </OrderButton>
           </Group>
         </Stack>
       </form>
@@ -225,9 +226,14 @@ function SecondFactor({
         )}
         <ProblemText error={begin.error} />
         <Group justify="flex-end">
-          <Button type="submit" autoFocus={!hasOne} data-autofocus={!hasOne || undefined} loading={begin.isPending}>
+          <OrderButton
+            type="submit"
+            autoFocus={!hasOne}
+            data-autofocus={!hasOne || undefined}
+            isAtWork={begin.isPending}
+          >
             {t("own.begin")}
-          </Button>
+          </OrderButton>
         </Group>
       </Stack>
     </form>
@@ -313,9 +319,9 @@ export function PasswordDialog({ session, onClose }: { session: Session; onClose
                 <Button variant="default" onClick={close} disabled={change.isPending}>
                   {t("act.cancel")}
                 </Button>
-                <Button type="submit" loading={change.isPending}>
+                <OrderButton type="submit" isAtWork={change.isPending}>
                   {t("login.set")}
-                </Button>
+                </OrderButton>
               </Group>
             </Stack>
           </form>

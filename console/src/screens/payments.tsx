@@ -16,6 +16,7 @@ import { FileField } from "../parts/filefield";
 import { DaySpan } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
+import { OrderButton } from "../parts/orderbutton";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -392,16 +393,15 @@ function FromFile() {
           }}
         />
         {/* one element, which the question gives the focus back to: the Enter that began the booking does not stop it */}
-        <Button
+        <OrderButton
           size="sm"
           variant="default"
           disabled={payments.length === 0}
-          aria-disabled={booking.isPending}
-          data-disabled={booking.isPending || undefined}
-          onClick={() => booking.isPending || setAsks(true)}
+          isAtWork={booking.isPending}
+          onClick={() => setAsks(true)}
         >
           {t("payments.file_book", { count: payments.length })}
-        </Button>
+        </OrderButton>
         {booking.isPending && (
           <>
             <Button size="sm" variant="default" onClick={() => (isStopped.current = true)}>
