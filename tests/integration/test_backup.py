@@ -257,9 +257,7 @@ def test_the_shipped_units_restore_the_latest_backup_and_remove_what_is_older_th
     units = Units(site, elsewhere)
     for days, count in ((15.5, 1), (7, 2)):
         site.book(calls(*range(count)))
-        made = Path(site.document("backup", str(units.backups / f"vosd-{count}.zip"))["file"])
-        at = made.stat().st_mtime - 86_400 * days
-        os.utime(made, (at, at))
+        age(Path(site.document("backup", str(units.backups / f"vosd-{count}.zip"))["file"]), days)
     site.book(calls(*range(10)))
     assert units.run("vosd-backup").returncode == 0
     assert [(units.backups / f"vosd-{count}.zip").exists() for count in (1, 2)] == [False, True]
@@ -267,6 +265,37 @@ def test_the_shipped_units_restore_the_latest_backup_and_remove_what_is_older_th
         restored = units.run("vosd-restore-test")
         assert (restored.returncode, restored.stderr) == (0, "")
         assert elsewhere.content() == site.content()
+
+
+def age(backup, days):
+    at = backup.stat().st_mtime - 86_400 * days
+    os.utime(backup, (at, at))
+
+
+def test_backups_of_more_than_two_weeks_make_room_for_one_that_fails_and_stay_where_there_is_no_newer_one(
+    site, elsewhere
+):
+    units = Units(site, elsewhere)
+    old, newer = (units.backups / f"vosd-{name}.zip" for name in ("old", "newer"))
+    old.touch()
+    age(old, 16)
+    site.config.unlink()
+    assert units.run("vosd-backup").returncode != 0
+    assert old.exists()
+    newer.touch()
+    age(newer, 13)
+    assert units.run("vosd-backup").returncode != 0
+    assert (old.exists(), newer.exists()) == (False, True)
+
+
+def test_a_restore_test_fails_where_the_latest_backup_is_older_than_two_days(site, elsewhere):
+    units = Units(site, elsewhere)
+    made = Path(site.document("backup", str(units.backups))["file"])
+    age(made, 1.5)
+    assert units.run("vosd-restore-test").returncode == 0
+    age(made, 1)
+    failed = units.run("vosd-restore-test")
+    assert (failed.returncode, "no backup of the last two days" in failed.stderr) == (1, True)
 
 
 def test_a_restore_test_fails_without_a_backup_and_with_one_that_is_damaged(site, elsewhere):
