@@ -457,9 +457,11 @@ function Belongings({ account, isVendor }: { account: string; isVendor: boolean 
   ));
 }
 
+/** Where an object is defined: the database, or file and line. */
+const SOURCE: Column = { name: "source", kind: "state" };
 const PART_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
-  gateways: [{ name: "name", show: (row) => <Defined kind="mapping_gateways" row={row} /> }, { name: "source" }],
-  phones: [{ name: "name", show: (row) => <Defined kind="phones" row={row} /> }, { name: "source" }],
+  gateways: [{ name: "name", show: (row) => <Defined kind="mapping_gateways" row={row} /> }, SOURCE],
+  phones: [{ name: "name", show: (row) => <Defined kind="phones" row={row} /> }, SOURCE],
   rates: [
     { name: "prefix" },
     { name: "area" },

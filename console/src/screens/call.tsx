@@ -35,7 +35,7 @@ const FACTS: readonly (readonly [string, Kind])[] = [
   ["routing_gateway", "gateway"],
   ["end_reason", "state"],
   ["sip_code", "text"],
-  ["hangup_source", "text"],
+  ["hangup_source", "state"],
   ["pdd_ms", "text"],
   ["hold_time_s", "text"],
   ["billed_seconds", "text"],

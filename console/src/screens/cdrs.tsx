@@ -64,7 +64,7 @@ const COLUMNS: readonly Column[] = [
   { name: "vendor_account", kind: "account" },
   { name: "cost", kind: "money", show: (row) => <Money value={row.cost} currency={row.vendor_currency} /> },
   { name: "billed_seconds", kind: "number" },
-  { name: "hangup_source" },
+  { name: "hangup_source", kind: "state" },
   { name: "answered_at", kind: "moment" },
   { name: "ended_at", kind: "moment" },
   { name: "pdd_ms", kind: "number" },

@@ -104,7 +104,7 @@ const objectColumns = (kind: "phones" | "dids"): readonly Column[] => [
 ];
 const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly Column[] => [
   { name: "name", show: ({ name }) => <Gateway name={String(name)} kind={kind} /> },
-  { name: "source" },
+  { name: "source", kind: "state" },
 ];
 
 /** Whether a row has the text anywhere in its values, in lists and objects among them, too. */

@@ -93,7 +93,7 @@ function ObjectsOf({ kind }: { kind: string }) {
             ),
           },
           ...(WITH_ACCOUNT.has(kind) ? [{ name: "account", show: accountOf }] : []),
-          { name: "source" },
+          { name: "source", kind: "state" },
           { name: "version", kind: "number" },
           { name: "begins_at", kind: "moment", isSortable: true },
           { name: "operator" },

@@ -18,7 +18,7 @@ import { Bars, OverTime } from "../parts/spanchart";
 import { isCurrency, type ReportSpan, type Spans, spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { type Kind, Moment, Value } from "../parts/values";
+import { type Kind, Moment, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { zoneName } from "../zone";
@@ -123,11 +123,18 @@ const TEXTS = [
 const DIGITS = ["callee_digits", "caller_digits"] as const;
 const LEADING = ["span", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway", "area"];
 const KINDS: Record<string, Kind> = { money: "money", count: "number", seconds: "number", percent: "number" };
+/** Columns whose values are more than text. */
 const LINKS: Record<string, Kind> = {
   customer_account: "account",
   vendor_account: "account",
   mapping_gateway: "gateway",
   routing_gateway: "gateway",
+  end_reason: "state",
+  hangup_source: "state",
+  type: "state",
+  // amounts, or that there is no limit
+  overdraft_limit: "state",
+  available: "state",
 };
 
 /** The beginning of a span: a moment where it is shorter than a day, else the day as it is. */
@@ -246,6 +253,7 @@ function Chart({
   onChoose: (figure: string | null) => void;
 }) {
   const { t } = useTranslation();
+  const word = useStateWord();
   const figures = report.columns.filter((column) => column.kind !== "text");
   const named = (name: string) => figures.find((column) => column.name === name);
   const shown = named(figure) ?? named("calls") ?? figures[0];
@@ -255,7 +263,7 @@ function Chart({
   );
   const words = (row: Row) =>
     texts
-      .map((column) => row[column.name])
+      .map(({ name }) => (LINKS[name] === "state" && row[name] ? word(String(row[name])) : row[name]))
       .filter(Boolean)
       .join(" ");
   const spans = new Set(report.rows.map((row) => row.span));

@@ -596,7 +596,7 @@ async def _ledger_report(
 ) -> ReportSheet:
     _check_criteria(report, order)
     if report.is_of_one and order.account is None:
-        raise OrderError("account", "is missing: this report is about one account")
+        raise OrderError("account", "is missing", "this report is about one account")
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
     if order.account is not None:
         scope.require_ledger(order.account)
