@@ -857,6 +857,24 @@ def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account
         assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0
 
 
+def test_who_may_not_see_definitions_is_not_led_to_them(site: Watched, newcomer: Visit) -> None:
+    rights = {"permissions": ["calls.see", "calls.test", "routes.see", "audit.see"]}
+    assert site.api.ask("PUT", "/roles/operations", rights).status == 200
+    site.api.ask("PUT", "/accounts/noticed", {"keys": {"currency": "USD"}})
+    visitor = newcomer("operations")
+    page = visitor.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_role("heading", name="Test call").wait_for()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("link", name="Settings")).to_have_count(0)
+    page = visitor.turn("/changes", "Configuration changes")
+    line = page.locator("ol.changes > li", has_text="accounts noticed").first
+    line.get_by_role("button", name="What changed").click()
+    expect(line).to_contain_text("noticed, version 1")
+    page.wait_for_load_state("networkidle")
+    expect(line.get_by_role("link")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_role_that_sees_nothing_opens_no_page_and_its_form_says_which_right_to_see_belongs_to_each(
     site: Watched, boss: Visitor, newcomer: Visit
 ) -> None:

@@ -190,6 +190,7 @@ function One({ made }: { made: Made }) {
   const found = useQuery({
     queryKey: ["versions", kind, name, version],
     queryFn: () => pageOf(`${placeOf(kind, name)}/versions`, { version }),
+    enabled: useMay(`GET ${pathOf(kind)}/{name}/versions`),
   });
   const [sheet] = (found.data?.items ?? []) as unknown as Schemas["KeysSheet"][];
   return (
@@ -204,6 +205,7 @@ function One({ made }: { made: Made }) {
 function VersionLink({ kind, name, version }: { kind: string; name: string; version: string | number }) {
   const { t } = useTranslation();
   const label = t("changes.version_of", { kind: t(`kind.${kind}`), name, version });
+  if (!useMay(`GET ${pathOf(kind)}/{name}/versions`)) return label;
   return kind === "parameters" ? (
     <Link to="/parameters" search={{ q: name }}>
       {label}

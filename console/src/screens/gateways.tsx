@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { allOf, client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
 import { amount, enteredEnd } from "../format";
+import { pathOf } from "../forms/keys";
 import { Change, type Done } from "../parts/change";
 import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
@@ -83,6 +84,7 @@ export function GatewayScreen() {
   const { name } = useParams({ from: "/gateways/$name" });
   const mayBlock = useMay("POST /gateways/{name}/block");
   const mayCall = useMay("POST /calls/test");
+  const { may } = useSession();
   const found = useQuery({
     queryKey: ["quality", "one", name],
     queryFn: () => pageOf("/gateways/quality", { gateway: name }),
@@ -94,6 +96,8 @@ export function GatewayScreen() {
       content(client.GET("/gateways/{name}", { params: { path: { name } as never } })) as unknown as Promise<Row>,
   });
   const row = found.data?.items[0];
+  const written = ((sheet.data?.defined ?? []) as Schemas["WrittenGateway"][]).map(({ list }) => list);
+  const lists = row?.kind === "group" ? [...written, "gateway_groups"] : written;
   const overrides = useOverrides(name);
   return (
     <Page
@@ -143,16 +147,13 @@ export function GatewayScreen() {
           <TestCall via={name} />
         </>
       )}
-      {((sheet.data?.defined ?? []) as Schemas["WrittenGateway"][]).map(({ list }) => (
-        <Link key={list} to="/objects/$kind/$name" params={{ kind: list, name }}>
-          {t("gateway.settings")}
-        </Link>
-      ))}
-      {row?.kind === "group" && (
-        <Link to="/objects/$kind/$name" params={{ kind: "gateway_groups", name }}>
-          {t("gateway.settings")}
-        </Link>
-      )}
+      {lists
+        .filter((list) => may.has(`GET ${pathOf(list)}/{name}`))
+        .map((list) => (
+          <Link key={list} to="/objects/$kind/$name" params={{ kind: list, name }}>
+            {t("gateway.settings")}
+          </Link>
+        ))}
       <Overrides name={name} />
       {row && row.kind !== "group" && <ByHour name={name} kind={String(row.kind)} />}
       {row?.kind === "routing" && <Margin name={name} />}
