@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from doubles.ledger_entries import entries_of
 from doubles.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from doubles.migrated import migrate_on_server, migrated
 
@@ -17,7 +18,6 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import Payments, Queries
@@ -108,7 +108,7 @@ async def _lines(database: Database) -> Sequence[AuditLine]:
 
 
 async def _numbers(database: Database) -> Mapping[str, int]:
-    return {each.reference: each.id async for each in SqlLedger(database).entries(EntryFilter())}
+    return {each.reference: each.id for each in await entries_of(database)}
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from doubles.data.records import STARTED, answered_call
+from doubles.ledger_entries import entries_of
 from doubles.office import office_on, operator
 from sqlalchemy import func, select, update
 
@@ -37,7 +38,6 @@ from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.drop_history import drop_history
 from vosd.storage.dropped import note_dropped
 from vosd.storage.ledger import SqlLedger
-from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, ReferenceTaken
 from vosd.storage.stores import SqlStores
@@ -120,7 +120,7 @@ def archived(state_dir):
 
 async def test_old_payments_are_in_the_archive_and_balances_and_statements_stay(booked, run, state_dir):
     ledger, until = SqlLedger(booked), FIRST + 200 * DAY_MS
-    listed = [each async for each in ledger.entries(EntryFilter(until=until, kinds=old_payments.KINDS))]
+    listed = await entries_of(booked, until=until, kinds=old_payments.KINDS)
     before = (await SqlBooks(booked).standings()).standings
     statement = await ledger.statement("acme", until, until + 100 * DAY_MS)
     trial = await run(dry_run=True)
@@ -283,7 +283,7 @@ async def test_the_rest_of_money_that_was_taken_away_is_left_out_of_payments_tha
     await SqlBooks(database).book(calls)
     await pay(database, 2, kind=EntryKind.ADJUSTMENT, amount=Decimal("-0.005621"))
     await pay(database, 3, kind=EntryKind.ADJUSTMENT, amount=wrong, reference="wrong")
-    listed = [each async for each in SqlLedger(database).entries(EntryFilter(kinds=old_payments.KINDS))]
+    listed = await entries_of(database, kinds=old_payments.KINDS)
     (mistaken,) = (each for each in listed if each.reference == "wrong")
     then = office_on(database, account, now=FIRST + 4 * DAY_MS)
     await undo_payment(then, operator(), UndoPayment(id=mistaken.id))
@@ -350,7 +350,7 @@ async def test_undone_payments_leave_invoices_as_paid_as_without_them(database, 
             await pay(database, 63, account=name, reference="back", kind=EntryKind.REFUND, amount=Decimal(-40))
         else:
             await pay(database, 63, account=name, kind=EntryKind.ADJUSTMENT, amount=Decimal(-60))
-    listed = [each async for each in SqlLedger(database).entries(EntryFilter(kinds=old_payments.KINDS))]
+    listed = await entries_of(database, kinds=old_payments.KINDS)
     then = office_on(database, *accounts, now=FIRST + undone_on * DAY_MS)
     undone = [each for each in listed if each.reference.startswith(("invoice/R-77", "bank/wrong"))]
     assert len(undone) == 36, "12 accounts with two payments or transfers, which have two entries"

@@ -22,6 +22,7 @@ import pytest
 from doubles.data.builders import account, applied_rate, rating_policy
 from doubles.data.records import answered_call
 from doubles.dying import Steps, Traces, is_killed
+from doubles.ledger_entries import entries_of
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
@@ -113,7 +114,7 @@ from vosd.storage.invoices import (
     NoSuchInvoiceError,
     SqlInvoices,
 )
-from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
 from vosd.storage.verify import verify_ledger
@@ -190,9 +191,7 @@ class Site:
         return {each.account: each for each in await run_invoices(self.office, operator(), order)}
 
     async def entries(self, name: str) -> list[LedgerEntry]:
-        found = self.office.stores.ledger.entries(EntryFilter(account=name))
-        async with aclosing(found):
-            return [each async for each in found]
+        return await entries_of(self.office.stores.database, account=name)
 
     async def listed(self, who: Any = None, **criteria: Any) -> list[InvoiceSheet]:
         return await list_invoices(self.office, who or operator(), ListInvoices(**criteria))
@@ -736,6 +735,19 @@ async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_i
             await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, amount=amount))
     await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, reference="bank 8"))
     assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
+
+
+async def test_the_payment_of_an_invoice_is_found_though_a_replica_does_not_have_it_yet(tmp_path: Path) -> None:
+    database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
+    site = Site(database, account("acme", invoice=TERMS))
+    await SqlBooks(database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    part = PayInvoice(id=issued.id, amount=Decimal("0.01"))
+    await pay_invoice(site.office, operator(), part)
+    with pytest.raises(OrderError, match=r"had a payment of 0\.01 without one at 2026-11-"):
+        await pay_invoice(site.office, operator(), part)
+    await database.close()
 
 
 def test_a_payment_for_an_invoice_takes_no_money() -> None:

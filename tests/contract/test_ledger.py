@@ -6,13 +6,14 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
+from doubles.ledger_entries import entries_of
 
 from vosd.cdr.record import Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.ledger import SqlLedger
-from vosd.storage.ledger_values import EntryFilter, Movement, Statement
+from vosd.storage.ledger_values import Movement, Statement
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -40,8 +41,7 @@ async def booked(database):
 
 
 async def listed(database, **criteria):
-    async with aclosing(SqlLedger(database).entries(EntryFilter(**criteria))) as entries:
-        return [entry async for entry in entries]
+    return await entries_of(database, **criteria)
 
 
 async def test_the_entries_of_an_account_are_listed_as_they_were_booked(booked):

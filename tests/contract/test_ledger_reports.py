@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, partner_call
+from doubles.ledger_entries import entries_of
 from doubles.office import agent, customer, office_on, operator
 from sqlalchemy import event
 
@@ -33,7 +34,6 @@ from vosd.invoicing.settlement import undone_entry
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -72,11 +72,6 @@ async def office(database: Database) -> Office:
     return office_on(database, *ACCOUNTS, now=UNTIL)
 
 
-async def entries_of(office: Office) -> list[LedgerEntry]:
-    async with aclosing(office.stores.ledger.entries(EntryFilter())) as found:
-        return [each async for each in found]
-
-
 async def shown(office: Office, name: str, who: Any = None, **order: Any) -> ReportSheet:
     wanted = {"since": SINCE, "until": UNTIL, "zone": ZONE} | order
     return await show_report(office, who or operator(), ShowReport(name=name, **wanted))
@@ -90,7 +85,7 @@ def day_of(moment: int) -> str:
 @pytest.mark.parametrize("group", ["whole", "day"])
 async def test_payments_are_added_up_by_account_kind_and_day(office: Office, group: str) -> None:
     sums: dict[Any, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
-    for each in await entries_of(office):
+    for each in await entries_of(office.stores.database):
         if each.kind != "call":
             of = sums[day_of(each.created_at) if group == "day" else None, each.account, each.kind]
             of[0], of[1] = of[0] + 1, of[1] + each.amount
@@ -136,7 +131,7 @@ async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
         await office.stores.payments.add(taken_back)
     balances: dict[str, Decimal] = defaultdict(Decimal)
     paid: dict[str, tuple[str, Decimal]] = {}
-    for each in await entries_of(office):
+    for each in await entries_of(office.stores.database):
         if each.created_at < moment:
             balances[each.account] += each.amount
             if each.kind == "payment" and each.amount > 0:
@@ -188,11 +183,11 @@ async def test_last_payments_before_many_moments_are_those_before_each_of_them(
     await move_money(
         office, agent("reseller"), MoveMoney(source="reseller", target="shop", amount=Decimal(3), reference="wire")
     )
-    for each in await entries_of(office):
+    for each in await entries_of(office.stores.database):
         if each.kind == "payment" and each.amount > 0 and dice.random() < 0.5:
             undoing = office_on(database, *ACCOUNTS, now=SINCE + dice.randrange(25 * DAY))
             await undo_payment(undoing, operator(), UndoPayment(id=each.id))
-    entries = await entries_of(office)
+    entries = await entries_of(office.stores.database)
     undone: dict[int | None, int] = {undone_entry(each.reference): each.created_at for each in entries}
     moments = [SINCE + hours * 3_600_000 for hours in range(0, 26 * 24, 7)]
     wanted: list[dict[str, tuple[int, Decimal]]] = []
@@ -238,7 +233,7 @@ async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(databa
             currency="USD",
         )  # fmt: skip
         await office.stores.payments.add(payment)
-    for each in await entries_of(office):
+    for each in await entries_of(office.stores.database):
         if each.reference not in {"july", "stays"}:
             await undo_payment(office, operator(), UndoPayment(id=each.id))
 
@@ -272,7 +267,7 @@ async def test_lists_say_by_which_entry_each_was_taken_back_whatever_they_leave_
         )  # fmt: skip
         await office.stores.payments.add(made)
     await move_money(office, operator(), MoveMoney(source="acme", target="shop", amount=Decimal(3), reference="wire"))
-    by_hand = [each for each in await entries_of(office) if each.kind != "call"]
+    by_hand = [each for each in await entries_of(office.stores.database) if each.kind != "call"]
     stays = by_hand[4]
     refers = Payment(
         account="acme", kind=EntryKind.PAYMENT, reference=f"undo {stays.id}", made_at=SINCE, amount=Decimal(5),
@@ -283,7 +278,7 @@ async def test_lists_say_by_which_entry_each_was_taken_back_whatever_they_leave_
     for each in by_hand[:-1]:  # of the transfer one half
         if each is not stays:
             await undo_payment(later, operator(), UndoPayment(id=each.id))
-    undos = {each.reference.rpartition(" ")[2]: each.id for each in (await entries_of(office))[-6:]}
+    undos = {each.reference.rpartition(" ")[2]: each.id for each in (await entries_of(office.stores.database))[-6:]}
     expected = {each.id: None if each is stays else undos[str(each.id)] for each in by_hand}
     assert len({*expected.values()}) == 7
 
@@ -303,7 +298,11 @@ async def test_lists_say_by_which_entry_each_was_taken_back_whatever_they_leave_
 @pytest.mark.parametrize("group", ["whole", "week"])
 async def test_the_account_of_a_partner_leads_from_balance_to_balance(office: Office, group: str) -> None:
     sheet = await shown(office, "clearing", account="peer", group=group)
-    own = [each for each in await entries_of(office) if each.account == "peer" and SINCE <= each.created_at < UNTIL]
+    own = [
+        each
+        for each in await entries_of(office.stores.database)
+        if each.account == "peer" and SINCE <= each.created_at < UNTIL
+    ]
     balance = Decimal(0)
     for row in sheet.rows:
         assert Decimal(str(row["opening"])) == balance

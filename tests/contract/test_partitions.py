@@ -9,6 +9,7 @@ import pymysql
 import pytest
 from contract.conftest import emptied
 from doubles.data.records import answered_call
+from doubles.ledger_entries import entries_of
 from doubles.migrated import migrate_on_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,8 +26,6 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.export import SqlExport
 from vosd.storage.faults import BookFault
-from vosd.storage.ledger import SqlLedger
-from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.migrate import migrate_async
 from vosd.storage.months import AHEAD, KEPT, LATER, PartitionMonth, from_now, month_of
 from vosd.storage.partitions import (
@@ -200,7 +199,7 @@ async def test_audits_listings_exports_and_closes_read_over_all_months(database)
         await payments.add(payment(f"INV-{each.call_id}", each.ended_at))
     ids = [each.call_id for each in calls]
     assert [found.record.call_id for found in await SqlQueries(database).calls(CallFilter(limit=9))] == ids[::-1]
-    entries = [entry async for entry in SqlLedger(database).entries(EntryFilter(account="acme"))]
+    entries = await entries_of(database, account="acme")
     assert [entry.seq for entry in entries] == list(range(1, 13))
     assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
     exported = [row async for page in SqlExport(database).pages(0, 10**9, ["call_id"]) for row in page]

@@ -1,20 +1,18 @@
 """What ``Payments`` promises, over memory, SQLite and MariaDB."""
 
 import asyncio
-from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from contract.conftest import MARIADB
 from doubles.data.records import STARTED, answered_call
+from doubles.ledger_entries import entries_of
 from sqlalchemy import event
 
 from vosd.cdr.ports import Standing
 from vosd.storage import payments as payments_module
 from vosd.storage.database import BalanceTooLarge, ContentRefused
-from vosd.storage.ledger import SqlLedger
-from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
     EntryKind,
@@ -252,8 +250,8 @@ async def test_transfers_in_both_directions_at_once_do_not_block_each_other(stor
 
 async def test_the_entries_of_a_transfer_say_where_the_money_went(database):
     await SqlPayments(database).transfer(transfer("3", memo="one invoice"))
-    async with aclosing(SqlLedger(database).entries(EntryFilter(kinds=("transfer",)))) as entries:
-        found = [(each.account, each.amount, each.reference, each.memo, each.operator) async for each in entries]
+    entries = await entries_of(database, kinds=("transfer",))
+    found = [(each.account, each.amount, each.reference, each.memo, each.operator) for each in entries]
     assert found == [
         ("acme", Decimal(-3), "move-1", "to globex: one invoice", "ann"),
         ("globex", Decimal(3), "move-1", "from acme: one invoice", "ann"),

@@ -3,8 +3,6 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +16,7 @@ from doubles.data.records import STARTED, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
 from doubles.fake_switch import FakeSwitch
+from doubles.ledger_entries import entries_of
 from doubles.office import office_on, operator
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
@@ -86,7 +85,7 @@ from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
-from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 from vosd.storage.reconciliations import (
     DisputeMovedError,
@@ -616,16 +615,13 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
     assert len(lines) == 2
 
 
-async def entries_of(site: Site) -> AsyncIterator[LedgerEntry]:
-    """Yield what is in the ledger of the vendor beside its calls."""
-    async with aclosing(site.office.stores.ledger.entries(EntryFilter(account="carrier"))) as found:
-        async for each in found:
-            if each.kind == "adjustment":
-                yield each
+async def adjustments(site: Site) -> list[LedgerEntry]:
+    """Return the adjustments in the ledger of the vendor."""
+    return await entries_of(site.office.stores.database, account="carrier", kinds=("adjustment",))
 
 
 async def credited(site: Site) -> list[tuple[str, Decimal, str | None]]:
-    return [(each.reference, each.amount, each.memo) async for each in entries_of(site)]
+    return [(each.reference, each.amount, each.memo) for each in await adjustments(site)]
 
 
 async def balance_of(site: Site) -> Decimal:
@@ -668,7 +664,7 @@ async def test_a_dispute_whose_settlement_is_taken_back_is_open_again_and_is_set
         settled = (await dispute_bill(site.office, operator(), order)).dispute
         assert settled is not None
         assert (settled.state, settled.booked, settled.booked_as) == (DisputeState.SETTLED, amount, reference)
-        (entry,) = [each async for each in entries_of(site) if each.reference == reference]
+        (entry,) = [each for each in await adjustments(site) if each.reference == reference]
         for _ in range(2):
             await undone(site, entry)
         again = (await show_reconciliation(site.office, operator(), show)).dispute
@@ -686,7 +682,7 @@ async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
     by_hand = {"account": "carrier", "type": PaymentType.ADJUSTMENT, "amount": Decimal(3)}
     for reference in ("dispute/", f"dispute/{made.id}/2", f"dispute/{10**30}", "CN-1"):
         await book_payment(site.office, operator(), BookPayment(reference=reference, **by_hand))
-    entries = [each async for each in entries_of(site)]
+    entries = await adjustments(site)
     order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-1")
     settled = await dispute_bill(site.office, operator(), order)
     for each in entries:
@@ -707,8 +703,8 @@ async def test_the_undo_of_another_entry_of_the_same_reference_opens_no_dispute(
         money, force = None if kind == "zero" else amount, kind == "refund"
         by_hand = BookPayment(account="carrier", type=PaymentType(kind), amount=money, reference=reference, force=force)
         await book_payment(site.office, operator(), by_hand)
-    async with aclosing(site.office.stores.ledger.entries(EntryFilter(account="carrier"))) as found:
-        (entry,) = [each async for each in found if each.kind == kind]
+    found = await entries_of(site.office.stores.database, account="carrier")
+    (entry,) = [each for each in found if each.kind == kind]
     await undone(site, entry)
     assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))) == settled
 
@@ -780,7 +776,7 @@ async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_boo
         await confirm_payment(office, operator("bob"), ConfirmPayment(number))
 
     await confirmed((await dispute_bill(office, operator(), order)).waiting)
-    (entry,) = [each async for each in entries_of(site)]
+    (entry,) = await adjustments(site)
     undo = await undo_payment(office, operator(), UndoPayment(id=entry.id))
     assert isinstance(undo, WaitingSheet)
     await confirmed(undo.id)

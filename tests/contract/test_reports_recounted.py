@@ -3,7 +3,7 @@
 import json
 import random
 from collections import defaultdict
-from contextlib import aclosing, nullcontext
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
+from doubles.ledger_entries import entries_of
 from doubles.office import agent as agent_of
 
 from vosd.admin.names import UnknownNameError
@@ -29,7 +30,6 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import calls_with_ids
@@ -435,8 +435,7 @@ async def check_profits(booked):
 
 async def check_minimums_and_corrections(booked):
     office = Office(booked)
-    async with aclosing(office.stores.ledger.entries(EntryFilter())) as found:
-        entries = [each async for each in found]
+    entries = await entries_of(booked)
     for zone, group in DIVIDED:
         order = ShowReport(name="revenue", since=SINCE, until=UNTIL, group=group, zone=zone)
         sheet = await show_report(office, ROOT, order)

@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.builders import account
+from doubles.ledger_entries import entries_of
 from doubles.office import office_on
 
 from vosd.admin.names import UnknownAccountError
@@ -30,7 +31,6 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ports import ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
@@ -76,7 +76,7 @@ def by_hand(database):
 
 
 async def entries(database):
-    return [each async for each in SqlLedger(database).entries(EntryFilter())]
+    return await entries_of(database)
 
 
 async def test_a_payment_above_the_limit_is_booked_when_another_person_has_confirmed_it(database, by_hand):

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import STARTED
+from doubles.ledger_entries import entries_of
 
 from vosd.billing.validity import DAY_MS, NEVER
 from vosd.catalogue.ports import OverrideAction
-from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, UndoneEntry
@@ -172,7 +172,7 @@ async def test_a_validity_that_an_operator_has_set_stays_when_payments_before_it
     await payments.add(payment())
     await validity.set("acme", STARTED + 50 * DAY_MS, configured, "ann", "payment undo 1", STARTED + 1)
     await payments.add(SECOND)
-    first, second = [each.id async for each in SqlLedger(database).entries(EntryFilter())]
+    first, second = [each.id for each in await entries_of(database)]
     assert (await payments.add(reverse(payment(), first))).expires_at is None
     assert await validity.expiry("acme") == STARTED + 80 * DAY_MS
     assert (await payments.add(reverse(SECOND, second))).expires_at == STARTED + 50 * DAY_MS
@@ -186,7 +186,7 @@ async def test_what_an_operator_has_cleared_is_as_configured_after_an_undo(datab
     if cleared:
         await validity.set("acme", None, configured, "ann", None, STARTED - 1)
     await payments.add(payment())
-    (number,) = [each.id async for each in SqlLedger(database).entries(EntryFilter())]
+    (number,) = [each.id for each in await entries_of(database)]
     restored = (await payments.add(reverse(payment(), number))).expires_at
     assert restored == (configured if cleared else STARTED + DAY_MS)
     assert await validity.expiry("acme") == (None if cleared else restored)

@@ -136,17 +136,6 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
-        """Yield the entries of ``pages`` one by one.
-
-        Raises:
-            StoreUnavailable: the entries yielded so far are correct, the rest is not known.
-        """
-        async with aclosing(self.pages(wanted)) as pages:
-            async for page in pages:
-                for each in page:
-                    yield each
-
     async def pages(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that fit in the order of booking, or newest first, a few hundred of them at a time.
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
+from doubles.ledger_entries import entries_of
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import delete, event
@@ -59,7 +60,6 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, TooLittleLeft
@@ -517,7 +517,7 @@ async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audi
 
 
 async def entries(database: Database) -> list[LedgerEntry]:
-    return [each async for each in SqlLedger(database).entries(EntryFilter())]
+    return await entries_of(database)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,6 @@ from vosd.storage.invoices import (
     StoredInvoice,
     StoredState,
 )
-from vosd.storage.ledger_values import EntryFilter
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -724,15 +723,13 @@ async def _second_without_reference(
     if isinstance(done, WaitingSheet):
         problem = f"is missing: a payment of {done.amount} without one waits for invoice {number} since {done.asked_at}"
         return OrderError("reference", problem, remedy)
-    amount = done[-1].amount
-    wanted = EntryFilter(account=invoice.account, kinds=(done[-1].type,), newest_first=True)
-    async with aclosing(office.stores.ledger.entries(wanted)) as entries:
-        async for entry in entries:
-            if entry.reference == done[-1].reference:
-                booked = iso_utc(entry.created_at)
-                problem = f"is missing: invoice {number} had a payment of {amount} without one at {booked}"
-                return OrderError("reference", problem, remedy)
-    problem = f"is missing: invoice {number} had a payment of {amount} without one, whose entry was dropped"
+    booked = done[-1]
+    entry = None if booked.id is None else await office.stores.ledger.entry(booked.id)
+    if entry is None:
+        problem = f"is missing: invoice {number} had a payment of {booked.amount} without one, whose entry was dropped"
+    else:
+        at = iso_utc(entry.created_at)
+        problem = f"is missing: invoice {number} had a payment of {booked.amount} without one at {at}"
     return OrderError("reference", problem, remedy)
 
 

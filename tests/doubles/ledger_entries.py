@@ -1,0 +1,14 @@
+"""Entries of the ledger, as a list."""
+
+from contextlib import aclosing
+from typing import Any
+
+from vosd.storage.database import Database
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+
+
+async def entries_of(database: Database, **criteria: Any) -> list[LedgerEntry]:
+    """Return the entries that fit the criteria of ``EntryFilter``."""
+    async with aclosing(SqlLedger(database).pages(EntryFilter(**criteria))) as pages:
+        return [entry async for page in pages for entry in page]
