@@ -264,6 +264,11 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
         held[0].continue_()
     page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     page.get_by_text("1 of 2", exact=True).wait_for()
+    page.get_by_role("link", name="Invoices").click()
+    left = page.get_by_role("dialog", name="Leave before the file is booked?")
+    left.get_by_text("1 of 2 payments have an outcome. The rest is not booked when you leave").wait_for()
+    left.get_by_role("button", name="Stay here").click()
+    expect(left).to_have_count(0)
     assert violations(page) == []
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[1].continue_()

@@ -19,8 +19,8 @@ const changed = new Set<object>();
 /** Whether any form of the page holds what is not saved. */
 export const isAnythingEntered = (): boolean => changed.size > 0;
 
-/** Guard a form; `isChanged` says whether it holds what is not saved. */
-export function useUnsaved(isChanged: boolean): Unsaved {
+/** Guard a form; `isChanged` says whether it holds what is not saved. What is no form has a question of its own. */
+export function useUnsaved(isChanged: boolean, asked?: { title: string; lead: string }): Unsaved {
   const { t } = useTranslation();
   const [closing, setClosing] = useState<{ close: () => void } | null>(null);
   const isSaved = useRef(false);
@@ -52,11 +52,11 @@ export function useUnsaved(isChanged: boolean): Unsaved {
       <Modal
         opened={way.status === "blocked" || closing !== null}
         onClose={stay}
-        title={t("unsaved.title")}
+        title={asked?.title ?? t("unsaved.title")}
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
         <Stack>
-          <div>{t("unsaved.lead")}</div>
+          <div>{asked?.lead ?? t("unsaved.lead")}</div>
           <Group justify="flex-end">
             <Button variant="default" onClick={stay} data-autofocus>
               {t("unsaved.stay")}

@@ -344,7 +344,10 @@ function FromFile() {
   const mistakes = reading.error instanceof Problem ? reading.error.errors : [];
   const [known, unknown] = useMemo(() => sumsOf(payments), [payments]);
   const sums = unknown === 0 ? known : [...known, t("payments.file_unknown", { count: unknown })];
-  const unsaved = useUnsaved(payments.length > done);
+  const unsaved = useUnsaved(payments.length > done, {
+    title: t("payments.file_leave"),
+    lead: t("payments.file_left", { done, total: payments.length }),
+  });
   const book = async () => {
     let booked = 0;
     let lost: { line: number; said: string } | undefined;
