@@ -327,9 +327,10 @@ def test_a_map_that_says_more_than_the_console_asks_is_used_again(site: Watched,
 def test_a_header_is_read_as_the_server_reads_it(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "western", "keys": {"deck": True}}).status == 201
     page = boss.go("/rates/western?tab=import", "western")
-    chosen(page, 'Pr\u00e9fixe;Zone;"Prix\nUSD"\n44;UK, mobile, all, of, it;0.30\n', encoding="cp1252")
+    chosen(page, 'Pr\u00e9fixe;Zone;"Prix\nUSD"\n44;UK, mobile, all, of, it;0,30\n', encoding="cp1252")
     choose_column(page, "Prefix", "Pr\u00e9fixe")
     choose_column(page, "Price", "Prix USD")
+    expect(page.get_by_role("combobox", name="Decimal sign")).to_have_value(",")
     compared(page)
     assert rows(page, "Difference")[0].startswith("new 44 UK, mobile, all, of, it")
     assert "no UTF-8, so Windows-1252" in page.get_by_role("note").inner_text()

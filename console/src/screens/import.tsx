@@ -36,7 +36,6 @@ import {
   COLUMNS,
   CSV,
   contentType,
-  decimalOf,
   encodingOf,
   fitting,
   guessed,
@@ -45,13 +44,12 @@ import {
   rowsFrom,
   type SheetMap,
   textOf,
+  withDecimal,
 } from "./sheet";
 
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
-/** Lines by which the decimal sign is guessed: few enough to end before what is read of a long file. */
-const JUDGED = 100;
 const HTTP_STALE = 412;
 /** Terms that belong to one sheet alone. */
 const ENTERED_ANEW = { effective: "", memo: "" };
@@ -92,12 +90,10 @@ function mapFor(group: string, beginning: Uint8Array<ArrayBuffer>): SheetMap {
   const last = lastMap(group);
   const text = textOf(beginning, last?.encoding);
   const header_line = headerLine(text);
-  const [header = [], ...lines] = rowsFrom(text, header_line);
+  const header = rowsFrom(text, header_line)[0] ?? [];
   const columns = last ? fitting(last.columns, header) : guessed(header);
   if (columns === last?.columns) return { ...last, header_line };
-  const price = header.indexOf(columns.billing_rate ?? "");
-  const decimal = decimalOf(lines.slice(0, JUDGED).map((fields) => fields[price] ?? ""));
-  return { columns, header_line, encoding: last?.encoding, decimal };
+  return { columns, header_line, encoding: last?.encoding };
 }
 
 export function SheetImport({ group, currency }: { group: string; currency: unknown }) {
@@ -151,7 +147,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   };
   const trial = useMutation({
     mutationFn: async (): Promise<Trial> => {
-      const job = await endOf(await send(true, map), setProgress);
+      const read = map && beginning && withDecimal(map, beginning);
+      const job = await endOf(await send(true, read), setProgress);
       const path = { path: { id: job.id } };
       const report = (await content(client.GET("/jobs/{id}/result", { params: path }))) as Row;
       const lines = (await content(
@@ -163,7 +160,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       )) as unknown as string;
       return {
         report,
-        map,
+        map: read,
         rows: lines
           .split("\n")
           .filter(Boolean)
@@ -374,6 +371,7 @@ function Columns({
   const { t } = useTranslation();
   const text = useMemo(() => textOf(beginning, map.encoding), [beginning, map.encoding]);
   const [header = [], ...lines] = useMemo(() => rowsFrom(text, map.header_line), [text, map.header_line]);
+  const { decimal = "." } = useMemo(() => withDecimal(map, beginning), [map, beginning]);
   const names = [...new Set(header.filter(Boolean))];
   const examples = lines.slice(0, SHOWN).filter((fields) => fields.some(Boolean));
   return (
@@ -397,7 +395,7 @@ function Columns({
           w={110}
           data={[".", ","]}
           allowDeselect={false}
-          value={map.decimal ?? "."}
+          value={decimal}
           onChange={(value) => onMap({ ...map, decimal: value ?? "." })}
         />
         <TextInput

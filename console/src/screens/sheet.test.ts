@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { contentType, decimalOf, fitting, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
+import { contentType, decimalOf, fitting, guessed, headerLine, mapText, rowsFrom, textOf, withDecimal } from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
@@ -72,6 +72,19 @@ it.each([
   [[], undefined],
 ] as const)("takes %j as amounts with the decimal sign %s", (amounts, sign) => {
   expect(decimalOf(amounts)).toBe(sign);
+});
+
+it("takes the decimal sign of the column that is the price, also where that is chosen later, unless one is said", () => {
+  const sheet = new TextEncoder().encode("Carrier\nCode;Rate USD;Tax\n44;0,5651;1.5\n49;1;2.5\n");
+  const of = (column: string, said?: string) =>
+    withDecimal({ columns: { prefix: "Code", billing_rate: column }, header_line: 2, decimal: said }, sheet).decimal;
+  expect([of(""), of("Rate USD"), of("Tax"), of("Rate USD", "."), of("Tax", ",")]).toEqual([
+    undefined,
+    ",",
+    undefined,
+    ".",
+    ",",
+  ]);
 });
 
 it("sends workbooks by the type of their names, and other files as CSV", () => {

@@ -25,6 +25,8 @@ const SEPARATORS = [",", ";", "\t"];
 const SEPARATOR_LINE = /^"?sep=([,;\t])"?$/i;
 const LINE_END = /\r\n?|\n/;
 const SHOWN_LINES = 30;
+/** Lines by which the decimal sign is guessed: few enough to end before what is read of a long file. */
+const JUDGED = 100;
 
 const plain = (text: string) => text.trim().toLowerCase().replaceAll("_", " ").replace(/\s+/g, " ");
 
@@ -164,10 +166,19 @@ export function fitting(columns: Record<string, string>, header: readonly string
 export interface SheetMap {
   columns: Record<string, string>;
   header_line: number;
+  /** The decimal sign that was said; else it is that of the prices. */
   decimal?: string;
   date_format?: string;
   /** That of the file where it cannot be seen by its beginning. */
   encoding?: string;
+}
+
+/** A map with the decimal sign that was said, else that of the first prices in the beginning of the file. */
+export function withDecimal(map: SheetMap, beginning: Uint8Array<ArrayBuffer>): SheetMap {
+  if (map.decimal) return map;
+  const [header = [], ...lines] = rowsFrom(textOf(beginning, map.encoding), map.header_line);
+  const price = header.indexOf(map.columns.billing_rate ?? "");
+  return { ...map, decimal: decimalOf(lines.slice(0, JUDGED).map((fields) => fields[price] ?? "")) };
 }
 
 /** The map as the API takes it: what is not said is left out. */
