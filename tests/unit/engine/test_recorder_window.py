@@ -248,7 +248,7 @@ async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(na
     for index in range(20):
         end(narrow, journal, credits, call(index))
     journal.flush()
-    clock.move_to(clock.now().mono + call(0).ended_at + 61_500 - clock.now().wall)
+    clock.move_to(clock.now().mono + 61_500)
     figures = census_of((narrow, journal))
     assert figures == {
         "cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61, "journal_short": 0,
@@ -258,9 +258,28 @@ async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(na
 
 async def test_the_oldest_call_counts_wherever_it_waits(narrow, journal, credits, clock):
     """As that of an account whose row another program holds, behind the calls of others."""
-    for ago_s in (10, 90, 20):
-        end(narrow, journal, credits, call(ago_s, ended_at=clock.now().wall - 1_000 * ago_s))
+    narrow.add_oldest(call(1, ended_at=clock.now().wall - 10_000))
+    narrow.add_oldest(call(2, ended_at=clock.now().wall - 90_000))
+    end(narrow, journal, credits, call(3))
     assert census_of((narrow,))["spool_oldest_s"] == 90
+    clock.move_to(clock.now().mono + 5_000)
+    assert census_of((narrow,))["spool_oldest_s"] == 95
+
+
+@pytest.mark.parametrize("by_hours", [-24, 24])
+async def test_a_call_that_has_ended_just_now_does_not_wait_for_as_long_as_its_clock_was_wrong(
+    narrow, journal, credits, clock, by_hours
+):
+    by_ms = by_hours * 3_600_000
+    end(narrow, journal, credits, call(1, ended_at=clock.now().wall + by_ms))
+    clock.move_to(clock.now().mono + 7_000)
+    assert census_of((narrow,))["spool_oldest_s"] == 7
+    clock.set_wall(by_ms)
+    assert census_of((narrow,))["spool_oldest_s"] == 7
+    task = asyncio.create_task(narrow.run())
+    await asyncio.wait_for(narrow.drained(), 30)
+    task.cancel()
+    assert narrow._queued == {}
 
 
 def test_a_long_queue_is_reported_once_and_so_is_its_end(narrow, journal, credits):

@@ -80,6 +80,9 @@ class Recorder(Counting):
         self._credits = credits
         self._settings = settings
         self._queue: deque[CallRecord] = deque()
+        self._queued: Final[dict[str, int]] = {}
+        """Monotonic milliseconds at which calls of the queue were added, those from disk left out: the wall clock may
+        be another one than at the begin of the call, whose times go by it."""
         journal.in_memory = lambda: self._queue
         self.ended = 0
         """Number of calls that were given to it, those included that it found on disk."""
@@ -128,7 +131,10 @@ class Recorder(Counting):
         """Count what waits, for ``vosd status``."""
         oldest_s = 0
         if self._queue:  # the oldest is not always the first: those that cannot be booked yet wait behind the others
-            oldest_s = max(0, self._clock.now().wall - min(record.ended_at for record in self._queue)) // 1_000
+            now, queued = self._clock.now(), self._queued.get
+            boot_wall = now.wall - now.mono
+            oldest = min(queued(record.call_id, record.ended_at - boot_wall) for record in self._queue)
+            oldest_s = max(0, now.mono - oldest) // 1_000
         return {Figure.CDR_QUEUE: len(self._queue), Figure.SPOOL_OLDEST_S: oldest_s}
 
     def watch_length(self, most: int) -> None:
@@ -181,6 +187,7 @@ class Recorder(Counting):
             waiting.leave_on_disk(record.call_id)
         else:
             self._queue.append(record)
+            self._queued[record.call_id] = self._clock.now().mono
         self._noted(record)
 
     def when_booked(self, do: Callable[[], None]) -> None:
@@ -268,8 +275,9 @@ class Recorder(Counting):
                 except StoreUnavailable as error:
                     failure = error
                 else:
-                    for _ in batch:
+                    for record in batch:
                         self._queue.popleft()
+                        self._queued.pop(record.call_id, None)
                     self._queue.extend(left)
                     self._left.difference_update(record.call_id for record in batch)
                     self._left.update(record.call_id for record in left)
