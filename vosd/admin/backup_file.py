@@ -8,9 +8,11 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Final
 
@@ -23,6 +25,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 ROOM_LEFT: Final = 256 * 1024 * 1024
 """Bytes that a backup leaves free on the disk of its target: it may be the one of the journal."""
+LEFT_S: Final = 3_600
+"""Drafts that were last written to so long ago and that no process writes are removed."""
 _LEVEL: Final = 3
 _AT_ONCE: Final = 1024 * 1024
 _MANIFEST_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -146,6 +150,7 @@ def written(target: Path) -> Iterator[BackupWriter]:
     if target.exists():
         message = f"{target} is there already: say another name"
         raise BackupError(message)
+    _remove_left_drafts(target.parent)
     draft = _draft_of(target)
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w+b") as file:
@@ -166,6 +171,20 @@ def written(target: Path) -> Iterator[BackupWriter]:
                 draft.unlink(missing_ok=True)
             raise
     sync_directory(target.parent)
+
+
+def _remove_left_drafts(directory: Path) -> None:
+    """Remove drafts of backups that were killed, with the copies of SQLite databases beside them.
+
+    Each has a name of its own, so no later backup writes to it.
+    """
+    oldest = time.time() - LEFT_S  # noqa: TID251 - compared with times of the file system
+    for draft in directory.glob(_draft_of(Path("vosd-*.zip")).name):
+        with suppress(OSError), draft.open("r+b") as file:  # of another user, or removed meanwhile by another backup
+            if os.fstat(file.fileno()).st_mtime < oldest:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for each in directory.glob(f"{escape(draft.stem)}.*"):
+                    each.unlink()
 
 
 def reserved(target: Path) -> bool:

@@ -1,5 +1,6 @@
 """Names of backups: two of one second do not write over each other."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,21 @@ def test_a_file_that_is_being_written_is_not_written_by_another_backup(tmp_path:
     assert target.exists()
     with pytest.raises(BackupError, match="there already"), written(target):
         pass
+
+
+def test_drafts_of_backups_that_were_killed_are_removed_by_a_later_one(tmp_path: Path) -> None:
+    killed, later, written_now = (tmp_path / f"vosd-sw1-2026030{day}T120000Z.zip" for day in (1, 2, 3))
+    left = [tmp_path / f".{killed.name}.{ending}" for ending in ("part", "db", "db-journal")]
+    kept = [tmp_path / f".{later.name}.part", tmp_path / ".mine.zip.part", tmp_path / "vosd-sw1-20260201T120000Z.zip"]
+    for each in (*left, *kept):
+        each.write_bytes(b"passwords")
+    with written(written_now) as running:
+        kept.append(tmp_path / f".{written_now.name}.part")
+        for each in (*left, *kept[1:]):
+            os.utime(each, (0, 0))
+        with written(tmp_path / "other.zip") as other:
+            other.finish(MANIFEST)
+        assert not [each for each in left if each.exists()]
+        assert [each for each in kept if each.exists()] == kept
+        running.finish(MANIFEST)
+    assert written_now.exists()
