@@ -58,6 +58,27 @@ def test_a_vendor_that_registers_is_called_where_it_is_and_paid(stage: Stage) ->
         assert stage.daemon.ask("registrations") == []
 
 
+def test_a_reload_has_a_registration_that_backs_off_ask_at_once(stage: Stage) -> None:
+    others, usual = stage.daemon.directory / "many.yaml", "phones: []\n"
+    with Peer(Endpoint(f"{NETWORK}.83", 5_060)) as registrar, stage.expecting(Event.REGISTRATION_LOST):
+        register = f'{{server: "{registrar.address}", username: us, password: secret}}'
+        trunk = f'{{name: trunk, account: vendors, prefixes: ["4478"], register: {register}}}'
+        others.write_text(f"{usual}routing_gateways: [{trunk}]\n")
+        stage.daemon.succeed("reload")
+        registrar.reply(registrar.expect("REGISTER"), 500)
+        eventually(lambda: stage.daemon.ask("registrations")[0]["failures"] == 1, "the failure noted")
+        (waiting,) = stage.daemon.ask("registrations")
+        stage.daemon.succeed("reload")
+        asked = registrar.expect("REGISTER")
+        registrar.reply(asked, 200, headers=[f"Contact: {asked['Contact']};expires=600"])
+        eventually(lambda: stage.daemon.ask("registrations")[0]["state"] == "registered", "the registration")
+        (row,) = stage.daemon.ask("registrations")
+        assert str(row["registered_at"]) < str(waiting["next_attempt_at"])
+        others.write_text(usual)
+        stage.daemon.succeed("reload", "--yes")
+        registrar.reply(registrar.expect("REGISTER"), 200)
+
+
 @contextmanager
 def program() -> Iterator[tuple[int, "Queue[dict[str, object]]"]]:
     """Listen to HTTP; yield the port and what is posted."""

@@ -632,6 +632,8 @@ class Daemon:
             raise as_mistakes(error, loaded) from error
         allow_files(loaded, relays=self._media.relay is not None)
         self._transports.adjust(loaded.transports, loaded.tls)
+        if loaded.stored.version == self.configuration.loaded.stored.version:
+            self.service.retry_registrations()  # an operator has ordered it, no change of the definitions
         self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
         self.service.lookups.adjust(loaded.settings.lookups)

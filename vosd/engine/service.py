@@ -470,6 +470,12 @@ class SwitchService:
         self.node.swap_catalogue(catalogue, now, changed)
         self.loop.flush(now)
 
+    def retry_registrations(self) -> None:
+        """Have registrations with vendors that back off after failures ask at once."""
+        now = self._clock.now()
+        self.node.vendors.registrations.retry(now)
+        self.loop.flush(now)
+
     async def check_catalogue(self, catalogue: Catalogue) -> None:
         """Raise the errors with which ``swap_catalogue`` would refuse a catalogue, and change nothing."""
         await self.balances.check_currencies(catalogue.accounts, lambda: accounts_of(self.switch.calls()))

@@ -71,12 +71,12 @@ def test_several_accounts_of_one_server_are_registrations_of_their_own():
     assert len({each["Call-ID"] for each in stage.registrar.registered}) == 2
 
 
-def many(**terms):
-    """Make a catalogue of 300 gateways, each with an account of its own at one registrar."""
+def many(and_also=(), **terms):
+    """Make a catalogue of 300 gateways and others, each of the 300 with an account of its own at one registrar."""
     content = [other(user=f"user{number}", contact_user=f"user{number}", **terms) for number in range(300)]
     gateways = [vendor_gateway(0, registration=each) for each in content]
     named = [msgspec.structs.replace(each, name=f"v{number}") for number, each in enumerate(gateways)]
-    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *named])
+    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *named, *and_also])
 
 
 def busiest_second(times):
@@ -104,6 +104,49 @@ def test_registrations_that_are_amended_together_are_paced(is_silent):
     assert len(registrar.asked_at[before:]) == 300
     assert busiest_second(registrar.asked_at[before:]) <= 1_000 // PACE_MS + 1
     assert {each["Expires"] for each in registrar.registered[-300:]} == {"1800"}
+
+
+def test_registrations_that_back_off_ask_at_once_when_an_operator_reloads():
+    stage = Stage(REGISTRATION, other(user="bob", contact_user="bob"))
+    stage.registrar.always = Told(500)
+    stage.run(600_000)
+    asked = len(stage.registrar.asked_at)
+    stage.registrar.always = None
+    stage.exchange.node.vendors.registrations.retry(stage.exchange.clock.now())
+    stage.run()
+    assert stage.states == [("vendor-0", "registered"), ("vendor-1", "registered")]
+    assert stage.exchange.switch.live.unregistered == set()
+    assert len(stage.registrar.asked_at) == asked + 2
+    assert faults_of(stage.wire.packets, SWITCH) == []
+
+
+@pytest.mark.parametrize("told", [Told(403), Told(503, ("Retry-After: 600",)), None], ids=["403", "503", "open"])
+def test_an_operators_reload_sends_nothing_to_a_vendor_that_refuses_asks_for_rest_or_has_not_answered(told):
+    stage = Stage(REGISTRATION)
+    stage.registrar.always = told
+    stage.registrar.is_silent = told is None
+    stage.run()
+    asked = len(stage.registrar.asked_at)
+    stage.exchange.node.vendors.registrations.retry(stage.exchange.clock.now())
+    stage.run(20_000)
+    assert len(stage.registrar.asked_at) == asked == 1
+
+
+def test_registrations_that_ask_at_once_are_paced_behind_those_that_begin():
+    exchange = Exchange(many())
+    registrar = VendorRegistrar(exchange.wire, REGISTRAR, SWITCH)
+    registrar.always = Told(500)
+    exchange.wire.run_for(500_000)
+    before = len(registrar.asked_at)
+    registrar.always = None
+    new = vendor_gateway(0, registration=other(user="new", contact_user="new"))
+    exchange.swap_catalogue(many(and_also=(new,)))
+    exchange.node.vendors.registrations.retry(exchange.clock.now())
+    exchange.wire.run_for(3_100)
+    assert len(registrar.asked_at[before:]) == 301
+    assert registrar.registered[before]["To"] == "<sip:new@example.net>"
+    assert busiest_second(registrar.asked_at[before:]) <= 1_000 // PACE_MS + 1
+    assert not exchange.switch.live.unregistered
 
 
 class TestReload:

@@ -82,6 +82,8 @@ class OutboundRegistrations:
         self._entries: dict[str, _Entry] = {}
         """By gateway; gateways that share a registration have the same entry."""
         self._leaving: list[_Entry] = []
+        self._begun_until = Instant(0, 0)
+        """End of the time in which those of the last catalogue begin."""
 
     @property
     def have_ended(self) -> bool:
@@ -111,6 +113,7 @@ class OutboundRegistrations:
                 entry.ours.set_rounds_max(rounds_max)
             entry.gateways = names
             self._entries.update(dict.fromkeys(names, entry))
+        self._begun_until = now.plus(PACE_MS * asking)
         self._give_up([entry for entries in free.values() for entry in entries], now)
         # Recomputed instead of updated: a gateway may have taken over another's registration.
         self._unregistered.clear()
@@ -120,6 +123,14 @@ class OutboundRegistrations:
             entry = self._entries.get(name)
             if entry is None or _subject(name, entry.account.registration) != _subject(name, former):
                 _log.info(Event.REGISTRATION_GAINED, **_subject(name, former), why=GONE)
+
+    def retry(self, now: Instant) -> None:
+        """Have registrations that back off after failures ask at once, behind those that begin with the catalogue."""
+        at = max(now, self._begun_until)
+        for entry in dict.fromkeys(self._entries.values()):
+            if entry.ours.is_backing_off(now):
+                entry.ours.retry(at)
+                at = at.plus(PACE_MS)
 
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""

@@ -138,6 +138,12 @@ class OutboundRegistration:
             contact = self._contact_at(self._flow_to(hop))
         return self.terms.user, self.terms.domain, contact
 
+    def is_backing_off(self, now: Instant) -> bool:
+        """Whether the next attempt waits for a failure alone, not for a refusal or a Retry-After."""
+        is_waiting = self.failures > 0 and self._asked is None
+        is_refused = self.state is RegistrationState.REFUSED or self.state in PARTED
+        return is_waiting and not is_refused and self._address.rests_for_ms(now) is None
+
     # -- commands ----------------------------------------------------------------------------------------------
 
     def begin(self, at: Instant) -> None:
@@ -160,6 +166,10 @@ class OutboundRegistration:
             self._asked.forget()
             self._asked = None
             self.state = RegistrationState.REGISTERED if self.is_registered else RegistrationState.UNREGISTERED
+        self.retry(at)
+
+    def retry(self, at: Instant) -> None:
+        """Send the next REGISTER at ``at``, or earlier."""
         self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
 
     def set_rounds_max(self, rounds_max: int) -> None:
