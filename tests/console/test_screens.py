@@ -126,7 +126,7 @@ def test_the_console_speaks_chinese_and_keeps_the_language(site: Watched, visit:
     failures.filter(has_text=re.compile("号码不允许.*交换机")).first.wait_for()
     page.goto(f"{visitor.base}/reports?name=balances")
     balances = page.get_by_label("balances").locator("tbody tr")
-    balances.filter(has_text=re.compile("客户（direct）.*无限制")).first.wait_for()
+    balances.filter(has_text=re.compile("客户（direct）.*无限制")).first.wait_for()  # noqa: RUF001
     page.goto(f"{visitor.base}/reports?name=clearing")
     page.get_by_text("此报表针对一个账户").first.wait_for()
     assert english_in(page) == []
