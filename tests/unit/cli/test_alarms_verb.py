@@ -57,7 +57,12 @@ def lost_at(moment: str) -> AlarmRow:
         (["moment-1", "moment-2"], ["--subject", "moment-2"], "moment-2", "payments_lost moment-2 is confirmed\n"),
         (["moment-1", ""], ["--subject", ""], "", "payments_lost is confirmed\n"),
         ([], [], "", "no alarm payments_lost holds; vosd alarms lists those that do\n"),
-        (["moment-1"], ["--subject", ""], "", "no alarm payments_lost holds; vosd alarms lists those that do\n"),
+        (
+            ["moment-1"],
+            ["--subject", ""],
+            "",
+            "no alarm payments_lost with the subject '' holds; give one of 'moment-1'\n",
+        ),
         (
             [f"moment-{number}" for number in range(12)],
             [],

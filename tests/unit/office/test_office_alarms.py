@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
@@ -128,6 +129,20 @@ async def test_an_alarm_is_confirmed_by_name_and_leaves_a_line_in_the_audit(offi
         await confirm_alarm(office, operator(), NoteAlarm(alarm="gateway_down", until=NOW))
     (line,) = await office.stores.audit.newest(9)
     assert (line.principal, line.action, line.subject) == ("bob", "NoteAlarm", "gateway_down a")
+
+
+async def test_an_alarm_that_does_not_hold_for_the_subject_is_refused_with_those_that_it_holds_for(
+    office: Office, switch: FakeSwitch
+) -> None:
+    others = [msgspec.structs.replace(ALARM, subject=each) for each in ("a", "b")]
+    switch.answers(ListAlarms, AlarmList([*others, msgspec.structs.replace(ALARM, alarm="asr_low", subject="x")], 0))
+    for order in (NoteAlarm(alarm="gateway_down"), NoteAlarm(alarm="gateway_down", subject="c")):
+        with pytest.raises(NoSuchAlarmError) as refused:
+            await confirm_alarm(office, operator(), order)
+        assert str(refused.value) == (
+            f"no alarm gateway_down with the subject {order.subject!r} holds; give one of 'a', 'b'"
+        )
+    assert await office.stores.audit.newest(9) == []
 
 
 async def test_orders_that_name_no_address_or_number_are_refused_without_a_switch(office: Office) -> None:

@@ -56,12 +56,13 @@ class NoteAlarm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     alarm: str
     """Name of the alarm, as in docs/operations.md."""
     subject: str | None = ""
-    """The object that it is about, as lists have it; empty = the switch, null = the only one of the name that holds."""
+    """The object that it is about, as lists have it; empty, as where it is left out, = the switch as a whole, null =
+    the only one of the name that holds."""
     note: Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS_MAX)] | None = None
     """Note for the other operators."""
     until: int | None = None
-    """Moment until which it is not delivered by mail and webhook, also where it ends and begins again; UTC
-    milliseconds, None = it is delivered."""
+    """Moment until which it is not delivered by mail and webhook, also where it ends and begins again; None = it is
+    delivered."""
 
 
 @needs(Permission.BLOCK)
@@ -86,20 +87,32 @@ async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Don
     subject = f"{order.alarm} {order.subject}".strip()
     found = (await office.carried_out(office.switch.ask(asked), who, order, subject)).alarm
     if found is None:
+        others = await _subjects(office, order.alarm)
+        if others:
+            raise NoSuchAlarmError(
+                f"no alarm {order.alarm} with the subject {order.subject!r} holds; give one of {_shown(others)}"
+            )
         raise NoSuchAlarmError(f"no alarm {subject} holds; vosd alarms lists those that do")
     return await office.noted(found, who, order, subject)
 
 
+async def _subjects(office: Office, alarm: str) -> list[str]:
+    """Return the subjects of the alarms of a name that hold."""
+    held = await office.switch.ask(ListAlarms())
+    return [each.subject for each in held.alarms if each.alarm == alarm]
+
+
 async def _only_subject(office: Office, alarm: str) -> str:
     """Return the subject of the only alarm of a name that holds; empty where none does."""
-    held = await office.switch.ask(ListAlarms())
-    subjects = [each.subject for each in held.alarms if each.alarm == alarm]
+    subjects = await _subjects(office, alarm)
     if len(subjects) < 2:
         return subjects[0] if subjects else ""
+    raise OrderError("subject", f"is needed where several alarms {alarm} hold", f"give one of {_shown(subjects)}")
+
+
+def _shown(subjects: list[str]) -> str:
     shown = [repr(each) for each in subjects[:_SUBJECTS_SHOWN]]
-    if len(subjects) > _SUBJECTS_SHOWN:
-        shown.append("…")
-    raise OrderError("subject", f"is needed where several alarms {alarm} hold", f"give one of {', '.join(shown)}")
+    return ", ".join([*shown, "…"] if len(subjects) > _SUBJECTS_SHOWN else shown)
 
 
 @needs(Permission.STATE_SEE)
