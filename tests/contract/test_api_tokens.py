@@ -490,6 +490,8 @@ async def test_a_person_named_as_the_terminal_bounds_its_tokens(installation):
         await installation.principal(made)
     with pytest.raises(OrderError, match="space at its beginning"):
         AddPerson(name=" terminal", role="administrator")
+    with pytest.raises(OrderError, match="which browsers take out of addresses"):
+        AddPerson(name="..", role="administrator")
 
 
 async def test_only_so_many_tokens_make_each_other(installation):

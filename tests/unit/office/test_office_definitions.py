@@ -1,6 +1,7 @@
 """Objects of the database in the office: changes, their versions, the audit, and a switch that takes them or not."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -385,6 +386,21 @@ async def test_numbers_and_booleans_of_keys_that_are_such_are_kept_as_in_a_file(
     assert await keys_of(office, "new", "accounts") == {
         "enabled": "no", "max_cps": "5", "overdraft_limit": "2", "spend_limits": [{"per": "day", "amount": "3"}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "has no value"),
+        (".", "may not be . or .., which browsers take out of addresses"),
+        ("..", "may not be . or .., which browsers take out of addresses"),
+        ("${NAME}", "has ${, which begins a variable"),
+    ],
+)
+async def test_a_name_that_no_path_has_is_refused(office: Office, name: str, said: str) -> None:
+    with pytest.raises(OrderError, match=re.escape(f"`name` {said}")) as refused:
+        await set_objects(office, operator(), SetObjects(objects=(WantedObject("accounts", name, {}, is_new=True),)))
+    assert refused.value.field == "name"
 
 
 @pytest.mark.parametrize("is_merged", [False, True])

@@ -20,6 +20,7 @@ from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs, require
+from vosd.admin.office.new_names import check_no_dots
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
@@ -736,7 +737,10 @@ async def compared_each(
 
 
 def _check_name(wanted: WantedObject) -> None:
-    """Raise OrderError for a name with a variable, which a file would have another value for."""
+    """Raise OrderError for an empty name, one that no path has, and one with a variable, which a file would replace."""
+    if not wanted.name:
+        raise OrderError("name", "has no value")
+    check_no_dots(wanted.name)
     if "${" in wanted.name:
         raise OrderError("name", "has ${, which begins a variable", "choose another one")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.new_names import check_new_name
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import check_password, hashed
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
@@ -17,7 +18,6 @@ from vosd.admin.office.roles import (
     TooPowerfulError,
     administering,
     check_account,
-    check_new_name,
     require_all,
     role_named,
 )

@@ -6,11 +6,11 @@ import msgspec
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.new_names import check_new_name
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage.access import NoSuchRoleError, StoredRole
 
 
@@ -136,14 +136,6 @@ def administering(stored: Sequence[StoredRole]) -> list[str]:
 
 def _role_of(name: str, stored: StoredRole | None) -> RoleSheet | None:
     return SHIPPED.get(name) if stored is None else _sheet(stored)
-
-
-def check_new_name(name: str) -> None:
-    """Check the name of a new role, person or token; raises OrderError."""
-    if name != name.strip():
-        raise OrderError("name", "has a space at its beginning or end", "leave it out")
-    if not name.isprintable() or not 1 <= len(name) <= NAME_LENGTH:
-        raise OrderError("name", f"has 1 to {NAME_LENGTH} printable characters")
 
 
 def require_all(who: Principal, role: RoleSheet) -> None:

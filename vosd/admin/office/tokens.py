@@ -16,10 +16,11 @@ import msgspec
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.new_names import check_new_name
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, ActsFor, Permission, RoleSheet, permissions_of
 from vosd.admin.office.principal import Means, Principal, Role, TokenBounds
-from vosd.admin.office.roles import check_account, check_new_name, require_all, role_named, role_of
+from vosd.admin.office.roles import check_account, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.storage.access import (
