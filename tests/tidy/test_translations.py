@@ -55,6 +55,51 @@ NAMES: Final = (
     SessionFault,
 )
 """What has a name for programs, which another language shows in words."""
+TEXTS_OF: Final = {
+    "Action": ("change", ""),
+    "ActsFor": ("value", ""),
+    "BillClass": ("bills", "result_"),
+    "DisputeState": ("bills", "state_"),
+    "InvoiceSection": ("invoice", "section_"),
+    "JobState": ("value", ""),
+    "Mode": ("rates", "mode_"),
+    "MonthObstacle": ("months", "obstacle_"),
+    "TrialResult": ("testcall", "result_"),
+}
+"""Part of the texts of the console that has the values of an enumeration of the API, and how their names begin."""
+STATES: Final = {
+    "InvoiceState",
+    "PaymentType",
+    "AccountBalance.category",
+    "AccountBalance.type",
+    "AlarmRow.level",
+    "CallSnapshot.state",
+    "DatabaseReport.state",
+    "ExplainedRoute.result",
+    "GatewayRow.state",
+    "InboundRow.direction",
+    "InvoiceSheet.kind",
+    "PaymentReceipt.type",
+    "PersonSheet.state",
+    "ProblemSheet.severity",
+    "RateGroupSheet.price_per",
+    "RateGroupSheet.rates_from",
+    "ScheduledReportRow.every",
+    "ScheduledReportRow.form",
+}
+"""Enumerations of the API, and fields whose meaning has the values, that the console shows as states."""
+NO_STATES: Final = {
+    "BulkAction",
+    "EventType",
+    "PartnerDirection",
+    "RingOrder",
+    "Right",
+    "ViewPage",
+    "JobKind",
+    "Setting",
+    "Permission",
+}
+"""Those that the console shows as names, since filters and forms take these, or not at all. Permissions have a test."""
 PLACE: Final = re.compile(r"\{\d+\}")
 
 
@@ -74,6 +119,28 @@ def english() -> set[str]:
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
     return found - {""}
+
+
+def test_each_value_of_the_api_that_the_console_shows_has_words() -> None:
+    """States that are plain English words need a text in the other languages alone, which may be that of the server."""
+    schemas = json.loads((TEXTS.parents[2] / "docs/openapi.json").read_text())["components"]["schemas"]
+    values = {name: set(schema["enum"]) for name, schema in schemas.items() if "enum" in schema}
+    assert values.keys() - TEXTS_OF.keys() - STATES - NO_STATES == set(), "say by which texts the console shows it"
+    for name in STATES - values.keys():
+        schema, field = name.split(".")
+        meaning = schemas[schema]["properties"][field]["description"]
+        values[name] = set(re.findall("`([^`]+)`", meaning))
+        assert values[name], name
+    lacking = []
+    for language in ("en", *LANGUAGES):
+        texts = json.loads((TEXTS / f"{language}.json").read_text())
+        for name, (part, begin) in TEXTS_OF.items():
+            lacking += [(language, name, each) for each in values[name] if begin + each not in texts[part]]
+        known = texts["value"].keys() | texts.get("server", {}).keys()
+        for name in STATES:
+            named = values[name] if language != "en" else {each for each in values[name] if "_" in each}
+            lacking += [(language, name, each) for each in named - known]
+    assert lacking == []
 
 
 def test_each_step_of_the_set_up_has_words() -> None:
