@@ -427,7 +427,7 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     assert seen.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 
-def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -> None:
+def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor, visit: Visit) -> None:
     with conversing(site.stage, "4410") as (conversation,):
         conversation.establish()
         conversation.hang_up()
@@ -464,6 +464,8 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     assert (datetime.fromisoformat(bill["until"]) - datetime.fromisoformat(bill["since"])).days == 1
     assert "00:00:00 UTC" in page.locator("dd").first.inner_text()
     assert (bill["dispute"]["memo"], bill["dispute"]["state"]) == ("please credit", "open")
+    elsewhere = visit("finance", language="zh").go("/bills")
+    expect(elsewhere.locator("tbody tr", has_text="bill.csv")).to_contain_text("已提出")
     for state, following in (("rejected", ["sent", "settled"]), ("sent", ["accepted", "rejected", "settled"])):
         assert site.api.ask("PUT", f"/reconciliations/{bill['id']}/dispute", {"state": state}).status == 200
         page.reload()

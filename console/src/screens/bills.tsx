@@ -18,7 +18,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
-import { Moment, Money, State } from "../parts/values";
+import { Moment, Money } from "../parts/values";
 import { useMay } from "../session";
 import { type BillMap, beginningOf, begun, billMapText, isCompressed, isWorkbook, lookOf, NEEDED } from "./bill";
 import { BillColumns } from "./billcolumns";
@@ -62,7 +62,7 @@ export function BillsScreen() {
           { name: "theirs", kind: "money" },
           { name: "difference", kind: "money" },
           { name: "disputable", kind: "money" },
-          { name: "dispute", show: (row) => <State value={(row.dispute as Row | null)?.state} /> },
+          { name: "dispute", show: ({ dispute }) => (dispute ? t(`bills.state_${(dispute as Row).state}`) : "–") },
           { name: "made_at", kind: "moment" },
         ]}
         rows={found.rows}
@@ -342,7 +342,7 @@ function Dispute({ row }: { row: Sheet }) {
       </Title>
       {dispute && (
         <span>
-          <State value={dispute.state} /> {amount(dispute.amount)} {row.currency} {dispute.reference} {dispute.memo}{" "}
+          {t(`bills.state_${dispute.state}`)} {amount(dispute.amount)} {row.currency} {dispute.reference} {dispute.memo}{" "}
           <span className="quiet">{dispute.operator}</span> <Moment value={dispute.changed_at} />
         </span>
       )}
