@@ -647,3 +647,97 @@ def test_nothing_of_a_call_goes_to_another_device_when_its_connection_is_lost(sc
     scene.wire.run_for(5_000)
     assert dialog(scene).peer == Peer(0, *SEEN)
     assert bytes_sent_to(scene, AGAIN, b"") == []
+
+
+SLOW = Script((Line(3_000, 180), Line(4_000, 200, ANSWER_AT_HOME)))
+"""Does not respond for longer than it takes to register."""
+
+
+def called_over_a_dead_connection(scene, script=ANSWERS_LATE, **registration):
+    """Call a phone whose NAT has forgotten its connection, which no end of that connection says; wait for 2 s."""
+    at_home = Vendor(scene.wire, HOME, SWITCH, script)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN, **registration)
+    scene.wire.hide(HOME, AGAIN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_for(2_000)
+    assert at_home.calls == []
+    return call, at_home
+
+
+@pytest.mark.parametrize(
+    ("instance", "contact"),
+    [("", HOME), (INSTANCE, HOME), (INSTANCE, OTHER_CONTACTS[0])],
+    ids=["one contact", "one instance", "one instance, another contact"],
+)
+def test_a_phone_that_connects_again_before_it_has_its_call_is_called_there(scene, instance, contact):
+    call, at_home = called_over_a_dead_connection(scene, instance=instance)
+    register(scene, AGAIN, contact, instance=instance)
+    scene.wire.run_for(500)
+    assert at_home.only_call
+    lose_connection(scene)
+    assert bytes_sent_to(scene, AGAIN, b"INVITE") == bytes_sent_to(scene, SEEN, b"INVITE")
+    scene.wire.run_until(lambda: call.final == 200)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_phone_that_has_its_call_and_connects_again_before_it_responds_takes_it_for_a_retransmission(scene):
+    at_home = Vendor(scene.wire, HOME, SWITCH, SLOW)
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_for(2_000)
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert bytes_sent_to(scene, AGAIN, b"INVITE") == bytes_sent_to(scene, SEEN, b"INVITE")
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize(
+    ("number", "contact", "user"),
+    [
+        ("1002", HOME, NUMBER),
+        (NUMBER, Address("192.168.1.101", 5060), NUMBER),
+        (NUMBER, HOME, "softphone"),
+    ],
+    ids=["user", "contact", "device"],
+)
+def test_a_call_without_response_goes_to_no_other_phone_that_connects(scene, number, contact, user):
+    call, _ = called_over_a_dead_connection(scene)
+    register(scene, ELSEWHERE, contact, number=number, user=user)
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 408
+    assert bytes_sent_to(scene, ELSEWHERE, b"INVITE") == []
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["by the caller", "by its time limit"])
+def test_a_phone_that_connects_again_after_its_call_was_given_up_is_not_called(scene, is_cancelled):
+    call, at_home = called_over_a_dead_connection(scene)
+    if is_cancelled:
+        call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    register(scene, AGAIN)
+    scene.wire.run_for(1_000)
+    assert at_home.calls == []
+    scene.wire.run_for(60_000)
+    assert scene.close().end_reason
+
+
+def test_a_call_without_response_goes_over_the_other_flow_of_its_phone(scene):
+    at_home = Vendor(scene.wire, HOME, SWITCH, ANSWERS_LATE)
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN, instance=INSTANCE, reg_id=1)
+    scene.wire.run_for(1_000)
+    register(scene, SEEN, instance=INSTANCE, reg_id=2)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_for(2_000)
+    assert at_home.calls == []
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+    lose_connection(scene)
+    scene.exchange.flush()
+    scene.wire.run_until(lambda: call.final == 200)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over

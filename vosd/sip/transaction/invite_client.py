@@ -128,12 +128,18 @@ class InviteClient(
     def reach_by(self, peer: Peer, now: Instant) -> None:
         """Send what follows the INVITE to another address: the called user has registered there.
 
-        A CANCEL that the earlier address has got is sent again, for the user may not have received it.
+        A CANCEL that the earlier address has got is sent again, for the user may not have received it. So is an INVITE
+        without response, which over a connection has no retransmissions: the user that has it takes it for one (RFC
+        3261 section 17.2.3). A call that was given up is not begun anew.
         """
         self.parts = replace(self.parts, peer=peer)
         if self.retry is not None:
+            sent = Datagram(peer, self.retry.sent.data)
             if not self.retry.is_reliable:
-                self.retry.sent = Datagram(peer, self.retry.sent.data)
+                self.retry.sent = sent
+            elif self.is_wanted:
+                self.retry.move(self, sent)
+                self.retry.again()
         elif self.cancel_headers is not None and self.state is PROCEEDING:
             earlier = self.store.clients.get(self._key_of_cancel)
             if isinstance(earlier, Client):
