@@ -1,5 +1,6 @@
 """A failover while calls are booked: only lost payments change balances, for lost calls are booked again."""
 
+import asyncio
 from copy import deepcopy
 from decimal import Decimal
 
@@ -7,10 +8,11 @@ import pytest
 import structlog
 from doubles.data.builders import account
 from doubles.data.records import answered_call, partner_call
-from doubles.watched_database import ONE, Installation, MemoryStandings, Server
+from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, Server
 from msgspec.structs import replace
 
 from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.booking import comparison
 from vosd.storage.ports import EntryKind, Payment
 
 ACCOUNTS = {"acme": account("acme"), "carrier": account("carrier", currency="EUR")}
@@ -41,15 +43,19 @@ async def pay(server, amount, reference="bank-1"):
     await server.store.add(payment)
 
 
+def call(index):
+    """Return a call of a price of its own; the vendor is paid in another currency."""
+    plain = answered_call(
+        index, customer_account="acme", vendor_account="carrier", fee=Decimal(index), cost=Decimal(index) / 4
+    )
+    charged, paid = plain.postings
+    return replace(plain, postings=(charged, replace(paid, currency="EUR")), vendor_currency="EUR")
+
+
 async def talk(switch, *indices):
-    """Book calls one by one, each of another price; the vendor is paid in another currency."""
+    """Book calls one by one."""
     for index in indices:
-        plain = answered_call(
-            index, customer_account="acme", vendor_account="carrier", fee=Decimal(index), cost=Decimal(index) / 4
-        )
-        charged, paid = plain.postings
-        postings = (charged, replace(paid, currency="EUR"))
-        await switch.end_calls(replace(plain, postings=postings, vendor_currency="EUR"))
+        await switch.end_calls(call(index))
 
 
 def fail_over(server, backup):
@@ -163,3 +169,119 @@ async def test_a_batch_that_is_repeated_is_expected_once_when_the_database_is_we
     fail_over(server, backup)
     await talk(switch, 4)
     assert await mended(switch) == ({}, [])
+
+
+class ProcessEndsError(Exception):
+    """A kill of the process."""
+
+
+async def killed_while_mending(switch, server, monkeypatch, steps):
+    """Let the switch book some calls again, and end it."""
+    asked = []
+
+    async def lacking(records):
+        asked.append(records)
+        if len(asked) > steps:
+            raise ProcessEndsError
+        return await server.store.lacking(records)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "lacking", lacking, raising=False)
+        with pytest.raises(ProcessEndsError):
+            await switch.compared()
+
+
+async def restarted(tmp_path, switch, server):
+    server.now_ms += 60_000
+    after = Installation(tmp_path, server, copy=switch.copier.copy)
+    await after.watch.begin(OTHER)
+    await after.balances.adopt(ACCOUNTS)
+    return after
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+@pytest.mark.parametrize("paid", [0, 70])
+async def test_a_process_that_is_killed_while_it_books_again_leaves_the_balances_of_before_to_the_next(
+    tmp_path, switch, server, monkeypatch, steps, paid
+):
+    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 2)
+    backup = deepcopy(server.store)
+    await talk(switch, 2, 3, 4)
+    if paid:
+        await pay(server, paid, "bank-2")
+        await switch.balances.refresh()
+    await switch.copier.write()
+    await talk(switch, 5, 6, 7)
+    fail_over(server, backup)
+    await talk(switch, 10)
+    await switch.watch.look()
+    await killed_while_mending(switch, server, monkeypatch, steps)
+    after = await restarted(tmp_path, switch, server)
+    balances, alarms = await mended(after)
+    assert {name: shown.split(", ")[-1] for name, shown in balances.items()} == ({"acme": "70.00 less"} if paid else {})
+    assert [alarm["less"] for alarm in alarms] == (["70.00 USD"] if paid else [])
+    after.journal.close()
+
+
+async def test_a_lost_payment_is_named_where_the_database_goes_away_before_the_comparison_is_over(
+    switch, server, monkeypatch
+):
+    backup = deepcopy(server.store)
+    await pay(server, 70, "bank-2")
+    await switch.balances.refresh()
+    await switch.copier.write()
+    await talk(switch, 5, 6, 7)
+    fail_over(server, backup)
+    await talk(switch, 10)
+    await switch.watch.look()
+
+    async def away():
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(switch.watch, "_mended", away)
+        with pytest.raises(StoreUnavailable):
+            await switch.compared()
+    switch.watch._comparison_wanted.set()  # as ``compare`` does
+    await talk(switch, 11)
+    balances, (alarm,) = await mended(switch)
+    assert (balances.keys(), alarm["less"]) == ({"acme"}, "70.00 USD")
+    fail_over(server, backup)
+    await talk(switch, 12)
+    assert await mended(switch) == ({}, []), "it is named once"
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+async def test_a_lost_payment_is_named_where_calls_of_the_run_before_wait_for_their_booking(
+    tmp_path, switch, server, is_shown
+):
+    """Where no counter shows the loss they are booked before it is found."""
+    backup = deepcopy(server.store)
+    await talk(switch, 2)
+    await pay(server, 70, "bank-2")
+    await switch.balances.refresh()
+    await switch.copier.write()
+    lost = server.store.commits
+    fail_over(server, backup)
+    if not is_shown:
+        server.store.commits, server.lease._renewals = lost, {"sw1": 100}
+    after = await restarted(tmp_path, switch, server)
+    assert after.watch.refuses_calls == is_shown
+    waiting = [call(index) for index in range(20, 24)]
+    for record in waiting:
+        after.journal.ended(record)
+        after.balances.add_owed(record.postings)
+        after.recorder.add(record)
+    after.journal.flush()
+    after.recorder._most = 1
+    with structlog.testing.capture_logs() as logged:
+        tasks = [asyncio.create_task(each) for each in (after.recorder.run(), after.watch.compare())]
+        await asyncio.wait_for(after.recorder.drained(), 30)
+        async with asyncio.timeout(30):
+            while not after.watch.is_compared:  # noqa: ASYNC110 - the comparison has no event of its end
+                await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+    (alarm,) = (line for line in logged if line["event"] == "payments_lost")
+    assert (alarm["accounts"], alarm["less"]) == (1, "70.00 USD")
+    after.journal.close()

@@ -4,7 +4,7 @@ It does not know when to compare.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.cdr.ports import Books, LastStanding, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.last_standings import LastStandings
+from vosd.engine.booking.last_standings import NOTED_AT_ONCE, LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import JournalPlace
@@ -62,11 +62,27 @@ class JournalComparison:
         self._recorder = recorder
         self._journal = journal
         self._copy = copy
+        self._is_recalled = False
 
     @property
     def is_wanted(self) -> bool:
         """Whether an account has fewer entries than were committed, by a loss or a concurrent booking."""
         return bool(self._recorder.behind or self._balances.behind)
+
+    async def recall(self, *, is_left: bool) -> None:
+        """Expect the balances of the copy where they have more entries than those that this process has read.
+
+        This is done once, before anything is booked. ``is_left``: the earlier run knew of the loss, and may have
+        booked as many calls again; then those of the copy hold for all accounts.
+        """
+        if self._is_recalled:
+            return
+        async with self._recorder.turn:
+            read = self._balances.committed()
+            for name, known in (await self._earlier()).items():
+                if name in read and (is_left or known.seq > read[name].seq):
+                    self._recorder.expected[name] = known.balance
+            self._is_recalled = True
 
     def accounts_in_doubt(self) -> Collection[str]:
         """Return the accounts on which was booked as if they had lost entries."""
@@ -132,8 +148,9 @@ class JournalComparison:
             before |= {
                 name: Standing(known.balance, known.seq)
                 for name, known in earlier.items()
-                if known.seq > there.get(name, _NOTHING).seq
+                if name not in expected and known.seq > there.get(name, _NOTHING).seq
             }
+            await self._note_before(before)
             booked, refused = await self._book_again(place, note)
             after = await self._balances.read_anew()
             self._forget_behind()
@@ -149,12 +166,28 @@ class JournalComparison:
         )
         changed = [BalanceChange(*each) for each in compared if each[1] != each[2]]
         changed.sort(key=lambda each: abs(each.known - each.now), reverse=True)
+        # Until they are in the log; the copy has those of accounts that have left the configuration.
+        expected |= {each.account: each.known for each in changed if each.account in self._balances.credits}
         return Mended(booked, refused, changed, bool(earlier), left)
 
-    async def note_left(self, done: Mended) -> None:
-        """Write to the copy what the next comparison must not name again, when the log has it."""
+    async def note_reported(self, done: Mended) -> None:
+        """Note what the next comparison must not name again, when the log has it."""
+        expected = self._recorder.expected
+        for each in done.changed:
+            if each.account in expected:
+                expected[each.account] += each.now - each.known
         if done.left:
             await self._copy.note(done.left)
+
+    async def _note_before(self, before: Mapping[str, Standing]) -> None:
+        """Write the balances of before the loss to the copy: a process that is killed leaves them to the next one."""
+        self._balances.note_changed(self._recorder.expected)
+        is_noted = True
+        while is_noted and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
+            known = [each._replace(balance=before.get(each.account, each).balance) for each in changed]
+            is_noted = await self._copy.note(known)
+        if not is_noted:
+            self._balances.note_changed(each.account for each in changed)
 
     async def _earlier(self) -> dict[str, LastStanding]:
         """Return what the copy has: this process may have read no balance before the loss."""

@@ -175,6 +175,8 @@ class DatabaseWatch(Counting):
         self._mended_commits = 0
         """The newest commit that was booked up to there."""
         self._booked_again = 0
+        self._is_left = False
+        """Whether the earlier run has left lost commits that are not all booked again."""
         self._comparison_wanted = asyncio.Event()
         self._is_comparing = False
         self._was_held_elsewhere = True
@@ -240,6 +242,7 @@ class DatabaseWatch(Counting):
             self._comparison_wanted.set()
         if earlier is not None:
             again = regression(earlier.state, seen)
+            self._is_left = earlier.regressed is not None
             self._notice(earlier.regressed or again, earlier.state, seen)
             if earlier.regressed is not None and again is None and seen.server == earlier.state.server:
                 self._mended_to = JournalPlace(*earlier.mended_to)
@@ -386,12 +389,14 @@ class DatabaseWatch(Counting):
         self._comparison_wanted.set()
 
     async def _compare_once(self) -> None:
+        await self._comparison.recall(is_left=self._is_left)
         if self._regressed is None:
             why = await self._evidence()
             if why is None:
                 return
             self._regress(why)
             self._comparison_wanted.clear()
+            await self._remember()
         done = await self._comparison.mend(self._mended_to, self._note_mended)
         await self._mended()
         self._booked_again += done.booked
@@ -412,9 +417,9 @@ class DatabaseWatch(Counting):
             do=do,
         )
         self._report_lost(done)
+        await self._comparison.note_reported(done)
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
-            await self._comparison.note_left(done)
             await self._remember()
 
     def _report_lost(self, done: Mended) -> None:
