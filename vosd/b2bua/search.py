@@ -207,8 +207,11 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if message.parts.sequence > 1:
             return  # it follows a 422: the time of its attempt goes on
         attempt.progress.started_at = now
-        if not self._call.settings.charges_ringing or self._charge(attempt, now):
-            self._wait(attempt, now)
+        if self._call.settings.charges_ringing:
+            if not self._charge(attempt, now):
+                return
+            self._call.endpoint.placed(attempt.transaction)  # its vendor charges from now on
+        self._wait(attempt, now)
 
     def begin_again(self, now: Instant) -> None:
         """Send the INVITEs that waited to be sent when the process before ended."""

@@ -100,7 +100,8 @@ class Endpoint:
         """Transactions and timers; for this package, and for snapshots."""
         self.next_timer = self.store.wheel.next_due
         """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
-        self._placed = placed
+        self.placed = placed
+        """Notes the INVITE of an attempt, and once more where its vendor charges from a later moment."""
         self.doors: Doors | None = None
         """Doors of the legs that begin from now on; None = they have none, and all messages leave at once."""
         self.answered_invite = InviteServer.answered(self.store)
@@ -138,7 +139,7 @@ class Endpoint:
 
     def examine_by(self, doorkeeper: Doorkeeper, failed: KeeperFailed) -> None:
         """Have the messages of legs that begin from now on examined before they leave."""
-        self.doors = Doors(doorkeeper, self.store.wheel, self._placed, failed)
+        self.doors = Doors(doorkeeper, self.store.wheel, self.placed, failed)
 
     # -- in -----------------------------------------------------------------------------------------------------
 

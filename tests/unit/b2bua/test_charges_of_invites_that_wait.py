@@ -12,6 +12,8 @@ from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, Line, Script, answers, refuses
 
+from vosd.engine.journal.entries import PlacedCall, entries_in
+from vosd.engine.journal.files import IN_USE, listed
 from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
@@ -21,7 +23,7 @@ WITHHELD = Treatment(longest_ms=2_000, may_leave=False)
 LATE = Treatment(2_000, longest_ms=3_000)
 
 
-def content(vendors):
+def content(vendors, *, charges_ringing=True):
     terms = {"ring_timeout_ms": 10_000, "failover_after_ringing": True}
     gateways = [vendor_gateway(number, **terms) for number in range(vendors)]
     accounts = [
@@ -30,7 +32,7 @@ def content(vendors):
     ]
     rates = [rate_group("sell", SELL), rate_group("buy", BUY)]
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
-    return catalogue([trunk, *gateways], rate_groups=rates, accounts=accounts, charges_ringing=True)
+    return catalogue([trunk, *gateways], rate_groups=rates, accounts=accounts, charges_ringing=charges_ringing)
 
 
 def scene_with(treatment, vendors=1, scene=Scene):
@@ -200,6 +202,23 @@ def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))
+
+
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_an_invite_that_has_waited_is_journalled_again_only_where_it_is_charged_from_when_it_leaves(
+    tmp_path, charges_ringing
+):
+    """Each one was written twice, 1.8 KB a call more."""
+    keeper = ScriptedDoorkeeper({"INVITE": LATE})
+    scene = KilledScene(tmp_path, content(1, charges_ringing=charges_ringing), doorkeeper=keeper)
+    keeper.exchange = scene.exchange
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(3_500)
+    (file,) = listed(tmp_path, IN_USE)
+    with file.open("rb") as opened:
+        placed = [each for each in entries_in(opened) if isinstance(each, PlacedCall)]
+    waited_ms = [each.record.ended_at - placed[0].record.ended_at for each in placed]
+    assert waited_ms == ([0, 2_000] if charges_ringing else [0])
 
 
 def test_a_kill_behind_a_late_answer_while_the_next_invite_waits_pays_it_once(tmp_path):

@@ -160,10 +160,7 @@ class Doors:
         placed: Callable[[InviteClient], None],
         failed: KeeperFailed,
     ) -> None:
-        """``placed`` is called for every INVITE that waits: a start after a kill has to refuse its caller.
-
-        It is called again when that has left, for its vendor charges from then on.
-        """
+        """``placed`` is called for every INVITE that waits: a start after a kill has to refuse its caller."""
         self.placed = placed
         self.keeper = keeper
         self.failed = failed
@@ -279,14 +276,9 @@ class Door:
         """Let the messages leave that nothing keeps any more."""
         while self.queue and self.queue[0].is_ready:
             waiting = self.queue.pop(0)
-            message, owner = waiting.message, waiting.owner
-            if type(message) is OutgoingInvite:
-                owner.send(message, now, is_examined=True)
-                owner.sent(message, now)
-                self._doors.placed(message.transaction)
-            elif _is_needed(message):
-                owner.send(message, now, is_examined=True)
-                owner.sent(message, now)
+            if _is_needed(waiting.message):
+                waiting.owner.send(waiting.message, now, is_examined=True)
+                waiting.owner.sent(waiting.message, now)
         if not self.queue:
             self._doors.waiting.pop(self, None)
 
@@ -388,8 +380,10 @@ def _may_fail(message: Outgoing) -> bool:
 
 
 def _is_needed(message: Outgoing) -> bool:
-    """Return whether a message that has waited is still to be sent; the INVITE of an attempt is."""
+    """Return whether a message that has waited is still to be sent."""
     # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
+    if type(message) is OutgoingInvite:
+        return True
     if type(message) is OutgoingSuccess or type(message) is OutgoingResponse:
         return message.transaction.state is TransactionState.PROCEEDING
     match message:
