@@ -14,6 +14,7 @@ from vosd.base.cause import EndReason
 from vosd.billing.rater import rate_call
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import Ended, PlacedCall
+from vosd.engine.journal.output import JournalOutput
 from vosd.engine.journal.replay import Remains
 
 RINGS_ON = Script((Line(0, 180),), accepts_cancel=False)
@@ -101,6 +102,26 @@ def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path,
     scene.wire.run_for(70_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
     assert (cut.end_reason, cut.routing_gateway, cut.cost, late.routing_gateway) == ("Lost", "vendor-1", 0, "vendor-0")
+
+
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_an_answer_that_was_booked_on_a_full_disk_before_the_kill_is_not_booked_again(
+    tmp_path, monkeypatch, charges_ringing
+):
+    """The disk takes the record, and not the frame that says that the attempt is booked."""
+    scene = ringing(tmp_path, charges_ringing=charges_ringing)
+    with monkeypatch.context() as full:
+        full.setattr(JournalOutput, "append_spare", lambda _output, _frame, _ends: None)
+        answer(scene, 0)
+        scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
+    sent = latest_answer(scene)
+    scene.wire.run_for(3_000)
+    scene.kill(10)
+    scene.wire.run_for(10)
+    repeated(scene, sent)
+    scene.wire.run_for(70_000)
+    (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
+    assert (cut.end_reason, cut.routing_gateway, late.routing_gateway) == ("Lost", "vendor-1", "vendor-0")
 
 
 def test_an_answer_that_was_booked_during_an_announcement_before_the_kill_costs_nothing_in_the_record_of_the_call(

@@ -4,7 +4,7 @@ The end of a call is written several times: in its record, in the head and tail 
 and in the record of its booking. One of them is enough to know that the call has ended.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, groupby, repeat
 from operator import itemgetter
@@ -332,11 +332,11 @@ class Remains(msgspec.Struct):
         That of a call which is charged while it rings is written at once: each late answer leaves one of its own. Else
         that of the latest attempt has its cost.
         """
-        call, latest = self.open_calls.get(call_id), placed[-1]
+        call, latest, booked = self.open_calls.get(call_id), placed[-1], self.ended_attempts.booked
         if call is None or call.charged_mono is None:
             record = None if call_id in self.cut else latest.record
             for each in placed:
-                part, rate = None, each.vendor_rate
+                part, rate = None, None if _is_booked(each, booked) else each.vendor_rate
                 is_earlier = each.invite.call_id != latest.invite.call_id
                 if is_earlier and rate is not None and each.record is not None and each.record.recorded:
                     part = late_part(each.record, None)
@@ -348,13 +348,18 @@ class Remains(msgspec.Struct):
         charged_ms = call.vendor_ms(call.charged_until(self.last_mono))
         for each in placed:
             record = None
-            if each.record is not None:
+            if each.record is not None and not _is_booked(each, booked):
                 is_paid = each.record.sip_call_id_out == call.record.sip_call_id_out
                 record = late_part(each.record, charged_ms if is_paid else None)
             yield LeftOver(
                 call_id, invites=(each.invite,), record=record, vendor_rate=each.vendor_rate,
                 vendor_earns=each.vendor_earns,
             )  # fmt: skip
+
+
+def _is_booked(placed: PlacedCall, booked: Container[str]) -> bool:
+    """Return whether the late answer of an INVITE is booked: the frame that says so is left out on a full disk."""
+    return placed.record is not None and placed.record.sip_call_id_out in booked
 
 
 CLOCK_STEP_MS: Final = 5_000
