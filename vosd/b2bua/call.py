@@ -260,7 +260,7 @@ class Call:
         """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
         is_recorded = self.state is not states.OVER
         if is_recorded:
-            self.journey.late_answer(row)
+            self.journey.late_answer(row, given_up.fork)
         if self.search is not None:
             self.search.answered_late(given_up)
         self.board.unwanted_answer(row, now, given_up, is_recorded=is_recorded)

@@ -117,6 +117,8 @@ class JourneyFacts(msgspec.Struct):
     """Call-ID of the foremost one of several attempts, or of that which was answered; empty = the latest one."""
     rung_together: tuple[tuple[str, str], ...] = ()
     """Call-IDs and gateways of attempts beside which others were in progress."""
+    forks: tuple[str, ...] = ()
+    """Tags of the phones that have a row because they answered beside the one that has the call."""
     recording: str = ""
     """File of the recording that a leg which has ended was in, as early media of an attempt; empty = none was."""
 
@@ -166,10 +168,15 @@ class Journey(JourneyFacts):
         """Record that an attempt which is charged is over; the INVITE of the next one waits to be sent."""
         self.vendor_left_at = self.vendor_left_at or now.came
 
-    def late_answer(self, row: Attempt) -> None:
-        """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database."""
-        if len(self.attempts) < ATTEMPTS_MAX:
+    def late_answer(self, row: Attempt, fork: str) -> None:
+        """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database.
+
+        ``fork`` is as in ``GivenUp``: such a phone may repeat its answer to the process behind a kill.
+        """
+        if len(self.attempts) < ATTEMPTS_MAX and fork not in self.forks:
             self.attempts.append(row)
+            if fork:
+                self.forks = (*self.forks, fork)
 
     def note_ringing(self, now: Instant) -> None:
         """Record a 18x; the first counts."""

@@ -1,7 +1,6 @@
 """Another fork of an INVITE that answers beside the one that has the call: its vendor may charge for both."""
 
 import pytest
-from doubles import killed
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.scene import CALLEE
@@ -26,17 +25,15 @@ def after_a_kill(scene, restart, *, after_ms):
 
 @pytest.mark.parametrize("restart", [None, KilledScene.kill, KilledScene.stop_and_keep])
 @pytest.mark.parametrize("after_ms", [-2_000, 1_500])
-def test_a_fork_that_answers_around_a_restart_has_its_cost_and_its_row(tmp_path, monkeypatch, restart, after_ms):
-    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
+def test_a_fork_that_answers_around_a_restart_has_its_cost_and_its_row(tmp_path, restart, after_ms):
     fork, call = after_a_kill(KilledScene(tmp_path), restart, after_ms=after_ms)
     assert [(each.reason, each.code) for each in call.attempts] == [("Answered", 200), ("Forked", 200)]
     assert (call.end_reason, fork.end_reason, fork.hold_time_ms) == ("Normal", "Cancelled", 0)
     assert fork.cost > 0
 
 
-def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, monkeypatch):
+def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path):
     """The fork has got neither ACK nor BYE before the kill."""
-    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
     scene = KilledScene(tmp_path)
     arrives, lost_until = scene.wire.delays, scene.exchange.clock.now().mono + 9_500
 
@@ -52,10 +49,9 @@ def test_a_fork_that_repeats_its_answer_behind_a_kill_is_paid_once(tmp_path, mon
 @pytest.mark.parametrize("is_database_away", [False, True])
 @pytest.mark.parametrize("restarts", [("kill",), ("kill", "kill"), ("stop_and_keep", "kill")])
 def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_record(
-    tmp_path, monkeypatch, restarts, is_database_away
+    tmp_path, restarts, is_database_away
 ):
     """The fork has got BYE and no ACK: the journal has nothing of it any more, and the books have its record."""
-    monkeypatch.setattr(killed, "SEGMENT_BYTES", 1 << 26)
     scene = KilledScene(tmp_path)
     scene.is_database_away = is_database_away
     first, second = (Script((Line(0, 180), Line(after_ms, 200, ANSWER))) for after_ms in (6_000, 7_000))
@@ -72,7 +68,8 @@ def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_r
         scene.wire.run_for(3_000)
     call.hang_up()
     scene.wire.run_for(60_000)
-    late = scene.exchange.sink.late_answers
+    late, (record,) = scene.exchange.sink.late_answers, scene.exchange.sink.records
+    assert [row.reason for row in record.attempts] == ["Answered", "Forked", "Forked"]
     assert len({each.call_id for each in late}) == 2
     assert len(late) == 2 or not is_database_away, "the recorder takes a record of each id once"
     assert all(each.cost > 0 for each in late)
