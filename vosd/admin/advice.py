@@ -107,7 +107,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "nothing, if it calls again; else lower SS_SIP_SESSION_MIN_SE",
     ),
     EndReason.NO_COMMON_CODEC: Advice("The parties have no codec in common.", "compare the offers in the ladder"),
-    EndReason.NO_MEDIA_PORT: Advice("All media ports were in use.", "widen the range of ports"),
+    EndReason.NO_MEDIA_PORT: Advice(
+        "All media ports were in use, or no rtpengine answered in time.",
+        "with the alarm rtp_port_exhausted, widen the range of ports; else look at the load of the rtpengines",
+    ),
     EndReason.NO_ACK: Advice(
         "The caller never acknowledged our answer.",
         "a firewall, or a wrong sip.advertise: look at Contact in the ladder",
