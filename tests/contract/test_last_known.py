@@ -18,6 +18,7 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
+from vosd.storage import last_known
 from vosd.storage.database import ContentRefused
 from vosd.storage.last_known import LastKnown
 
@@ -92,6 +93,21 @@ async def test_standings_are_read_as_they_were_noted_last(copy):
     paid = ACME._replace(balance=Decimal(5), seq=8)
     await copy.note([paid])
     assert sorted(await copy.standings()) == [paid, CARRIER]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+async def test_standings_are_read_in_parts_between_which_calls_get_their_turn(copy, monkeypatch, count):
+    monkeypatch.setattr(last_known, "_READ_AT_ONCE", 2)
+    noted = [ACME._replace(account=f"customer {number}", seq=number) for number in range(count)]
+    await copy.note(noted)
+    parts = []
+
+    async def let_others_run(delay):
+        parts.append(delay)
+
+    monkeypatch.setattr(last_known.asyncio, "sleep", let_others_run)
+    assert await copy.standings() == noted
+    assert parts == [0] * (count // 2)
 
 
 async def test_the_time_is_the_one_that_was_noted_last(copy):

@@ -31,6 +31,8 @@ from vosd.storage.types import moment_text, money_units
 
 _AT_ONCE: Final = 1_000
 """Bindings in a transaction of a start."""
+_READ_AT_ONCE: Final = 500
+"""Standings that are read at once, which takes two milliseconds."""
 _unconfirmed: Final = Table(
     "unconfirmed",
     MetaData(),
@@ -101,9 +103,16 @@ class LastKnown:
             StoreUnavailable: the file cannot be read.
         """
         table = schema.account.c
-        query = select(table.id, table.balance, table.seq, table.expires_at, table.currency)
+        query = select(table.id, table.balance, table.seq, table.expires_at, table.currency).order_by(table.id)
+        found: list[LastStanding] = []
         async with self._database.reading() as connection:
-            return [LastStanding(*row) for row in (await connection.execute(query)).all()]
+            while True:
+                after = found[-1].account if found else ""
+                rows = (await connection.execute(query.where(table.id > after).limit(_READ_AT_ONCE))).all()
+                found += [LastStanding(*row) for row in rows]
+                if len(rows) < _READ_AT_ONCE:
+                    return found
+                await asyncio.sleep(0)  # let calls run
 
     async def note(self, standings: Sequence[LastStanding]) -> bool:
         """Write the standings of accounts that have changed; return whether that was possible.

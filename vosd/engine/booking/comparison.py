@@ -78,9 +78,9 @@ class JournalComparison:
         if self._is_recalled:
             return
         async with self._recorder.turn:
-            read = self._balances.committed()
             for name, known in (await self._earlier()).items():
-                if name in read and (is_left or known.seq > read[name].seq):
+                credit = self._balances.credits.get(name)
+                if credit is not None and credit.is_read and (is_left or known.seq > credit.seq):
                     self._recorder.expected[name] = known.balance
             self._is_recalled = True
 
