@@ -101,7 +101,7 @@ async def test_a_charge_of_an_agent_moves_its_balance_with_the_call(store):
         charges=(*plain.charges, charge_row("reseller", AGENT, 1, SHARE)),
         postings=(*plain.postings, posting),
     )
-    standings = await store.books.book([record])
+    standings = (await store.books.book([record])).standings
     assert standings["reseller"].balance == -SHARE
     stored = await store.queries.call(call_id(1))
     assert stored is not None

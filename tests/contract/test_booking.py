@@ -41,7 +41,7 @@ async def test_a_booked_call_comes_back_with_every_column(store):
 
 async def test_a_refused_call_keeps_its_nulls_and_has_no_attempts(store):
     record = refused_call(1)
-    assert await store.books.book([record]) == {}
+    assert (await store.books.book([record])).standings == {}
     stored = await store.queries.call(record.call_id)
     assert stored is not None
     assert stored.record == record
@@ -64,7 +64,7 @@ async def test_attempts_come_back_in_the_order_they_were_made(store):
 async def test_booking_returns_the_standing_of_every_account_it_touched(store):
     await store.books.open_accounts(["idle"])
     calls = [answered_call(index, customer_account="acme", vendor_account="carrier-a") for index in range(3)]
-    assert await store.books.book(calls) == {
+    assert (await store.books.book(calls)).standings == {
         "acme": Standing(-3 * FEE, 3),
         "carrier-a": Standing(-3 * COST, 3),
     }
@@ -77,24 +77,26 @@ async def test_an_unopened_account_gets_its_row_with_the_first_call(store):
 
 async def test_a_call_that_cost_nothing_makes_no_entry(store):
     free = answered_call(1, customer_account="acme", fee=Decimal(0), vendor_account="carrier-a")
-    standings = await store.books.book([free])
+    standings = (await store.books.book([free])).standings
     assert standings == {"acme": Standing(Decimal(0), 0), "carrier-a": Standing(-COST, 1)}
 
 
 async def test_customer_and_vendor_may_be_the_same_account(store):
     both = answered_call(1, customer_account="acme", vendor_account="acme")
-    assert await store.books.book([both]) == {"acme": Standing(-FEE - COST, 2)}
+    assert (await store.books.book([both])).standings == {"acme": Standing(-FEE - COST, 2)}
 
 
 async def test_an_empty_batch_changes_nothing(store):
-    assert await store.books.book([]) == {}
+    assert (await store.books.book([])).standings == {}
     assert (await store.books.standings()).standings == {}
 
 
 async def test_booking_a_batch_again_changes_nothing_and_tells_the_standings(store):
     batch = [answered_call(index, customer_account="acme", vendor_account="v") for index in range(4)]
     first = await store.books.book(batch)
-    assert await store.books.book(batch) == first
+    assert first.repeated == set()
+    again = await store.books.book(batch)
+    assert again == (first.standings, {record.call_id for record in batch})
     assert await store.queries.standing("acme") == Standing(-4 * FEE, 4)
     assert len(await store.queries.calls(CallFilter())) == 4
 
@@ -102,21 +104,22 @@ async def test_booking_a_batch_again_changes_nothing_and_tells_the_standings(sto
 async def test_a_retry_that_overlaps_books_only_what_is_new(store):
     calls = [answered_call(index, customer_account="acme") for index in range(6)]
     await store.books.book(calls[:4])
-    await store.books.book(calls[2:])
+    assert (await store.books.book(calls[2:])).repeated == {call_id(2), call_id(3)}
     assert await store.queries.standing("acme") == Standing(-6 * FEE, 6)
     assert len(await store.queries.calls(CallFilter())) == 6
 
 
 async def test_the_same_record_twice_in_a_batch_is_booked_once(store):
     record = answered_call(1, customer_account="acme")
-    await store.books.book([record, record])
+    assert (await store.books.book([record, record])).repeated == set()
     assert await store.queries.standing("acme") == Standing(-FEE, 1)
 
 
 async def test_a_call_without_cdr_books_its_money_once(store):
     unrecorded = answered_call(1, customer_account="acme", recorded=False)
     await store.books.book([unrecorded])
-    await store.books.book([unrecorded, answered_call(2, customer_account="acme")])
+    again = await store.books.book([unrecorded, answered_call(2, customer_account="acme")])
+    assert again.repeated == {call_id(1)}
     assert await store.queries.call(call_id(1)) is None
     assert await store.queries.standing("acme") == Standing(-2 * FEE, 2)
 
@@ -193,17 +196,19 @@ async def test_one_bad_record_does_not_keep_the_others_out(store, spoilt, reason
     with pytest.raises(RejectedRecords, match=reason) as rejection:
         await store.books.book([*good[:3], bad, *good[3:]])
     assert [each.record for each in rejection.value.rejected] == [bad]
-    assert rejection.value.standings["acme"] == Standing(-7 * FEE, 7)
+    assert rejection.value.booked.standings["acme"] == Standing(-7 * FEE, 7)
     assert len(await store.queries.calls(CallFilter())) == 7
     assert await store.queries.standing("acme") == Standing(-7 * FEE, 7)
 
 
 async def test_two_bad_records_are_both_reported(store):
     bad = [answered_call(50, call_id="x"), answered_call(51, fee=Decimal("1e-9"))]
+    await store.books.book([answered_call(2)])
     with pytest.raises(RejectedRecords) as rejection:
         await store.books.book([answered_call(1), bad[0], answered_call(2), bad[1]])
     reasons = {each.record.call_id: each.reason for each in rejection.value.rejected}
     assert reasons.keys() == {"x", call_id(51)}
+    assert rejection.value.booked.repeated == {call_id(2)}
     assert "call id 'x' is not a UUID" in reasons["x"]
     assert "decimals" in reasons[call_id(51)]
 
@@ -281,7 +286,7 @@ async def test_large_balances_are_exact_to_the_last_digit(store):
 
 async def test_a_batch_of_many_accounts_is_booked_whole(store):
     calls = [answered_call(i, customer_account=f"c{i:04}", vendor_account=f"v{i % 3}") for i in range(600)]
-    standings = await store.books.book(calls)
+    standings = (await store.books.book(calls)).standings
     assert len(standings) == 603
     assert standings["v0"] == Standing(-200 * COST, 200)
     assert len(await store.queries.calls(CallFilter(limit=1000))) == 600

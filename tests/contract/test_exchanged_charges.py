@@ -30,7 +30,7 @@ CALL = ended_call(1, SELL, BUY, AGENTS, held_ms=61_000)
 
 
 async def test_every_charge_is_in_the_currency_of_its_account_and_computes_again(store):
-    standings = await store.books.book([CALL])
+    standings = (await store.books.book([CALL])).standings
     stored = await store.queries.call(call_id(1))
     assert stored is not None
     record = stored.record

@@ -53,7 +53,7 @@ async def test_a_killed_server_is_unavailable_and_books_once_after_its_restart(m
         await books.book([first, second])
     assert "secret" not in str(outage.value)
     server.start()
-    assert (await books.book([first, second]))["acme"] == Standing(-2 * FEE, 2)
+    assert (await books.book([first, second])).standings["acme"] == Standing(-2 * FEE, 2)
     assert len(await SqlQueries(database).calls(CallFilter())) == 2
 
 
@@ -100,7 +100,7 @@ async def test_a_server_that_hangs_is_unavailable_and_books_once_when_it_goes_on
             await books.book([call])
     finally:
         server.go_on()
-    assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
+    assert (await books.book([call])).standings["acme"] == Standing(-FEE, 1)
 
 
 @pytest.mark.mariadb
@@ -161,9 +161,9 @@ async def test_a_writer_that_waits_too_long_for_a_lock_gives_up_and_books_once_l
         ):
             await books.book([call])
     patient = SqlBooks(database)
-    assert (await patient.book([call]))["acme"] == Standing(-FEE, 1)
+    assert (await patient.book([call])).standings["acme"] == Standing(-FEE, 1)
     hasty._patience_s = PATIENCE_S  # nothing is locked any more, but the machine may be busy
-    assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
+    assert (await books.book([call])).standings["acme"] == Standing(-FEE, 1)
     await hasty.close()
 
 

@@ -53,7 +53,10 @@ async def test_a_batch_is_booked_by_another_process_with_every_column(executed, 
     books = executed
     await books.start()
     batch = calls(*range(150))
-    assert await books.book(batch) == {"acme": Standing(-150 * FEE, 150), "carrier-a": Standing(-150 * COST, 150)}
+    assert (await books.book(batch)).standings == {
+        "acme": Standing(-150 * FEE, 150),
+        "carrier-a": Standing(-150 * COST, 150),
+    }
     assert books.newest_commit() >= 150
     assert books.newest_commit() == 0
     assert books.pid not in {None, os.getpid()}
@@ -70,13 +73,13 @@ async def test_records_that_can_never_be_booked_are_named_and_the_others_are_boo
         await books.book([*calls(1, 2), strange])
     assert [record for record, _ in error.value.rejected] == [strange]
     assert "0.123456789" in error.value.rejected[0].reason
-    assert error.value.standings["acme"] == Standing(-2 * FEE, 2)
+    assert error.value.booked.standings["acme"] == Standing(-2 * FEE, 2)
 
 
 @MARIADB_ALONE
 async def test_bytes_of_a_peer_that_are_no_text_are_stored_as_everywhere(books, database):
     batch = [*calls(1), answered_call(2, caller_in="\udcff1000")]
-    assert (await books.book(batch))["acme"].seq == 1
+    assert (await books.book(batch)).standings["acme"].seq == 1
     stored = await SqlQueries(database).call(call_id(2))
     assert stored is not None
     assert stored.record.caller_in == "\\udcff1000"
@@ -88,9 +91,9 @@ async def test_a_record_that_cannot_be_sent_is_judged_by_the_database_as_everywh
     with pytest.raises(RejectedRecords) as error:
         await books.book([*calls(1, 2), huge])
     assert [record for record, _ in error.value.rejected] == [huge]
-    assert error.value.standings["acme"] == Standing(-2 * FEE, 2)
+    assert error.value.booked.standings["acme"] == Standing(-2 * FEE, 2)
     untyped = answered_call(4, hold_time_ms="60000", customer_account="acme")
-    assert (await books.book([*calls(5), untyped]))["acme"] == Standing(-4 * FEE, 4)
+    assert (await books.book([*calls(5), untyped])).standings["acme"] == Standing(-4 * FEE, 4)
 
 
 @MARIADB_ALONE
@@ -100,7 +103,9 @@ async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_
     first.kill()
     await first.wait()
     with structlog.testing.capture_logs() as logged:
-        assert (await books.book(calls(2, 3)))["acme"] == Standing(-3 * FEE, 3)
+        again = await books.book(calls(2, 3))
+    assert again.standings["acme"] == Standing(-3 * FEE, 3)
+    assert again.repeated == {call_id(2)}
     assert [line["event"] for line in logged] == ["bookkeeper_ended"]
     assert books.pid not in {None, first.pid}
 
@@ -114,7 +119,7 @@ async def test_a_process_that_was_killed_before_it_read_its_channel_is_started_a
     os.kill(books.pid, signal.SIGKILL)
     with pytest.raises(ConnectionResetError):
         await killed.reader.read()
-    assert (await books.book(calls(2)))["acme"] == Standing(-2 * FEE, 2)
+    assert (await books.book(calls(2))).standings["acme"] == Standing(-2 * FEE, 2)
     assert books._bookkeeper is not killed
 
 
@@ -129,7 +134,7 @@ async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at
             await asyncio.sleep(0)
         if books.pid is not None and not booking.done():
             os.kill(books.pid, signal.SIGKILL)
-        assert (await booking)["acme"] == Standing(-expected * FEE, expected)
+        assert (await booking).standings["acme"] == Standing(-expected * FEE, expected)
 
 
 @MARIADB_ALONE
@@ -142,7 +147,7 @@ async def test_a_batch_that_was_cancelled_does_not_reply_to_the_next_one(books):
     with pytest.raises(asyncio.CancelledError):
         await booking
     other = answered_call(4, customer_account="beta", vendor_account="carrier-b")
-    assert await books.book([other]) == {"beta": Standing(-FEE, 1), "carrier-b": Standing(-COST, 1)}
+    assert (await books.book([other])).standings == {"beta": Standing(-FEE, 1), "carrier-b": Standing(-COST, 1)}
 
 
 async def test_errors_of_the_database_keep_their_meaning(tmp_path):
@@ -167,7 +172,7 @@ async def test_the_process_ends_when_its_books_are_closed_and_ignores_signals_fo
     process = books._bookkeeper.process
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(process.pid, number)
-    assert (await books.book(calls(2)))["acme"].seq == 2
+    assert (await books.book(calls(2))).standings["acme"].seq == 2
     assert books.pid == process.pid
     await books.close()
     assert (books.pid, process.returncode) == (None, 0)

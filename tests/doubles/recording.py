@@ -7,7 +7,7 @@ from typing import Any
 from doubles.data.records import answered_call
 from doubles.memory.store import MemoryStore
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
@@ -24,7 +24,7 @@ class Database:
         self.loses_answer = False
         """Whether a failing attempt has booked all the same, as when the connection breaks after the commit."""
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         self.offered.append([record.call_id for record in records])
         if self.away:
             self.away -= 1

@@ -1,14 +1,14 @@
 """A database that can be away and be replaced, and the books of a switch that watches it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from doubles.memory import MemoryLease, MemoryStore
 from doubles.virtual.clock import ManualClock
 from vosd.cdr.lease import Claimant
-from vosd.cdr.ports import LastStanding, Standing, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, LastStanding, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
@@ -37,10 +37,10 @@ class Server:
     now_ms = 0
     newest = 0
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        standings: Mapping[str, Standing] = await self.__getattr__("book")(records)
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
+        done: BookedBatch = await self.__getattr__("book")(records)
         self.newest = self.store.commits
-        return standings
+        return done
 
     def newest_commit(self) -> int:
         newest, self.newest = self.newest, 0

@@ -7,7 +7,7 @@ is away for as long as it likes. Calls go through admission and are priced, with
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -31,7 +31,7 @@ from vosd.billing.rater import rate_call
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
 from vosd.cdr.lease import Claimant
-from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.service import SwitchService
@@ -51,7 +51,7 @@ class Database(MemoryStore):
         super().__init__()
         self.is_away = False
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         if self.is_away:
             raise StoreUnavailable("away")
         return await super().book(records)

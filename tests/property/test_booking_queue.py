@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
-from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
@@ -59,15 +59,15 @@ class Database(MemoryStore):
         self.is_away = self.loses_answer = False
         self.failing = ""
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         await asyncio.sleep(0)
         if self.is_away or any(record.call_id == self.failing for record in records):
             raise StoreUnavailable("away")
-        standings = await super().book(records)
+        done = await super().book(records)
         if self.loses_answer:
             self.loses_answer = False
             raise StoreUnavailable("the connection broke")
-        return standings
+        return done
 
     async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
         if self.is_away:

@@ -20,6 +20,15 @@ class Standing(NamedTuple):
     seq: int
 
 
+class BookedBatch(NamedTuple):
+    """Result of a booking."""
+
+    standings: Mapping[str, Standing]
+    """Standing of every account that the batch touched."""
+    repeated: frozenset[str] = frozenset()
+    """Ids of its calls that were booked already."""
+
+
 class LastStanding(NamedTuple):
     """The standing of an account as the switch knew it last, for a start without the database."""
 
@@ -74,14 +83,14 @@ class RejectedRecord(NamedTuple):
 class RejectedRecords(VosError):  # noqa: N818 - it carries the records
     """Records that the database can never take; every other record of the batch is booked.
 
-    ``standings`` holds what ``book`` would have returned for the rest.
+    ``booked`` is what ``book`` would have returned for the rest.
     """
 
-    def __init__(self, rejected: Sequence[RejectedRecord], standings: Mapping[str, Standing] | None = None) -> None:
+    def __init__(self, rejected: Sequence[RejectedRecord], booked: BookedBatch | None = None) -> None:
         reasons = "; ".join(f"{record.call_id}: {reason}" for record, reason in rejected)
         super().__init__(f"the database refuses {len(rejected)} call record(s), keep them apart: {reasons}")
         self.rejected = tuple(rejected)
-        self.standings: Mapping[str, Standing] = standings or {}
+        self.booked = booked or BookedBatch({})
 
 
 class Books(Protocol):
@@ -129,8 +138,8 @@ class Books(Protocol):
         """
         ...
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        """Book whole calls in one transaction and return the standing of every account they touched.
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
+        """Book whole calls in one transaction.
 
         What is booked already changes nothing (a retry after a crash): a CDR is known by its call id, a
         ledger entry by account and reference (ADR 5). An account without a row gets one, in the currency of its first

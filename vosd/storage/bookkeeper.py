@@ -8,12 +8,11 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Mapping
 
 import msgspec
 import uvloop
 
-from vosd.cdr.ports import RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.obs import log
 from vosd.processes.channel import received, send
@@ -25,7 +24,7 @@ from vosd.storage.database import Database
 class Reply(msgspec.Struct, frozen=True):
     """Result of a batch: what ``Books.book`` returns or raises."""
 
-    standings: Mapping[str, Standing] = {}
+    booked: BookedBatch = BookedBatch({})
     newest_commit: int = 0
     rejected: tuple[tuple[str, str], ...] = ()
     """Call ids and reasons."""
@@ -79,7 +78,7 @@ async def _booked(books: SqlBooks, batch: list[CallRecord]) -> Reply:
         return Reply(await books.book(batch), books.newest_commit())
     except RejectedRecords as error:
         rejected = tuple((record.call_id, reason) for record, reason in error.rejected)
-        return Reply(error.standings, books.newest_commit(), rejected)
+        return Reply(error.booked, books.newest_commit(), rejected)
     except StoreUnavailable as error:
         return Reply(
             newest_commit=books.newest_commit(),

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH
-from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
+from vosd.cdr.ports import BookedBatch, ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -122,8 +122,8 @@ class SqlBooks:
         """
         return await currencies_of(self._database, accounts)
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        """Book whole calls in one transaction and return the standing of every account they touched.
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
+        """Book whole calls in one transaction.
 
         Raises:
             StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
@@ -131,6 +131,7 @@ class SqlBooks:
         """
         calls, refused = await self._prepare({record.call_id: record for record in records}.values())
         standings: dict[str, Standing] = {}
+        repeated: set[str] = set()
         waiting = [calls]
         while waiting:
             batch = waiting.pop()
@@ -145,9 +146,11 @@ class SqlBooks:
             else:
                 standings |= committed.standings
                 refused += committed.rejected
+                repeated |= committed.repeated
+        booked = BookedBatch(standings, frozenset(repeated))
         if refused:
-            raise RejectedRecords(refused, standings)
-        return standings
+            raise RejectedRecords(refused, booked)
+        return booked
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         """Return the records that are not booked, of calls that leave entries or a CDR and are not too old to be there.
@@ -238,7 +241,7 @@ class SqlBooks:
     async def _book(self, batch: list[PreparedCall]) -> "_Committed":
         """Book a batch; what is booked already is looked up only if the first attempt finds a duplicate."""
         if not batch:
-            return _Committed({}, [])
+            return _Committed({}, [], set())
         try:
             return await self._commit(batch, known_new=True)
         except AlreadyThere:
@@ -255,8 +258,11 @@ class SqlBooks:
             accounts = await lock_accounts(connection, sorted(currencies), mark, currencies)
             held = {name: account.currency for name, account in accounts.items()}
             found = {name: account.standing for name, account in accounts.items()}
+            repeated: set[str] = set()
             if not known_new:
+                repeated = {call.record.call_id for call in batch}
                 batch = await _not_yet_booked(connection, batch)
+                repeated -= {call.record.call_id for call in batch}
             batch, rejected = _in_held_currencies(batch, held)
             batch, dropped = _not_dropped(batch, await first_call_left(connection))
             rejected += dropped
@@ -278,7 +284,7 @@ class SqlBooks:
             await self._writer.save_accounts(connection, self._account_rows(moved, mark))
         self._order.committed(mark)
         self._newest_commit = mark
-        return _Committed(standings, rejected)
+        return _Committed(standings, rejected, repeated)
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
         """Add all postings to the standings, in place, and return the rows of the ledger."""
@@ -312,6 +318,8 @@ class _Committed(NamedTuple):
     """Standing of every account that the batch mentions."""
     rejected: list[RejectedRecord]
     """Records that were left out of the transaction."""
+    repeated: set[str]
+    """Ids of calls that were booked already."""
 
 
 class LockedAccount(NamedTuple):

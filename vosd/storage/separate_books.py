@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.ports import RejectedRecord, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, RejectedRecord, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -69,8 +69,8 @@ class SeparateBooks(SqlBooks):
         async with self._turn:
             await self._end()
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        """Book whole calls in one transaction and return the standing of every account they touched.
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
+        """Book whole calls in one transaction.
 
         Raises:
             StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
@@ -85,7 +85,7 @@ class SeparateBooks(SqlBooks):
         finally:
             self.times.add(1_000 * (time.monotonic() - began))
 
-    async def _booked(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def _booked(self, records: Sequence[CallRecord]) -> BookedBatch:
         async with self._turn:
             try:
                 reply = await self._asked(records)
@@ -103,8 +103,8 @@ class SeparateBooks(SqlBooks):
         if reply.rejected:
             by_id = {record.call_id: record for record in records}
             rejected = [RejectedRecord(by_id[call_id], reason) for call_id, reason in reply.rejected]
-            raise RejectedRecords(rejected, reply.standings)
-        return reply.standings
+            raise RejectedRecords(rejected, reply.booked)
+        return reply.booked
 
     async def _asked_again(self, records: Sequence[CallRecord]) -> Reply:
         try:

@@ -12,7 +12,7 @@ from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
 from vosd.billing.validity import extended
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
-from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
+from vosd.cdr.ports import BookedBatch, ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.currencies import other_currency
@@ -117,25 +117,28 @@ class MemoryStore:
         """Return the currency of each account that has a row."""
         return {name: self._accounts[name].currency for name in accounts if name in self._accounts}
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        """Book whole calls and return the standing of every account they touched.
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
+        """Book whole calls.
 
         Raises:
             RejectedRecords: the named records cannot be stored as they are; all others are booked.
         """
         refused: list[RejectedRecord] = []
         touched: set[str] = set()
-        for record in records:
+        repeated: set[str] = set()
+        for record in {each.call_id: each for each in records}.values():
             try:
-                self._book(record)
+                if not self._book(record):
+                    repeated.add(record.call_id)
             except Unstorable as fault:
                 refused.append(RejectedRecord(record, str(fault)))
             else:
                 touched |= {posting.account for posting in record.postings}
         standings = {account: self._accounts[account].standing for account in sorted(touched)}
+        booked = BookedBatch(standings, frozenset(repeated))
         if refused:
-            raise RejectedRecords(refused, standings)
-        return standings
+            raise RejectedRecords(refused, booked)
+        return booked
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         """Return the records that are not booked, of calls that leave entries or a CDR."""
@@ -283,7 +286,8 @@ class MemoryStore:
         row = self._accounts.get(account)
         return None if row is None else row.standing
 
-    def _book(self, record: CallRecord) -> None:
+    def _book(self, record: CallRecord) -> bool:
+        """Book a call; return False where it is booked already."""
         call = prepare(record, _AS_IT_IS)
         postings = [
             (
@@ -294,7 +298,7 @@ class MemoryStore:
             for posting in record.postings
         ]
         if record.recorded and record.call_id in self._calls:
-            return
+            return False
         if len({(account, reference) for account, _, reference in postings}) < len(postings):
             message = f"two postings of call {record.call_id} have the same account and reference"
             raise Unstorable(message)
@@ -302,7 +306,7 @@ class MemoryStore:
             earlier = self._by_reference.get((account, CALL_KIND, reference))
             if earlier is not None:
                 if not record.recorded and earlier.call_id is None:
-                    return
+                    return False
                 message = f"reference {reference} of account {account} is booked for another call"
                 raise Unstorable(message)
         held: dict[str, str | None] = {}
@@ -321,6 +325,7 @@ class MemoryStore:
             self._open(account, held[account])
             if amount:
                 self._append(account, amount, CALL_KIND, reference, call.ledger_key, record.ended_at)
+        return True
 
     def _lacks(self, record: CallRecord) -> bool:
         if record.recorded:

@@ -171,6 +171,80 @@ async def test_a_batch_that_is_repeated_is_expected_once_when_the_database_is_we
     assert await mended(switch) == ({}, [])
 
 
+def losing_the_answer(switch, server, *, is_read):
+    """Have the database commit the next batch without an answer; ``is_read``: the balances are read behind it."""
+    store, book, answers = server.store, server.store.book, [StoreUnavailable("no answer")]
+
+    async def without_answer(records):
+        done = await book(records)
+        if answers:
+            if is_read:
+                await switch.balances.refresh()
+            raise answers.pop()
+        return done
+
+    store.book = without_answer
+    return lambda: delattr(store, "book")
+
+
+async def test_a_batch_that_is_repeated_hides_no_payment_that_is_lost_behind_it(switch, server):
+    answer = losing_the_answer(switch, server, is_read=True)
+    await talk(switch, 2)
+    answer()
+    assert switch.recorder.expected == {}
+    backup = deepcopy(server.store)
+    await pay(server, 70, "bank-2")
+    await switch.balances.refresh()
+    fail_over(server, backup)
+    balances, (alarm,) = await mended(switch)
+    assert (balances.keys(), alarm["less"]) == ({"acme"}, "70.00 USD")
+    assert "more" not in alarm
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("lost", [1, 3])
+async def test_a_batch_that_the_new_server_has_booked_without_an_answer_is_no_lost_payment(
+    switch, server, before, lost
+):
+    backup = deepcopy(server.store)
+    await talk(switch, *range(2, 2 + lost))
+    fail_over(server, backup)
+    await talk(switch, *range(10, 10 + before))
+    answer = losing_the_answer(switch, server, is_read=False)
+    await talk(switch, 20)
+    answer()
+    assert await mended(switch) == ({}, [])
+
+
+@pytest.mark.parametrize("had", [0, 1, 6, 10])
+@pytest.mark.parametrize("paid", [0, 70])
+async def test_calls_of_the_run_before_that_the_database_has_are_no_lost_payments(tmp_path, switch, server, had, paid):
+    """The machine and the database lose their power at once: the journal has calls as unbooked that were committed."""
+    made = [call(index) for index in range(2, 12)]
+    await server.store.book(made[:had])
+    backup = deepcopy(server.store)
+    if paid:
+        await pay(server, paid, "bank-2")
+        await switch.balances.refresh()
+        await switch.copier.write()
+    fail_over(server, backup)
+    after = await restarted(tmp_path, switch, server)
+    for record in made:
+        after.journal.ended(record)
+        after.balances.add_owed(record.postings)
+        after.recorder.add_oldest(record)
+    after.journal.flush()
+    task = asyncio.create_task(after.recorder.run())
+    async with asyncio.timeout(30):
+        await after.watch._comparison.recall(is_left=False)
+        await after.recorder.drained()
+    task.cancel()
+    balances, alarms = await mended(after)
+    assert {name: shown.split(", ")[-1] for name, shown in balances.items()} == ({"acme": "70.00 less"} if paid else {})
+    assert [alarm["less"] for alarm in alarms] == (["70.00 USD"] if paid else [])
+    after.journal.close()
+
+
 class ProcessEndsError(Exception):
     """A kill of the process."""
 

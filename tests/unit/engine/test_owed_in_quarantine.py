@@ -1,7 +1,7 @@
 """The cost of a refused call is owed until it is booked, and forgotten once, however it got into quarantine."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from doubles.journals import crash_and_read, files_of, not_noted, opened
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import RejectedRecords, Standing
+from vosd.cdr.ports import BookedBatch, RejectedRecords
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
@@ -31,7 +31,7 @@ class Database(MemoryStore):
 
     refuses = False
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         if self.refuses and records:
             raise RejectedRecords(rejected("unfit", *records))
         return await super().book(records)

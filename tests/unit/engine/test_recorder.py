@@ -1,7 +1,7 @@
 """The recorder: batches, an unreachable database, and the updates of the credits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from doubles.recording import Database, call, end
 from doubles.sockets.relay import until
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
@@ -228,15 +228,15 @@ class OneCallBreaksIt(Database):
         self.booked = 0
         self.others_booked = asyncio.Event()
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         self.offered.append([record.call_id for record in records])
         if self.broken_by in self.offered[-1]:
             raise self.fault
-        standings = await self.store.book(records)
+        done = await self.store.book(records)
         self.booked += len(records)
         if self.booked == 9:
             self.others_booked.set()
-        return standings
+        return done
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("gone away"), StoreDamaged("mend it")])
@@ -271,7 +271,7 @@ class LocksAnAccount(Database):
         self.locked = {"acme"}
         self.is_damaged = False
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         if any(posting.account in self.locked for record in records for posting in record.postings):
             raise RowsLocked
         if self.is_damaged:
@@ -403,7 +403,7 @@ async def test_a_refused_call_whose_quarantine_takes_no_file_waits_until_it_does
 
 async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, credits, database, booking):
     class Refusing(MemoryStore):
-        async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
             raise RejectedRecords(rejected("all of them", *records))
 
     good, database.store = database.store, Refusing()

@@ -4,7 +4,7 @@ import asyncio
 import io
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Standing
+from vosd.cdr.ports import BookedBatch
 from vosd.cdr.record import CallRecord
 from vosd.engine import background
 from vosd.engine.background import kept_going
@@ -69,7 +69,7 @@ async def test_calls_beyond_the_window_wait_on_disk_and_are_booked_in_their_orde
     in_memory: list[int] = []
     real_book = database.book
 
-    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(records: Sequence[CallRecord]) -> BookedBatch:
         in_memory.append(len(narrow) - journal.waiting.on_disk)
         if len(in_memory) == 5:  # calls go on ending
             for index in range(100, 120):
@@ -99,7 +99,7 @@ async def test_a_call_has_ended_until_it_is_booked_wherever_it_waits(narrow, jou
     database.away = 3
     real_book, seen = database.book, []
 
-    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(records: Sequence[CallRecord]) -> BookedBatch:
         seen.append(which())
         return await real_book(records)
 
@@ -143,7 +143,7 @@ async def test_after_an_error_of_a_batch_no_second_reader_meets_the_first(
 
     real_book = database.book
 
-    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(records: Sequence[CallRecord]) -> BookedBatch:
         await asyncio.sleep(0)  # the reader begins
         if reading and len(database.offered) < 10:
             database.offered.append([])

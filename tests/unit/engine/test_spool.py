@@ -1,7 +1,7 @@
 """Booking refused records again, and those of a journal file that was set aside."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from doubles.journals import files_of, open_call, opened
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import spool as spool_module
 from vosd.engine.booking.spool import Spool
@@ -27,14 +27,14 @@ class Database:
         self.refuses: set[str] = set()
         self.is_away = False
 
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+    async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         if self.is_away:
             raise StoreUnavailable("away")
         refused = [record for record in records if record.call_id in self.refuses]
-        standings = await self.store.book([record for record in records if record.call_id not in self.refuses])
+        done = await self.store.book([record for record in records if record.call_id not in self.refuses])
         if refused:
-            raise RejectedRecords(rejected("unfit", *refused), standings)
-        return standings
+            raise RejectedRecords(rejected("unfit", *refused), done)
+        return done
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ the credits.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice, takewhile
 from typing import Final
@@ -15,7 +15,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import BookedBatch, Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, charged_by
 from vosd.engine.booking.late_media import LateMedia
 from vosd.engine.clock import SystemClock
@@ -271,10 +271,11 @@ class Recorder(Counting):
                     batch[index] = self._queue[index] = self.late.completed(record)
                 known = self._standings_of(batch)
                 try:
-                    standings, refused, left = await self._book(batch)
+                    done, refused, left = await self._book(batch)
                 except StoreUnavailable as error:
                     failure = error
                 else:
+                    read = done.repeated - self._queued.keys()
                     for record in batch:
                         self._queue.popleft()
                         self._queued.pop(record.call_id, None)
@@ -282,8 +283,8 @@ class Recorder(Counting):
                     self._left.difference_update(record.call_id for record in batch)
                     self._left.update(record.call_id for record in left)
                     booked = [record for record in batch if record.call_id not in refused]
-                    self._expect(booked, known, standings)
-                    self._commit(booked, standings)
+                    self._expect(booked, known, done, read)
+                    self._commit(booked, done.standings)
                     self._succeeded()
                     await self._release_refused_before(booked)
         self._tell_those_who_wait(self.confirmed + len(self._left) if failure is None else self.ended)
@@ -322,8 +323,8 @@ class Recorder(Counting):
         while self._awaited and self._awaited[0][0] <= confirmed:
             self._awaited.popleft()[1]()
 
-    async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str], list[CallRecord]]:
-        """Return the standings, the ids of the calls that the database refuses, and those that are not in quarantine.
+    async def _book(self, batch: list[CallRecord]) -> tuple[BookedBatch, set[str], list[CallRecord]]:
+        """Return the result, the ids of the calls that the database refuses, and those that are not in quarantine.
 
         Such a call waits again, since its file could not be written.
         """
@@ -332,7 +333,7 @@ class Recorder(Counting):
         except RejectedRecords as rejected:
             kept = await self._journal.refused(rejected.rejected)
             refused = {record.call_id: record for record, _ in rejected.rejected}
-            return rejected.standings, set(refused), [record for name, record in refused.items() if name not in kept]
+            return rejected.booked, set(refused), [record for name, record in refused.items() if name not in kept]
 
     async def _release_refused_before(self, booked: list[CallRecord]) -> None:
         """Remove booked calls from quarantine: an earlier run put them there and was killed before it noted that."""
@@ -408,26 +409,27 @@ class Recorder(Counting):
         return {name: Standing(each.balance, each.seq) for name, each in found if each is not None and each.is_read}
 
     def _expect(
-        self, batch: Iterable[CallRecord], known: Mapping[str, Standing], standings: Mapping[str, Standing]
+        self, batch: Iterable[CallRecord], known: Mapping[str, Standing], done: BookedBatch, read: Collection[str]
     ) -> None:
         """Note the balances that a batch would have led to, where the database has lost entries of the account.
 
-        ``known`` are the standings of before the batch: while it was booked, they may have been read with it. A batch
-        that was committed before and is repeated looks the same, until the next renewal of the lease.
+        ``known`` are the standings of before the batch: while it was booked, they may have been read with it. ``read``
+        are the calls that they have: an earlier run has booked them. Those that this run repeats had no answer.
         """
+        new: dict[str, list[Decimal]] = {}
         added: dict[str, list[Decimal]] = {}
         for record in batch:
-            for posting in record.postings:
-                if posting.amount:
-                    added.setdefault(posting.account, []).append(posting.amount)
-        for account, amounts in added.items():
+            for account, amount in ((each.account, each.amount) for each in record.postings if each.amount):
+                new.setdefault(account, []).extend([] if record.call_id in done.repeated else [amount])
+                added.setdefault(account, []).extend([] if record.call_id in read else [amount])
+        for account, amounts in new.items():
             if account in self.expected:
-                self.expected[account] += sum(amounts)
-            elif account in known and account in standings:
-                before, after = known[account], standings[account]
-                expected = Standing(before.balance + sum(amounts), before.seq + len(amounts))
-                if after.seq < expected.seq or (after.seq == expected.seq and after.balance != expected.balance):
-                    self.expected[account] = expected.balance
+                self.expected[account] += sum(added[account])
+            elif account in known and account in done.standings:
+                before, after = known[account], done.standings[account]
+                well = Standing(before.balance + sum(amounts), before.seq + len(amounts))
+                if after.seq < well.seq or (after.seq == well.seq and after.balance != well.balance):
+                    self.expected[account] = before.balance + sum(added[account])
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""

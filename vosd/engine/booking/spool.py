@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting, charged_by
 from vosd.control.money import BookingOutcome
 from vosd.engine.counting import Counting
@@ -153,11 +153,11 @@ class Spool(Counting):
 
     async def _book(self, batch: Sequence[CallRecord], outcome: BookingOutcome) -> list[CallRecord]:
         """Book a batch and return the records that are booked."""
-        standings: Mapping[str, Standing]
+        why: dict[str, str] = {}
         try:
-            standings, why = await self._books.book(batch), {}
+            standings = (await self._books.book(batch)).standings
         except RejectedRecords as rejected:
-            standings = rejected.standings
+            standings = rejected.booked.standings
             why = {record.call_id: reason for record, reason in rejected.rejected}
         outcome.refused.update(why)
         booked = [record for record in batch if record.call_id not in why]
