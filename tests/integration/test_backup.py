@@ -240,27 +240,36 @@ class Units:
         }
 
     def run(self, name: str) -> subprocess.CompletedProcess[str]:
-        """Run the commands of a service one after the other until one fails; return the last one."""
-        done = None
-        for line in (SYSTEMD / f"{name}.service").read_text().splitlines():
+        """Run the commands of a service one after the other until one fails; return the last one.
+
+        Those that begin with a minus may fail.
+        """
+        for line in (SYSTEMD / f"{name}.service").read_text().replace("\\\n", " ").splitlines():
             key, _, command = line.partition("=")
-            if key in {"ExecStartPre", "ExecStart", "ExecStartPost"} and (done is None or done.returncode == 0):
+            if key in {"ExecStartPre", "ExecStart", "ExecStartPost"}:
                 for place, other in self._places.items():
                     command = command.replace(place, str(other))
-                words = shlex.split(command.replace("$$", "$"))
+                words = shlex.split(command.removeprefix("-").replace("$$", "$").replace("%%", "%"))
                 done = subprocess.run(words, cwd=self._state, capture_output=True, text=True, check=False, timeout=120)
-        assert done is not None
+                if done.returncode and not command.startswith("-"):
+                    break
         return done
+
+    def backup_of(self, days: float, place: str = ".", node: str = "vosd") -> Path:
+        """Leave an empty file as a backup of so many days ago."""
+        at = time.time() - 86_400 * days  # noqa: TID251 - compared with times of the file system
+        file = self.backups / place / time.strftime(f"vosd-{node}-%Y%m%dT%H%M%SZ.zip", time.gmtime(at))
+        file.touch()
+        os.utime(file, (at, at))
+        return file
 
 
 def test_the_shipped_units_restore_the_latest_backup_and_remove_what_is_older_than_two_weeks(site, elsewhere):
     units = Units(site, elsewhere)
-    for days, count in ((15.5, 1), (7, 2)):
-        site.book(calls(*range(count)))
-        age(Path(site.document("backup", str(units.backups / f"vosd-{count}.zip"))["file"]), days)
+    old, *newer = [units.backup_of(days) for days in (15.5, *range(13, 6, -1))]
     site.book(calls(*range(10)))
     assert units.run("vosd-backup").returncode == 0
-    assert [(units.backups / f"vosd-{count}.zip").exists() for count in (1, 2)] == [False, True]
+    assert ([each for each in newer if not each.exists()], old.exists()) == ([], False)
     for _ in range(2):  # what the week before has left is not in the way
         restored = units.run("vosd-restore-test")
         assert (restored.returncode, restored.stderr) == (0, "")
@@ -272,20 +281,37 @@ def age(backup, days):
     os.utime(backup, (at, at))
 
 
-def test_backups_of_more_than_two_weeks_make_room_for_one_that_fails_and_stay_where_there_is_no_newer_one(
-    site, elsewhere
-):
+def test_old_backups_make_room_for_one_that_fails_and_the_latest_seven_of_each_node_stay_however_old(site, elsewhere):
     units = Units(site, elsewhere)
-    old, newer = (units.backups / f"vosd-{name}.zip" for name in ("old", "newer"))
-    old.touch()
-    age(old, 16)
+    mine = [units.backup_of(days) for days in range(30, 20, -1)]
+    (units.backups / "other").mkdir()
+    others = [
+        units.backup_of(40, node="vosd-2"),
+        units.backup_of(40, place="other"),
+        *(units.backup_of(days, node="vosd-2") for days in range(7)),
+        units.backups / "vosd-by-hand.zip",
+    ]
+    others[-1].touch()
+    age(others[-1], 50)
     site.config.unlink()
-    assert units.run("vosd-backup").returncode != 0
-    assert old.exists()
-    newer.touch()
-    age(newer, 13)
-    assert units.run("vosd-backup").returncode != 0
-    assert (old.exists(), newer.exists()) == (False, True)
+    for _ in range(2):
+        assert units.run("vosd-backup").returncode != 0
+        assert [each.exists() for each in mine] == [False] * 3 + [True] * 7
+        assert [each.exists() for each in others] == [False] + [True] * 9
+
+
+def test_a_backup_is_made_where_old_ones_cannot_be_removed(site, elsewhere, tmp_path, monkeypatch):
+    """The command find fails at the first file that it may not remove, or at ``lost+found`` of a disk."""
+    units = Units(site, elsewhere)
+    for days in range(14, 24):
+        units.backup_of(days)
+    failing = tmp_path / "failing" / "find"
+    failing.parent.mkdir()
+    failing.write_text(f'#!/bin/sh\n{shutil.which("find")} "$@"\nexit 1\n')
+    failing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{failing.parent}:{os.environ['PATH']}")
+    assert units.run("vosd-backup").returncode == 0
+    assert [each for each in units.backups.iterdir() if each.stat().st_size]
 
 
 def test_a_restore_test_fails_where_the_latest_backup_is_older_than_two_days(site, elsewhere):
