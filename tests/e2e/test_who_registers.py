@@ -1,11 +1,13 @@
 """What others see of those who register: vendors that are called there, programs that are told, limits of gateways."""
 
+import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from queue import Queue
+from signal import SIGHUP
 from threading import Thread
 
 import pytest
@@ -15,7 +17,9 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer, compose
 from doubles.telephone import Telephone
 
+from vosd.control.installation import Reload
 from vosd.obs.events import Event
+from vosd.wiring.configured_switch import ConfiguredSwitch
 
 from .addresses import CUSTOMERS, NETWORK, REPORTING_SWITCH
 from .conditions import eventually
@@ -58,7 +62,8 @@ def test_a_vendor_that_registers_is_called_where_it_is_and_paid(stage: Stage) ->
         assert stage.daemon.ask("registrations") == []
 
 
-def test_a_reload_has_a_registration_that_backs_off_ask_at_once(stage: Stage) -> None:
+def test_a_reload_by_an_operator_has_a_registration_that_backs_off_ask_at_once(stage: Stage) -> None:
+    """A change of the definitions is loaded without it, also where an earlier reload has loaded that change."""
     others, usual = stage.daemon.directory / "many.yaml", "phones: []\n"
     with Peer(Endpoint(f"{NETWORK}.83", 5_060)) as registrar, stage.expecting(Event.REGISTRATION_LOST):
         register = f'{{server: "{registrar.address}", username: us, password: secret}}'
@@ -67,8 +72,15 @@ def test_a_reload_has_a_registration_that_backs_off_ask_at_once(stage: Stage) ->
         stage.daemon.succeed("reload")
         registrar.reply(registrar.expect("REGISTER"), 500)
         eventually(lambda: stage.daemon.ask("registrations")[0]["failures"] == 1, "the failure noted")
-        (waiting,) = stage.daemon.ask("registrations")
+        before = stage.daemon.ask("registrations")
+        with closing(ConfiguredSwitch(stage.daemon.configuration_file)) as configured:
+            asyncio.run(configured.running_switch().ask(Reload()))
+        assert stage.daemon.ask("registrations") == before
         stage.daemon.succeed("reload")
+        registrar.reply(registrar.expect("REGISTER"), 500)
+        eventually(lambda: stage.daemon.ask("registrations")[0]["failures"] == 2, "another failure noted")
+        (waiting,) = stage.daemon.ask("registrations")
+        stage.daemon.signal(SIGHUP)
         asked = registrar.expect("REGISTER")
         registrar.reply(asked, 200, headers=[f"Contact: {asked['Contact']};expires=600"])
         eventually(lambda: stage.daemon.ask("registrations")[0]["state"] == "registered", "the registration")

@@ -104,6 +104,9 @@ class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
     follows_order: bool = False
     """Also if it removes what running calls use, where orders have ended that in the database: each was asked about its
     own, and none is asked about those of others. Sent where the reload was refused without it."""
+    is_by_operator: bool = False
+    """Whether an operator orders the reload itself, so that registrations with vendors that back off ask at once. A
+    change of the definitions is loaded without it."""
 
 
 class ObjectsInUse(msgspec.Struct, frozen=True):

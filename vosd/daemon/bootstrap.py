@@ -174,10 +174,10 @@ async def _live(
     if predecessor is not None:
         await daemon.prepare()
         daemon.inherit(await predecessor.sockets())
-    reloads: set[asyncio.Task[bool]] = set()
+    reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        task = asyncio.ensure_future(daemon.configuration.reload_on_signal())
+        task = asyncio.ensure_future(daemon.reload_by_operator())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
@@ -593,6 +593,12 @@ class Daemon:
         gateways = {name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name}
         return Busy(accounts, gateways)
 
+    async def reload_by_operator(self) -> None:
+        """Load the configuration after a signal; registrations with vendors that back off ask at once behind it."""
+        await self.configuration.reload_on_signal()
+        if self.configuration.last_error is None:
+            self.service.retry_registrations()
+
     async def _doubt_definitions(self) -> None:
         self.configuration.doubt_stored()
         self._definitions.forget_tries()
@@ -632,8 +638,6 @@ class Daemon:
             raise as_mistakes(error, loaded) from error
         allow_files(loaded, relays=self._media.relay is not None)
         self._transports.adjust(loaded.transports, loaded.tls)
-        if loaded.stored.version == self.configuration.loaded.stored.version:
-            self.service.retry_registrations()  # an operator has ordered it, no change of the definitions
         self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
         self.service.lookups.adjust(loaded.settings.lookups)

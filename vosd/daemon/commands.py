@@ -210,9 +210,12 @@ class Commands:
         return HangupOutcome(ended, ended)
 
     async def reload(self, order: Reload) -> ReloadOutcome:
-        """Load the configuration file again."""
+        """Load the configuration file again; registrations that back off ask at once if an operator orders it."""
         reload = self._configuration.reload
-        return await _outcome(reload(is_confirmed=order.is_confirmed, follows_order=order.follows_order))
+        outcome = await _outcome(reload(is_confirmed=order.is_confirmed, follows_order=order.follows_order))
+        if order.is_by_operator:
+            self._service.retry_registrations()
+        return outcome
 
     async def objects_in_use(self, question: FindObjectsInUse) -> ObjectsInUse:
         """Return those of some objects that running calls use."""

@@ -1,5 +1,7 @@
 """Our registrations as the catalogue wants them, and what routing and people see of them."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from doubles.conformance import faults_of
@@ -14,7 +16,7 @@ from structlog.testing import capture_logs
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.control.order import tag_of
-from vosd.engine.registration.outbound import PACE_MS
+from vosd.engine.registration.outbound import PACE_MS, RETRY_APART_MS
 from vosd.obs.events import Event
 
 
@@ -118,6 +120,17 @@ def test_registrations_that_back_off_ask_at_once_when_an_operator_reloads():
     assert stage.exchange.switch.live.unregistered == set()
     assert len(stage.registrar.asked_at) == asked + 2
     assert faults_of(stage.wire.packets, SWITCH) == []
+
+
+def test_a_registration_that_an_operator_has_retried_again_and_again_asks_each_five_seconds():
+    stage = Stage(REGISTRATION)
+    stage.registrar.always = Told(500)
+    stage.run()
+    for _ in range(200):
+        stage.exchange.node.vendors.registrations.retry(stage.exchange.clock.now())
+        stage.run(100)
+    times = stage.registrar.asked_at
+    assert (len(times), min(later - at for at, later in pairwise(times)) >= RETRY_APART_MS) == (5, True)
 
 
 @pytest.mark.parametrize("told", [Told(403), Told(503, ("Retry-After: 600",)), None], ids=["403", "503", "open"])

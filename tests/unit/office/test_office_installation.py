@@ -119,7 +119,7 @@ async def test_a_reload_and_a_restart_leave_a_line_in_the_audit_if_the_switch_di
         switch.answers(Reload, ReloadOutcome("def", []))
         reloaded = await reload_configuration(office, operator(), ReloadConfiguration(is_confirmed=True))
         assert (reloaded.outcome.version, reloaded.unaudited) == ("def", "")
-        assert Reload(is_confirmed=True) in switch.asked
+        assert Reload(is_confirmed=True, is_by_operator=True) in switch.asked
         assert (await restart_switch(office, operator(), RestartSwitch())).outcome == STATUS
     assert await audited(office) == [("ReloadConfiguration", "configuration"), ("RestartSwitch", "switch")]
 

@@ -64,7 +64,7 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
         DaemonRefusedError: the switch does not take it; ``problems`` says why.
         DaemonUnreachableError: the switch does not answer.
     """
-    loading = office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
+    loading = office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed, is_by_operator=True))
     outcome = await office.carried_out(loading, who, order, "configuration")
     return await office.noted(outcome, who, order, "configuration")
 

@@ -25,6 +25,8 @@ from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
 """Interval between the REGISTERs of registrations that begin or change together: a hundred a second."""
+RETRY_APART_MS: Final = 5_000
+"""Shortest time from a failure to the next REGISTER, however often an operator reloads."""
 
 Resolve = Callable[[Sequence[Address]], Sequence[Address]]
 """Return the addresses of names, from the cache only."""
@@ -125,12 +127,17 @@ class OutboundRegistrations:
                 _log.info(Event.REGISTRATION_GAINED, **_subject(name, former), why=GONE)
 
     def retry(self, now: Instant) -> None:
-        """Have registrations that back off after failures ask at once, behind those that begin with the catalogue."""
+        """Have registrations that back off after failures ask at once, behind those that begin with the catalogue.
+
+        One that has just failed asks ``RETRY_APART_MS`` later.
+        """
+        entries = dict.fromkeys(self._entries.values())
+        waiting = [entry.ours for entry in entries if entry.ours.is_backing_off(now)]
         at = max(now, self._begun_until)
-        for entry in dict.fromkeys(self._entries.values()):
-            if entry.ours.is_backing_off(now):
-                entry.ours.retry(at)
-                at = at.plus(PACE_MS)
+        for ours in sorted(waiting, key=lambda each: each.failed_at):
+            at = max(at, ours.failed_at.plus(RETRY_APART_MS))
+            ours.retry(at)
+            at = at.plus(PACE_MS)
 
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""

@@ -68,6 +68,7 @@ class OutboundRegistration:
         "_waits",
         "contact",
         "expires_at",
+        "failed_at",
         "failures",
         "last_status",
         "next_attempt_at",
@@ -114,6 +115,8 @@ class OutboundRegistration:
         self.next_attempt_at: Instant | None = None
         self.failures = 0
         """Consecutive failures."""
+        self.failed_at = Instant(0, 0)
+        """Time of the last failure or refusal."""
         self.last_status: int | None = None
         """Last final status; 0 = time-out; None = no REGISTER was sent yet."""
         self.service_route: tuple[str, ...] = ()
@@ -348,6 +351,7 @@ class OutboundRegistration:
         A binding that ends in ``left_ms`` is saved where that is possible: the delay is at most half of that time.
         """
         self.failures += 1
+        self.failed_at = now
         if rests_for_ms is not None:
             self.next_attempt_at = now.plus(rests_for_ms + self._draw(rests_for_ms // 10 + 1))
             return
