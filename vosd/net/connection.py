@@ -31,6 +31,8 @@ UNREAD_BYTES_MAX: Final = 512 * 1024
 """Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
 """Time for the last bytes to be written before a closing connection is aborted."""
+AT_ONCE_S: Final = 2.0
+"""Time within which a peer that does not accept our certificate closes the connection: some round trips."""
 IDLE_FRAMES_PER_S: Final = 10
 IDLE_FRAMES_AT_ONCE: Final = 50
 """Rate limit for WebSocket frames that complete no message, each of which costs as much as a message, and for
@@ -238,9 +240,9 @@ class Connection(asyncio.Protocol):
         return self.peer if self.origin.is_ours else None
 
     @property
-    def is_without_word(self) -> bool:
-        """Return whether we have opened the connection and its peer has sent nothing on it."""
-        return self.origin.is_ours and not self.received_ms
+    def is_fresh_without_word(self) -> bool:
+        """Return whether we have opened it less than ``AT_ONCE_S`` ago and its peer has sent nothing on it."""
+        return self.origin.is_ours and not self.received_ms and self._loop.time() - self._began_at < AT_ONCE_S
 
     @property
     def has_unread(self) -> bool:

@@ -420,8 +420,8 @@ class StreamFlow:
                     self._lost.popitem(last=False)
         if not self._open:
             self._emptied.set()
-        is_without_word = in_doubt and self.tls is not None and connection.is_without_word
-        why = why or (_WITHOUT_WORD if is_without_word else None)
+        is_refused = in_doubt and self.tls is not None and connection.is_fresh_without_word
+        why = why or (_WITHOUT_WORD if is_refused else None)
         if why is not None:
             self._warn(peer, why)
         places = [peer]

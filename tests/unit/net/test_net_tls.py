@@ -399,9 +399,10 @@ async def test_a_vendor_that_does_not_fit_its_identity_is_not_connected_to(
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_a_vendor_that_does_not_accept_our_certificate_is_in_the_log(
-    secured, silent_vendor, authority, impostor, version
+    secured, silent_vendor, authority, impostor, version, monkeypatch
 ):
     """By TLS 1.3 our side of the handshake is complete before the vendor has refused it."""
+    monkeypatch.setattr("vosd.net.connection.AT_ONCE_S", 60.0)  # the machine may be busy
     context = authority.server_context(authority.issue("strict", "127.0.0.1"))
     context.load_verify_locations(impostor.root.file)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -415,6 +416,22 @@ async def test_a_vendor_that_does_not_accept_our_certificate_is_in_the_log(
     assert (line["event"], line["peer"]) == ("connection", "{}:{}".format(*silent_vendor.address))
     expected = "it may not accept our certificate" if version is ssl.TLSVersion.TLSv1_3 else "no connection"
     assert expected in line["why"]
+
+
+async def test_a_vendor_that_closes_later_without_an_answer_is_not_said_to_refuse_our_certificate(
+    secured, silent_vendor, authority, monkeypatch
+):
+    """It has accepted us and read the request: it is restarted, or has no server behind it any more."""
+    await silent_vendor.listen(authority.server_context(authority.issue("vendor", "127.0.0.1")))
+    node = await secured()
+    with capture_logs() as logs:
+        node.send(OPTIONS, silent_vendor.address)
+        peer = await silent_vendor.arrival()
+        assert await peer.read(len(OPTIONS)) == OPTIONS
+        monkeypatch.setattr("vosd.net.connection.AT_ONCE_S", 0.0)  # that time is over
+        await peer.close()
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert not logs
 
 
 async def test_a_vendor_that_closes_after_it_has_answered_is_not_in_the_log(secured, silent_vendor, authority):
