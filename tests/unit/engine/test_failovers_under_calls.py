@@ -325,6 +325,29 @@ async def test_a_lost_payment_is_named_where_the_database_goes_away_before_the_c
     assert await mended(switch) == ({}, []), "it is named once"
 
 
+async def test_a_payment_that_is_read_while_a_start_reads_the_copy_hides_no_lost_one(
+    tmp_path, switch, server, monkeypatch
+):
+    backup = deepcopy(server.store)
+    await pay(server, 70, "bank-2")
+    await switch.balances.refresh()
+    await switch.copier.write()
+    fail_over(server, backup)
+    after = await restarted(tmp_path, switch, server)
+    standings = switch.copier.copy.standings
+
+    async def standings_behind_a_payment():
+        monkeypatch.undo()
+        await pay(server, 30, "bank-3")
+        await after.balances.refresh()
+        return await standings()
+
+    monkeypatch.setattr(switch.copier.copy, "standings", standings_behind_a_payment)
+    balances, (alarm,) = await mended(after)
+    assert (balances.keys(), alarm["less"]) == ({"acme"}, "40.00 USD")
+    after.journal.close()
+
+
 @pytest.mark.parametrize("is_shown", [True, False])
 async def test_a_lost_payment_is_named_where_calls_of_the_run_before_wait_for_their_booking(
     tmp_path, switch, server, is_shown

@@ -78,9 +78,10 @@ class JournalComparison:
         if self._is_recalled:
             return
         async with self._recorder.turn:
+            # Before the copy is read: payments that are read meanwhile raise the number of entries.
+            read = {name: credit.seq for name, credit in self._balances.credits.items() if credit.is_read}
             for name, known in (await self._earlier()).items():
-                credit = self._balances.credits.get(name)
-                if credit is not None and credit.is_read and (is_left or known.seq > credit.seq):
+                if name in read and (is_left or known.seq > read[name]):
                     self._recorder.expected[name] = known.balance
             self._is_recalled = True
 
