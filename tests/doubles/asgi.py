@@ -1,5 +1,6 @@
 """Requests to the application of the management API in this process, without a connection."""
 
+import asyncio
 import json
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class Answered(NamedTuple):
 async def answered(
     application: Application, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> Answered:
-    """Send a request, whose path is below ``/api/v1``; the client has gone when it is sent.
+    """Send a request, whose path is below ``/api/v1``; the client goes when the answer begins.
 
     ``body`` is JSON, or bytes as they are.
     """
@@ -41,12 +42,17 @@ async def answered(
     }  # fmt: skip
     coming: list[Any] = [{"type": "http.request", "body": content}]
     sent: list[Any] = []
+    has_begun = asyncio.Event()
 
     async def receive() -> Any:
-        return coming.pop() if coming else {"type": "http.disconnect"}
+        if coming:
+            return coming.pop()
+        await has_begun.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
+        has_begun.set()
 
     await application(scope, receive, send)
     named = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]

@@ -55,6 +55,7 @@ from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import StreamPlaces, check_places, live_answer
+from vosd.api.workbook import XLSX
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
@@ -185,7 +186,9 @@ class Application:
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
         if wanted is not None:
-            return await _list(operation, office, who, order, wanted)
+            listed = _list(operation, office, who, order, wanted)
+            # A workbook is made before its answer begins; other forms end as their stream does.
+            return await (request.unless_gone(listed) if wanted.form == XLSX else listed)
         if operation.is_live:
             return await self._live(operation, request, order, self._places.take(who))
         if operation.streams_max is not None:

@@ -140,6 +140,23 @@ class HttpRequest:
             headers=(("Connection", "close"),),
         )
 
+    async def unless_gone(self, answering: Awaitable[Answer]) -> Answer:
+        """Return an answer that takes long, to a request without a body; end it when the client has gone meanwhile.
+
+        Raises:
+            ConnectionResetError: the client has gone.
+        """
+        making, gone = asyncio.ensure_future(answering), asyncio.ensure_future(_gone(self._receive))
+        try:
+            await asyncio.wait({making, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                raise ConnectionResetError
+            return making.result()
+        finally:
+            for task in (making, gone):
+                task.cancel()
+            await asyncio.gather(making, gone, return_exceptions=True)
+
     async def document(self, *content_types: str, bytes_max: int = BODY_BYTES_MAX) -> Any:
         """Return the JSON of the body; ``content_types`` are accepted beside JSON.
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,37 +34,37 @@ async def workbook_parts(
     """
     import xlsxwriter  # only those who ask for such a file wait for it
 
-    with ExitStack() as opened:
-        directory = opened.enter_context(TemporaryDirectory(prefix="vosd-list-"))
+    with TemporaryDirectory(prefix="vosd-list-") as directory:
         path = Path(directory) / "list.xlsx"
         terms = {
             "constant_memory": True, "tmpdir": directory,
             "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
         }  # fmt: skip
         book = xlsxwriter.Workbook(str(path), terms)
-        opened.callback(_close, book)
-        page = book.add_worksheet()
-        page.freeze_panes(1, 0)
-        for place, column in enumerate(columns):
-            page.write_string(0, place, column)
-        number = 0
-        async for row in rows:
-            number += 1
-            if number > ROWS_MAX:
-                raise too_many_rows()
-            for place, (column, is_amount) in enumerate(columns.items()):
-                value = row.get(column)
-                if value is None:
-                    continue
-                written = text(value)
-                is_count = isinstance(value, int | float) and not isinstance(value, bool)
-                if is_count or (is_amount and _AMOUNT.match(written)):
-                    page.write_number(number, place, float(value))
-                else:
-                    page.write_string(number, place, written)
-            if number % _ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # other requests are answered meanwhile
-        await asyncio.to_thread(_close, book)
+        try:
+            page = book.add_worksheet()
+            page.freeze_panes(1, 0)
+            for place, column in enumerate(columns):
+                page.write_string(0, place, column)
+            number = 0
+            async for row in rows:
+                number += 1
+                if number > ROWS_MAX:
+                    raise too_many_rows()
+                for place, (column, is_amount) in enumerate(columns.items()):
+                    value = row.get(column)
+                    if value is None:
+                        continue
+                    written = text(value)
+                    is_count = isinstance(value, int | float) and not isinstance(value, bool)
+                    if is_count or (is_amount and _AMOUNT.match(written)):
+                        page.write_number(number, place, float(value))
+                    else:
+                        page.write_string(number, place, written)
+                if number % _ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # other requests are answered meanwhile
+        finally:
+            await _closed(book)
         with path.open("rb") as file:
             while part := file.read(_PART):
                 yield part
@@ -81,7 +80,11 @@ def too_many_rows() -> RequestError:
     )
 
 
-def _close(book: Any) -> None:
-    """Finish a workbook, also one that is given up: it closes files of its own."""
-    if not book.fileclosed:
-        book.close()
+async def _closed(book: Any) -> None:
+    """Finish a workbook in a thread, also one that is given up: it closes files of its own, which must be there yet."""
+    closing = asyncio.ensure_future(asyncio.to_thread(book.close))
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait({closing})
+        raise
