@@ -95,6 +95,8 @@ def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) ->
     assert [each.split(b",")[0] for each in rates.content.splitlines()[1:]] == [b"44", b"49"]
     again = decks.ask("POST", "/decks/buy/rollback", {"to": 1, "memo": "mistake"}).json
     assert (again["version"], again["content"], again["mode"]) == (3, 1, "rollback")
+    unset = decks.ask("POST", "/decks/buy/rollback", {"to": 0})  # as a client sends a number that was never set
+    assert (unset.status, unset.json["code"]) == (409, "many_closed")
     actions = [each["action"] for each in decks.ask("GET", "/audit?subject=buy&limit=3").json["items"]]
     assert actions == ["RollBackDeck", "ImportDeck", "ImportDeck"]
     assert [each["name"] for each in decks.ask("GET", "/rates/groups").json["items"]] == ["buy"]

@@ -86,7 +86,7 @@ def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) ->
         closed.call.invite()
         assert closed.call.refused().status == 403
 
-        assert stage.daemon.ask("rates", "rollback", "sell", "--to", "0")["rates"] == 0
+        assert stage.daemon.ask("rates", "rollback", "sell", "--to", "0", "--force")["rates"] == 0
         in_force(stage, 4)
         fourth.call.invite()
         assert fourth.call.refused().status == 403  # as before the first import

@@ -34,7 +34,7 @@ _STATUS: Final = {
         "accounts_below", "already_defined", "already_there", "ambiguous_call", "books_moved", "changed_meanwhile",
         "configuration_invalid", "daemon_refused", "defined_in_files", "dispute_moved", "draft_early", "gateway_busy",
         "invoice_altered", "invoice_moved", "invoice_not_sent", "job_ended", "job_not_running", "last_administrator",
-        "many_overrides",
+        "many_closed", "many_overrides",
         "month_open", "not_a_draft", "not_issued", "not_taken", "objects_moved", "other_currency", "person_exists",
         "reference_taken", "role_in_use", "set_by_others", "socket_not_open", "too_little_left", "too_many_calls",
         "too_many_views", "trunk_under_test", "unconfirmed", "view_exists", "was_refused",

@@ -151,19 +151,20 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 @rates.command("rollback")
 @_GROUP
 @click.option("--to", "to", type=Count(0), metavar="N", help="The version; default: that before the last; 0: no rates.")
+@click.option("--force", is_flag=True, help="With --to 0: take all rates out.")
 @_MEMO
 @operator_option
 @json_option
 @pass_invocation
 def rollback(
-    invocation: Invocation, /, rate_group: str, to: int | None, memo: str | None, operator: str, as_json: bool
+    invocation: Invocation, /, rate_group: str, to: int | None, operator: str, as_json: bool, **terms: Any
 ) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back
     from vosd.processes.life import give_way
 
     give_way()
-    order = RollBackDeck(rate_group=rate_group, to=to, memo=memo)
+    order = RollBackDeck(rate_group=rate_group, to=to, **terms)
     made = in_office(invocation, lambda office: roll_back(office, principal(operator), order))
     if as_json:
         output.document(_document(made))

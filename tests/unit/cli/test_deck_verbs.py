@@ -261,6 +261,10 @@ def test_a_rollback_is_a_new_version_with_old_rates(site):
     assert [each["version"] for each in site.ask("versions", "acme")] == [3, 2, 1]
     assert "in force already" in site.run("rollback", "acme", "--to", "1", code=1)
     assert "no version 9" in site.run("rollback", "acme", "--to", "9", code=1)
+    assert "would be taken out" in (said := site.run("rollback", "acme", "--to", "0", code=1))
+    assert "say --force" in said
+    assert site.exported() == first
+    assert site.ask("rollback", "acme", "--to", "0", "--force")["rates"] == 0
 
 
 def test_a_rollback_takes_back_the_map_as_well(site):

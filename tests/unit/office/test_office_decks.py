@@ -132,6 +132,8 @@ async def test_a_rollback_is_a_new_version_with_a_line(office):
 
 async def test_the_first_import_is_taken_back_by_a_version_without_rates(office):
     await imported(office, sheet(of_44="0.60"))
+    with pytest.raises(ManyClosedError, match=r"all rates of deck sell .* say `force`"):
+        await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0))
     deck = await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0, if_version=1))
     assert (deck.version, deck.content, deck.replaced, deck.rates, deck.layout) == (2, 2, 1, 0, None)
     assert (await look_up(office, operator(), LookUpRate("sell", "442079"))).rate is None
@@ -142,6 +144,7 @@ async def test_the_first_import_is_taken_back_by_a_version_without_rates(office)
     assert (again.version, again.content, again.rates) == (3, 1, 1)
     report = await imported(office, sheet(of_33="0.40", of_44="0.60"))
     assert (report.version, report.rates) == (4, 2)
+    assert (await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0, force=True))).rates == 0
 
 
 @pytest.mark.parametrize(

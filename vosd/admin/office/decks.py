@@ -44,7 +44,7 @@ class NoSuchDeckError(VosError):
 
 
 class ManyClosedError(VosError):
-    """An import would close more prefixes than is usual."""
+    """An import or a rollback would close more prefixes than is usual."""
 
 
 class UnreadableDeckError(VosError):
@@ -242,6 +242,8 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memo: str | None = None
     if_version: int | None = None
     """Only where this is the latest version; None = whichever is."""
+    force: bool = False
+    """Take all rates out, where ``to`` is 0, whichever version is the latest."""
 
 
 @needs(Permission.RATES_CHANGE)
@@ -253,6 +255,7 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
         StaleVersionError: the latest version is another one than the order says.
+        ManyClosedError: all rates would be taken out, and the order neither names the latest version nor is forced.
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
@@ -267,6 +270,12 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         raise NoSuchDeckError(message)
     if number == 0 and not newest.rates:
         raise NoSuchDeckError(f"deck {rate_group} has no rates: there is nothing to take out")
+    # 0 is also what clients send for a field that was never set
+    if number == 0 and order.if_version is None and not order.force:
+        message = (
+            f"all rates of deck {rate_group} would be taken out, and nothing was done; if that is meant, say `force`"
+        )
+        raise ManyClosedError(message)
     wanted, chunks = (
         await _without_rates(decks, newest) if number == 0 else (_numbered(versions, number, rate_group), ())
     )

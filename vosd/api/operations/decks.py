@@ -248,7 +248,7 @@ _OPERATIONS: Final = (
         takes=RollBackDeck,
         run=roll_back_deck,
         result=DeckSheet,
-        problems=("daemon_refused", "no_deck_group", "no_such_deck"),
+        problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
     ),
     Operation(
         method="GET",
