@@ -349,6 +349,32 @@ def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcom
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (HTTPStatus.FORBIDDEN, "permission_lacking"),
+        (HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"),
+        (HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable"),
+    ],
+)
+def test_a_file_of_payments_ends_where_each_would_be_refused(boss: Visitor, status: HTTPStatus, code: str) -> None:
+    page = boss.go("/payments?tab=file", "Payments")
+    payments = b"account,amount,reference\nrival,1,k-1\nother,2,k-2\nrival,3,k-3\n"
+    page.locator("input[type=file]").set_input_files({"name": "bank.csv", "mimeType": "text/csv", "buffer": payments})
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=status, json=made_problem(status, code, "this is refused"))
+
+    page.route("**/accounts/*/payments", refuse)
+    ended = "0 of 3 payments were booked now. It ended at line 2: this is refused. Book the file again"
+    confirmed(page, "Book 3 payments", ended)
+    outcomes = page.get_by_label("File of payments").locator("tbody tr td:last-child")
+    expect(outcomes).to_have_text(["this is refused", "", ""])
+    assert len(asked) == 1
+
+
 def test_a_file_of_payments_of_an_agent_names_no_command_of_the_switch(boss: Visitor, visit: Visit) -> None:
     refund = {"name": "bank.csv", "mimeType": "text/csv", "buffer": b"account,amount,reference\nacme,-1,h-1\n"}
     for visitor, advice in ((boss, " (vosd payment add --type)"), (visit("agent", "reseller"), "")):

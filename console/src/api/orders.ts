@@ -26,8 +26,11 @@ export function mayBeCarriedOut(failure: unknown): boolean {
 export const isPageOld = (failure: Error): boolean =>
   isStale(failure) || mayBeCarriedOut(failure) || DONE_BEFORE.includes(codeOf(failure));
 
-/** Tell whether a refusal was made before it was looked up what the same order had done; whatever that was still holds. */
-const isBeforeLookUp = (failure: unknown) =>
+/**
+ * Tell whether a refusal was made before the order itself was looked at, and before it was looked up what the same order
+ * had done: that still holds, and other orders are refused, too.
+ */
+export const isOfAnyOrder = (failure: unknown): boolean =>
   failure instanceof Problem && (failure.status >= HTTP_FAILED || EARLY_REFUSALS.includes(failure.status));
 
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
@@ -62,7 +65,7 @@ export class Orders {
     } catch (failure) {
       const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? codeOf(failure) : "";
       if (mayBeCarriedOut(failure)) this.lost.add(text);
-      else if (!isBeforeLookUp(failure)) this.lost.delete(text);
+      else if (!isOfAnyOrder(failure)) this.lost.delete(text);
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
       if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.keys.delete(text);

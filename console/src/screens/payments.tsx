@@ -7,7 +7,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
-import { mayBeCarriedOut } from "../api/orders";
+import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
 import { amount, less, moment } from "../format";
 import { Change, DoneText } from "../parts/change";
 import { Confirm } from "../parts/confirm";
@@ -350,12 +350,11 @@ function FromFile() {
   });
   const book = async () => {
     let booked = 0;
-    let lost: { line: number; said: string } | undefined;
+    let last: { line: number; said: string } | undefined;
     forget();
     isStopped.current = false;
     for (const each of payments) {
-      // behind a lost answer the next one would most likely be lost, too
-      if (isStopped.current || lost) break;
+      if (isStopped.current || last) break;
       let said: string;
       try {
         const answer = await content(
@@ -371,12 +370,13 @@ function FromFile() {
         if (failure instanceof Problem && failure.status === HTTP_UNAUTHORIZED) break;
         const why = failure instanceof Unreachable ? t("state.unreachable") : inLanguage((failure as Error).message);
         said = mayBeCarriedOut(failure) ? t("payments.file_lost", { why }) : why;
-        if (mayBeCarriedOut(failure)) lost = { line: each.line, said };
+        // the next one would most likely be lost or refused, too
+        if (mayBeCarriedOut(failure) || isOfAnyOrder(failure)) last = { line: each.line, said };
       }
       setDone(outcomes.current.push(said));
     }
     const whole = t("payments.file_done", { booked, count: payments.length });
-    return { said: lost ? t("payments.file_ended", { done: whole, ...lost }) : whole };
+    return { said: last ? t("payments.file_ended", { done: whole, ...last }) : whole };
   };
   const booking = useMutation({ mutationFn: book, onSettled: () => readAgain(queries) });
   return (
