@@ -60,7 +60,11 @@ export function SavedViews(props: {
   /** Show what the browser keeps by now: no list of the server changes with it. */
   const [, lookAgain] = useReducer((looks: number) => looks + 1, 0);
   const act = useMutation({
-    mutationFn: (order: () => Promise<unknown>) => order(),
+    mutationFn: async (order: () => Promise<unknown>) => {
+      // a first reading that is under way is of before the change, and would be the last one
+      await client.cancelQueries({ queryKey: ["views", page] });
+      return await order();
+    },
     // another person or another tab may have changed it: the next try begins from what holds now
     onError: () => void found.refetch(),
   });

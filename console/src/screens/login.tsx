@@ -46,6 +46,9 @@ export function Login({ hasEnded, onDone }: LoginTerms) {
   );
 }
 
+/** The attribute of an element with the focus at which Escape closes no dialog of the page. */
+const KEEPS_ESCAPE = ["data-mantine-stop-propagation", "true"] as const;
+
 /** The log-in over a page that is hidden, because its session has ended while a form was filled in. */
 export function LoginAgain({ name, onDone }: { name: string; onDone: (session: Session) => Promise<void> }) {
   const { t } = useTranslation();
@@ -54,17 +57,21 @@ export function LoginAgain({ name, onDone }: { name: string; onDone: (session: S
     const shown = dialog.current;
     shown?.showModal();
     shown?.querySelector<HTMLInputElement>("input[type=password]")?.focus();
-    // the focus goes back to the field that was filled in
-    return () => shown?.close();
+    document.body.setAttribute(...KEEPS_ESCAPE);
+    return () => {
+      document.body.removeAttribute(KEEPS_ESCAPE[0]);
+      shown?.close(); // the focus goes back to the field that was filled in
+    };
   }, []);
   return (
     <dialog
       ref={dialog}
       className="login-again"
       aria-label={t("login.title")}
-      // browsers close a dialog when Escape is pressed a second time, and those of the page would be closed, too
+      closedby="none"
+      // early browsers close a dialog when Escape is pressed a second time, and those of the page would be closed, too
       onClose={(event) => event.currentTarget.isConnected && event.currentTarget.showModal()}
-      onFocus={(event) => event.target.setAttribute("data-mantine-stop-propagation", "true")}
+      onFocus={(event) => event.target.setAttribute(...KEEPS_ESCAPE)}
     >
       <Name
         known={name}
