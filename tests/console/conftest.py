@@ -392,6 +392,24 @@ def english_in(page: Page) -> list[str]:
     return ENGLISH.findall(COMMANDS.sub("", page.inner_text("body")))
 
 
+def route_once(page: Page, url: str, handle: Callable[[Route], Any]) -> None:
+    """Have the next request to an address handled so.
+
+    The route stays, for Chromium may lose a request that comes while the last route of a page is taken away: of 400
+    that came at once 18 had no answer.
+    """
+    taken: list[Route] = []
+
+    def first(route: Route) -> None:
+        if taken:
+            route.fallback()
+            return
+        taken.append(route)
+        handle(route)
+
+    page.route(url, first)
+
+
 def lose_the_answer(route: Route) -> None:
     """Have a request carried out, and no answer come."""
     route.fetch()

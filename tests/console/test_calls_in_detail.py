@@ -9,7 +9,17 @@ from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, TIME_PASSES, WIDE, Visit, Visitor, english_in, lose_the_answer, violations
+from console.conftest import (
+    NARROW,
+    TIME_PASSES,
+    WIDE,
+    Visit,
+    Visitor,
+    english_in,
+    lose_the_answer,
+    route_once,
+    violations,
+)
 from console.test_screens import rows
 
 
@@ -117,7 +127,7 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(sit
     assert violations(page) == []
     page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     assert balance() == before
-    page.route(f"**/cdrs/{call_id}/corrections", lose_the_answer, times=1)
+    route_once(page, f"**/cdrs/{call_id}/corrections", lose_the_answer)
     asked.get_by_role("button", name="Book it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Book it").click()

@@ -22,6 +22,7 @@ from console.conftest import (
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
+    route_once,
     violations,
 )
 from console.made_answers import made_page, made_problem
@@ -115,7 +116,7 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     expect(asked).to_contain_text("bakery-pbx (Mapping gateways) is made")
     expect(asked).to_contain_text("First payment: 12.50")
     assert site.api.ask("GET", "/accounts/bakery").status == 404
-    page.route("**/api/v1/customers", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/customers", lose_the_answer)
     asked.get_by_role("button", name="Make the customer").dblclick()
     expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
     asked.get_by_role("button", name="Cancel").click()
@@ -228,7 +229,7 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
         page.get_by_role("dialog").wait_for()
         route.continue_()
 
-    page.route("**/api/v1/roles?*", come_late, times=1)
+    route_once(page, "**/api/v1/roles?*", come_late)
     visitor.go("/lists/people", "People")
     page.get_by_role("button", name="Add a person").click()
     done(page, "Add a person", Name="carol", Role="viewer")
@@ -310,7 +311,7 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
 
 def test_a_token_whose_answer_was_lost_is_not_made_twice(site: Watched, visit: Visit) -> None:
     page = visit().go("/lists/tokens", "Tokens")
-    page.route("**/api/v1/tokens", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/tokens", lose_the_answer)
     page.get_by_role("button", name="Make a token").click()
     done(page, "Make a token", Name="robot", Role="viewer")
     asked = page.get_by_role("dialog")
@@ -383,7 +384,7 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
 ) -> None:
     visitor = visit()
     page = visitor.go("/accounts/rival", "rival")
-    page.route("**/api/v1/accounts/rival/overrides", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/accounts/rival/overrides", lose_the_answer)
     credited(page, "55")
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("It may have been carried out all the same")
@@ -396,7 +397,7 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     page = visitor.turn("/lists/roles", "Roles")
     row(page, "guest").get_by_role("button", name="Remove").click()
     expect(done(page, "Remove")).to_contain_text("The role guest is removed")
-    page.route("**/api/v1/roles/guest", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/roles/guest", lose_the_answer)
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("It may have been undone all the same").wait_for()
     row(page, "guest").wait_for()
@@ -412,7 +413,7 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     page.reload()  # what was read in a test before is not shown
     page.get_by_role("heading", level=1, name="rival").wait_for()
     page.wait_for_load_state("networkidle")
-    page.route("**/api/v1/accounts/rival/overrides", lambda route: route.abort(), times=1)
+    route_once(page, "**/api/v1/accounts/rival/overrides", lambda route: route.abort())
     credited(page, "55")
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("It may have been carried out all the same")
@@ -429,11 +430,11 @@ def test_an_undo_that_is_refused_behind_a_lost_answer_says_why(site: Watched, vi
     page = visit().go("/lists/roles", "Roles")
     row(page, "passing").get_by_role("button", name="Remove").click()
     expect(done(page, "Remove")).to_contain_text("The role passing is removed")
-    page.route("**/api/v1/roles/passing", lambda route: route.abort(), times=1)
+    route_once(page, "**/api/v1/roles/passing", lambda route: route.abort())
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("It may have been undone all the same").wait_for()
     refusal = made_problem(HTTPStatus.FORBIDDEN, "permission_lacking", "you lack roles.change")
-    page.route("**/api/v1/roles/passing", lambda route: route.fulfill(status=403, json=refusal), times=1)
+    route_once(page, "**/api/v1/roles/passing", lambda route: route.fulfill(status=403, json=refusal))
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("alert").filter(has_text="you lack roles.change").wait_for()
     expect(page.get_by_text("This may have been undone before")).to_have_count(0)
@@ -794,7 +795,7 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     refusal = made_problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", "the database is away")
-    page.route("**/result", lambda route: route.fulfill(status=503, json=refusal), times=1)
+    route_once(page, "**/result", lambda route: route.fulfill(status=503, json=refusal))
     job.get_by_role("button", name="Result").click()
     expect(job.get_by_role("alert")).to_contain_text("the database is away")
     with page.expect_download() as file:

@@ -27,6 +27,7 @@ from console.conftest import (
     cut_cells,
     fits_a_telephone,
     lose_the_answer,
+    route_once,
     running_site,
     violations,
 )
@@ -151,7 +152,7 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     page.evaluate("dispatchEvent(new Event('visibilitychange'))")
     entries.filter(has_text="meanwhile").wait_for()
     expect(asked.get_by_label("Memo")).to_have_value("of another one, too")
-    page.route("**/undo", lambda route: route.abort(), times=1)
+    route_once(page, "**/undo", lambda route: route.abort())
     asked.get_by_role("button", name="Take back").click()
     asked.get_by_role("alert").wait_for()
     asked.get_by_role("button", name="Take back").click()
@@ -175,7 +176,7 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
         page.keyboard.press("Escape")  # a question stays while its order is at work
         route.abort()
 
-    page.route("**/api/v1/transfers", escape_and_lose, times=1)
+    route_once(page, "**/api/v1/transfers", escape_and_lose)
     page.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("alert").wait_for()
@@ -193,7 +194,7 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
         before[0] - Decimal("12.345678"),
         before[1] + Decimal("12.345678"),
     )
-    page.route("**/api/v1/transfers", escape_and_lose, times=1)
+    route_once(page, "**/api/v1/transfers", escape_and_lose)
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("alert").wait_for()
     page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
@@ -249,8 +250,8 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/accounts/other/payments", hold, times=1)
-    page.route("**/accounts/rival/payments", hold, times=1)
+    route_once(page, "**/accounts/other/payments", hold)
+    route_once(page, "**/accounts/rival/payments", hold)
     page.get_by_role("button", name="Book 2 payments").click()
     asked = page.get_by_role("dialog", name="Book 2 payments, 3.50 USD?")
     with page.expect_request("**/accounts/other/payments"):
@@ -278,7 +279,7 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     assert balance(site, "other") == before + Decimal("1.50")
     memo = "remittance information of the bank that says more than fits into a line of the table"
     chosen(f"account,amount,reference,memo\nother,2,f-3,{memo}\nother,1.50,f-1,\n")
-    page.route("**/accounts/other/payments", lose_the_answer, times=1)
+    route_once(page, "**/accounts/other/payments", lose_the_answer)
     lost = "The switch does not answer; it may be booked all the same"
     confirmed(
         page, "Book 2 payments", f"0 of 2 payments were booked now. It ended at line 2: {lost}. Book the file again"
@@ -296,7 +297,7 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     assert violations(page) == []
     assert cut_cells(page) == []
     chosen("account,amount,reference,memo\n" + "".join(f"other,1,g-{each},{memo}\n" for each in range(300)))
-    page.route("**/accounts/other/payments", hold, times=1)
+    route_once(page, "**/accounts/other/payments", hold)
     page.get_by_role("button", name="Book 300 payments").click()
     with page.expect_request("**/accounts/other/payments"):
         page.get_by_role("dialog").get_by_role("button", name="Book 300 payments").click()
@@ -398,7 +399,7 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     unmade = page.get_by_label("Accounts without an invoice of this run").locator("tbody tr")
     expect(unmade).to_contain_text(["nothing", "nothing"])
     missing = {"account": "acme", "outcome": "earlier missing", "detail": "charges of 2026-02-01 are on no invoice"}
-    page.route("**/jobs/*/result", lambda route: route.fulfill(json=[missing]), times=1)
+    route_once(page, "**/jobs/*/result", lambda route: route.fulfill(json=[missing]))
     confirmed(page, "Make invoices", "0 invoices of 2026-03; 1 accounts without")
     expect(unmade).to_contain_text([re.compile("acme.*earlier missing.*charges of 2026-02-01 are on no invoice")])
     assert violations(page) == []

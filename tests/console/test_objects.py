@@ -15,6 +15,7 @@ from console.conftest import (
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
+    route_once,
     violations,
 )
 
@@ -120,7 +121,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("textbox", name="max_concurrent").fill("20")
     asked = saved(page)
     expect(asked).to_contain_text("max_concurrent: from 12 to 20")
-    page.route("**/api/v1/mapping-gateways/office-pbx?confirm=true", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/mapping-gateways/office-pbx?confirm=true", lose_the_answer)
     asked.get_by_role("button", name="Save").click()
     expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
     asked.get_by_role("button", name="Save").click()
@@ -150,7 +151,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("button", name="Go back to version 2").click()
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("max_concurrent: from 12 to 20")
-    page.route("**/api/v1/mapping-gateways/office-pbx/revert?confirm=true", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/mapping-gateways/office-pbx/revert?confirm=true", lose_the_answer)
     asked.get_by_role("button", name="Go back to it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Cancel").click()
@@ -166,7 +167,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("button", name="End it").click()
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("office-pbx (Mapping gateways) ends")
-    page.route("**/api/v1/mapping-gateways/office-pbx?confirm=true", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/mapping-gateways/office-pbx?confirm=true", lose_the_answer)
     asked.get_by_role("button", name="End it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="End it").click()

@@ -9,7 +9,18 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Locator, Page, Route, expect
 
-from console.conftest import GO, NARROW, Visit, Visitor, cut_cells, fits_a_telephone, meanwhile, see, violations
+from console.conftest import (
+    GO,
+    NARROW,
+    Visit,
+    Visitor,
+    cut_cells,
+    fits_a_telephone,
+    meanwhile,
+    route_once,
+    see,
+    violations,
+)
 from console.made_answers import made_page
 from console.test_screens import changed, rows
 
@@ -305,7 +316,7 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/views?*", hold, times=1)
+    route_once(page, "**/views?*", hold)
     with page.expect_request("**/views?*"):
         boss.go("/reports?name=daily&group=day", "Reports")
     page.get_by_label("Name to save it").fill("by the hour")
@@ -329,7 +340,7 @@ def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_own
     expect(other.get_by_role("combobox", name="Saved reports")).to_have_count(0)
 
     page.get_by_role("button", name="Change saved reports").click()
-    page.route("**/views?*", hold, times=1)
+    route_once(page, "**/views?*", hold)
     with page.expect_request("**/views?*"):
         page.get_by_role("menuitem", name="Share by the hour no longer").click()
     page.get_by_text("by the hour is no longer shared").wait_for()
@@ -418,7 +429,7 @@ def test_a_report_that_changed_meanwhile_is_deleted_at_the_second_try_and_a_name
     visitor = visit("finance")
     page = visitor.go("/reports?name=daily", "Reports")
     name = page.get_by_label("Name to save it")
-    page.route("**/api/v1/views", lambda route: route.abort(), times=1)
+    route_once(page, "**/api/v1/views", lambda route: route.abort())
     name.fill("in vain")
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()

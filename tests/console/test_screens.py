@@ -30,6 +30,7 @@ from console.conftest import (
     is_in_memory,
     logged_in,
     meanwhile,
+    route_once,
     see,
     violations,
 )
@@ -706,7 +707,7 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
     for path, page in visitor.each({"/accounts/other": "other", "/gateways/carrier-c": "carrier-c"}):
         page.get_by_role("button", name="Block", exact=True).click()
         asked = page.get_by_role("dialog")
-        page.route("**/api/v1/*/*/block", lambda route: route.abort(), times=1)
+        route_once(page, "**/api/v1/*/*/block", lambda route: route.abort())
         asked.get_by_role("button", name="Block").click()
         expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
         expect(asked).not_to_contain_text("is not done twice")  # the order has no key
@@ -749,7 +750,7 @@ def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_
             each["untold"] = why
         route.fulfill(response=answer, json=said)
 
-    page.route("**/accounts/other/block", untaken, times=1)
+    route_once(page, "**/accounts/other/block", untaken)
     page.get_by_role("button", name="Block", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Block").click()
     untold.wait_for()
@@ -760,7 +761,7 @@ def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_
     page = visit().turn("/payments?tab=transfer", "Payments")
     for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "1")):
         page.get_by_label(field).fill(value)
-    page.route("**/transfers", untaken, times=1)
+    route_once(page, "**/transfers", untaken)
     page.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
     untold.wait_for()
@@ -973,10 +974,10 @@ def test_a_payment_of_an_agent_names_both_accounts(visit: Visit) -> None:
         {"account": "acme", "amount": "2.50", "before": "6.50", "after": "9.00", **shared},
     ]
     # the agent of the installation may book nothing
-    page.route(
+    route_once(
+        page,
         "**/accounts/acme/payments",
         lambda route: route.fulfill(status=201, json={"receipts": receipts, "waiting": None}),
-        times=1,
     )
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("2.5")
@@ -1113,7 +1114,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     person = page.get_by_role("button", name=re.compile("^p"))
     name = person.inner_text()
     person.click()
-    page.route("**/session", lambda route: route.abort(), times=1)
+    route_once(page, "**/session", lambda route: route.abort())
     page.get_by_role("menuitem", name="Log out").click()
     still = page.get_by_role("dialog", name="You may still be logged in")
     expect(still).to_contain_text("Log out once more before you leave")

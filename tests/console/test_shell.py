@@ -24,6 +24,7 @@ from console.conftest import (
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
+    route_once,
     violations,
 )
 from console.made_answers import made_answer, made_page
@@ -362,7 +363,7 @@ def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> N
 def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(newcomer: Visit) -> None:
     visitor = newcomer("customer", "acme")
     page = visitor.page
-    page.route("**/assets/portal-*", lambda route: route.fulfill(status=404), times=1)
+    route_once(page, "**/assets/portal-*", lambda route: route.fulfill(status=404))
     loads: list[str] = []
     page.on("load", lambda _: loads.append(page.url))
     page.goto(f"{visitor.base}/")
@@ -579,7 +580,7 @@ def test_a_log_in_that_is_lost_behind_the_password_says_so(site: Watched, newcom
     page = newcomer("viewer").go("/", "Overview")
     person = page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).inner_text()
     choose_of_person(page, "Log out")
-    page.route("**/api/v1/me", lambda route: route.abort(), times=1)
+    route_once(page, "**/api/v1/me", lambda route: route.abort())
     page.get_by_label("Name").fill(person)
     page.locator("input[autocomplete=current-password]").fill(PASSWORD)
     page.keyboard.press("Enter")
@@ -595,7 +596,7 @@ def test_a_first_password_without_an_answer_may_be_set_and_leads_to_the_log_in(s
     page = visitor.page
     page.context.clear_cookies()
     page.goto(f"{visitor.base}/#/first-login/{link}")
-    page.route("**/api/v1/session/link", lose_the_answer, times=1)
+    route_once(page, "**/api/v1/session/link", lose_the_answer)
     page.get_by_label("New password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
@@ -622,7 +623,7 @@ def test_a_password_that_was_changed_without_an_answer_may_hold_and_leads_to_the
         choose_of_person(page, "Password")
         asked.get_by_label("Present password").fill(old)
         asked.get_by_label("New password").fill(new)
-        page.route("**/api/v1/session/password", lose_the_answer, times=1)
+        route_once(page, "**/api/v1/session/password", lose_the_answer)
         asked.get_by_role("button", name="Set the password").click()
         asked.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
 
