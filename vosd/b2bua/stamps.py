@@ -111,8 +111,8 @@ class JourneyFacts(msgspec.Struct):
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
     vendor_left_at: Instant | None = None
-    """When the vendor that is paid was left, while no INVITE has left since: its charge ends then; None = with the call
-    (``SS_STARTBILLINGTIME`` 1)."""
+    """Instant at which the vendor that is paid was given up, while no INVITE has been sent since: its charge ends then.
+    None = it ends with the call (``SS_STARTBILLINGTIME`` 1)."""
     foremost_call_id: str = ""
     """Call-ID of the foremost one of several attempts, or of that which was answered; empty = the latest one."""
     rung_together: tuple[tuple[str, str], ...] = ()

@@ -457,7 +457,7 @@ function Belongings({ account, isVendor }: { account: string; isVendor: boolean 
   ));
 }
 
-/** Where an object is defined: the database, or file and line. */
+/** The place that defines an object: the database, or file and line. */
 const SOURCE: Column = { name: "source", kind: "state" };
 const PART_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   gateways: [{ name: "name", show: (row) => <Defined kind="mapping_gateways" row={row} /> }, SOURCE],

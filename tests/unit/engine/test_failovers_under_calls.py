@@ -352,7 +352,7 @@ async def test_a_payment_that_is_read_while_a_start_reads_the_copy_hides_no_lost
 async def test_a_lost_payment_is_named_where_calls_of_the_run_before_wait_for_their_booking(
     tmp_path, switch, server, is_shown
 ):
-    """Where no counter shows the loss they are booked before it is found."""
+    """They are booked before the loss is found if no counter shows it."""
     backup = deepcopy(server.store)
     await talk(switch, 2)
     await pay(server, 70, "bank-2")

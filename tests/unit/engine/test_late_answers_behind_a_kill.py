@@ -58,6 +58,14 @@ def repeated(scene, packet):
     scene.wire.run_for(1_500)
 
 
+def killed_and_repeated(scene, packet):
+    """Kill the switch, have the next process get a packet once more, and run until all is over."""
+    scene.kill(10)
+    scene.wire.run_for(10)
+    repeated(scene, packet)
+    scene.wire.run_for(70_000)
+
+
 def latest_answer(scene):
     return next(each for each in reversed(scene.wire.packets) if each.data.startswith(b"SIP/2.0 200"))
 
@@ -65,7 +73,7 @@ def latest_answer(scene):
 @pytest.mark.parametrize("kills", [1, 2])
 @pytest.mark.parametrize("latest_too", [False, True])
 def test_a_vendor_that_was_left_before_the_kill_is_paid_for_its_answer_behind_it(tmp_path, kills, latest_too):
-    """Its row was in the record of the call, and its cost nowhere."""
+    """The record of the call has the row of the answer; the cost of it needs a record of its own."""
     scene = ringing(tmp_path)
     for _ in range(kills):
         scene.kill()
@@ -116,10 +124,7 @@ def test_an_answer_that_was_booked_on_a_full_disk_before_the_kill_is_not_booked_
         scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
     sent = latest_answer(scene)
     scene.wire.run_for(3_000)
-    scene.kill(10)
-    scene.wire.run_for(10)
-    repeated(scene, sent)
-    scene.wire.run_for(70_000)
+    killed_and_repeated(scene, sent)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
     assert (cut.end_reason, cut.routing_gateway, late.routing_gateway) == ("Lost", "vendor-1", "vendor-0")
 
@@ -186,10 +191,7 @@ def test_an_answer_that_was_booked_after_the_end_of_its_call_is_not_booked_again
     scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
     sent = latest_answer(scene)
     scene.wire.run_for(1_000)
-    scene.kill(10)
-    scene.wire.run_for(10)
-    repeated(scene, sent)
-    scene.wire.run_for(70_000)
+    killed_and_repeated(scene, sent)
     assert [record.end_reason for record in scene.exchange.sink.all_records] == ["Cancelled", "Cancelled"]
 
 
@@ -250,7 +252,7 @@ def test_a_vendor_that_was_left_is_paid_once_for_its_answer_where_another_one_ha
 
 @pytest.mark.parametrize(("end_reason", "awaited"), [("Lost", []), ("Cancelled", [INVITE])])
 def test_invites_of_a_call_that_an_earlier_kill_has_cut_off_are_legs_to_release_alone(end_reason, awaited):
-    """Its record has what they cost: a start that is killed early leaves both beside the journal of before."""
+    """The record has what they cost: a start that is killed early leaves both beside the journal of before."""
     record = CallRecord(
         call_id=call_id(1), node="sw1", routing_gateway="vendor-0", sip_call_id_out=INVITE.call_id.decode(),
         started_at=1_000, ended_at=5_000, hangup_source="switch", end_reason=end_reason, sip_code=503,
