@@ -155,7 +155,7 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(sit
 def test_charges_that_a_colleague_has_corrected_meanwhile_are_not_corrected_back(
     site: Watched, boss: Visitor, answered: str
 ) -> None:
-    """The dialog has two steps: the colleague is between them first, and before the first one then."""
+    """The dialog has two steps: the colleague is between them, then before the first one, then before the dialog."""
 
     def charges() -> dict[str, str]:
         return {each["role"]: each["fee"] for each in site.items(f"/cdrs/{answered}/charges")}
@@ -197,6 +197,14 @@ def test_charges_that_a_colleague_has_corrected_meanwhile_are_not_corrected_back
     expect(vendor).to_contain_text(f"{before['vendor']} USD")
     leave()
     assert charges() == before
+
+    correct_vendor("0.002")
+    enter()
+    expect(asked.get_by_role("group", name="vendor").get_by_label("Fee")).to_have_value("0.002")
+    asked.get_by_role("button", name="Check").click()
+    expect(asked).to_contain_text("Book this correction?")
+    leave()
+    correct_vendor(before["vendor"])
 
 
 def test_the_next_such_call_is_traced(site: Watched, boss: Visitor, refused: str) -> None:

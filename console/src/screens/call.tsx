@@ -18,7 +18,7 @@ import { type Column, Table } from "../parts/table";
 import { type Kind, Money, State, Value } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
-import { Correction, Corrections, chargesOf } from "./correction";
+import { Correction, Corrections, chargesQuery } from "./correction";
 
 const NOT_FOUND = 404;
 const LIVE_MS = 1_000;
@@ -286,16 +286,13 @@ export function Left({ rows }: { rows: Row[] }) {
 function Charges({ call_id }: { call_id: string }) {
   const { t } = useTranslation();
   const mayCorrect = useMay("POST /cdrs/{call_id}/corrections");
-  const found = useQuery({
-    queryKey: ["charges", call_id],
-    queryFn: () => chargesOf(call_id),
-  });
+  const found = useQuery(chargesQuery(call_id));
   const charges = found.data;
   if (charges?.length === 0) return <p>{t("call.no_charges")}</p>;
   return (
     <>
       {!charges && <Reading of={found} />}
-      {mayCorrect && charges && <Correction call_id={call_id} charges={charges} />}
+      {mayCorrect && charges && <Correction call_id={call_id} />}
       <Corrections call_id={call_id} />
       <div className="beside">
         {charges?.map((charge, index) => (

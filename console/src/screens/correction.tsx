@@ -1,7 +1,7 @@
 /** Correct the charges of a call: enter what shall hold, see what would be booked, book it. */
 
 import { Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
@@ -40,9 +40,12 @@ function correct(call_id: string, charges: Wanted[], memo: string, terms: { dry_
   );
 }
 
-/** The charges of a call as they are now. */
-export const chargesOf = async (call_id: string): Promise<Row[]> =>
+const chargesOf = async (call_id: string): Promise<Row[]> =>
   (await pageOf(`/cdrs/${encodeURIComponent(call_id)}/charges`, {})).items;
+
+/** The charges of a call as they are now, as the page and the dialog read them. */
+export const chargesQuery = (call_id: string) =>
+  queryOptions({ queryKey: ["charges", call_id], queryFn: () => chargesOf(call_id) });
 
 /** Fees and taxes that were changed, as a correction that takes the change back. */
 export function backOf(changes: readonly Corrected[]): Wanted[] {
@@ -72,7 +75,7 @@ export function wantedOf(entered: readonly Entered[], seen: readonly Row[]): Wan
     .map((each) => ({ ...each, billed_seconds: Number(each.billed_seconds) }));
 }
 
-export function Correction({ call_id, charges }: { call_id: string; charges: readonly Row[] }) {
+export function Correction({ call_id }: { call_id: string }) {
   const { t } = useTranslation();
   const word = useStateWord();
   const queries = useQueryClient();
@@ -135,11 +138,15 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     trial.reset();
     book.reset();
   };
-  const open = () => {
-    setSeen(charges);
-    setEntered(enteredOf(charges));
-    setMemo("");
-  };
+  /** The page may still show the charges of before a change, also of the person's own: they are read again. */
+  const opening = useMutation({
+    mutationFn: () => queries.fetchQuery({ ...chargesQuery(call_id), staleTime: 0 }),
+    onSuccess: (charges) => {
+      setSeen(charges);
+      setEntered(enteredOf(charges));
+      setMemo("");
+    },
+  });
   const wanted = wantedOf(entered ?? [], seen);
   const set = (index: number, field: (typeof FIELDS)[number], value: string) =>
     setEntered((entered ?? []).map((each, place) => (place === index ? { ...each, [field]: value } : each)));
@@ -154,11 +161,12 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   return (
     <>
       <Group>
-        <Button size="xs" variant="default" onClick={open}>
+        <OrderButton size="xs" variant="default" isAtWork={opening.isPending} onClick={() => opening.mutate()}>
           {t("correction.act")}
-        </Button>
+        </OrderButton>
         {done && <DoneText key={done.said} done={done} />}
       </Group>
+      <ProblemText error={opening.error} />
       <Modal
         opened={entered !== null}
         onClose={leave}
