@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { allOf, endSession, listText, mistakesIn, neutralised, Problem, sentencesOf, Unreachable } from "./client";
+import { allOf, endSession, listText, mistakesIn, neutralised, Problem, remedyOf, sentencesOf, Unreachable } from "./client";
 
 const refused = vi.hoisted(() => ({ by: null as Error | null }));
 
@@ -34,6 +34,12 @@ it("takes a session that has ended already as ended, and none that the switch ha
     new Unreachable(""),
   ];
   for (const failure of failures) await expect(ended(failure)).rejects.toBe(failure);
+});
+
+it("says a remedy once", () => {
+  const said = (message: string) => remedyOf(new Problem(422, "order", message, "name an account", "account"));
+  expect(said("`account` is missing: name an account")).toBe("");
+  expect(said("`account` is missing")).toBe("name an account");
 });
 
 it("says the mistakes of a refusal without the warnings of its message", () => {

@@ -32,6 +32,10 @@ export class Problem extends Error {
 export const sentencesOf = ({ message, errors, hasWarnings }: Problem): readonly string[] =>
   hasWarnings && errors.length > 0 ? errors.map((each) => each.detail) : [message];
 
+/** The remedy of a problem, where no sentence of it ends with the same words. */
+export const remedyOf = (problem: Problem): string =>
+  sentencesOf(problem).some((each) => each.endsWith(problem.remedy)) ? "" : problem.remedy;
+
 /** No answer at all: the network, or the switch is away. */
 export class Unreachable extends Error {}
 

@@ -1,7 +1,7 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ChangedSince, isLate, Problem, sentencesOf, Unreachable } from "../api/client";
+import { ChangedSince, isLate, Problem, remedyOf, sentencesOf, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
 import { CommandPages } from "./commandpages";
 import { Note } from "./note";
@@ -44,7 +44,7 @@ export function ProblemText({
     if (stale) return [t(stale), t(`${stale}_do`)];
     if (error instanceof Unreachable) return [t(isLate(error) ? "state.late" : "state.unreachable"), t("state.away")];
     if (!(error instanceof Problem)) return [t("state.failed"), error.message];
-    if (error.code) return [sentencesOf(error).map(inLanguage).join("\n"), inLanguage(error.remedy)];
+    if (error.code) return [sentencesOf(error).map(inLanguage).join("\n"), inLanguage(remedyOf(error))];
     const isTooLarge = error.status === HTTP_TOO_LARGE;
     return [t("state.of_proxy", { answer: error.message }), t(isTooLarge ? "state.too_large" : "state.of_proxy_do")];
   };
