@@ -28,19 +28,20 @@ def balance(api: Api) -> str:
 
 
 def test_a_payment_is_booked_and_read_in_balance_ledger_and_statement(api: Api) -> None:
-    made = pay(api, "10.50", reference="bank-1", memo="March")
+    assert api.ask("POST", "/accounts", {"name": "payer", "keys": {"currency": "USD"}}).status == 201
+    made = api.ask("POST", "/accounts/payer/payments", {"amount": "10.50", "reference": "bank-1", "memo": "March"})
     assert made.status == 201, made.content
     (receipt,) = made.json["receipts"]
     assert made.json == receipt | {"receipts": [receipt], "waiting": None}, "the keys of the command line, too"
     assert (receipt["before"], receipt["amount"], receipt["after"]) == ("0.00", "10.50", "10.50")
-    assert (balance(api), made.json["waiting"]) == ("10.50", None)
-    (entry,) = api.ask("GET", PAYMENTS).json["items"]
+    assert api.ask("GET", "/accounts/payer/balance").json["balance"] == "10.50"
+    (entry,) = api.ask("GET", "/accounts/payer/payments").json["items"]
     assert (entry["kind"], entry["reference"], entry["operator"]) == ("payment", "bank-1", ADMINISTRATOR)
     month = entry["created_at"][:7]
-    statement = api.ask("GET", f"/accounts/acme/statements/{month}").json
+    statement = api.ask("GET", f"/accounts/payer/statements/{month}").json
     assert (statement["opening"], statement["closing"]) == ("0.00", "10.50")
-    assert api.ask("GET", "/accounts/acme/statements/2026-13").json["field"] == "month"
-    assert [each["id"] for each in api.ask("GET", "/balances").json["items"]] == ["acme", "reseller"]
+    assert api.ask("GET", "/accounts/payer/statements/2026-13").json["field"] == "month"
+    assert {each["id"] for each in api.ask("GET", "/balances").json["items"]} >= {"acme", "payer", "reseller"}
 
 
 @pytest.mark.parametrize("amount", ["0", "1e3", "ten", "NaN", "1" * 60, 10, 10.5, None])

@@ -165,7 +165,7 @@ DEFINITIONS: Final = (
     Step("definitions list --planned", "GET /planned-versions"),
     Step("did import $FILE", "POST /dids/import", {"text": "number,account,phones\n$PHONE,acme,7001\n"},
          "number,account,phones\n$PHONE,acme,7001\n", passing=frozenset({"name"})),
-    Step("did assign $PHONE $N --phone 1", "POST /dids/$PHONE/assign", {"account": "$N", "phones": ["1"]},
+    Step("did assign $PHONE $N --phone 700", "POST /dids/$PHONE/assign", {"account": "$N", "phones": ["700"]},
          is_refused=True),
     Step("did free $PHONE --memo stock", "POST /dids/$PHONE/free", {"memo": "stock"}, passing=frozenset({"name"})),
 )  # fmt: skip
@@ -173,9 +173,10 @@ DEFINITIONS: Final = (
 MONEY: Final = (
     Step("definitions provision $FILE --payment 10.00 --reference of-$N", "POST /customers",
          {"account": "shop-$N", "keys": {"currency": "USD"}, "reference": "of-$N", "payment": {"amount": "10.00"},
-          "phones": [{"name": "$PHONE", "keys": {"password": "long-enough-1"}}]},
+          "phones": [{"name": "$PHONE", "keys": {"password": "long-enough-1", "rate_group": "sell"}}]},
          json.dumps({"accounts": [{"id": "shop-$N", "currency": "USD"}],
-                     "phones": [{"number": "$PHONE", "account": "shop-$N", "password": "long-enough-1"}]})),
+                     "phones": [{"number": "$PHONE", "account": "shop-$N", "password": "long-enough-1",
+                                 "rate_group": "sell"}]})),
     Step("payment add --account shop-$N --amount 5.50 --reference p-$N --memo cash", "POST /accounts/shop-$N/payments",
          {"amount": "5.50", "reference": "p-$N", "memo": "cash"}, part=lambda found: found["receipts"][-1],
          passing=frozenset({"id"})),

@@ -109,17 +109,21 @@ def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
         assert found.status == 200, found.content
         return {each["rate_group"]: each for each in found.json["items"]}
 
-    assert prices("4420")["buy"] == {
-        "rate_group": "buy", "rates_from": "deck", "currency": "USD", "prefix": "44", "area": "United Kingdom",
-        "billing_rate": "0.012", "price_per": "minute", "interval": "30/6", "closed": False, "version": 3,
+    assert decks.ask("POST", "/rate-groups", {"name": "looked-up", "keys": {"deck": True}}).status == 201
+    job = decks.wait_for(decks.ask("POST", "/decks/looked-up/imports?file=acme.csv", SHEET, headers=CSV))
+    assert job["state"] == "done", job
+    assert prices("4420")["looked-up"] == {
+        "rate_group": "looked-up", "rates_from": "deck", "currency": "USD", "prefix": "44", "area": "United Kingdom",
+        "billing_rate": "0.012", "price_per": "minute", "interval": "30/6", "closed": False, "version": 1,
     }  # fmt: skip
-    assert prices("4420&at=2020-01-01T00:00:00Z")["buy"]["prefix"] is None
+    assert prices("4420&at=2020-01-01T00:00:00Z")["looked-up"]["prefix"] is None
     keys = {"rates": [{"prefix": "4420", "billing_rate": "0.60", "billing_cycle": "6"}]}
     assert decks.ask("PUT", "/rate-groups/written", {"keys": keys}).status in {200, 201}
     written = prices("%2B4420")["written"]
     assert (written["prefix"], written["billing_rate"], written["interval"]) == ("4420", "0.60", "6/6")
-    assert (prices("4930")["written"]["prefix"], prices("4930")["buy"]["prefix"]) == (None, "49")
-    assert decks.ask("DELETE", "/rate-groups/written").status == 200
+    assert (prices("4930")["written"]["prefix"], prices("4930")["looked-up"]["prefix"]) == (None, "49")
+    for group in ("written", "looked-up"):
+        assert decks.ask("DELETE", f"/rate-groups/{group}").status == 200
 
 
 def test_a_workbook_with_macros_is_taken_by_its_type(decks: Api, tmp_path: Path) -> None:

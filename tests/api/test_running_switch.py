@@ -239,7 +239,8 @@ def test_a_registration_is_forgotten_until_the_phone_registers_again(site: Watch
     assert site.daemon.verb("registrations", "--forget", "7001").code == 1
 
 
-def test_a_gateway_has_its_traffic_of_now_and_its_effectiveness(site: Watched, ended: str) -> None:
+def test_a_gateway_has_its_traffic_of_now_and_its_effectiveness(site: Watched) -> None:
+    refused_call(site)
     with one_call(site) as talk:
         (row,) = site.items("/gateways/quality?gateway=carrier-a&kind=routing")
         assert (row["calls"], row["cps"] in {0, 1}, row["ner"]) == (1, True, 100.0)

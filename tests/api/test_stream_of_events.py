@@ -52,8 +52,9 @@ def types(found: list[dict[str, Any]]) -> list[str]:
 
 
 async def test_events_are_followed_over_a_switch_that_goes_away_and_by_the_id_of_the_last_one(api: Api, switch: Any):
-
-    found = await asyncio.to_thread(read, api, 5)
+    found = await asyncio.to_thread(read, api, 6)
+    if types(found)[0] == "stream.switch_back":  # the API has followed another switch before
+        del found[0]
     assert types(found)[:4] == ["call.ended", "balance.low", "gateway.down", "stream.switch_away"]
     assert types(found)[4] == "stream.switch_back"
     assert found[0] | {"id": ""} == {"id": "", "type": "call.ended", "at": AT, "data": msgspec.to_builtins(CALL.data)}

@@ -60,7 +60,8 @@ def test_a_change_is_in_force_in_the_running_switch_when_the_command_returns(sta
     assert "shop-trunk" not in trunks(stage)
     stage.daemon.ask("definitions", "delete", "accounts", "shop", "--yes")
     back = stage.daemon.ask("definitions", "import", str(file))
-    assert [(each["name"], each["version"]) for each in back["changes"]] == [("shop", 3), ("shop-trunk", 3)]
+    made = [(each["name"], each["version"]) for each in back["changes"] if each["version"] is not None]
+    assert made == [("shop", 3), ("shop-trunk", 3)]
     assert "shop-trunk" in trunks(stage)
 
 

@@ -70,11 +70,10 @@ def dial(stage: Stage, callee: str, caller: str = "0201") -> Outcome:
 def test_numbers_are_rewritten_on_the_way_in_and_for_each_gateway_on_the_way_out(stage: Stage) -> None:
     callee = stage.number("0044101")
     routed = callee.removeprefix("00")
-    expected = [
-        Sent("carrier-a", f"70010{routed.removeprefix('44')}", "49301"),
-        Sent("carrier-b", f"+{routed}", "44201"),
-    ]
-    assert dial(stage, callee) == Outcome(486, expected)
+    status, (first, second) = dial(stage, callee)
+    assert (status, first.gateway, first.callee) == (486, "carrier-a", f"70010{routed.removeprefix('44')}")
+    assert first.caller in {"49301", "49302", "49303"}, "the next one of the pool"
+    assert second == Sent("carrier-b", f"+{routed}", "44201")
     record = stage.record_of(callee)
     assert (record["callee_in"], record["callee_billing"], record["callee_out"]) == (callee, routed, f"+{routed}")
     assert (record["caller_in"], record["caller_out"]) == ("0201", "44201")
