@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import random
+from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -40,9 +41,10 @@ from vosd.storage.drop_history import Drops, DropTerms, drop_history
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import CallFilter, EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.retention import SqlRetention
+from vosd.storage.spans import SqlSpans
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 from vosd.traffic.spans import ReportSpan
@@ -272,6 +274,12 @@ async def test_a_call_that_an_export_has_not_taken_stays(booked, run, tmp_path):
         await run(exports=(out,))
 
 
+async def rated_again(database, since):
+    """Return how many calls of a span are read to be rated or routed again."""
+    async with aclosing(SqlSpans(database).pages(CallFilter(since=since))) as pages:
+        return sum([len(page) async for page in pages])
+
+
 @on_sqlite
 async def test_what_was_dropped_is_not_read_as_if_it_were_nothing(booked, run):
     await run()
@@ -290,6 +298,10 @@ async def test_what_was_dropped_is_not_read_as_if_it_were_nothing(booked, run):
         await reports.rows(spans, by_prefix, 10)
     _, rows = await reports.rows(spans[1:], by_prefix, 10)
     assert sum(row.sums[0] for row in rows) > 0
+    for since in (None, FIRST + 290 * DAY_MS):
+        with pytest.raises(DroppedPeriod, match="calls from before"):
+            await rated_again(booked, since)
+    assert await rated_again(booked, FIRST + 330 * DAY_MS) > 0
 
 
 @on_sqlite

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from doubles.data.records import STARTED
 from doubles.ledger_entries import entries_of
+from sqlalchemy import event
 
 from vosd.billing.validity import DAY_MS, NEVER
 from vosd.catalogue.ports import OverrideAction
@@ -165,6 +166,24 @@ async def test_an_undone_debit_extends_nothing(store):
     await store.payments.add(debit)
     assert (await undo(store, debit)).expires_at is None
     assert await expiries(store) == {}
+
+
+async def test_the_payments_of_an_account_whose_validity_never_changed_are_not_read_by_an_undo(database):
+    """They may be hundreds of thousands, and bookings wait for the account's row meanwhile."""
+    payments, paid = SqlPayments(database), payment(extends_days=0)
+    await payments.add(paid)
+    (entry,) = await entries_of(database)
+    read = []
+
+    def note(_connection, _cursor, text, *_):
+        read.extend([text] if "ledger_entry.reference, ledger_entry.created_at" in text else [])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        assert (await payments.add(reverse(paid, entry.id))).expires_at is None
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert read == []
 
 
 async def test_a_validity_that_an_operator_has_set_stays_when_payments_before_it_are_undone(database):

@@ -18,6 +18,8 @@ class Postbox:
         self.faults: list[str] = []
         self.refusals = 0
         """How many connections are refused first."""
+        self.quit_answer = b"221 bye"
+        """Answer to QUIT."""
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -44,7 +46,7 @@ class Postbox:
         expected = [*self._commands]
         while line := (await reader.readline()).decode().strip():
             if line.lower() == "quit":
-                writer.write(b"221 bye\r\n")
+                writer.write(self.quit_answer + b"\r\n")
                 break
             wanted = expected.pop(0) if expected else "quit"
             if not line.lower().startswith(wanted):

@@ -16,7 +16,7 @@ from vosd.cdr.record import AGENT, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.dropped import check_unmasked, dropped_before
+from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.listing import as_stored, in_order, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition, EntryKind
 
@@ -48,11 +48,13 @@ class SqlSpans:
         ``with_charges``: with what agents have paid, and which charges were corrected.
 
         Raises:
-            DroppedPeriod: the span begins with calls whose numbers are masked.
+            DroppedPeriod: the span begins with calls that were dropped, or whose numbers are masked.
             StoreUnavailable: the calls yielded so far are correct, the rest is not known.
         """
         async with self._database.reading() as connection:
-            check_unmasked((await dropped_before(connection)).numbers, wanted.since)
+            dropped = await dropped_before(connection)
+            check_there(dropped.calls, wanted.since or 0, "calls")
+            check_unmasked(dropped.numbers, wanted.since)
         columns = (*_COLUMNS, _cdr.fee_breakdown) if with_breakdown else _COLUMNS
         left = wanted.limit
         while left > 0:

@@ -102,6 +102,8 @@ async def take_back(connection: AsyncConnection, name: str, payment: Payment, un
     )
     columns = (_change.changed_at, _change.memo, _change.action, _change.value)
     rows = (await connection.execute(select(*columns).where(*own).order_by(_change.id.desc()))).all()
+    if not rows:
+        return None  # the account's payments, maybe hundreds of thousands, are not read while it is locked
     changes = [ValidityChange(row.changed_at, row.memo, _expiry_of(row.action, row.value)) for row in rows]
     paid = select(_entry.id, _entry.reference, _entry.created_at).where(
         _entry.account == name, _entry.kind.in_((EntryKind.PAYMENT.value, EntryKind.TRANSFER.value))

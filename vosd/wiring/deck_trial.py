@@ -61,6 +61,7 @@ async def margin_of(
 
     Raises:
         RatesRefusedError: the switch would refuse the rates.
+        DroppedPeriod: calls of the days were dropped or masked.
         StoreUnavailable: the calls cannot be read.
     """
     before, order, now = prepared.before, prepared.order, prepared.now

@@ -27,7 +27,7 @@ from vosd.engine.alarms import desk as desk_of_alarms
 from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, KeptDesk, row
-from vosd.engine.alarms.mail import Mail, composed
+from vosd.engine.alarms.mail import Mail, composed, deliver
 from vosd.engine.alarms.output import ChangeQueue, KeptOutput
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
@@ -329,6 +329,14 @@ async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_take
     await stopped(task)
 
 
+async def test_a_mail_that_was_taken_is_taken_whatever_the_server_answers_to_quit(postbox: Postbox):
+    postbox.quit_answer = b"421 4.4.2 closing"
+    settings = mail_settings(postbox.port)
+    message = composed("sw1", settings, changes_of(1), 0, 0)
+    assert await asyncio.wait_for(asyncio.to_thread(deliver, settings, message), PATIENCE_S) == {}
+    assert (postbox.mails.qsize(), postbox.faults) == (1, [])
+
+
 async def test_a_login_that_cannot_be_sent_is_an_outage_until_a_reload_names_another(postbox: Postbox):
     settings = mail_settings(postbox.port)
     output = Mail("sw1", ManualClock(), replace(settings, password=Secret("gr\u00fcn")))
@@ -540,6 +548,9 @@ class SlowLine:
     def connect(self, _place: tuple[str, int], timeout_s: float) -> "SlowLine":
         self._timeout_s = timeout_s
         return self
+
+    def settimeout(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
 
     def setsockopt(self, _level: int, option: int, value: int) -> None:
         if option == socket.SO_SNDBUF:

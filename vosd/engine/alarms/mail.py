@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -33,6 +33,8 @@ GATHER_S: Final = 5.0
 """Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
 """Time limit of an answer of the server, from its last byte on, and of each piece that is sent."""
+QUIT_S: Final = 5.0
+"""Time limit of the answer to the end of the connection, which the fate of the mail does not wait for."""
 PIECE_BYTES: Final = 65_536
 """Size of a piece of a mail, and what the system keeps to be sent: an answer cannot come before that has arrived."""
 MAIL_S: Final = 60.0
@@ -221,6 +223,13 @@ class _Connection(smtplib.SMTP):
         except OSError:
             line.close()
             raise
+
+    def __exit__(self, *error: Any) -> None:
+        """End the connection; the mail was taken or refused before, whatever QUIT is answered (RFC 5321 4.1.1.4)."""
+        with suppress(OSError):  # smtplib.SMTPException is one
+            if self.sock is not None:
+                self.sock.settimeout(QUIT_S)
+            super().__exit__(*error)
 
     def send(self, s: "ReadableBuffer | str") -> None:
         """Send text in pieces: the time limit of a socket is one of all that it is given to send."""
