@@ -1611,6 +1611,13 @@ async def altered(site: Site, invoice: int, /, **values: Any) -> list[tuple[Book
     return [(each.fault, each.invoice) for each in found]
 
 
+async def columns_of(site: Site, invoice: int, *names: str) -> dict[str, Any]:
+    async with site.database.reading() as connection:
+        table = schema.invoice
+        asked = select(*(table.c[name] for name in names)).where(table.c.id == invoice)
+        return {**(await connection.execute(asked)).mappings().one()}
+
+
 async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site: Site) -> None:
     first, second, note = await three_invoices(site)
     shown = await show_invoice(site.office, operator(), ShowInvoice(id=first.id))
@@ -1627,34 +1634,35 @@ async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site
     assert (BookFault.INVOICE_DOCUMENT, note.number) in await altered(site, note.id, digest="0" * 64)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "no JSON",
-        "{}",
-        '{"lines": ' + 5_000 * "[" + 5_000 * "]" + "}",
-        {"net": 1},
-        {"net": "one"},
-        {"net": "NaN"},
-        {"net": "1E+13"},
-        {"movements": [{"kind": "carried", "amount": "sNaN"}]},
-        {"movements": [{"kind": "carried", "amount": "9E999999"}] * 2},
-        {"due_on": "soon"},
-    ],
-)
-async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(site: Site, change: Any) -> None:
+async def test_a_document_that_is_not_readable_is_found_though_its_digest_fits(site: Site) -> None:
     first, second, _ = await three_invoices(site)
     shown = msgspec.to_builtins((await site.shown(first.number)).document)
-    document = change if isinstance(change, str) else msgspec.json.encode(shown | change).decode()
-    digest = hashlib.sha256(document.encode()).hexdigest()
     assert (BookFault.INVOICE_AMOUNTS, second.number) in await altered(site, second.id, net=Decimal(99))
-    found = await altered(site, first.id, document=document, digest=digest, closing=Decimal(99))
-    for expected in (
+    expected = {
         (BookFault.INVOICE_DOCUMENT, first.number),
         (BookFault.INVOICE_AMOUNTS, second.number),
         (BookFault.INVOICE_ORDER, second.number),
+    }
+    for document in (
+        "no JSON",
+        "{}",
+        '{"lines": ' + 5_000 * "[" + 5_000 * "]" + "}",
+        *(
+            msgspec.json.encode(shown | change).decode()
+            for change in (
+                {"net": 1},
+                {"net": "one"},
+                {"net": "NaN"},
+                {"net": "1E+13"},
+                {"movements": [{"kind": "carried", "amount": "sNaN"}]},
+                {"movements": [{"kind": "carried", "amount": "9E999999"}] * 2},
+                {"due_on": "soon"},
+            )
+        ),
     ):
-        assert expected in found
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        found = await altered(site, first.id, document=document, digest=digest, closing=Decimal(99))
+        assert expected <= {*found}, document[-300:]
 
 
 async def test_invoices_are_listed_where_the_document_of_one_is_no_json(site: Site) -> None:
@@ -1666,12 +1674,14 @@ async def test_invoices_are_listed_where_the_document_of_one_is_no_json(site: Si
     assert note.id in listed
 
 
-@pytest.mark.parametrize("name", ["net", "tax", "opening", "carried", "closing"])
-async def test_amounts_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site, name: str) -> None:
+async def test_amounts_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site) -> None:
     first, second, _ = await three_invoices(site)
-    found = await altered(site, first.id, **{name: Decimal(99)})
-    assert (BookFault.INVOICE_AMOUNTS, first.number) in found
-    assert ((BookFault.INVOICE_ORDER, second.number) in found) == (name == "closing")
+    right = await columns_of(site, first.id, "net", "tax", "opening", "carried", "closing")
+    for name in right:
+        found = await altered(site, first.id, **right | {name: Decimal(99)})
+        assert (BookFault.INVOICE_AMOUNTS, first.number) in found, name
+        assert ((BookFault.INVOICE_ORDER, second.number) in found) == (name == "closing")
+    assert await altered(site, first.id, **right) == []
 
 
 async def test_an_invoice_that_was_removed_is_found_by_the_one_that_follows_it(site: Site) -> None:
@@ -1726,34 +1736,25 @@ def test_documents_are_read_in_parts_of_a_length_together() -> None:
     assert list(parts_by_length([], 100)) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("currency", "EUR"),
-        ("number", "2026-000077"),
-        ("kind", "credit_note"),
-        ("account", "peer"),
-        ("issuer", "lion"),
-        ("period", "2026-09"),
-        ("due_at", at("2026-12-24")),
-        ("due_at", None),
-    ],
-)
-async def test_columns_of_an_invoice_that_are_not_those_of_its_document_are_found(
-    site: Site, name: str, value: Any
-) -> None:
+async def test_columns_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site) -> None:
     first, *_ = await three_invoices(site)
-    number = value if name == "number" else first.number
-    assert (BookFault.INVOICE_COLUMNS, number) in await altered(site, first.id, **{name: value})
+    wrong = [
+        ("currency", "EUR"), ("number", "2026-000077"), ("kind", "credit_note"), ("account", "peer"),
+        ("issuer", "lion"), ("period", "2026-09"), ("due_at", at("2026-12-24")), ("due_at", None),
+    ]  # fmt: skip
+    right = await columns_of(site, first.id, *{name: None for name, _ in wrong})
+    for name, value in wrong:
+        number = value if name == "number" else first.number
+        found = await altered(site, first.id, **right | {name: value})
+        assert (BookFault.INVOICE_COLUMNS, number) in found, (name, value)
+    assert await altered(site, first.id, **right) == []
 
 
-@pytest.mark.parametrize("hours", [-14, -1, 1, 12])
-async def test_an_invoice_that_was_issued_in_another_zone_than_its_draft_is_sound(site: Site, hours: int) -> None:
+async def test_an_invoice_that_was_issued_in_another_zone_than_its_draft_is_sound(site: Site) -> None:
     first, *_ = await three_invoices(site)
-    async with site.database.reading() as connection:
-        due = await connection.scalar(select(schema.invoice.c.due_at).where(schema.invoice.c.id == first.id))
-    assert due is not None
-    assert await altered(site, first.id, due_at=due + hours * 3_600_000) == []
+    (due,) = (await columns_of(site, first.id, "due_at")).values()
+    for hours in (-14, -1, 1, 12):
+        assert await altered(site, first.id, due_at=due + hours * 3_600_000) == [], hours
 
 
 async def test_a_cancelled_invoice_and_its_credit_note_that_do_not_belong_together_are_found(site: Site) -> None:
