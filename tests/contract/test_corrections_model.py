@@ -10,7 +10,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.ports import ReferenceTaken
+from vosd.storage.ports import CallFilter, ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 
@@ -98,10 +98,9 @@ async def agrees(database, costs) -> None:
         standing = await queries.standing(account)
         assert standing is not None
         assert standing.balance == -owed
+    records = {each.record.call_id: each.record for each in await queries.calls(CallFilter())}
     for index in CALLS:
-        stored = await queries.call(call_id(index))
-        assert stored is not None
-        record = stored.record
+        record = records[call_id(index)]
         assert {
             (each.role, each.level): Amounts(each.fee, each.tax, each.billed_seconds) for each in record.charges
         } == {party: costs[index, *party] for party in PARTIES}
