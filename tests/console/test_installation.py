@@ -586,6 +586,38 @@ def test_a_parameter_that_a_colleague_has_set_meanwhile_is_not_overwritten(site:
     assert site.api.ask("DELETE", f"/parameters/{name}?confirm=true").status == 200
 
 
+def test_a_dialog_that_is_opened_right_behind_an_order_has_what_that_has_left(site: Watched, newcomer: Visit) -> None:
+    name, held = "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START", list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    def set_and_open_again(value: str) -> None:
+        """Set the parameter, and ask for its dialog while the page still shows the value of before."""
+        route_once(page, "**/api/v1/parameters?*", hold)
+        with page.expect_request("**/api/v1/parameters?*"):
+            expect(done(page, "Set", Value=value)).to_contain_text(f"{name} is {value}")
+            opener.click()
+        expect(opener).to_be_disabled()
+
+    page = newcomer().go(f"/parameters?q={name}", "Parameters")
+    asked, opener = page.get_by_role("dialog"), row(page, name).get_by_role("button", name="Set")
+    opener.click()
+    set_and_open_again("On")
+    expect(opener).to_be_focused()
+    expect(asked).to_have_count(0)
+    held[0].continue_()
+    expect(asked.get_by_label("Value")).to_have_value("On")
+    page.clock.install()
+    set_and_open_again("Off")
+    page.clock.run_for(10_000)  # it waits no longer for a list that does not come
+    expect(asked.get_by_label("Value")).to_have_value("On")
+    done(page, "Set")
+    asked.get_by_role("alert").filter(has_text="has version 2 by now").wait_for()
+    held[1].continue_()
+    assert site.api.ask("DELETE", f"/parameters/{name}?confirm=true").status == 200
+
+
 def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:
     customer = newcomer("customer", "acme").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
     page = newcomer("finance").go("/accounts/rival", "rival")

@@ -25,6 +25,7 @@ import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
 import { MinuteInput } from "./minute";
+import { Opener } from "./opener";
 import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
@@ -83,15 +84,14 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const orders = useOrders();
   const opener = useRef<HTMLButtonElement>(null);
   return (
-    <Button
+    <Opener
       ref={opener}
+      act={props.act}
       size={props.isSmall ? "compact-xs" : "xs"}
       variant="default"
       c={props.isDanger ? "var(--bad)" : undefined}
-      onClick={() => show(<ActDialog {...props} orders={orders} opener={opener} />)}
-    >
-      {props.act}
-    </Button>
+      onOpen={() => show(<ActDialog {...props} orders={orders} opener={opener} />)}
+    />
   );
 }
 

@@ -6,6 +6,7 @@ import { readAgain } from "../api/again";
 import { isPageOld, type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
+import { Opener } from "./opener";
 import { useSay } from "./trial";
 import { useUndo } from "./undo";
 
@@ -43,18 +44,17 @@ export function Change(props: ChangeProps) {
   };
   return (
     <>
-      <Button
+      <Opener
+        act={props.act}
         size={props.size ?? "xs"}
         variant="default"
         c={props.isDanger ? "var(--bad)" : undefined}
         disabled={props.disabled}
-        onClick={() => {
+        onOpen={() => {
           setDone(null);
           show(<Question {...props} orders={orders} onDone={changed} />);
         }}
-      >
-        {props.act}
-      </Button>
+      />
       {done && !props.saysAbove && <DoneText key={done.said} done={done} />}
     </>
   );

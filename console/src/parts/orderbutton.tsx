@@ -2,7 +2,7 @@
 
 import { Button, type ButtonProps, type ElementProps, Loader } from "@mantine/core";
 
-interface OrderButtonProps extends ButtonProps, ElementProps<"button", keyof ButtonProps> {
+export interface OrderButtonProps extends ButtonProps, ElementProps<"button", keyof ButtonProps> {
   /** Whether the order is at work: the button keeps the focus of the keyboard then, and does nothing. */
   isAtWork: boolean;
 }

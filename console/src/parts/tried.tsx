@@ -1,12 +1,13 @@
 /** A change of an object in two steps: a trial that says what it means, then the order. */
 
-import { Button, type ButtonProps } from "@mantine/core";
+import type { ButtonProps } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, type Query } from "../api/client";
 import { useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
+import { Opener } from "./opener";
 import { type Change, ChangeWords, useSay } from "./trial";
 
 interface Tried {
@@ -60,15 +61,14 @@ export function TriedAct(props: {
   };
   return (
     <>
-      <Button
+      <Opener
         ref={opener}
+        act={props.button}
         size={props.size}
         variant="default"
-        loading={order.isPending}
-        onClick={() => (mayBeDone ? setAsks(true) : attempt())}
-      >
-        {props.button}
-      </Button>
+        isAtWork={order.isPending}
+        onOpen={() => (mayBeDone ? setAsks(true) : attempt())}
+      />
       <Confirm
         opened={asks || order.error !== null}
         opener={opener}

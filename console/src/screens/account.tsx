@@ -14,6 +14,7 @@ import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
+import { Opener } from "../parts/opener";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Rest, RowCount, useRows } from "../parts/rows";
@@ -678,14 +679,13 @@ export function BlockOf(props: {
   });
   return (
     <>
-      <Button
+      <Opener
+        act={t(props.isBlocked ? "customer.unblock" : "customer.block")}
         size="xs"
         variant="default"
-        loading={change.isPending}
-        onClick={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
-      >
-        {t(props.isBlocked ? "customer.unblock" : "customer.block")}
-      </Button>
+        isAtWork={change.isPending}
+        onOpen={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
+      />
       {!asks && <ProblemText error={change.error} />}
       <Confirm
         opened={asks}
