@@ -119,8 +119,8 @@ export function SavedViews(props: {
     const said = t("saved.kept", { name: name.trim() });
     act.mutate(
       async () => {
-        // it may be pressed before the list has come
-        const present = found.data ?? (await viewsOf(page));
+        // the list that is shown, if one has come, may be of before another save under the same name
+        const present = await viewsOf(page);
         const before = present.find((each) => each.own && each.name === name.trim());
         const made = before
           ? await put(before, { ...contentOf(before), query })
