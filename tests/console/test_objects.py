@@ -203,6 +203,17 @@ def test_a_password_that_another_person_has_changed_is_said_to_be_changed(site: 
     asked.get_by_role("button", name="Drop mine").click()
 
 
+def test_a_copy_is_of_the_object_as_it_is_by_now(site: Watched, visit: Visit) -> None:
+    keys = {"currency": "USD", "overdraft_limit": "10"}
+    assert site.api.ask("PUT", "/accounts/model", {"keys": keys}).status in {200, 201}
+    page = visit().go("/objects/accounts/model", "model")
+    expect(page.get_by_role("textbox", name="overdraft_limit")).to_have_value("10")
+    assert site.api.ask("PATCH", "/accounts/model", {"keys": {"overdraft_limit": "20"}}).status == 200
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("heading", level=1, name="New: Account settings").wait_for()
+    expect(page.get_by_role("textbox", name="overdraft_limit")).to_have_value("20")
+
+
 def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/desk", {"keys": {"currency": "USD", "overdraft_limit": "10", "max_cps": "1"}})
     page = visit().go("/objects/accounts/desk", "desk")

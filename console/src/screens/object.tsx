@@ -149,8 +149,10 @@ function NewObject({ kind }: { kind: string }) {
     queryKey: ["object", kind, from],
     queryFn: () => send<Schemas["DefinitionSheet"]>("get", placeOf(kind, from ?? "")),
     enabled: Boolean(from),
+    staleTime: 0,
   });
-  const isReady = declared.data && (!from || copied.data);
+  // the form begins with the object as it is by now, whatever was read before
+  const isReady = declared.data && (!from || (copied.data && copied.isFetchedAfterMount));
   return (
     <Page
       title={t("object.new_of", { kind: t(`kind.${kind}`) })}
