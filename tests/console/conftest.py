@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 from api.watched import Watched, watched
@@ -16,6 +16,7 @@ from doubles.forked_api import JOBS
 from doubles.process.mariadb import MariaDb
 from playwright.sync_api import (
     Browser,
+    BrowserContext,
     ConsoleMessage,
     Page,
     Playwright,
@@ -65,6 +66,9 @@ OVER: Final = f"[role=dialog], :is({FRAME}) [aria-expanded=true]"
 """Dialogs over the frame, and lists that are open in it."""
 _FRAMES: Final = WeakKeyDictionary[Page, set[int]]()
 """Widths of windows in which axe has looked at the frame."""
+_KEPT: Final = WeakSet[BrowserContext]()
+"""Windows that keep a route."""
+NOWHERE: Final = "http://nowhere.invalid/"
 WIDE: Final = (1_440, 900)
 NARROW: Final = (360, 780)
 ENGLISH: Final = re.compile(r"[A-Za-z]{3,}(?: [a-z]{2,}){2,}")
@@ -151,6 +155,24 @@ def answers_of_the_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Route, "fulfill", fulfill_and_check)
     yield
     assert faults == []
+
+
+@pytest.fixture(autouse=True)
+def routes_that_lose_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a route that fits nothing in each window that had one, so that none is the last that is taken away.
+
+    Chromium may lose a request that comes meanwhile: of 330 that came while routes were taken away 60 times 5 had no
+    answer, and none of 395 where one stayed. A list that is read again and again was never read any more.
+    """
+    route = Page.route
+
+    def route_beside_one_that_stays(page: Page, *place: Any, **terms: Any) -> None:
+        if page.context not in _KEPT:
+            _KEPT.add(page.context)
+            page.context.route(NOWHERE, Route.fallback)
+        route(page, *place, **terms)
+
+    monkeypatch.setattr(Page, "route", route_beside_one_that_stays)
 
 
 @pytest.fixture(scope="package")

@@ -453,6 +453,7 @@ def test_the_page_of_an_account_leads_to_its_money_its_audit_and_the_accounts_be
     expect(below.get_by_role("link", name="stall", exact=True)).to_have_count(1)
     assert "tree=all" in page.url
     ways = page.get_by_role("navigation", name="More of this account").get_by_role("link")
+    expect(ways).to_have_count(5)  # that to the report comes with the list of reports
     found = [str(each.get_attribute("href")) for each in ways.all()]
     assert found == [
         "/cdrs?account=rival",
