@@ -160,6 +160,7 @@ def test_longest_prefix_gives_the_rate(given, expect):
     applied = RateGroup("sell", "USD", rating_policy(), RateRows(rates, "v1"), "v1").find(given["called"], 0)
     assert (applied.rate.prefix if applied else None) == expect["matched_prefix"]
     if "end_reason" in expect:
+        assert (applied is None, expect["call"]) == (True, "rejected")
         assert EndReason.NO_MATCHING_RATE.text == expect["end_reason"]
 
 

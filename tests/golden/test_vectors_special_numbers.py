@@ -1,5 +1,7 @@
 """The worked examples of routing prefixes, free numbers and numbers without CDR, through the set-up of calls."""
 
+from decimal import Decimal
+
 import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
@@ -8,6 +10,7 @@ from golden.test_vectors_booking import BILLING, ROUTING
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.free_numbers import FREE_NUMBER
+from vosd.billing.rater import rate_call
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
@@ -15,6 +18,7 @@ from vosd.callcontrol.sell_rate import rate_in
 from vosd.config.reader.e164s import e164s
 from vosd.routing.special_numbers import SpecialNumbers
 
+HOUR_MS = 3_600_000
 FREE, NO_CDR = "SERVER_BILLING_FREE_E164S", "SERVER_BILLING_NO_CDR_E164S"
 
 
@@ -63,13 +67,23 @@ def test_a_number_is_free_or_leaves_no_cdr_where_a_pattern_fits(given, expect):
     is_free = call.rate is not None and call.rate.group == FREE_NUMBER and not call.leaves_no_cdr
     assert is_free == expect.get("free", False)
     assert call.leaves_no_cdr == expect.get("no_cdr", False)
-    if is_free:
-        assert call.rate.price_per_minute == 0
+    assert_billed_as(call, expect)
+
+
+def assert_billed_as(call: CallRequest, expect) -> None:
+    """Check what a vector says of the record, of the rates that were looked into, and of the fee of a long call."""
+    assert (not call.leaves_no_cdr) == expect.get("cdr", not call.leaves_no_cdr)
+    if "fee" in expect:
+        fee = None if call.leaves_no_cdr else rate_call(call.rate, HOUR_MS).fee
+        assert fee == (None if expect["fee"] is None else Decimal(expect["fee"]))
+    if "rate_lookup" in expect:
+        assert (call.rate.group != FREE_NUMBER) == expect["rate_lookup"]
 
 
 @of("pattern_list_parse")
 def test_a_list_of_patterns_is_read(given, expect):
     patterns = e164s().read(",".join(filter(None, (given["patterns"], given.get("emergency", "")))))
+    assert bool(patterns) == expect.get("valid", True)
     assert len(patterns) == expect["pattern_count"]
     if "wildcards" in expect:
         wildcards = sum(each.endswith("*") for each in patterns)
@@ -79,10 +93,9 @@ def test_a_list_of_patterns_is_read(given, expect):
 @of("free_precedence")
 def test_free_numbers_need_no_rate_and_numbers_without_cdr_win_over_them(given, expect):
     call = billed(given)
-    assert call.leaves_no_cdr is not expect["cdr"]
     assert call.rate is not None
     assert call.rate.group == FREE_NUMBER, "no rate group was looked into"
-    assert call.rate.price_per_minute == 0
+    assert_billed_as(call, expect)
 
 
 @of("pattern_list", ROUTING, having="no_cdr")
@@ -94,10 +107,16 @@ def test_the_list_that_wins_is_found_first(given, expect):
 @of("cdr_count")
 def test_calls_to_numbers_without_cdr_leave_nothing(given, expect):
     """A thousandth of the calls, through the switch."""
-    scene = Scene(usual_catalogue(special_numbers=SpecialNumbers(no_cdr=(CALLEE,))))
-    for _ in range(given["free_calls_per_hour"] // 1_000):
-        call, _there = scene.talk()
-        call.hang_up()
-        scene.wire.run_until(lambda call=call: call.is_over)
-    assert sum(record.recorded for record in scene.exchange.sink.records) == expect["cdr_inserts_with_no_cdr"]
-    assert all(not record.postings and not record.charges for record in scene.exchange.sink.records)
+
+    def records_with(numbers: SpecialNumbers):
+        scene = Scene(usual_catalogue(special_numbers=numbers))
+        for _ in range(given["free_calls_per_hour"] // 1_000):
+            call, _there = scene.talk()
+            call.hang_up()
+            scene.wire.run_until(lambda call=call: call.is_over)
+        return scene.exchange.sink.records
+
+    without_list, records = records_with(SpecialNumbers()), records_with(SpecialNumbers(no_cdr=(CALLEE,)))
+    assert sum(record.recorded for record in without_list) * 1_000 == expect["cdr_inserts_without_no_cdr"]
+    assert sum(record.recorded for record in records) == expect["cdr_inserts_with_no_cdr"]
+    assert all(not record.postings and not record.charges for record in records)

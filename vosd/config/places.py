@@ -52,8 +52,9 @@ class OtherInstallationError(VosError):
     def __init__(self, config: Path, other: "Installation") -> None:
         self.other = other
         super().__init__(
-            f"the switch that was reached is {other}, not one of {config}; say -c {other.configuration} for it, or, so "
-            "that each configuration has its own, give state_dir, control_socket and database.url absolute paths"
+            f"the state_dir, socket or database there is of the switch {other}, not of one of {config}; say "
+            f"-c {other.configuration} for it, or, so that each configuration has its own, give state_dir, "
+            "control_socket and database.url absolute paths"
         )
 
 

@@ -190,7 +190,7 @@ class TestTwoConfigurationsWithTheSameRelativePaths:
 
         found = installation_of(other / "vosd.yaml", "sw1")
         assert done.exit_code == 1
-        assert f"the switch that was reached is 'sw1' (id {found.id}) of {other}/vosd.yaml" in done.stderr
+        assert f"of the switch 'sw1' (id {found.id}) of {other}/vosd.yaml" in done.stderr
         assert operators(other) == []
         asked = CliRunner().invoke(main, ["calls", "-c", str(third)])
         assert "no running switch answers" in asked.stderr, "there is no socket either"
