@@ -201,12 +201,12 @@ class Baresip(Program):
             self._read(deadline - time.monotonic())
 
     def came(self) -> list[Message]:
-        """Return every SIP message that came in, in order.
+        """Return every SIP message that came in, in order, without its repetitions: a busy telephone gets some.
 
         It is the Via that tells: over TCP both ends may be at addresses that are not configured.
         """
         ours = f" {self.address.host}:"
-        traced = (Message(text, self.address) for text in _TRACED.findall(self._written()))
+        traced = (Message(text, self.address) for text in dict.fromkeys(_TRACED.findall(self._written())))
         return [message for message in traced if (ours in message["Via"]) == (message.method is None)]
 
     def received(self, method: str) -> list[Message]:
