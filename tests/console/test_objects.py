@@ -386,6 +386,63 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
     assert site.api.ask("GET", "/number-lists/late/diff?first=1&last=3").json["keys"] == {}
 
 
+def test_a_change_behind_a_planned_one_is_laid_over_it(site: Watched, visit: Visit) -> None:
+    """No person has changed the object meanwhile, and none is said to have."""
+    place, keys = "/accounts/planned", {"currency": "USD", "overdraft_limit": "10", "max_cps": "1"}
+    assert site.api.ask("PUT", place, {"keys": keys}).status == 200
+    january = {"keys": keys | {"max_cps": "2"}, "at": "2099-01-01T00:00:00Z", "memo": "contract"}
+    assert site.api.ask("PUT", place, january).status == 200
+    page = visit().go("/objects/accounts/planned", "planned")
+    limit, begins = page.get_by_role("textbox", name="overdraft_limit"), page.get_by_label("In force from")
+    limit.fill("30")
+    page.get_by_label("Why").fill("letter 9")
+    begins.fill("2099-02-01T00:00")
+    page.get_by_role("button", name="Check the change").click()
+    asked = page.get_by_role("dialog", name="Another version holds when the change begins")
+    expect(asked).to_contain_text("Version 2, made by administrator, holds then")
+    asked.get_by_role("row", name="overdraft_limit 10 10 30").wait_for()
+    asked.get_by_role("row", name="max_cps 1 2 1").wait_for()
+    assert violations(page) == []
+    asked.get_by_role("button", name="Drop mine").click()
+    expect(limit).to_have_value("10")
+    expect(begins).to_have_value("")
+
+    limit.fill("30")
+    page.get_by_label("Why").fill("letter 9")
+    begins.fill("2099-02-01T00:00")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put mine on top").click()
+    asked = saved(page)
+    expect(asked).to_contain_text("overdraft_limit: from 10 to 30")
+    expect(asked).not_to_contain_text("max_cps")
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("planned is changed: version 3").wait_for()
+    expect(limit).to_have_value("10")
+    expect(page.get_by_role("textbox", name="max_cps")).to_have_value("1")
+    expect(page.get_by_label("Why")).to_have_value("")
+    third = site.api.ask("GET", f"{place}?version=3").json
+    assert (third["keys"], third["memo"]) == (keys | {"max_cps": "2", "overdraft_limit": "30"}, "letter 9")
+
+    limit.fill("15")
+    asked = saved(page)
+    expect(asked).to_contain_text("overdraft_limit: from 10 to 15")
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("planned is changed: version 4").wait_for()
+    assert keys_of(site, place) == keys | {"overdraft_limit": "15"}
+
+
+def test_a_change_of_the_past_is_refused_as_such(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("PUT", "/number-lists/young", {"keys": {"patterns": ["4477*"]}}).status == 200
+    page = visit().go("/objects/number_lists/young", "young")
+    page.get_by_role("textbox", name="patterns").fill("4478*")
+    page.get_by_label("In force from").fill("2020-01-01T00:00")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_role("alert").filter(has_text="is in the past").wait_for()
+    page.get_by_label("In force from").fill("")
+    saved(page).get_by_role("button", name="Save").click()
+    page.get_by_text("young is changed: version 2").wait_for()
+
+
 def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
     visitor = visit(size=NARROW, language="zh-CN")
     screens = {"/objects/phones/7001": "7001", "/new/routing_gateways": "落地网关", "/objects/calendars": "日历"}

@@ -33,6 +33,7 @@ import {
   shown,
 } from "./keys";
 import { Planned } from "./planned";
+import { readObjectAt } from "./versions";
 import { Week } from "./week";
 
 type Sheet = Schemas["DefinitionSheet"];
@@ -159,28 +160,36 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
         setVersion(saved ?? version);
         return;
       }
-      // what is planned is not what holds now
-      setValues(base);
-      setAt("");
-      setGeneration(generation + 1);
+      beginAgain();
     },
     onError: async (error) => {
       if (orders.mayBeDone(text)) return;
       setAsks(false);
       if (!(error instanceof Problem)) return;
       // an object that has ended meanwhile has no version to compare with: the message of the refusal stays
-      if (error.status === HTTP_STALE) setTheirs(await send<Sheet>("get", placeOf(kind, name)).catch(() => null));
+      if (error.status === HTTP_STALE) setTheirs(await readObjectAt(placeOf(kind, name), terms.at).catch(() => null));
       else if (error.errors.length > 0) note(error.errors);
       else if (error.field) note([{ field: error.field, detail: error.message }]);
     },
   });
-  /** Go on with another version under what was changed here. */
-  const goOn = (taken: Keys) => {
-    if (!theirs) return;
-    setBase((theirs.keys as Keys) ?? {});
-    setVersion(theirs.version ?? null);
+  const beginWith = (of: Sheet, taken: Keys) => {
+    setBase((of.keys as Keys) ?? {});
+    setVersion(of.version ?? null);
     setValues(taken);
     setGeneration(generation + 1);
+  };
+  /** Show what holds now, which a planned change is not, nor a planned version that it was laid over. */
+  const beginAgain = () => {
+    const now = newest ?? sheet;
+    if (now) beginWith(now, (now.keys as Keys) ?? {});
+    setAt("");
+    setMemo("");
+  };
+  /** Go on with another version under what was changed here. */
+  const goOn = (taken: Keys | null) => {
+    if (!theirs) return;
+    if (taken) beginWith(theirs, taken);
+    else beginAgain();
     setTheirs(null);
     order.reset();
   };
@@ -275,7 +284,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
           theirs={theirs}
           base={base}
           mine={keys}
+          isOfPlan={at !== "" || (theirs.version ?? 0) < (version ?? 0)}
           onTake={goOn}
+          onDrop={() => goOn(at ? null : ((theirs.keys as Keys) ?? {}))}
           onClose={() => {
             setTheirs(null);
             order.reset();
@@ -286,18 +297,23 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   );
 }
 
-/** Both versions, where another person has changed the object meanwhile. */
+/** Both versions, where another person has changed the object meanwhile, or another version holds when it is changed. */
 function Conflict({
   theirs,
   base,
   mine,
+  isOfPlan,
   onTake,
+  onDrop,
   onClose,
 }: {
   theirs: Sheet;
   base: Keys;
   mine: Keys;
+  /** Whether a planned version is one of the two: no person needs to have done anything meanwhile. */
+  isOfPlan: boolean;
   onTake: (keys: Keys) => void;
+  onDrop: () => void;
   onClose: () => void;
 }) {
   const { t } = useTranslation();
@@ -309,19 +325,23 @@ function Conflict({
       opened
       onClose={onClose}
       size="lg"
-      title={t(theirs.operator === name ? "conflict.title_own" : "conflict.title")}
+      title={t(isOfPlan ? "conflict.title_plan" : theirs.operator === name ? "conflict.title_own" : "conflict.title")}
       closeButtonProps={{ "aria-label": t("act.close") }}
     >
       <Stack>
         <span>
-          {t("conflict.lead", { who: theirs.operator ?? "–", version: theirs.version ?? "–", memo: theirs.memo ?? "" })}
+          {t(isOfPlan ? "conflict.lead_plan" : "conflict.lead", {
+            who: theirs.operator ?? "–",
+            version: theirs.version ?? "–",
+            memo: theirs.memo ?? "",
+          })}
         </span>
         <Table>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>{t("conflict.key")}</Table.Th>
               <Table.Th>{t("conflict.before")}</Table.Th>
-              <Table.Th>{t("conflict.theirs")}</Table.Th>
+              <Table.Th>{t(isOfPlan ? "conflict.theirs_plan" : "conflict.theirs")}</Table.Th>
               <Table.Th>{t("conflict.mine")}</Table.Th>
             </Table.Tr>
           </Table.Thead>
@@ -339,7 +359,7 @@ function Conflict({
         {isSame(base, now) && <span>{t("conflict.unseen")}</span>}
         {together.both.length > 0 && <span>{t("conflict.both", { keys: together.both.join(", ") })}</span>}
         <Group justify="flex-end">
-          <Button variant="default" onClick={() => onTake(now)}>
+          <Button variant="default" onClick={onDrop}>
             {t("conflict.take_theirs")}
           </Button>
           <Button onClick={() => onTake(together.keys)}>{t("conflict.together")}</Button>

@@ -6,13 +6,12 @@ import { useTranslation } from "react-i18next";
 import { ifVersion, pageOf, type Query, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
+import { inForceOf, VERSIONS_READ } from "../forms/versions";
 import { useMay } from "../session";
 import { ProblemText } from "./problem";
 import { type Change, KeyWords } from "./trial";
 import { TriedAct } from "./tried";
 import { Moment } from "./values";
-
-const VERSIONS_READ = 200;
 
 /** Numbers of two versions: what the second one changed of the first is shown. */
 export type Pair = readonly [number, number];
@@ -62,14 +61,6 @@ export function History({ kind, name, pair, onPair }: { kind: string; name: stri
       {found.data?.next && <p className="quiet">{t("state.rows_more", { count: versions.length })}</p>}
     </Stack>
   );
-}
-
-/** The version that began last; one that begins at once does so whatever the clock of the browser says. */
-function inForceOf(versions: readonly Schemas["KeysSheet"][]): number | undefined {
-  const now = new Date().toISOString();
-  const begun = versions.filter((each) => each.begins_at <= each.made_at || each.begins_at <= now);
-  begun.sort((one, other) => one.begins_at.localeCompare(other.begins_at) || one.version - other.version);
-  return begun.at(-1)?.version;
 }
 
 function Revert({ place, name, version, inForce }: { place: string; name: string; version: number; inForce?: number }) {

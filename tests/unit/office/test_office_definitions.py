@@ -417,8 +417,9 @@ async def test_a_change_that_would_begin_in_the_past_is_refused(office: Office, 
     """It would hold only where no version has begun since, and the history would not be true."""
     await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
     changed = msgspec.structs.replace(SHOP, keys={"currency": "USD", "enabled": "no"})
-    with pytest.raises(OrderError, match="`at` is in the past"):
-        await set_objects(office, operator(), SetObjects(objects=(changed,), at=at))
+    for wanted in (changed, msgspec.structs.replace(changed, if_version=1)):  # which does not hold then
+        with pytest.raises(OrderError, match="`at` is in the past"):
+            await set_objects(office, operator(), SetObjects(objects=(wanted,), at=at))
     assert len(await office.stores.objects.history("accounts", "shop")) == 1
 
 

@@ -720,9 +720,9 @@ async def compared_each(
             if not terms.takes_weak_passwords:
                 check_new_passwords(asked.kind, asked.name, asked.keys, None if found is None else found.body)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
-            change, version = _compared(wanted, versions, begins_at, now)
-            if terms.at is not None and terms.at <= now:
+            if terms.at is not None and terms.at <= now:  # before versions are compared: another one may have held then
                 raise OrderError("at", "is in the past", "leave it out, and the change holds at once")
+            change, version = _compared(wanted, versions, begins_at, now)
             if owned is not None and version is not None:
                 owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
         except VosError as error:

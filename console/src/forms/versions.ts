@@ -1,0 +1,22 @@
+/** Which version of an object holds at a moment, and its keys. */
+
+import { pageOf, type Schemas, send } from "../api/client";
+
+export const VERSIONS_READ = 200;
+
+/** The version that began last; one that begins at once does so whatever the clock of the browser says. */
+export function inForceOf(
+  versions: readonly Schemas["KeysSheet"][],
+  at = new Date().toISOString(),
+): number | undefined {
+  const begun = versions.filter((each) => each.begins_at <= each.made_at || each.begins_at <= at);
+  begun.sort((one, other) => one.begins_at.localeCompare(other.begins_at) || one.version - other.version);
+  return begun.at(-1)?.version;
+}
+
+/** Read the object at `place` as it will be at a moment; without one, as it is now. */
+export async function readObjectAt(place: string, at: string | undefined): Promise<Schemas["DefinitionSheet"]> {
+  if (at === undefined) return send("get", place);
+  const { items } = await pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" });
+  return send("get", place, { query: { version: inForceOf(items as unknown as Schemas["KeysSheet"][], at) } });
+}
