@@ -27,6 +27,12 @@ from vosd.storage.registrations import SqlRegistrations
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 
 
+def seeded(sqlite: int, mariadb: int) -> pytest.MarkDecorator:
+    """Have each kind of database begin with a seed of its own: what is random is not the same in both then."""
+    pairs = [("sqlite", sqlite), pytest.param("mariadb", mariadb, marks=pytest.mark.mariadb)]
+    return pytest.mark.parametrize(("database_url", "seed"), pairs, indirect=["database_url"])
+
+
 NODE = "sw1"
 _OF_MIGRATIONS = (schema.counter, schema.identity, schema.schema_compatibility)
 _FILLED = [table.name for table in reversed(schema.metadata.sorted_tables) if table not in _OF_MIGRATIONS]

@@ -4,6 +4,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from contract.conftest import seeded
 from doubles.data.records import answered_call, call_id, charge_row
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
@@ -43,7 +44,7 @@ def any_amounts(random: Random) -> Amounts:
     return Amounts(fee, tax, random.randrange(0, 120, 60))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@seeded(0, 1)
 async def test_balances_cdrs_and_ledger_agree_with_the_model_after_each_step(database, seed):
     random, store = Random(seed), SqlCorrections(database)
     await SqlBooks(database).book([booked_call(index) for index in CALLS])

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from contract.conftest import seeded
 from doubles.data.builders import account, applied_rate, rating_policy
 from doubles.data.records import answered_call
 from doubles.dying import Steps, Traces, is_killed
@@ -287,7 +288,7 @@ def made(document: Any) -> Any:
     return dict(lines), taxes
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@seeded(1, 2)
 async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site: Site, seed: int) -> None:
     dice = random.Random(seed)
     calls = some_traffic(dice, 70, date(2026, 9, 20), 70)

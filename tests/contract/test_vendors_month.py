@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from contract.conftest import seeded
 from doubles.data.builders import account, applied_rate, catalogue, rating_policy, routing_gateway
 from doubles.data.records import STARTED, refused_call
 from doubles.ended_calls import ended_call
@@ -138,7 +139,7 @@ def plant(kind: str, vendor: int, record: CallRecord, dice: random.Random) -> tu
     return wrong, Planted(CLASS_OF.get(kind, kind), number, Decimal(wrong[0][4]) - record.cost)
 
 
-@pytest.mark.parametrize("seed", [3, 11])
+@seeded(3, 11)
 async def test_forty_faults_in_the_files_of_thirty_vendors_are_found_and_none_is_invented(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
