@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -489,9 +488,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path
     with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31400,31599") as stage, calling(stage) as call:
         call.talk()
         os.kill(worker_of(stage), signal.SIGKILL)
-        begun = time.monotonic()
         call.talk()
-        assert time.monotonic() - begun < 10
         assert call.hang_up()["legs"]["caller"]["packets_in"] >= 2 * BURST
         assert [line["event"] for line in stage.daemon.log() if line["level"] == "error"] == ["media_worker_ended"]
 
