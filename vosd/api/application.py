@@ -22,6 +22,7 @@ from vosd.api.http import (
     BODY_BYTES_MAX,
     UNKNOWN_BODY_BYTES_MAX,
     Answer,
+    CutOffError,
     HttpRequest,
     Receive,
     RequestError,
@@ -55,10 +56,10 @@ from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import StreamPlaces, check_places, live_answer
-from vosd.api.workbook import XLSX
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
+from vosd.obs.log import LogLimiter
 from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ class Application:
         """Answers under way, by path, of operations that bound them."""
         self._places = StreamPlaces()
         self._refused = RefusedRequests()
+        self._cut_off = Counter[str]()
+        """Answers that could not be sent whole and are not logged yet, by reason."""
+        self._cut_off_lines = LogLimiter()
         self._log_ins = LogIns()
         self.feed: Final = feed or EventFeed(lambda: offices.running_switch)
         """Live events, for all clients."""
@@ -115,6 +119,9 @@ class Application:
             return
         try:
             await send_answer(send, receive, answer, asked, method=scope["method"])
+        except VosError as error:
+            self._note_cut_off(scope, error.code)
+            raise CutOffError from error
         finally:
             if answer.ended is not None:
                 answer.ended()
@@ -146,6 +153,13 @@ class Application:
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, _as_seen(request, answer)
+
+    def _note_cut_off(self, scope: Scope, code: str) -> None:
+        """Log an answer that could not be sent whole: one line a minute for each reason, with their number."""
+        self._cut_off[code] += 1
+        if self._cut_off_lines.admits(code, round(1_000 * time.monotonic())):
+            count = self._cut_off.pop(code)
+            _log.warning("answer_cut_off", method=scope["method"], path=scope["path"], why=code, count=count)
 
     def _note_refused(self, request: HttpRequest | None, code: str) -> None:
         if request is not None and request.sender is not None:
@@ -187,8 +201,8 @@ class Application:
         order = operation.order(given)
         if wanted is not None:
             listed = _list(operation, office, who, order, wanted)
-            # A workbook is made before its answer begins; other forms end as their stream does.
-            return await (request.unless_gone(listed) if wanted.form == XLSX else listed)
+            # What comes before a stream begins may take long; once it has begun, it ends when its client goes.
+            return await (request.unless_gone(listed) if wanted.form else listed)
         if operation.is_live:
             return await self._live(operation, request, order, self._places.take(who))
         if operation.streams_max is not None:

@@ -69,6 +69,10 @@ class RequestError(Exception):
         self.headers = headers
 
 
+class CutOffError(Exception):
+    """An answer whose head was sent cannot be sent whole: its connection is closed, by which the client sees it."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer: its content at once, or as a stream."""
 

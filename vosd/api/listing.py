@@ -219,10 +219,13 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
 async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
     if wanted.form == XLSX:
         columns = {name: name in wanted.amounts for name in wanted.fields}
-        # a list that is too long is refused before the answer begins
-        return Answer(stream=await begun(workbook_parts(rows, columns, _text)), content_type=XLSX)
-    parts = _lines(rows, wanted) if wanted.form == NDJSON else _table(rows, wanted)
-    return Answer(stream=parts, content_type=NDJSON if wanted.form == NDJSON else f"{CSV}; charset=utf-8")
+        parts, content_type = workbook_parts(rows, columns, _text), XLSX
+    elif wanted.form == NDJSON:
+        parts, content_type = _lines(rows, wanted), NDJSON
+    else:
+        parts, content_type = _table(rows, wanted), f"{CSV}; charset=utf-8"
+    # What the office refuses, it refuses when its first item is read.
+    return Answer(stream=await begun(parts), content_type=content_type)
 
 
 async def each_of(rows: Iterable[Any]) -> AsyncIterator[Any]:
@@ -233,9 +236,11 @@ async def each_of(rows: Iterable[Any]) -> AsyncIterator[Any]:
 
 async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncGenerator[bytes, None]:
     waiting: list[bytes] = []
+    number = 0
     async for row in rows:
+        number += 1
         waiting.append(msgspec.json.encode(_sparse(row, wanted.fields)) + b"\n")
-        if len(waiting) >= _CHUNK:
+        if number % _CHUNK == 1:  # the answer begins when the first item is there
             yield b"".join(waiting)
             waiting.clear()
     yield b"".join(waiting)
@@ -249,7 +254,7 @@ async def _table(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> 
     async for row in rows:
         number += 1
         writer.writerow([_cell(row.get(column)) for column in wanted.fields])
-        if number % _CHUNK == 0:
+        if number % _CHUNK == 1:
             yield _taken(written)
     yield _taken(written)
 

@@ -13,7 +13,8 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from vosd.api.access_log import AccessLog
-from vosd.api.http import Receive, Scope, Send, send_answer
+from vosd.api.address_gate import Served
+from vosd.api.http import CutOffError, Receive, Scope, Send, send_answer
 from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
 from vosd.base.networks import NetworkTable
@@ -111,6 +112,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.app = partial(self._served, self.app)
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
         self._network = network_of(self.client[0]) if self.client else ""
         if len(self.connections) <= PER_SOURCE_MAX:
@@ -152,6 +154,15 @@ class _Connection(H11Protocol):
         if self.flow.write_paused:
             self._unread.cancel()
         super().connection_lost(exc)
+
+    async def _served(self, application: Served, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except CutOffError:
+            self.transport.close()
+            # uvicorn logs an answer that ends early while the client is there
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
     def _refuse(self, status: HTTPStatus, code: str, said: str) -> None:
         self._is_refused = True

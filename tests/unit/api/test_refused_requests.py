@@ -65,8 +65,8 @@ async def test_requests_for_what_belongs_to_others_and_for_orders_of_operators_a
     async with Offices(config) as offices:
         application = Application(offices, identify, Routes(OPERATIONS), Jobs(config, offices))
 
-        async def code_of(path: str, account: str, role: str = CUSTOMER) -> str | None:
-            head = {"authorization": f"Bearer {role}{account}"}
+        async def code_of(path: str, account: str, role: str = CUSTOMER, form: str = "*/*") -> str | None:
+            head = {"authorization": f"Bearer {role}{account}", "accept": form}
             return (await answered(application, "GET", path, None, head)).json.get("code")
 
         with capture_logs() as log:
@@ -78,6 +78,8 @@ async def test_requests_for_what_belongs_to_others_and_for_orders_of_operators_a
             assert await code_of("/accounts/rival", "south", AGENT) == "no_such_object"
             assert await code_of("/invoices/1", "west") == "no_such_invoice"
             assert await code_of("/cdrs/0123456789abcdef", "rival") == "no_record"
+            for form in ("text/csv", "application/x-ndjson"):
+                assert await code_of("/accounts/acme/ledger", "south", form=form) == "out_of_scope"
             for absent in ("/accounts/none", "/invoices/1", "/cdrs/0123456789abcdef"):
                 assert (await code_of(absent, "", VIEWER) or "").startswith("no_")
     found = [(each["who"], each["account"], each["path"], each["why"]) for each in log]
@@ -86,4 +88,5 @@ async def test_requests_for_what_belongs_to_others_and_for_orders_of_operators_a
         ("token customer:shop", "shop", "/api/v1/audit", "permission_lacking"),
         ("token agent:south", "south", "/api/v1/accounts/rival", "no_such_object"),
         ("token customer:west", "west", "/api/v1/invoices/1", "no_such_invoice"),
+        ("token customer:south", "south", "/api/v1/accounts/acme/ledger", "out_of_scope"),
     ]

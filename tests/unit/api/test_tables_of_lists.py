@@ -5,17 +5,28 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import AsyncIterator
 
 import pytest
 from msgspec import structs
 
 from vosd.admin.office.reports import ColumnSheet, ReportSheet
-from vosd.api.http import RequestError
-from vosd.api.listing import CSV, closed_cursor, is_read_in_parts, page_wanted, ways_to_sort, whole_list
+from vosd.api.http import JSON, RequestError
+from vosd.api.listing import (
+    CSV,
+    NDJSON,
+    closed_cursor,
+    is_read_in_parts,
+    page_wanted,
+    read_list,
+    ways_to_sort,
+    whole_list,
+)
 from vosd.api.openapi import document
 from vosd.api.operation import Operation
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
+from vosd.billing.authority import OutOfScopeError
 from vosd.control.installation import AlarmList, AlarmRow
 
 
@@ -286,3 +297,16 @@ def test_a_list_that_is_too_long_for_a_spreadsheet_is_refused_before_the_answer(
     with pytest.raises(RequestError, match="more than 2 rows"):
         asyncio.run(workbook("/balances", rows))
     assert asyncio.run(workbook("/balances", rows[:2])).startswith(b"PK")
+
+
+@pytest.mark.parametrize("form", [JSON, CSV, NDJSON, XLSX])
+@pytest.mark.parametrize("operation", LISTS, ids=[each.path for each in LISTS])
+async def test_a_list_that_the_office_refuses_has_no_answer_in_any_form(operation: Operation, form: str) -> None:
+    async def refused() -> AsyncIterator[object]:
+        raise OutOfScopeError("it is the account of another customer")
+        yield {}
+
+    assert operation.listing is not None
+    wanted = page_wanted(operation.listing, operation.columns(), {}, form)
+    with pytest.raises(OutOfScopeError):
+        await read_list(operation.listing, refused(), wanted)
