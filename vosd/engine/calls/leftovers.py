@@ -29,12 +29,12 @@ from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import key_of, key_of_invite
 from vosd.engine.journal.released import LATE_MS
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
+from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.via import branch_of
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
-from vosd.sip.wire.outgoing import InviteParts
+from vosd.sip.wire.outgoing import Datagram, InviteParts
 from vosd.trunks.dialect import ReasonForm
 
 LEGS_PER_S: Final = 200
@@ -89,9 +89,9 @@ class Placements:
             waiting = CallerSnapshot.of(caller.invite, caller.dialog.local_tag, flows)
         record = None if self.services is None else record_of(attempt, transaction.parts.call_id, self.services)
         rate = None if record is None else buy_rate(attempt.choice)
-        self._journal.placed(
-            PlacedCall(call.arrival.call_id, invite, waiting, record, rate, attempt.choice.gateway.earns)
-        )
+        call_id, earns = call.arrival.call_id, attempt.choice.gateway.earns
+        refused = [each.via for each in self._journal.invites_of(call_id) if _is_refused(each, call.endpoint)]
+        self._journal.placed(PlacedCall(call_id, invite, waiting, record, rate, earns, tuple(refused)))
 
 
 class Leftovers:
@@ -176,7 +176,7 @@ class Leftovers:
         for key in done:
             del self._asked[key]
             if key in self._invites:
-                self._lost.over(key, *self._invites.pop(key), now)
+                self._invite_over(key, *self._invites.pop(key), now)
         self._left_over.note((), done, now)
         if now.mono > self._ended_until_ms:
             self._ended.clear()
@@ -204,9 +204,15 @@ class Leftovers:
         self._left_over.add(key, LeftOver(call_id, dialogs=(leg,), asked=1, asked_since=now.wall))
         if answered is not None:
             self._asked.pop(by_via, None)
-            self._lost.over(by_via, *answered, now)
+            self._invite_over(by_via, *answered, now)
             self._left_over.note((), (by_via,), now)
         return is_new
+
+    def _invite_over(self, key: bytes, left: LeftOver, transaction: InviteClient, now: Instant) -> None:
+        """Note the end of an INVITE; a record that is written by it is written no more for the others of its call."""
+        for other, alone in self._lost.over(key, left, transaction, now).items():
+            self._invites[other] = alone, self._invites[other][1]
+            self._left_over.settle(other)
 
     def _await_answers(self, left: Mapping[bytes, LeftOver], remains: Remains) -> None:
         """Take the final responses to all INVITEs from now on: the CANCEL of the last may be sent in minutes."""
@@ -242,3 +248,12 @@ class Leftovers:
                 invite.cancel(_REASON, now)
             return invite
         return client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)
+
+
+def _is_refused(invite: InviteSnapshot, endpoint: Endpoint) -> bool:
+    """Return whether an INVITE has its final response, and that was a failure.
+
+    The ACK of a failure repeats its Via (RFC 3261 section 17.1.1.3), that of a 2xx has another branch.
+    """
+    ack = endpoint.store.finished.get(f"{branch_of(text_of(invite.via))} INVITE")
+    return isinstance(ack, Datagram) and invite.via in ack.data

@@ -5,7 +5,7 @@ The vendor may have answered around the kill, and bills that. The attempts in th
 record already: there each late answer leaves one of its own, with what it costs above that (ADR 213).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ from vosd.cdr.record import LATE_ANSWER, Attempt, CallRecord
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal.entries import LeftOver
 from vosd.obs.log import call_line
+from vosd.sip.dialog.snapshot import InviteSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import TransactionState
 
@@ -52,7 +53,7 @@ class _Lost(msgspec.Struct):
 
     call_id: str
     record: CallRecord
-    open: set[bytes] = set()
+    open: dict[bytes, LeftOver] = {}
     """INVITEs whose end is awaited, by their keys."""
     ends: list[Attempt] = []
     answer: tuple[Instant, AppliedRate] | None = None
@@ -63,6 +64,10 @@ class _Lost(msgspec.Struct):
     def is_part(self) -> bool:
         """Whether it is an attempt of a call that has its record."""
         return self.record.call_id != self.call_id
+
+    def is_latest(self, left: LeftOver) -> bool:
+        """Return whether an INVITE is of the attempt of the record."""
+        return left.invites[0].call_id == (self.record.sip_call_id_out or "").encode("utf-8", "surrogateescape")
 
     def was_in_progress(self, *, is_latest: bool) -> bool:
         """Return whether an attempt may have been in progress at the kill; those before it have ended by the record."""
@@ -92,18 +97,28 @@ class LostAttempts:
         if lost is None:
             lost = _Lost(left.call_id, left.record)
             self._calls[left.record.call_id] = lost
-        lost.open.add(key)
+        lost.open[key] = left
 
-    def over(self, key: bytes, left: LeftOver, transaction: InviteClient | None, now: Instant) -> None:
-        """Note the end of an INVITE; write the record when all of the call are over. None = it is not waited for."""
+    def over(
+        self, key: bytes, left: LeftOver, transaction: InviteClient | None, now: Instant
+    ) -> Mapping[bytes, LeftOver]:
+        """Note the end of an INVITE; write the record when all of the call are over, or the latest one is answered.
+
+        A kill would lose that answer while another INVITE is awaited. ``transaction`` is None where its end is not
+        waited for. Return the INVITEs that are awaited beyond the record, as they are to be journalled: each late
+        answer leaves a record of its own.
+        """
+        is_answered = transaction is not None and transaction.state is TransactionState.ACCEPTED
         lost = None if left.record is None else self._calls.get(left.record.call_id)
         if lost is None or key not in lost.open:
-            return
-        lost.open.remove(key)
+            if left.record is None and is_answered:
+                self.answered_after_end(left, now)
+            return {}
+        del lost.open[key]
         [invite] = left.invites
         ms = max(0, now.wall - lost.record.ended_at)
-        is_latest = invite.call_id == (lost.record.sip_call_id_out or "").encode("utf-8", "surrogateescape")
-        if transaction is not None and transaction.state is TransactionState.ACCEPTED:
+        is_latest = lost.is_latest(left)
+        if is_answered:
             self.answered += 1
             row, rate = Attempt(invite.gateway, 200, ms, None, LATE_ANSWER), left.vendor_rate
             lost.ends.append(row)
@@ -114,18 +129,21 @@ class LostAttempts:
                 self._add_late_answer(part, rate, now, invited_mono=None, earns=left.vendor_earns)
             _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
         elif lost.was_in_progress(is_latest=is_latest):
-            code = 0 if transaction is None else transaction.refused_with
-            self.unknown += code == 0
-            lost.ends.append(Attempt(invite.gateway, code, ms, None, EndReason.LOST.text))
-        if not lost.open:
-            del self._calls[lost.record.call_id]
-            if not lost.is_part:
-                self._finish(lost, now)
-            elif lost.answer is not None:
-                at, rate = lost.answer
-                record = replace(lost.record, attempts=tuple(lost.ends))
-                invited_mono = _invited_mono(record, at)
-                self._add_late_answer(record, rate, at, invited_mono=invited_mono, earns=lost.vendor_earns)
+            self._note_refusal(lost, invite, 0 if transaction is None else transaction.refused_with, ms)
+        if lost.open and not (is_answered and is_latest):
+            return {}
+        del self._calls[lost.record.call_id]
+        others = [each for each in lost.open.values() if not lost.is_latest(each)]
+        for each in others if lost.was_in_progress(is_latest=False) else ():
+            self._note_refusal(lost, each.invites[0], 0, ms)
+        if not lost.is_part:
+            self._finish(lost, now)
+        elif lost.answer is not None:
+            at, rate = lost.answer
+            record = replace(lost.record, attempts=tuple(lost.ends))
+            invited_mono = _invited_mono(record, at)
+            self._add_late_answer(record, rate, at, invited_mono=invited_mono, earns=lost.vendor_earns)
+        return {key: replace(each, record=None) for key, each in lost.open.items()}
 
     def answered_after_end(self, left: LeftOver, now: Instant) -> None:
         """Write what the answer to an INVITE costs that was given up before the kill: its call has its own record."""
@@ -139,6 +157,11 @@ class LostAttempts:
         invited_mono = None if left.record is None else _invited_mono(late, now)
         record = replace(late, attempts=(row,))
         self._add_late_answer(record, rate, now, invited_mono=invited_mono, earns=left.vendor_earns)
+
+    def _note_refusal(self, lost: _Lost, invite: InviteSnapshot, code: int, ms: int) -> None:
+        """Add the row of an attempt without answer; 0 = without final response."""
+        self.unknown += code == 0
+        lost.ends.append(Attempt(invite.gateway, code, ms, None, EndReason.LOST.text))
 
     def _finish(self, lost: _Lost, now: Instant) -> None:
         may_be_billed = any(end.code in {0, 200} for end in lost.ends)

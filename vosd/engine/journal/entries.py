@@ -66,14 +66,22 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     """Charge of the vendor of this attempt; an earlier version writes none, and so has one whose late answer is booked.
     """
     vendor_earns: bool = False
+    refused: tuple[bytes, ...] = ()
+    """Earlier INVITEs of the call that were refused meanwhile, by their Via: they can be answered no more."""
 
 
 def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
     """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
 
+    Those that it names as refused are dropped.
+
     One that has waited is described when it is sent, with that time in its record, and one whose phone is reached
     elsewhere by then once more. One whose late answer is booked has no price any more, or no record.
     """
+    if placed.refused:
+        caller = next((each.caller for each in earlier if each.caller is not None), None)
+        earlier[:] = [each for each in earlier if each.invite.via not in placed.refused]
+        placed = msgspec.structs.replace(placed, caller=placed.caller or caller)
     for index, each in enumerate(earlier):
         if each.invite.via == placed.invite.via:
             is_same = placed.record == each.record and placed.vendor_rate == each.vendor_rate

@@ -47,6 +47,7 @@ from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.sip.dialog.snapshot import InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 10_000
@@ -352,6 +353,10 @@ class Journal(Counting):
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
         if add_placed(placed, self._placed.setdefault(placed.call_id, [])):
             self._output.append_spare(frame_of(placed), self._ends)
+
+    def invites_of(self, call_id: str) -> Iterator[InviteSnapshot]:
+        """Yield the INVITEs to gateways that are kept of a call."""
+        return (each.invite for each in self._placed.get(call_id, ()))
 
     def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
         """Keep an INVITE to a gateway without the price of its late answer, which is booked.

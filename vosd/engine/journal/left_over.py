@@ -70,6 +70,10 @@ class LeftOverLegs:
         self._legs[key] = leg
         self._append(frame_of(leg))
 
+    def settle(self, key: bytes) -> None:
+        """Write an INVITE that is awaited without the record of its call, which is written."""
+        self.add(key, replace(self._legs[key], record=None))
+
     def note(self, asked: Collection[bytes], done: Collection[bytes], now: Instant) -> None:
         """Note the keys of legs whose peers are asked to end them, and of those that are released."""
         if not asked and not done:
