@@ -17,9 +17,9 @@ from vosd.cdr.columns import iso_utc
 MAP = "columns: {callee: number, start: start, duration: seconds, price: price}\nstart: {of: invite}\n"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Installation:
-    installation = Installation(tmp_path_factory.mktemp("bills"))
+@pytest.fixture
+def site(tmp_path: Path) -> Installation:
+    installation = Installation(tmp_path)
     migrated(installation.database)
     record = ended_call(4, applied_rate("0.60"), applied_rate("0.30"))
     record = msgspec.structs.replace(record, vendor_account="vendor-1", vendor_answered_at=record.ended_at - 61_500)
