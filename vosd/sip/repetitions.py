@@ -135,15 +135,16 @@ class Repetitions:
     def _moved(self, request: Request, source: Peer, first: Peer, begun: Dialog | None = None) -> MovedSender | None:
         """Return where a retransmission is answered that comes from another source than the request came from.
 
-        NAT may have given its sender another address meanwhile (RFC 3581). None = the response goes where the first one
-        went. So it does over a connection, and where the sender may be another one: a request within a dialog of a peer
-        behind NAT is proven by its tags (ADR 18), any other has to come from the same host and trunk. Without ``rport``
-        the port changes only where the first response went to another one than the Via has, or a dialog says that
-        the sender is behind NAT; ``begun`` is that of an INVITE. The caller compares what the responses repeat of both
-        requests.
+        NAT may have given its sender another address meanwhile (RFC 3581), or its connection has ended. None = the
+        response goes where the first one went. So do those to an INVITE over a connection, and all where the sender may
+        be another one: a request within a dialog of a peer behind NAT is proven by its tags (ADR 18), any other has to
+        come from the same host and trunk. Without ``rport`` the port changes only where the first response went to
+        another one than the Via has, or a dialog says that the sender is behind NAT; ``begun`` is that of an INVITE.
+        The caller compares what the responses repeat of both requests.
         """
         via = request.top_via or request.via
-        if source.flow != first.flow or self._store.reliable[first.flow] or "maddr" in via.params:
+        is_over_connection = self._store.reliable[first.flow]
+        if source.flow != first.flow or "maddr" in via.params or (is_over_connection and request.method == "INVITE"):
             return None
         is_of_nat = request.to_tag != "" and self._dialogs.is_behind_nat(request)
         if not is_of_nat and (
@@ -152,7 +153,7 @@ class Repetitions:
             return None
         if begun is not None:
             is_of_nat = begun.is_behind_nat and is_answered_where_seen(begun.nat, request, source)
-        after = response_stem(request, source)
+        after = response_stem(request, source, reliable=is_over_connection)
         peer = source if is_of_nat or first.port != after.peer.port else after.peer
         return None if peer == first else MovedSender(peer, response_stem(request, first).up_to_tag, after.up_to_tag)
 

@@ -21,6 +21,7 @@ LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1",
 TCP, TLS = 1, 2
 CALLER = Peer(TCP, "192.0.2.10", 40_000)
 """A customer's end of a connection that it opened."""
+RECONNECTED = CALLER._replace(port=40_001)
 CALLER_AT_HOME = Peer(TCP, "192.0.2.10", 5060)
 """Where its Contact says that it can be called."""
 GATEWAY = Peer(TCP, "198.51.100.7", 5060)
@@ -114,6 +115,47 @@ def test_a_response_takes_the_connection_that_its_request_came_on(probe):
     probe.receive(over_tcp("OPTIONS"), CALLER)
     [answer] = probe.sent()
     assert answer.peer == CALLER
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "BYE", "UNKNOWN"])
+@pytest.mark.parametrize("rport", ["", ";rport"])
+def test_a_request_that_comes_again_over_another_connection_is_answered_there(probe, method, rport):
+    """The first connection has broken before the response, and a peer behind NAT accepts none (section 18.2.2)."""
+    asked = over_tcp(method, branch=f"z9hG4bK-1{rport}")
+    probe.receive(asked, CALLER)
+    [first] = probe.sent()
+    probe.fail(CALLER)
+    assert probe.receive(asked, RECONNECTED) is None
+    [again] = probe.sent()
+    assert (first.peer, again.peer, again.title) == (CALLER, RECONNECTED, first.title)
+    assert again.response.via.params.get("rport") == (str(RECONNECTED.port) if rport else None)
+
+
+def test_a_request_that_waits_for_its_response_is_answered_over_the_connection_that_it_has_come_on_again(probe, owner):
+    talk(probe, owner)
+    info = over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO")
+    event = probe.receive(info, CALLER)
+    probe.fail(CALLER)
+    assert probe.receive(info, RECONNECTED) is None
+    event.transaction.respond(200, "ours", "", probe.now)
+    assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", RECONNECTED)]
+
+
+@pytest.mark.parametrize(
+    ("source", "change"),
+    [
+        (RECONNECTED._replace(host="192.0.2.11"), bytes),
+        (RECONNECTED._replace(flow=TLS), bytes),
+        (RECONNECTED, lambda data: data.replace(b"From: <sip:", b"From: <sip:x")),
+    ],
+    ids=["another host", "another socket", "another From"],
+)
+def test_a_connection_of_another_peer_gets_no_response_of_the_first_one(probe, source, change):
+    asked = over_tcp("OPTIONS")
+    probe.receive(asked, CALLER)
+    probe.sent()
+    assert probe.receive(change(asked), source) is None
+    assert [sent.peer for sent in probe.sent()] == [CALLER]
 
 
 def test_repetitions_are_absorbed_as_over_udp(probe, owner):
