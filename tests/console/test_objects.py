@@ -71,6 +71,44 @@ def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None
             assert violations(page) == []
 
 
+def test_a_form_takes_what_the_template_has(site: Watched, visit: Visit) -> None:
+    """Its keys are shown where the object has none, and none of them has to be entered once more."""
+    keys = {"account": "acme", "max_concurrent": "7", "enabled": "no"}
+    trunks = {"caller_rewrite": [["00", "+"]], "auth": {"username": "line", "password": "a-long-secret-1"}}
+    assert site.api.ask("PUT", "/templates/trunks", {"keys": trunks}).status == 200
+    assert site.api.ask("PUT", "/templates/desks", {"keys": keys}).status == 200
+    visitor = visit()
+    page = visitor.go("/new/phones", "New: Phones")
+    page.get_by_role("textbox", name="number", exact=True).fill("7411")
+    assert page.locator("main form").evaluate("form => form.checkValidity()") is False, "an account is needed"
+    page.get_by_label("Find one of").fill("template")
+    page.get_by_role("combobox", name="template", exact=True).fill("desks")
+    page.get_by_label("Find one of").fill("")
+    expect(page.get_by_role("combobox", name="account", exact=True)).to_have_attribute(
+        "placeholder", "acme (template desks)"
+    )
+    page.locator("input[autocomplete=new-password]").first.fill("a-long-secret-1")
+    saved(page).get_by_role("button", name="Save").click()
+    page.get_by_text("7411 is made").wait_for()
+    page.get_by_role("heading", level=1, name="7411").wait_for()
+    page.get_by_label("Find one of").fill("max_concurrent")
+    limit = page.get_by_role("textbox", name="max_concurrent")
+    expect(limit).to_have_attribute("placeholder", "7 (template desks)")
+    limit.fill("4")
+    page.get_by_label("Find one of").fill("enabled")
+    expect(page.get_by_role("combobox", name="enabled").first).to_have_text(re.compile(r"^no \(template desks\)"))
+    page.get_by_label("Find one of").fill("")
+    saved(page).get_by_role("button", name="Save").click()
+    page.get_by_text("7411 is changed: version 2").wait_for()
+    assert keys_of(site, "/phones/7411") == {"template": "desks", "password": "(hidden)", "max_concurrent": "4"}
+    page = visitor.turn("/new/mapping_gateways?template=trunks", "New: Mapping gateways")
+    page.get_by_label("Find one of").fill("caller_rewrite")
+    page.get_by_text("00 → + (template trunks)").wait_for()
+    page.get_by_label("Find one of").fill("auth")
+    page.get_by_text("username: line; password: (hidden) (template trunks)").wait_for()
+    assert violations(page) == []
+
+
 def test_names_behind_the_first_thousand_are_offered_by_what_is_typed(visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/new/mapping_gateways", "New: Mapping gateways")

@@ -13,15 +13,16 @@ import {
 } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { type ComponentType, memo, type ReactNode, useState } from "react";
+import { type ComponentType, createContext, memo, type ReactNode, useContext, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Query } from "../api/client";
+import { pageOf, type Query, type Schemas, send } from "../api/client";
 import { MomentInput } from "../parts/minute";
 import { useMay } from "../session";
 import {
   HIDDEN,
   hasMistake,
   isFlawed,
+  isSet,
   itemsOf,
   type Key,
   type Keys,
@@ -49,6 +50,38 @@ export interface FieldProps {
   mistakes: Mistakes;
   isReadOnly: boolean;
   onChange: (name: string, value: unknown) => void;
+}
+
+/** A template that an object names, and its keys as far as they are known. */
+export interface Template {
+  name: string;
+  keys: Keys;
+}
+
+/** The template of the object in a form: its keys hold where the object has none of the name. */
+export const TemplateOfForm = createContext<Template | null>(null);
+
+/** Read the template that an object names. */
+export function useTemplate(name: string): Template | null {
+  const may = useMay("GET /templates/{name}");
+  const [wanted] = useDebouncedValue(name, TYPED_MS);
+  const found = useQuery({
+    queryKey: ["object", "templates", wanted],
+    queryFn: () => send<Schemas["DefinitionSheet"]>("get", `/templates/${encodeURIComponent(wanted)}`),
+    enabled: may && wanted !== "",
+  });
+  const keys = name === wanted ? found.data?.keys : undefined;
+  return useMemo(() => (name ? { name, keys: (keys ?? {}) as Keys } : null), [name, keys]);
+}
+
+/** The value of a key by the template, in words; of keys inside of keys it has none by itself. */
+function useTemplateWords(place: string): string {
+  const { t } = useTranslation();
+  const template = useContext(TemplateOfForm);
+  const value = template?.keys[place];
+  if (!template || !isSet(value)) return "";
+  const { name } = template;
+  return value === HIDDEN ? t("form.template_secret", { name }) : t("form.by_template", { value: shown(value), name });
 }
 
 /** The field of one key, with its keys inside, if it has such. */
@@ -108,6 +141,8 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
   const { t } = useTranslation();
   const change = (entered: unknown) => onChange(declared.name, entered);
   const text = value === undefined || value === null ? "" : String(value);
+  const byTemplate = useTemplateWords(place);
+  const template = useContext(TemplateOfForm);
   const flaw = isFlawed(declared, text)
     ? t("form.number", { lowest: declared.lowest || "–", highest: declared.highest || "–" })
     : "";
@@ -116,13 +151,14 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
     label: declared.name,
     description: <Meaning text={declared.meaning} />,
     error: mistakeAt(mistakes, place) || flaw || undefined,
-    required: declared.required,
+    required: declared.required && !template, // which may have it: the check says what is missing
     withAsterisk: declared.required,
     disabled: isReadOnly,
   } as const;
-  const usual = declared.default.join(", ");
+  const usual = byTemplate || declared.default.join(", ");
+  const parts = { common, declared, usual, byTemplate, onChange: change };
   if (declared.many) {
-    if (declared.names) return <NamesField common={common} declared={declared} value={value} onChange={change} />;
+    if (declared.names) return <NamesField {...parts} value={value} />;
     if (declared.choices.length > 0) {
       const known = itemsOf(value).map(String);
       return (
@@ -151,7 +187,7 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
   switch (declared.form) {
     case "switch":
     case "choice": {
-      const left = usual ? t("form.usual", { value: usual }) : t("form.left_out");
+      const left = byTemplate || (usual ? t("form.usual", { value: usual }) : t("form.left_out"));
       const known = declared.choices.includes(text.toLowerCase()) ? text.toLowerCase() : text;
       const choices = known && !declared.choices.includes(known) ? [...declared.choices, known] : declared.choices;
       return (
@@ -164,14 +200,14 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
       );
     }
     case "secret":
-      return <SecretField common={common} declared={declared} value={text} onChange={change} />;
+      return <SecretField {...parts} value={text} />;
     case "moment":
       return <MomentInput {...common} value={text} onChange={change} />;
     case "map":
     case "text_or_map":
-      return <MapField common={common} declared={declared} value={value} onChange={change} />;
+      return <MapField {...parts} value={value} />;
     default:
-      if (declared.names) return <NameField common={common} declared={declared} value={text} onChange={change} />;
+      if (declared.names) return <NameField {...parts} value={text} />;
       return (
         <TextInput
           {...common}
@@ -197,7 +233,7 @@ interface Common {
 }
 
 /** A password: it never comes back, and stays as it is while nothing is typed. */
-function SecretField({ common, value, onChange }: PartProps<string>) {
+function SecretField({ common, byTemplate, value, onChange }: PartProps<string>) {
   const { t } = useTranslation();
   const [begun] = useState(value);
   return (
@@ -206,7 +242,7 @@ function SecretField({ common, value, onChange }: PartProps<string>) {
       visibilityToggleButtonProps={{ "aria-label": t("login.show") }}
       autoComplete="new-password"
       value={value === HIDDEN ? "" : value}
-      placeholder={value === HIDDEN ? t("form.secret_set") : undefined}
+      placeholder={value === HIDDEN ? t("form.secret_set") : byTemplate || undefined}
       onChange={(event) => onChange(event.currentTarget.value || (begun === HIDDEN ? HIDDEN : ""))}
       leftSection={common.disabled || !value ? undefined : <Forget onForget={() => onChange("")} />}
     />
@@ -242,27 +278,31 @@ export function useNames(kind: string, typed: string): readonly string[] {
 interface PartProps<Value> {
   common: Common;
   declared: Key;
+  /** What holds where nothing is entered. */
+  usual: string;
+  byTemplate: string;
   value: Value;
   onChange: (value: unknown) => void;
 }
 
-function NameField({ common, declared, value, onChange }: PartProps<string>) {
+function NameField({ common, declared, usual, value, onChange }: PartProps<string>) {
   const names = useNames(declared.names, value);
   return (
     <Autocomplete
       {...common}
       data={[...names]}
       limit={NAMES_SHOWN}
-      placeholder={declared.default.join(", ")}
+      placeholder={usual}
       value={value}
       onChange={onChange}
     />
   );
 }
 
-function NamesField({ common, declared, value, onChange }: PartProps<unknown>) {
+function NamesField({ common, declared, byTemplate, value, onChange }: PartProps<unknown>) {
   const [typed, setTyped] = useState("");
   const names = useNames(declared.names, typed);
+  const known = itemsOf(value).map(String);
   return (
     <TagsInput
       {...common}
@@ -270,7 +310,8 @@ function NamesField({ common, declared, value, onChange }: PartProps<unknown>) {
       searchValue={typed}
       onSearchChange={setTyped}
       limit={NAMES_SHOWN}
-      value={itemsOf(value).map(String)}
+      placeholder={known.length > 0 ? undefined : byTemplate}
+      value={known}
       onChange={onChange}
       clearable={false}
     />
@@ -278,13 +319,13 @@ function NamesField({ common, declared, value, onChange }: PartProps<unknown>) {
 }
 
 /** Texts by name, a line each; what is typed stays as it is until the field is left. */
-function MapField({ common, declared, value, onChange }: PartProps<unknown>) {
+function MapField({ common, declared, byTemplate, value, onChange }: PartProps<unknown>) {
   const [typed, setTyped] = useState<string | null>(null);
   const lines = typed ?? mapLines(value);
   return (
     <Textarea
       {...common}
-      placeholder={declared.expected}
+      placeholder={byTemplate || declared.expected}
       rows={Math.min(8, Math.max(1, lines.split("\n").length))}
       value={lines}
       onChange={(event) => {
@@ -300,13 +341,14 @@ function MapField({ common, declared, value, onChange }: PartProps<unknown>) {
 function Pairs({ declared, value, place, mistakes, isReadOnly, onChange }: FieldProps) {
   const { t } = useTranslation();
   const pairs = pairsOf(value);
+  const byTemplate = useTemplateWords(place);
   const set = (index: number, pair: Pair) =>
     onChange(
       declared.name,
       pairs.map((each, at) => (at === index ? pair : each)),
     );
   return (
-    <Group declared={declared} error={mistakes.get(place)}>
+    <Group declared={declared} error={mistakes.get(place)} byTemplate={pairs.length > 0 ? "" : byTemplate}>
       {pairs.map(([left, right], index) => (
         <div key={index} className="pair">
           <TextInput
@@ -346,8 +388,9 @@ function Pairs({ declared, value, place, mistakes, isReadOnly, onChange }: Field
 /** A key with keys of its own. */
 function Section({ declared, value, place, mistakes, isReadOnly, onChange }: FieldProps) {
   const values = (value ?? {}) as Keys;
+  const byTemplate = useTemplateWords(place);
   return (
-    <Group declared={declared} error={mistakes.get(place)} isWide>
+    <Group declared={declared} error={mistakes.get(place)} byTemplate={isSet(value) ? "" : byTemplate} isWide>
       <Fields
         keys={declared.keys}
         values={values}
@@ -366,11 +409,12 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
   const [most, setMost] = useState(ITEMS_SHOWN);
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const items = itemsOf(value) as readonly Keys[];
+  const byTemplate = useTemplateWords(place);
   const set = (changed: readonly unknown[]) => onChange(declared.name, changed);
   const open = (index: number, isOpen: boolean) =>
     setOpened((before) => new Set(isOpen ? [...before, index] : [...before].filter((each) => each !== index)));
   return (
-    <Group declared={declared} error={mistakes.get(place)} isWide>
+    <Group declared={declared} error={mistakes.get(place)} byTemplate={items.length > 0 ? "" : byTemplate} isWide>
       {items.slice(0, most).map((item, index) => {
         const at = `${place}[${index}]`;
         const isWrong = hasMistake(mistakes, at);
@@ -428,12 +472,15 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
 export function Group({
   declared,
   error,
+  byTemplate,
   isWide,
   hasShortMeaning,
   children,
 }: {
   declared: Key;
   error: string | undefined;
+  /** What holds by the template, where nothing is entered. */
+  byTemplate?: string;
   isWide?: boolean;
   /** Whether the first sentence of the meaning is enough, because its children say the rest. */
   hasShortMeaning?: boolean;
@@ -445,6 +492,7 @@ export function Group({
         <Meaning text={hasShortMeaning ? (/^.*?[.。]/.exec(declared.meaning)?.[0] ?? "") : declared.meaning} />
       </p>
       {error && <p className="bad meaning">{error}</p>}
+      {byTemplate && <p className="quiet">{byTemplate}</p>}
       {children}
     </Fieldset>
   );

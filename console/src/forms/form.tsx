@@ -3,7 +3,7 @@
 import { Stack, TextInput, Title } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Fields, Meaning } from "./fields";
+import { Fields, Meaning, TemplateOfForm, useTemplate } from "./fields";
 import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
 import { SPECIAL } from "./special";
 
@@ -32,6 +32,8 @@ export function Form({
 }: FormProps) {
   const { t } = useTranslation();
   const special = SPECIAL[declared.kind];
+  const mayHaveOne = declared.keys.some((key) => key.name === "template");
+  const template = useTemplate(mayHaveOne ? String(values.template ?? "") : "");
   const [wanted, setWanted] = useState("");
   // a field stays where it is while it is filled in
   const [begun] = useState(values);
@@ -57,29 +59,31 @@ export function Form({
         value={wanted}
         onChange={(event) => setWanted(event.currentTarget.value)}
       />
-      <Fields
-        keys={found(needed)}
-        special={special?.fields}
-        values={values}
-        place=""
-        mistakes={mistakes}
-        isReadOnly={isReadOnly}
-        onChange={onChange}
-      />
-      {unknown.length > 0 && <p className="quiet">{t("form.unknown", { names: unknown.join(", ") })}</p>}
-      {rest.length > 0 && (
-        <Others isOpen={isOpen} count={rest.length}>
-          <Fields
-            keys={rest}
-            special={special?.fields}
-            values={values}
-            place=""
-            mistakes={mistakes}
-            isReadOnly={isReadOnly}
-            onChange={onChange}
-          />
-        </Others>
-      )}
+      <TemplateOfForm value={template}>
+        <Fields
+          keys={found(needed)}
+          special={special?.fields}
+          values={values}
+          place=""
+          mistakes={mistakes}
+          isReadOnly={isReadOnly}
+          onChange={onChange}
+        />
+        {unknown.length > 0 && <p className="quiet">{t("form.unknown", { names: unknown.join(", ") })}</p>}
+        {rest.length > 0 && (
+          <Others isOpen={isOpen} count={rest.length}>
+            <Fields
+              keys={rest}
+              special={special?.fields}
+              values={values}
+              place=""
+              mistakes={mistakes}
+              isReadOnly={isReadOnly}
+              onChange={onChange}
+            />
+          </Others>
+        )}
+      </TemplateOfForm>
     </Stack>
   );
 }
