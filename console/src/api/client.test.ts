@@ -1,5 +1,15 @@
 import { expect, it, vi } from "vitest";
-import { allOf, endSession, listText, mistakesIn, neutralised, Problem, remedyOf, sentencesOf, Unreachable } from "./client";
+import {
+  allOf,
+  endSession,
+  listText,
+  mistakesIn,
+  neutralised,
+  Problem,
+  remedyOf,
+  sentencesOf,
+  Unreachable,
+} from "./client";
 
 const refused = vi.hoisted(() => ({ by: null as Error | null }));
 
