@@ -32,7 +32,7 @@ def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
     assert (made.status, made.headers["location"], made.headers["etag"]) == (201, "/api/v1/accounts/shop", '"1"')
     assert made.json["changes"][0] | {"begins_at": ""} == {
         "kind": "accounts", "name": "shop", "action": "defined", "version": 1, "begins_at": "",
-        "keys": {"currency": [None, "USD"]}, "planned": [], "calls": None,
+        "keys": {"currency": [None, "USD"]}, "planned": [], "calls": None, "users": [],
     }  # fmt: skip
     found = api.ask("GET", "/accounts/shop")
     assert (found.status, found.headers["etag"], found.json["keys"]) == (200, '"1"', {"currency": "USD"})

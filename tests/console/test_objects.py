@@ -321,6 +321,22 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     expect(page.get_by_role("dialog")).to_contain_text("accounts[holder].rate_group")
 
 
+def test_the_question_before_a_template_is_changed_names_those_that_take_it(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/templates/bronze", {"keys": {"max_cps": "5"}})
+    for number in range(7):
+        keys = {"template": "bronze", "currency": "USD", **({"max_cps": "9"} if number == 6 else {})}
+        assert site.api.ask("PUT", f"/accounts/bronze-{number}", {"keys": keys}).status == 200
+    page = visit().go("/objects/templates/bronze", "bronze")
+    page.get_by_label("Find one of").fill("max_cps")
+    page.get_by_role("textbox", name="max_cps").fill("7")
+    asked = saved(page)
+    names = ", ".join(f"bronze-{number}" for number in range(5))
+    expect(asked).to_contain_text(f"Account settings that take it: 7 ({names}, 2 more)")
+    expect(asked).to_contain_text("with a value of their own for max_cps, which stays: 1 (bronze-6)")
+    assert violations(page) == []
+    asked.get_by_role("button", name="Cancel").click()
+
+
 def test_a_mistake_in_the_number_of_a_phone_stands_at_its_number(site: Watched, visit: Visit) -> None:
     page = visit().go("/new/phones", "New: Phones")
     page.get_by_role("textbox", name="number", exact=True).fill("112")

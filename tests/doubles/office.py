@@ -161,9 +161,10 @@ class Defined:
         places = dict.fromkeys(self._accounts, SourceLine(str(self.files()[0]), 1))
         return CheckedDefinitions((), {name: each.currency for name, each in self._accounts.items()}, places)
 
-    def written_names(self, kind: str) -> Collection[str]:
+    def written_names(self, kind: str, template: str | None = None) -> Collection[str]:
         """Return the names of what the test has of a kind."""
-        return self._written.get(kind, {}).keys()
+        written = self._written.get(kind, {})
+        return [name for name, each in written.items() if template is None or each.keys.get("template") == template]
 
     def written_object(self, kind: str, name: str) -> WrittenObject | None:
         """Return one object of the files."""

@@ -287,6 +287,34 @@ def test_passwords_are_hidden_but_in_an_export(installation: Installation) -> No
     assert "other-Secret-2" in installation.vosd("definitions", "export").stdout
 
 
+def test_a_trial_of_a_change_of_a_template_names_the_objects_that_take_it(installation: Installation) -> None:
+    text = installation.config.read_text().replace("accounts:\n", "accounts:\n  - {id: a-file, template: gold}\n", 1)
+    installation.config.write_text(text)
+    file = installation.config.with_name("many.yaml")
+    of_template = "template: gold, currency: USD"
+    many = "".join(f"  - {{id: gold-{number}, {of_template}}}\n" for number in range(7))
+    own = f"  - {{id: own, {of_template}, max_cps: 7}}\n  - {{id: silver, currency: USD, memo: gold}}\n"
+    phones = "phones:\n  - {number: 7001, template: gold, account: own, password: very-Secret-word}\n"
+    file.write_text(f"templates:\n  gold: {{max_cps: 5}}\naccounts:\n{many}{own}{phones}")
+    installation.document("definitions", "import", str(file))
+    installation.document("definitions", "delete", "accounts", "gold-0")
+    changed = "max_cps: 6\n"
+    (found,) = define(installation, "templates", "gold", changed, "--dry-run")["changes"]
+    named = ["a-file", *(f"gold-{number}" for number in range(1, 5))]
+    of_accounts = {"kind": "accounts", "number": 8, "first": named, "own": {"max_cps": {"number": 1, "first": ["own"]}}}
+    assert found["users"] == [of_accounts, {"kind": "phones", "number": 1, "first": ["7001"], "own": {}}]
+    file.write_text(changed)
+    said = installation.vosd("definitions", "set", "templates", "gold", "--file", str(file), "--dry-run").stdout
+    assert "\n  accounts that take it: 8 (a-file, gold-1, gold-2, gold-3, gold-4 ...)\n" in said
+    assert "\n    with max_cps of their own: 1 (own)\n  phones that take it: 1 (7001)\n" in said
+    moved = f"  - {{id: gold-1, currency: USD}}\n  - {{id: silver, {of_template}}}\n"
+    file.write_text(f"templates:\n  gold: {{max_cps: 6}}\naccounts:\n{moved}")
+    (found, *_) = installation.document("definitions", "import", str(file), "--dry-run")["changes"]
+    assert (found["users"][0]["number"], found["users"][0]["first"][:2]) == (8, ["a-file", "gold-2"])
+    (made,) = define(installation, "templates", "gold", changed)["changes"]
+    assert made["users"] == []
+
+
 def test_an_export_is_a_configuration_and_is_imported_without_a_difference(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC + "memo: 'A & B: \"x\"'\n")
     define(installation, "mapping_gateways", "shop-trunk", TRUNK)

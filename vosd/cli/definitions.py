@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from decimal import Decimal
 
-    from vosd.admin.office.definitions import ChangedObjects, Difference, ObjectSheet
+    from vosd.admin.office.definitions import CallsUsing, ChangedObjects, Difference, ObjectSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.admin.office.template_users import OwnValues, TemplateUsers
     from vosd.catalogue.stored_objects import ObjectVersion
 
 Order = TypeVar("Order")
@@ -393,6 +394,10 @@ def _show(changed: "ChangedObjects") -> None:
             _show_keys(each.keys)
         if each.calls is not None and each.calls.number:
             output.line(f"  {_calls_using(each)}")
+        for users in each.users:
+            output.line(f"  {users.kind} that take it: {users.number:,} ({_first(users)})")
+            for key, own in users.own.items():
+                output.line(f"    with {key} of their own: {own.number:,} ({_first(own)})")
         for planned in each.planned:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
     if changed.calls_unknown:
@@ -409,11 +414,14 @@ def _show(changed: "ChangedObjects") -> None:
 def _calls_using(change: "Difference") -> str:
     calls = change.calls
     assert calls is not None
-    ids = ", ".join(calls.first) + (" ..." if calls.number > len(calls.first) else "")
-    said = f"running calls that use it: {calls.number} ({ids})"
+    said = f"running calls that use it: {calls.number} ({_first(calls)})"
     return (
         f"{said}; they go on, and a running switch takes it with --yes only" if change.action.value == "ended" else said
     )
+
+
+def _first(found: "CallsUsing | OwnValues | TemplateUsers") -> str:
+    return ", ".join(found.first) + (" ..." if found.number > len(found.first) else "")
 
 
 def _show_keys(keys: "Any") -> None:

@@ -64,8 +64,11 @@ class _Configured:
 
         return written_gateways(self._switch.config_path(), name, texts=self._switch.texts)
 
-    def written_names(self, kind: str) -> "Collection[str]":
-        return self._switch.excerpt.written(kind).keys()
+    def written_names(self, kind: str, template: str | None = None) -> "Collection[str]":
+        written = self._switch.excerpt.written(kind)
+        if template is None:
+            return written.keys()
+        return [name for name, each in written.items() if each.text_of("template") == template]
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         from vosd.config.written_objects import written_object

@@ -32,11 +32,31 @@ export function ChangeWords({ change }: { change: Change }) {
           )}
           {each.planned.length > 0 && <p>{t("change.planned", { versions: each.planned.join(", ") })}</p>}
           {each.calls && each.calls.number > 0 && <p>{t("change.calls", { count: each.calls.number })}</p>}
+          {each.users.map((users) => (
+            <TemplateUserWords key={users.kind} users={users} />
+          ))}
         </div>
       ))}
       {change.calls_unknown && (
         <p className="quiet">{t("change.calls_unknown", { why: inLanguage(change.calls_unknown) })}</p>
       )}
+    </>
+  );
+}
+
+/** Objects of a kind that take a template, and those that have a changed key of their own. */
+function TemplateUserWords({ users }: { users: Schemas["TemplateUsers"] }) {
+  const { t } = useTranslation();
+  const named = ({ number, first }: Schemas["OwnValues"]) => {
+    const more = number - first.length;
+    return [...first, ...(more > 0 ? [t("form.more", { count: more })] : [])].join(", ");
+  };
+  return (
+    <>
+      <p>{t("change.users", { kind: t(`kind.${users.kind}`), number: users.number, names: named(users) })}</p>
+      {Object.entries(users.own).map(([key, own]) => (
+        <p key={key}>{t("change.own", { key, number: own.number, names: named(own) })}</p>
+      ))}
     </>
   );
 }

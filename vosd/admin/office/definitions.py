@@ -27,6 +27,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
+from vosd.admin.office.template_users import TemplateUsers, users_of_template
 from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, objects_at_fault, put_back
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
@@ -229,6 +230,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Versions that begin later and replace this one then."""
     calls: CallsUsing | None = None
     """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
+    users: tuple[TemplateUsers, ...] = ()
+    """Objects that take keys from it, in a trial: of a template alone."""
 
 
 class DifferenceSheet(Difference, frozen=True, kw_only=True):
@@ -344,6 +347,8 @@ async def _check_and_add(
     if plan.versions and not terms.is_trial and terms.at is None:
         reloaded = await taken(office, who, plan.versions, is_confirmed=terms.is_confirmed)
     changes, calls_unknown = await with_calls(office, terms, plan.differences)
+    if terms.is_trial:
+        changes = [await _with_objects(office, each, plan.versions) for each in changes]
     return ChangedObjects(is_trial=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
 
 
@@ -651,6 +656,14 @@ def _with_users(each: Difference, users: Mapping[tuple[str, str], list[str]]) ->
         return each
     found = users.get((each.kind, each.name), [])
     return msgspec.structs.replace(each, calls=CallsUsing(len(found), found[:_CALLS_NAMED]))
+
+
+async def _with_objects(office: Office, each: Difference, versions: Sequence[ObjectVersion]) -> Difference:
+    """Return the change of a template with the objects that take it."""
+    if each.kind != "templates" or each.action is not Action.CHANGED:
+        return each
+    users = await users_of_template(office, each.name, each.keys.keys(), each.begins_at, versions)
+    return msgspec.structs.replace(each, users=users)
 
 
 class Plan(NamedTuple):

@@ -133,8 +133,11 @@ class ConfiguredObjects(Protocol):
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
 
-    def written_names(self, kind: str) -> Collection[str]:
-        """Return the names of the objects of a kind that the files have; raises ConfigError."""
+    def written_names(self, kind: str, template: str | None = None) -> Collection[str]:
+        """Return the names of the objects of a kind that the files have; raises ConfigError.
+
+        ``template``: only of those that take keys from it.
+        """
         ...
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
