@@ -545,6 +545,7 @@ def test_a_person_that_a_colleague_has_disabled_is_not_enabled_by_an_undo(site: 
     page = visit().go("/lists/people", "People")
     asked = page.get_by_role("dialog")
     row(page, "fred").get_by_role("button", name="Disable").click()
+    asked.wait_for()
     assert site.api.ask("POST", "/people/fred/disable").status == 200
     done(page, "Disable")
     asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()

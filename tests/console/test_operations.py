@@ -453,25 +453,26 @@ def test_a_report_that_changed_meanwhile_is_deleted_at_the_second_try_and_a_name
 def test_a_report_is_saved_once_more_before_the_list_has_its_name(newcomer: Visit) -> None:
     page, orders, held = newcomer().go("/reports?name=daily", "Reports"), list[str](), list[Route]()
 
-    def hold_the_list_of_the_first(route: Route) -> None:
+    def hold_lists_behind_an_order(route: Route) -> None:
         if route.request.method != "GET":
             orders.append(route.request.method)
-        if orders and not held and route.request.method == "GET":
+        elif orders:
             held.append(route)
-        else:
-            route.continue_()
+            return
+        route.continue_()
 
     page.get_by_role("button", name="Save", exact=True).wait_for()
     page.wait_for_load_state("networkidle")  # the list without it has come
-    page.route(re.compile("/api/v1/views"), hold_the_list_of_the_first)
+    page.route(re.compile("/api/v1/views"), hold_lists_behind_an_order)
     for _ in range(2):
         page.get_by_label("Name to save it").fill("twice")
         with page.expect_response(lambda answer: "/views" in answer.url and answer.request.method != "GET") as saved:
             page.get_by_role("button", name="Save", exact=True).click()
         assert saved.value.ok
         page.get_by_text("twice is saved").wait_for()
-    assert (orders, len(held)) == (["POST", "PUT"], 1)
-    held[0].continue_()
+    assert orders == ["POST", "PUT"]
+    for each in held:
+        each.continue_()
 
 
 def test_reports_that_the_browser_keeps_are_offered_and_taken_over_by_those_who_ask_for_it(visit: Visit) -> None:
@@ -603,6 +604,7 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     assert line["subject"] == f"caller_blacklisted {alarm['subject']}".strip()
     expect(page.locator(".mantine-Alert-root").filter(has_text="Silent until")).to_have_count(0)
     page.get_by_role("button", name="Confirm", exact=True).click()
+    asked.wait_for()
     theirs = {"subject": alarm["subject"], "note": "theirs"}
     assert site.api.ask("POST", "/alarms/caller_blacklisted/confirmation", theirs).status == 200
     asked.get_by_role("button", name="Confirm", exact=True).click()

@@ -14,7 +14,6 @@ import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
-import { Opener } from "../parts/opener";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Rest, RowCount, useRows } from "../parts/rows";
@@ -679,13 +678,14 @@ export function BlockOf(props: {
   });
   return (
     <>
-      <Opener
-        act={t(props.isBlocked ? "customer.unblock" : "customer.block")}
+      <Button
         size="xs"
         variant="default"
-        isAtWork={change.isPending}
-        onOpen={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
-      />
+        loading={change.isPending}
+        onClick={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
+      >
+        {t(props.isBlocked ? "customer.unblock" : "customer.block")}
+      </Button>
       {!asks && <ProblemText error={change.error} />}
       <Confirm
         opened={asks}
