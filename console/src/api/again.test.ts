@@ -1,4 +1,4 @@
-import { QueryClient } from "@tanstack/react-query";
+import { QueryClient, QueryObserver } from "@tanstack/react-query";
 import { expect, it, vi } from "vitest";
 import { readAgain, SESSION } from "./again";
 import { client } from "./client";
@@ -33,4 +33,18 @@ it("reads the rights again behind a change of people, of roles and of the sessio
 
 it("takes what was only read for no change", async () => {
   expect(await readAfter(() => client.GET("/people", { baseUrl }))).toEqual([BALANCES]);
+});
+
+it("begins a first reading anew that is under way, for it is of before the change", async () => {
+  const queries = new QueryClient();
+  const answers: ((balance: string) => void)[] = [];
+  const queryFn = () => new Promise<string>((resolve) => answers.push(resolve));
+  const end = new QueryObserver(queries, { queryKey: BALANCES, queryFn }).subscribe(() => {});
+  readAgain(queries);
+  expect(answers).toHaveLength(2);
+  answers[0]?.("before");
+  answers[1]?.("behind");
+  await vi.waitFor(() => expect(queries.isFetching()).toBe(0));
+  expect(queries.getQueryData(BALANCES)).toBe("behind");
+  end();
 });

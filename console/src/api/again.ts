@@ -19,7 +19,10 @@ export function noteChange(path: string): void {
 export function readAgain(queries: QueryClient, except?: string): void {
   const isDue = areRightsDue;
   areRightsDue = false;
-  void queries.invalidateQueries({
-    predicate: (query) => query.queryKey[0] !== except && (isDue || !isOfSession(query)),
-  });
+  const predicate = (query: Query) => query.queryKey[0] !== except && (isDue || !isOfSession(query));
+  // a first reading that is under way is of before the change, and would be taken for the one behind it
+  for (const query of queries.getQueryCache().findAll({ type: "active", fetchStatus: "fetching", predicate })) {
+    if (query.state.data === undefined) void query.cancel({ silent: true });
+  }
+  void queries.invalidateQueries({ predicate });
 }

@@ -60,20 +60,27 @@ export function SavedViews(props: {
   /** Show what the browser keeps by now: no list of the server changes with it. */
   const [, lookAgain] = useReducer((looks: number) => looks + 1, 0);
   const act = useMutation({
-    mutationFn: async (order: () => Promise<unknown>) => {
-      // a first reading that is under way is of before the change, and would be the last one
-      await client.cancelQueries({ queryKey: ["views", page] });
-      return await order();
-    },
+    mutationFn: (order: () => Promise<unknown>) => order(),
     // another person or another tab may have changed it: the next try begins from what holds now
     onError: () => void found.refetch(),
   });
 
-  /** Change a view and show the answer: the list comes later, and a change until then would be of an earlier version. */
+  /** Show what an order has left: the list comes later, and the next order until then would be about an earlier one. */
+  const show = (changed: (list: View[]) => View[]) =>
+    client.setQueryData<View[]>(["views", page], (list) => list && changed(list));
+  const make = async (content: Content) => {
+    const made = await add(page, content);
+    show((list) => [...list, made]);
+    return made;
+  };
   const put = async (view: View, content: Content) => {
     const made = await change(view, content);
-    client.setQueryData<View[]>(["views", page], (list) => list?.map((each) => (each.id === made.id ? made : each)));
+    show((list) => list.map((each) => (each.id === made.id ? made : each)));
     return made;
+  };
+  const end = async (view: View) => {
+    await drop(view);
+    show((list) => list.filter((each) => each.id !== view.id));
   };
   /** Change a view and offer the way back. */
   const changeTo = (view: View, content: Content, said: string) =>
@@ -83,8 +90,8 @@ export function SavedViews(props: {
     });
   const remove = (view: View) =>
     act.mutate(async () => {
-      await drop(view);
-      say(t("saved.deleted", { name: view.name }), () => add(page, contentOf(view)));
+      await end(view);
+      say(t("saved.deleted", { name: view.name }), () => make(contentOf(view)));
     });
   /** Keep a view of the browser on the server; the browser may have it from another person, so each is asked for. */
   const takeOver = (saved: Saved) =>
@@ -96,10 +103,10 @@ export function SavedViews(props: {
         present.filter((each) => each.own),
       );
       const query = queryOf(saved.search);
-      const made = name === null ? undefined : await add(page, { name, query, shared: false });
+      const made = name === null ? undefined : await make({ name, query, shared: false });
       noteTaken(person, page, saved.name);
       say(t("saved.kept", { name: name ?? saved.name }), async () => {
-        if (made) await drop(made);
+        if (made) await end(made);
         noteTaken(person, page, saved.name, false);
         lookAgain();
       });
@@ -119,13 +126,13 @@ export function SavedViews(props: {
     const said = t("saved.kept", { name: name.trim() });
     act.mutate(
       async () => {
-        // the list that is shown, if one has come, may be of before another save under the same name
-        const present = await viewsOf(page);
+        // it may be pressed before the list has come
+        const present = found.data ?? (await viewsOf(page));
         const before = present.find((each) => each.own && each.name === name.trim());
         const made = before
           ? await put(before, { ...contentOf(before), query })
-          : await add(page, { name: name.trim(), query, shared: false });
-        say(said, () => (before ? put(made, contentOf(before)) : drop(made)));
+          : await make({ name: name.trim(), query, shared: false });
+        say(said, () => (before ? put(made, contentOf(before)) : end(made)));
       },
       { onError: () => setName(name) },
     );
