@@ -55,7 +55,7 @@ from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, key_of, reference_o
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
-from vosd.api.streams import StreamPlaces, check_places, live_answer
+from vosd.api.streams import StreamPlaces, check_places, live_answer, watch_sender
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
@@ -119,7 +119,7 @@ class Application:
             return
         try:
             await send_answer(send, receive, answer, asked, method=scope["method"])
-        except VosError as error:
+        except (RequestError, VosError) as error:
             self._note_cut_off(scope, error.code)
             raise CutOffError from error
         finally:
@@ -137,7 +137,10 @@ class Application:
             operation, path = self._routes.find(request)
             patience_s = operation.patience_s
             async with asyncio.timeout(patience_s):
-                return asked, _as_seen(request, await self._answer(request, operation, path))
+                answer = await self._answer(request, operation, path)
+                if answer.stream is not None and request.sender is not None and not operation.is_live:
+                    answer = msgspec.structs.replace(answer, watch=self._watch_of(operation, request))
+                return asked, _as_seen(request, answer)
         except RequestError as error:
             self._note_refused(request, error.code)
             answer = problem_of_request(error)
@@ -181,12 +184,7 @@ class Application:
         office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
         who = request.sender = await self._known_sender(office, operation, request, proof)
         request.name_sender(principal=who.recorded, login=who.login, account=who.account)
-        if operation.permission is not None and not operation.is_open_to(who.permissions):
-            lacking = operation.permission.value
-            said = f"this needs the permission {lacking}, which the token has not"
-            if who.means is Means.PAGE:
-                said = f"this needs the permission {lacking}, which your role has not"
-            raise RequestError(HTTPStatus.FORBIDDEN, "permission_lacking", said)
+        _require_permission(operation, who)
         if operation.long is not None and is_long(operation.long, request):
             if who.account is not None and not operation.is_for_accounts:
                 office.scope_of(who).require_operator()  # before its body is kept, and before it waits beside others
@@ -267,11 +265,25 @@ class Application:
             order = msgspec.structs.replace(order, after=after)
 
         async def admit() -> EventView:
-            office = await self._offices.open(needs_database=operation.needs_database)
-            who = await self._sender(office, operation, request, is_use=False)
+            office, who = await self._admitted(operation, request)
             return await view_events(office, who, order)
 
         return await live_answer(self.feed, admit, order, leave)
+
+    def _watch_of(self, operation: Operation, request: HttpRequest) -> Callable[[], Awaitable[None]]:
+        """Return what ends the stream of an answer whose sender may not have it any more."""
+        return lambda: watch_sender(lambda: self._admitted(operation, request))
+
+    async def _admitted(self, operation: Operation, request: HttpRequest) -> tuple[Office, "Principal"]:
+        """Return the office, and who follows a stream, looked up again.
+
+        Raises:
+            RequestError, VosError: it may not any more.
+        """
+        office = await self._offices.open(needs_database=operation.needs_database)
+        who = await self._sender(office, operation, request, is_use=False)
+        _require_permission(operation, who)
+        return office, who
 
     async def _queued(
         self,
@@ -371,6 +383,15 @@ def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
     """Return an answer as its sender gets it."""
     sender = None if request is None else request.sender
     return answer if answer.content_type != PROBLEM_JSON or sender is None else problem_for(sender, answer)
+
+
+def _require_permission(operation: Operation, who: "Principal") -> None:
+    if operation.permission is not None and not operation.is_open_to(who.permissions):
+        lacking = operation.permission.value
+        said = f"this needs the permission {lacking}, which the token has not"
+        if who.means is Means.PAGE:
+            said = f"this needs the permission {lacking}, which your role has not"
+        raise RequestError(HTTPStatus.FORBIDDEN, "permission_lacking", said)
 
 
 async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:

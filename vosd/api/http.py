@@ -83,6 +83,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Whether each part of the stream is sent as it comes: it is not compressed, which would hold parts back."""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    watch: Callable[[], Awaitable[None]] | None = None
+    """Runs beside the stream, and raises when its client may have no more of it."""
     ended: Callable[[], None] | None = None
     """Called when it was sent, or cannot be."""
 
@@ -272,7 +274,8 @@ async def send_answer(
 ) -> None:
     """Send an answer, compressed where the client takes that; a stream ends when the client has gone.
 
-    The answer to a HEAD is that to a GET without its content; a stream is not begun.
+    The answer to a HEAD is that to a GET without its content; a stream is not begun. Raises what keeps a stream from
+    its end, and what ``answer.watch`` raises meanwhile.
     """
     is_head = method == "HEAD"
     packs = "gzip" in asked.get("accept-encoding", "") and (
@@ -297,15 +300,17 @@ async def send_answer(
         await send({"type": "http.response.body", "body": b""})
         return
     sending = asyncio.ensure_future(_send_parts(send, answer.stream, zlib.compressobj(1, wbits=31) if packs else None))
-    gone = asyncio.ensure_future(_gone(receive))
+    tasks = {sending, asyncio.ensure_future(_gone(receive))}
+    if answer.watch is not None:
+        tasks.add(asyncio.ensure_future(answer.watch()))
     try:
-        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        for task in (sending, gone):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(sending, gone, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _send_parts(send: Send, parts: AsyncGenerator[bytes, None], packer: Any) -> None:

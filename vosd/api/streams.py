@@ -68,6 +68,21 @@ def check_places(taken: int, most: int) -> None:
         )
 
 
+async def watch_sender(admit: Callable[[], Awaitable[object]]) -> None:
+    """Look up the sender of a request again and again, while its answer is sent.
+
+    Raises:
+        VosError, RequestError: as ``admit``, where its token or session has ended.
+    """
+    while True:
+        await asyncio.sleep(CHECK_S)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await admit()
+        except (StoreUnavailable, TimeoutError):
+            pass  # tokens are in the database: what its answer is made from may be there yet
+
+
 async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None]) -> Answer:
     """Return the answer to a client that follows the live events; what happens from now on is in it.
 

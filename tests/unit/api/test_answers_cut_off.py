@@ -1,9 +1,12 @@
-"""Lists whose database goes away while they are sent: the client sees that they are not whole, and the log says it."""
+"""Answers that end early: the database goes away, or their sender may not have them any more.
+
+The client sees that they are not whole, and the log says why.
+"""
 
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -12,17 +15,27 @@ from doubles.api import ADMINISTRATOR, identify
 from doubles.unasked import UnaskedJobs, UnaskedOffices
 from structlog.testing import capture_logs
 
+from vosd.admin.agents import MayNotActError
+from vosd.admin.office.permissions import ALL, Permission
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.api import streams
 from vosd.api.access_log import AccessLog
 from vosd.api.application import Application
+from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Operation
+from vosd.api.operations.session import COOKIE
+from vosd.api.operations.traces import PCAP, TEXT, Trace
 from vosd.api.routes import Routes
 from vosd.api.server import ApiServer
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
+from vosd.control.traces import TraceUpdate
 from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener
 
 READ = 100
 """Items that are read before the database goes away: more than the first part of an answer has."""
+NOTHING = TraceUpdate([], 0, is_over=False)
 
 
 async def interrupted(*_: object) -> AsyncIterator[Any]:
@@ -35,21 +48,20 @@ def interrupted_in(operation: Operation) -> Operation:
     return msgspec.structs.replace(operation, run=interrupted) if operation.path == "/audit" else operation
 
 
-async def answers(form: str, count: int) -> list[bytes]:
+async def answers(application: Application, path: str, headers: dict[str, str], count: int = 1) -> list[bytes]:
     """Return what clients get that ask one after another, up to the end of their connection."""
-    application = Application(UnaskedOffices(), identify, Routes(map(interrupted_in, OPERATIONS)), UnaskedJobs())
     listener = socket.create_server(("127.0.0.1", 0))
     access_log = AccessLog(AccessLogLines.NONE, asyncio.get_running_loop().call_later)
     settings = ApiSettings(HttpListener("127.0.0.1", 0))
     server = ApiServer(application, settings, lambda: None, access_log, takes_signals=False)
     ending = asyncio.Event()
     serving = asyncio.ensure_future(server.run(listener, ending.wait()))
-    head = f"GET /api/v1/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\nAccept: {form}\r\n\r\n"
+    head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", **headers}.items())
     found = []
     async with asyncio.timeout(60):
         for _ in range(count):
             reader, writer = await asyncio.open_connection(*listener.getsockname())
-            writer.write(head.encode())
+            writer.write(f"GET /api/v1{path} HTTP/1.1\r\n{head}\r\n".encode())
             found.append(await reader.read())
             writer.close()
     ending.set()
@@ -57,18 +69,77 @@ async def answers(form: str, count: int) -> list[bytes]:
     return found
 
 
+def expect_cut_off(answer: bytes) -> None:
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert not answer.endswith(b"0\r\n\r\n"), "its end would say that it is whole"
+
+
 @pytest.mark.parametrize("form", ["text/csv", "application/x-ndjson"])
 async def test_an_answer_that_cannot_be_sent_whole_has_no_end_and_one_line_a_minute(
     form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    application = Application(UnaskedOffices(), identify, Routes(map(interrupted_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Accept": form}
     with capture_logs() as log, caplog.at_level(logging.WARNING):
-        found = await answers(form, 3)
-    for each in found:
-        assert each.startswith(b"HTTP/1.1 200 ")
-        assert b"acme" in each
-        assert not each.endswith(b"0\r\n\r\n"), "its end would say that it is whole"
+        for each in await answers(application, "/audit", headers, count=3):
+            expect_cut_off(each)
+            assert b"acme" in each
     lines = [each for each in log if each["event"] == "answer_cut_off"]
     assert [(each["log_level"], each["path"], each["why"], each["count"]) for each in lines] == [
         ("warning", "/api/v1/audit", "store_unavailable", 1)
     ]
     assert caplog.records == [], "the server has a line of its own for each"
+
+
+async def endless(*_: object) -> AsyncIterator[Any]:
+    yield {"id": 1, "subject": "acme"}
+    await asyncio.Future()
+
+
+async def followed(*_: object) -> Trace:
+    async def updates() -> AsyncGenerator[TraceUpdate, None]:
+        await asyncio.Future()
+        yield NOTHING
+
+    return Trace(NOTHING, updates())
+
+
+def endless_in(operation: Operation) -> Operation:
+    run = {"/audit": endless, "/calls/trace": followed}.get(operation.path)
+    return operation if run is None else msgspec.structs.replace(operation, run=run)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (UnauthorizedError("token t was revoked"), "unauthorized"),
+        (MayNotActError("person t is disabled"), "may_not_act"),
+        (frozenset[Permission](), "permission_lacking"),
+    ],
+    ids=["revoked", "disabled", "without its permission"],
+)
+@pytest.mark.parametrize("proof", [{"Authorization": "Bearer t"}, {"Cookie": f"{COOKIE}=t"}], ids=["token", "session"])
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/audit", NDJSON), ("/audit", CSV), ("/calls/trace", NDJSON), ("/calls/trace", TEXT), ("/calls/trace", PCAP)],
+)
+async def test_an_answer_ends_when_its_sender_may_not_have_it_any_more_and_not_while_the_database_is_away(
+    path: str, form: str, proof: dict[str, str], state: object, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[object] = [ALL, ALL, StoreUnavailable("away"), ALL, state]
+
+    async def look_up(*_: object, **__: object) -> Principal:
+        found = states.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, frozenset)
+        return Principal(role=Role.OPERATOR, name="t", login="t", means=Means.TOKEN, permissions=found)
+
+    monkeypatch.setattr(streams, "CHECK_S", 0.01)
+    monkeypatch.setattr("vosd.api.application.sender_of", look_up)
+    application = Application(UnaskedOffices(), look_up, Routes(map(endless_in, OPERATIONS)), UnaskedJobs())
+    with capture_logs() as log:
+        (answer,) = await answers(application, path, {**proof, "Accept": form})
+    expect_cut_off(answer)
+    assert states == []
+    assert [(each["event"], each["path"], each["why"]) for each in log] == [("answer_cut_off", f"/api/v1{path}", why)]
