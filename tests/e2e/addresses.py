@@ -1,6 +1,8 @@
 """Addresses of all parties in the scenarios: a loopback network for each run, so that two runs never interfere."""
 
+import re
 import socket
+from pathlib import Path
 from typing import Final
 
 from doubles.sockets.loopback import Endpoint
@@ -8,9 +10,17 @@ from doubles.sockets.loopback import Endpoint
 _CLAIM_PORT: Final = 15_059
 
 
+def is_used(number: int) -> bool:
+    """Return whether a socket has an address of a network: a run that was killed may have left its switches there."""
+    of_network = re.compile(rf"^ *\d+: [0-9A-F]{{2}}00{number:02X}7F:", re.MULTILINE)
+    return any(of_network.search(Path(f"/proc/net/{kind}").read_text()) for kind in ("udp", "tcp"))
+
+
 def _claim_network() -> tuple[str, socket.socket]:
     """Take the first of 127.1.0 to 127.254.0 that no other run has; the socket keeps it while this run lives."""
     for number in range(1, 255):
+        if is_used(number):
+            continue
         claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             claim.bind((f"127.{number}.0.1", _CLAIM_PORT))

@@ -228,6 +228,7 @@ def test_a_phone_whose_connection_is_gone_is_called_back_where_it_listens(stage,
             caller.wait()
         assert [line["event"] for line in stage.daemon.log() if line.get("name") == "7003"][-1] == "phone_online"
     stage.expect_nothing_left()
+    stage.daemon.ask("registrations", "--forget", "7003")
 
 
 def test_a_phone_that_is_connected_from_another_port_than_narrower_hosts_name_is_offline(stage):
