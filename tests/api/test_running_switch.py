@@ -288,7 +288,8 @@ def test_the_audit_is_read_page_by_page_and_by_what_it_is_about(site: Watched, e
         each["id"] for each in site.items("/audit?limit=4")
     ]
     lines = site.api.ask("GET", "/audit?login=administrator&action=SetObjects", headers={"Accept": "text/csv"})
-    assert lines.content.count(b",SetObjects,") == 2
+    changes = site.items("/audit?login=administrator&action=SetObjects")
+    assert lines.content.count(b",SetObjects,") == len(changes) >= 2
     assert site.items("/audit?since=2120-01-01T00:00:00Z") == []
 
 
