@@ -171,9 +171,12 @@ class KilledScene(Scene):
     def stop_and_keep(self, away_ms: int = 0) -> None:
         """Stop the switch as with ``on_sigterm: keep``; start the next one after ``away_ms``."""
         self.is_down = True
-        self.exchange.switch.continuation.open_doors(self.exchange.clock.now())
+        now = self.exchange.clock.now()
+        self.exchange.switch.continuation.open_doors(now)
         self.exchange.flush()
-        hand_on(self.sink.journal, self.exchange.switch.continuation.keep(), self.exchange.clock.now())
+        kept = self.exchange.switch.continuation.keep()
+        self.leftovers.note_over(now)
+        hand_on(self.sink.journal, kept, now)
         self.sink.journal.close()
         self.wire._clockworks.clear()
         self.wire.after(away_ms, self._start)

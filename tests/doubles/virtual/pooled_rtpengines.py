@@ -127,7 +127,7 @@ class PooledRtpEngines(VirtualRtpEngines):
         if isinstance(order, RtpList):
             return RtpReply(OK, calls=tuple(call for name, call in self.calls if name == engine))
         if isinstance(order, RtpDelete):
-            return self.ended(engine, order) if (engine, order.call) in self.calls else RtpReply(OK)
+            return self.ended(engine, order)
         if isinstance(order, RtpOffer) and engine in self.full:
             return RtpReply(LOAD_LIMIT)
         if isinstance(order, RtpAnswer) and (engine, order.call) not in self.calls:

@@ -31,6 +31,7 @@ from vosd.media.rtpengine_orders import (
     RtpStreamFigures,
     RtpUnblock,
 )
+from vosd.rtpengine.pool import PING_MS
 from vosd.sdp.media import Place, media_of, relayed
 from vosd.trunks.media import RtpEngine
 
@@ -88,9 +89,10 @@ class VirtualRtpEngines:
         """Tags of all legs of a call at an rtpengine, also of those that have no port."""
         self._ports = count(40_000, 2)
         self._cookies = count(1)
-        self._open: dict[bytes, tuple[str, Done]] = {}
-        """Orders that are not answered, by which one, and who waits."""
+        self._open: dict[bytes, tuple[str, Done, str]] = {}
+        """Orders that are not answered: by which one, who waits, and the call that the order has made, if it has."""
         self._lost: Callable[[str], None] = lambda _engine: None
+        self._is_live: Callable[[str, str], bool] = lambda _engine, _call: False
 
     @property
     def is_usable(self) -> bool:
@@ -102,8 +104,8 @@ class VirtualRtpEngines:
         return ()
 
     def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
-        """Note who is told of a loss (``MediaEngines``)."""
-        self._lost = lost
+        """Note who is told of a loss, and who knows which calls go on (``MediaEngines``)."""
+        self._lost, self._is_live = lost, is_live
 
     def begin(self) -> None:
         """Ping nothing (``MediaEngines``)."""
@@ -118,7 +120,8 @@ class VirtualRtpEngines:
             done(None)
             return b""
         cookie = b"c%d" % next(self._cookies)
-        self._open[cookie] = (chosen, done)
+        made = order.call if engine is None and isinstance(order.call, str) else ""
+        self._open[cookie] = (chosen, done, made)
         reply = None if self.is_silent else EngineAnswer(chosen, self._reply(chosen, order))
 
         def answer() -> None:
@@ -129,12 +132,19 @@ class VirtualRtpEngines:
         return cookie
 
     def cancel(self, cookie: bytes) -> None:
-        """Answer it no more (``MediaEngines``)."""
+        """Answer it no more, and end the call that it has made with the next ping (``MediaEngines``)."""
         self.withdrawn += 1
-        self._open.pop(cookie, None)
+        engine, _, call = self._open.pop(cookie, ("", None, ""))
+
+        def end() -> None:
+            if not self._is_live(engine, call):
+                self.forget(engine, call)
+
+        if call:
+            self.later(PING_MS, end)
 
     def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
-        """End a call, which must be there if the rtpengine is (``MediaEngines``)."""
+        """End a call (``MediaEngines``)."""
         if not self.up[engine]:
             if done is not None:
                 done(None)
@@ -145,10 +155,15 @@ class VirtualRtpEngines:
             self.later(WITHIN_MS if answer is None else self.after_ms, lambda: done(answer))
 
     def ended(self, engine: str, order: RtpDelete) -> RtpReply:
-        """End a call; the reply has its figures if the order names a leg, which has to be one of two then."""
+        """End a call; the reply has its figures if the order names a leg, which has to be one of two then.
+
+        That of a call which is not there has none, and is no error.
+        """
         assert isinstance(order.call, str)
+        legs = self.calls.pop((engine, order.call), None)
+        if legs is None:
+            return RtpReply(OK)
         self.orders.append(order)
-        legs = self.calls.pop((engine, order.call))
         self.playing = {leg: played for leg, played in self.playing.items() if leg[0] != order.call}
         self.forgotten.append((engine, order.call))
         if not isinstance(order.leg, str):
@@ -179,7 +194,7 @@ class VirtualRtpEngines:
         self.playing = {leg: played for leg, played in self.playing.items() if leg[0] not in gone}
         self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
         self._tags = {call: tags for call, tags in self._tags.items() if call[0] != engine}
-        for cookie, (asked, done) in list(self._open.items()):
+        for cookie, (asked, done, _) in list(self._open.items()):
             if asked == engine:
                 del self._open[cookie]
                 done(None)

@@ -126,6 +126,21 @@ def test_an_invite_that_was_refused_before_the_kill_is_not_awaited(tmp_path, seg
     assert scene.call.final == 503
 
 
+@pytest.mark.parametrize("after_ms", [20, 900])
+def test_a_restart_between_two_marks_keeps_the_end_of_an_invite_whose_cancel_has_no_answer(tmp_path, after_ms):
+    """The stop notes what has ended since the last mark; the CANCEL goes on."""
+    scene = ringing(tmp_path, refuses(503), RINGS_ON._replace(accepts_cancel=True))
+    scene.wire.delays = lambda packet: (
+        () if packet.data.startswith(b"SIP/2.0 200") and b" CANCEL\r\n" in packet.data else (1,)
+    )
+    scene.kill()
+    scene.wire.run_for(after_ms)
+    scene.stop_and_keep(100)
+    scene.wire.run_for(70_000)
+    [cut] = scene.exchange.sink.all_records
+    assert rows(cut) == [("vendor-0", "Unavailable", 503), ("vendor-1", "Lost", 487)]
+
+
 def test_an_invite_that_was_answered_before_the_kill_is_kept(tmp_path):
     """The vendor may repeat its 200, which is booked: it is released by what the journal has."""
     scene = ringing(tmp_path)
