@@ -239,6 +239,13 @@ def test_a_password_that_another_person_has_changed_is_said_to_be_changed(site: 
     expect(asked).to_contain_text("a password was changed, or a change was taken back")
     expect(asked.get_by_role("row")).to_have_count(2)
     asked.get_by_role("button", name="Drop mine").click()
+    page.locator("input[autocomplete=new-password]").first.fill("a-long-secret-3")
+    asked = saved(page)
+    expect(asked).to_contain_text("password: changed")
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("7301 is changed: version 3").wait_for()
+    page.get_by_role("tab", name="Versions").click()
+    expect(page.locator("ol.versions > li").first).to_contain_text("password: changed")
 
 
 def test_a_copy_is_of_the_object_as_it_is_by_now(site: Watched, visit: Visit) -> None:

@@ -12,6 +12,8 @@ export type Mistakes = ReadonlyMap<string, string>;
 
 /** In the place of a password that is set. */
 export const HIDDEN = "(hidden)";
+/** In the place of a password that differs from the one before. */
+export const CHANGED = "(changed)";
 
 /** Kinds whose name is another resource of the API. */
 const PATHS: Readonly<Record<string, string>> = { reports: "/report-schedules" };

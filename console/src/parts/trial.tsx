@@ -5,7 +5,7 @@ import { skipToken, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
-import { differences, isSet, shown } from "../forms/keys";
+import { CHANGED, differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
 import { useUndo } from "./undo";
 import { Moment } from "./values";
@@ -73,11 +73,13 @@ export function KeyWords({ keys }: { keys: unknown }) {
       {found.map(([name, before, after]) => (
         <li key={name}>
           <code>{name}</code>:{" "}
-          {isSet(before) && isSet(after)
-            ? t("change.from_to", { before: shown(before), after: shown(after) })
-            : isSet(after)
-              ? t("change.set", { after: shown(after) })
-              : t("change.taken", { before: shown(before) })}
+          {after === CHANGED
+            ? t("change.secret")
+            : isSet(before) && isSet(after)
+              ? t("change.from_to", { before: shown(before), after: shown(after) })
+              : isSet(after)
+                ? t("change.set", { after: shown(after) })
+                : t("change.taken", { before: shown(before) })}
         </li>
       ))}
     </ul>

@@ -1,6 +1,7 @@
 """Objects of the database in the office: changes, their versions, the audit, and a switch that takes them or not."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -35,6 +36,7 @@ from vosd.admin.office.definitions import (
     StaleVersionError,
     WantedObject,
     compare_versions,
+    differing,
     end_object,
     export_objects,
     list_objects,
@@ -205,13 +207,38 @@ async def test_a_version_is_compared_with_the_one_that_it_replaces_whatever_was_
         assert (compared.first, compared.keys.get("patterns")) == (first, shown[last])
 
 
+async def test_a_changed_password_is_said_to_be_changed_wherever_it_is(office: Office) -> None:
+    """One that stays as it is, or is new, is hidden alone."""
+    before = {
+        "account": "shop",
+        "address": "192.0.2.7",
+        "auth": {"username": "a", "password": "one-Secret-7"},
+        "register": {"server": "192.0.2.7", "username": "a", "password": "two-Secret-7"},
+    }
+    auth = {"username": "a", "password": "three-Secret-7"}
+    after = {
+        **before,
+        "auth": auth,
+        "register": {"server": "192.0.2.8", "username": "a", "password": "two-Secret-7"},
+    }
+    await changed(office, WantedObject("routing_gateways", "north", before))
+    await changed(office, WantedObject("routing_gateways", "north", after))
+    made, first = await list_versions(office, operator(), ListVersions("routing_gateways", "north"))
+    assert made.keys["auth"][1] == {"username": "a", "password": "(changed)"}
+    assert made.keys["register"][1] == {"server": "192.0.2.8", "username": "a", "password": "(hidden)"}
+    assert first.keys["auth"] == (None, {"username": "a", "password": "(hidden)"})
+    twice = ({"x": [{"password": "a"}, {"password": "b"}]}, {"x": [{"password": "a"}, {"password": "c"}]})
+    _, shown = differing(*map(json.dumps, twice))["x"]
+    assert shown == [{"password": "(hidden)"}, {"password": "(changed)"}]
+
+
 async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:
     changed = msgspec.structs.replace(PHONE, keys={"account": "shop", "password": "other-Secret"})
     for wanted in (PHONE, changed):
         await set_objects(office, operator(), SetObjects(objects=(wanted,)))
     versions = await list_versions(office, operator(), ListVersions("phones", "7001"))
     assert [each.version.version for each in versions] == [2, 1]
-    assert versions[0].keys == {"password": ("(hidden)", "(hidden)")}
+    assert versions[0].keys == {"password": ("(hidden)", "(changed)")}
     compared = await compare_versions(office, operator(), CompareVersions(kind="phones", name="7001"))
     assert (compared.first, compared.last, compared.keys) == (1, 2, versions[0].keys)
     sheet = await show_object(office, operator(), ShowObject(kind="phones", name="7001"))

@@ -22,7 +22,7 @@ from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.new_names import check_no_dots
 from vosd.admin.office.office import Office
-from vosd.admin.office.passwords import HIDDEN, check_new_passwords
+from vosd.admin.office.passwords import CHANGED, HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
@@ -225,7 +225,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """The version that it makes; None = it makes none."""
     begins_at: int
     keys: Mapping[str, tuple[Any, Any]]
-    """Value before and after of each key that differs; None = it is left out. Secrets are hidden."""
+    """Value before and after of each key that differs; None = it is left out.
+
+    Secrets are ``(hidden)``; in the value after, those that differ are ``(changed)``.
+    """
     planned: tuple[int, ...] = ()
     """Versions that begin later and replace this one then."""
     calls: CallsUsing | None = None
@@ -1526,10 +1529,10 @@ def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
 
 
 def differing(before: str | None, after: str | None) -> dict[str, tuple[Any, Any]]:
-    """Return the keys of two bodies that differ, with both values; secrets are hidden."""
+    """Return the keys of two bodies that differ, with both values; secrets are hidden, changed ones named as such."""
     old, new = _keys(before), _keys(after)
     return {
-        key: (hidden(key, old.get(key)), hidden(key, new.get(key)))
+        key: (hidden(key, old.get(key)), _hidden_after(key, old.get(key), new.get(key)))
         for key in (*old, *(key for key in new if key not in old))
         if old.get(key) != new.get(key)
     }
@@ -1544,6 +1547,19 @@ def hidden(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [hidden(key, each) for each in value]
     return HIDDEN if is_secret(key) else value
+
+
+def _hidden_after(key: str, old: Any, new: Any) -> Any:
+    """Return a new value to be shown beside an old one: only that a password was changed is seen."""
+    match old, new:
+        case dict(), dict():
+            return {name: _hidden_after(name, old.get(name), each) for name, each in new.items()}
+        case list(), list() if len(old) == len(new):
+            return [_hidden_after(key, was, each) for was, each in zip(old, new, strict=True)]
+        case str(), str() if is_secret(key) and old != new:
+            return CHANGED
+        case _:
+            return hidden(key, new)
 
 
 def _hidden_in(version: ObjectVersion) -> ObjectVersion:

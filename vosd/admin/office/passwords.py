@@ -16,6 +16,8 @@ from vosd.base.passwords import LENGTH_MIN, weakness
 LENGTH_MAX: Final = 256
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
+CHANGED: Final = "(changed)"
+"""In place of a password that differs from the one before it."""
 _WITH_PASSWORD: Final[Mapping[str, str]] = {"phones": "", "mapping_gateways": "auth", "routing_gateways": "dynamic"}
 """Kinds of objects that prove who they are, and the key that has their password; empty = they have it themselves."""
 _MEMORY_KIB: Final = 19_456
