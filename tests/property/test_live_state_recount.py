@@ -9,6 +9,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 import structlog
 from doubles.asking_steps import Located, ScriptedAsker, Unfit, looking_up, steps_with
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, override, phone, rate_group
@@ -26,10 +27,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.catalogue.overrides import SETTINGS, Setting, Target
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import CallerLimits
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
 
 OTHER_CUSTOMER: Final = Endpoint("198.51.100.20", 5060)
@@ -45,7 +48,7 @@ ROUTES: Final = (
     RouteRow("44", "vendor-0", max_calls=1),
     RouteRow("442", "vendor-1", max_calls=2),
     RouteRow("44", "vendor-2", percent=30),
-    RouteRow("44", "vendor-1", priority=3, max_calls=1),
+    RouteRow("44", "vendor-1", priority=3),
 )
 """Of the plan of the second customer."""
 ERRORS: Final = {"call_aborted", "call_not_ended", "message_not_processed"}
@@ -74,6 +77,9 @@ contents = st.fixed_dictionaries(
         "phone": terms,
         "vendors": st.tuples(vendor_terms, st.none() | vendor_terms, st.none() | vendor_terms),
         "carriers": terms,
+        "crowd": st.none() | terms,
+        "members": st.sets(st.sampled_from(["acme", "vendor-0", "vendor-1", "vendor-2"])),
+        "line": limits,
         "callers": st.none() | st.just(CallerLimits(concurrent_limit=3, frequency_limit=10)),
     }
 )
@@ -120,6 +126,11 @@ SCOPES: Final = {
 }
 
 
+def names_of(limits):
+    """Return the names of limits in their scopes, in order."""
+    return [(each.scope, each.name) for each in limits]
+
+
 def content_of(drawn: dict[str, Any]):
     """Make a catalogue of what was drawn."""
     follows = CalleeDialect(redirects=Redirects.FOLLOW)
@@ -131,7 +142,14 @@ def content_of(drawn: dict[str, Any]):
         for index, terms in enumerate(drawn["vendors"])
         if terms is not None
     ]
-    customers = [mapping_gateway("acme", f"{CUSTOMER.host}/32", dynamic_blacklist=drawn["callers"], **drawn["acme"])]
+    members = frozenset(drawn["members"] & {"acme", *(each.name for each in vendors)})
+    crowd = (
+        [] if drawn["crowd"] is None or not members else [GatewayGroup("crowd", members - {"acme"}, **drawn["crowd"])]
+    )
+    own = mapping_gateway("acme", f"{CUSTOMER.host}/32", dynamic_blacklist=drawn["callers"],
+                          groups=frozenset({"crowd"}) if crowd and "acme" in members else frozenset(),
+                          **drawn["acme"])  # fmt: skip
+    customers = [own]
     if drawn["bingo"] is not None:
         customers.append(mapping_gateway("bingo", f"{OTHER_CUSTOMER.host}/32", routing_plan="own", **drawn["bingo"]))
     sell = rate_group("sell", *(applied_rate(prefix=prefix) for prefix in ("44", "1001")))
@@ -140,8 +158,12 @@ def content_of(drawn: dict[str, Any]):
         "carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, **drawn["carriers"]
     )
     accounts = [account("acme", **drawn["account"]), vendors_account]
-    plans = [RoutingPlan("own", routes=tuple(each for each in ROUTES if each.gateway in {v.name for v in vendors}))]
-    return catalogue([*customers, *vendors], phones=[telephone], accounts=accounts, rate_groups=[sell], plans=plans)
+    rows = (each for each in ROUTES if each.gateway in {v.name for v in vendors})
+    limited = (msgspec.structs.replace(each, max_calls=drawn["line"]) if each.priority else each for each in rows)
+    return catalogue(
+        [*customers, *vendors], phones=[telephone], accounts=accounts, rate_groups=[sell], groups=crowd,
+        plans=[RoutingPlan("own", routes=tuple(limited))],
+    )  # fmt: skip
 
 
 class LiveStateRecount(RuleBasedStateMachine):
@@ -298,6 +320,16 @@ class LiveStateRecount(RuleBasedStateMachine):
             if callee is not None:
                 expected[callee.choice.gateway.scope, callee.choice.gateway.name] += 1
                 expected.update((limit.scope, limit.name) for limit in callee.choice.limits)
+                in_force = self.exchange.switch.catalogue.routing_gateways.get(callee.choice.gateway.name)
+                if in_force is not None:
+                    lines = tuple(each for each in callee.choice.limits if each.scope is LimitScope.ROUTE)
+                    assert names_of(callee.choice.limits) == names_of((*in_force.shared_limits, *lines))
+            customer = self.exchange.switch.catalogue.mapping_gateways.get(request.mapping.name)
+            if customer is not None:
+                expected.update((limit.scope, limit.name) for limit in customer.shared_limits)
+            else:
+                held = (each for each in request.taken if isinstance(each, PlaceTaken))
+                expected.update((each.scope, each.name) for each in held if each.scope is LimitScope.GROUP)
         occupancy = self.exchange.switch.live.occupancy
         assert {key: occupancy.active(*key) for key in expected} == expected
         assert occupancy.total() == expected.total()

@@ -41,6 +41,7 @@ from vosd.stir.terms import Verstat
 from vosd.trunks.dialect import CallerPrivacy
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.number_rules import IncomingNumbers
+from vosd.trunks.scope import SharedLimit
 
 VERIFIED: Final = Verstat.PASSED.value
 _UNIDENTIFIED: Final = "the call is not identified yet"
@@ -412,6 +413,14 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         plan = mapping.routing_plan or account.routing_plan
         return self.catalogue.routes if plan is None else self.catalogue.plans[plan]
+
+    def limits_of_line(self, call: CallRequest, prefix: str, gateway: str) -> tuple[SharedLimit, ...]:
+        """Return the limit of the line of its plan that leads calls of a prefix to a gateway; none = it has none."""
+        mapping, account = call.mapping, call.account
+        plan = "" if mapping is None or account is None else mapping.routing_plan or account.routing_plan or ""
+        table = self.catalogue.plans.get(plan)
+        limit = None if table is None else table.limits.get((prefix, gateway))
+        return () if limit is None else (limit,)
 
     def take_hold(self, call: CallRequest) -> Refusal | None:
         """Hold the money of the first seconds."""

@@ -469,6 +469,8 @@ class SwitchService:
         now = self._clock.now()
         self.node.swap_catalogue(catalogue, now, changed)
         self.loop.flush(now)
+        for _ in self.switch.terms.recount():
+            await asyncio.sleep(0)  # let calls run
 
     def retry_registrations(self) -> None:
         """Have registrations with vendors that back off after failures ask at once."""

@@ -104,6 +104,7 @@ class RouteTable:
         "_rates",
         "_wanted",
         "gateways",
+        "limits",
         "plan",
     )
 
@@ -162,6 +163,8 @@ class RouteTable:
         self._wanted = wanted = plan.names
         self.plan = plan
         self.gateways = gateways if wanted is None else tuple(each for each in gateways if each.name in wanted)
+        self.limits: dict[tuple[str, str], SharedLimit] = {}
+        """Limits of the lines of the plan's own routes, by prefix and gateway; of several the last."""
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
         for candidate in self._indexed():
             by_prefix[candidate.prefix].append(candidate)
@@ -255,7 +258,8 @@ class RouteTable:
         limits = gateway.shared_limits
         if row.max_calls is not None:
             name = f"{self.plan.name}/{row.prefix}/{gateway.name}"
-            limits = (*limits, SharedLimit(LimitScope.ROUTE, name, row.max_calls, None))
+            self.limits[row.prefix, gateway.name] = limit = SharedLimit(LimitScope.ROUTE, name, row.max_calls, None)
+            limits = (*limits, limit)
         return Candidate(
             gateway,
             prefix,

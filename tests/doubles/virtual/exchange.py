@@ -286,6 +286,8 @@ class Exchange:
         self._configured = catalogue
         self.node.swap_catalogue(catalogue, self.clock.now())
         self.flush()
+        for _ in self.switch.terms.recount():
+            pass
 
     def override(self, *overrides: Override) -> None:
         """Put these operational overrides in force, and no others."""

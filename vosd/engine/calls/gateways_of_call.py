@@ -8,11 +8,13 @@ import msgspec
 
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.boards import NextHop
+from vosd.b2bua.call import Call
 from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.states import RINGING
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.signatures import attested
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.engine.calls.attempts import name_of
 from vosd.routing.breaker import place_of
@@ -20,8 +22,8 @@ from vosd.routing.conditions import CAUSE_OF_FULL, OF_ROOM, without_room
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.sip.wire.message import Response
-from vosd.trunks.gateways import Address, RoutingGateway
-from vosd.trunks.scope import SharedLimit
+from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
@@ -36,6 +38,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     """The ``GatewayBoard`` of one call, until the call is over."""
 
     _live_call: "LiveCall"
+    is_of_earlier_catalogue: bool = False
+    """The call was set up by another catalogue than the one in force, and may not be answered yet."""
 
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
         """Reserve capacity of a gateway; return the next hop, with its number of a pool; None = it cannot be called.
@@ -58,6 +62,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         )
         if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
             return None
+        if self.is_of_earlier_catalogue:
+            choice = self._with_limits_in_force(choice)
         full = None
         if (
             is_counted
@@ -101,6 +107,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
         choice, address = next_hop
+        if self.is_of_earlier_catalogue:
+            choice = self._with_limits_in_force(choice)
         live_call, gateway = self._live_call, choice.gateway
         live, vendors, call_request = live_call.services.live, live_call.vendors, live_call.call_request
         caller = call_request.caller_at(gateway)
@@ -244,6 +252,67 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         for limit in choice.limits:
             occupancy.take_again(limit.scope, limit.name, None)
 
+    def recount(self) -> None:
+        """Occupy the shared limits of the catalogue in force, in place of those of the one before (ADR 209)."""
+        call, call_request = self._live_call.call, self._live_call.call_request
+        self.is_of_earlier_catalogue = call.search is not None or self._live_call.open_setup is not None
+        for choice in call.occupied:
+            limits = self._with_limits_in_force(choice).limits
+            if limits != choice.limits:
+                self._exchange_places(choice.limits, limits)
+                _note_limits(call, choice.gateway.name, limits)
+        mapping = call_request.mapping
+        if mapping is None:
+            return
+        in_force = self._live_call.services.admission.catalogue.mapping_gateways.get(mapping.name)
+        if in_force is not None:
+            self._recount_caller(in_force)
+
+    def _recount_caller(self, mapping: MappingGateway) -> None:
+        """Occupy the limits of the groups of a mapping gateway, if the call occupies a place of that already."""
+        taken, occupancy = self._live_call.call_request.taken, self._live_call.services.live.occupancy
+        places = [each for each in taken if type(each) is PlaceTaken]
+        own = [each for each in places if each.scope is LimitScope.MAPPING and each.name == mapping.name]
+        names = {each.name for each in mapping.shared_limits} if own else set()
+        for place in places:
+            if place.scope is LimitScope.GROUP and place.name not in names:
+                taken.remove(place)
+                place.give_back()
+            elif place.scope is LimitScope.GROUP:
+                names.remove(place.name)
+        for name in names:
+            occupancy.take_again(LimitScope.GROUP, name, None)
+            taken.append(PlaceTaken(occupancy, LimitScope.GROUP, name, own[0].mono_ms))
+
+    def _with_limits_in_force(self, choice: RouteChoice) -> RouteChoice:
+        """Return a route with the shared limits of the catalogue in force, where these are others.
+
+        A line of a plan whose place an attempt occupies stays that line, as long as the attempt lasts.
+        """
+        admission, call_request = self._live_call.services.admission, self._live_call.call_request
+        catalogue, name = admission.catalogue, choice.gateway.name
+        gateways = catalogue.called_trunks if choice.gateway.is_phone else catalogue.routing_gateways
+        gateway = gateways.get(name)
+        if gateway is None:
+            return choice
+        lines = tuple(each for each in choice.limits if each.scope is LimitScope.ROUTE)
+        if not (lines or call_request.targets):
+            lines = admission.limits_of_line(call_request, choice.prefix, name)
+        limits = (*gateway.shared_limits, *lines)
+        return choice if limits == choice.limits else msgspec.structs.replace(choice, limits=limits)
+
+    def _exchange_places(self, before: Iterable[SharedLimit], after: Iterable[SharedLimit]) -> None:
+        """Release the places of limits that do not hold any more, and take those of others whatever they say."""
+        occupancy = self._live_call.services.live.occupancy
+        left = {(each.scope, each.name) for each in before}
+        for each in after:
+            if (each.scope, each.name) in left:
+                left.remove((each.scope, each.name))
+            else:
+                occupancy.take_again(each.scope, each.name, None)
+        for scope, name in left:
+            occupancy.release(scope, name)
+
     def attested(self, choice: RouteChoice) -> CallerAttestation:
         """Return what we attest of the call that is sent to a gateway, and by the key of now."""
         return attested(self._live_call.call_request, choice.caller_out, self._live_call.services.admission.catalogue)
@@ -345,6 +414,17 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 def _digits(number: str) -> str:
     """Return the digits of a number without a plus sign or zeros in front of an international one."""
     return "".join(each for each in number if each.isdigit()).lstrip("0")
+
+
+def _note_limits(call: Call, gateway: str, limits: tuple[SharedLimit, ...]) -> None:
+    """Note that the attempts in progress at a gateway, or its callee, occupy other shared limits than before."""
+    beside = () if call.search is None else call.search.beside
+    for attempt in (call.callee, *beside):
+        if attempt is not None and attempt.choice.gateway.name == gateway:
+            attempt.choice = msgspec.structs.replace(attempt.choice, limits=limits)
+    choice = call.journey.choice
+    if choice is not None and choice.gateway.name == gateway:
+        call.journey.choice = msgspec.structs.replace(choice, limits=limits)
 
 
 def _limits_of(choice: RouteChoice) -> tuple[SharedLimit, ...]:

@@ -194,6 +194,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
         for occupied in live_call.call.occupied:
             live_call.gateways.occupy_again(occupied)
+        live_call.gateways.recount()
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:
             newcomer = calls.newcomers.get(arrival.call_id)

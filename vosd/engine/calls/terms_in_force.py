@@ -1,7 +1,8 @@
 """Terms in force for new calls: the catalogue, and values that operators have overridden."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from vosd.b2bua.settings import CallSettings
 from vosd.billing.accounts import Account
@@ -14,6 +15,9 @@ from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
 from vosd.sip.endpoint import Endpoint
 from vosd.trunks.gateways import RoutingGateway
+
+RECOUNTED_AT_ONCE: Final = 500
+"""Calls whose shared limits are counted before messages get their turn, some 3 ms."""
 
 
 class TermsInForce:
@@ -58,6 +62,14 @@ class TermsInForce:
             if credit is not None and account.id not in overridden:
                 credit.set_terms(account.overdraft_limit, account.balance_low)
         self._set_overdraft_limits(overridden)
+
+    def recount(self) -> Iterator[None]:
+        """Have the running calls occupy the shared limits of the catalogue in force; yield between parts of them."""
+        for number, live_call in enumerate(self._services.running.all(), 1):
+            if not live_call.is_over:
+                live_call.gateways.recount()
+            if number % RECOUNTED_AT_ONCE == 0:
+                yield
 
     def relocate(self, catalogue: Catalogue) -> None:
         """Use the catalogue in force with other addresses of customers' names; live calls stay whose they are."""
