@@ -758,6 +758,7 @@ def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_
     assert violations(page) == []
     page.get_by_role("button", name="End the block").click()  # which the switch takes
     untold.wait_for(state="detached")
+    page.get_by_role("button", name="Block", exact=True).wait_for()  # else its words come over those of the transfer
     site.api.ask("POST", "/accounts/rival/payments", {"amount": "1"})
     page = visit().turn("/payments?tab=transfer", "Payments")
     for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "1")):
