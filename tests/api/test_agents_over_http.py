@@ -52,6 +52,15 @@ def test_errors_of_an_agents_program_name_no_command_of_the_switch(tree: Api) ->
     assert b"vosd payment" not in shown.content
 
 
+def test_the_name_of_a_foreign_account_that_has_ended_and_no_end_reason_are_refused_as_documented(tree: Api) -> None:
+    assert tree.ask("POST", "/accounts", {"name": "ended", "keys": {"currency": "USD"}}).status == 201
+    assert tree.ask("DELETE", "/accounts/ended").status == 200
+    taken = ask(tree, "PUT", "/accounts/ended", {"keys": {}})
+    assert (taken.status, taken.json["code"]) == (409, "already_defined")
+    asked = ask(tree, "GET", "/reports/revenue?reason=zz")
+    assert (asked.status, asked.json["code"]) == (404, "unknown_name")
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
 def test_a_foreign_account_is_answered_as_an_absent_one(tree: Api, method: str) -> None:
     body = None if method in {"GET", "DELETE"} else {"keys": {"max_cps": 1}}

@@ -222,7 +222,7 @@ def _operations() -> Iterator[Operation]:
             takes=ReplaceObject,
             run=replace,
             result=ChangeSheet,
-            problems=_CHANGES,
+            problems=("already_defined", *_CHANGES),
             fixed=fixed,
             etag=_version_of,
         )

@@ -62,7 +62,7 @@ OPERATIONS: Final = (
         takes=ShowReport,
         run=show_report,
         result=ReportSheet,
-        problems=("no_such_report", "out_of_scope", "unknown_account"),
+        problems=("no_such_report", "out_of_scope", "unknown_account", "unknown_name"),
         forms={"text/csv": _csv, _SPREADSHEET: workbook_of, "application/pdf": report_pdf},
     ),
 )
