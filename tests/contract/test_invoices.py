@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import random
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
@@ -925,6 +926,29 @@ async def test_a_cancelled_invoice_is_not_mailed_and_its_credit_note_only_where_
     assert await unsent(site) == ["C2026-000001", "2026-000003", "2026-000004"]
     with pytest.raises(NotIssuedError, match="2026-000002 is cancelled: its credit note can be sent"):
         await mailed(site, second.id)
+
+
+async def test_an_invoice_that_is_cancelled_while_it_is_mailed_is_not_answered_as_open(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    begun, taken = threading.Event(), threading.Event()
+
+    def deliver(*_: object) -> dict[str, tuple[int, bytes]]:
+        begun.set()
+        taken.wait()
+        return {}
+
+    monkeypatch.setattr("vosd.admin.office.invoices.deliver", deliver)
+    mailing = asyncio.ensure_future(mailed(site, issued.id))
+    await asyncio.to_thread(begun.wait)
+    await cancel_invoice(site.office, operator(), CancelInvoice(id=issued.id))
+    taken.set()
+    with pytest.raises(NotIssuedError, match="2026-000001 was cancelled while it was mailed: send its credit note"):
+        await mailing
+    assert await unsent(site) == ["C2026-000001"], "its credit note is sent where the invoice was"
 
 
 async def mailed(site: Site, number: int) -> None:

@@ -389,11 +389,16 @@ class SqlInvoices:
         return _stored(row)
 
     async def note_sent(self, invoice: StoredInvoice, at: int, audit: AuditLine) -> StoredInvoice:
-        """Note when an invoice was mailed, UTC milliseconds; its document and its digest stay as they are."""
+        """Note when an invoice was mailed, UTC milliseconds, and return it as it is now.
+
+        Its document and its digest stay as they are; it may have been cancelled since it was read.
+        """
+        own = _invoice.c.id == invoice.id
         async with self._database.writing() as connection:
-            await connection.execute(update(_invoice).where(_invoice.c.id == invoice.id).values(sent_at=at))
+            await connection.execute(update(_invoice).where(own).values(sent_at=at))
+            row = (await connection.execute(select(_invoice).where(own))).one()
             await note(connection, audit)
-        return msgspec.structs.replace(invoice, sent_at=at)
+        return _stored(row)
 
     async def numbered(self, number: str) -> Sequence[StoredInvoice]:
         """Return the invoices of a number, one of each issuer; ``#`` and an id is the one of that id."""

@@ -884,7 +884,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         InvoiceAlteredError: its document was changed since.
-        NotIssuedError: it is a draft, or cancelled: the mail would ask for its amount.
+        NotIssuedError: it is a draft, or cancelled: the mail would ask for its amount. Or it was cancelled meanwhile,
+            and its credit note is to be sent, too.
         OrderError: neither the order nor the account has an address.
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
             every address, or the calls are too many for one.
@@ -917,6 +918,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
         who, msgspec.structs.replace(order, to=tuple(each for each in recipients if each not in refused)), found.account
     )
     sent = await office.stores.invoices.note_sent(found, office.now(), noted)
+    if sent.state is StoredState.CANCELLED:
+        raise NotIssuedError(f"invoice {sent.number} was cancelled while it was mailed: send its credit note, too")
     if refused:
         raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
     return await _sheet(office, office.scope_of(who), sent)
