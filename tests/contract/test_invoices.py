@@ -1528,7 +1528,10 @@ async def test_the_movements_of_an_invoice_do_not_name_the_person_who_has_confir
         await confirm_payment(site.office, operator("bob"), ConfirmPayment(waits.id))
     run = (await site.run("2026-10", "2026-11-02"))["shop"]
     movements = (await site.shown(f"#{run.id}")).document.movements
-    assert [each.memo for each in movements] == ["confirmed: cash", "from reseller: confirmed: x"]
+    assert [each.memo for each in movements] == ["confirmed: cash", "confirmed: x"]
+    run = (await site.run("2026-10", "2026-11-02", "reseller"))["reseller"]
+    movements = (await site.shown(f"#{run.id}")).document.movements
+    assert [each.memo for each in movements if each.kind == "transfer"] == ["to shop: confirmed: x"], "it is below it"
 
 
 on_server = pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)

@@ -156,8 +156,30 @@ async def test_agents_and_customers_do_not_see_who_has_confirmed_a_transfer(url:
     given, got = f"to {other}: confirmed: x", "from south: confirmed: x"
     assert await memos(agent("south"), "south") == [("operator", given), ("agent south", given)]
     assert await memos(agent("south"), other) == [("operator", got), ("agent south", got)]
-    assert await memos(customer(other), other) == [("operator", got), ("operator", got)]
+    assert await memos(customer(other), other) == [("operator", "confirmed: x"), ("operator", "confirmed: x")]
     assert (await memos(operator(), other))[0] == ("ann", "from south: confirmed by bob: x")
+    await database.close()
+
+
+async def test_a_transfer_does_not_name_the_account_at_its_other_end_to_those_who_do_not_see_that(url: str) -> None:
+    database = Database(url)
+    names = [("south", None), ("rival: Oslo", None), ("shop", "south")]
+    accounts = (builders.account(name, agent=agent, rights=frozenset(Right)) for name, agent in names)
+    office = office_on(database, *accounts, now=NOW)
+    for target, memo in (("shop", "x: y"), ("shop", ""), ("south", "x")):
+        moved = MoveMoney(source="rival: Oslo", target=target, amount=Decimal(1), memo=memo or None, force=True)
+        await move_money(office, operator(), moved)
+
+    async def memos(who: Principal, account: str) -> list[str | None]:
+        listed = [each.memo async for each in list_entries(office, who, ListEntries(account=account))]
+        paid = list_payments(office, who, ListEntries(account=account, kinds=("transfer",)))
+        assert [each.memo async for each in paid] == listed
+        return listed
+
+    for who in (agent("south"), customer("shop")):
+        assert await memos(who, "shop") == ["x: y", None]
+    assert await memos(agent("south"), "south") == ["x"]
+    assert await memos(operator(), "shop") == ["from rival: Oslo: x: y", "from rival: Oslo"]
     await database.close()
 
 

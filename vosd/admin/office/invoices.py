@@ -22,7 +22,14 @@ from vosd.admin.office.agent_objects import agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import BookPayment, Receipts, WaitingSheet, book_payment, without_second_person
+from vosd.admin.office.payments import (
+    BookPayment,
+    Receipts,
+    WaitingSheet,
+    book_payment,
+    without_second_person,
+    without_unseen_account,
+)
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
@@ -30,6 +37,7 @@ from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import NoAgentError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms, IssuerTerms
 from vosd.billing.rights import Right
@@ -359,6 +367,7 @@ class _Run:
     def __init__(self, office: Office, who: Principal, order: RunInvoices, period: InvoicePeriod) -> None:
         self._office, self._who, self._order, self._period = office, who, order, period
         self._terms = _Terms(office)
+        self._hierarchy = Hierarchy.of(self._terms.accounts)
         self.zone: Final = self._terms.zone
         self.since, self.until = period.bounds(self.zone)
         self.unbooked: Mapping[str, str] = {}
@@ -438,6 +447,14 @@ class _Run:
             currency=made.currency,
         )
 
+    def _memo(self, account: str, kind: str, memo: str) -> str:
+        """Return the memo of an entry as the account itself sees it: it sees itself, and accounts below it."""
+
+        def sees(other: str) -> bool:
+            return other == account or account in self._hierarchy.above(other)
+
+        return without_unseen_account(kind, without_second_person(kind, memo), self._terms.accounts, sees)
+
     async def _draft(self, name: str, part: InvoicedPart, last: StoredInvoice | None) -> StoredInvoice:
         terms = self._terms
         account = await terms.account(name)
@@ -472,8 +489,7 @@ class _Run:
             gross=format_amount(sums.gross),
             opening=format_amount(part.part.opening),
             movements=tuple(
-                msgspec.structs.replace(each, memo=without_second_person(each.kind, each.memo))
-                for each in sums.movements
+                msgspec.structs.replace(each, memo=self._memo(name, each.kind, each.memo)) for each in sums.movements
             ),
             closing=format_amount(sums.closing),
         )

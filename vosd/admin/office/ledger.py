@@ -25,7 +25,7 @@ from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import without_second_person
+from vosd.admin.office.payments import without_second_person, without_unseen_account
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
@@ -81,7 +81,7 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     """
     async with aclosing(_entries(office, who, order)) as entries:
         async for entry, undo in entries:
-            yield _seen(listed_entry(entry, undo), office.scope_of(who))
+            yield _seen(listed_entry(entry, undo), office, office.scope_of(who))
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -101,7 +101,7 @@ async def list_payments(office: Office, who: Principal, order: ListEntries) -> A
     order = msgspec.structs.replace(order, kinds=order.kinds or PAYMENT_KINDS)
     async with aclosing(_entries(office, who, order)) as entries:
         async for entry, undo in entries:
-            yield _seen(payment_sheet(entry, undo, accounts), office.scope_of(who))
+            yield _seen(payment_sheet(entry, undo, accounts), office, office.scope_of(who))
 
 
 async def _entries(
@@ -124,12 +124,14 @@ async def _entries(
                 yield entry, undos.get(entry.id)
 
 
-def _seen(sheet: Sheet, scope: Scope) -> Sheet:
-    """Return an entry as a principal sees it: agents and customers without the names of operators."""
+def _seen(sheet: Sheet, office: Office, scope: Scope) -> Sheet:
+    """Return an entry as a principal sees it: agents and customers without operators, and accounts of others."""
     if scope.agent is None:
         return sheet
     operator = None if sheet.operator is None else scope.shown_operator(sheet.operator)
     memo = None if sheet.memo is None else without_second_person(sheet.kind, sheet.memo)
+    if memo is not None:
+        memo = without_unseen_account(sheet.kind, memo, office.definitions.accounts(), scope.sees) or None
     return msgspec.structs.replace(sheet, operator=operator, memo=memo)
 
 

@@ -5,7 +5,7 @@ confirms it (ADR 95).
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -38,7 +38,16 @@ from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.storage.ports import UNDONE_AS, EntryKind, MoneyTransfer, Payment, Settlement, TooLittleLeft, UndoneEntry
+from vosd.storage.ports import (
+    UNDONE_AS,
+    EntryKind,
+    MoneyTransfer,
+    Payment,
+    Settlement,
+    TooLittleLeft,
+    UndoneEntry,
+    other_ends,
+)
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 _CONFIRMED: Final = "confirmed"
@@ -427,6 +436,15 @@ def without_second_person(kind: str, memo: str) -> str:
     pattern = _SECOND_PERSON_OF_TRANSFER if kind == EntryKind.TRANSFER.value else _SECOND_PERSON
     found = pattern.match(memo)
     return memo if found is None else memo[: found.end(1)] + memo[found.end() :]
+
+
+def without_unseen_account(kind: str, memo: str, accounts: Container[str], sees: Callable[[str], bool]) -> str:
+    """Return the memo of an entry without the account at the other end of a transfer, unless its reader sees that."""
+    if kind != EntryKind.TRANSFER.value:
+        return memo
+    ends = other_ends(memo)
+    end = next((each for each in reversed(ends) if each in accounts), ends[0])
+    return memo if sees(end) else memo.partition(" ")[2][len(end) :].removeprefix(": ")
 
 
 class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
