@@ -55,6 +55,23 @@ def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
     assert (gone.status, gone.json["code"]) == (404, "no_such_object")
 
 
+def test_an_object_that_others_use_does_not_end_and_they_are_named(api: Api) -> None:
+    for name in ("usable", "usable-2"):
+        group = {"currency": "USD", "rates": [{"prefix": "44", "billing_rate": "1"}]}
+        assert api.ask("PUT", f"/rate-groups/{name}", {"keys": group}).status == 200
+    for name in ("using-1", "using-2"):
+        assert api.ask("PUT", f"/accounts/{name}", {"keys": {"rate_group": "usable"}}).status == 200
+    used = "expected that nothing uses it any more; it is used by 2 accounts (using-1, using-2)"
+    for path in ("/rate-groups/usable", "/rate-groups/usable?dry_run=true"):
+        refused = api.ask("DELETE", path).json
+        said = f"rate_groups usable (version 2) in the database: {used}"
+        assert refused["detail"].partition("\n")[0] == said
+        assert [each["detail"] for each in refused["errors"]] == [said]
+    ends = [{"kind": "rate_groups", "name": name, "action": "delete"} for name in ("usable-2", "usable")]
+    (mistake,) = api.ask("POST", "/bulk", {"objects": ends}).json["errors"]
+    assert (mistake["field"], mistake["detail"]) == ("objects[1]", said)
+
+
 def test_conditions_of_a_change_are_obeyed_or_refused(api: Api) -> None:
     def code(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -92,8 +92,17 @@ def test_mistakes_of_many_objects_are_errors_alone_and_those_of_other_objects_ha
     deleted = {"action": "delete", "kind": "phones", "name": "8001"}
     merged = {"action": "merge", "kind": "phones", "name": "8100", "keys": {"max_concurrent": "3"}}
     refused = api.ask("POST", "/bulk?confirm=true", {"objects": [merged, deleted]})
-    assert (refused.status, refused.json["field"]) == (422, "dids[4930201].phones")
-    assert [each["field"] for each in refused.json["errors"]] == ["dids[4930201].phones"]
+    assert (refused.status, refused.json["code"], refused.json["field"]) == (422, "bulk_refused", "objects[1]")
+    assert [each["detail"].partition("; ")[2] for each in refused.json["errors"]] == ["it is used by DID 4930201"]
+    group = {"currency": "USD", "rates": [{"prefix": "44", "billing_rate": "1"}]}
+    assert api.ask("POST", "/rate-groups", {"name": "ours", "keys": group}).status == 201
+    assert (
+        api.ask("POST", "/accounts", {"name": "payer", "keys": {"currency": "USD", "rate_group": "ours"}}).status == 201
+    )
+    moved = {"action": "merge", "kind": "rate_groups", "name": "ours", "keys": {"currency": "EUR"}}
+    refused = api.ask("POST", "/bulk?confirm=true", {"objects": [merged, moved]})
+    assert (refused.status, refused.json["field"]) == (422, "accounts[payer].currency")
+    assert [each["field"] for each in refused.json["errors"]] == ["accounts[payer].currency"]
     assert "phones[8100]" in {each["field"] for each in refused.json["warnings"]}
     wrong = {"action": "merge", "kind": "phones", "name": "8001", "keys": {"max_concurrent": "x"}}
     refused = api.ask("POST", "/bulk?confirm=true", {"objects": [merged, wrong]})

@@ -325,7 +325,7 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     asked.get_by_role("button", name="Leave").click()
     page = visitor.turn("/objects/rate_groups/held", "held")
     page.get_by_role("button", name="End it").click()
-    expect(page.get_by_role("dialog")).to_contain_text("accounts[holder].rate_group")
+    expect(page.get_by_role("dialog")).to_contain_text("that nothing uses it any more; it is used by account holder")
 
 
 def test_the_question_before_a_template_is_changed_names_those_that_take_it(site: Watched, visit: Visit) -> None:

@@ -26,6 +26,7 @@ from vosd.admin.office.passwords import CHANGED, HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.refused_change import in_brief
 from vosd.admin.office.scope import Scope
 from vosd.admin.office.template_users import TemplateUsers, users_of_template
 from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, objects_at_fault, put_back
@@ -560,9 +561,8 @@ async def _checked(
         found = await office.definitions.check_objects(asked._replace(states=states, earlier=earlier))
         await _check_currencies(office, plan.versions, found.currencies, of_calls)
     except ConfigError as error:
-        if owned is None:
-            raise
-        raise owned.cleaned(error, plan.versions) from error
+        seen = error if owned is None else owned.cleaned(error, plan.versions)
+        raise in_brief(seen, plan.versions, office.definitions.key_sheets) from error
     if found.definitions is not None:  # of an earlier state where the database could not be read just then
         definitions = min(definitions, found.definitions)
     return Checked(found.accounts, definitions)
