@@ -680,6 +680,45 @@ async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_ag
     ]  # fmt: skip
 
 
+async def test_invoices_of_a_state_are_those_of_all_and_cost_statements_by_pages_not_by_accounts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"shop{index}" for index in range(6)]
+    site = Site(database, *map(account, names), account("carrier", type=AccountType.CLEARING))
+    rate = applied_rate("60", prefix="4420")  # a unit a second
+    books = SqlBooks(database)
+    for month in (9, 10, 11):
+        calls = [call(10 * month + index, name, at(f"2026-{month:02}-05"), "London", rate, 10_000)
+                 for index, name in enumerate(names)]  # fmt: skip
+        await books.book(calls)
+        await site.run(f"2026-{month:02}", f"2026-{month + 1:02}-02")
+    for index, name in enumerate(names):
+        for paid in range(index):
+            await site.pay(name, "5" if paid else "10", site.now + paid)
+    newest = {each.account: each for each in reversed(await site.listed())}
+    await cancel_invoice(site.office, operator(), CancelInvoice(id=newest["shop0"].id))
+    await site.run("2026-11", "2026-12-02", "shop0", draft=True)
+    await pay_invoice(site.office, operator(), PayInvoice(id=newest["shop1"].id, amount=Decimal(7), reference="b 1"))
+    everything = await site.listed()
+    assert {each.state for each in everything} == set(InvoiceState)
+    asked: list[str] = []
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda _c, _k, each, *_: asked.append(each))
+    for state in InvoiceState:
+        asked.clear()
+        assert await site.listed(state=state) == [each for each in everything if each.state is state]
+        assert len(asked) <= 12
+    monkeypatch.setattr("vosd.admin.office.invoices.LISTED_MAX", 2)
+    for state, oldest_first in product(InvoiceState, (False, True)):
+        wanted = [each for each in everything if each.state is state]
+        asked.clear()
+        found = await site.listed(state=state, oldest_first=oldest_first)
+        assert found == (wanted[::-1] if oldest_first else wanted)
+        owed = [
+            each for each in asked if each.startswith("SELECT") and "ledger_entry" in each and "sum(" in each.lower()
+        ]
+        assert len(owed) <= len(names), "what an account has paid is asked once"
+
+
 async def test_the_minimum_of_a_vendor_is_on_no_invoice_and_in_no_revenue(database: Database) -> None:
     acme = account("acme", minimum_consumption=Decimal(50))
     carrier = account("carrier", type=AccountType.CLEARING, minimum_consumption=Decimal(1000))

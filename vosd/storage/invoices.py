@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -49,6 +49,7 @@ from vosd.storage.sums import money_sum
 from vosd.storage.types import descriptive
 
 _CALLS_AT_ONCE: Final = 1_000
+_ACCOUNTS_AT_ONCE: Final = 200
 _ID_DIGITS_MAX: Final = 18
 _SEARCHED_AT_MOST: Final = 1_000
 _invoice: Final = schema.invoice
@@ -256,6 +257,19 @@ class InvoiceFilter(NamedTuple):
     """Whether to list those alone that were issued and not mailed, apart from cancelled ones and their credit notes."""
     number: str | None = None
     """The whole number; several issuers may have the same one."""
+    kind: str | None = None
+    due: tuple[int | None, int | None] = (None, None)
+    """Invoices that are due behind the first moment and not behind the second one, UTC milliseconds; None = any."""
+
+    def of_debt(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions of kind and due day."""
+        after, until = self.due
+        if self.kind is not None:
+            yield _invoice.c.kind == self.kind
+        if after is not None:
+            yield _invoice.c.due_at > after
+        if until is not None:
+            yield _invoice.c.due_at <= until
 
 
 class SqlInvoices:
@@ -464,6 +478,7 @@ class SqlInvoices:
         if wanted.issued is not None:
             after, last = wanted.issued
             query = query.where(_invoice.c.issued_at > after, _invoice.c.issued_at <= last)
+        query = query.where(*wanted.of_debt())
         if wanted.after is not None:
             is_after = _invoice.c.id > wanted.after if wanted.oldest_first else _invoice.c.id < wanted.after
             query = query.where(is_after)
@@ -490,36 +505,16 @@ class SqlInvoices:
                 found[row.account].append(_bare(row))
         return found
 
-    async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
+    async def credits(self, firsts: Sequence[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
         """Return the money that accounts got since the begin of their first invoices, which are given.
 
         Money that names no invoice is one sum for each account and kind, apart from undos and from money that was taken
         away, and so are payments that were dropped.
         """
         found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
-        no_charge = _entry.kind.not_in(CHARGES)
-        is_listed = or_(*(_entry.reference.startswith(each, autoescape=True) for each in (REFERENCE, UNDO)))
-        async with self._database.reading(unhurried=True) as connection:
-            for first in firsts:
-                dated_before = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
-                earlier = or_(_entry.seq <= first.floor_seq, dated_before)
-                own = _entry.account == first.account, no_charge, not_(earlier)
-                others = select(_entry.kind, money_sum(_entry.amount))
-                others = others.group_by(_entry.kind, _entry.amount < ZERO)
-                for kind, rest in await connection.execute(others.where(*own, not_(is_listed))):
-                    found[first.account].append(Credit("", rest, kind == EntryKind.REFUND.value))
-                listed = select(*_CREDIT).where(*own, is_listed).order_by(_entry.seq)
-                rows = (await connection.execute(listed)).all()
-                older = await _undos_of_older(connection, rows, {first.account: first})
-                found[first.account] += [
-                    Credit(row.reference, row.amount, row.kind == EntryKind.REFUND.value, row.id in older)
-                    for row in rows
-                ]
-                gone = select(_gone.c.number, _gone.c.amount).where(_gone.c.invoice == first.id)
-                for row in await connection.execute(gone):
-                    reference = "" if row.number in _NO_NUMBERS else f"{REFERENCE}{row.number}"
-                    kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
-                    found[first.account].append(kept)
+        for place in range(0, len(firsts), _ACCOUNTS_AT_ONCE):
+            async with self._database.reading(unhurried=True) as connection:
+                await _add_credits(connection, firsts[place : place + _ACCOUNTS_AT_ONCE], found)
         return found
 
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
@@ -551,6 +546,34 @@ _BEGIN: Final[tuple[Any, ...]] = (
 _CREDIT: Final[tuple[Any, ...]] = (
     _entry.id, _entry.account, _entry.seq, _entry.kind, _entry.reference, _entry.amount, _entry.created_at
 )  # fmt: skip
+
+
+async def _add_credits(
+    connection: AsyncConnection, firsts: Sequence[StoredInvoice], found: Mapping[str, list[Credit]]
+) -> None:
+    """Add the credits of some accounts to those that were found, as ``SqlInvoices.credits`` says."""
+    first = _invoice.alias()
+    dated_before = and_(_entry.created_at < first.c.begin_until, _entry.seq <= first.c.begin_seq)
+    earlier = or_(_entry.seq <= first.c.floor_seq, dated_before)
+    own = first.c.id.in_([each.id for each in firsts]), _entry.kind.not_in(CHARGES), not_(earlier)
+    is_listed = or_(*(_entry.reference.startswith(each, autoescape=True) for each in (REFERENCE, UNDO)))
+    entries = first.join(schema.ledger_entry, _entry.account == first.c.account)
+    sums = select(first.c.account, _entry.kind, money_sum(_entry.amount)).select_from(entries)
+    sums = sums.group_by(first.c.account, _entry.kind, _entry.amount < ZERO)
+    for account, kind, rest in await connection.execute(sums.where(*own, not_(is_listed))):
+        found[account].append(Credit("", rest, kind == EntryKind.REFUND.value))
+    listed = select(*_CREDIT).select_from(entries).where(*own, is_listed).order_by(_entry.account, _entry.seq)
+    rows = (await connection.execute(listed)).all()
+    older = await _undos_of_older(connection, rows, {each.account: each for each in firsts})
+    for row in rows:
+        credit = Credit(row.reference, row.amount, row.kind == EntryKind.REFUND.value, row.id in older)
+        found[row.account].append(credit)
+    account_of = {each.id: each.account for each in firsts}
+    gone = select(_gone.c.invoice, _gone.c.number, _gone.c.amount).where(_gone.c.invoice.in_(account_of))
+    for row in await connection.execute(gone):
+        reference = "" if row.number in _NO_NUMBERS else f"{REFERENCE}{row.number}"
+        kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
+        found[account_of[row.invoice]].append(kept)
 
 
 async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]]) -> None:

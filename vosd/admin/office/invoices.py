@@ -68,6 +68,12 @@ if TYPE_CHECKING:
 
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]{1,64}@[A-Za-z0-9.-]{1,253}")
 LISTED_MAX: Final = 1_000
+_STORED: Final = {InvoiceState.DRAFT: StoredState.DRAFT, InvoiceState.CANCELLED: StoredState.CANCELLED}
+_KINDS: Final = {
+    InvoiceState.ISSUED: CREDIT_NOTE, InvoiceState.PAID: INVOICE, InvoiceState.OPEN: INVOICE,
+    InvoiceState.PART_PAID: INVOICE, InvoiceState.OVERDUE: INVOICE,
+}  # fmt: skip
+"""Kinds of the invoices that states are of; the others are of both."""
 MOST_BYTES_OF_CALLS: Final = 10 << 20
 """Size of the file of calls that a mail may have: many mail servers take no more than 20 MiB with its encoding."""
 CALL_COLUMNS: Final = (
@@ -762,20 +768,34 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
         scope.require_ledger(order.account)
     seen = await _seen(office, scope)
     sheets: list[InvoiceSheet] = []
+    paid: dict[int, Decimal] = {}
     after = order.after
     while order.limit is None or len(sheets) < order.limit:
         page = InvoiceFilter(
             order.account, seen, period=order.period, after=after, oldest_first=order.oldest_first, limit=LISTED_MAX,
-            drafts=seen is None, number=order.number,
+            drafts=seen is None, number=order.number, state=None if order.state is None else _STORED.get(order.state),
+            kind=None if order.state is None else _KINDS.get(order.state), due=_due(order.state, office.now()),
         )  # fmt: skip
         found = await office.stores.invoices.list(page)
-        made = await _sheets(office, scope, found)
+        paid |= await _paid(office, [each for each in found if each.id not in paid])
+        made = _shown(office, scope, found, paid)
         wanted = [each for each in made if order.state in {None, each.state}]
         sheets += await _with_due_days(office, wanted[: None if order.limit is None else order.limit - len(sheets)])
         if len(found) < LISTED_MAX:
             break
         after = found[-1].id
     return sheets
+
+
+def _due(state: InvoiceState | None, now: int) -> tuple[int | None, int | None]:
+    """Return behind which moment invoices of a state are due, and by which one."""
+    match state:
+        case InvoiceState.OVERDUE:
+            return None, now
+        case InvoiceState.OPEN | InvoiceState.PART_PAID:
+            return now, None
+        case _:
+            return None, None
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -1005,7 +1025,12 @@ async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> Invoic
 
 async def _sheets(office: Office, scope: Scope, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
     """Return invoices as a principal sees them: agents and customers without the names of operators."""
-    paid = await _paid(office, found)
+    return _shown(office, scope, found, await _paid(office, found))
+
+
+def _shown(
+    office: Office, scope: Scope, found: Sequence[StoredInvoice], paid: Mapping[int, Decimal]
+) -> list[InvoiceSheet]:
     sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
     return [msgspec.structs.replace(each, operator=scope.shown_operator(each.operator)) for each in sheets]
 
