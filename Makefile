@@ -39,7 +39,7 @@ install: $(VENV)/.installed console ## everything `make run` needs, without star
 console: vosd/api/console_files/index.html ## the pages of the management API, from console/
 
 # built again where its sources or the API's document have changed
-vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json docs/operations/alarms.md | $(BIN)/python
+vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json docs/operations/alarms.md scripts/console | $(BIN)/python
 	@scripts/console build
 
 test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -36,7 +37,8 @@ WAIT_MS: Final = 60_000
 SHORT_LIVED: Final = "--single-threaded --no-opt --no-maglev"
 """Flags of the browser's JavaScript for pages that are left after a second: they are gone before compiling a script
 well, or looking for garbage beside it, has paid for itself. All of it takes a tenth less of the processor."""
-AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
+ROOT: Final = Path(__file__).parents[2]
+AXE: Final = (ROOT / "console/node_modules/axe-core/axe.min.js").read_text()
 GO: Final = """path => {
     document.querySelector("main h1").dataset.left = "";
     const key = String(Math.random());
@@ -173,6 +175,13 @@ def routes_that_lose_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
         route(page, *place, **terms)
 
     monkeypatch.setattr(Page, "route", route_beside_one_that_stays)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def built_console() -> None:
+    """Fail where the console that the API serves was built from other sources than those of this tree."""
+    if subprocess.run([ROOT / "scripts/console", "is-built"], check=False).returncode:
+        pytest.fail("vosd/api/console_files is not built from these sources: run scripts/console build", pytrace=False)
 
 
 @pytest.fixture(scope="package")
