@@ -116,7 +116,7 @@ def test_many_objects_have_no_new_password_that_is_easy_to_guess(api: Api, heade
     phone = {"action": "create", "kind": "phones", "name": "9001", "keys": {"username": "9001", "password": "9001"}}
     refused = api.ask("POST", "/bulk", {"objects": [phone]}, headers=headers)
     problem = api.wait_for(refused)["problem"] if headers else refused.json
-    assert (problem["code"], problem["field"]) == ("bulk_refused", "objects[0].keys")
+    assert (problem["code"], problem["field"]) == ("bulk_refused", "objects[0].keys.password")
     assert "easy to guess" in problem["detail"]
 
 

@@ -344,6 +344,32 @@ def test_the_question_before_a_template_is_changed_names_those_that_take_it(site
     asked.get_by_role("button", name="Cancel").click()
 
 
+def test_a_mistake_stands_at_its_row_behind_an_empty_one(visit: Visit) -> None:
+    page = visit().go("/new/mapping_gateways", "New: Mapping gateways")
+    page.get_by_role("textbox", name="name", exact=True).fill("rows")
+    page.get_by_role("combobox", name="account", exact=True).fill("acme")
+    page.get_by_label("Find one of").fill("callee_rewrite")
+    for _ in range(2):
+        page.get_by_role("button", name="Add to callee_rewrite").click()
+    page.get_by_label("callee_rewrite 2: begins with").fill("x~!")
+    page.get_by_role("button", name="Check the change").click()
+    expect(page.get_by_label("callee_rewrite 2: begins with")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("callee_rewrite 1: begins with")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(visit: Visit) -> None:
+    page = visit(language="zh-CN").go("/new/mapping_gateways")
+    page.get_by_role("textbox", name="name", exact=True).fill("guessed")
+    page.get_by_role("combobox", name="account", exact=True).fill("acme")
+    page.get_by_label("项设置中查找").fill("auth")
+    page.get_by_role("textbox", name="username").first.fill("desk")
+    secret = page.get_by_role("group", name="auth", exact=True).get_by_role("textbox", name="password", exact=True)
+    secret.fill("guessed-1234")
+    page.locator("main form button[type=submit]").click()
+    expect(secret).to_have_attribute("data-invalid", "true")
+    page.get_by_text("容易猜到").first.wait_for()
+
+
 def test_a_mistake_in_the_number_of_a_phone_stands_at_its_number(site: Watched, visit: Visit) -> None:
     page = visit().go("/new/phones", "New: Phones")
     page.get_by_role("textbox", name="number", exact=True).fill("112")

@@ -111,8 +111,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   useEffect(() => onChanged?.(isChanged && !isReadOnly), [isChanged, isReadOnly, onChanged]);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
 
-  const note = (errors: Problem["errors"]) =>
-    setMistakes(new Map([...mistakesOf(kind, name, errors)].map(([place, text]) => [place, inLanguage(text)])));
+  const note = (errors: Problem["errors"]) => setMistakes(mistakesOf(kind, name, errors, inLanguage));
 
   /** Show the mistakes of a trial, in place of what an earlier order was refused for. */
   const noteAlone = (errors: Problem["errors"]) => {

@@ -4,20 +4,21 @@ import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Add, type FieldProps, Group, Remove } from "./fields";
 import { asKind, type EntryKind, endsOf, KINDS, kindOf, rangeOf, WEEKDAYS } from "./hours";
-import { hasMistake, isSet, itemsOf, type Keys, mistakeAt } from "./keys";
+import { hasMistake, isSet, itemsOf, type Keys, mistakeAt, placesOfRows } from "./keys";
 
 const NEW: Keys = { weekdays: ["mon", "tue", "wed", "thu", "fri"], from: "09:00", to: "18:00" };
 
 export function EntriesField({ declared, value, place, mistakes, isReadOnly, onChange }: FieldProps) {
   const { t } = useTranslation();
   const entries = itemsOf(value) as readonly Keys[];
+  const places = placesOfRows(declared, value, place);
   const set = (changed: readonly Keys[]) => onChange(declared.name, changed);
   const put = (index: number, entry: Keys) => set(entries.map((each, at) => (at === index ? entry : each)));
   return (
     <Group declared={declared} error={mistakes.get(place)} isWide>
       <ol className="entries">
         {entries.map((entry, index) => {
-          const at = `${place}[${index}]`;
+          const at = places[index] ?? "";
           return (
             <li key={index} className={hasMistake(mistakes, at) ? "bad" : undefined}>
               <Entry

@@ -34,6 +34,7 @@ import {
   type Pair,
   pairsOf,
   pathOf,
+  placesOfRows,
   shown,
 } from "./keys";
 
@@ -144,7 +145,10 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
   const byTemplate = useTemplateWords(place);
   const template = useContext(TemplateOfForm);
   const flaw = isFlawed(declared, text)
-    ? t("form.number", { lowest: declared.lowest || "–", highest: declared.highest || "–" })
+    ? t(declared.highest ? "form.number" : "form.number_from", {
+        lowest: declared.lowest || "0",
+        highest: declared.highest,
+      })
     : "";
   const common = {
     size: "xs",
@@ -341,6 +345,7 @@ function MapField({ common, declared, byTemplate, value, onChange }: PartProps<u
 function Pairs({ declared, value, place, mistakes, isReadOnly, onChange }: FieldProps) {
   const { t } = useTranslation();
   const pairs = pairsOf(value);
+  const places = placesOfRows(declared, value, place);
   const byTemplate = useTemplateWords(place);
   const set = (index: number, pair: Pair) =>
     onChange(
@@ -354,7 +359,7 @@ function Pairs({ declared, value, place, mistakes, isReadOnly, onChange }: Field
           <TextInput
             size="xs"
             aria-label={`${declared.name} ${index + 1}: ${t("form.from")}`}
-            error={mistakes.get(`${place}[${index}]`)}
+            error={mistakes.get(places[index] ?? "")}
             value={left}
             disabled={isReadOnly}
             onChange={(event) => set(index, [event.currentTarget.value, right])}
@@ -409,6 +414,7 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
   const [most, setMost] = useState(ITEMS_SHOWN);
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const items = itemsOf(value) as readonly Keys[];
+  const places = placesOfRows(declared, value, place);
   const byTemplate = useTemplateWords(place);
   const set = (changed: readonly unknown[]) => onChange(declared.name, changed);
   const open = (index: number, isOpen: boolean) =>
@@ -416,7 +422,7 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
   return (
     <Group declared={declared} error={mistakes.get(place)} byTemplate={items.length > 0 ? "" : byTemplate} isWide>
       {items.slice(0, most).map((item, index) => {
-        const at = `${place}[${index}]`;
+        const at = places[index] ?? "";
         const isWrong = hasMistake(mistakes, at);
         const isOpen = isWrong || opened.has(index);
         return (

@@ -16,6 +16,7 @@ import {
   mistakeAt,
   mistakesOf,
   pairsOf,
+  placesOfRows,
   shown,
 } from "./keys";
 
@@ -125,6 +126,25 @@ it("shows mistakes at their keys", () => {
   expect(found.get("spend_limits[0].amount")).toBe("database:1: expected an amount");
   expect(found.get("name")).toBe("is a number, and text is expected");
   expect(found.get("")).toBe("elsewhere");
+});
+
+it("says each of the mistakes of a key by itself in the language of the console", () => {
+  const errors = ["expected rates", "expected a file"].map((detail) => ({ field: "keys.rates_file", detail }));
+  const found = mistakesOf("rate_groups", "a", errors, (english) => english.replace(/^expected (.*)$/, "应为 $1"));
+  expect(found.get("rates_file")).toBe("应为 rates\n应为 a file");
+});
+
+it("counts the rows of a list as they are sent, without the empty ones", () => {
+  const pairs = [
+    ["", ""],
+    ["x", ""],
+    ["y", "z"],
+  ];
+  const empty = "rewrite[empty]";
+  expect(placesOfRows(key("rewrite", "pair"), pairs, "rewrite")).toEqual([empty, "rewrite[0]", "rewrite[1]"]);
+  const rates = key("rates", "keys", { many: true, keys: [key("prefix"), key("price")] });
+  const rows = [{ prefix: "1" }, { prefix: " " }, { price: "x" }];
+  expect(placesOfRows(rates, rows, "a.rates")).toEqual(["a.rates[0]", "a.rates[empty]", "a.rates[1]"]);
 });
 
 it("shows mistakes together that no field has", () => {

@@ -136,15 +136,33 @@ export function merged(base: Keys, theirs: Keys, mine: Keys): Merged {
   return { keys, both };
 }
 
-/** Mistakes by their place in the form; those of other objects and of none are under the empty place. */
-export function mistakesOf(kind: string, name: string, errors: readonly { field: string; detail: string }[]): Mistakes {
+/**
+ * Mistakes by their place in the form, each in the language of the console; those of other objects and of none are under
+ * the empty place.
+ */
+export function mistakesOf(
+  kind: string,
+  name: string,
+  errors: readonly { field: string; detail: string }[],
+  inLanguage: (english: string) => string = String,
+): Mistakes {
   const found = new Map<string, string>();
   const begin = `${kind}[${name}]`;
   for (const { field, detail } of errors.filter((each) => !isWarning(each))) {
     const place = placeOf(field, kind, begin);
-    found.set(place, [found.get(place), said(detail, field)].filter(Boolean).join("\n"));
+    found.set(place, [found.get(place), inLanguage(said(detail, field))].filter(Boolean).join("\n"));
   }
   return found;
+}
+
+/** Places of the rows of a list by what is sent of it: empty rows are left out, so none of them counts. */
+export function placesOfRows(declared: Key, value: unknown, place: string): readonly string[] {
+  const rows =
+    declared.form === "pair"
+      ? pairsOf(value).map((pair) => pair.some(Boolean))
+      : itemsOf(value).map((each) => isSet(cleaned(declared.keys, isKeys(each) ? each : {})));
+  let sent = 0;
+  return rows.map((isSent) => (isSent ? `${place}[${sent++}]` : `${place}[empty]`));
 }
 
 /** What is wrong at some places together, such as those that a form has no field for. */

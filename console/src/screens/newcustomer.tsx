@@ -17,7 +17,7 @@ import { ProblemText } from "../parts/problem";
 import { ChangeWords, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useMay, useSession } from "../session";
-import { ServerText } from "../text/meanings";
+import { ServerText, useServerText } from "../text/meanings";
 
 type Made = Schemas["CustomerSheet"];
 
@@ -84,6 +84,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const [trial, setTrial] = useState<Made | null>(null);
   const [asks, setAsks] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
+  const inLanguage = useServerText();
   const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
   const isChanged =
     [name, memo, payment.amount, payment.memo].some(Boolean) || parts.length > 0 || Object.keys(keys).length > 0;
@@ -139,7 +140,10 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
     if (orders.mayBeDone(text)) setAsks(true);
     else order.mutate(true);
   };
-  const mine = (kind: string, of: string) => (mistakes.length > 0 ? mistakesOf(kind, of, mistakes) : NO_MISTAKES);
+  // `keys.password` is of one of the objects, which the words of the mistake name
+  const placed = mistakes.filter(({ field }) => !field.startsWith("keys."));
+  const mine = (kind: string, of: string) =>
+    placed.length > 0 ? mistakesOf(kind, of, placed, inLanguage) : NO_MISTAKES;
   return (
     <form onSubmit={submit}>
       <Stack gap="sm">

@@ -99,3 +99,14 @@ test("a refusal that begins with what is expected instead is said in Chinese", (
   const said = sayer(chinese)("sip.realm: expected each codec once");
   expect(said).toBe("sip.realm：应为 每个编解码器只写一次");
 });
+
+test("two sentences of the server are each said by itself", () => {
+  const say = sayer(chinese);
+  const both = [
+    "expected a whole number from 1 to 5",
+    "sip.realm: expected each codec once",
+    "value 'x': expected a whole number from 1 to 5",
+  ];
+  expect(say(both.join("\n"))).toBe(both.map(say).join("\n"));
+  expect(say(both.join("\n"))).not.toContain("expected");
+});

@@ -127,12 +127,10 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
   return (english) => {
     if (!english.includes("\n")) return say(english, new Map()) ?? english;
     const all = new Map<string, string | undefined>();
-    return (
-      say(english, all) ??
-      english
-        .split("\n")
-        .map((line) => say(line, all) ?? line)
-        .join("\n")
-    );
+    const lines = english.split("\n");
+    const said = lines.map((line) => say(line, all) ?? (line.trim() ? undefined : line));
+    // a template of one sentence may fit several: where all of them are known, each is said by itself
+    const isKnown = !(english in texts) && said.every((line) => line !== undefined);
+    return (isKnown ? undefined : say(english, all)) ?? said.map((line, index) => line ?? lines[index]).join("\n");
   };
 }

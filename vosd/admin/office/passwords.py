@@ -58,8 +58,9 @@ def check_new_passwords(kind: str, name: str, keys: Any, before: str | None) -> 
         return
     better = weakness(password, [name, str(new.get("username", ""))])
     if better:
-        said = f"has a password that is easy to guess: it should have {better}"
-        raise OrderError("keys", said, "take a random one: only the telephone has to know it")
+        said = f"of {kind} {name} is easy to guess: it should have {better}"
+        place = ".".join(filter(None, ("keys", section, "password")))
+        raise OrderError(place, said, "take a random one: only the other side has to know it")
 
 
 async def hashed(password: str) -> str:
