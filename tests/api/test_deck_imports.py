@@ -64,6 +64,14 @@ def test_a_mistake_in_a_map_names_the_parameter_and_no_file_of_the_server(decks:
     assert "/" not in job["problem"]["detail"].partition(" expected ")[0]
 
 
+def test_the_lines_of_a_comparison_have_areas_as_they_are_and_its_table_for_a_spreadsheet(decks: Api) -> None:
+    job = decks.wait_for(upload(decks, b"prefix,area,billing_rate\n44,=cmd,0.01\n", "&dry_run=true"))
+    path = f"/jobs/{job['id']}/result"
+    lines = decks.ask("GET", path, headers={"Accept": "application/x-ndjson"})
+    assert json.loads(lines.content)["area_after"] == "=cmd"
+    assert b",'=cmd," in decks.ask("GET", path, headers={"Accept": "text/csv"}).content
+
+
 def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) -> None:
     tried = upload(decks, SHEET, "&dry_run=true")
     job = decks.wait_for(tried)

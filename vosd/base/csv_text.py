@@ -11,6 +11,7 @@ LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
 _FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter."""
+_NEUTRALISED: Final = re.compile(r"(\A|[;\t\r\n])'(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
@@ -68,6 +69,11 @@ def neutralised(cell: Any) -> Any:
     if not isinstance(cell, str) or not _FORMULA.search(cell) or _AMOUNT.match(cell):
         return cell
     return _FORMULA.sub(r"\1'", cell)
+
+
+def unneutralised(cell: str) -> str:
+    """Return a cell without the apostrophes of ``neutralised``."""
+    return _NEUTRALISED.sub(r"\1", cell) if "'" in cell else cell
 
 
 class TextOutput(Protocol):

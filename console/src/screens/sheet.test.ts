@@ -1,5 +1,17 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { contentType, decimalOf, fitting, guessed, headerLine, mapText, rowsFrom, textOf, withDecimal } from "./sheet";
+import {
+  COLUMNS,
+  contentType,
+  decimalOf,
+  fitting,
+  guessed,
+  headerLine,
+  mapText,
+  rowsFrom,
+  textOf,
+  withDecimal,
+} from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
@@ -59,6 +71,14 @@ it("finds the header below other lines, and takes columns by their names", () =>
     billing_rate: "Rate",
   });
   expect(guessed(["billing_rate", "prefix", "Comment"])).toEqual({ billing_rate: "billing_rate", prefix: "prefix" });
+});
+
+it.each(["en", "zh"])("takes the columns of a header in the words of the console in %s", (language) => {
+  const file = readFileSync(new URL(`../text/${language}.json`, import.meta.url), "utf8");
+  const words: Record<string, string> = JSON.parse(file).column;
+  const theirs = Object.fromEntries(Object.keys(COLUMNS).map((ours) => [ours, words[ours]]));
+  expect(guessed(Object.values(theirs) as string[])).toEqual(theirs);
+  expect(headerLine(`Acme\n${Object.values(theirs).join(";")}\n`)).toBe(2);
 });
 
 it.each([

@@ -1,20 +1,23 @@
 /** A vendor's sheet of rates before it is sent: its lines, its columns, and which of ours each is taken for. */
 
-/** Columns of a deck that a sheet may have, with words by which others call them. */
+/** Columns of a deck that a sheet may have, with words by which others and the console call them. */
 export const COLUMNS: Record<string, readonly string[]> = {
-  prefix: ["prefix", "code", "codes", "dial code", "dialcode", "destination code", "area code"],
-  area: ["area", "destination", "country", "description", "name", "zone"],
-  billing_rate: ["rate", "price", "billing rate", "rate/min", "price/min", "rate per minute", "new rate"],
-  interval: ["interval", "increment", "increments", "billing increment", "billing increments"],
-  effective_from: ["effective", "effective date", "effective from", "valid from", "start date", "date"],
-  effective_to: ["effective to", "valid to", "end date", "expires"],
-  billing_cycle: ["billing cycle", "next interval", "next"],
-  first_duration: ["first interval", "first duration", "initial"],
-  first_rate: ["first rate", "setup rate", "initial rate"],
-  connection_fee: ["connection fee", "connect fee", "setup fee"],
-  minimum_charge: ["minimum charge"],
-  tax_rate: ["tax", "tax rate", "vat"],
-  rate_type: ["type", "rate type"],
+  prefix: ["prefix", "code", "codes", "dial code", "dialcode", "destination code", "area code", "前缀"],
+  area: ["area", "destination", "country", "description", "name", "zone", "地区"],
+  billing_rate: ["rate", "price", "billing rate", "rate/min", "price/min", "rate per minute", "new rate", "价格"],
+  interval: ["interval", "increment", "increments", "billing increment", "billing increments", "计费间隔"],
+  effective_from: [
+    ...["effective", "effective date", "effective from", "valid from", "start date", "date"],
+    ...["in force from", "from", "生效时间"],
+  ],
+  effective_to: ["effective to", "valid to", "end date", "expires", "in force until", "until", "失效时间"],
+  billing_cycle: ["billing cycle", "next interval", "next", "cycle s", "周期秒"],
+  first_duration: ["first interval", "first duration", "initial", "first period s", "首段 秒"],
+  first_rate: ["first rate", "setup rate", "initial rate", "first price", "首段价格"],
+  connection_fee: ["connection fee", "connect fee", "setup fee", "connection", "接通费"],
+  minimum_charge: ["minimum charge", "minimum", "最低收费"],
+  tax_rate: ["tax", "tax rate", "vat", "tax %", "税率 %"],
+  rate_type: ["type", "rate type", "类型"],
 };
 export const CSV = "text/csv";
 const WORKBOOKS: readonly (readonly [RegExp, string])[] = [

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from vosd.base.csv_text import LINE_MAX, CsvWriter, bounded_lines, neutralised
+from vosd.base.csv_text import LINE_MAX, CsvWriter, bounded_lines, neutralised, unneutralised
 
 CELLS = ["10\r00", "10\n00", "10\r\n00", '10"00', "10,00;00", "=1+1", "+4930123", "", "ends\r", "ends\r\n", " a "]
 
@@ -53,6 +53,8 @@ def test_only_what_needs_quotes_has_them():
 )
 def test_for_people_no_cell_begins_a_formula(cell, shown):
     assert neutralised(cell) == shown
+    if shown:
+        assert unneutralised(str(shown)) == str(cell)
     out = io.StringIO(newline="")
     CsvWriter(out, for_people=True).rows([[cell, "x"]])
     assert [*csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True)] == [

@@ -14,6 +14,7 @@ import pytest
 from doubles.forked_program import Subprocesses
 from doubles.workbook import Raw, xlsx
 
+from vosd.base.csv_text import neutralised
 from vosd.catalogue.problems import ConfigError
 from vosd.config.decks import workbooks
 from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
@@ -115,6 +116,17 @@ def test_the_prefix_that_names_the_area_is_kept(sheet):
     read = Read(sheet("prefix,area,area_prefix,billing_rate\n44,UK,,1\n4420,,44,2\n4421,,London,2\n"))
     assert [(rate["prefix"], rate.get("area_prefix")) for rate in read.rates] == [("44", None), ("4420", "44")]
     assert "area_prefix" in read.mistakes[0]
+
+
+@pytest.mark.parametrize("area", ["=cmd", "+1 Canada", "-x", "@home", "  =cmd", "UK;=1+1"])
+def test_an_area_comes_back_from_a_download_for_a_spreadsheet_as_it_was(sheet, area):
+    (rate,) = Read(sheet(f'prefix,area,billing_rate\n44,"{neutralised(area)}",1\n')).rates
+    assert rate["area"] == area.strip()
+
+
+def test_an_area_keeps_an_apostrophe_of_its_own(sheet):
+    (rate,) = Read(sheet("prefix,area,billing_rate\n44,'s-Gravenhage,1\n")).rates
+    assert rate["area"] == "'s-Gravenhage"
 
 
 def test_quotes_stay_around_an_area_with_a_comma(sheet):

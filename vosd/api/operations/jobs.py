@@ -36,6 +36,7 @@ from vosd.api.http import JSON, Answer, HttpRequest
 from vosd.api.job import DIRECTORY, Long, Work
 from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.base.csv_text import unneutralised
 
 BULK_BYTES_MAX: Final = 32 << 20
 _READ_BYTES: Final = 1 << 18
@@ -156,7 +157,8 @@ async def _as_lines(path: Path) -> AsyncGenerator[bytes, None]:
 def _lines(rows: "csv.DictReader[str]") -> bytes:
     written = io.BytesIO()
     for row in rows:
-        written.write(msgspec.json.encode(row) + b"\n")
+        plain = {name: unneutralised(cell) for name, cell in row.items()}
+        written.write(msgspec.json.encode(plain) + b"\n")
         if written.tell() >= _READ_BYTES:
             break
     return written.getvalue()

@@ -10,6 +10,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Final, TypeVar
 
+from vosd.base.csv_text import unneutralised
 from vosd.base.money import PLACES
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
 from vosd.billing.rate_layout import DIGITS_MAX
@@ -266,7 +267,8 @@ class SheetReader:
         return found
 
     def _area(self, cell: str) -> str:
-        text = _value(cell.strip()) or self._terms.constants.get(AREA, "")
+        """Return an area; one that a download has kept from being a formula is without its apostrophe again."""
+        text = unneutralised(_value(cell.strip())).strip() or self._terms.constants.get(AREA, "")
         _READ[AREA](text)
         return joined([text])
 
