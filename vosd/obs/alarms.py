@@ -149,6 +149,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.LOOKUP_SERVICE_DOWN: AlarmKind(_WARNING, ("service",)),
     Event.RTPENGINE_DOWN: AlarmKind(_CRITICAL, ("rtpengine",)),
     Event.NAT_SWEEP_OVERRUN: AlarmKind(_WARNING),
+    Event.ALARMS_LEFT_OUT: AlarmKind(_WARNING, ("alarm",), by_stages=True),
     Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",), daily=True),
     Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",), by_stages=True),
@@ -246,8 +247,7 @@ class Alarms:
         """
         self._silences: dict[tuple[Event, str], int] = {}
         """Moments until which alarms are silent, also those that do not hold now."""
-        self.left_out = 0
-        """Reports that were not kept because there were too many alarms of their kind, since the start."""
+        self._left_out: Counter[Event] = Counter()
 
     def kept(self) -> KeptAlarms:
         """Return what the next start goes on with."""
@@ -380,6 +380,16 @@ class Alarms:
         held = (alarm for alarms in self._active.values() for alarm in alarms.values())
         return Counter((alarm.event.value, alarm.level.value) for alarm in held)
 
+    def left_out(self) -> Mapping[Event, int]:
+        """Return how many reports were not kept because there were too many alarms of their kind.
+
+        They are forgotten once half of these alarms are over.
+        """
+        for event in list(self._left_out):
+            if len(self._active.get(event, ())) <= SUBJECTS_MAX // 2:
+                del self._left_out[event]
+        return self._left_out
+
     def subjects_of(self, event: Event) -> Iterable[str]:
         """Return the subjects for which one kind of alarm holds."""
         return tuple(self._active.get(event, ()))
@@ -403,7 +413,7 @@ class Alarms:
             is_delivered = kind.by_stages and text != known.text and not known.is_silent(at) and not known.is_held_back
             return [AlarmChange(alarms[subject], is_raised=True)] if is_delivered else []
         if len(alarms) >= SUBJECTS_MAX:
-            self.left_out += 1
+            self._left_out[event] += 1
             return []
         until = self._silences.get((event, subject), at)
         silent_until = until if at < until else None

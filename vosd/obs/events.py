@@ -240,6 +240,9 @@ class Event(StrEnum):
     CPS_HIGH = "cps_high"
     """A mapping gateway has far more calls a second than in its past hours."""
     CPS_RECOVERED = "cps_recovered"
+    ALARMS_LEFT_OUT = "alarms_left_out"
+    """There are so many alarms of one name that further ones are neither listed nor delivered."""
+    ALARMS_LISTED = "alarms_listed"
     ALARM_OUTPUT_DOWN = "alarm_output_down"
     """Alarms cannot be delivered to an ``output``: the webhook or the mail server."""
     ALARM_OUTPUT_UP = "alarm_output_up"
@@ -327,6 +330,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.REGISTRATION_LOST: Event.REGISTRATION_GAINED,
     Event.REGISTRATION_REFUSED: Event.REGISTRATION_GAINED,
     Event.NAT_SWEEP_OVERRUN: Event.NAT_SWEEP_IN_TIME,
+    Event.ALARMS_LEFT_OUT: Event.ALARMS_LISTED,
     Event.OVERLOAD_BEGINS: Event.OVERLOAD_ENDS,
     Event.JOURNAL_RESERVE_MISSING: Event.JOURNAL_RECOVERED,
     Event.AUTH_LOCKOUT: Event.AUTH_UNBLOCKED,

@@ -105,6 +105,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.NAT_SWEEP_OVERRUN: (
         "fewer keep-alives: a longer SS_SIP_NAT_KEEP_ALIVE_PERIOD; or more at once: SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME"
     ),
+    Event.ALARMS_LEFT_OUT: "the log names the others; gateways and phones that are gone for good: take them out",
     Event.ALARM_OUTPUT_DOWN: "look at the server of the output; changes wait, the oldest are dropped first",
     Event.RETENTION_BLOCKED: "the why names the guard; often vosd ledger close",
     Event.ACCOUNT_EXPIRES: "book its payment, vosd account set ID --expires-at TIME, or let it expire",

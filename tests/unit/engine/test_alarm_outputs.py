@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.postbox import Postbox
@@ -32,7 +33,7 @@ from vosd.engine.alarms.output import ChangeQueue, KeptOutput
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
-from vosd.obs.alarms import CONFIRMED_MS, AlarmChange, Alarms, KeptAlarms, Level
+from vosd.obs.alarms import CONFIRMED_MS, SUBJECTS_MAX, AlarmChange, Alarms, KeptAlarms, Level
 from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
@@ -226,6 +227,37 @@ async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     assert (await hook.report())["state"] == "cleared"
     assert desk.rows(history=False) == AlarmList([], 0)
     await desk.end()
+
+
+async def test_more_alarms_of_a_name_than_are_kept_are_an_alarm_until_half_of_them_are_over(hook: Hook):
+    stream, clock = EventStream(), ManualClock()
+    settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+    webhook = AlarmWebhook("sw1", clock, settings.webhook)
+    desk = AlarmDesk(stream, clock, settings, {"webhook": webhook})
+
+    def logged(event: str, numbers: range) -> list[Any]:
+        """Log an event of some gateways; return what was delivered about alarms that are not kept."""
+        for number in numbers:
+            stream.put(Noted(event, {"gateway": str(number)}, clock.now().wall))
+        with capture_logs() as logs:
+            desk.take()
+        for line in logs:
+            facts = {name: value for name, value in line.items() if name not in {"event", "log_level"}}
+            stream.put(Noted(line["event"], facts, clock.now().wall))
+        desk.take()
+        changes, _ = webhook._changes.taken()
+        webhook._changes.delivered()
+        about = [each for each in changes if each.alarm.event is Event.ALARMS_LEFT_OUT]
+        return [(each.alarm.subject, each.alarm.text, each.is_raised) for each in about]
+
+    assert logged("gateway_down", range(SUBJECTS_MAX)) == []
+    assert logged("gateway_down", range(SUBJECTS_MAX, SUBJECTS_MAX + 1)) == [("gateway_down", "reports: 1", True)]
+    assert logged("gateway_down", range(SUBJECTS_MAX + 1, SUBJECTS_MAX + 9)) == []
+    assert logged("gateway_down", range(SUBJECTS_MAX + 9, SUBJECTS_MAX + 10)) == [("gateway_down", "reports: 10", True)]
+    assert desk.rows(history=False).left_out == 10
+    assert logged("gateway_up", range(SUBJECTS_MAX // 2 - 1)) == []
+    assert logged("gateway_up", range(SUBJECTS_MAX // 2)) == [("gateway_down", "reports: 10", False)]
+    assert desk.rows(history=False).left_out == 0
 
 
 async def test_a_silent_alarm_is_listed_and_reported_when_it_is_silent_no_more(hook: Hook):

@@ -109,12 +109,24 @@ def test_a_scanner_fills_neither_the_list_nor_the_history_and_hides_no_other_ala
     for number in range(2 * SUBJECTS_MAX):
         alarms.note("auth_lockout", {"source": f"192.0.2.{number}"}, 0)
     assert len(alarms.active()) == SUBJECTS_MAX
-    assert alarms.left_out == SUBJECTS_MAX
+    assert alarms.left_out() == {Event.AUTH_LOCKOUT: SUBJECTS_MAX}
     assert told(alarms.note("gateway_down", {"gateway": "a"}, 0)) == [("gateway_down", "a", True)]
     for number in range(2 * HISTORY_MAX):
         alarms.note("gateway_down", {"gateway": str(number)}, 0)
         alarms.note("gateway_up", {"gateway": str(number)}, 0)
     assert len(alarms.history()) == HISTORY_MAX
+
+
+def test_what_was_left_out_is_forgotten_once_half_of_the_alarms_are_over():
+    alarms = Alarms()
+    for number in range(SUBJECTS_MAX + 3):
+        alarms.note("gateway_down", {"gateway": str(number)}, 0)
+    for number in range(SUBJECTS_MAX // 2):
+        assert alarms.left_out() == {Event.GATEWAY_DOWN: 3}
+        alarms.note("gateway_up", {"gateway": str(number)}, 0)
+    assert alarms.left_out() == {}
+    assert told(alarms.note("gateway_down", {"gateway": "another"}, 0)) == [("gateway_down", "another", True)]
+    assert alarms.left_out() == {}
 
 
 def test_what_a_caller_sends_is_shown_as_one_line_without_control_characters():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -26,6 +27,8 @@ TAKES_S: Final = 1.0
 """Interval at which events are taken: also while the watch waits for a disk that does not answer."""
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
+
+_log = structlog.get_logger()
 
 Row = TypeVar("Row")
 
@@ -126,6 +129,8 @@ class AlarmDesk:
         self._alarms.set_levels(settings.levels)
         set_alarm_levels(settings.levels)
         self._outputs = outputs
+        self._left_out: dict[Event, int] = {}
+        """Kinds with more alarms than are kept, and at how many reports beyond that this was logged last."""
         self._tasks = BackgroundTasks()
 
     def begin(self, watch: Work) -> None:
@@ -176,6 +181,18 @@ class AlarmDesk:
         now = self._clock.now().wall
         self._pass(self._alarms.expire(now))
         self._pass(self._alarms.no_longer_silent(now))
+        self._report_left_out()
+
+    def _report_left_out(self) -> None:
+        """Log that alarms of a kind are not kept, again whenever they are ten times as many, and when that is over."""
+        left_out = self._alarms.left_out()
+        for event, reports in left_out.items():
+            if reports >= 10 * self._left_out.get(event, 0):
+                self._left_out[event] = reports
+                _log.warning(Event.ALARMS_LEFT_OUT.value, alarm=event.value, reports=reports)
+        for event in self._left_out.keys() - left_out.keys():
+            del self._left_out[event]
+            _log.info(Event.ALARMS_LISTED.value, alarm=event.value)
 
     def confirm(self, order: ConfirmAlarm) -> ConfirmedAlarm:
         """Note who has seen an alarm, and until when it is not delivered.
@@ -208,7 +225,7 @@ class AlarmDesk:
     def rows(self, *, history: bool) -> AlarmList:
         """Return the alarms that hold, or those that were cleared lately, for ``vosd alarms``."""
         self.take()
-        return AlarmList(rows_of(self._alarms.kept(), history=history), self._alarms.left_out)
+        return AlarmList(rows_of(self._alarms.kept(), history=history), sum(self._alarms.left_out().values()))
 
     def _kept_now(self) -> KeptDesk:
         return KeptDesk(self._alarms.kept(), tuple(output.kept() for output in self._outputs.values()))
