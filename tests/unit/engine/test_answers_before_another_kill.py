@@ -10,7 +10,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import ANSWER, Line, Script, refuses
 from msgspec.structs import replace
 
-from vosd.engine.journal.entries import PlacedCall, add_placed
+from vosd.engine.journal.entries import PlacedCall, add_placed, refused_among
 
 RINGS_ON = Script((Line(0, 180),), accepts_cancel=False)
 COST = Decimal("0.30")
@@ -150,11 +150,69 @@ def test_an_invite_that_was_answered_before_the_kill_is_kept(tmp_path):
     assert [each.invite.gateway for each in placed] == ["vendor-0", "vendor-1"]
 
 
-def test_the_caller_of_a_call_stays_with_its_latest_invite():
-    """The first one names it, and a new file of the journal has what is left."""
-    caller = object()
-    first, placed = PlacedCall("call", INVITE, caller), []
+FORKS = Script((Line(0, 180), Line(300, 503)), forks=(RINGS_ON,))
+ANSWERS = Script((Line(0, 180), Line(500, 200, ANSWER)))
+
+
+@pytest.mark.parametrize("charges_ringing", [False, True])
+@pytest.mark.parametrize("segment_bytes", [None, SMALL_BYTES])
+@pytest.mark.parametrize("after_ms", [300, 31_000])
+@pytest.mark.parametrize(
+    ("latest", "end", "row", "cost"),
+    [
+        (RINGS_ON, "Lost", ("vendor-1", "Lost", 0), Decimal(0)),
+        (ANSWERS, "Normal", ("vendor-1", "Answered", 200), COST),
+    ],
+    ids=["rings", "has answered"],
+)
+def test_another_fork_that_answers_what_was_refused_before_the_kill_is_paid(
+    tmp_path, latest, end, row, cost, after_ms, segment_bytes, charges_ringing
+):
+    """A proxy passes on every 200, also behind the failure of another fork (RFC 3261 section 16.7 step 5)."""
+    scene = ringing(tmp_path, FORKS, latest, segment_bytes=segment_bytes, charges_ringing=charges_ringing)
+    refused, fork = scene.vendors[0].calls
+    before = len(scene.wire.packets)
+    scene.kill()
+    scene.wire.run_for(after_ms)
+    assert not [each for each in scene.wire.packets[before:] if each.target == scene.vendors[0].address]
+    answer(fork)
+    scene.wire.run_for(1_000)
+    if scene.call.final == 200:
+        scene.call.hang_up()
+    scene.wire.run_for(70_000)
+    late, whole = sorted(scene.exchange.sink.all_records, key=lambda record: record.end_reason)
+    assert (late.routing_gateway, late.is_cost_of_another, late.cost) == ("vendor-0", True, COST)
+    assert rows(late) == [("vendor-0", "Late Answer", 200)]
+    assert (whole.end_reason, whole.cost) == (end, COST if charges_ringing else cost)
+    assert rows(whole) == [("vendor-0", "Unavailable", 503), row]
+    assert refused.final == 503
+    assert fork.is_over
+
+
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_another_fork_whose_answer_is_booked_before_the_kill_is_paid_once(tmp_path, charges_ringing):
+    """The vendor without our ACK repeats its 200 behind the kill."""
+    scene = ringing(tmp_path, FORKS, charges_ringing=charges_ringing)
+    fork = scene.vendors[0].calls[1]
+    answer(fork)
+    scene.wire.run_for(500)
+    scene.kill()
+    scene.wire.run_for(300)
+    answer(fork)
+    scene.wire.run_for(70_000)
+    late, cut = sorted(scene.exchange.sink.all_records, key=lambda record: record.end_reason)
+    assert (late.routing_gateway, late.cost) == ("vendor-0", COST)
+    assert (cut.end_reason, cut.routing_gateway) == ("Lost", "vendor-1")
+    assert cut.cost == (COST if charges_ringing else 0)
+
+
+def test_an_invite_that_is_described_once_more_still_names_what_was_refused():
+    """It names each once, and the journal keeps them."""
+    first, placed = PlacedCall("call", INVITE, object()), []
     second = PlacedCall("call", replace(INVITE, via=b"other"), refused=(INVITE.via,))
+    elsewhere = replace(second, invite=replace(second.invite, gateway="elsewhere"), refused=())
     assert add_placed(first, placed)
     assert add_placed(second, placed)
-    assert placed == [replace(second, caller=caller)]
+    assert add_placed(elsewhere, placed)
+    assert placed == [first, replace(elsewhere, refused=(INVITE.via,))]
+    assert refused_among(placed) == {INVITE.via}

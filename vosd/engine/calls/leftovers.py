@@ -120,7 +120,7 @@ class Leftovers:
         self._asked: dict[bytes, _Request | None] = {}
         """Requests that were sent to end a leg, until it is over; None where nothing had to be sent."""
         self._ended: dict[str, LeftOver] = {}
-        """INVITEs that an earlier process had given up, by branch: nothing is sent, but they may be answered."""
+        """INVITEs that were given up or refused before, by branch: nothing is sent, but they may be answered."""
         self._ended_until_ms = 0
         endpoint.client.unclaimed.released = self.take_late_answer
 
@@ -133,7 +133,7 @@ class Leftovers:
         left = self._left_over.leave(remains.legs(), self._clock.now())
         self._await_answers(left, remains)
         now = self._clock.now()
-        self._ended, self._ended_until_ms = remains.ended_attempts.awaited(now.wall), now.mono + LATE_MS
+        self._ended, self._ended_until_ms = remains.answers_in_vain(now.wall), now.mono + LATE_MS
         gateways: list[tuple[int, bytes, _Left]] = []
         callers: list[tuple[int, bytes, _Left]] = []
         for key, each in left.items():

@@ -1,6 +1,6 @@
 """Entries of the journal, and how each kind is encoded and read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import BinaryIO, Final, get_args
 from uuid import UUID
 
@@ -67,27 +67,31 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     """
     vendor_earns: bool = False
     refused: tuple[bytes, ...] = ()
-    """Earlier INVITEs of the call that were refused meanwhile, by their Via: they can be answered no more."""
+    """Earlier INVITEs of the call that were refused meanwhile, by their Via, each named once.
+
+    Nothing is sent to them any more. A proxy that has sent its failure may still pass on the 200 of another fork (RFC
+    3261 section 16.7 step 5).
+    """
+
+
+def refused_among(placed: Iterable[PlacedCall]) -> frozenset[bytes]:
+    """Return the INVITEs of one call that were refused before its next one, by their Via."""
+    return frozenset(via for each in placed for via in each.refused)
 
 
 def add_placed(placed: PlacedCall, earlier: list[PlacedCall]) -> bool:
     """Add an INVITE to those of its call, or replace its earlier form; return whether it is new or has changed.
 
-    Those that it names as refused are dropped.
-
     One that has waited is described when it is sent, with that time in its record, and one whose phone is reached
     elsewhere by then once more. One whose late answer is booked has no price any more, or no record.
     """
-    if placed.refused:
-        caller = next((each.caller for each in earlier if each.caller is not None), None)
-        earlier[:] = [each for each in earlier if each.invite.via not in placed.refused]
-        placed = msgspec.structs.replace(placed, caller=placed.caller or caller)
     for index, each in enumerate(earlier):
         if each.invite.via == placed.invite.via:
             is_same = placed.record == each.record and placed.vendor_rate == each.vendor_rate
             if each.invite == placed.invite and (each.record is None or is_same):
                 return False
-            earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller)
+            named = tuple(dict.fromkeys((*each.refused, *placed.refused)))
+            earlier[index] = msgspec.structs.replace(placed, caller=placed.caller or each.caller, refused=named)
             return True
     earlier.append(placed)
     return True

@@ -35,6 +35,7 @@ from vosd.engine.journal.entries import (
     answered_frame,
     ended_frame,
     frame_of,
+    refused_among,
 )
 from vosd.engine.journal.files import REMOVED_AT_ONCE, Files, WrittenUpTo, numbered
 from vosd.engine.journal.frames import framed
@@ -355,8 +356,10 @@ class Journal(Counting):
             self._output.append_spare(frame_of(placed), self._ends)
 
     def invites_of(self, call_id: str) -> Iterator[InviteSnapshot]:
-        """Yield the INVITEs to gateways that are kept of a call."""
-        return (each.invite for each in self._placed.get(call_id, ()))
+        """Yield the INVITEs to gateways that are kept of a call and that no later one names as refused."""
+        placed = self._placed.get(call_id, ())
+        refused = refused_among(placed)
+        return (each.invite for each in placed if each.invite.via not in refused)
 
     def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:
         """Keep an INVITE to a gateway without the price of its late answer, which is booked.

@@ -38,12 +38,14 @@ from vosd.engine.journal.entries import (
     add_placed,
     id_bytes,
     id_text,
+    refused_among,
 )
 from vosd.engine.journal.files import numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 from vosd.engine.journal.left_over import apply, legs_of
 from vosd.engine.journal.released import ReleasedLegs
-from vosd.sip.dialog.snapshot import CallerSnapshot
+from vosd.sip.dialog.snapshot import CallerSnapshot, text_of
+from vosd.sip.headers.via import branch_of
 
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
@@ -322,22 +324,40 @@ class Remains(msgspec.Struct):
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
-        asked = [left for call_id, placed in self.placed.items() for left in self._asked(call_id, placed)]
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
+        asked = self._invited(refused=False)
         return [*self.left_over.values(), *answered, *asked, *waiting, *self._released.legs(self.last_mono)]
 
-    def _asked(self, call_id: str, placed: Sequence[PlacedCall]) -> Iterator[LeftOver]:
-        """Yield the INVITEs of a call that no gateway had answered, with the record that they may leave.
+    def answers_in_vain(self, now_wall: int) -> dict[str, LeftOver]:
+        """Return the INVITEs that may be answered though nothing is sent to them, by their branch.
+
+        They were given up, or refused by one fork: each late answer leaves a record of its own.
+        """
+        found = self.ended_attempts.awaited(now_wall)
+        found.update((branch_of(text_of(left.invites[0].via)), left) for left in self._invited(refused=True))
+        return found
+
+    def _invited(self, *, refused: bool) -> Iterator[LeftOver]:
+        """Yield the INVITEs of calls that no gateway had answered: those that were refused, or all others."""
+        for call_id, placed in self.placed.items():
+            named = refused_among(placed)
+            chosen = [each for each in placed if (each.invite.via in named) == refused]
+            yield from self._left_of(call_id, chosen, placed[-1], are_refused=refused)
+
+    def _left_of(
+        self, call_id: str, placed: Sequence[PlacedCall], latest: PlacedCall, *, are_refused: bool
+    ) -> Iterator[LeftOver]:
+        """Yield INVITEs of one call with the record that they may leave.
 
         That of a call which is charged while it rings is written at once: each late answer leaves one of its own. Else
-        that of the latest attempt has its cost.
+        that of the latest attempt has its cost, and an INVITE that was refused leaves one of its own.
         """
-        call, latest, booked = self.open_calls.get(call_id), placed[-1], self.ended_attempts.booked
+        call, booked = self.open_calls.get(call_id), self.ended_attempts.booked
         if call is None or call.charged_mono is None:
-            record = None if call_id in self.cut else latest.record
+            record = None if are_refused or call_id in self.cut else latest.record
             for each in placed:
                 part, rate = None, None if _is_booked(each, booked) else each.vendor_rate
-                is_earlier = each.invite.call_id != latest.invite.call_id
+                is_earlier = are_refused or each.invite.call_id != latest.invite.call_id
                 if is_earlier and rate is not None and each.record is not None and each.record.recorded:
                     part = late_part(each.record, None)
                 yield LeftOver(
