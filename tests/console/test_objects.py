@@ -344,6 +344,27 @@ def test_the_question_before_a_template_is_changed_names_those_that_take_it(site
     asked.get_by_role("button", name="Cancel").click()
 
 
+def test_a_change_in_a_long_list_is_told_by_its_rows(site: Watched, visit: Visit) -> None:
+    rates = [{"prefix": f"44{row:03}", "billing_rate": "0.01"} for row in range(60)]
+    assert site.api.ask("PUT", "/rate-groups/long", {"keys": {"currency": "USD", "rates": rates}}).status == 200
+    page = visit().go("/objects/rate_groups/long", "long")
+    page.locator("summary", has_text="44004").click()
+    page.get_by_role("textbox", name="billing_rate", exact=True).fill("0.1")
+    page.locator("summary", has_text="44001").click()
+    page.get_by_role("button", name="Remove rates 2").click()
+    asked = saved(page)
+    expect(asked.locator("ul.words li")).to_have_text(
+        ["rates #2: taken away; it was prefix: 44001; billing_rate: 0.01", "rates #4.billing_rate: from 0.01 to 0.1"]
+    )
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("long is changed: version 2").wait_for()
+    page.get_by_role("tab", name="Versions").click()
+    first = page.locator("ol.versions > li").last
+    expect(first).to_contain_text("rates #20: set to prefix: 44019; billing_rate: 0.01")
+    expect(first).to_contain_text("rates: 40 more")
+    assert violations(page) == []
+
+
 def test_a_mistake_stands_at_its_row_behind_an_empty_one(visit: Visit) -> None:
     page = visit().go("/new/mapping_gateways", "New: Mapping gateways")
     page.get_by_role("textbox", name="name", exact=True).fill("rows")

@@ -198,6 +198,29 @@ it("names the keys inside of a key that differ", () => {
   ]);
 });
 
+it("names the rows of a long list that differ", () => {
+  const rates = Array.from({ length: 1_000 }, (_, at) => ({
+    prefix: String(1_000_000 + at),
+    area: "x",
+    price: "0.01",
+  }));
+  const changed = { ...rates[499], price: "0.1" };
+  const found = differences("rates", rates, [...rates.slice(1, 499), changed, ...rates.slice(500), { prefix: "2" }]);
+  expect(found).toEqual([
+    ["rates #1", rates[0], undefined],
+    ["rates #499.price", "0.01", "0.1"],
+    ["rates #1000", undefined, { prefix: "2" }],
+  ]);
+  const [first, ...others] = rates;
+  const isFirst = ["rates #1", first, undefined];
+  expect(differences("rates", rates, [...others, first])).toEqual([isFirst, ["rates #1000", undefined, first]]);
+  const last = ["rates #1000", first, undefined];
+  expect(differences("rates", [...others, first], rates)).toEqual([["rates #1", undefined, first], last]);
+  expect(differences("rates", undefined, rates)).toHaveLength(1_000);
+  expect(differences("rates", rates, [])).toHaveLength(1_000);
+  expect(differences("hosts", ["a", "b"], ["b"])).toEqual([["hosts", ["a", "b"], ["b"]]]);
+});
+
 it("has the three values of a key that two people have changed, whatever its name is", () => {
   const base = { headers: { "X-A.1": "a", "X-B": "b" }, auth: { username: "a" }, currency: "EUR" };
   const theirs = { headers: { "X-A.1": "c", "X-B": "b" }, currency: "EUR" };

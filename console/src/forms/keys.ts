@@ -268,11 +268,66 @@ export function conflicting(place: string, base: unknown, theirs: unknown, mine:
 
 const placeIn = (place: string, name: string): string => (place ? `${place}.${name}` : name);
 
-/** Keys that differ, also inside of keys. */
+/** Characters of two lists that are shown as they are, one behind the other. */
+const LISTS_SHOWN = 200;
+
+/** Keys that differ, also inside of keys; of long lists the rows that differ, such as `rates #3`. */
 export function differences(place: string, before: unknown, after: unknown): readonly Difference[] {
   if (isSame(before, after)) return [];
+  const hasList = Array.isArray(before) || Array.isArray(after);
+  if (hasList && shown(before).length + shown(after).length > LISTS_SHOWN) {
+    return rowsThatDiffer(place, itemsOf(before), itemsOf(after));
+  }
   if (!isKeys(before) || !isKeys(after)) return [[place, before, after]];
   return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
     differences(placeIn(place, name), before[name], after[name]),
   );
+}
+
+/**
+ * Rows that were changed, taken out (by their number before) and put in (by their number after). A row that was moved
+ * was taken out and put in: of two rows that differ, the one whose like comes sooner in the other list has stayed.
+ */
+function rowsThatDiffer(place: string, before: readonly unknown[], after: readonly unknown[]): readonly Difference[] {
+  const [old, made] = [before.map((row) => JSON.stringify(row)), after.map((row) => JSON.stringify(row))];
+  const [inOld, inMade] = [placesOf(old), placesOf(made)];
+  const found: Difference[] = [];
+  let [i, j] = [0, 0];
+  while (i < old.length || j < made.length) {
+    if (old[i] === made[j]) {
+      [i, j] = [i + 1, j + 1];
+      continue;
+    }
+    const untilOld = i < old.length ? nextOf(inMade, old[i], j) : 0;
+    const untilMade = j < made.length ? nextOf(inOld, made[j], i) : 0;
+    if (untilOld === NEVER && untilMade === NEVER) {
+      found.push(...differences(`${place} #${j + 1}`, before[i], after[j]));
+      [i, j] = [i + 1, j + 1];
+    } else if (j < made.length && (i === old.length || untilOld <= untilMade)) {
+      found.push([`${place} #${j + 1}`, undefined, after[j]]);
+      j += 1;
+    } else {
+      found.push([`${place} #${i + 1}`, before[i], undefined]);
+      i += 1;
+    }
+  }
+  return found;
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** How many rows behind `from` a text comes again. */
+function nextOf(places: ReadonlyMap<string, readonly number[]>, text = "", from = 0): number {
+  return (places.get(text)?.find((at) => at > from) ?? NEVER) - from;
+}
+
+/** Places of equal texts in a list. */
+function placesOf(texts: readonly string[]): ReadonlyMap<string, readonly number[]> {
+  const places = new Map<string, number[]>();
+  texts.forEach((text, at) => {
+    const known = places.get(text);
+    if (known) known.push(at);
+    else places.set(text, [at]);
+  });
+  return places;
 }
