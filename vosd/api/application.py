@@ -232,7 +232,6 @@ class Application:
         return await self._repeats.once(
             key,
             office.stores.requests,
-            office.now(),
             act,
             is_harmless=operation.reference is not None,
             is_secret=operation.makes_secret,
@@ -332,9 +331,7 @@ class Application:
             content = request.content if upload is None else upload.digest.encode()
             key = _key_of(request, who, kept.header, content)
             is_repeat = REPEAT_HEADER in request.headers
-            return await self._repeats.once(
-                key, office.stores.requests, office.now(), queue, is_harmless=False, is_repeat=is_repeat
-            )
+            return await self._repeats.once(key, office.stores.requests, queue, is_harmless=False, is_repeat=is_repeat)
         finally:
             if upload is not None:
                 if not is_needed:

@@ -26,8 +26,11 @@ from vosd.api.http import HttpRequest, RequestError
 from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress
 from vosd.api.offices import Offices
 from vosd.api.problems import problem
+from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.control.events import LiveEvent
+from vosd.engine.clock import SystemClock
+from vosd.engine.steady_clock import SteadyClock
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.storage.audit_line import JobRun
@@ -59,10 +62,15 @@ class Jobs:
     """The jobs of one installation."""
 
     def __init__(
-        self, config: Path, offices: Offices, report: Callable[[LiveEvent[JobSheet]], None] = lambda _event: None
+        self,
+        config: Path,
+        offices: Offices,
+        report: Callable[[LiveEvent[JobSheet]], None] = lambda _event: None,
+        clock: Clock | None = None,
     ) -> None:
-        """``report`` takes the live events of jobs."""
+        """``report`` takes the live events of jobs; ``clock`` says when results are old, None = the machine's."""
         self._report = report
+        self._steady = SteadyClock(clock or SystemClock())
         self._config = config
         self._offices = offices
         self._wake = asyncio.Event()
@@ -145,9 +153,12 @@ class Jobs:
         return True
 
     async def _purge(self, store: SqlJobs) -> None:
-        """Remove what is old, and files that no job needs."""
-        await store.forget(now_ms() - KEPT_MS)
-        directory, before = await self.directory(), now_ms() / 1_000 - _RESULT_KEPT_S
+        """Remove what is old, and files that no job needs; later, where the clock was just set."""
+        now = self._steady.now()
+        if now is None:
+            return
+        await store.forget(now - KEPT_MS)
+        directory, before = await self.directory(), now / 1_000 - _RESULT_KEPT_S
         with ExitStack() as locked:
             files = [each for each in directory.iterdir() if not each.name.startswith(_UPLOAD) or _lock(each, locked)]
             needed = {*await store.files(), ".lock"}  # asked while they are locked: no job is queued meanwhile

@@ -15,7 +15,10 @@ import msgspec
 from vosd.admin.office.definitions import NotTakenError
 from vosd.api.http import JSON, Answer, RequestError
 from vosd.api.problems import PROBLEM_JSON, problem_of
+from vosd.base.clock import Clock
 from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.clock import SystemClock
+from vosd.engine.steady_clock import SteadyClock
 from vosd.storage.audit_line import RequestKey
 from vosd.storage.database import AlreadyThere
 from vosd.storage.requests import KeptRequest, SqlRequests
@@ -51,22 +54,25 @@ def reference_of(key: RequestKey) -> str:
 class Repeats:
     """Requests with a key."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        """``clock`` says when keys are old; None = the machine's."""
         self._under_way: set[tuple[str, str]] = set()
-        self._forgotten_at = 0
+        self._clock = clock or SystemClock()
+        self._steady = SteadyClock(self._clock)
+        self._forgotten_at = self._clock.now().mono - FORGET_MS
+        """On the monotonic clock."""
 
     async def once(
         self,
         key: RequestKey,
         kept: SqlRequests,
-        now: int,
         act: Callable[[RequestKey | None], Awaitable[Answer]],
         *,
         is_harmless: bool,
         is_secret: bool = False,
         is_repeat: bool = False,
     ) -> Answer:
-        """Carry out a request, unless it was before; ``now`` is UTC milliseconds.
+        """Carry out a request, unless it was before.
 
         ``act`` has the key written with its change. ``is_harmless``: to carry it out again changes nothing more.
         ``is_secret``: the answer has a secret and is not kept, so a repeat is refused.
@@ -86,9 +92,7 @@ class Repeats:
             )
         self._under_way.add(name)
         try:
-            if now - self._forgotten_at > FORGET_MS:
-                await kept.forget(now - KEPT_MS)
-                self._forgotten_at = now
+            await self._forget_old(kept)
             found = await kept.find(key)
             if found is None and is_repeat:
                 said = "no request with this key has changed anything"
@@ -114,6 +118,13 @@ class Repeats:
             return await _repeated(found, key, kept, act, is_harmless=is_harmless)
         finally:
             self._under_way.discard(name)
+
+    async def _forget_old(self, kept: SqlRequests) -> None:
+        """Remove old keys from time to time, and not by a clock that was just set."""
+        now, mono = self._steady.now(), self._clock.now().mono
+        if now is not None and mono - self._forgotten_at >= FORGET_MS:
+            await kept.forget(now - KEPT_MS)
+            self._forgotten_at = mono
 
 
 async def _repeated(
