@@ -6,6 +6,7 @@ it. A switch whose event loop does not answer is not healthy.
 
 import asyncio
 import gc
+import math
 import os
 import socket
 import sys
@@ -31,7 +32,11 @@ KEPT_S: Final = 1.0
 
 
 class SilentError(Exception):
-    """The switch has not answered in time."""
+    """The switch has not answered in time, or not in whole; ``parts`` have come."""
+
+    def __init__(self, parts: Sequence[ExporterAnswer] = ()) -> None:
+        super().__init__()
+        self.parts = parts
 
 
 class AskedSwitch:
@@ -43,6 +48,12 @@ class AskedSwitch:
         self._number = 0
         self._parts: list[ExporterAnswer] = []
         self._waiting: dict[int, asyncio.Future[list[ExporterAnswer]]] = {}
+        self._answered_at = -math.inf
+
+    @property
+    def silent_s(self) -> float:
+        """The seconds since anything came from the switch."""
+        return time.monotonic() - self._answered_at
 
     async def ask(self, wanted: QuestionTopic, seconds: float) -> Sequence[ExporterAnswer]:
         """Return the parts of the answer.
@@ -59,7 +70,7 @@ class AskedSwitch:
                 parts: Sequence[ExporterAnswer] = await future
                 return parts
         except (TimeoutError, EOFError):
-            raise SilentError from None
+            raise SilentError([each for each in self._parts if each.number == number]) from None
         finally:
             del self._waiting[number]
 
@@ -70,6 +81,7 @@ class AskedSwitch:
             while True:
                 answer = decode(await received(self._reader))
                 self._parts.append(answer)
+                self._answered_at = time.monotonic()
                 if answer.is_last:
                     future, parts, self._parts = self._waiting.get(answer.number), self._parts, []
                     if future is not None and not future.done():
@@ -89,23 +101,25 @@ class Pages:
         self._read_at = -KEPT_S
 
     async def metrics(self, accept: str) -> MetricsPage:
-        """All figures."""
+        """All figures; those of the switch alone where the gateways of a busy one have not come in time."""
         async with self._one_at_a_time:
             if time.monotonic() - self._read_at >= KEPT_S:
                 try:
                     self._reading = await self._switch.ask(QuestionTopic.READING, READING_S)
-                except SilentError:
-                    return self._silent(READING_S)
+                except SilentError as error:
+                    if not error.parts:
+                        return self._silent(READING_S)
+                    return _page([msgspec.structs.replace(each, gateways=[]) for each in error.parts], accept)
                 self._read_at = time.monotonic()
-        content, content_type = written(self._reading, accept)
-        return MetricsPage(HTTPStatus.OK, content, content_type)
+        return _page(self._reading, accept)
 
     async def health(self, _accept: str) -> MetricsPage:
         """Whether the event loop of the switch turns."""
         try:
             await self._switch.ask(QuestionTopic.HEALTH, ANSWER_S)
         except SilentError:
-            return self._silent(ANSWER_S)
+            if self._switch.silent_s > ANSWER_S:  # else the answer waits behind a long reading
+                return self._silent(ANSWER_S)
         return MetricsPage(HTTPStatus.OK, b"healthy\n")
 
     async def readiness(self, _accept: str) -> MetricsPage:
@@ -120,7 +134,14 @@ class Pages:
 
     def _silent(self, seconds: float) -> MetricsPage:
         text = f"the switch (process {self._pid}) has not answered for {seconds:g} s: its event loop hangs\n"
+        if self._switch.silent_s <= seconds:
+            text = f"the switch (process {self._pid}) is busy: a reading takes longer than {seconds:g} s\n"
         return MetricsPage(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
+
+
+def _page(parts: Sequence[ExporterAnswer], accept: str) -> MetricsPage:
+    content, content_type = written(parts, accept)
+    return MetricsPage(HTTPStatus.OK, content, content_type)
 
 
 async def serve(channel: socket.socket, listener: socket.socket) -> None:

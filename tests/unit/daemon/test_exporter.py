@@ -1,6 +1,7 @@
 """The process that answers HTTP: started again when it ends, and no harm when it cannot listen."""
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -19,7 +20,9 @@ from vosd.daemon.metrics.readings import readiness
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.overload.load import Load
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics.reading import ExporterAnswer, Sample
+from vosd.metrics import exporter as exporter_process
+from vosd.metrics.exporter import AskedSwitch, Pages
+from vosd.metrics.reading import ExporterAnswer, GatewayReading, Sample
 
 WARNINGS = """\
 the database is away: calls are taken and wait in the journal
@@ -98,6 +101,43 @@ async def test_the_process_is_started_again_when_it_was_killed_and_ends_with_the
         assert [each["event"] for each in logs] == ["metrics_process_ended"]
         assert first not in children()
     assert children() == []
+
+
+def half_read(monkeypatch, *, has_come=True, came_at=None):
+    """Return pages of a switch whose answers do not come, but for the first parts of a reading."""
+    for name in ("READING_S", "ANSWER_S"):
+        monkeypatch.setattr(exporter_process, name, 0.01)
+    switch = AskedSwitch(None, SimpleNamespace(is_closing=lambda: False, writelines=list))
+    gateway = GatewayReading("carrier-a", "routing", True, 1, None, (1,), 1, 1, 1)
+    for number in (1, 2) if has_come else ():
+        switch._parts += [
+            ExporterAnswer(number, is_last=False, samples=[Sample("vosd_calls", number, ("talking",))]),
+            ExporterAnswer(number, is_last=False, gateways=[gateway]),
+        ]
+    if came_at is not None:
+        switch._answered_at = came_at
+    return Pages(switch, 7)
+
+
+async def test_a_busy_switch_has_the_figures_that_have_come_in_time(monkeypatch):
+    pages = half_read(monkeypatch)
+    for number in (1, 2):
+        page = await pages.metrics("")
+        assert page.status == 200
+        assert f'vosd_calls{{state="talking"}} {number}.0\n'.encode() in page.content, "of this reading, and not kept"
+        assert b"carrier-a" not in page.content
+
+
+async def test_only_a_switch_of_which_nothing_comes_is_taken_for_one_that_hangs(monkeypatch):
+    silent = half_read(monkeypatch, has_come=False)
+    for page in (await silent.metrics(""), await silent.health("")):
+        assert page.status == 503
+        assert b"its event loop hangs" in page.content
+    busy = half_read(monkeypatch, has_come=False, came_at=math.inf)
+    assert (await busy.health("")).status == 200
+    for page in (await busy.metrics(""), await busy.readiness("")):
+        assert page.status == 503
+        assert b"is busy: a reading takes longer" in page.content
 
 
 async def test_a_busy_port_is_reported_once_and_tried_again(listen, monkeypatch):
