@@ -25,7 +25,7 @@ BUSY: Final = "442079460002"
 FAILS_AT_THE_CHEAPER: Final = "442079460003"
 TALK_SECONDS: Final = 1.2
 COLUMNS: Final = 110
-BOOKED_WITHIN_SECONDS: Final = 5.0
+BOOKED_WITHIN_SECONDS: Final = 60.0
 
 CONFIGURATION: Final = Template("""\
 node: demo
@@ -207,9 +207,12 @@ def main() -> int:
             "cheap": cheap.peer.address.port,
             "good": good.peer.address.port,
         }
-        with Daemon(Path(directory), CONFIGURATION.safe_substitute(ports)) as daemon:
-            Demo(daemon, switch, Console(width=COLUMNS)).tell(acme, newcomer)
-            return daemon.interrupt()
+        try:
+            with Daemon(Path(directory), CONFIGURATION.safe_substitute(ports)) as daemon:
+                Demo(daemon, switch, Console(width=COLUMNS)).tell(acme, newcomer)
+                return daemon.interrupt()
+        except DaemonError as error:
+            raise SystemExit(f"the demo has failed: {error}") from error
 
 
 if __name__ == "__main__":

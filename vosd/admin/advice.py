@@ -130,7 +130,7 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     EndReason.OVERLOAD: Advice(
         "The switch had too much to do.", "look at the log for overload_begins, and at disk and database"
     ),
-    EndReason.SHUTDOWN: Advice("The switch was stopped, and the grace time was over."),
+    EndReason.SHUTDOWN: Advice("The switch was being stopped; calls that ran had the grace time."),
     EndReason.LOST: Advice(
         "The switch was gone for longer than the call could wait.", "look at the log for why it stopped"
     ),

@@ -9,6 +9,12 @@ from vosd.config.keys.brand import contrast_with_white
 from vosd.engine.settings import ApiSettings, BrandSettings, HttpListener
 
 
+def test_a_port_alone_is_answered_with_an_example_that_is_the_usual_port(site):
+    for key, port in (("api", 8080), ("metrics", 9464)):
+        (mistake,) = site.errors(f"{site.minimal}\n{key}: {{listen: '8080'}}\n")
+        assert mistake.endswith(f"expected address:port, such as 127.0.0.1:{port} or [::1]:{port}")
+
+
 def test_the_api_listens_where_the_file_says(site):
     text = f"{site.minimal}\napi: {{listen: '192.0.2.1:8080', trusted_proxies: 192.0.2.7}}\n"
     assert site.load(text).settings.api == ApiSettings(

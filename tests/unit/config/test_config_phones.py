@@ -173,6 +173,15 @@ def test_a_mistake_about_a_phone_is_named_with_its_line(site, phone, error):
     assert error in found
 
 
+def test_a_file_with_a_password_that_is_missing_is_named_by_its_directory_alone(site):
+    """A password may have been written in the place of the name."""
+    for name in ("zebra-onyx", "/zebra-onyx"):
+        (found,) = site.errors(with_phones(site, f"number: 1001, account: acme, password_file: {name}"))
+        assert "zebra-onyx" not in found
+        assert found.endswith("no such file or directory") == name.startswith("/")
+        assert (f"; a relative name is one in {site.directory}" in found) != name.startswith("/")
+
+
 def test_no_two_prove_who_they_are_with_the_same_user_name(site):
     text = with_phones(
         site,

@@ -121,8 +121,14 @@ def read_secret(path: Path, place: SourceLine, key: str, problems: ProblemList) 
     A file that everyone on the machine can read gets a warning.
     """
     file = Path(place.file).parent / path
-    text = read_text(file, place, key, problems, PASSWORD_BYTES_MAX)
+    found = ProblemList()
+    text = read_text(file, place, key, found, PASSWORD_BYTES_MAX)
     if text is None:
+        # A password may stand in the place of the name, so only the directory is said.
+        for each in found.in_order():
+            where = f"{each.expected}; a relative name is one in {file.parent.absolute()}"
+            is_said = path.is_absolute() or each.value is not None
+            problems.error(place, key, each.expected if is_said else where, each.value)
         return None
     if file.stat().st_mode & stat.S_IROTH:
         problems.warning(place, key, f"a file that others cannot read: chmod o-r {file}")

@@ -149,7 +149,7 @@ class IdentityProviderKeys(Keys):
 class ApiKeys(Keys):
     """Management API over HTTP, by a process of its own. Default: none. A reload changes it."""
 
-    listen: Annotated[HttpListener | None, http_listener()] = None
+    listen: Annotated[HttpListener | None, http_listener(8080)] = None
     """Address at which the API answers. An address that other machines reach needs ``tls``, or a proxy that speaks TLS
     with them and is named in ``trusted_proxies``."""
     tls: ApiTlsKeys = ApiTlsKeys()

@@ -102,7 +102,7 @@ class MetricsKeys(Keys):
     A reload changes it.
     """
 
-    listen: Annotated[HttpListener | None, http_listener()] = None
+    listen: Annotated[HttpListener | None, http_listener(9464)] = None
     """Address at which HTTP is answered. There is neither TLS nor a password: for another machine than this one, choose
     an address of the internal network, and name who may ask in ``allow``."""
     allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = (

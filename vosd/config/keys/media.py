@@ -100,7 +100,7 @@ class RtpEngineKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique in the list."""
-    address: Annotated[HttpListener, http_listener()]
+    address: Annotated[HttpListener, http_listener(2223)]
     """Address and UDP port of its control protocol (`--listen-ng`)."""
     weight: Annotated[int, whole(0, 1_000)] = 100
     """Share of the calls; 0: used only when no other one works."""

@@ -100,8 +100,8 @@ def ip_or_name() -> FromText:
     return FromText("an IP address or a name, without port", read)
 
 
-def http_listener() -> FromText:
-    """Read ``address:port`` of a socket to listen on."""
+def http_listener(usual: int) -> FromText:
+    """Read ``address:port`` of a socket to listen on; ``usual`` is the port of the example."""
 
     def read(text: str) -> HttpListener:
         host, port = _host_port(text, is_ours=True)
@@ -109,7 +109,7 @@ def http_listener() -> FromText:
             raise ValueError
         return HttpListener(str(host), port)
 
-    return FromText("address:port, such as 127.0.0.1:9464 or [::1]:9464", read)
+    return FromText(f"address:port, such as 127.0.0.1:{usual} or [::1]:{usual}", read)
 
 
 def network() -> FromText:
