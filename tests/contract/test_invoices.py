@@ -101,7 +101,7 @@ from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
 from vosd.invoicing.periods import BadPeriodError
-from vosd.invoicing.settlement import InvoiceState
+from vosd.invoicing.settlement import Credit, InvoiceState
 from vosd.storage import invoices, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -1470,6 +1470,45 @@ async def test_an_invoice_is_found_by_its_number_of_each_issuer_and_by_an_index(
     assert await store.list(InvoiceFilter(number="117", seen=seen)) == []
     assert [each.number for each in await store.list(InvoiceFilter(number="17", seen=seen))] == ["17"]
     assert await store.list(InvoiceFilter(number="11")) != await store.list(InvoiceFilter(number="1"))
+
+
+@pytest.mark.parametrize("number", [2, 20])
+async def test_the_money_of_accounts_is_read_without_their_calls(database: Database, number: int) -> None:
+    """A ledger has thousands of calls for each payment."""
+    await many_invoices(database)
+    entry = {"tax": None, "currency": "EUR", "balance_after": Decimal(0), "created_at": 10}
+    calls, names = 8_000 // number, [f"shop-{each // OF_AGENT}-{each % OF_AGENT}" for each in range(number)]
+    entries = [
+        entry | {"account": name, "seq": seq, "kind": kind, "reference": f"{kind} {seq}", "amount": Decimal(1)}
+        for name in names
+        for seq, kind in enumerate([*["call"] * calls, "payment"], start=1)
+    ]
+    store, statements = SqlInvoices(database), list[tuple[str, Any]]()
+    async with database.writing() as connection:
+        await connection.execute(insert(schema.ledger_entry), entries)
+        if not database.is_sqlite:
+            await connection.exec_driver_sql("ANALYZE TABLE ledger_entry")
+    firsts = list({each.account: each for each in await store.list(InvoiceFilter(limit=10_000))}.values())
+    firsts = [each for each in firsts if each.account in names]
+    assert len(firsts) == number
+    event.listen(
+        database.engine.sync_engine, "before_cursor_execute",
+        lambda _c, _k, asked, parameters, *_: statements.append((asked, parameters)),
+    )  # fmt: skip
+    assert await store.credits(firsts) == {name: [Credit("", Decimal(1), False)] for name in names}
+    asked = [each for each in statements if "ledger_entry" in each[0]]
+    assert len(asked) == 2
+    async with database.reading() as connection:
+        for statement, parameters in asked:
+            if database.is_sqlite:
+                plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).mappings()
+                assert [each["detail"] for each in plan if "SEARCH ledger_entry" in each["detail"]], statement
+                continue
+            await connection.exec_driver_sql("FLUSH STATUS")
+            (await connection.exec_driver_sql(statement, parameters)).all()
+            counts = await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+            read = sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
+            assert read <= 100 + 60 * number, (read, statement)
 
 
 async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:

@@ -555,7 +555,9 @@ async def _add_credits(
     first = _invoice.alias()
     dated_before = and_(_entry.created_at < first.c.begin_until, _entry.seq <= first.c.begin_seq)
     earlier = or_(_entry.seq <= first.c.floor_seq, dated_before)
-    own = first.c.id.in_([each.id for each in firsts]), _entry.kind.not_in(CHARGES), not_(earlier)
+    # MariaDB knows no range of accounts and kinds by the join alone: it would read all calls of the accounts.
+    own_entries = _entry.account.in_([each.account for each in firsts]), _entry.kind.not_in(CHARGES)
+    own = first.c.id.in_([each.id for each in firsts]), *own_entries, not_(earlier)
     is_listed = or_(*(_entry.reference.startswith(each, autoescape=True) for each in (REFERENCE, UNDO)))
     entries = first.join(schema.ledger_entry, _entry.account == first.c.account)
     sums = select(first.c.account, _entry.kind, money_sum(_entry.amount)).select_from(entries)
