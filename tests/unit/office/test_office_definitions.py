@@ -563,6 +563,8 @@ async def test_a_password_that_is_sent_back_as_it_was_shown_stays(office: Office
     assert await keys_of(office, "7001") == {"account": "south", "password": "very-Secret-word"}
     with pytest.raises(OrderError, match="none to be kept"):
         await changed(office, WantedObject("phones", "7002", {"password": "(hidden)"}))
+    with pytest.raises(OrderError, match=r"has \(changed\) as password, which is shown in place of a new one"):
+        await changed(office, WantedObject("routing_gateways", "va", {"auth": {"password": "(changed)"}}))
 
 
 @pytest.mark.parametrize(("kind", "keys"), [("accounts", "text"), ("accounts", ["a"]), ("parameters", {"a": "b"})])

@@ -953,6 +953,10 @@ def _as_written(key: str, value: Any, old: Any) -> Any:
             if isinstance(old, str):
                 return old
             raise OrderError("keys", f"has {HIDDEN} as {key}, and there is none to be kept", "say it, or leave it out")
+        case str() if value == CHANGED and is_secret(key):
+            raise OrderError(
+                "keys", f"has {CHANGED} as {key}, which is shown in place of a new one", f"say it, or {HIDDEN}"
+            )
         case _:
             return value
 
