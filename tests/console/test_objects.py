@@ -72,7 +72,7 @@ def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None
 
 
 def test_a_form_takes_what_the_template_has(site: Watched, visit: Visit) -> None:
-    """Its keys are shown where the object has none, and none of them has to be entered once more."""
+    """Keys of the template are shown where the object has none, and none of them has to be entered once more."""
     keys = {"account": "acme", "max_concurrent": "7", "enabled": "no"}
     trunks = {"caller_rewrite": [["00", "+"]], "auth": {"username": "line", "password": "a-long-secret-1"}}
     assert site.api.ask("PUT", "/templates/trunks", {"keys": trunks}).status == 200

@@ -282,7 +282,7 @@ export function useNames(kind: string, typed: string): readonly string[] {
 interface PartProps<Value> {
   common: Common;
   declared: Key;
-  /** What holds where nothing is entered. */
+  /** The value that holds where nothing is entered. */
   usual: string;
   byTemplate: string;
   value: Value;
@@ -485,7 +485,7 @@ export function Group({
 }: {
   declared: Key;
   error: string | undefined;
-  /** What holds by the template, where nothing is entered. */
+  /** The value that holds by the template, where nothing is entered. */
   byTemplate?: string;
   isWide?: boolean;
   /** Whether the first sentence of the meaning is enough, because its children say the rest. */

@@ -46,6 +46,7 @@ export function Form({
   const found = (keys: readonly Key[]) => keys.filter((key) => fits(key, wanted) || isWrong(key));
   const rest = found(others);
   const isOpen = wanted !== "" || needed.length === 0 || rest.some(isWrong);
+  const ofObject = { special: special?.fields, values, place: "", mistakes, isReadOnly, onChange };
   const unknown = Object.keys(values).filter((name) => !declared.keys.some((key) => key.name === name));
   return (
     <Stack gap="sm">
@@ -60,27 +61,11 @@ export function Form({
         onChange={(event) => setWanted(event.currentTarget.value)}
       />
       <TemplateOfForm value={template}>
-        <Fields
-          keys={found(needed)}
-          special={special?.fields}
-          values={values}
-          place=""
-          mistakes={mistakes}
-          isReadOnly={isReadOnly}
-          onChange={onChange}
-        />
+        <Fields {...ofObject} keys={found(needed)} />
         {unknown.length > 0 && <p className="quiet">{t("form.unknown", { names: unknown.join(", ") })}</p>}
         {rest.length > 0 && (
           <Others isOpen={isOpen} count={rest.length}>
-            <Fields
-              keys={rest}
-              special={special?.fields}
-              values={values}
-              place=""
-              mistakes={mistakes}
-              isReadOnly={isReadOnly}
-              onChange={onChange}
-            />
+            <Fields {...ofObject} keys={rest} />
           </Others>
         )}
       </TemplateOfForm>

@@ -316,7 +316,7 @@ function rowsThatDiffer(place: string, before: readonly unknown[], after: readon
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** How many rows behind `from` a text comes again. */
+/** The distance from row `from` to the next row with a text. */
 function nextOf(places: ReadonlyMap<string, readonly number[]>, text = "", from = 0): number {
   return (places.get(text)?.find((at) => at > from) ?? NEVER) - from;
 }

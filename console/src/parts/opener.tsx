@@ -4,7 +4,7 @@ import { useIsFetching } from "@tanstack/react-query";
 import { type Ref, useEffect, useState } from "react";
 import { OrderButton, type OrderButtonProps } from "./orderbutton";
 
-/** How long it waits: a list that comes later is compared when the order is given. */
+/** The longest wait: a list that comes later is compared when the order is given. */
 const WAIT_MS = 10_000;
 
 interface OpenerProps extends Omit<OrderButtonProps, "children" | "isAtWork" | "onClick"> {
