@@ -267,11 +267,11 @@ class Application:
             office, who = await self._admitted(operation, request)
             return await view_events(office, who, order)
 
-        return await live_answer(self.feed, admit, order, leave)
+        return await live_answer(self.feed, admit, order, leave, proof_of(request))
 
     def _watch_of(self, operation: Operation, request: HttpRequest) -> Callable[[], Awaitable[None]]:
         """Return what ends the stream of an answer whose sender may not have it any more."""
-        return lambda: watch_sender(lambda: self._admitted(operation, request))
+        return lambda: watch_sender(lambda: self._admitted(operation, request), proof_of(request))
 
     async def _admitted(self, operation: Operation, request: HttpRequest) -> tuple[Office, "Principal"]:
         """Return the office, and who follows a stream, looked up again.
@@ -280,7 +280,10 @@ class Application:
             RequestError, VosError: it may not any more.
         """
         office = await self._offices.open(needs_database=operation.needs_database)
-        who = await self._sender(office, operation, request, is_use=False)
+        who = await self._senders.of(
+            (proof_of(request) + request.source.encode(), False),
+            lambda: self._sender(office, operation, request, is_use=False),
+        )
         _require_permission(operation, who)
         return office, who
 

@@ -68,14 +68,23 @@ def check_places(taken: int, most: int) -> None:
         )
 
 
-async def watch_sender(admit: Callable[[], Awaitable[object]]) -> None:
+def until_check(proof: bytes, now_s: float) -> float:
+    """Return the seconds until a sender is looked up again: all its streams do it at one moment, and share the look-up.
+
+    Other senders have other moments.
+    """
+    own = CHECK_S * int.from_bytes(proof[:2], "big") / (1 << 16)
+    return CHECK_S - (now_s - own) % CHECK_S
+
+
+async def watch_sender(admit: Callable[[], Awaitable[object]], proof: bytes) -> None:
     """Look up the sender of a request again and again, while its answer is sent.
 
     Raises:
         VosError, RequestError: as ``admit``, where its token or session has ended.
     """
     while True:
-        await asyncio.sleep(CHECK_S)
+        await asyncio.sleep(until_check(proof, asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout(ANSWER_S):
                 await admit()
@@ -83,22 +92,24 @@ async def watch_sender(admit: Callable[[], Awaitable[object]]) -> None:
             pass  # tokens are in the database: what its answer is made from may be there yet
 
 
-async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None]) -> Answer:
+async def live_answer(
+    feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None], proof: bytes
+) -> Answer:
     """Return the answer to a client that follows the live events; what happens from now on is in it.
 
-    ``leave`` is called when it ends, or cannot begin.
+    ``leave`` is called when it ends, or cannot begin; ``proof`` is as for ``until_check``.
 
     Raises:
         VosError: as ``admit``.
     """
     try:
-        return await _begun(feed, admit, order, leave)
+        return await _begun(feed, admit, order, leave, proof)
     except BaseException:
         leave()
         raise
 
 
-async def _begun(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None]) -> Answer:
+async def _begun(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None], proof: bytes) -> Answer:
     if order.seconds is not None and order.seconds < 1:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "`seconds` is not positive", field="seconds")
     view = await admit()
@@ -110,7 +121,7 @@ async def _begun(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Calla
         leave()
 
     return Answer(
-        stream=_events(feed, subscription, admit, view, order),
+        stream=_events(feed, subscription, admit, view, order, proof),
         content_type=EVENT_STREAM,
         is_live=True,
         headers=(("X-Accel-Buffering", "no"),),  # a proxy that collects answers would hold events back
@@ -119,21 +130,22 @@ async def _begun(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Calla
 
 
 async def _events(
-    feed: EventFeed, subscription: Subscription, admit: Admit, view: EventView, order: WatchEvents
+    feed: EventFeed, subscription: Subscription, admit: Admit, view: EventView, order: WatchEvents, proof: bytes
 ) -> AsyncGenerator[bytes, None]:
     loop = asyncio.get_running_loop()
     until = None if order.seconds is None else loop.time() + order.seconds
     yield b"retry: %d\n\n" % _RETRY_MS
-    checked = spoken = loop.time()
+    spoken = loop.time()
+    check_at = spoken + until_check(proof, spoken)
     while not feed.is_closed:
         now = loop.time()
         if until is not None and now >= until:
             return
-        wait_s = CHECK_S if until is None else min(CHECK_S, until - now)
+        wait_s = max(check_at - now, 0) if until is None else min(max(check_at - now, 0), until - now)
         taken = await subscription.take(wait_s)
         now = loop.time()
-        if now - checked >= CHECK_S:
-            checked = now
+        if now >= check_at:
+            check_at = now + until_check(proof, now)
             try:
                 async with asyncio.timeout(ANSWER_S):
                     view = await admit()

@@ -48,8 +48,10 @@ def interrupted_in(operation: Operation) -> Operation:
     return msgspec.structs.replace(operation, run=interrupted) if operation.path == "/audit" else operation
 
 
-async def answers(application: Application, path: str, headers: dict[str, str], count: int = 1) -> list[bytes]:
-    """Return what clients get that ask one after another, up to the end of their connection."""
+async def answers(
+    application: Application, path: str, headers: dict[str, str], count: int = 1, *, at_once: bool = False
+) -> list[bytes]:
+    """Return what clients get that ask one after another, or all at once, up to the end of their connection."""
     listener = socket.create_server(("127.0.0.1", 0))
     access_log = AccessLog(AccessLogLines.NONE, asyncio.get_running_loop().call_later)
     settings = ApiSettings(HttpListener("127.0.0.1", 0))
@@ -57,13 +59,19 @@ async def answers(application: Application, path: str, headers: dict[str, str], 
     ending = asyncio.Event()
     serving = asyncio.ensure_future(server.run(listener, ending.wait()))
     head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", **headers}.items())
-    found = []
+
+    async def asked() -> bytes:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(f"GET /api/v1{path} HTTP/1.1\r\n{head}\r\n".encode())
+        found = await reader.read()
+        writer.close()
+        return found
+
     async with asyncio.timeout(60):
-        for _ in range(count):
-            reader, writer = await asyncio.open_connection(*listener.getsockname())
-            writer.write(f"GET /api/v1{path} HTTP/1.1\r\n{head}\r\n".encode())
-            found.append(await reader.read())
-            writer.close()
+        if at_once:
+            found = await asyncio.gather(*(asked() for _ in range(count)))
+        else:
+            found = [await asked() for _ in range(count)]
     ending.set()
     await serving
     return found
@@ -143,3 +151,22 @@ async def test_an_answer_ends_when_its_sender_may_not_have_it_any_more_and_not_w
     expect_cut_off(answer)
     assert states == []
     assert [(each["event"], each["path"], each["why"]) for each in log] == [("answer_cut_off", f"/api/v1{path}", why)]
+
+
+async def test_the_streams_of_one_sender_share_its_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    async def look_up(*_: object, is_use: bool, **__: object) -> Principal:
+        nonlocal looks
+        looks += not is_use
+        if looks > 2:
+            raise UnauthorizedError("the session has ended")
+        return Principal(role=Role.OPERATOR, name="t", login="t", means=Means.PAGE, permissions=ALL)
+
+    monkeypatch.setattr(streams, "CHECK_S", 0.2)
+    monkeypatch.setattr("vosd.api.application.sender_of", look_up)
+    application = Application(UnaskedOffices(), look_up, Routes(map(endless_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Cookie": f"{COOKIE}=t", "Accept": NDJSON}
+    for each in await answers(application, "/audit", headers, count=30, at_once=True):
+        expect_cut_off(each)
+    assert looks < 10, "each stream has looked its sender up by itself"

@@ -130,7 +130,7 @@ class Client:
 
 async def opened(feed: EventFeed, order: WatchEvents | None = None, admit: Any = admitted) -> tuple[Client, Any]:
     client = Client()
-    answer = await live_answer(feed, admit, order or WatchEvents(), lambda: None)
+    answer = await live_answer(feed, admit, order or WatchEvents(), lambda: None, b"")
     task = asyncio.ensure_future(_sent(client, answer))
     await client.until(b"retry: ")
     return client, task
@@ -194,8 +194,8 @@ async def test_a_place_is_given_back_where_a_stream_ends_and_where_it_cannot_beg
         raise UnauthorizedError("token t was revoked")
 
     with pytest.raises(UnauthorizedError):
-        await live_answer(feed, refused, WatchEvents(), lambda: given_back.append("refused"))
-    answer = await live_answer(feed, admitted, WatchEvents(), lambda: given_back.append("ended"))
+        await live_answer(feed, refused, WatchEvents(), lambda: given_back.append("refused"), b"")
+    answer = await live_answer(feed, admitted, WatchEvents(), lambda: given_back.append("ended"), b"")
     assert given_back == ["refused"]
     assert answer.ended is not None
     answer.ended()
@@ -204,7 +204,7 @@ async def test_a_place_is_given_back_where_a_stream_ends_and_where_it_cannot_beg
 
 async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stream(source, feed):
     client = Client()
-    answer = await live_answer(feed, admitted, WatchEvents(), lambda: None)
+    answer = await live_answer(feed, admitted, WatchEvents(), lambda: None, b"")
     source.put(event(1))
     await asyncio.sleep(0)
     task = asyncio.ensure_future(_sent(client, answer))
@@ -278,7 +278,7 @@ async def test_a_stream_without_events_lives_by_comments_and_ends_when_it_is_ask
     client, task = await opened(feed, WatchEvents(seconds=1))
     await task
     with pytest.raises(RequestError, match="not positive"):
-        await live_answer(feed, admitted, WatchEvents(seconds=0), lambda: None)
+        await live_answer(feed, admitted, WatchEvents(seconds=0), lambda: None, b"")
 
 
 async def test_the_stream_of_the_switch_is_closed_some_time_after_the_last_client(source):
