@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,8 @@ SLOW_S: Final = 30
 """Time for a client to read the 64 KiB of an answer that wait for it; one that does not is disconnected."""
 GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""Value of ``SO_LINGER`` by which a connection that is closed is reset."""
 
 
 class ApiServer(Server):
@@ -159,7 +162,12 @@ class _Connection(H11Protocol):
         try:
             await application(scope, receive, send)
         except CutOffError:
-            self.transport.close()
+            if scope["http_version"] == "1.0":
+                # the end of the connection would be the end of the answer (RFC 9112 section 6.3), so it is reset
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                self.transport.abort()
+            else:
+                self.transport.close()
             # uvicorn logs an answer that ends early while the client is there
             while (await receive())["type"] != "http.disconnect":
                 pass

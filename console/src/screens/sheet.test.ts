@@ -73,6 +73,12 @@ it("finds the header below other lines, and takes columns by their names", () =>
   expect(guessed(["billing_rate", "prefix", "Comment"])).toEqual({ billing_rate: "billing_rate", prefix: "prefix" });
 });
 
+it("takes no shortest time or other day for a charge or the day of a rate", () => {
+  const rated = { prefix: "Prefix", billing_rate: "Rate" };
+  expect(guessed(["Prefix", "Rate", "Minimum", "Increment"])).toEqual({ ...rated, interval: "Increment" });
+  expect(guessed(["From", "Prefix", "Rate", "Connection", "Until"])).toEqual(rated);
+});
+
 it.each(["en", "zh"])("takes the columns of a header in the words of the console in %s", (language) => {
   const file = readFileSync(new URL(`../text/${language}.json`, import.meta.url), "utf8");
   const words: Record<string, string> = JSON.parse(file).column;

@@ -8,14 +8,15 @@ export const COLUMNS: Record<string, readonly string[]> = {
   interval: ["interval", "increment", "increments", "billing increment", "billing increments", "计费间隔"],
   effective_from: [
     ...["effective", "effective date", "effective from", "valid from", "start date", "date"],
-    ...["in force from", "from", "生效时间"],
+    ...["in force from", "生效时间"],
   ],
-  effective_to: ["effective to", "valid to", "end date", "expires", "in force until", "until", "失效时间"],
+  effective_to: ["effective to", "valid to", "end date", "expires", "in force until", "失效时间"],
   billing_cycle: ["billing cycle", "next interval", "next", "cycle s", "周期秒"],
   first_duration: ["first interval", "first duration", "initial", "first period s", "首段 秒"],
   first_rate: ["first rate", "setup rate", "initial rate", "first price", "首段价格"],
-  connection_fee: ["connection fee", "connect fee", "setup fee", "connection", "接通费"],
-  minimum_charge: ["minimum charge", "minimum", "最低收费"],
+  connection_fee: ["connection fee", "connect fee", "setup fee", "接通费"],
+  // a column "Minimum" of a carrier is the shortest time that it charges, in seconds
+  minimum_charge: ["minimum charge", "最低收费"],
   tax_rate: ["tax", "tax rate", "vat", "tax %", "税率 %"],
   rate_type: ["type", "rate type", "类型"],
 };

@@ -49,7 +49,13 @@ def interrupted_in(operation: Operation) -> Operation:
 
 
 async def answers(
-    application: Application, path: str, headers: dict[str, str], count: int = 1, *, at_once: bool = False
+    application: Application,
+    path: str,
+    headers: dict[str, str],
+    count: int = 1,
+    *,
+    at_once: bool = False,
+    version: str = "1.1",
 ) -> list[bytes]:
     """Return what clients get that ask one after another, or all at once, up to the end of their connection."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -62,19 +68,19 @@ async def answers(
 
     async def asked() -> bytes:
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        writer.write(f"GET /api/v1{path} HTTP/1.1\r\n{head}\r\n".encode())
+        writer.write(f"GET /api/v1{path} HTTP/{version}\r\n{head}\r\n".encode())
         found = await reader.read()
         writer.close()
         return found
 
-    async with asyncio.timeout(60):
-        if at_once:
-            found = await asyncio.gather(*(asked() for _ in range(count)))
-        else:
-            found = [await asked() for _ in range(count)]
-    ending.set()
-    await serving
-    return found
+    try:
+        async with asyncio.timeout(60):
+            if at_once:
+                return await asyncio.gather(*(asked() for _ in range(count)))
+            return [await asked() for _ in range(count)]
+    finally:
+        ending.set()
+        await serving
 
 
 def expect_cut_off(answer: bytes) -> None:
@@ -97,6 +103,13 @@ async def test_an_answer_that_cannot_be_sent_whole_has_no_end_and_one_line_a_min
         ("warning", "/api/v1/audit", "store_unavailable", 1)
     ]
     assert caplog.records == [], "the server has a line of its own for each"
+
+
+async def test_a_client_of_http_1_0_takes_no_answer_that_is_cut_off_for_a_whole_one() -> None:
+    application = Application(UnaskedOffices(), identify, Routes(map(interrupted_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Accept": CSV}
+    with capture_logs(), pytest.raises(ConnectionResetError):
+        await answers(application, "/audit", headers, version="1.0")
 
 
 async def endless(*_: object) -> AsyncIterator[Any]:
