@@ -6,14 +6,13 @@ it. A switch whose event loop does not answer is not healthy.
 
 import asyncio
 import gc
-import math
 import os
 import socket
 import sys
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -39,21 +38,21 @@ class SilentError(Exception):
         self.parts = parts
 
 
+class _Asked(NamedTuple):
+    """A question that waits for its answer, and the parts that have come."""
+
+    whole: asyncio.Future[None]
+    parts: list[ExporterAnswer]
+
+
 class AskedSwitch:
-    """The switch, as this process asks it; the answers come in the order of the questions."""
+    """The switch, as this process asks it; parts of a reading may come with other answers in between."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._number = 0
-        self._parts: list[ExporterAnswer] = []
-        self._waiting: dict[int, asyncio.Future[list[ExporterAnswer]]] = {}
-        self._answered_at = -math.inf
-
-    @property
-    def silent_s(self) -> float:
-        """The seconds since anything came from the switch."""
-        return time.monotonic() - self._answered_at
+        self._waiting: dict[int, _Asked] = {}
 
     async def ask(self, wanted: QuestionTopic, seconds: float) -> Sequence[ExporterAnswer]:
         """Return the parts of the answer.
@@ -63,14 +62,14 @@ class AskedSwitch:
         """
         self._number += 1
         number = self._number
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        asked = self._waiting[number] = _Asked(asyncio.get_running_loop().create_future(), [])
         try:
             send(self._writer, msgspec.msgpack.encode(ExporterQuestion(number, wanted)))
             async with asyncio.timeout(seconds):
-                parts: Sequence[ExporterAnswer] = await future
-                return parts
+                await asked.whole
+                return asked.parts
         except (TimeoutError, EOFError):
-            raise SilentError([each for each in self._parts if each.number == number]) from None
+            raise SilentError(asked.parts) from None
         finally:
             del self._waiting[number]
 
@@ -80,12 +79,11 @@ class AskedSwitch:
         try:
             while True:
                 answer = decode(await received(self._reader))
-                self._parts.append(answer)
-                self._answered_at = time.monotonic()
-                if answer.is_last:
-                    future, parts, self._parts = self._waiting.get(answer.number), self._parts, []
-                    if future is not None and not future.done():
-                        future.set_result(parts)
+                asked = self._waiting.get(answer.number)
+                if asked is not None:
+                    asked.parts.append(answer)
+                    if answer.is_last and not asked.whole.done():
+                        asked.whole.set_result(None)
         except EOFError:
             return
 
@@ -118,8 +116,7 @@ class Pages:
         try:
             await self._switch.ask(QuestionTopic.HEALTH, ANSWER_S)
         except SilentError:
-            if self._switch.silent_s > ANSWER_S:  # else the answer waits behind a long reading
-                return self._silent(ANSWER_S)
+            return self._silent(ANSWER_S)
         return MetricsPage(HTTPStatus.OK, b"healthy\n")
 
     async def readiness(self, _accept: str) -> MetricsPage:
@@ -134,8 +131,6 @@ class Pages:
 
     def _silent(self, seconds: float) -> MetricsPage:
         text = f"the switch (process {self._pid}) has not answered for {seconds:g} s: its event loop hangs\n"
-        if self._switch.silent_s <= seconds:
-            text = f"the switch (process {self._pid}) is busy: a reading takes longer than {seconds:g} s\n"
         return MetricsPage(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
 
 

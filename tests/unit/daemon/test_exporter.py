@@ -1,7 +1,6 @@
 """The process that answers HTTP: started again when it ends, and no harm when it cannot listen."""
 
 import asyncio
-import math
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics import exporter as exporter_process
 from vosd.metrics.exporter import AskedSwitch, Pages
 from vosd.metrics.reading import ExporterAnswer, GatewayReading, Sample
+from vosd.processes.channel import received
 
 WARNINGS = """\
 the database is away: calls are taken and wait in the journal
@@ -103,41 +103,65 @@ async def test_the_process_is_started_again_when_it_was_killed_and_ends_with_the
     assert children() == []
 
 
-def half_read(monkeypatch, *, has_come=True, came_at=None):
-    """Return pages of a switch whose answers do not come, but for the first parts of a reading."""
-    for name in ("READING_S", "ANSWER_S"):
-        monkeypatch.setattr(exporter_process, name, 0.01)
-    switch = AskedSwitch(None, SimpleNamespace(is_closing=lambda: False, writelines=list))
-    gateway = GatewayReading("carrier-a", "routing", True, 1, None, (1,), 1, 1, 1)
-    for number in (1, 2) if has_come else ():
-        switch._parts += [
-            ExporterAnswer(number, is_last=False, samples=[Sample("vosd_calls", number, ("talking",))]),
-            ExporterAnswer(number, is_last=False, gateways=[gateway]),
-        ]
-    if came_at is not None:
-        switch._answered_at = came_at
-    return Pages(switch, 7)
+class ReadingOfManyGateways:
+    """One that does not end."""
+
+    async def parts(self, number, max_gateways):
+        yield ExporterAnswer(number, is_last=False, samples=[Sample("vosd_calls", number, ("talking",))])
+        gateway = GatewayReading("carrier-a", "routing", True, 1, None, (1,), 1, 1, 1)
+        yield ExporterAnswer(number, is_last=False, gateways=[gateway])
+        await asyncio.Future()
+
+
+@asynccontextmanager
+async def busy_switch(monkeypatch):
+    """Yield the pages of a switch whose readings take longer than they may."""
+    monkeypatch.setattr(exporter_process, "READING_S", 0.2)
+    for_switch, for_pages = socket.socketpair()
+    child = SimpleNamespace(
+        **dict(zip(("reader", "writer"), await asyncio.open_connection(sock=for_switch), strict=True))
+    )
+    made = Exporter(ReadingOfManyGateways(), status_of(), lambda: DaemonState.RUNNING, None)
+    serving = asyncio.create_task(made._serve(child, MetricsSettings(HttpListener("127.0.0.1", 1))))
+    reader, writer = await asyncio.open_connection(sock=for_pages)
+    await received(reader)
+    switch = AskedSwitch(reader, writer)
+    listening = asyncio.create_task(switch.listen())
+    yield Pages(switch, 7)
+    writer.close()
+    await serving
+    child.writer.close()
+    await listening
 
 
 async def test_a_busy_switch_has_the_figures_that_have_come_in_time(monkeypatch):
-    pages = half_read(monkeypatch)
-    for number in (1, 2):
-        page = await pages.metrics("")
-        assert page.status == 200
-        assert f'vosd_calls{{state="talking"}} {number}.0\n'.encode() in page.content, "of this reading, and not kept"
-        assert b"carrier-a" not in page.content
+    async with busy_switch(monkeypatch) as pages:
+        for _ in range(2):
+            page = await pages.metrics("")
+            assert page.status == 200
+            assert b'vosd_calls{state="talking"}' in page.content
+            assert b"carrier-a" not in page.content
 
 
-async def test_only_a_switch_of_which_nothing_comes_is_taken_for_one_that_hangs(monkeypatch):
-    silent = half_read(monkeypatch, has_come=False)
-    for page in (await silent.metrics(""), await silent.health("")):
+async def test_a_switch_is_ready_and_healthy_while_it_is_read(monkeypatch):
+    async with busy_switch(monkeypatch) as pages:
+        monkeypatch.setattr(exporter_process, "READING_S", 60)
+        scraped = asyncio.create_task(pages.metrics(""))
+        await asyncio.sleep(0)
+        assert (await pages.readiness("")).content == b"ready\n"
+        assert (await pages.health("")).content == b"healthy\n"
+        assert not scraped.done()
+        scraped.cancel()
+
+
+async def test_a_switch_that_does_not_answer_is_taken_for_one_that_hangs(monkeypatch):
+    for name in ("READING_S", "ANSWER_S"):
+        monkeypatch.setattr(exporter_process, name, 0.01)
+    pages = Pages(AskedSwitch(None, SimpleNamespace(is_closing=lambda: False, writelines=list)), 7)
+    for asked_for in (pages.metrics, pages.health, pages.readiness):
+        page = await asked_for("")
         assert page.status == 503
         assert b"its event loop hangs" in page.content
-    busy = half_read(monkeypatch, has_come=False, came_at=math.inf)
-    assert (await busy.health("")).status == 200
-    for page in (await busy.metrics(""), await busy.readiness("")):
-        assert page.status == 503
-        assert b"is busy: a reading takes longer" in page.content
 
 
 async def test_a_busy_port_is_reported_once_and_tried_again(listen, monkeypatch):

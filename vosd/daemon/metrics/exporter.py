@@ -81,27 +81,32 @@ class Exporter:
         decode = msgspec.msgpack.Decoder(ExporterQuestion).decode
         reader, writer = child.reader, child.writer
         try:
-            send(writer, self._encode(ExporterOpening(tuple(map(str, settings.allow)))))
-            while True:
-                question = decode(await received(reader))
-                await self._answer(question, writer, settings)
-        except (EOFError, OSError):
-            return
+            async with asyncio.TaskGroup() as readings:
+                send(writer, self._encode(ExporterOpening(tuple(map(str, settings.allow)))))
+                reading: asyncio.Task[None] | None = None
+                while True:
+                    question = decode(await received(reader))
+                    if question.wanted is not QuestionTopic.READING:
+                        send(writer, self._encode(self._answer(question)))
+                        continue
+                    # Other questions are answered beside it, for that of many gateways takes seconds.
+                    # The next one comes when it is late.
+                    if reading is not None:
+                        reading.cancel()
+                    reading = readings.create_task(self._read(question.number, writer, settings.max_gateways))
+        except* (EOFError, OSError):
+            pass
 
-    async def _answer(
-        self, question: ExporterQuestion, writer: asyncio.StreamWriter, settings: MetricsSettings
-    ) -> None:
-        match question.wanted:
-            case QuestionTopic.HEALTH:
-                send(writer, self._encode(ExporterAnswer(question.number)))
-            case QuestionTopic.READINESS:
-                found = readiness(self._status, self._state)
-                answer = ExporterAnswer(question.number, is_well=found.is_ready, text=found.text)
-                send(writer, self._encode(answer))
-            case QuestionTopic.READING:
-                async for part in self._readings.parts(question.number, settings.max_gateways):
-                    send(writer, self._encode(part))
-                    await writer.drain()
+    def _answer(self, question: ExporterQuestion) -> ExporterAnswer:
+        if question.wanted is QuestionTopic.HEALTH:
+            return ExporterAnswer(question.number)
+        found = readiness(self._status, self._state)
+        return ExporterAnswer(question.number, is_well=found.is_ready, text=found.text)
+
+    async def _read(self, number: int, writer: asyncio.StreamWriter, max_gateways: int) -> None:
+        async for part in self._readings.parts(number, max_gateways):
+            send(writer, self._encode(part))
+            await writer.drain()
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:

@@ -155,6 +155,13 @@ class Readings:
         yield ExporterAnswer(number, is_last=False, samples=await self._of_calls())
         await asyncio.sleep(0)
         yield ExporterAnswer(number, is_last=False, samples=self._of_ends())
+        await asyncio.sleep(0)
+        processes = [("", os.getpid())]
+        if self._books.pid is not None:
+            processes.append(("vosd_bookkeeper", self._books.pid))
+        samples = [*self._of_groups(max_gateways), *self._of_media(max_gateways), *self._of_machine()]
+        yield ExporterAnswer(number, is_last=False, samples=samples, processes=tuple(processes))
+        await asyncio.sleep(0)
         states: Counter[tuple[str, str]] = Counter()
         rows: list[GatewayReading] = []
         count, until = 0, self._seconds() + STEP_S
@@ -172,13 +179,7 @@ class Readings:
                 until = self._seconds() + STEP_S
         samples = [Sample(Metric.GATEWAYS, total, labels) for labels, total in states.items()]
         samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, max(0, count - max_gateways)))
-        samples += self._of_groups(max_gateways)
-        samples += self._of_media(max_gateways)
-        samples += self._of_machine()
-        processes = [("", os.getpid())]
-        if self._books.pid is not None:
-            processes.append(("vosd_bookkeeper", self._books.pid))
-        yield ExporterAnswer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
+        yield ExporterAnswer(number, samples=samples, gateways=rows, outcomes=CLASSES)
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _of_the_switch(self) -> list[Sample]:
