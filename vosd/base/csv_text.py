@@ -9,8 +9,11 @@ from typing import Any, Final, Protocol
 _BOTH: Final = "\r\n"
 LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
-_FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter."""
+_FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter.
+
+Apostrophes of its own may stand before it: it gets one more, which is taken away again where it is read.
+"""
 _NEUTRALISED: Final = re.compile(r"(\A|[;\t\r\n])'(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)

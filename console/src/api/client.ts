@@ -345,7 +345,7 @@ export async function allOf(path: string, query: Query = {}): Promise<Row[]> {
 
 /** CSV whose cells no spreadsheet takes for formulas: names in sheets are chosen by others. */
 export function neutralised(csv: string): string {
-  return csv.replace(/(^|[,;\t\r\n])("?)(?=\s*[=+\-@])(?!"?-?\d+(\.\d+)?"?([,;\r\n]|$))/g, "$1$2'");
+  return csv.replace(/(^|[,;\t\r\n])("?)(?=[\s']*[=+\-@])(?!"?-?\d+(\.\d+)?"?([,;\r\n]|$))/g, "$1$2'");
 }
 
 /** Have the browser download a list or a report in another form than JSON; nothing once `signal` ends it. */

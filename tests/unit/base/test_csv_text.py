@@ -39,6 +39,10 @@ def test_only_what_needs_quotes_has_them():
         ("-cmd", "'-cmd"),
         ("@SUM(1)", "'@SUM(1)"),
         ("  =1", "'  =1"),
+        ("'=1", "''=1"),
+        ("'-7", "''-7"),
+        ("''=1;'=1", "'''=1;''=1"),
+        ("'s-Gravenhage", "'s-Gravenhage"),
         ("\t=1", "'\t'=1"),
         ("\uff1d1+1", "'\uff1d1+1"),
         ("Bob;=1+1", "Bob;'=1+1"),  # where the delimiter of the spreadsheet is the semicolon

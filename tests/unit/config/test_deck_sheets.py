@@ -118,7 +118,7 @@ def test_the_prefix_that_names_the_area_is_kept(sheet):
     assert "area_prefix" in read.mistakes[0]
 
 
-@pytest.mark.parametrize("area", ["=cmd", "+1 Canada", "-x", "@home", "  =cmd", "UK;=1+1"])
+@pytest.mark.parametrize("area", ["=cmd", "+1 Canada", "-x", "@home", "  =cmd", "UK;=1+1", "'=cmd"])
 def test_an_area_comes_back_from_a_download_for_a_spreadsheet_as_it_was(sheet, area):
     (rate,) = Read(sheet(f'prefix,area,billing_rate\n44,"{neutralised(area)}",1\n')).rates
     assert rate["area"] == area.strip()
