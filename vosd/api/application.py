@@ -36,6 +36,7 @@ from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, KeptUpload, is_long, kept_upload
 from vosd.api.known_senders import KnownSenders
 from vosd.api.listing import (
+    READ_AT_ONCE,
     PageWanted,
     check_cursor,
     check_indexed,
@@ -101,6 +102,7 @@ class Application:
         self._routes = routes
         self._jobs = jobs
         self._repeats = Repeats()
+        self._turns = asyncio.Semaphore(READ_AT_ONCE)
         self._streams = Counter[str]()
         """Answers under way, by path, of operations that bound them."""
         self._places = StreamPlaces()
@@ -198,7 +200,7 @@ class Application:
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
         if wanted is not None:
-            listed = _list(operation, office, who, order, wanted)
+            listed = _list(operation, office, who, order, wanted, self._turns)
             # What comes before a stream begins may take long; once it has begun, it ends when its client goes.
             return await (request.unless_gone(listed) if wanted.form else listed)
         if operation.is_live:
@@ -394,12 +396,19 @@ def _require_permission(operation: Operation, who: "Principal") -> None:
         raise RequestError(HTTPStatus.FORBIDDEN, "permission_lacking", said)
 
 
-async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:
+async def _list(
+    operation: Operation,
+    office: "Office",
+    who: "Principal",
+    order: Any,
+    wanted: PageWanted,
+    turns: asyncio.Semaphore,
+) -> Answer:
     assert operation.listing is not None
     await check_length(operation.listing, office, who, order, wanted)
     result = operation.run(office, who, order)
     if isinstance(result, AsyncIterator):
-        return await read_list(operation.listing, result, wanted)
+        return await read_list(operation.listing, result, wanted, turns)
     items = await result
     if is_read_in_parts(operation.listing, wanted):
         return await read_list(operation.listing, each_of(items), wanted)

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from operator import gt, itemgetter, lt
@@ -31,6 +32,11 @@ CSV: Final = "text/csv"
 _WITH_PLUS: Final = re.compile(r"\+\d+(?:\.\d+)?\Z", re.ASCII)
 _CHUNK: Final = 64
 """Items that a stream sends at once."""
+READ_AT_ONCE: Final = 8
+"""Streams of lists that read at the same time: fewer than the database has connections for, so that log-ins have some.
+
+One that waits for its client reads nothing, and keeps no other from its turn.
+"""
 
 
 class PageWanted(NamedTuple):
@@ -181,10 +187,15 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
     return _page([_sparse(row, wanted.fields) for _, row in shown], following, wanted, beside)
 
 
-async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
-    """Return the part of a list that the office yields from the cursor on; it yields one more than the limit."""
+async def read_list(
+    listing: Listing, items: AsyncIterator[Any], wanted: PageWanted, turns: asyncio.Semaphore | None = None
+) -> Answer:
+    """Return the part of a list that the office yields from the cursor on; it yields one more than the limit.
+
+    ``turns``: a whole list is read while it has one of them; None = the items are there already.
+    """
     if wanted.limit is None:
-        return await _streamed((msgspec.to_builtins(item) async for item in items), wanted)
+        return await _streamed((msgspec.to_builtins(item) async for item in items), wanted, turns)
     rows = [msgspec.to_builtins(item) async for item in items]
     shown = rows[: wanted.limit]
     following = shown[-1][listing.key] if len(rows) > wanted.limit else None
@@ -216,7 +227,9 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
     return Answer(content=msgspec.json.encode(page if beside is None else page | asdict(beside)))
 
 
-async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
+async def _streamed(
+    rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted, turns: asyncio.Semaphore | None = None
+) -> Answer:
     if wanted.form == XLSX:
         columns = {name: name in wanted.amounts for name in wanted.fields}
         parts, content_type = workbook_parts(rows, columns, _text), XLSX
@@ -224,8 +237,20 @@ async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) 
         parts, content_type = _lines(rows, wanted), NDJSON
     else:
         parts, content_type = _table(rows, wanted), f"{CSV}; charset=utf-8"
+    if turns is not None and wanted.form != XLSX:  # the first part of a spreadsheet comes when all its rows were read
+        parts = _in_turns(parts, turns)
     # What the office refuses, it refuses when its first item is read.
     return Answer(stream=await begun(parts), content_type=content_type)
+
+
+async def _in_turns(parts: AsyncGenerator[bytes, None], turns: asyncio.Semaphore) -> AsyncGenerator[bytes, None]:
+    async with aclosing(parts):
+        while True:
+            async with turns:
+                part = await anext(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 async def each_of(rows: Iterable[Any]) -> AsyncIterator[Any]:

@@ -22,7 +22,7 @@ from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import streams
 from vosd.api.access_log import AccessLog
 from vosd.api.application import Application
-from vosd.api.listing import CSV, NDJSON
+from vosd.api.listing import CSV, NDJSON, READ_AT_ONCE
 from vosd.api.operation import Operation
 from vosd.api.operations.session import COOKIE
 from vosd.api.operations.traces import PCAP, TEXT, Trace
@@ -183,3 +183,26 @@ async def test_the_streams_of_one_sender_share_its_look_ups(monkeypatch: pytest.
     for each in await answers(application, "/audit", headers, count=30, at_once=True):
         expect_cut_off(each)
     assert looks < 10, "each stream has looked its sender up by itself"
+
+
+async def test_streams_of_lists_take_turns_at_reading() -> None:
+    reading = most = 0
+
+    async def read(*_: object) -> AsyncIterator[Any]:
+        nonlocal reading, most
+        for number in range(2):
+            reading += 1
+            most = max(most, reading)
+            for _step in range(500):
+                await asyncio.sleep(0)
+            reading -= 1
+            yield {"id": number, "subject": "acme"}
+
+    def read_in(operation: Operation) -> Operation:
+        return msgspec.structs.replace(operation, run=read) if operation.path == "/audit" else operation
+
+    application = Application(UnaskedOffices(), identify, Routes(map(read_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Accept": CSV, "Connection": "close"}
+    found = await answers(application, "/audit", headers, count=3 * READ_AT_ONCE, at_once=True)
+    assert {each.count(b"acme") for each in found} == {2}
+    assert most == READ_AT_ONCE

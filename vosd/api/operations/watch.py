@@ -66,7 +66,7 @@ from vosd.control.peers import (
 )
 from vosd.obs.alarms import Level
 
-_LINES_AT_ONCE: Final = 1_000
+_LINES_AT_ONCE: Final = 200
 
 
 async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncIterator[AuditSheet]:
