@@ -79,6 +79,20 @@ def test_a_key_that_stands_twice_is_named_with_both_lines(site):
     ]
 
 
+def test_a_key_that_stands_twice_in_an_object_is_named_with_the_object(site):
+    errors = site.errors(
+        "sip: {server: x, server: y}\n"
+        "accounts:\n  - overdraft_limit: 1\n    overdraft_limit: 2\n    id: acme\n"
+        "phones:\n  - {number: '100', account: acme, media: {codecs: [PCMU], codecs: [PCMA]}}\n"
+    )
+
+    assert [each for each in errors if "each key once" in each] == [
+        "vosd.yaml:1: server: expected each key once; it also stands at vosd.yaml:1",
+        "vosd.yaml:4: accounts[acme].overdraft_limit: expected each key once; it also stands at vosd.yaml:3",
+        "vosd.yaml:7: phones[100].codecs: expected each key once; it also stands at vosd.yaml:7",
+    ]
+
+
 def test_anchors_and_merges_fill_what_an_object_leaves_open(site):
     loaded = site.load(
         """

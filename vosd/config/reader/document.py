@@ -23,6 +23,10 @@ _LARGE: Final = 1 << 18
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MERGE_KEY: Final = "<<"
+_OBJECT_DEPTH: Final = 2
+"""Level of the objects in the lists of the top level."""
+_NAMES: Final = ("id", "name", "number")
+"""Keys of which an object has one that names it."""
 _TOP_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*:?\Z", re.ASCII)
 _TAB: Final = re.compile(r"\s*\t")
 _UNPARTED: Final = re.compile(r"\s*(?:- )?[a-z_]+:[^\s/][^#]*$")
@@ -192,6 +196,9 @@ class _Reader:
         self._file = file
         self._environ = environ
         self._problems = problems
+        self._list = ""
+        self._repeated: list[tuple[Scalar, SourceLine]] = []
+        """Keys that stand twice, and where they stand first, until it is known which object they are of."""
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._key = ""
         self._place = SourceLine(file, 0)
@@ -262,9 +269,13 @@ class _Reader:
         section = Section(self._place_of(event))
         self._refuse_tag(event, section.place)
         merged: list[Section] = []
+        if depth == _OBJECT_DEPTH:
+            self._report_repeated()
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key = self._node(inner, depth + 1)
             self._key = key.written if isinstance(key, Scalar) else ""
+            if depth == 0:
+                self._list = self._key
             is_left_out = depth == 0 and self._key in self._without
             value = self._left_out(key.place) if is_left_out else self._node(next(self._events), depth + 1)
             if not isinstance(key, Scalar):
@@ -279,6 +290,8 @@ class _Reader:
         for other in merged:
             for name, entry in other.entries.items():
                 section.entries.setdefault(name, entry)
+        if depth in {0, _OBJECT_DEPTH}:
+            self._report_repeated(section if depth else None)
         return section
 
     def _place_of(self, event: yaml.Event) -> SourceLine:
@@ -305,7 +318,15 @@ class _Reader:
         if earlier is None:
             section.entries[key.written] = Entry(key.place, value)
         else:
-            self._problems.error(key.place, key.written, f"each key once; it also stands at {earlier.place}")
+            self._repeated.append((key, earlier.place))
+
+    def _report_repeated(self, of: Section | None = None) -> None:
+        """Report the keys that stand twice in an object of a list, or outside of all objects."""
+        name = "" if of is None else next(filter(None, map(of.text_of, _NAMES)), "")
+        within = f"{self._list}[{name}]." if name else ""
+        for key, earlier in self._repeated:
+            self._problems.error(key.place, within + key.written, f"each key once; it also stands at {earlier}")
+        self._repeated.clear()
 
     def _merged(self, place: SourceLine, value: Node) -> list[Section]:
         sources = value.items if isinstance(value, YamlList) else [value]
