@@ -1,6 +1,8 @@
 import { expect, it, vi } from "vitest";
 import {
   allOf,
+  CutOff,
+  download,
   endSession,
   listText,
   mistakesIn,
@@ -8,6 +10,7 @@ import {
   Problem,
   remedyOf,
   sentencesOf,
+  stream,
   Unreachable,
 } from "./client";
 
@@ -18,6 +21,7 @@ vi.mock("openapi-fetch", () => ({
   default: () => ({
     use: () => {},
     GET: async (path: string) => {
+      if (path === "/cut") throw new TypeError("Failed to fetch");
       const page = Number(new URLSearchParams(path.split("?")[1]).get("cursor") ?? 1);
       return { data: { items: [{ page }], next: page < 3 ? String(page + 1) : null } };
     },
@@ -44,6 +48,13 @@ it("takes a session that has ended already as ended, and none that the switch ha
     new Unreachable(""),
   ];
   for (const failure of failures) await expect(ended(failure)).rejects.toBe(failure);
+});
+
+it("tells an answer that was cut off from one that did not come", async () => {
+  const { signal } = new AbortController();
+  await expect(download("/cut", "text/csv", "audit.csv", signal)).rejects.toThrow(CutOff);
+  const nothing = () => {};
+  await expect(stream("/cut", signal, nothing, nothing)).rejects.toThrow(CutOff);
 });
 
 it("says a remedy once", () => {

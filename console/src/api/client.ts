@@ -39,6 +39,13 @@ export const remedyOf = (problem: Problem): string =>
 /** No answer at all: the network, or the switch is away. */
 export class Unreachable extends Error {}
 
+/** An answer that has begun and does not come to its end: the session has ended, or the network or the switch is away. */
+export class CutOff extends Error {}
+
+/** What kept an answer from being read whole; browsers call an end before its time a failure to fetch. */
+const keptFromEnd = (failure: Error): Error =>
+  failure instanceof TypeError ? new CutOff(failure.message, { cause: failure }) : failure;
+
 /** Whether an answer has not come in time. */
 export const isLate = (error: Error): boolean => [error, error.cause].some(isTimeout);
 const isTimeout = (error: unknown) => error instanceof DOMException && error.name === "TimeoutError";
@@ -358,7 +365,7 @@ export async function download(
 ): Promise<void> {
   const reading = client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob", signal });
   const answer = await reading.catch((failure: Error) => {
-    if (!signal.aborted) throw failure;
+    if (!signal.aborted) throw keptFromEnd(failure);
   });
   if (!answer) return;
   const file = answer.data as unknown as Blob;
@@ -394,6 +401,6 @@ export async function stream(
       for (const line of lines) if (line) take(JSON.parse(line) as Row);
     }
   } catch (failure) {
-    if (!signal.aborted) throw failure;
+    if (!signal.aborted) throw keptFromEnd(failure as Error);
   }
 }
