@@ -62,10 +62,12 @@ from vosd.admin.office.sessions import (
     use_link,
 )
 from vosd.admin.office.tokens import AddToken, ListTokens, UnauthorizedError, add_token, list_tokens
+from vosd.cdr.columns import iso_utc
 from vosd.storage.access import LastAdministratorError, NoSuchRoleError, RoleInUseError, SqlAccess
 from vosd.storage.people import PersonExistsError, SqlPeople
 
 NOW = 1_790_000_010_000
+DAY_MS = 24 * 3_600_000
 PLACES, PLACES_OF_SOURCE = ROOM[LogInStanding.NEW]
 HOME, ELSEWHERE = "192.0.2.7", "198.51.100.9"
 GOOD = "correct horse battery"
@@ -81,12 +83,17 @@ class House:
     """The office of one customer, at a moment that moves, with the log-ins of one process."""
 
     def __init__(self, database, state_dir):
-        self.database, self.state_dir, self.now, self.log_ins = database, state_dir, NOW, LogIns()
+        self.database, self.state_dir, self.now = database, state_dir, NOW
+        self.ahead_ms = 0
+        """Error of the wall clock."""
+        self.log_ins = LogIns(lambda: self.now)
         self.accounts = [account("acme")]
 
     @property
     def office(self):
-        return office_on(self.database, *self.accounts, now=self.now, socket=self.state_dir / "vosd.sock")
+        return office_on(
+            self.database, *self.accounts, now=self.now + self.ahead_ms, socket=self.state_dir / "vosd.sock"
+        )
 
     async def add(self, name="ann", role="viewer", **more):
         link = await add_person(self.office, operator("root"), AddPerson(name=name, role=role, **more))
@@ -250,6 +257,46 @@ async def test_wrong_passwords_lock_their_source_out_and_a_success_there_resets_
         await house.log_in("ann", GOOD, ELSEWHERE)
     house.now += 180_000
     await house.log_in("ann", source=ELSEWHERE)
+
+
+@pytest.mark.parametrize("set_ms", [-DAY_MS, DAY_MS])
+async def test_an_address_is_locked_out_for_three_minutes_whatever_happens_to_the_wall_clock(house, set_ms):
+    await house.add()
+    for guess in range(7):
+        with pytest.raises((LogInRefusedError, TooManyGuessesError)):
+            await house.log_in("ann", f"guess {guess}", ELSEWHERE)
+    house.ahead_ms = set_ms
+    with pytest.raises(TooManyGuessesError, match="in 180 s"):
+        await house.log_in("ann", GOOD, ELSEWHERE)
+    house.now += 180_000
+    await house.log_in("ann", GOOD, ELSEWHERE)
+
+
+async def test_refused_log_ins_have_their_lines_after_a_clock_that_was_ahead(house):
+    await house.add()
+    house.ahead_ms = DAY_MS
+    for guess in range(6):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in("ann", f"guess {guess}", ELSEWHERE)
+    house.ahead_ms = 0
+    with pytest.raises(LogInRefusedError):
+        await house.log_in("ann", "guess", HOME)
+    found = await list_audit(house.office, operator(), ListAudit(action="RefuseLogIn"))
+    assert sorted(each.at for each in found) == [iso_utc(NOW), *[iso_utc(NOW + DAY_MS)] * 6]
+
+
+@pytest.mark.parametrize("is_opened_ahead", [True, False])
+async def test_a_session_that_was_opened_or_used_at_a_wrong_later_time_has_ended(house, is_opened_ahead):
+    await house.add()
+    house.ahead_ms = 90_000 if is_opened_ahead else 0
+    opened = await house.log_in()
+    house.ahead_ms = 90_000
+    await house.principal(opened)
+    house.ahead_ms = 30_000
+    await house.principal(opened)  # no more than clocks are corrected
+    house.ahead_ms = 0
+    with pytest.raises(UnauthorizedError, match="has ended"):
+        await house.principal(opened)
 
 
 async def test_guesses_at_one_person_from_many_sources_wait_longer_each_time(house):

@@ -15,6 +15,11 @@ class SystemClock:
         return Instant(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
 
 
+def monotonic_ms() -> int:
+    """Return the monotonic milliseconds of this machine."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def machine_ms() -> int:
     """Return the milliseconds since the machine was started, those included for which it was suspended."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

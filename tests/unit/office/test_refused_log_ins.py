@@ -38,7 +38,8 @@ async def refuse(refused: RefusedLogIns, office: Kept, times: int = 1) -> None:
 
 
 async def test_a_flood_of_refused_log_ins_has_a_line_a_minute_that_says_how_many_have_none() -> None:
-    office, refused = Kept(), RefusedLogIns()
+    office = Kept()
+    refused = RefusedLogIns(office.now)
     await refuse(refused, office, 10_000)
     assert office.left_out == [0] * AT_ONCE
     office.at += EVERY_MS
@@ -50,7 +51,8 @@ async def test_a_flood_of_refused_log_ins_has_a_line_a_minute_that_says_how_many
 
 
 async def test_a_line_that_could_not_be_written_is_counted_by_the_next() -> None:
-    office, refused = Kept(), RefusedLogIns()
+    office = Kept()
+    refused = RefusedLogIns(office.now)
     office.is_away = True
     await refuse(refused, office, 2)
     office.is_away = False

@@ -1,5 +1,6 @@
 """Audit lines of refused log-ins, bounded: the audit is never shortened, and a flood must not fill it."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -29,9 +30,11 @@ class RefuseLogIn(msgspec.Struct, frozen=True, omit_defaults=True):
 class RefusedLogIns:
     """Writes the lines of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, mono_ms: Callable[[], int]) -> None:
+        """``mono_ms`` returns monotonic milliseconds."""
+        self._mono_ms = mono_ms
         self._spent_until = 0
-        """Moment at which all lines may be written at once again, UTC milliseconds."""
+        """Moment at which all lines may be written at once again, monotonic milliseconds."""
         self._left_out = 0
 
     async def note(self, office: Office, source: str, name: str | None, why: str, *, locks_out: bool = False) -> None:
@@ -39,7 +42,7 @@ class RefusedLogIns:
 
         The name that was given then is not written: people type their password into that field.
         """
-        now = office.now()
+        now = self._mono_ms()
         spent_until = max(self._spent_until, now) + EVERY_MS
         if spent_until - now > AT_ONCE * EVERY_MS:
             self._left_out += 1
@@ -47,7 +50,7 @@ class RefusedLogIns:
         self._spent_until = spent_until
         left_out, self._left_out = self._left_out, 0
         line = AuditLine(
-            at=now,
+            at=office.now(),
             principal="",
             role="",
             login="",

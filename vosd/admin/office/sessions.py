@@ -6,6 +6,7 @@ the id of a session in a cookie, and sends the CSRF token back with every reques
 
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -35,6 +36,7 @@ from vosd.base.errors import VosError
 from vosd.base.host import owner_network_of, source_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
+from vosd.engine.clock import monotonic_ms
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.storage.access import NoSuchRoleError
@@ -129,11 +131,13 @@ class LogIns:
     The counts are those of the registrar (ADR 92): by source, and by attacked person with growing delays.
     """
 
-    def __init__(self, settings: LockOutSettings | None = None) -> None:
-        settings = settings or LockOutSettings()
+    def __init__(self, mono_ms: Callable[[], int] = monotonic_ms) -> None:
+        """``mono_ms`` returns monotonic milliseconds: a wall clock that is put back would lock out for days."""
+        settings = LockOutSettings()
+        self._mono_ms = mono_ms
         self._guesses = Guesses(settings)
         self._networks = FailedNetworks(settings.suspend_ms)
-        self.refused: Final = RefusedLogIns()
+        self.refused: Final = RefusedLogIns(mono_ms)
         self._turns = LogInTurns()
 
     async def log_in(self, office: Office, source: str, order: LogIn) -> OpenedSession:
@@ -187,10 +191,10 @@ class LogIns:
 
     async def _prove(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         """Return the person that the words prove; count those that prove nothing."""
-        wait_ms = self._guesses.source_wait_ms(source, office.now())
+        wait_ms = self._guesses.source_wait_ms(source, self._mono_ms())
         if wait_ms:  # before it takes a place: a source that goes on would keep all others out
             raise TooManyGuessesError(-(-wait_ms // 1_000))
-        standing = self._standing(source, office.now())
+        standing = self._standing(source, self._mono_ms())
         # Many at once are counted one by one, and take the memory of one.
         async with self._turns.turn(LogInSource(source_of(source), owner_network_of(source)), standing):
             return await self._judge(office, source, order)
@@ -208,22 +212,22 @@ class LogIns:
         person = await people.find(name) if name.isprintable() else None
         counted = name if person is None else person.name
         attempt = PasswordAttempt("", counted, source, 0, person is not None, is_registered=False, is_gateway=False)
-        wait_ms = self._guesses.wait_ms(attempt, office.now())
+        wait_ms = self._guesses.wait_ms(attempt, self._mono_ms())
         if wait_ms:
             raise TooManyGuessesError(-(-wait_ms // 1_000))
         is_right = await matches(order.password[: LENGTH_MAX + 1], None if person is None else person.password)
         if is_right and person is not None and person.disabled_at is None:
             if person.totp is None:
-                self._guesses.succeeded(attempt, office.now())
+                self._guesses.succeeded(attempt, self._mono_ms())
                 return person
             if not order.code:
                 raise CodeMissingError("the password is right: send the code of the second factor with it")
             after = _with_code_used(office, person, order.code)
             if after is not None and await people.change(person, after):
-                self._guesses.succeeded(attempt, office.now())
+                self._guesses.succeeded(attempt, self._mono_ms())
                 return after
-        failed = self._guesses.failed(attempt, office.now())
-        self._networks.failed(owner_network_of(source), office.now())
+        failed = self._guesses.failed(attempt, self._mono_ms())
+        self._networks.failed(owner_network_of(source), self._mono_ms())
         why = "unknown person" if person is None else "wrong password" if not is_right else "disabled person"
         if is_right and person is not None and person.disabled_at is None:
             why = _USED_CODE if _is_code_used(office, person, order.code) else "wrong code"
@@ -377,7 +381,9 @@ async def _session(office: Office, session: str) -> tuple[StoredSession, StoredP
     if found is None:
         raise UnauthorizedError("there is no such session: log in")
     stored, person = found
-    if stored.ends_at <= now or stored.used_at + IDLE_MS <= now or person.disabled_at is not None:
+    is_of_wrong_time = stored.used_at > now + USE_NOTED_MS  # the clock was put back: its end would come days too late
+    is_idle = stored.used_at + IDLE_MS <= now
+    if stored.ends_at <= now or is_idle or is_of_wrong_time or person.disabled_at is not None:
         await people.end_session(digest)
         raise UnauthorizedError("the session has ended: log in again")
     try:
