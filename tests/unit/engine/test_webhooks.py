@@ -158,6 +158,23 @@ async def test_events_that_a_receiver_refuses_are_dead_letters_until_they_are_re
             assert webhook.dead_letters() == []
 
 
+async def test_events_for_which_a_reload_leaves_no_room_are_dead_letters(tmp_path):
+    events = events_of()
+    with ReportServer(secret=SECRET.encode()) as server:
+        server.fails = [503] * 1_000
+        async with delivering(events, tmp_path, server.url, retry_interval_ms=60_000) as webhook:
+            tell(events, *(low(number) for number in range(5)))
+            await asyncio.to_thread(server.wait_for_attempt)
+            terms = CallReportSettings(server.url, Secret(SECRET), retry_interval_ms=60_000, queue=2)
+            await webhook.change(ReceiverSettings("crm", TYPES, terms))
+            assert [(each.number, each.why) for each in webhook.dead_letters()] == [
+                (1, "full"),
+                (2, "full"),
+                (3, "full"),
+            ]
+            assert len(webhook._queue) == 2
+
+
 async def test_a_name_of_this_machine_is_not_connected_to_unless_it_is_allowed():
     with ReportServer() as server:
         for host in ("127.0.0.1", "localhost"):

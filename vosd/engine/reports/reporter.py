@@ -161,7 +161,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
         else:
             self._queue.settings = settings
             while (dropped := self._queue.drop_surplus()) is not None:
-                self._spool.done(dropped)
+                self._drop(dropped)
             self._queue.try_again()
             self._go(settings)
 
@@ -208,8 +208,11 @@ class ReportOutlet(Counting, Generic[_Settings]):
     def _put(self, report: CallReport, *, is_minor: bool) -> None:
         dropped = self._queue.put(report, is_minor=is_minor)
         if dropped is not None:
-            self._spool.done(dropped)
-            self._lost(dropped, ReportOutcome.FULL)
+            self._drop(dropped)
+
+    def _drop(self, report: CallReport) -> None:
+        self._spool.done(report)
+        self._lost(report, ReportOutcome.FULL)
 
     # -- counts -------------------------------------------------------------------------------------------------
 
