@@ -22,7 +22,7 @@ from vosd.api.application import Application
 from vosd.api.jobs import Jobs
 from vosd.api.listing import ways_to_sort
 from vosd.api.offices import Offices
-from vosd.api.operation import FieldPlace, Operation
+from vosd.api.operation import FieldPlace, Listing, Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
@@ -276,9 +276,15 @@ def _filters(operation: Operation) -> list[dict[str, str]]:
     for given in [*alone]:
         beside = served.get(next(iter(given), ""), ())
         alone += [{**given, name: VALUES[name]} for name in beside]
-    sorts = ways_to_sort(operation.listing) if operation.listing.backwards is not None else []
+    sorts = _other_ways(operation.listing) if operation.listing.backwards is not None else []
     ordered = [each | {"sort": sort} for each in alone for sort in sorts if "newest_first" not in each]
     return [each | {name: VALUES[name] for name in needed | _wanted(operation, each)} for each in alone + ordered]
+
+
+def _other_ways(listing: Listing) -> list[str]:
+    """Return the ways to sort a list but that of a request without ``sort``, which has the same plan."""
+    is_read_backwards = listing.descends is not listing.ends_first
+    return [way for way in ways_to_sort(listing) if way.startswith("-") is not is_read_backwards]
 
 
 def _wanted(operation: Operation, given: Mapping[str, str]) -> set[str]:

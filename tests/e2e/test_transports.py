@@ -89,12 +89,27 @@ def _values(transport: str) -> dict[str, str]:
     return {"transport": transport, "switch": regular(str(switch))}
 
 
-@pytest.mark.parametrize(("caller", "vendor"), [("hangs_up", "answers"), ("is_hung_up_on", "hangs_up")])
-@pytest.mark.parametrize("there", ["UDP", "TCP", "TLS"])
-@pytest.mark.parametrize("here", ["UDP", "TCP", "TLS"])
+HANGS_UP, IS_HUNG_UP_ON = ("hangs_up", "answers"), ("is_hung_up_on", "hangs_up")
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "parts"),
+    [  # each transport ends a call from either side, over its own connection and over one of another kind
+        ("UDP", "UDP", HANGS_UP),
+        ("UDP", "TCP", IS_HUNG_UP_ON),
+        ("UDP", "TLS", HANGS_UP),
+        ("TCP", "UDP", HANGS_UP),
+        ("TCP", "TCP", IS_HUNG_UP_ON),
+        ("TCP", "TLS", IS_HUNG_UP_ON),
+        ("TLS", "UDP", IS_HUNG_UP_ON),
+        ("TLS", "TCP", HANGS_UP),
+        ("TLS", "TLS", IS_HUNG_UP_ON),
+    ],
+)
 def test_a_call_crosses_from_any_transport_to_any_other(
-    stage: Stage, authority: Authority, tunnel_certificate: Certificate, here: str, there: str, caller: str, vendor: str
+    stage: Stage, authority: Authority, tunnel_certificate: Certificate, here: str, there: str, parts: tuple[str, str]
 ) -> None:
+    caller, vendor = parts
     gateway, prefix = GATEWAYS[there]
     callee = stage.number(prefix)
     source = stage.endpoint_of("acme")

@@ -12,7 +12,7 @@ import pytest
 from .campaign import run
 from .mutation import CORPUS, Mutator
 
-MESSAGES: Final = 5_000
+MESSAGES: Final = 2_500
 GUIDED_S: Final = 1
 TESTS: Final = Path(__file__).parents[1]
 

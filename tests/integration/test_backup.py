@@ -105,6 +105,18 @@ def elsewhere(request, site, tmp_path) -> Site:
     return Site(other, server.create_database(f"{site.url.rpartition('/')[2]}_restored"))
 
 
+@pytest.fixture
+def tables_at_once(monkeypatch) -> None:
+    """Make the tables of a restored database of a server at once, where a test is not about its hundred migrations."""
+
+    async def made(connection, revision):
+        assert revision == newest_revision()
+        await connection.exec_driver_sql("COMMIT")
+        await asyncio.to_thread(migrate_on_server, str(connection.engine.url))
+
+    monkeypatch.setattr(restore, "upgrade", made)
+
+
 @on_both
 def test_a_restored_database_has_all_of_it_to_the_last_digit(site, elsewhere, tmp_path):
     site.book(calls(*range(30)))
@@ -120,6 +132,7 @@ def test_a_restored_database_has_all_of_it_to_the_last_digit(site, elsewhere, tm
 
 
 @on_both
+@pytest.mark.usefixtures("tables_at_once")
 def test_what_is_committed_during_a_backup_is_in_the_journal_or_in_the_copy_and_never_torn(site, elsewhere, tmp_path):
     """A call is booked while rows or pages are being copied: the copy is of the state before it."""
     site.book(calls(*range(300)))
@@ -145,6 +158,7 @@ def test_what_is_committed_during_a_backup_is_in_the_journal_or_in_the_copy_and_
 
 
 @on_both
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_restore_stops_before_its_last_step_where_a_switch_has_begun_to_use_the_database(site, elsewhere, tmp_path):
     site.book(calls(*range(30)))
     made, shown = site.document("backup", str(tmp_path / "one.zip")), []
@@ -333,6 +347,7 @@ def test_a_restore_test_fails_without_a_backup_and_with_one_that_is_damaged(site
 
 
 @on_both
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_database_with_content_is_only_replaced_when_that_is_said(site, tmp_path):
     site.book(calls(1, 2))
     made = site.document("backup", str(tmp_path / "one.zip"))
@@ -591,6 +606,7 @@ def test_a_row_that_is_more_than_values_is_never_part_of_a_statement(row):
 
 @pytest.mark.mariadb
 @pytest.mark.parametrize("site", ["mariadb"], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_division_of_tables_does_not_go_on_in_the_restored_ones(site, elsewhere, tmp_path):
     """The copies that it had made are not in the backup, and the restored tables are divided already."""
     site.book(calls(1))
@@ -619,6 +635,7 @@ def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_no_database_is_replaced_while_its_tables_are_changed(site, tmp_path):
     site.book(calls(1))
     made = site.document("backup", str(tmp_path / "one.zip"))
@@ -655,6 +672,7 @@ def test_no_migration_comes_between_the_steps_of_a_restore(site, tmp_path, monke
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_restore_is_refused_while_another_one_writes_its_rows(site, tmp_path, monkeypatch):
     site.book(calls(*range(3)))
     made, refused = site.document("backup", str(tmp_path / "one.zip")), []
@@ -671,6 +689,7 @@ def test_a_restore_is_refused_while_another_one_writes_its_rows(site, tmp_path, 
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_database_that_another_restore_has_filled_meanwhile_is_not_replaced_unasked(
     site, elsewhere, tmp_path, monkeypatch
 ):
@@ -691,6 +710,7 @@ def test_a_database_that_another_restore_has_filled_meanwhile_is_not_replaced_un
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_restored_database_lets_no_switch_start_where_rows_have_gone_meanwhile(site, tmp_path, monkeypatch):
     site.book(calls(*range(3)))
     made = site.document("backup", str(tmp_path / "one.zip"))
@@ -706,6 +726,7 @@ def test_a_restored_database_lets_no_switch_start_where_rows_have_gone_meanwhile
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_restore_ends_where_the_server_has_taken_back_its_lock(site, tmp_path, monkeypatch):
     site.book(calls(*range(3)))
     made, written = site.document("backup", str(tmp_path / "one.zip")), []
@@ -735,6 +756,7 @@ def _after_table(monkeypatch, act) -> None:
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+@pytest.mark.usefixtures("tables_at_once")
 def test_a_server_that_does_not_accept_a_row_keeps_its_database(site, tmp_path, mariadb_server):
     site.book(calls(1))
     content = "INSERT INTO invoice_template (digest, content) VALUES (REPEAT('a', 64), REPEAT('x', 100000))"
