@@ -242,4 +242,4 @@ class ComingAndGoing(RuleBasedStateMachine):
 
 
 TestComingAndGoing = ComingAndGoing.TestCase
-TestComingAndGoing.settings = settings(max_examples=examples(25, 400), stateful_step_count=30, deadline=None)
+TestComingAndGoing.settings = settings(max_examples=examples(15, 400), stateful_step_count=30, deadline=None)

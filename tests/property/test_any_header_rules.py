@@ -6,6 +6,7 @@ from typing import Final
 
 from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.exploring import examples
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -130,7 +131,7 @@ recalled = st.builds(
 forwarded = st.lists(diverted | recalled, max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(36, 600))
 @given(dialects, callers, carried, carried, forwarded)
 def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, calling, asked, answered, sent_on):
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=calling)

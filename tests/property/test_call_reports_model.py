@@ -140,7 +140,7 @@ class Model:
         assert ReportSpool(self._directory).open().reports == []
 
 
-@settings(max_examples=examples(60, 1_000), deadline=None)
+@settings(max_examples=examples(36, 1_000), deadline=None)
 @given(ACTIONS)
 @example([("report", 1), ("report", 1), ("take", 0), ("fail", 0), ("report", 2), ("take", 0), ("fail", 0), ("kill", 0)])
 @example([("report", 1), ("send", 0), ("kill", 0), ("report", 1), ("send", 0), ("send", 0)])

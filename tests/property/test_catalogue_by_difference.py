@@ -259,7 +259,7 @@ PAIRED = SAME._replace(
 )
 
 
-@settings(max_examples=examples(40, 150), deadline=None)
+@settings(max_examples=examples(20, 150), deadline=None)
 @given(st.lists(EDITIONS, min_size=2, max_size=4))
 @example([SAME, SAME._replace(main=[*SAME.main, Item("accounts", "{id: a1, max_cps: 4}")]), SAME])
 @example([SAME, SAME._replace(odd="accounts: [{id: a9}]\n"), SAME._replace(odd="accounts: [{id: a1}]\n")])

@@ -42,7 +42,7 @@ def response_with(lines: list[str]) -> Response | None:
     return message
 
 
-@settings(max_examples=examples(180, 3_000), deadline=None)
+@settings(max_examples=examples(90, 3_000), deadline=None)
 @given(
     lines=st.lists(st.tuples(st.sampled_from(["WWW-Authenticate", "Proxy-Authenticate"]), challenges()), max_size=5),
     username=texts,

@@ -199,7 +199,7 @@ TRUNK = Change([("mapping_gateways", "t1", "account: c1, hosts: 198.51.100.7")])
 ENDED = Change([("accounts", "c1", None)], is_stored=False)
 
 
-@settings(max_examples=examples(12, 100), deadline=None)
+@settings(max_examples=examples(6, 100), deadline=None)
 @given(st.lists(STEPS, min_size=2, max_size=6))
 @example([sold("c1"), LOOK, PutBack(1), LOOK._replace(objects=sold("c3", "agent: c1").objects)])
 @example([sold("c1"), LOOK, PutBack(1), sold("c2")._replace(is_checked=False), sold("c3", "agent: c1")])

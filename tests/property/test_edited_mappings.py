@@ -19,7 +19,7 @@ def in_order(before: Mapping[str, int], without: frozenset[str], things: dict[st
 
 
 @given(st.dictionaries(KEYS, st.integers(0, 3), min_size=1), EDITS, st.integers(0, 12))
-@settings(max_examples=examples(200, 3_000))
+@settings(max_examples=examples(100, 3_000))
 def test_an_edited_mapping_is_a_copy_with_the_edits(start, edits, most):
     with patch.object(module, "LARGE", 1), patch.object(module, "EDITS_MAX", most):
         mapping, model = start, start

@@ -430,7 +430,7 @@ class LiveStateRecount(RuleBasedStateMachine):
 
 TestLiveStateRecount = LiveStateRecount.TestCase
 TestLiveStateRecount.settings = settings(
-    max_examples=examples(40, 120),
+    max_examples=examples(24, 120),
     stateful_step_count=40,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

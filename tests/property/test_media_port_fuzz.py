@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
+from doubles.exploring import examples
 from doubles.sockets.relay import source
 from doubles.sockets.rtp import report_block, rtp, sender_report
 from hypothesis import given, settings
@@ -111,7 +112,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(75, 1_500))
 @given(st.lists(STEPS, max_size=40), st.booleans())
 def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
     owner, record = Owner(), memoryview(bytearray(3 * RECORD_BYTES))

@@ -103,7 +103,7 @@ def stage(plan: Plan, relay: VirtualRelay) -> tuple[Scene, list]:
     return scene, desks
 
 
-@settings(max_examples=examples(100, 3_000), deadline=None)
+@settings(max_examples=examples(60, 3_000), deadline=None)
 @given(PLANS)
 @example(BOTH)
 @example(BOTH._replace(cancelled_at=10))

@@ -76,7 +76,7 @@ class Watched(RegistrationStage):
             self.check()
 
 
-@settings(max_examples=examples(40, 600), deadline=None)
+@settings(max_examples=examples(24, 600), deadline=None)
 @given(steps=steps, draw_seed=st.integers(0, 10_000))
 def test_it_stays_one_asks_with_restraint_and_is_never_stuck(steps, draw_seed):
     stage = Watched(draw_seed)

@@ -177,7 +177,7 @@ def write_templates(path: Path, stores: Stores, day: dict[str, Any]) -> None:
     path.write_text("node: sw1\n" + day["more"] + "".join(f"{kind}:\n{text}" for kind, text in written.items() if text))
 
 
-@settings(max_examples=examples(40, 400), deadline=None)
+@settings(max_examples=examples(20, 400), deadline=None)
 @given(DAYS_OF_TEMPLATES)
 @example([FIRST, {**FIRST, "big": FORMS_OF_TEMPLATES[2]}, {**FIRST, "big": None}, FIRST])
 @example([{**FIRST, "in_files": {"c1"}}, {**FIRST, "in_files": {"c1"}, "big": FORMS_OF_TEMPLATES[2]}])

@@ -50,7 +50,7 @@ guards = st.builds(
 @example(  # two BYEs with the same nonce, the second overtakes the first
     guard=Guard(methods=frozenset({"BYE"}), uses=2), plans=[("cancels", "forks"), ("hangs up", "answers")], seed=0
 )
-@settings(max_examples=examples(50, 800), deadline=None)
+@settings(max_examples=examples(30, 800), deadline=None)
 def test_no_call_is_lost_and_none_stays_up(guard, plans, seed):
     scene = GuardedScene(guard)
     scene.wire.delays = delivered if seed is None else Storm(seed, loss=0.1, doubling=0.2, jitter_ms=60)

@@ -24,7 +24,7 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
 
-DAYS = examples(6, 20)
+DAYS = examples(4, 20)
 CALLS_A_DAY = examples(100, 250)
 LONGEST_S = 1_000
 SELL, BUY = applied_rate("0.60"), applied_rate("0.30")

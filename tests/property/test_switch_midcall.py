@@ -29,7 +29,7 @@ from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.rater import rate_call
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 
-DAYS = examples(50, 150)
+DAYS = examples(30, 150)
 CALLS_A_DAY = 6
 DAY_MS = 120_000
 TARGET = "4420711111"

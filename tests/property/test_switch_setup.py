@@ -142,7 +142,7 @@ class Story:
                 assert records[call.call_id].sip_code == finals[0]
 
 
-@settings(max_examples=examples(120, 2_000))
+@settings(max_examples=examples(72, 2_000))
 @given(
     first=st.sampled_from(PLACES),
     second=st.sampled_from(PLACES),

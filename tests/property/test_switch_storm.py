@@ -22,7 +22,7 @@ from vosd.billing.rater import rate_call
 from vosd.sdp.origin import alike
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
-STORMS = examples(10, 100)
+STORMS = examples(6, 100)
 CALLS_A_STORM = 100
 LOSS = 0.05
 JITTER_MS = 60

@@ -144,7 +144,7 @@ def _has_dialog(side: Side) -> bool:
     return getattr(side, "final", 200) == 200 and "tag=" in (side.remote or "")
 
 
-@settings(max_examples=examples(25, 500), deadline=None)
+@settings(max_examples=examples(16, 500), deadline=None)
 @given(seed=st.integers(0, 1_000_000), steps=st.integers(5, 30), is_replaced=st.booleans())
 def test_an_office_transfers_what_it_likes(seed, steps, is_replaced):
     day = Day(scene := Scene(office()), seed)
@@ -161,7 +161,7 @@ def test_an_office_transfers_what_it_likes(seed, steps, is_replaced):
     assert faults_of(packets, SWITCH) == []
 
 
-@settings(max_examples=examples(25, 500), deadline=None)
+@settings(max_examples=examples(16, 500), deadline=None)
 @given(seed=st.integers(0, 1_000_000), steps=st.integers(5, 30), mode=st.sampled_from((MediaMode.ON, MediaMode.AUTO)))
 def test_an_office_that_transfers_what_it_likes_has_its_media_at_the_relay(seed, steps, mode):
     relay = VirtualRelay()

@@ -62,7 +62,7 @@ def found(path: Path, remembered: Remembered | None) -> list[str]:
         return [*map(str, error.problems)]
 
 
-@settings(max_examples=examples(40, 300), deadline=None)
+@settings(max_examples=examples(24, 300), deadline=None)
 @given(st.lists(DAYS, min_size=2, max_size=5))
 @example([({}, {}, "", ""), ({"a1": ACCOUNTS[1]}, {"a1": TRUNKS[1]}, "", ""), ({}, {}, "", "")])
 @example([({"a2": ACCOUNTS[2]}, {"a2": TRUNKS[3]}, "", ""), ({"a2": ACCOUNTS[0]}, {"a2": TRUNKS[0]}, "", "")])
