@@ -595,8 +595,8 @@ async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Si
     assert (await site.shown("R-0001")).due_on == "2026-11-09"
     assert [each.due_on for each in await site.listed()] == ["2026-11-09"]
     note = await cancel_invoice(site.office, operator(), CancelInvoice(id=shown.id))
-    assert note.due_on is None
-    assert [each.due_on for each in await site.listed()] == [None, "2026-11-09"]
+    assert (note.due_on, note.due_at) == (None, None)
+    assert [(each.due_on, each.due_at) for each in await site.listed()] == [(None, None), ("2026-11-09", None)]
 
 
 async def test_a_draft_is_replaced_by_the_next_run_and_issued_once(site: Site) -> None:

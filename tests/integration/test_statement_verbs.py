@@ -93,6 +93,18 @@ def test_calls_are_listed_by_their_end_as_the_statement_counts_them(booked: Inst
     assert booked.document("cdr", "list", "--since", since) == []
 
 
+def test_the_list_of_invoices_shows_the_day_until_which_each_is_paid_in_time(installation: Installation) -> None:
+    installation.book([answered_call(1, customer_account="customer-1", ended_at=1_788_000_000_000)])
+    (made,) = installation.document("invoice", "run", "--period", "2026-08")
+    (listed,) = installation.document("invoice", "list")
+    assert listed["due_on"] < listed["due_at"][:10], "overdue from the midnight behind that day"
+    for words in (("list",), ("show", made["number"])):
+        shown = installation.vosd("invoice", *words).stdout
+        assert (listed["due_on"] in shown, listed["due_at"][:10] in shown) == (True, False), shown
+    (row,) = csv.DictReader(io.StringIO(installation.vosd("invoice", "list", "--csv").stdout))
+    assert (row["due_on"], row["due_at"]) == (listed["due_on"], listed["due_at"])
+
+
 def test_a_run_of_invoices_says_what_to_do_for_the_accounts_that_got_none(installation: Installation) -> None:
     """Calls of September were sold by two agents, and the invoice of October waits for that of September."""
     parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}

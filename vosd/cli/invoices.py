@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _NUMBER: Final = click.argument("number", metavar="NUMBER")
 _STATES: Final = ("draft", "open", "part_paid", "paid", "overdue", "issued", "cancelled")
 _COLUMNS: Final = (
-    "id", "number", "kind", "state", "account", "period", "net", "tax", "gross", "paid", "currency", "due_at",
+    "id", "number", "kind", "state", "account", "period", "net", "tax", "gross", "paid", "currency", "due_on",
 )  # fmt: skip
+_CSV_COLUMNS: Final = (*_COLUMNS[:-1], "due_at", _COLUMNS[-1])
 
 
 @click.group(cls=Family)
@@ -80,12 +81,13 @@ def _list(found: "list[InvoiceSheet]", *, as_csv: str | None, as_json: bool) -> 
     if as_json:
         output.document(found)
         return
-    rows = [[each.state.value if name == "state" else getattr(each, name) for name in _COLUMNS] for each in found]
+    columns = _CSV_COLUMNS if as_csv else _COLUMNS
+    rows = [[each.state.value if name == "state" else getattr(each, name) for name in columns] for each in found]
     shown = [["" if value is None else value for value in row] for row in rows]
     if as_csv:
-        csv_writer(as_csv).rows([_COLUMNS, *shown])
+        csv_writer(as_csv).rows([columns, *shown])
     else:
-        output.table(_COLUMNS, shown, empty="no invoices")
+        output.table(columns, shown, empty="no invoices")
 
 
 @invoice.command()
@@ -278,7 +280,7 @@ def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
 
 _SHOWN: Final = (
     "id", "number", "kind", "state", "account", "issuer", "period", "currency", "opening", "net", "tax", "gross",
-    "closing", "paid", "issued_at", "due_at", "cancels", "digest",
+    "closing", "paid", "issued_at", "due_on", "cancels", "digest",
 )  # fmt: skip
 
 

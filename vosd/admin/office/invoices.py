@@ -208,7 +208,7 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: str | None
     """Time of issue; null while it is a draft."""
     due_at: str | None
-    """Time from which it is overdue unless it is paid; null while it is a draft."""
+    """Time from which it is overdue unless it is paid; null of drafts, cancelled invoices and credit notes."""
     due_on: str | None
     """Last day on which it is paid in time, as it is printed; null while it is a draft, and of a credit note."""
     sent_at: str | None
@@ -1077,6 +1077,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
             state = InvoiceState.ISSUED
             if invoice.kind == INVOICE:
                 state = state_of(invoice.gross, paid, invoice.currency, invoice.due_at or 0, now)
+    is_due = invoice.kind == INVOICE and invoice.state is StoredState.ISSUED
     return InvoiceSheet(
         id=invoice.id,
         number=invoice.number,
@@ -1095,7 +1096,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
         opening=format_amount(invoice.opening),
         closing=format_amount(invoice.closing),
         issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
-        due_at=None if invoice.due_at is None else iso_utc(invoice.due_at),
+        due_at=iso_utc(invoice.due_at) if is_due and invoice.due_at is not None else None,
         due_on=None,
         sent_at=None if invoice.sent_at is None else iso_utc(invoice.sent_at),
         cancels=invoice.cancels,
