@@ -656,9 +656,11 @@ async def test_a_dispute_whose_settlement_is_taken_back_is_open_again_and_is_set
     show, before = ShowReconciliation(id=made.id), await balance_of(site)
     for number in (made.id, other.id):
         await dispute_bill(
-            site.office, operator(), DisputeBill(id=number, state=DisputeState.SETTLED, amount=Decimal(1), book=True)
+            site.office,
+            operator(),
+            DisputeBill(id=number, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True),
         )
-    for round_, amount in enumerate(("1.00", "0.50", "0.50")):
+    for round_, amount in enumerate(("0.02", "0.01", "0.01")):
         reference = f"dispute/{made.id}/{round_ + 1}" if round_ else f"dispute/{made.id}"
         order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal(amount), book=True)
         settled = (await dispute_bill(site.office, operator(), order)).dispute
@@ -674,7 +676,7 @@ async def test_a_dispute_whose_settlement_is_taken_back_is_open_again_and_is_set
     left = (await show_reconciliation(site.office, operator(), ShowReconciliation(id=other.id))).dispute
     assert left is not None
     assert left.state is DisputeState.SETTLED
-    assert await balance_of(site) == before + 1
+    assert await balance_of(site) == before + Decimal("0.02")
 
 
 async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
@@ -725,6 +727,25 @@ async def test_a_bill_less_its_credit_note_is_paid_and_the_vendor_is_owed_nothin
     assert settled.dispute is not None
     assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, None)
     assert await balance_of(site) == before
+
+
+async def test_a_dispute_is_of_no_more_than_the_bill_and_books_no_more_than_is_disputable(site: Site) -> None:
+    made, before = await site.imported(faulty()), await balance_of(site)
+    theirs, disputable, cent = Decimal(made.theirs), Decimal(made.disputable), Decimal("0.01")
+    assert disputable < theirs
+    above = DisputeBill(id=made.id, amount=theirs + cent)
+    with pytest.raises(OrderError, match=f"is {theirs + cent}: the vendor bills {made.theirs} in all"):
+        await dispute_bill(site.office, operator(), above)
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=theirs))
+    with pytest.raises(OrderError, match="the vendor bills"):
+        await dispute_bill(site.office, operator(), above)
+    booked = DisputeBill(id=made.id, state=DisputeState.SETTLED, book=True)
+    for order in (booked, msgspec.structs.replace(booked, amount=disputable + Decimal("0.001"))):
+        with pytest.raises(OrderError, match=f"no more is booked than is disputable, {made.disputable}"):
+            await dispute_bill(site.office, operator(), order)
+    assert await balance_of(site) == before
+    settled = await dispute_bill(site.office, operator(), msgspec.structs.replace(booked, amount=disputable))
+    assert (settled.dispute and settled.dispute.booked) == made.disputable
 
 
 async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``vosd reconcile``: vendors' bills compared with our calls."""
 
 import sys
+from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -184,6 +185,8 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     output.table(columns, rows, empty="no calls")
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
+        if Decimal(disputed.amount) > Decimal(found.disputable):
+            output.remark(f"the amount of the dispute is more than is disputable: {found.disputable}")
         if disputed.booked is not None:
             output.line(f"booked: {disputed.booked}, reference {disputed.booked_as}")
     if found.waiting is not None:

@@ -57,6 +57,16 @@ def test_a_bill_is_imported_once_shown_and_disputed(site: Installation) -> None:
     assert (len(listed), listed[1].split()[-1]) == (2, "sent")
 
 
+def test_an_amount_above_the_disputable_one_is_said_and_one_above_the_bill_refused(site: Installation) -> None:
+    directory = site.config.parent
+    site.document("reconcile", "import", "vendor-1", str(directory / "bill.csv"), "--map", str(directory / "map.yaml"))
+    refused = site.vosd("reconcile", "dispute", "1", "--amount", "3.6")
+    assert (refused.exit_code, "--amount is 3.60: the vendor bills 0.67 in all" in refused.stderr) == (2, True)
+    said = site.vosd("reconcile", "dispute", "1", "--amount", "0.5")
+    assert "the amount of the dispute is more than is disputable: 0.36" in said.stderr
+    assert "more than is disputable" not in site.vosd("reconcile", "dispute", "1", "--amount", "0.36").stderr
+
+
 def test_a_prepayment_and_a_credit_note_of_a_vendor_are_entries_of_the_ledger_once(site: Installation) -> None:
     before = site.document("account", "show", "vendor-1")["balance"]
     for words in (

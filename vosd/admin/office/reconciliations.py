@@ -522,7 +522,7 @@ class DisputeBill(ReconciliationOrder, frozen=True):
     state: DisputeState | None = None
     """State that it comes to; None = it stays, and a new one is open."""
     amount: Decimal | None = None
-    """Amount that the vendor is asked to credit; None = it stays, of a new one the disputable amount."""
+    """Amount that the vendor is asked to credit, at most its bill; None = it stays, of a new one all disputable."""
     reference: str | None = None
     """Reference of the vendor's credit note, and of its entry in the ledger."""
     memo: str | None = None
@@ -584,7 +584,8 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         OperatorsOnlyError: an agent asks.
         PermissionLackingError: it would book money, and the principal may not.
         NoSuchReconciliationError: there is none of the number.
-        OrderError: the state cannot follow the present one, its payment waits, or the amount is none.
+        OrderError: the state cannot follow the present one, its payment waits, or the amount is none, is more than the
+            bill, or would be booked and is more than is disputable.
         DisputeMovedError: another person has changed it meanwhile.
         WasRefusedError: a second person has refused the payment.
         ReferenceTaken, OtherCurrency, UnknownAccountError: nothing was booked or changed.
@@ -595,13 +596,16 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     amount = order.amount
     if amount is not None and amount <= 0:
         raise OrderError("amount", f"is {format_amount(amount)}: it must be above zero")
+    disputable = _disputable(stored)
     if before is None:
-        amount = _disputable(stored) if amount is None else amount
+        amount = disputable if amount is None else amount
         if amount <= 0:
             raise OrderError("amount", "is missing: the vendor asks for no more than is booked here")
         wanted = _opened(office, who, order, stored, amount)
     else:
         wanted = _changed(office, who, order, before, amount)
+    if before is None or wanted.amount != before.amount:
+        _check_on_bill(stored, wanted.amount, disputable)
     line, settlement, waiting = office.audit_line(who, order, stored.account), None, None
     settles = wanted.state is DisputeState.SETTLED and (before is None or before.state is not wanted.state)
     if settles and not order.book:
@@ -609,8 +613,15 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     elif settles:
         require(who, Permission.MONEY_BOOK)
         settlement = _settlement(office, who, wanted)
+        is_booked = await office.stores.payments.earlier(settlement) is not None
+        if wanted.amount > disputable and not is_booked:
+            raise OrderError(
+                "amount",
+                f"is {format_amount(wanted.amount)}: no more is booked than is disputable, {format_amount(disputable)}",
+                "vosd payment add books a credit for calls that agree",
+            )
         wanted = msgspec.structs.replace(wanted, booked=settlement.amount)
-        if needs_second(office, who, settlement.amount) and not await office.stores.payments.earlier(settlement):
+        if needs_second(office, who, settlement.amount) and not is_booked:
             asked = await book_by_hand(office, who, _by_hand(settlement), line)
             assert isinstance(asked, WaitingSheet), "above the limit of the principal, and not booked yet"
             wanted, settlement, waiting = _agreed(wanted), None, asked.id
@@ -626,6 +637,12 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     return msgspec.structs.replace(
         _made_sheet(stored, wanted), waiting=waiting, corrected=await corrected_since(office, stored)
     )
+
+
+def _check_on_bill(stored: StoredReconciliation, amount: Decimal, disputable: Decimal) -> None:
+    most = max(stored.theirs, disputable)  # credits in the file may make the bill less than its calls that differ
+    if amount > most:
+        raise OrderError("amount", f"is {format_amount(amount)}: the vendor bills {format_amount(most)} in all")
 
 
 async def corrected_since(office: Office, stored: StoredReconciliation) -> int:
