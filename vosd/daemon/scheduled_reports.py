@@ -291,7 +291,9 @@ class ScheduledReportPart:
             self._keep_done()
         period = self._next(wanted, now)
         failed = self._failed.get(wanted.name)
-        if now < period.due_at or (failed is not None and now < failed.retry_at):
+        # a wall clock that was ahead when the delivery failed has left a time that is further away than the pause
+        waits = failed is not None and now < failed.retry_at <= now + failed.pause_ms
+        if now < period.due_at or waits:
             return
         waited_ms = now - self._waited_at.get(wanted.name, 0)
         if 0 <= waited_ms < RESCAN_MS:

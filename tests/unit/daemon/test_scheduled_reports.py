@@ -201,6 +201,25 @@ async def test_a_clock_that_is_ahead_for_a_while_sends_nothing_and_one_that_was_
     assert await stage.pass_time(24) == [day(3)]
 
 
+async def test_a_report_that_fails_while_the_clock_jumps_ahead_is_tried_again_when_it_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    await stage.pass_time(4)
+    answer = stage._answer
+
+    async def answer_late(*given: Any) -> ReportDelivery:
+        stage.clock.set_wall(365 * DAY)
+        return await answer(*given)
+
+    stage.answers = ["full"]
+    monkeypatch.setattr(scheduled_reports, "answer_of", answer_late)
+    assert await stage.pass_time(1, step_ms=60_000) == [day(-1)]
+    monkeypatch.setattr(scheduled_reports, "answer_of", answer)
+    stage.clock.set_wall(-365 * DAY)
+    assert await stage.pass_time(1, step_ms=60_000) == [day(-1)]
+
+
 async def test_a_reload_holds_for_the_reports_behind_one_that_is_being_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
