@@ -174,7 +174,7 @@ def test_a_disk_that_is_full_refuses_a_sheet_and_keeps_nothing_of_it(tmp_path: P
         assert api.ask("GET", "/jobs").json["items"] == []
 
 
-DATABASES = ("sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb))
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 
 
 @contextmanager
@@ -188,14 +188,14 @@ def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int =
         yield process
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=[MARIADB])
 def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Jobs that are executed import for half a second, in which they are killed: a forked one might have ended."""
     with with_deck(request, tmp_path_factory.mktemp("executed"), jobs_ready=0) as process:
         yield process
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module", params=["sqlite"])
 def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with with_deck(request, tmp_path_factory.mktemp("killed")) as process:
         yield process
@@ -217,7 +217,6 @@ def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(executed: 
     assert not left_files(executed)
 
 
-@pytest.mark.parametrize("killed", ["sqlite"], indirect=True)  # it is about files, whatever the database
 def test_a_sheet_that_a_killed_process_was_receiving_is_removed_and_that_of_another_process_stays(killed: Api) -> None:
     head = killed.request("POST", "/decks/buy/imports?file=a.csv", None, headers={}).partition(b"Content-Type")[0]
     other = killed.config.parent / "var" / "jobs" / "upload-other.csv"

@@ -140,4 +140,3 @@ def test_a_change_whose_check_is_killed_is_a_503_and_changes_nothing(api: Api) -
 
 def test_it_ends_when_it_is_asked_to(api: Api) -> None:
     assert api.stop() in {0, -15}
-    api.start()
