@@ -29,6 +29,8 @@ class Mood(Enum):
     SILENT = "silent"
     FAILING = "failing"
     """Answers SERVFAIL."""
+    OLD = "old"
+    """Takes queries with EDNS for broken ones."""
     CURT = "curt"
     """Cuts every answer off on UDP."""
     ABRUPT = "abrupt"
@@ -117,6 +119,10 @@ class NameServer:
         response = dns.message.make_response(query)
         if self.mood is Mood.FAILING or log[-1].kind in self.failing or log[-1].name in self.lame:
             response.set_rcode(dns.rcode.SERVFAIL)
+            return response.to_wire()
+        if self.mood is Mood.OLD and query.edns >= 0:
+            response = dns.message.make_response(query.__class__(query.id))
+            response.set_rcode(dns.rcode.FORMERR)
             return response.to_wire()
         if self.mood in {Mood.CURT, Mood.ABRUPT} and log is self.asked:
             response.flags |= dns.flags.TC

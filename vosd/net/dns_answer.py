@@ -54,6 +54,11 @@ def is_truncated(wire: bytes) -> bool:
     return bool(wire[2] & 0x02)
 
 
+def knows_no_edns(wire: bytes) -> bool:
+    """Return whether a server does not understand the query, as those that know no EDNS say (RFC 6891 section 7)."""
+    return wire[3] & 0x0F == dns.rcode.FORMERR
+
+
 def read_answer(wire: bytes, question: DnsQuestion) -> DnsAnswer:
     """Read a response to ``question``; a name without such records gives an answer without records.
 

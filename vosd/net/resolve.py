@@ -14,7 +14,14 @@ import dns.message
 import dns.resolver
 from dns.exception import DNSException
 
-from vosd.net.dns_answer import MESSAGE_BYTES_MAX, UnusableAnswerError, answers, is_truncated, read_answer
+from vosd.net.dns_answer import (
+    MESSAGE_BYTES_MAX,
+    UnusableAnswerError,
+    answers,
+    is_truncated,
+    knows_no_edns,
+    read_answer,
+)
 from vosd.sip.locate import DnsAnswer, DnsQuestion, NoAnswerError
 
 DNS_PORT: Final = 53
@@ -76,6 +83,9 @@ class NameServerResolver:
 async def _exchange(server: NameServer, question: DnsQuestion) -> DnsAnswer:
     query = dns.message.make_query(question.name, question.kind.value, use_edns=0, payload=_DATAGRAM_BYTES).to_wire()
     wire = await _ask_by_datagram(server, query)
+    if knows_no_edns(wire):
+        query = dns.message.make_query(question.name, question.kind.value).to_wire()
+        wire = await _ask_by_datagram(server, query)
     if is_truncated(wire):
         wire = await _ask_by_stream(server, query)
     return read_answer(wire, question)

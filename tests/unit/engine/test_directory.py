@@ -461,6 +461,13 @@ async def test_the_requests_of_one_dialog_go_to_one_server_the_heaviest(desk):
     assert all(desk.directory.locate(Hop("example.net", None, None), ELSEWHERE) == found for _ in range(20))
 
 
+async def test_the_requests_of_a_dialog_go_to_the_server_of_its_name_at_which_the_peer_was_seen(desk):
+    name = Hop("example.net", None, None)
+    await desk.locate(name)
+    assert desk.directory.locate(name, "192.0.2.1") == Hop("192.0.2.1", 5062, "udp")
+    assert desk.directory.locate(name, "2001:db8::3") == Hop("2001:db8::3", 5064, "udp")
+
+
 async def test_what_is_known_of_a_gateway_is_known_in_its_dialogs(desk):
     await desk.adopt(CARRIER)
     asked = len(desk.server.asked)

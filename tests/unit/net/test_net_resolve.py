@@ -73,6 +73,12 @@ async def test_an_answer_that_is_cut_off_is_fetched_by_tcp(server):
     assert server.asked == server.asked_by_stream == [A]
 
 
+async def test_a_server_that_does_not_know_edns_is_asked_without_it(server):
+    server.mood = Mood.OLD
+    assert await NameServerResolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
+    assert server.asked == [A, A]
+
+
 async def test_a_silent_server_gives_way_to_the_next(server, other):
     server.mood = Mood.SILENT
     assert await NameServerResolver([server.address, other.address], ANSWERED_MS, 1).ask(A) == FOUND

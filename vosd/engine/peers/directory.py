@@ -59,7 +59,7 @@ def means_of(listen: Sequence[SipListener]) -> UsableTransports:
 
 
 def heaviest(choices: int) -> int:
-    """Draw that selects the heaviest server: all requests of one dialog go to one server."""
+    """Draw that selects the heaviest server, for the requests of a dialog."""
     return choices - 1
 
 
@@ -107,7 +107,8 @@ class NameDirectory(Counting):
     def locate(self, hop: Hop, seen_at: str) -> Hop | None:
         """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet).
 
-        ``seen_at`` is the address at which the peer that uses the name was seen.
+        ``seen_at`` is the address at which the peer that uses the name was seen: of a name that leads there, too, it
+        is the server that has the dialog.
         """
         name = domain(hop.host)
         if name is None:
@@ -116,7 +117,9 @@ class NameDirectory(Counting):
         cached = self._watched.get(sought) or self._dialog_name(sought, seen_at)
         if cached is None or not cached.servers:
             return None
-        return in_order(cached.servers, heaviest)[0]
+        hops = in_order(cached.servers, heaviest)
+        # the answer to the next question may have the same addresses in another order
+        return next((each for each in hops if each.host == seen_at), hops[0])
 
     def hosts(self) -> Set[str]:
         """Return the addresses of all routing gateways with names: they are known sources."""
