@@ -2,7 +2,7 @@ import { createTheme, MantineProvider, Modal, Tabs } from "@mantine/core";
 import "@mantine/core/styles.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { notifyManager, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
@@ -20,6 +20,8 @@ const SERVER_ERROR = 500;
 /** What the server will refuse again is not asked again, nor is what it has let wait. */
 const isWorthARepeat = (count: number, error: Error) =>
   count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR) && !isLate(error);
+// the page knows of an order before the next click: by a timer, the second click of a busy browser would give it again
+notifyManager.setScheduler(queueMicrotask);
 const queries = new QueryClient({
   defaultOptions: {
     // without a network a query fails, and its page says so: it must not wait beside figures that are old
