@@ -81,46 +81,38 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
 def test_hidden_pages_of_running_calls_leave_the_connections_of_the_browser_to_others(newcomer: Visit) -> None:
     visitor = newcomer()
     context = visitor.page.context
+    streams: list[str] = []
+    context.on("request", lambda request: streams.append(request.url) if "/events" in request.url else None)
     visitor.go("/calls", "Calls now")
-    for _ in range(6):
+    for _ in range(3):
         with context.expect_event("requestfailed", lambda request: request.url.endswith("/api/v1/events")):
             see(visitor.page, "hidden")
         visitor = visitor._replace(page=context.new_page())
         visitor.go("/calls", "Calls now")
     visitor.page.get_by_text("0 calls", exact=True).wait_for()
+    expect(visitor.page.get_by_text("three other windows have live events")).to_have_count(0)
+    assert len(streams) == 4, "each window has opened one, and none opens it again while it is hidden"
 
 
-def test_windows_of_running_calls_beyond_the_third_leave_the_connections_of_the_browser_to_others(
-    newcomer: Visit,
-) -> None:
+def test_a_fourth_window_of_running_calls_takes_the_stream_of_one_that_is_closed(newcomer: Visit) -> None:
     visitor = newcomer()
     context = visitor.page.context
+    context.clock.install()
     streams: list[str] = []
     context.on("request", lambda request: streams.append(request.url) if "/events" in request.url else None)
-    for number in range(7):
-        page = visitor.go("/calls", "Calls now")
-        page.get_by_text("0 calls", exact=True).wait_for()
-        expect(page.get_by_text("three other windows have live events")).to_have_count(int(number >= 3))
-        visitor = visitor._replace(page=context.new_page())
-    assert len(streams) == 3
-
-
-def test_a_further_window_of_running_calls_takes_the_stream_of_one_that_is_closed(newcomer: Visit) -> None:
-    visitor = newcomer()
-    context = visitor.page.context
     pages = [visitor.page, *(context.new_page() for _ in range(3))]
-    pages[3].clock.install()
-    for page in pages:
+    crowded = "three other windows have live events"
+    for number, page in enumerate(pages):
         visitor._replace(page=page).go("/calls", "Calls now")
         page.get_by_text("0 calls", exact=True).wait_for()
-    crowded = pages[3].get_by_text("three other windows have live events")
-    crowded.wait_for()
-    pages[3].clock.run_for(16_000)
-    expect(crowded).to_have_count(1)
+        expect(page.get_by_text(crowded)).to_have_count(int(number == 3))
+    assert len(streams) == 3
+    context.clock.run_for(16_000)
+    expect(pages[3].get_by_text(crowded)).to_have_count(1)
     pages[0].close()
     with pages[3].expect_request(lambda request: request.url.endswith("/api/v1/events")):
-        pages[3].clock.run_for(16_000)
-    expect(crowded).to_have_count(0)
+        context.clock.run_for(16_000)
+    expect(pages[3].get_by_text(crowded)).to_have_count(0)
 
 
 def test_running_calls_are_read_without_a_stream_for_a_role_that_may_see_no_events(
