@@ -107,7 +107,7 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=examples(20, 100), deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
 
@@ -148,7 +148,7 @@ def test_a_call_through_a_vendor_that_challenges_goes_on_as_the_original(guard, 
     assert guarded(moments) == guarded([])
 
 
-@pytest.mark.parametrize("seed", range(examples(4, 12)))
+@pytest.mark.parametrize("seed", range(examples(6, 12)))
 def test_a_day_of_transfers_takeovers_and_falsehoods_goes_on_as_the_original(seed, monkeypatch):
     assert a_day(seed, monkeypatch, replaced=True) == a_day(seed, monkeypatch, replaced=False)
 

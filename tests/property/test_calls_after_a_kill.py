@@ -119,7 +119,7 @@ def judge_late(outcome):
 
 
 @given(planned=plans_with_kills())
-@settings(max_examples=examples(24, 200), deadline=None)
+@settings(max_examples=examples(40, 200), deadline=None)
 def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planned):
     plan, kills = planned
     outcome = carry_out(plan, kills)
@@ -175,7 +175,7 @@ def told(record):
 
 
 @given(planned=quiet_plans())
-@settings(max_examples=examples(20, 200), deadline=None)
+@settings(max_examples=examples(30, 200), deadline=None)
 def test_a_call_that_is_not_in_the_middle_of_something_ends_as_if_nothing_had_happened(planned):
     plan, kills = planned
     untouched, killed = carry_out(plan), carry_out(plan, kills)
@@ -186,7 +186,7 @@ def test_a_call_that_is_not_in_the_middle_of_something_ends_as_if_nothing_had_ha
 
 
 @given(plan=keyed_plans(), kills=st.lists(st.integers(3_000, 39_000), min_size=1, max_size=3, unique=True).map(sorted))
-@settings(max_examples=examples(16, 100), deadline=None)
+@settings(max_examples=examples(25, 100), deadline=None)
 def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_is_killed(plan, kills):
     outcome = carry_out(plan, [Kill(at, 0) for at in kills])
     assert outcome.leftovers == {}
@@ -196,7 +196,7 @@ def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_
 
 
 @given(planned=plans_with_kills(), share=st.floats(0, 1))
-@settings(max_examples=examples(16, 100), deadline=None)
+@settings(max_examples=examples(25, 100), deadline=None)
 def test_a_power_loss_that_takes_a_part_of_the_last_records_leaves_none_twice(planned, share):
     """The file is cut at any byte behind the records of the last mark, which were synced."""
     plan, kills = planned

@@ -64,7 +64,7 @@ def expect_nothing_left(scene, engines, lines):
     after_ms=st.sampled_from([1, 40]),
     encrypts=st.booleans(),
 )
-@settings(max_examples=examples(24, 400), deadline=None)
+@settings(max_examples=examples(40, 400), deadline=None)
 def test_calls_of_any_kind_leave_nothing_at_an_rtpengine(planned, after_ms, encrypts):
     engines = VirtualRtpEngines(after_ms)
     with capture_logs() as lines:
@@ -74,7 +74,7 @@ def test_calls_of_any_kind_leave_nothing_at_an_rtpengine(planned, after_ms, encr
 
 
 @given(planned=plans_with_moments(), encrypts=st.booleans())
-@settings(max_examples=examples(24, 400), deadline=None)
+@settings(max_examples=examples(40, 400), deadline=None)
 def test_calls_of_any_kind_survive_the_loss_of_their_rtpengine(planned, encrypts):
     plan, moments = planned
     engines = VirtualRtpEngines()

@@ -160,7 +160,7 @@ class Model:
 @given(ACTIONS)
 @example([*[("answer", 0)] * 4, ("full", 10), ("mark", 0), ("finish", 0)])  # full in the middle of a new file's begin
 @example([*[("answer", 0)] * 20, ("mark", 0), ("answer", 0)])  # between two files, of which the second lacks calls
-@settings(max_examples=examples(36, 1_000))
+@settings(max_examples=examples(60, 1_000))
 def test_no_call_is_lost_and_none_that_ended_runs_again(actions):
     disk = Disk()
     with tempfile.TemporaryDirectory() as directory, disk.in_place():

@@ -95,7 +95,7 @@ def assert_same(plan, moments=()):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=examples(24, 300), deadline=None)
+@settings(max_examples=examples(40, 300), deadline=None)
 def test_any_call_is_the_same_with_a_relay(planned):
     plan, _ = planned
     assert_same(plan)
@@ -153,19 +153,19 @@ def without_code(record):
 
 
 @given(plan=keyed_plans())
-@settings(max_examples=examples(12, 60), deadline=None)
+@settings(max_examples=examples(20, 60), deadline=None)
 def test_transfers_by_keys_are_the_same_with_a_relay(plan):
     assert_same(plan)
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=examples(12, 100), deadline=None)
+@settings(max_examples=examples(20, 100), deadline=None)
 def test_a_relayed_call_goes_on_in_another_switch(planned):
     assert_same(*planned)
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=examples(12, 100), deadline=None)
+@settings(max_examples=examples(20, 100), deadline=None)
 def test_a_relayed_call_whose_switch_is_killed_leaves_no_port(planned):
     plan, kills = planned
     relay = TalkativeRelay()

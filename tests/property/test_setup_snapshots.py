@@ -62,7 +62,7 @@ class ToldTwice(setups.Story):
 deeds = st.just(("replace",)) | setups.deeds.filter(lambda deed: deed[0] != "reload")
 
 
-@settings(max_examples=examples(54, 1_500), deadline=None)
+@settings(max_examples=examples(90, 1_500), deadline=None)
 @given(
     first=st.sampled_from(setups.PLACES),
     second=st.sampled_from(setups.PLACES),

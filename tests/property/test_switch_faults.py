@@ -177,7 +177,7 @@ def is_beginning(flow, number):
 
 
 @given(data=st.data())
-@settings(max_examples=examples(54, 1_500), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(90, 1_500), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_value_of_an_unused_header_changes_nothing(data):
     flow = data.draw(st.sampled_from(FLOWS))
     number = data.draw(st.integers(0, len(PLAIN[flow].came) - 1))
@@ -186,7 +186,7 @@ def test_a_value_of_an_unused_header_changes_nothing(data):
 
 
 @given(data=st.data())
-@settings(max_examples=examples(72, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120, 2_000), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_line_that_spoils_the_message_changes_nothing_where_that_confirms_or_ends_something(data):
     flow = data.draw(st.sampled_from(FLOWS))
     number = data.draw(st.integers(0, len(PLAIN[flow].came) - 1).filter(lambda each: not is_beginning(flow, each)))
