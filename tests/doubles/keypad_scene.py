@@ -48,6 +48,13 @@ def press(scene: Scene, side: Side, keys: str, every_ms: int = 300) -> None:
         scene.wire.run_for(every_ms)
 
 
+def press_in_turn(scene: Scene, side: Side, keys: str) -> None:
+    """Press keys as a telephone sends them that waits for the answer to each before the next one."""
+    for key in keys:
+        asking = side.ask("INFO", body=f"Signal={key}\r\nDuration=160\r\n", kind="application/dtmf-relay")
+        scene.wire.run_until(lambda: asking not in side.asking, within_ms=SETTLED_MS)  # noqa: B023
+
+
 def passed_on(side: Side) -> str:
     """Return the keys that a side has received."""
     return "".join(info.body[len("Signal=")] for info in side.asked["INFO"])

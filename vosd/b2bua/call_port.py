@@ -18,6 +18,7 @@ from vosd.routing.failover import AttemptOutcome
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
+from vosd.sip.owners import KeyPauses
 from vosd.sip.wire.message import Message, Response
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 
-class PressedKeys(Protocol):
+class PressedKeys(KeyPauses, Protocol):
     """The keys that a side presses, as its leg knows them."""
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:

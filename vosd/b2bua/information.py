@@ -50,16 +50,20 @@ class Information:
         status = event.response.status
         if status < 200:
             return
-        self.origin.informing -= 1
         self.far.note_response(event.response, event.at)
-        self.origin.respond(self.server, 200 if status < 300 else status_for_origin(status), event.at)
+        self._respond(200 if status < 300 else status_for_origin(status), event.at)
         if status == 481 and not self.far.is_asked_elsewhere(event.transaction):
             self.far.call.lost(self.far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
         """Answer 504, and let the call go on: old peers do not support INFO."""
+        self._respond(504, event.at)
+
+    def _respond(self, status: int, now: Instant) -> None:
         self.origin.informing -= 1
-        self.origin.respond(self.server, 504, event.at)
+        self.origin.respond(self.server, status, now)
+        if self.origin.keypad is not None:
+            self.origin.keypad.answered(now)
 
 
 class KeyMessages:

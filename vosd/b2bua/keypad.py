@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from vosd.b2bua.ports import Switchboard
 
 SEQUENCE_MS: Final = 3_000
-"""Longest pause between two keys of one sequence."""
+"""Longest pause between two keys of one sequence, from the answer to the INFO of one to the next one."""
 DIALLED_MS: Final = 4_000
-"""Pause after which a number is complete."""
+"""Pause after which a number is complete, from the answer to the INFO of its last key."""
 DIGITS_MAX: Final = 32
 END_OF_NUMBER: Final = "#"
 USUAL_MS: Final = 160
@@ -111,14 +111,20 @@ class Keypad:
         if self.facts.digits is not None:
             self._dial(self.facts.digits + key, now)
             return True
-        self.facts.pressed = (
-            (self.facts.pressed + key)[-KEYS_MAX:] if now.mono - self.facts.pressed_at <= SEQUENCE_MS else key
-        )
+        # A telephone that sends one INFO at a time cannot send the next key before it has the answer.
+        follows = self._leg.informing or now.mono - self.facts.pressed_at <= SEQUENCE_MS
+        self.facts.pressed = (self.facts.pressed + key)[-KEYS_MAX:] if follows else key
         self.facts.pressed_at = now.mono
         if not self._acts(now):
             return False
         self.facts.pressed = ""
         return True
+
+    def answered(self, now: Instant) -> None:
+        """Count the pause before the next key from now: an INFO was answered, for the first time or again."""
+        self.facts.pressed_at = now.mono
+        if self.facts.digits:
+            self._await_next(now)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Call the dialled number, which is complete now; without one, stop waiting."""
@@ -169,9 +175,12 @@ class Keypad:
             self.stop()
         else:
             self.facts.digits = digits
-            if self.alarm is not None:
-                self._endpoint.call_off(self.alarm)
-            self.alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
+            self._await_next(now)
+
+    def _await_next(self, now: Instant) -> None:
+        if self.alarm is not None:
+            self._endpoint.call_off(self.alarm)
+        self.alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
 
     def _call_target(self, number: str, now: Instant) -> None:
         """Call the target if the call is still established; a refusal changes nothing."""

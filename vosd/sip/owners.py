@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from vosd.base.clock import Instant
     from vosd.sip.dialog.acceptance import Acceptance
     from vosd.sip.dialog.dialog import Dialog
     from vosd.sip.events import (
@@ -108,8 +109,21 @@ class DialogKeeper(Protocol):
         ...
 
 
+class KeyPauses(Protocol):
+    """The pauses between the keys that a peer sends as INFO."""
+
+    def answered(self, now: "Instant", /) -> None:
+        """Count the pause before the next key from now: an INFO was answered, for the first time or again."""
+        ...
+
+
 class DialogOwner(DialogKeeper, Witness, Protocol):
     """Keeps the dialog of something that runs, and handles the requests within it."""
+
+    @property
+    def keypad(self) -> KeyPauses | None:
+        """The keys of the peer; None where they are all for the other side."""
+        ...
 
     def request_came(self, event: "RequestArrived", /) -> None:
         """Handle a request other than ACK."""

@@ -80,6 +80,8 @@ class Repetitions:
             self._store.received_again += 1
             if isinstance(finished, Datagram):
                 self._store.out.append(self._readdressed(finished, request, source))
+                if request.method == "INFO":
+                    self._dialogs.answer_repeated(request, now)
             elif isinstance(finished, str):
                 self._move_success(finished, request, source, now)
             return HANDLED

@@ -68,6 +68,7 @@ class Keeper:
     dialog: Dialog | None = None
     forks: Mapping[str, Dialog] = NO_FORKS
     acceptance: Acceptance | None = None
+    keypad: None = None
 
     def moved(self) -> None:
         """Do nothing."""

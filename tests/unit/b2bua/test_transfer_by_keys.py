@@ -4,13 +4,15 @@ import time
 
 import pytest
 from doubles.data.builders import catalogue, phone
-from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, press_in_turn, reasons, settle, talking
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.probe import request
-from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import RINGS, answers, refuses
+from doubles.virtual.wire import delivered
 
 from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, USUAL_MS, duration_in, key_in
 from vosd.sip.wire.parse import parse_message
@@ -151,6 +153,47 @@ def test_keys_that_come_too_slowly_are_no_sequence(scene):
     press(scene, call, "2")
     assert passed_on(scene.vendor.only_call) == "*12"
     scene.finish(call)
+
+
+def test_a_key_that_waits_for_its_answer_is_no_pause_of_the_person(scene):
+    """The telephone sends one INFO at a time: the wait for the other side's answer delays its next key."""
+    call = talking(scene)
+    party = scene.vendor.only_call
+    party.will("INFO", Reply(after_ms=SEQUENCE_MS + 4_000))
+    press_in_turn(scene, call, f"*1{TARGET}#")
+    scene.wire.run_for(1_000)
+    assert passed_on(party) == "*"
+    assert [each.invite.start_line.split("@")[0] for each in scene.vendor.calls[1:]] == [f"INVITE sip:{TARGET}"]
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def test_a_sequence_stays_open_while_one_of_its_keys_has_no_answer(scene):
+    call = talking(scene)
+    scene.vendor.only_call.will("INFO", SILENCE)
+    press(scene, call, "*", every_ms=SEQUENCE_MS + 4_000)
+    press(scene, call, f"1{TARGET}#")
+    scene.wire.run_for(1_000)
+    assert len(scene.vendor.calls) == 2
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("keys", ["*", "*14420"], ids=["of a sequence", "of a number"])
+def test_a_key_whose_answer_was_lost_is_no_pause_of_the_person(scene, keys):
+    """The telephone repeats its INFO and has the answer seconds later; each of two pauses alone is short enough."""
+    call = talking(scene)
+    press(scene, call, keys[:-1])
+    scene.wire.delays = lambda packet: () if packet.target == CUSTOMER else delivered(packet)
+    press(scene, call, keys[-1], every_ms=2_000)
+    scene.wire.delays = delivered
+    scene.wire.run_for(3_500)
+    press(scene, call, f"*1{TARGET}"[len(keys) :])
+    press(scene, call, "#")
+    scene.wire.run_for(1_000)
+    assert [each.invite.start_line.split("@")[0] for each in scene.vendor.calls[1:]] == [f"INVITE sip:{TARGET}"]
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
 
 
 def test_the_other_side_transfers_nothing_by_keys(scene):

@@ -177,6 +177,10 @@ class DialogOfTrial(msgspec.Struct, frozen=True, eq=False):
         """Our 200 to a refresh, until its ACK."""
         return self._attempt.leg.acceptance
 
+    @property
+    def keypad(self) -> None:
+        """Nothing: keys of a vendor transfer no call."""
+
     def moved(self) -> None:
         """Do nothing: a test call does not outlive the process."""
 

@@ -239,6 +239,12 @@ class DialogTable:
             return owner, fork
         return None, None
 
+    def answer_repeated(self, request: Request, now: Instant) -> None:
+        """Note that the peer of a dialog has not received our final response to an INFO before now."""
+        owner = self.find(request)[0]
+        if owner is not None and not isinstance(owner, PendingBye) and owner.keypad is not None:
+            owner.keypad.answered(now)
+
     def has_live(self, tag: str, call_id: str, remote_tag: str) -> bool:
         """Return whether a dialog with these has not ended: our tag, its Call-ID and the tag of the peer."""
         owner = self.owners.get(tag)
