@@ -932,8 +932,9 @@ async def test_all_unsent_invoices_of_a_period_are_found_the_oldest_first(
     for each in (await site.listed(oldest_first=True))[:2]:
         await mailed(site, each.id)
     assert await unsent(site) == numbers[2:]
-    with pytest.raises(BadPeriodError):
-        ListUnsent(period="2026-13")
+    for order in (ListUnsent, ListInvoices):
+        with pytest.raises(BadPeriodError):
+            order(period="2026-13")
 
 
 async def test_a_list_of_more_invoices_than_a_page_has_all_of_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

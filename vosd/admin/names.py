@@ -104,12 +104,7 @@ async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queri
         StoreUnavailable: the recorded names cannot be read.
     """
     for account in (wanted.account, wanted.customer, wanted.vendor):
-        if account is None or account in names.accounts():
-            continue
-        recorded = await queries.standing(account) or await queries.calls(CallFilter(account=account, limit=1))
-        if not recorded:
-            accounts = {*names.accounts(), *(await books.standings()).standings}
-            raise unknown("account", account, accounts, "vosd account list names them")
+        await check_account(account, names, queries, books)
     for gateway in (wanted.gateway, wanted.mapping_gateway, wanted.routing_gateway):
         if gateway is None or gateway in (gateways := frozenset().union(*names.gateways_by_list().values())):
             continue
@@ -118,8 +113,22 @@ async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queri
             raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
 
 
-def check_selection(selection: "CallSelection", catalogue: "Catalogue", running: "Iterable[CallSnapshot]") -> None:
+async def check_account(account: str | None, names: ConfiguredNames, queries: Queries, books: Books) -> None:
+    """Refuse an unknown account; a removed one with calls or money is known. Raises as ``check_names`` does."""
+    if account is None or account in names.accounts():
+        return
+    recorded = await queries.standing(account) or await queries.calls(CallFilter(account=account, limit=1))
+    if not recorded:
+        accounts = {*names.accounts(), *(await books.standings()).standings}
+        raise unknown("account", account, accounts, "vosd account list names them")
+
+
+def check_selection(
+    selection: "CallSelection", accounts: Collection[str], gateways: Collection[str], running: "Iterable[CallSnapshot]"
+) -> None:
     """Refuse a selection of running calls with an unknown name; a removed one with running calls is known.
+
+    ``accounts`` and ``gateways`` are the names of the configured ones, phones among the gateways.
 
     Raises:
         UnknownNameError: with similar names.
@@ -128,14 +137,14 @@ def check_selection(selection: "CallSelection", catalogue: "Catalogue", running:
     account, gateway = selection.account, selection.gateway
     if account is not None:
         accounts = {
-            *catalogue.accounts,
+            *accounts,
             *(name for call in calls for name in (call.customer_account, call.vendor_account) if name),
         }
         if account not in accounts:
             raise unknown("account", account, accounts, "vosd account list names them")
     if gateway is not None:
         gateways = {
-            *gateway_names(catalogue),
+            *gateways,
             *(name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name),
         }
         if gateway not in gateways:

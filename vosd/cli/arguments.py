@@ -188,6 +188,21 @@ class CalendarMonth(click.ParamType["Month"]):
         return Month(int(found[1]), int(found[2]))
 
 
+class PeriodOfInvoices(click.ParamType[str]):
+    """A period of invoices: a month, half of one, a week or a day."""
+
+    name = "period"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Accept the period; a text that names none is wrong usage."""
+        from vosd.invoicing.periods import BadPeriodError, period_of
+
+        try:
+            return str(period_of(value))
+        except BadPeriodError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Zone(click.ParamType[ZoneInfo]):
     """A time zone by its name in the IANA database."""
 
@@ -333,6 +348,7 @@ BOOK_DATE = BookDate()
 DURATION = Duration()
 EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()
+PERIOD = PeriodOfInvoices()
 ZONE = Zone()
 CALL_ID = CallId()
 REASON = ReasonParameter()

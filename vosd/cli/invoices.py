@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, as_option, operator_option
+from vosd.cli.arguments import AMOUNT, PERIOD, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, principal
@@ -41,7 +41,9 @@ def invoice() -> None:
 
 
 @invoice.command("run")
-@click.option("--period", required=True, metavar="PERIOD", help="2026-10, 2026-10-H1, 2026-W41 or 2026-10-05.")
+@click.option(
+    "--period", type=PERIOD, required=True, metavar="PERIOD", help="2026-10, 2026-10-H1, 2026-W41 or 2026-10-05."
+)
 @click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account alone; may be repeated.")
 @click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
 @click.option("--anew", is_flag=True, help="Begin with this period where all invoices of --account are cancelled.")
@@ -61,7 +63,7 @@ def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) 
 @invoice.command("list")
 @click.option("--account", metavar="ID", help="Of this account alone.")
 @click.option("--state", type=click.Choice(_STATES), help="In this state alone.")
-@click.option("--period", metavar="PERIOD", help="Of this period alone.")
+@click.option("--period", type=PERIOD, metavar="PERIOD", help="Of this period alone.")
 @as_option
 @csv_option
 @json_option
@@ -166,7 +168,9 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 
 @invoice.command()
 @click.argument("number", metavar="[NUMBER]", required=False)
-@click.option("--period", metavar="PERIOD", help="All of this period that were not sent yet and are not cancelled.")
+@click.option(
+    "--period", type=PERIOD, metavar="PERIOD", help="All of this period that were not sent yet and are not cancelled."
+)
 @click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option

@@ -197,7 +197,7 @@ def test_every_operation_documents_its_problems_by_their_statuses_and_codes() ->
     """That each answer is among them is looked at wherever tests send requests (``doubles.documented``)."""
     for each in OPERATIONS:
         unknown = {code for code in each.problems if status_of_code(code) is HTTPStatus.UNPROCESSABLE_ENTITY}
-        known = {"bad_payment_file", "balance_too_large", "no_rate"}
+        known = {"bad_payment_file", "bad_period", "balance_too_large", "no_rate"}
         assert unknown <= known, (each.path, "these have no status in api/problems.py")
         found = document()["paths"][each.path][each.method.lower()]["responses"]
         assert "default" not in found

@@ -1,4 +1,4 @@
-"""Listings that choose: running calls, gateways, the newest entries of the ledger; and where an account is defined."""
+"""Listings that choose: running calls, gateways, the newest entries of the ledger; unknown names and periods."""
 
 import asyncio
 import csv
@@ -142,3 +142,31 @@ def test_where_an_account_is_to_be_defined_is_said(site: Path) -> None:
     assert f"add these lines to {site}/vosd.yaml" in said.stderr
     assert "- id: globex" in said.stderr
     assert f"account acme is defined at {site}/vosd.yaml:4" in vosd("account", "add", "acme").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["invoice list", "reconcile list", "did list", "report profit --since 2026-10-01T00:00:00Z", "why", "calls"],
+)
+async def test_a_list_of_an_account_that_never_was_there_is_no_empty_list(site: Path, words: str) -> None:
+    async with FakeSwitch(site / "s").answers(ListCalls, []):
+        unknown = await asyncio.to_thread(vosd, *words.split(), "--account", "globex")
+        known = await asyncio.to_thread(vosd, *words.split(), "--account", "acme")
+    assert unknown.exit_code == 1
+    assert "no account 'globex' is configured or recorded" in unknown.stderr
+    assert known.exit_code == 0
+
+
+async def test_running_calls_of_an_account_that_has_none_are_an_empty_list(site: Path) -> None:
+    async with FakeSwitch(site / "s").answers(ListCalls, CALLS[2:]):
+        assert (await asyncio.to_thread(vosd, "calls", "--account", "acme")).exit_code == 0
+        assert (await asyncio.to_thread(vosd, "calls", "--account", "globex", "--longer", "1h")).exit_code == 0
+        unknown = await asyncio.to_thread(vosd, "calls", "--gateway", "pbxx")
+    assert "no gateway 'pbxx' is configured or recorded: did you mean 'pbx'?" in unknown.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "list", "send"])
+def test_a_period_of_invoices_that_is_none_is_wrong_usage(site: Path, verb: str) -> None:
+    said = vosd("invoice", verb, "--period", "2026-13")
+    assert said.exit_code == 2
+    assert "'2026-13' is no period: expected one such as 2026-10, 2026-10-H1" in said.stderr

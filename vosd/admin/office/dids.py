@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.admin.names import check_account
 from vosd.admin.office.definitions import (
     ChangedObjects,
     ListObjects,
@@ -142,6 +143,7 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
 
     Raises:
         NoSuchObjectError: the database never had such an entry.
+        UnknownNameError: nothing fits, and the account is unknown.
         StoreUnavailable: try again.
     """
     if order.number is not None:
@@ -153,11 +155,14 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
         ]  # fmt: skip
     found = await list_definitions(office, who, ListObjects(DIDS))
     rows = [_row(each.name, each.keys, each.begins_at, each.operator, each.memo) for each in found]
-    return [
+    wanted = [
         row
         for row in rows
         if (order.account is None or row.account == order.account) and not (order.free and row.account is not None)
     ]
+    if not wanted and who.account is None:
+        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
+    return wanted
 
 
 async def _require(office: Office, who: Principal, number: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed, words_of
-from vosd.admin.names import configured
+from vosd.admin.names import check_account, configured
 from vosd.admin.office.agent_objects import agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -312,6 +312,11 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether the invoice that was made first comes first."""
     limit: int | None = None
     """None = all."""
+
+    def __post_init__(self) -> None:
+        """Raise BadPeriodError where the period is none."""
+        if self.period is not None:
+            period_of(self.period)
 
 
 class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -761,6 +766,7 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
 
     Raises:
         OutOfScopeError, RightLackingError: the principal may not see the account.
+        UnknownNameError: nothing fits, and the account is unknown.
         StoreUnavailable: try again.
     """
     scope = await _scope(office, who)
@@ -784,6 +790,8 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
         if len(found) < LISTED_MAX:
             break
         after = found[-1].id
+    if not sheets and scope.agent is None:
+        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
     return sheets
 
 

@@ -24,7 +24,7 @@ from vosd.admin.bill_comparison import (
 )
 from vosd.admin.dispute_letter import dispute_letter
 from vosd.admin.foreign_calls import BadRowError, opened
-from vosd.admin.names import configured
+from vosd.admin.names import check_account, configured
 from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
@@ -492,9 +492,12 @@ async def list_reconciliations(office: Office, who: Principal, order: ListReconc
 
     Raises:
         OperatorsOnlyError: an agent asks.
+        UnknownNameError: nothing fits, and the account is unknown.
         StoreUnavailable: try again.
     """
     found = await office.stores.reconciliations.list(ReconciliationFilter(**msgspec.structs.asdict(order)))
+    if not found:
+        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
     disputes = await office.stores.reconciliations.disputes([each.id for each in found])
     return [_made_sheet(each, disputes.get(each.id)) for each in found]
 

@@ -11,7 +11,7 @@ import msgspec
 
 from vosd.admin.ledger import shown_limit
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, asked_of, ledger_rows
-from vosd.admin.names import end_reason
+from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.criteria import NO_CURRENCY, refuse_plus_alone
 from vosd.admin.office.errors import OrderError
@@ -33,7 +33,7 @@ from vosd.cdr.retention import DroppedPeriod
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.storage.call_sums import PrefixQuery
 from vosd.storage.ledger_values import ChargedBeside
-from vosd.storage.ports import EntryKind
+from vosd.storage.ports import CallFilter, EntryKind
 from vosd.storage.traffic import MissingCalls, SumMarks
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import DIGITS_SUMMED, SLOT_MS, TrafficKind
@@ -302,7 +302,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         NoSuchReportError: there is none of that name, or it is not for the principal.
         OutOfScopeError: an agent names an account that it does not see.
         OrderError, EmptySpan, TooManySpans: the order makes no sense.
-        UnknownNameError: there is no such end reason.
+        UnknownNameError: there is no such end reason; or the report is empty, and an account or the gateway is unknown.
         TooManyRowsError, TooManyToReadError: the report would be too long.
         NotByFiveError: calls of the time are not counted by five minutes.
         StoreUnavailable: try again.
@@ -324,7 +324,11 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     below = _below(office, order, scope) if order.below else ()
     if scope.agent is None:  # else no gateway is a criterion, and none is named as a vendor's
         _check_side(office, order)
-    return await report_of(office.stores, order, scope, now, beside, below, is_inside=_is_inside(who, scope))
+    found = await report_of(office.stores, order, scope, now, beside, below, is_inside=_is_inside(who, scope))
+    if not found.rows and scope.agent is None:
+        named = CallFilter(account=order.account, vendor=order.vendor, gateway=order.gateway)
+        await check_names(named, office.definitions, office.stores.queries, office.stores.books)
+    return found
 
 
 def _below(office: Office, order: ShowReport, scope: Scope) -> Sequence[str]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.advice import Advice, advice
+from vosd.admin.names import check_names
 from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -95,6 +96,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
 
     Raises:
         OperatorsOnlyError: an agent asks.
+        UnknownNameError: no call fits, and the account or the gateway is unknown.
         StoreUnavailable: the database is away.
     """
     queries, switch, call_id = office.stores.queries, office.switch, order.call_id
@@ -118,6 +120,8 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         for call in found[: wanted.limit]
     ]
     running = [each for each in running if each.shown.call_id not in over]
+    if not found and not running:
+        await check_names(wanted, office.definitions, queries, office.stores.books)
     page = WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
     shown = [call.traced for call in running if call.traced is not None]
     shown += [call.traced for call in ended if call.traced is not None]

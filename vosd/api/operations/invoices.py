@@ -83,7 +83,7 @@ OPERATIONS: Final = (
         takes=ListInvoices,
         run=list_invoices,
         result=InvoiceSheet,
-        problems=("out_of_scope", "right_lacking", "unknown_account"),
+        problems=("bad_period", "out_of_scope", "right_lacking", "unknown_account", "unknown_name"),
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),

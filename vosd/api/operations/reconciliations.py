@@ -114,6 +114,7 @@ OPERATIONS: Final = (
         takes=ListReconciliations,
         run=list_reconciliations,
         result=ReconciliationSheet,
+        problems=("unknown_name",),
         fixed={"oldest_first": False},
         listing=Listing(
             "id",
