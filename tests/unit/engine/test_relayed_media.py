@@ -890,6 +890,7 @@ def test_the_record_has_what_came_on_both_legs():
     assert (legs["caller"]["latched"], legs["caller"]["codec"]) == ("192.0.2.10:20000", "PCMU")
     assert [legs["caller"][name] for name in ("lost_percent", "foreign", "mos")] == [2.0, 2, 4.2]
     assert (legs["callee"]["packets_in"], legs["callee"]["packets_out"], legs["callee"]["codec"]) == (0, 50, None)
+    assert [legs["callee"][name] for name in ("lost_percent", "jitter_ms", "jitter_max_ms")] == [None] * 3
 
 
 @pytest.mark.parametrize("is_killed", [False, True])

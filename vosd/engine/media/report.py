@@ -138,6 +138,7 @@ def _leg(ended: LegFigures, encryption: str | None) -> _Leg:
     score = None
     if codec is not None:
         score = mean_opinion(codec, figures.packets_in, lost_percent, figures.jitter_ms, figures.round_trip_ms)
+    is_measured = figures.expected > 0  # without a packet there is nothing to lose
     host, port, peer = figures.latched_host, figures.latched_port, figures.peer
     return _Leg(  # in the order of its fields: by their names it takes longer
         None if source is None or not source.rtp else _place(source.host, source.rtp),
@@ -148,9 +149,9 @@ def _leg(ended: LegFigures, encryption: str | None) -> _Leg:
         figures.packets_out,
         figures.octets_in or None,
         figures.forwarded,
-        lost_percent,
-        round(figures.jitter_ms, 1),
-        round(figures.jitter_max_ms, 1),
+        lost_percent if is_measured else None,
+        round(figures.jitter_ms, 1) if is_measured else None,
+        round(figures.jitter_max_ms, 1) if is_measured else None,
         score,
         None if figures.first_at is None else iso_utc(figures.first_at),
         None if figures.alive_at is None else iso_utc(figures.alive_at),
