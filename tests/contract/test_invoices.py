@@ -991,6 +991,57 @@ async def test_an_invoice_that_is_cancelled_while_it_is_mailed_is_not_answered_a
     assert await unsent(site) == ["C2026-000001"], "its credit note is sent where the invoice was"
 
 
+async def test_two_orders_at_once_mail_an_invoice_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    begun, taken, mails = threading.Event(), threading.Event(), 0
+
+    def deliver(*_: object) -> dict[str, tuple[int, bytes]]:
+        nonlocal mails
+        mails += 1
+        begun.set()
+        taken.wait()
+        if mails == 1:
+            raise ConnectionResetError
+        return {}
+
+    monkeypatch.setattr("vosd.admin.office.invoices.deliver", deliver)
+    for why in (InvoiceNotSentError, None):
+        begun.clear()
+        taken.clear()
+        mailing = asyncio.ensure_future(mailed(site, issued.id))
+        try:
+            await asyncio.to_thread(begun.wait)
+            with pytest.raises(InvoiceNotSentError, match="another order mails 2026-000001 at this moment"):
+                await mailed(site, issued.id)
+        finally:
+            taken.set()
+            found = await asyncio.gather(mailing, return_exceptions=True)
+        assert [type(each) for each in found] == [why or type(None)], "one that failed keeps no other from it"
+    assert mails == 2
+    order = SendInvoice(id=issued.id, to=("books@example.com",))
+    sent = await send_invoice(site.office, operator(), order, is_repeated=False)
+    assert (mails, sent.sent_at) == (2, iso_utc(site.now)), "a run of all unsent ones mails it no more"
+    await mailed(site, issued.id)
+    assert mails == 3
+
+
+async def test_an_order_that_was_killed_keeps_others_from_its_invoice_for_some_minutes(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    stored = site.office.stores.invoices
+    assert await stored.claim(await stored.one(issued.id), site.now)
+    for later in (-1_000, invoices.CLAIMED_MS):
+        site.now += later
+        with pytest.raises(InvoiceNotSentError, match="it can be sent after 10 minutes"):
+            await mailed(site, issued.id)
+    site.now += 1_001
+    await mailed(site, issued.id)
+    assert await unsent(site) == []
+
+
 async def mailed(site: Site, number: int) -> None:
     order = SendInvoice(id=number, to=("books@example.com",))
     settings = site.office.definitions.settings

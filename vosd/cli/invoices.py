@@ -205,7 +205,7 @@ async def _send_all(
     sent, failed = [], {}
     for id_, number in (await list_unsent(office, who, ListUnsent(period=period))).items():
         try:
-            sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how)))
+            sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how), is_repeated=False))
         except VosError as error:
             failed[number] = str(error)
     return sent, failed

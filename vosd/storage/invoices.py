@@ -52,6 +52,8 @@ _CALLS_AT_ONCE: Final = 1_000
 _ACCOUNTS_AT_ONCE: Final = 200
 _ID_DIGITS_MAX: Final = 18
 _SEARCHED_AT_MOST: Final = 1_000
+CLAIMED_MS: Final = 600_000
+"""Longest time for which an order keeps others from mailing its invoice: the largest mail takes up to 8 minutes."""
 _invoice: Final = schema.invoice
 _series: Final = schema.invoice_series
 _template: Final = schema.invoice_template
@@ -128,6 +130,7 @@ class StoredInvoice(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int | None = None
     due_at: int | None = None
     sent_at: int | None = None
+    claimed_at: int | None = None
     operator: str
     document: str
     digest: str = ""
@@ -402,6 +405,24 @@ class SqlInvoices:
             raise NoSuchInvoiceError(f"there is no invoice #{number}: vosd invoice list has them")
         return _stored(row)
 
+    async def claim(self, invoice: StoredInvoice, at: int) -> bool:
+        """Take the right to mail an invoice; False = another order has it, or has mailed the invoice since it was read.
+
+        ``note_sent`` or ``give_back`` ends it, and it ends by itself: an order that was killed does not end it.
+        """
+        claimed = _invoice.c.claimed_at
+        is_free = or_(claimed.is_(None), not_(claimed.between(at - CLAIMED_MS, at + CLAIMED_MS)))
+        as_read = _invoice.c.sent_at.is_(None) if invoice.sent_at is None else _invoice.c.sent_at == invoice.sent_at
+        own = _invoice.c.id == invoice.id, as_read, is_free
+        async with self._database.writing() as connection:
+            return (await connection.execute(update(_invoice).where(*own).values(claimed_at=at))).rowcount == 1
+
+    async def give_back(self, invoice: StoredInvoice, claimed_at: int) -> None:
+        """Give the right to mail an invoice back, of which no one has the mail."""
+        own = _invoice.c.id == invoice.id, _invoice.c.claimed_at == claimed_at
+        async with self._database.writing() as connection:
+            await connection.execute(update(_invoice).where(*own).values(claimed_at=None))
+
     async def note_sent(self, invoice: StoredInvoice, at: int, audit: AuditLine) -> StoredInvoice:
         """Note when an invoice was mailed, UTC milliseconds, and return it as it is now.
 
@@ -409,7 +430,7 @@ class SqlInvoices:
         """
         own = _invoice.c.id == invoice.id
         async with self._database.writing() as connection:
-            await connection.execute(update(_invoice).where(own).values(sent_at=at))
+            await connection.execute(update(_invoice).where(own).values(sent_at=at, claimed_at=None))
             row = (await connection.execute(select(_invoice).where(own))).one()
             await note(connection, audit)
         return _stored(row)

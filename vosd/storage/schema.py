@@ -800,6 +800,7 @@ invoice: Final = Table(
     Column("issued_at", Moment),
     Column("due_at", Moment, comment="first moment at which it is overdue"),
     Column("sent_at", Moment, comment="when it was mailed last"),
+    Column("claimed_at", Moment, comment="when the order began that mails it now; null = none does"),
     Column("operator", String(NAME_LENGTH), nullable=False, comment="who has made or issued it"),
     Column("document", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: what is printed"),
     Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the document"),

@@ -5,7 +5,7 @@ import io
 import re
 import smtplib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -44,6 +44,7 @@ from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import StoreUnavailable
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
@@ -52,6 +53,7 @@ from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
 from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, is_paid, name_in_reference, paid_of, state_of
 from vosd.storage.invoice_sums import InvoicedPart
 from vosd.storage.invoices import (
+    CLAIMED_MS,
     CREDIT_NOTE,
     INVOICE,
     InvoiceFilter,
@@ -691,6 +693,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         issued_at=None,
         due_at=None,
         sent_at=None,
+        claimed_at=None,
         operator=who.recorded,
         document=_encoded(taken),
     )
@@ -921,8 +924,10 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
 
 
 @needs(Permission.BOOKS_CHANGE)
-async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> InvoiceSheet:
+async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is_repeated: bool = True) -> InvoiceSheet:
     """Mail an issued invoice or credit note as PDF, by the server of ``alarms.mail``, with its calls where ordered.
+
+    ``is_repeated``: also one that was mailed already; otherwise that one is returned as it is.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -932,13 +937,15 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
             and its credit note is to be sent, too.
         OrderError: neither the order nor the account has an address.
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
-            every address, or the calls are too many for one.
+            every address, the calls are too many for one, or another order mails it at this moment.
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
     found = await office.stores.invoices.one(order.id)
     if found.state is StoredState.DRAFT or found.template is None:
         raise NotIssuedError(f"invoice #{found.id} is a draft")
+    if found.sent_at is not None and not is_repeated:
+        return await _sheet(office, office.scope_of(who), found)
     found.check_document()
     if found.state is StoredState.CANCELLED:
         raise NotIssuedError(f"invoice {found.number} is cancelled: its credit note can be sent")
@@ -954,9 +961,15 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
     words = words_of(form, document.language)
     message = invoice_mail(document, words, server.sender, recipients, files, found.id, office.now())
+    claimed_at = office.now()
+    if not await office.stores.invoices.claim(found, claimed_at):
+        passed = f"where that one was killed, it can be sent after {CLAIMED_MS // 60_000} minutes"
+        raise InvoiceNotSentError(f"another order mails {found.number} at this moment: {passed}")
     try:
         refused = await asyncio.to_thread(deliver, server, message)
     except (OSError, smtplib.SMTPException) as error:
+        with suppress(StoreUnavailable):  # the claim ends by itself
+            await office.stores.invoices.give_back(found, claimed_at)
         raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
     noted = office.audit_line(
         who, msgspec.structs.replace(order, to=tuple(each for each in recipients if each not in refused)), found.account
