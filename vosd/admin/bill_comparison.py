@@ -195,13 +195,18 @@ def rated_number(prefix: str, number: str, wanted: CdrMap) -> str:
 def rate_of_breakdown(text: str) -> AppliedRate | None:
     """Return the rate by which the vendor is paid for a call, by its stored steps; None = it has none."""
     try:
-        steps: list[Step] = _parts(text)[VENDOR]
-        return rate_of_steps(steps)
+        return rate_of_steps(_parts(text).vendor)
     except (KeyError, ValueError, TypeError, msgspec.DecodeError):
         return None  # a call without rate, or steps of another version
 
 
-_parts: Final = msgspec.json.Decoder(dict[str, list[Step]]).decode
+class _VendorPart(msgspec.Struct):
+    """Steps of the vendor in a breakdown; what else it has is passed over: not all of that are steps."""
+
+    vendor: list[Step]
+
+
+_parts: Final = msgspec.json.Decoder(_VendorPart).decode
 
 
 def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]:

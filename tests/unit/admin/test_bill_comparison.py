@@ -68,9 +68,11 @@ def test_another_rate_of_ours_is_named(catalogue: Catalogue, price: str, booked:
 
 def test_the_rate_of_a_call_is_that_of_its_stored_steps() -> None:
     rate = applied_rate("0.0123", 6, first_duration=30, policy=rating_policy(fee_precision=4))
-    stored = rate_of_breakdown(f'{{"customer":[],"vendor":{itemise(rate, 61_000)[1]}}}')
-    assert stored is not None
-    assert [rate_call(stored, ms) for ms in (5_000, 61_000)] == [rate_call(rate, ms) for ms in (5_000, 61_000)]
+    dead_call = '"dead_call_billing":"proof","noticed_at":"2026-10-05T08:00:00.000Z"'
+    for more in ("", f",{dead_call}"):
+        stored = rate_of_breakdown(f'{{"customer":[],"vendor":{itemise(rate, 61_000)[1]}{more}}}')
+        assert stored is not None
+        assert [rate_call(stored, ms) for ms in (5_000, 61_000)] == [rate_call(rate, ms) for ms in (5_000, 61_000)]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"vendor":[]}', '{"vendor":[{"step":"rate"}]}', '{"vendor":7}'])
