@@ -9,7 +9,7 @@ from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from operator import gt, itemgetter, lt
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import FieldInfo, asdict
@@ -28,6 +28,7 @@ from vosd.catalogue.overrides import UNLIMITED
 LIMIT: Final = 100
 LIMIT_MAX: Final = 1_000
 NDJSON: Final = "application/x-ndjson"
+_Part = TypeVar("_Part")
 CSV: Final = "text/csv"
 _WITH_PLUS: Final = re.compile(r"\+\d+(?:\.\d+)?\Z", re.ASCII)
 _CHUNK: Final = 64
@@ -228,8 +229,10 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
 
 
 async def _streamed(
-    rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted, turns: asyncio.Semaphore | None = None
+    rows: AsyncGenerator[Mapping[str, Any], None], wanted: PageWanted, turns: asyncio.Semaphore | None = None
 ) -> Answer:
+    if turns is not None and wanted.form == XLSX:  # its first part comes when all its rows were read
+        rows = _in_turns(rows, turns)
     if wanted.form == XLSX:
         columns = {name: name in wanted.amounts for name in wanted.fields}
         parts, content_type = workbook_parts(rows, columns, _text), XLSX
@@ -237,13 +240,13 @@ async def _streamed(
         parts, content_type = _lines(rows, wanted), NDJSON
     else:
         parts, content_type = _table(rows, wanted), f"{CSV}; charset=utf-8"
-    if turns is not None and wanted.form != XLSX:  # the first part of a spreadsheet comes when all its rows were read
+    if turns is not None and wanted.form != XLSX:
         parts = _in_turns(parts, turns)
     # What the office refuses, it refuses when its first item is read.
     return Answer(stream=await begun(parts), content_type=content_type)
 
 
-async def _in_turns(parts: AsyncGenerator[bytes, None], turns: asyncio.Semaphore) -> AsyncGenerator[bytes, None]:
+async def _in_turns(parts: AsyncGenerator[_Part, None], turns: asyncio.Semaphore) -> AsyncGenerator[_Part, None]:
     async with aclosing(parts):
         while True:
             async with turns:
@@ -253,7 +256,7 @@ async def _in_turns(parts: AsyncGenerator[bytes, None], turns: asyncio.Semaphore
             yield part
 
 
-async def each_of(rows: Iterable[Any]) -> AsyncIterator[Any]:
+async def each_of(rows: Iterable[Any]) -> AsyncGenerator[Any, None]:
     """Yield the items of a list that was returned whole."""
     for row in rows:
         yield row
