@@ -589,6 +589,14 @@ async def test_a_new_password_that_is_easy_to_guess_is_refused(
     assert refused.value.field == ("keys.auth.password" if "auth" in keys else "keys.password")
 
 
+async def test_a_password_that_is_easy_to_guess_is_said_beside_the_other_mistakes(office: Office) -> None:
+    keys = {"account": "shop", "password": "short", "max_concurrent": "many"}
+    with pytest.raises(ConfigError) as refused:
+        await changed(office, WantedObject("phones", "7009", keys))
+    assert {each.key for each in refused.value.problems} == {"phones[7009].password", "phones[7009].max_concurrent"}
+    assert "short" not in str(refused.value)
+
+
 async def test_a_password_that_was_imported_stays_until_it_changes(office: Office) -> None:
     weak = {"account": "shop", "password": "short"}
     objects = (BulkObject(action=BulkAction.CREATE, kind="phones", name="7009", keys=weak),)

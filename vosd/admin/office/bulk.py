@@ -117,15 +117,15 @@ async def plan_objects(office: Office, who: Principal, terms: ObjectOrder, objec
     """Compare wanted objects with those that there are; raises BulkRefusedError with every mistake."""
     wanted = [_wanted(each) for each in objects]
     mistakes = [*_unfit(office, objects)]
-    plan = Plan([], [])
+    plan = Plan([], [], [])
     if not mistakes:
         for number, found in enumerate(await compared_each(office, who, terms, wanted, None)):
-            if isinstance(found, VosError):
-                field = f".{found.field}" if isinstance(found, OrderError) else ""
-                mistakes.append(BulkMistake(f"objects[{number}]{field}", str(found)))
-                continue
-            plan.differences.append(found[0])
-            plan.versions.extend(found[1])
+            error = found if isinstance(found, VosError) else found.weak and found.weak.error()
+            if isinstance(error, VosError):
+                field = f".{error.field}" if isinstance(error, OrderError) else ""
+                mistakes.append(BulkMistake(f"objects[{number}]{field}", str(error)))
+            if not isinstance(found, VosError):
+                plan.add(found)
     if mistakes:
         raise BulkRefusedError(mistakes)
     return plan

@@ -22,7 +22,7 @@ from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.new_names import check_no_dots
 from vosd.admin.office.office import Office
-from vosd.admin.office.passwords import CHANGED, HIDDEN, check_new_passwords
+from vosd.admin.office.passwords import CHANGED, HIDDEN, WeakPassword, weak_password
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
@@ -552,6 +552,7 @@ async def _checked(
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
         ConfigError: the configuration would not be valid.
+        OrderError: nothing is wrong but that a new password is easy to guess.
     """
     definitions = await office.stores.decks.version()  # first: what changes during the check is not checked
     planned = await office.stores.objects.planned(office.now())
@@ -562,7 +563,12 @@ async def _checked(
         await _check_currencies(office, plan.versions, found.currencies, of_calls)
     except ConfigError as error:
         seen = error if owned is None else owned.cleaned(error, plan.versions)
-        raise in_brief(seen, plan.versions, office.definitions.key_sheets) from error
+        brief = in_brief(seen, plan.versions, office.definitions.key_sheets)
+        sources = {(each.kind, each.name): each.source for each in plan.versions}
+        weak = [each.problem(sources[each.kind, each.name]) for each in plan.weak]
+        raise (ConfigError((*weak, *brief.problems)) if weak else brief) from error
+    if plan.weak:
+        raise plan.weak[0].error()
     if found.definitions is not None:  # of an earlier state where the database could not be read just then
         definitions = min(definitions, found.definitions)
     return Checked(found.accounts, definitions)
@@ -669,12 +675,31 @@ async def _with_objects(office: Office, each: Difference, versions: Sequence[Obj
     return msgspec.structs.replace(each, users=users)
 
 
+class Compared(NamedTuple):
+    """An object as it is wanted, compared with what there is."""
+
+    difference: Difference
+    versions: list[ObjectVersion]
+    """Version to be added, where it needs one."""
+    weak: WeakPassword | None
+    """New password that is easy to guess: the object is refused, with its other mistakes."""
+
+
 class Plan(NamedTuple):
     """A change that was compared with what there is, and not checked."""
 
     differences: list[Difference]
     versions: list[ObjectVersion]
     """Versions to be added."""
+    weak: list[WeakPassword]
+    """New passwords for which its check refuses it."""
+
+    def add(self, found: Compared) -> None:
+        """Add the change of one more object."""
+        self.differences.append(found.difference)
+        self.versions.extend(found.versions)
+        if found.weak is not None:
+            self.weak.append(found.weak)
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
@@ -695,12 +720,11 @@ async def planned(
     """Compare wanted objects with those of the database by the rules of an agent's objects; None = by no rules."""
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    plan = Plan([], [])
+    plan = Plan([], [], [])
     for found in await compared_each(office, who, terms, objects, owned):
         if isinstance(found, VosError):
             raise found
-        plan.differences.append(found[0])
-        plan.versions.extend(found[1])
+        plan.add(found)
     return plan
 
 
@@ -710,7 +734,7 @@ async def compared_each(
     terms: ObjectOrder,
     objects: Sequence[WantedObject],
     owned: AgentObjects | None,
-) -> list[tuple[Difference, list[ObjectVersion]] | VosError]:
+) -> list[Compared | VosError]:
     """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
 
     An error in the place of one says why it cannot be as it is wanted.
@@ -720,7 +744,7 @@ async def compared_each(
     now = office.now()
     begins_at = now if terms.at is None else terms.at
     known = await _versions(office.stores.objects, objects)
-    outcome: list[tuple[Difference, list[ObjectVersion]] | VosError] = []
+    outcome: list[Compared | VosError] = []
     for asked in objects:
         versions = known.get((asked.kind, asked.name), ())
         try:
@@ -733,8 +757,6 @@ async def compared_each(
                 if owned is not None:
                     await _check_free(office, asked, versions, owned)
             _check_texts(office, asked)
-            if not terms.takes_weak_passwords:
-                check_new_passwords(asked.kind, asked.name, asked.keys, None if found is None else found.body)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
             if terms.at is not None and terms.at <= now:  # before versions are compared: another one may have held then
                 raise OrderError("at", "is in the past", "leave it out, and the change holds at once")
@@ -748,7 +770,9 @@ async def compared_each(
         if version is not None:
             made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
             added.append(made)
-        outcome.append((change, added))
+        before = None if found is None else found.body
+        weak = None if terms.takes_weak_passwords else weak_password(asked.kind, asked.name, asked.keys, before)
+        outcome.append(Compared(change, added, weak))
     return outcome
 
 
@@ -1101,7 +1125,7 @@ async def _withdrawn(office: Office, who: Principal, versions: Sequence[ObjectVe
                 await office.stores.objects.add(found.made, line, checked=checked.definitions)
                 untaken.note_withdrawn(found.beside)
 
-            await when_checked(office, None, Plan([], [*found.made]), None, add)  # before changes of other accounts
+            await when_checked(office, None, Plan([], [*found.made], []), None, add)  # before changes of other accounts
         except VosError:
             return False
     return True

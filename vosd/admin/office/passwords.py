@@ -8,10 +8,11 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vosd.admin.office.errors import OrderError
 from vosd.base.passwords import LENGTH_MIN, weakness
+from vosd.catalogue.problems import DefinitionProblem, SourceLine
 
 LENGTH_MAX: Final = 256
 HIDDEN: Final = "(hidden)"
@@ -40,14 +41,31 @@ def check_password(password: str, name: str) -> None:
         raise OrderError("password", "is too easy to guess", "take several words, without your name")
 
 
-def check_new_passwords(kind: str, name: str, keys: Any, before: str | None) -> None:
-    """Check that the password by which a phone or trunk proves who it is is no bad one, unless it was there before.
+class WeakPassword(NamedTuple):
+    """New password of a phone or trunk that is easy to guess."""
 
-    Raises:
-        OrderError: one is too short, or easy to guess.
-    """
+    kind: str
+    name: str
+    key: str
+    """Place of the password in the keys of the object."""
+    better: str
+    """Rest of a sentence: what the password should have."""
+
+    def error(self) -> OrderError:
+        """Return the refusal of an order with no other mistake."""
+        said = f"of {self.kind} {self.name} is easy to guess: it should have {self.better}"
+        return OrderError(f"keys.{self.key}", said, "take a random one: only the other side has to know it")
+
+    def problem(self, source: SourceLine) -> DefinitionProblem:
+        """Return the mistake beside others of the configuration."""
+        expected = f"one that is harder to guess: it should have {self.better}"
+        return DefinitionProblem(*source, f"{self.kind}[{self.name}].{self.key}", None, expected)
+
+
+def weak_password(kind: str, name: str, keys: Any, before: str | None) -> WeakPassword | None:
+    """Return the password by which a phone or trunk proves who it is if it is a bad one, and was not there before."""
     if not isinstance(keys, dict) or kind not in _WITH_PASSWORD:
-        return
+        return None
     section = _WITH_PASSWORD[kind]
     new: Any = keys.get(section) if section else keys
     old: Any = {} if before is None else json.loads(before)
@@ -55,12 +73,9 @@ def check_new_passwords(kind: str, name: str, keys: Any, before: str | None) -> 
     password = new.get("password") if isinstance(new, dict) else None
     was = old.get("password") if isinstance(old, dict) else None
     if not isinstance(password, str) or password in {was, HIDDEN} or "${" in password:
-        return
+        return None
     better = weakness(password, [name, str(new.get("username", ""))])
-    if better:
-        said = f"of {kind} {name} is easy to guess: it should have {better}"
-        place = ".".join(filter(None, ("keys", section, "password")))
-        raise OrderError(place, said, "take a random one: only the other side has to know it")
+    return WeakPassword(kind, name, ".".join(filter(None, (section, "password"))), better) if better else None
 
 
 async def hashed(password: str) -> str:
