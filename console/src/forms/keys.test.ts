@@ -233,6 +233,19 @@ it("has the three values of a key that two people have changed, whatever its nam
   expect(conflicting("", base, base, base)).toEqual([]);
 });
 
+it("has of long lists the rows that one of two people has changed, with those of before for the other", () => {
+  const rates = Array.from({ length: 1_000 }, (_, at) => ({ prefix: String(1_000 + at), price: "0.1" }));
+  const [first, second, third] = rates;
+  const changed = { ...second, price: "0.2" };
+  const theirs = { rates: rates.map((row) => (row === second ? changed : row)) };
+  const mine = { rates: rates.filter((row) => row !== third).map((row) => (row === second ? first : row)) };
+  expect(conflicting("", { rates }, theirs, { rates })).toEqual([["rates #2.price", "0.1", "0.2", "0.1"]]);
+  expect(conflicting("", { rates }, { rates }, { rates: rates.slice(1) })).toEqual([
+    ["rates #1", first, first, undefined],
+  ]);
+  expect(conflicting("", { rates }, theirs, mine)).toHaveLength(3);
+});
+
 it("writes values in a line", () => {
   expect(shown([["00", "49"]])).toBe("00 → 49");
   expect(shown([{ per: "day", amount: "5" }])).toBe("per: day; amount: 5");

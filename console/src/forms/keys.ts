@@ -257,13 +257,30 @@ export type Difference = readonly [string, unknown, unknown];
 /** A key that two people have left in different states: its place, and the value before, theirs and mine. */
 export type Conflicting = readonly [string, unknown, unknown, unknown];
 
-/** Keys in which either of two versions differs from the one before, also inside of keys. */
+/** Keys in which either of two versions differs from the one before, also inside of keys; of long lists the rows. */
 export function conflicting(place: string, base: unknown, theirs: unknown, mine: unknown): readonly Conflicting[] {
   if (isSame(base, theirs) && isSame(base, mine)) return [];
+  const values = [base, theirs, mine];
+  if (values.some(Array.isArray) && values.map(shown).join("").length > LISTS_SHOWN) {
+    const differing = (after: unknown) => rowsThatDiffer(place, itemsOf(base), itemsOf(after));
+    return conflictingRows(differing(theirs), differing(mine));
+  }
   if (!isKeys(base) || !isKeys(theirs) || !isKeys(mine)) return [[place, base, theirs, mine]];
   return [...new Set([base, theirs, mine].flatMap(Object.keys))].flatMap((name) =>
     conflicting(placeIn(place, name), base[name], theirs[name], mine[name]),
   );
+}
+
+/** Rows that either has changed; the other one has those of before. */
+function conflictingRows(theirs: readonly Difference[], mine: readonly Difference[]): readonly Conflicting[] {
+  const keyOf = ([place, before]: Difference) => JSON.stringify([place, before]);
+  const found = new Map<string, Conflicting>();
+  for (const each of theirs) found.set(keyOf(each), [each[0], each[1], each[2], each[1]]);
+  for (const each of mine) {
+    const known = found.get(keyOf(each));
+    found.set(keyOf(each), [each[0], each[1], known ? known[2] : each[1], each[2]]);
+  }
+  return [...found.values()];
 }
 
 const placeIn = (place: string, name: string): string => (place ? `${place}.${name}` : name);
