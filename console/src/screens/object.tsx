@@ -9,11 +9,12 @@ import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
-import { History } from "../parts/history";
+import { History, useVersions } from "../parts/history";
 import { NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
+import { Moment } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
 import { isKind } from "./kinds";
@@ -89,6 +90,7 @@ function One({ kind, name }: { kind: string; name: string }) {
         </Tabs.List>
         {/* what was changed stays while the versions are looked at */}
         <Tabs.Panel value="keys" pt="sm" keepMounted>
+          {isOurs && <PlannedVersions kind={kind} name={name} />}
           {sheet && edited && declared.data && (
             <Editor
               key={edited.version}
@@ -114,6 +116,22 @@ function One({ kind, name }: { kind: string; name: string }) {
       </Tabs>
     </Page>
   );
+}
+
+/** Versions that are not in force yet: without them a form would seem to be what holds from now on. */
+function PlannedVersions({ kind, name }: { kind: string; name: string }) {
+  const { t } = useTranslation();
+  const { versions } = useVersions(kind, name);
+  const now = new Date().toISOString();
+  const newest = new Map(versions.toReversed().map((each) => [each.begins_at, each]));
+  return [...newest.values()]
+    .filter((each) => each.begins_at > each.made_at && each.begins_at > now)
+    .map((each) => (
+      <Alert key={each.version} variant="outline" role="status" p={6} mb="sm">
+        {t(each.defined ? "history.version" : "history.end", { version: each.version })} {t("change.begins")}{" "}
+        <Moment value={each.begins_at} />
+      </Alert>
+    ));
 }
 
 /** Another password of a phone, which its customer may set, too. */
