@@ -45,6 +45,15 @@ def test_revenue_is_shown_by_account_with_totals(installation: Installation) -> 
     assert [column["name"] for column in sheet["columns"]] == [*row]
 
 
+def test_a_time_that_is_widened_to_quarters_of_an_hour_is_said(installation: Installation) -> None:
+    words = ("report", "revenue", "--since", iso_utc(STARTED - 1), "--until", iso_utc(STARTED + 1))
+    begin = STARTED // 900_000 * 900_000
+    said = f"from {iso_utc(begin)} to {iso_utc(begin + 900_000)}: reports are of whole quarters of an hour\n"
+    assert installation.vosd(*words).stderr == said
+    exact = ("--since", iso_utc(begin), "--until", iso_utc(begin + 900_000))
+    assert installation.vosd("report", "revenue", *exact).stderr == ""
+
+
 def test_all_reports_have_the_same_calls(installation: Installation) -> None:
     for name, report in REPORTS.items():
         sheet = installation.document("report", name, *SPAN, "--group", "whole")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from vosd.admin.office.reports import ReportSheet, ShowReport
 
 Command = TypeVar("Command", bound=Any)
-_SINCE: Final = click.option("--since", type=MOMENT, metavar="TIME", help="Begin; default: midnight.")
-_UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End; default: now.")
+_SINCE: Final = click.option(
+    "--since", type=MOMENT, metavar="TIME", help="Begin of the time, in whole quarters of an hour; default: midnight."
+)
+_UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End of it, likewise; default: now.")
 _FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Begin of the first hour.")
 _LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME", help="End of the last hour.")
 
@@ -104,7 +107,10 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
 
         forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx", "pdf")}
         order = ShowReport(name=shown.name, zone="" if zone is None else zone.key, **given)
-        _print(_made(invocation, acting, order), **forms)
+        made = _made(invocation, acting, order)
+        _print(made, **forms)
+        if any(given[name] is not None and iso_utc(given[name]) != getattr(made, name) for name in ("since", "until")):
+            output.remark(f"from {made.since} to {made.until}: reports are of whole quarters of an hour")
 
     return show
 
