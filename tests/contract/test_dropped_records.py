@@ -199,6 +199,22 @@ async def test_a_dropped_call_is_never_booked_again_and_a_payment_under_its_refe
     assert await audited(booked) == []
 
 
+async def test_a_run_without_any_call_that_old_leaves_every_period_complete(database, run):
+    books, store = SqlBooks(database), SqlRetention(database)
+    await books.book([call(1, 350)])
+    await close_period(office_on(database, now=NOW), operator("ann"), ClosePeriod(FIRST + 370 * DAY_MS))
+    assert ((await run())["calls"].months, await store.calls_dropped_before()) == ((), 0)
+    late = call(2, 250)
+    await books.book([late])  # nothing of it can have been dropped
+    assert await SqlQueries(database).call(late.call_id) is not None
+    await close_period(office_on(database, now=NOW + DAY_MS), operator("ann"), ClosePeriod(NOW))
+    assert sum(each.records for each in (await run(now=NOW + DAY_MS))["calls"].months) == 1
+    assert await store.calls_dropped_before() == FIRST + 301 * DAY_MS
+    with pytest.raises(RejectedRecords):
+        await books.book([late])
+    assert await audited(database) == []
+
+
 @on_sqlite
 async def test_nothing_goes_that_is_not_closed(database, run):
     await SqlBooks(database).book([call(1, 10), call(2, 60)])

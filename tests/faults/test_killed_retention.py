@@ -138,7 +138,7 @@ def test_a_run_that_is_killed_anywhere_leaves_no_call_half_done(mariadb_url, tmp
     with asyncio.Runner() as runner:
         before, after, standings = runner.run(begun())
         states = []
-        for step in range(3, 100, 3):
+        for step in range(3, 100, 2):
             was_killed = is_killed(partial(run, step, mariadb_url, state_dir))
             states.append(runner.run(check(database, before, after, standings)))
             if not was_killed:

@@ -169,15 +169,18 @@ class Retention:
             if settings.payments is not None:
                 sheets.append(await self._drop_payments(settings.payments, begun_at, found))
             totals = await self._drop_totals(begun_at)
-            months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
+            months = EmptiedMonths()
+            if not self._is_trial:  # by the mark: behind it calls of an empty month may still be booked
+                calls_until = await self._store.calls_dropped_before()
+                months = await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _drop(self, plan: DropPlan, steps: AsyncGenerator[int, None]) -> None:
         """Go through the steps, with pauses that are as long as they are."""
-        if not self._is_trial:
-            await self._store.begin(plan)
+        if not self._is_trial and not await self._store.begin(plan):
+            return  # a call that is booked meanwhile is kept: it could be booked once more without the mark
         begun = time.monotonic()
         async with aclosing(steps):
             async for looked_at in steps:
