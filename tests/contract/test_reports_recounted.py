@@ -82,9 +82,15 @@ def some_call(index: int, dice: random.Random):
         record = refused_call(index)
         moved = {name: None if getattr(record, name) is None else getattr(record, name) + shift
                  for name in ("started_at", "ringing_at", "ended_at")}  # fmt: skip
-        reason, code = dice.choice(
-            [("Busy", 486), ("No Answer", 480), ("Unavailable", 503), ("Insufficient Balance", 402)]
-        )
+        reason, code, rings = dice.choice(
+            [
+                ("Busy", 486, False), ("No Answer", 480, False), ("No Answer", 408, False), ("No Answer", 408, True),
+                ("Cancelled", 487, False), ("Cancelled", 487, True), ("Unavailable", 503, False),
+                ("Insufficient Balance", 402, False),
+            ]
+        )  # fmt: skip
+        if rings:
+            moved |= {"ringing_at": moved["started_at"] + 1, "pdd_ms": 1}
         terms = {} if customer == "zen" else {"currency": CURRENCY[customer]}
         return refused_call(index, customer_account=customer, end_reason=reason, sip_code=code, **terms, **moved)
     fee, cost, share = (Decimal(dice.randrange(10**6)) / 10**6 for _ in range(3))
@@ -265,9 +271,9 @@ def figures(calls, without=()):
     answered = [call for call in calls if call.answered_at is not None]
     rung = [call for call in calls if call.pdd_ms is not None]
     taken = [call for call in tried if call.answered_at is not None]
-    reached = [
-        call for call in tried if call.answered_at is not None or call.end_reason in {"Busy", "No Answer", "Rejected"}
-    ]
+    refused = [call for call in tried if call.end_reason in {"Busy", "No Answer", "Rejected"} and call.sip_code != 408]
+    rang = [call for call in calls if call.ringing_at is not None and call.answered_at is None and call not in refused]
+    reached = [*taken, *refused, *rang]
     held = sum(call.hold_time_ms for call in answered)
     found = {
         "calls": len(calls), "answered": len(answered), "asr": share(len(taken), len(tried)),

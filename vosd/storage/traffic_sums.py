@@ -29,6 +29,7 @@ from vosd.traffic.counted import (
     FIVES_OF_SLOT,
     KIND_NUMBERS,
     REACHED_BY,
+    SILENT,
     SLOT_MS,
     SLOTS_OF_DAY,
     TrafficKey,
@@ -51,7 +52,12 @@ _COUNTERS: Final = select(schema.counter).where(
 )
 
 _REASONS: Final = ", ".join(map(repr, sorted(REACHED_BY)))
-_REACHED: Final = f"CASE WHEN k.end_reason IN ({_REASONS}) THEN s.calls - s.answered ELSE 0 END + s.answered"
+_REACHED: Final = (
+    f"CASE WHEN k.end_reason IN ({_REASONS}) AND k.sip_code <> {SILENT} THEN s.calls "
+    "WHEN s.progressed > 0 THEN s.progressed WHEN s.pdd_calls > s.answered THEN s.pdd_calls ELSE s.answered END"
+)
+"""Calls of a row that were answered, have rung, or were refused by the called party itself; attempts have no
+``progressed``."""
 
 
 Condition = tuple[tuple[str, ...], Collection[str]]
@@ -249,7 +255,7 @@ def _summed_by_key(name: str, *, is_sqlite: bool) -> str:
 
 def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery, *, is_sqlite: bool) -> TextualSelect:
     """Return one statement for some pieces: each adds its rows up by key, and then by what they have in common."""
-    stored = sorted({*query.measures, "calls", "answered"} - {REACHED})
+    stored = sorted({*query.measures, "calls", "answered", "progressed", "pdd_calls"} - {REACHED})
     inner = ", ".join(_summed_by_key(name, is_sqlite=is_sqlite) for name in stored)
     area = "k.area" if query.area_digits is None else f"SUBSTR(k.area, 1, {query.area_digits:d})"
     by = ", ".join(area if name == "area" else f"k.{name}" for name in query.by)
