@@ -241,6 +241,18 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
     assert (messages, link._closing) == ([7, 1], [])
 
 
+async def test_an_order_is_there_before_the_packet_of_a_peer_that_sends_at_once(stage, peers):
+    one, other, later = peers(), peers(ssrc=0x9999), peers("127.78.0.10", ssrc=0x8888)
+    _, second = connected(stage, one, other)
+    sent = other.send((HOST, second.rtp), 5)
+    assert await received(one, 5) == sent
+    stage.relay.expect(second, source(later.host, later.port))
+    for link in stage.relay.links:
+        link.flush_due()
+    sent = later.send((HOST, second.rtp), 5)  # still in the turn in which the message leaves
+    assert await received(one, 5) == sent
+
+
 async def test_what_waits_for_a_worker_that_is_killed_is_given_to_its_successor_once(stage, peers, monkeypatch):
     (link,) = stage.relay.links
     await until(lambda: not link._orders)

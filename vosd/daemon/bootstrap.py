@@ -516,6 +516,7 @@ class Daemon:
         await self.service.database.begin(self._claimant)
 
     async def _start_switch(self) -> None:
+        self.service.loop.give_orders = self._media.give_orders
         await self._start_service()
         self._accounting.serve()
 

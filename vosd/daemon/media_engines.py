@@ -50,6 +50,12 @@ class MediaEngineParts:
             if self.is_for_earlier_calls:
                 _log.info("media_relay_goes_on", ports=len(self.relay.ports))
 
+    def give_orders(self) -> None:
+        """Give the workers their orders of this turn, before the messages leave by which peers begin to send."""
+        if self.relay is not None:
+            for link in self.relay.links:
+                link.flush_due()
+
     async def stop(self, *, keep: bool) -> None:
         """Stop them, unless calls go on in the next process; ask rtpengines nothing more."""
         if self.relay is not None:

@@ -81,6 +81,8 @@ class Loop:
         """Whether nothing happens to calls any more: they may be written down for the next process."""
         self.stands_still = never
         """Whether nothing may be processed now (``booking.standstill``)."""
+        self.give_orders: Callable[[], None] = _nothing_to_order
+        """Gives the relay of media its orders, which are to be there before the peer sends by our messages."""
         self.is_behind = never
         """Whether messages wait that came before the start: no timer of a call may fire before they are served."""
 
@@ -260,6 +262,7 @@ class Loop:
         if not self._wake_is_near:  # first: no error below may stop the timers of all calls
             self._wake_in(TICK_S)
             self._wake_is_near = True
+        self.give_orders()
         if is_kept:
             transmit = self._transmit
             for datagram in self._turn.datagrams(now):
@@ -313,6 +316,10 @@ class Loop:
             self._wake_is_near = False
             if times:
                 self._wake_in(max(TICK_S, (min(times) - now.mono) / 1000))
+
+
+def _nothing_to_order() -> None:
+    """Do nothing: no media are relayed."""
 
 
 def _nothing_to_hang_up(_flow: int, _host: str, _port: int, _why: str) -> None:

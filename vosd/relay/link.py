@@ -148,7 +148,7 @@ class WorkerLink:
             return
         elif not may_wait:
             self._is_flush_due = True
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self.flush_due)
         elif self._later is None:
             self._later = self._loop.call_later(LATER_S, self._flush_later)
 
@@ -161,6 +161,11 @@ class WorkerLink:
         """Let the worker close a port, and then close its sockets here: the order to open it may still wait."""
         self._closing += sockets
         self.order(order, may_wait=True)
+
+    def flush_due(self) -> None:
+        """Send the orders that were given, unless all of them may wait."""
+        if self._is_flush_due:
+            self.flush()
 
     def _flush_later(self) -> None:
         self._later = None

@@ -142,6 +142,12 @@ async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
     ]
 
 
+async def test_the_relay_has_its_orders_before_any_datagram_leaves(core, loop):
+    loop.give_orders = lambda: core.said.append("orders")
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
+    assert core.said[-2:] == ["orders", "sent answer to ('192.0.2.10', 5060)"]
+
+
 async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(core):
     """Listeners open one after the other: on a busy trunk packets arrive before the last one is open."""
     loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
