@@ -735,6 +735,25 @@ def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) 
     assert "call 1: -" in rows(page, "Statements")[0]
 
 
+def test_the_month_of_the_statements_is_typed_and_narrows_when_its_field_is_left(boss: Visitor) -> None:
+    page = boss.go("/months", "Months")
+    month = page.get_by_label("Month", exact=True)
+    last = month.input_value()
+    month.focus()
+    for key in "022026":
+        page.keyboard.press(key)
+        expect(page).to_have_url(re.compile("/months$"))
+    with page.expect_request("**/statements/2026-02?*"):
+        page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("month=2026-02$"))
+    page.keyboard.press("Backspace")
+    expect(month).to_have_value("")
+    month.blur()
+    expect(month).to_have_value("2026-02")
+    page.go_back()
+    expect(month).to_have_value(last)
+
+
 def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, boss: Visitor) -> None:
     page = boss.go("/months?month=2026-01", "Months")
     site.daemon.succeed("invoice", "run", "--period", "2026-01", "--account", "rival")

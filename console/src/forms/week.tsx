@@ -1,11 +1,13 @@
 /** A week of a calendar as it would be: the server says what holds, and working hours can be drawn into it. */
 
-import { Button, Group, TextInput, Title } from "@mantine/core";
+import { Button, Group, Title } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type PointerEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Schemas, send } from "../api/client";
+import { LAST_DAY } from "../parts/minute";
+import { NarrowInput } from "../parts/narrow";
 import { ProblemText } from "../parts/problem";
 import { useMay } from "../session";
 import { chosenZone, clockAt, daysLater } from "../zone";
@@ -61,12 +63,14 @@ export function Week({
         <Button size="compact-xs" variant="default" onClick={() => setFirst(daysLater(first, -WEEK))}>
           ‹ {t("calendar.before")}
         </Button>
-        <TextInput
+        <NarrowInput
           size="xs"
           type="date"
+          max={LAST_DAY}
           aria-label={t("calendar.week_of")}
           value={first}
-          onChange={(event) => event.currentTarget.value && setFirst(mondayOf(event.currentTarget.value))}
+          onEnter={(day) => setFirst(mondayOf(day))}
+          isNeeded
         />
         <Button size="compact-xs" variant="default" onClick={() => setFirst(daysLater(first, WEEK))}>
           {t("calendar.after")} ›

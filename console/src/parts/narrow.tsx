@@ -12,11 +12,12 @@ export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered)
   return [isSame ? state.entered : said, (entered) => setState({ said, entered })];
 }
 
-/** What narrows a view when its field is left, or by Enter. */
-export function useEnteredWhenLeft(value: string, onEnter: (entered: string) => void) {
+/** What narrows a view when its field is left, or by Enter; one that is needed and left empty has its value again. */
+export function useEnteredWhenLeft(value: string, onEnter: (entered: string) => void, isNeeded = false) {
   const [entered, setEntered] = useEntered(value);
   const enter = () => {
-    if (entered !== value) onEnter(entered);
+    if (isNeeded && !entered) setEntered(value);
+    else if (entered !== value) onEnter(entered);
   };
   return {
     entered,
@@ -29,9 +30,15 @@ export function useEnteredWhenLeft(value: string, onEnter: (entered: string) => 
 export function NarrowInput({
   value,
   onEnter,
+  isNeeded,
   ...look
-}: Omit<TextInputProps, "onChange" | "value"> & { value: string; onEnter: (text: string) => void }) {
-  const { entered, setEntered, leaves } = useEnteredWhenLeft(value, onEnter);
+}: Omit<TextInputProps, "onChange" | "value"> & {
+  value: string;
+  onEnter: (text: string) => void;
+  /** Whether the view is of one value at all times: left empty, the field shows it again. */
+  isNeeded?: boolean;
+}) {
+  const { entered, setEntered, leaves } = useEnteredWhenLeft(value, onEnter, isNeeded);
   return (
     <TextInput {...look} {...leaves} value={entered} onChange={(event) => setEntered(event.currentTarget.value)} />
   );

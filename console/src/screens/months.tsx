@@ -32,8 +32,7 @@ export function MonthsScreen() {
   const word = useStateWord();
   const month = search.month ?? lastMonth(new Date());
   const set = (field: string, value: string) =>
-    // a month that is typed is one step
-    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: field === "month" });
+    go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   const account = search.account ?? own ?? "";
   // without a zone the month is that of invoices, which is the one that is closed
   const query = account ? { accounts: listText([account]) } : { all: true };
@@ -49,11 +48,13 @@ export function MonthsScreen() {
       }
     >
       <Group align="end" gap="xs">
-        <TextInput
+        <NarrowInput
           type="month"
+          max="9999-12"
           label={t("months.month")}
           value={month}
-          onChange={(event) => set("month", event.currentTarget.value)}
+          onEnter={(text) => set("month", text)}
+          isNeeded
         />
         <NarrowInput
           label={t("column.account")}
