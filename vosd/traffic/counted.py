@@ -83,10 +83,8 @@ RECOUNTED: Final = (
 
 DIGITS_SUMMED: Final[Mapping[TrafficKind, int]] = {TrafficKind.CALLEES: 4, TrafficKind.CALLERS: 3}
 """Kinds that are kept by first digits of numbers, with how many of them: by more, a row would have few calls."""
-REACHED_BY: Final = frozenset({"Busy", "No Answer", "Rejected"})
-"""Reasons of calls that the called party itself refused, unless their code is ``SILENT``."""
-SILENT: Final = 408
-"""Code of a gateway that does not respond: such a call has reached the called party only where it rang before."""
+REASONS_BY_FIVE: Final = frozenset({"Busy", "No Answer", "Rejected"})
+"""Reasons of calls that are kept by five minutes."""
 
 
 class TrafficKey(NamedTuple):
@@ -341,7 +339,7 @@ def _keys_by_five(key: TrafficKey, minute: int) -> Iterator[TrafficKey]:
 
     A gateway that is on both sides of a call is named on its way out, so that the call can be counted once.
     """
-    reason = key.end_reason if key.end_reason in REACHED_BY and key.sip_code != SILENT else ""
+    reason = key.end_reason if key.end_reason in REASONS_BY_FIVE else ""
     yield TrafficKey(
         TrafficKind.FIVE_IN, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
         end_reason=reason, minute=minute,

@@ -17,7 +17,7 @@ from vosd.traffic.spans import Grouping
 Sums = Mapping[str, Any]
 """Sums by the name that a report gives them."""
 REACHED: Final = "reached"
-"""Calls that were answered, have rung, or were refused by the called party itself: busy, absent, rejected."""
+"""Calls that were answered, have rung, or were refused by the called party itself: busy, rejected."""
 READ_MAX: Final = 1_500_000
 """Most calls that are read one by one for a report."""
 DIGITS_MAX: Final = 15
@@ -118,7 +118,7 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
     ),
     "ner": ReportFigure(
         FigureKind.PERCENT,
-        "attempts that reached the called party: answered, rang, busy, absent, rejected; those without a CDR included",
+        "attempts that reached the called party: answered, rang, busy or rejected; those without a CDR included",
         ("calls", REACHED, "without_cdr", "reached_without"),
         lambda sums: percent(sums[REACHED] + sums["reached_without"], sums["calls"] + sums["without_cdr"]),
     ),
