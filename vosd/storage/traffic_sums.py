@@ -56,8 +56,8 @@ _REACHED: Final = (
 )
 """Calls of a row that were answered, have rung, or were refused by the called party itself.
 
-Attempts have no ``progressed``. Of those without CDR it is not known whether they rang: no answer stands for it, but not
-408, by which a gateway is left that does not respond.
+Attempts have no ``progressed``. Of those without CDR it is not known whether they rang: no answer stands for it, but
+not 408, by which a gateway is left that does not respond.
 """
 
 
