@@ -16,6 +16,7 @@ Apostrophes of its own may stand before it: it gets one more, which is taken awa
 """
 _NEUTRALISED: Final = re.compile(r"(\A|[;\t\r\n])'(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _LINE_END: Final = re.compile(r"\r\n?|\n")
+_SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?[\r\n]*\Z', re.IGNORECASE)
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
@@ -37,6 +38,12 @@ def bounded_lines(text: TextInput) -> Iterator[str]:
         if len(line) == LINE_MAX:
             raise csv.Error(f"lines of at most {LINE_MAX} characters")
         yield line
+
+
+def named_separator(line: str) -> str | None:
+    """Return the separator that a line above a header names for spreadsheets, such as ``sep=;``; None = it is none."""
+    found = _SEPARATOR.match(line)
+    return None if found is None else found[1]
 
 
 def has_joined_rows(cells: Sequence[str], delimiter: str, width: int) -> bool:

@@ -71,4 +71,5 @@ def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_co
         with file.open(encoding=encoding, newline="") as lines:
             return read_payment_file(lines, PaymentColumns(**titles), has_decimal_comma=has_decimal_comma)
     except (LookupError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file} is not {encoding}: {error}; say --encoding, such as cp1252") from error
+        remedy = "say --encoding, such as cp1252, or save a workbook as CSV UTF-8"
+        raise click.UsageError(f"{file} is not {encoding}: {error}; {remedy}") from error

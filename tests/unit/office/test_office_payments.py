@@ -253,11 +253,33 @@ async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: 
         assert fault.startswith(said)
     for content, said in (
         ("account,amount,reference,Amount\nacme,5,b-1,6\n", "line 1: two columns are called amount"),
-        ("acme,5,b-1\n", "line 1: the header has no columns account, amount, reference"),
+        ("acme,5,b-1\n", "line 1: the header has no columns .* it is 'acme,5,b-1': write these names into it$"),
+        ("sep=;\nacme;5;b-1\n", "line 2: the header has no columns account, amount, reference"),
+        ("sep=,\naccount;amount;reference\n", "line 2: the header has no columns"),
+        ("sep=;\naccount;amount;reference\nacme;0;b-1\n", "line 3: 0.00 is no payment"),
         (f"account,amount,reference,{'x' * 200_000}\n", "line 1: field larger than field limit"),
     ):
         with pytest.raises(BadPaymentFile, match=said):
             await read_payments(office, operator(), ReadPayments(content=content))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+async def test_a_line_with_the_separator_may_stand_above_the_header_of_a_file(office: Office, line_end: str) -> None:
+    content = line_end.join(("\ufeffsep=;", "Account;Amount;Reference", "acme;12;b-1,2", ""))
+    read = await read_payments(office, operator(), ReadPayments(content=content))
+    assert read.payments == (PaymentOfFile(3, "acme", "12.00", "b-1,2", None, "USD"),)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [b"PK\x03\x04\x14\x00\x06\x00", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16), b"\xff\xfea\x00c\x00c\x00"],
+)
+async def test_a_workbook_is_refused_with_the_form_in_which_to_save_it(office: Office, begins: bytes) -> None:
+    content = begins.decode("utf-8", "replace") + "\nacme,5,b-1\n"
+    with pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
+    ((field, said),) = refused.value.mistakes
+    assert (field, said.endswith("a workbook or another one: save it as CSV UTF-8")) == ("content", True)
 
 
 async def test_a_file_whose_text_was_lost_is_not_read(office: Office) -> None:

@@ -33,7 +33,7 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.base.csv_text import has_joined_rows
+from vosd.base.csv_text import has_joined_rows, named_separator
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
@@ -52,6 +52,8 @@ _SPLIT_BEFORE: Final = re.compile(
 """Amount and another cell before it that a comma has split: 1,234.50 and, with a decimal comma, 12,50 or 1.234,50."""
 _SPLIT_BEHIND: Final = re.compile(r'[^0-9"]*[0-9]+(\.[0-9]{3})*,[0-9]{1,3}(\.[0-9]*)?[^0-9"]*\Z')
 """Amount and the cell behind it that a comma has split: 1,234.50 DR and, with a decimal comma, 12,50 or 1.234,50."""
+_NO_TEXT: Final = re.compile(r"[\x00-\x08]")
+"""Stands at the beginning of workbooks and of text in UTF-16, and in no text that is decoded as it was written."""
 _LOST: Final = "\ufffd"
 """Stands in a text for bytes that could not be decoded: two references that differ in these alone would be the same."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
@@ -107,7 +109,7 @@ class PaymentOfFile(msgspec.Struct, frozen=True):
     """One line of a file that can be booked as it is; money as text."""
 
     line: int
-    """Number of its line in the file; the header is 1."""
+    """Number of its line in the file, from 1."""
     account: str
     amount: str
     reference: str
@@ -147,38 +149,31 @@ class ImportedPayment(msgspec.Struct, frozen=True):
 
 
 def read_payment_file(
-    lines: Iterable[str], columns: PaymentColumns, *, has_decimal_comma: bool = False
+    lines: Iterable[str], columns: PaymentColumns | None = None, *, has_decimal_comma: bool = False
 ) -> list[FilePayment]:
     """Read the lines of a file of comma, semicolon or tab separated values with a header, of small or capital letters.
 
-    ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
+    A line ``sep=;`` may stand above the header. ``columns``: None = they are called as here, and no other name can be
+    said. ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
     Raises:
-        BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero.
+        BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero, or the
+            file is no text.
     """
-    rows = iter(lines)
+    rows, number = iter(lines), 1
     header = next(rows, "").removeprefix("\ufeff")
-    wanted = [getattr(columns, name).casefold() for name in _NEEDED]
-    try:
-        titles = [next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS]
-    except csv.Error as error:
-        raise BadPaymentFile([f"line 1: {error}"]) from error
-    fitting = [
-        (delimiter, [cell.strip().casefold() for cell in cells])
-        for delimiter, cells in zip(_DELIMITERS, titles, strict=True)
-    ]
-    found = next(((delimiter, cells) for delimiter, cells in fitting if set(wanted) <= set(cells)), None)
-    if found is None:
-        missing = ", ".join(getattr(columns, name) for name in _NEEDED)
-        said = f"line 1: the header has no columns {missing}; it is {header.strip()[:200]!r}"
-        raise BadPaymentFile([f"{said}: name the columns by `column` account=TITLE ..."])
-    delimiter, cells = found
+    if _NO_TEXT.search(header):
+        raise BadPaymentFile(["the file is no text in UTF-8, but a workbook or another one: save it as CSV UTF-8"])
+    separator = named_separator(header)
+    if separator is not None:
+        header, number = next(rows, ""), 2
+    delimiter, cells = _titles(header, number, separator, columns)
     faults: list[str] = []
-    named = {name: title.casefold() for name, title in columns._asdict().items()}
+    named = {name: title.casefold() for name, title in (columns or PaymentColumns())._asdict().items()}
     if twice := [title for title in named.values() if cells.count(title) > 1]:
-        raise BadPaymentFile([f"line 1: two columns are called {twice[0]}"])
+        raise BadPaymentFile([f"line {number}: two columns are called {twice[0]}"])
     places = {name: cells.index(title) for name, title in named.items() if title in cells}
-    sound = _rows(rows, delimiter, len(cells), faults)
+    sound = _rows(rows, delimiter, len(cells), faults, number)
     if delimiter == ",":
         sound = _unsplit(sound, places, faults, has_comma=has_decimal_comma)
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
@@ -192,6 +187,22 @@ def read_payment_file(
     if faults:
         raise BadPaymentFile(faults)
     return read
+
+
+def _titles(header: str, number: int, separator: str | None, columns: PaymentColumns | None) -> tuple[str, list[str]]:
+    """Return the delimiter by which the header has the columns that are needed, and its titles in small letters."""
+    wanted = [getattr(columns or PaymentColumns(), name) for name in _NEEDED]
+    for delimiter in _DELIMITERS if separator is None else (separator,):
+        try:
+            cells = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error as error:
+            raise BadPaymentFile([f"line {number}: {error}"]) from error
+        titles = [cell.strip().casefold() for cell in cells]
+        if {each.casefold() for each in wanted} <= set(titles):
+            return delimiter, titles
+    said = f"line {number}: the header has no columns {', '.join(wanted)}; it is {header.strip()[:200]!r}"
+    remedy = "write these names into it" if columns is None else "name the columns by `column` account=TITLE ..."
+    raise BadPaymentFile([f"{said}: {remedy}"])
 
 
 class _Row(NamedTuple):
@@ -231,13 +242,13 @@ def _unsplit(rows: Iterator[_Row], places: Mapping[str, int], faults: list[str],
             yield row
 
 
-def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
-    """Yield the rows behind the header.
+def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str], header: int) -> Iterator[_Row]:
+    """Yield the rows behind the header, which is on line ``header``.
 
     A row of another width may have an amount with a separator and no quotes: its cells are not where they belong.
     """
     read: list[str] = []
-    reader, line = csv.reader(_noted(lines, read), delimiter=delimiter, strict=True), 2
+    reader, line = csv.reader(_noted(lines, read), delimiter=delimiter, strict=True), header + 1
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -249,7 +260,7 @@ def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -
                     faults.append(f"line {line}: a cell of several lines: is a quotation mark missing?")
                 else:
                     yield _Row(line, row, "".join(read))
-            line = reader.line_num + 2
+            line = reader.line_num + header + 1
             read.clear()
     except csv.Error as error:
         faults.append(f"line {line}: its quotation marks are not in pairs: {error}")
@@ -311,7 +322,7 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
         StoreUnavailable: whether an account is in the ledger is not known; try again.
     """
     scope = office.scope_of(who)
-    found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
+    found = read_payment_file(StringIO(order.content, newline=""))
     known = await payees(office, [each.account for each in found])
     absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
     others = (

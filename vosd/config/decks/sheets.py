@@ -4,7 +4,6 @@ It does not know what the columns mean.
 """
 
 import csv
-import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from io import TextIOWrapper
@@ -12,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from vosd.base.csv_text import bounded_lines, has_joined_rows
+from vosd.base.csv_text import bounded_lines, has_joined_rows, named_separator
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.encodings import encoding_of
 from vosd.config.decks.workbooks import Progress, SheetError, rows_of
@@ -21,8 +20,6 @@ DELIMITERS: Final = ",;\t"
 _WORKBOOKS: Final = (".xlsx", ".xlsm")
 _BINARY: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """Beginnings of workbooks: archives, such as ODS, and XLS."""
-_SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?[\r\n]*\Z', re.IGNORECASE)
-"""The line above a header by which spreadsheets know the delimiter."""
 _REPORTED_LINES: Final = 1_000
 
 
@@ -189,5 +186,5 @@ def _delimiter(path: Path, header_line: int, encoding: str) -> tuple[str, int]:
     """Return the delimiter and the number of the line with the header."""
     with path.open("rb") as file, _text(file, encoding) as text:
         header = next(islice(bounded_lines(text), header_line - 1, None), "")
-    said = _SEPARATOR.match(header)
-    return (max(DELIMITERS, key=header.count), header_line) if said is None else (said[1], header_line + 1)
+    said = named_separator(header)
+    return (max(DELIMITERS, key=header.count), header_line) if said is None else (said, header_line + 1)
