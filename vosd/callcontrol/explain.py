@@ -11,6 +11,7 @@ from vosd.billing.typical import typical_price
 from vosd.callcontrol.media_outlook import MediaOutlook
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
+from vosd.routing.plan import BY_QUALITY
 from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
@@ -37,7 +38,8 @@ class Offered(NamedTuple):
     cost: str | None
     """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
     quality: QualityFigures | None = None
-    """Quality by which it is compared, if the plan compares quality; None = only the running switch knows."""
+    """Quality by the calls of the last hours; nothing where the plan compares it and the attempts are too few for that.
+    None = only the running switch knows."""
     currency: str | None = None
     """The vendor's."""
     effective_cost: str | None = None
@@ -93,6 +95,17 @@ def explain_routes(
     callee = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
     tried = _within(routes.choices, max_attempts)
+    figures = [
+        vendors.quality(each.gateway, each.prefix, callee, request.caller_at(each.gateway), request.at, least)
+        if is_live
+        else None
+        for each in tried
+    ]
+    is_compared = not BY_QUALITY.isdisjoint(table.plan.order)
+    too_few = [
+        (each.attempts, least) if is_compared and each is not None and each.attempts < least else None
+        for each in figures
+    ]
     candidates = tuple(
         Offered(
             choice.gateway.name,
@@ -104,20 +117,19 @@ def explain_routes(
                 phones.get(choice.gateway.name, "") if dialled is None else dialled.name,
                 request,
                 is_live=is_live,
+                too_few=few,
                 is_doubted=choice.gateway.name in vendors.doubted,
             ),
             choice.prefix,
             choice.priority,
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
-            vendors.quality(choice.gateway, choice.prefix, callee, request.caller_at(choice.gateway), request.at, least)
-            if is_live
-            else None,
+            quality if few is None else QualityFigures(),
             *_compared(choice, request),
             outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),
         )
-        for position, choice in enumerate(tried, start=1)
+        for position, (choice, quality, few) in enumerate(zip(tried, figures, too_few, strict=True), start=1)
     )
     behind = f"{Cause.SEARCH_OVER.word}: behind as many attempts as a call may make: {max_attempts}"
     left = [PassedOver(each.gateway.name, behind) for each in routes.choices[len(tried) :]]
@@ -160,8 +172,19 @@ def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, s
     return rate.paid_in or rate.currency, effective, margin
 
 
-def _why_tried(choice: RouteChoice, phone: str, request: RouteRequest, *, is_live: bool, is_doubted: bool) -> str:
-    """Return why a gateway is tried; ``phone`` is the one that is called or that names it, empty = none."""
+def _why_tried(
+    choice: RouteChoice,
+    phone: str,
+    request: RouteRequest,
+    *,
+    is_live: bool,
+    too_few: tuple[int, int] | None,
+    is_doubted: bool,
+) -> str:
+    """Return why a gateway is tried; ``phone`` is the one that is called or that names it, empty = none.
+
+    ``too_few``: its attempts, where they are too few to compare its quality, and the least that are compared.
+    """
     presence = "which is registered" if is_live else "taken to be registered (the running switch knows)"
     are_several = sum(each.gateway.is_phone for each in request.targets) > 1
     if choice.gateway.is_phone:
@@ -177,6 +200,9 @@ def _why_tried(choice: RouteChoice, phone: str, request: RouteRequest, *, is_liv
         fits = f"{fits}; protected: behind the others, or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
     if choice.gateway.registers:
         fits = f"{fits}, {presence}"
+    if too_few is not None:
+        attempts, least = too_few
+        fits = f"{fits}; as good as the best by quality, as it has too few attempts: {attempts} of {least}"
     if choice.gateway.sound is not None:
         fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
     if choice.is_at_rest and request.is_emergency:

@@ -69,7 +69,8 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     attestation: str | msgspec.UnsetType = msgspec.UNSET
     """Attestation of a call that has no signature of its own. Absent where it would not be signed."""
     asr: float | msgspec.UnsetType | None = msgspec.UNSET
-    """Absent where the plan does not compare quality, and where no switch was asked, as the following three."""
+    """Absent where no switch was asked, as the following three; all four are null where the plan compares quality and
+    the gateway has too few attempts for that."""
     acd_s: float | msgspec.UnsetType | None = msgspec.UNSET
     ner: float | msgspec.UnsetType | None = msgspec.UNSET
     """Attempts per hundred that reached the called terminal."""

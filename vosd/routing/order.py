@@ -14,7 +14,7 @@ from typing import Final
 from vosd.base.money import EXACT
 from vosd.routing.carriage import is_there_now, may_carry
 from vosd.routing.fit import NO_TIER, NOT_IN_FORCE, Candidate, Places, rated_alike
-from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
+from vosd.routing.plan import BY_QUALITY, BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.routes import RouteRequest
@@ -137,7 +137,7 @@ class Ordering:
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
         """Return each candidate with its rank; by quality it depends on the others that are there for the call."""
-        if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
+        if criterion not in BY_QUALITY:
             return ((self._rank(each, criterion), each) for each in candidates)
         there = [self._is_there(each) for each in candidates]
         compared = list(compress(candidates, there))

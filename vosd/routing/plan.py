@@ -42,6 +42,8 @@ STATIC: Final = frozenset({Criterion.PREFIX, Criterion.PRIORITY})
 """Criteria that depend on the configuration alone: gateways are sorted by them once."""
 BY_RATES: Final = frozenset({Criterion.COST, Criterion.PRICE})
 """Criteria that depend on buy rates: what is of one vendor with the same rates is equal by them."""
+BY_QUALITY: Final = frozenset({Criterion.QUALITY, Criterion.BLEND})
+"""Criteria that depend on how the calls of the last hours went."""
 IN_TURN: Final = frozenset({Criterion.WEIGHT, Criterion.ROUND_ROBIN})
 """Criteria that leave no gateways equal, so that none can follow them."""
 

@@ -21,6 +21,8 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
+from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.routing.quality_order import QualityTerms
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.dialect import CalleeDialect, Redirects
@@ -72,6 +74,28 @@ def test_a_gateway_is_shown_with_how_calls_to_this_destination_went() -> None:
     assert shown == [[100.0, 61.4, 100.0, 900.0], [0.0, None, 0.0, None]]
     idle = explain_route(CATALOGUE, live, gateway="acme", caller="1000", callee="442012", at=NOW, is_live=False)
     assert all("asr" not in each and "acd_s" not in each for each in document_of(idle)["candidates"])
+
+
+@pytest.mark.parametrize("criterion", [Criterion.QUALITY, Criterion.BLEND])
+def test_a_gateway_with_too_few_attempts_to_be_compared_says_so_in_place_of_its_figures(criterion: Criterion) -> None:
+    plan = RoutingPlan("best", order=(criterion, Criterion.WEIGHT), quality=QualityTerms(min_attempts=2))
+    acme = builders.account("acme", routing_plan="best")
+    catalogue = builders.catalogue([ACME, FIRST, SECOND], accounts=[acme], plans=[plan])
+    live = idle_state(catalogue, RICH)
+    for name, attempts in (("first", 1), ("second", 2)):
+        for _ in range(attempts):
+            live.quality.failed(name, "44", None, NOW.mono, is_effective=True)
+    shown = {
+        each["routing_gateway"]: (each["reason"], each["asr"], each["acd_s"], each["ner"])
+        for each in document_of(explain(catalogue=catalogue, live=live))["candidates"]
+    }
+    few = "as good as the best by quality, as it has too few attempts: 1 of 2"
+    assert shown == {
+        "first": (f"prefix 44, priority 1; {few}", None, None, None),
+        "second": ("prefix 44, priority 2", 0.0, None, 100.0),
+    }
+    idle = explain_route(catalogue, live, gateway="acme", caller="1000", callee="442012", at=NOW, is_live=False)
+    assert not any(few in each.reason for each in idle.candidates)
 
 
 def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_left() -> None:
