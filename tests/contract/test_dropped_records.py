@@ -38,6 +38,7 @@ from vosd.storage.corrections import NoSuchCall, SqlCorrections
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, DropTerms, drop_history
+from vosd.storage.dropped import Dropped, dropped_before
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
@@ -202,8 +203,12 @@ async def test_a_dropped_call_is_never_booked_again_and_a_payment_under_its_refe
 async def test_a_run_without_any_call_that_old_leaves_every_period_complete(database, run):
     books, store = SqlBooks(database), SqlRetention(database)
     await books.book([call(1, 350)])
-    await close_period(office_on(database, now=NOW), operator("ann"), ClosePeriod(FIRST + 370 * DAY_MS))
-    assert ((await run())["calls"].months, await store.calls_dropped_before()) == ((), 0)
+    for day in (60, 370):
+        await close_period(office_on(database, now=NOW), operator("ann"), ClosePeriod(FIRST + day * DAY_MS))
+    ran = await run()
+    assert (ran["calls"].months, ran["ledger"].months) == ((), ())
+    async with database.reading() as connection:
+        assert await dropped_before(connection) == Dropped()
     late = call(2, 250)
     await books.book([late])  # nothing of it can have been dropped
     assert await SqlQueries(database).call(late.call_id) is not None

@@ -150,7 +150,8 @@ class Retention:
                 if plan.until:
                     steps = self._store.drop_calls(plan, max(found.closes, default=0), drops)
                     await self._drop(plan, steps)
-                    calls_until, kept = max(calls_until, plan.until), drops.kept_calls
+                    marked, kept = await self._store.calls_dropped_before(), drops.kept_calls
+                    calls_until = max(marked, plan.until) if self._is_trial else marked  # moved where a call is as old
                 sheets.append(await self._sheet(plan, str(settings.calls), drops))
             if settings.ledger is not None:
                 plan = plan_ledger(settings.ledger, begun_at, found, calls_until, settings.minimum)
@@ -170,8 +171,7 @@ class Retention:
                 sheets.append(await self._drop_payments(settings.payments, begun_at, found))
             totals = await self._drop_totals(begun_at)
             months = EmptiedMonths()
-            if not self._is_trial:  # by the mark: behind it calls of an empty month may still be booked
-                calls_until = await self._store.calls_dropped_before()
+            if not self._is_trial:
                 months = await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
 
