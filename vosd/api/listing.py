@@ -232,7 +232,7 @@ async def _streamed(
     rows: AsyncGenerator[Mapping[str, Any], None], wanted: PageWanted, turns: asyncio.Semaphore | None = None
 ) -> Answer:
     if turns is not None and wanted.form == XLSX:  # its first part comes when all its rows were read
-        rows = _in_turns(rows, turns)
+        rows = (row async for part in _in_turns(_by_parts(rows), turns) for row in part)
     if wanted.form == XLSX:
         columns = {name: name in wanted.amounts for name in wanted.fields}
         parts, content_type = workbook_parts(rows, columns, _text), XLSX
@@ -244,6 +244,17 @@ async def _streamed(
         parts = _in_turns(parts, turns)
     # What the office refuses, it refuses when its first item is read.
     return Answer(stream=await begun(parts), content_type=content_type)
+
+
+async def _by_parts(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[list[Mapping[str, Any]], None]:
+    """Yield as many rows at once as other streams read in one turn: a turn for each row would be 64 times slower."""
+    part: list[Mapping[str, Any]] = []
+    async for row in rows:
+        part.append(row)
+        if len(part) == _CHUNK:
+            yield part
+            part = []
+    yield part
 
 
 async def _in_turns(parts: AsyncGenerator[_Part, None], turns: asyncio.Semaphore) -> AsyncGenerator[_Part, None]:

@@ -207,3 +207,28 @@ async def test_streams_of_lists_take_turns_at_reading(form: str) -> None:
     found = await answers(application, "/audit", headers, count=3 * READ_AT_ONCE, at_once=True)
     assert {b" 200 OK" in each and (form == XLSX or each.count(b"acme") == 2) for each in found} == {True}
     assert most == READ_AT_ONCE
+
+
+async def test_a_spreadsheet_is_read_as_fast_as_the_tables_beside_it() -> None:
+    is_begun = asyncio.Event()
+    ended: list[bool] = []
+    """Whether each stream was the spreadsheet, which begins first, in the order of their ends."""
+
+    async def read(*_: object) -> AsyncIterator[Any]:
+        is_first = not is_begun.is_set()
+        is_begun.set()
+        for number in range(1_000):
+            await asyncio.sleep(0)
+            yield {"id": number, "subject": "acme"}
+        ended.append(is_first)
+
+    def read_in(operation: Operation) -> Operation:
+        return msgspec.structs.replace(operation, run=read) if operation.path == "/audit" else operation
+
+    application = Application(UnaskedOffices(), identify, Routes(map(read_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Connection": "close"}
+    spreadsheet = asyncio.ensure_future(answers(application, "/audit", headers | {"Accept": XLSX}))
+    await is_begun.wait()
+    await answers(application, "/audit", headers | {"Accept": CSV}, count=2 * READ_AT_ONCE, at_once=True)
+    await spreadsheet
+    assert ended.index(True) < READ_AT_ONCE, "most tables were read before it"
