@@ -188,7 +188,7 @@ def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int =
         yield process
 
 
-@pytest.fixture(params=[MARIADB])
+@pytest.fixture(params=["sqlite", MARIADB])
 def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Jobs that are executed import for half a second, in which they are killed: a forked one might have ended."""
     with with_deck(request, tmp_path_factory.mktemp("executed"), jobs_ready=0) as process:

@@ -206,4 +206,4 @@ class CallsOnOneAccount(RuleBasedStateMachine):
 
 
 TestCallsOnOneAccount = CallsOnOneAccount.TestCase
-TestCallsOnOneAccount.settings = settings(max_examples=examples(36, 200), stateful_step_count=50, deadline=None)
+TestCallsOnOneAccount.settings = settings(max_examples=examples(60, 200), stateful_step_count=50, deadline=None)

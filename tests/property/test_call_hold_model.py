@@ -356,4 +356,4 @@ def total(hold: AccountHold, seconds: int) -> Decimal:
 
 
 TestCallsOverSeveralAccounts = CallsOverSeveralAccounts.TestCase
-TestCallsOverSeveralAccounts.settings = settings(max_examples=examples(42, 300), stateful_step_count=50, deadline=None)
+TestCallsOverSeveralAccounts.settings = settings(max_examples=examples(70, 300), stateful_step_count=50, deadline=None)

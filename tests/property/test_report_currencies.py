@@ -138,7 +138,7 @@ def test_a_report_has_the_money_of_its_calls_in_rows_and_in_totals(name, booked)
 
 
 @given(booked=st.lists(calls(), max_size=14))
-@settings(max_examples=examples(40, 1_000), deadline=None)
+@settings(max_examples=examples(80, 1_000), deadline=None)
 def test_calls_of_an_account_that_brings_money_are_in_one_row_where_costs_are_not_shown(booked):
     """Those that failed count with them, also below an agent of another currency."""
     layout, found = table(REPORTS["mapping-gateways"], booked)

@@ -175,7 +175,7 @@ class Account:
     st.sampled_from((Decimal(1), Decimal("0.4"), Decimal(0))),
     st.booleans(),
 )
-@settings(max_examples=examples(100, 3_000), deadline=None)
+@settings(max_examples=examples(200, 3_000), deadline=None)
 def test_no_more_is_left_out_than_calls_had_cost_and_no_less_than_the_plain_way_finds(
     minutes, first, operations, last_ms, last_part, is_watched
 ):

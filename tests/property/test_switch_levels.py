@@ -240,4 +240,4 @@ class Levels(RuleBasedStateMachine):
 
 
 TestLevels = Levels.TestCase
-TestLevels.settings = settings(max_examples=examples(24, 600), stateful_step_count=40, deadline=None)
+TestLevels.settings = settings(max_examples=examples(40, 600), stateful_step_count=40, deadline=None)

@@ -218,4 +218,4 @@ class OneAccount(RuleBasedStateMachine):
 
 
 TestOneAccount = OneAccount.TestCase
-TestOneAccount.settings = settings(max_examples=examples(30, 800), stateful_step_count=40, deadline=None)
+TestOneAccount.settings = settings(max_examples=examples(50, 800), stateful_step_count=40, deadline=None)

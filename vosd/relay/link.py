@@ -136,7 +136,7 @@ class WorkerLink:
         self.listed.set()
 
     def order(self, order: WorkerOrder, descriptors: Iterable[int] = (), *, may_wait: bool = False) -> None:
-        """Give an order; all that are given in one turn of the loop go as one message, behind those that ``may_wait``.
+        """Give an order; all that wait go as one message before those of SIP leave, behind those that ``may_wait``.
 
         These go with the next one that may not, or after ``LATER_S``.
         """

@@ -95,6 +95,7 @@ DETECTION, PROOF = DeadCallBilling.DETECTION, DeadCallBilling.PROOF
         ("blind", 5_000, STAYED, PROOF),
         ("attended", None, LEFT_FOR, PROOF),
         ("attended", 0, STAYED, DETECTION),
+        ("attended", 0, STAYED, PROOF),
         ("attended", 5_000, LEFT_FOR, DETECTION),
         ("by the caller", None, STAYED, PROOF),
         ("by the caller", 0, LEFT_FOR, DETECTION),
