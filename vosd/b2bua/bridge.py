@@ -160,9 +160,9 @@ class Bridge:
         if isinstance(proposal, Renegotiation) and proposal.origin is leg and proposal.server is None:
             proposal.acknowledged(session, now)
 
-    def information_came(self, leg: Leg, event: RequestArrived) -> None:
+    def information_came(self, leg: Leg, event: RequestArrived, *, has_key: bool) -> None:
         """Forward an INFO to the other leg."""
-        information.relay(leg, self.opposite(leg), event)
+        information.relay(leg, self.opposite(leg), event, has_key=has_key)
 
     def introduce(self, now: Instant, first: Leg | None = None, *, is_repeated: bool = False) -> None:
         """Renegotiate the media of two legs that were just connected, with ``first`` before the other one.

@@ -38,6 +38,10 @@ class PressedKeys(KeyPauses, Protocol):
         """Process a key; False = it is for the other side."""
         ...
 
+    def answered(self, now: Instant) -> None:
+        """Count the pause before the next key from now: the INFO of a key was answered."""
+        ...
+
     def stop(self) -> None:
         """Stop at the end of the leg."""
         ...

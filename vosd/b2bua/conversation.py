@@ -236,7 +236,7 @@ class Conversation(msgspec.Struct, eq=False):
         ):
             leg.respond(event.transaction, 200, now)
         else:
-            bridge.information_came(leg, event)
+            bridge.information_came(leg, event, has_key=bool(key))
 
     def has_transfer_keys(self, leg: Leg) -> bool:
         """Return whether the keys of a leg may transfer the call."""

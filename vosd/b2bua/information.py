@@ -32,12 +32,13 @@ IN_FLIGHT_MAX: Final = 8
 class Information:
     """One forwarded INFO."""
 
-    __slots__ = ("far", "origin", "server")
+    __slots__ = ("far", "has_key", "origin", "server")
 
-    def __init__(self, origin: "Leg", far: "Leg", server: Server) -> None:
+    def __init__(self, origin: "Leg", far: "Leg", server: Server, *, has_key: bool) -> None:
         self.origin = origin
         self.far = far
         self.server = server
+        self.has_key = has_key
         origin.informing += 1
 
     @property
@@ -62,7 +63,7 @@ class Information:
     def _respond(self, status: int, now: Instant) -> None:
         self.origin.informing -= 1
         self.origin.respond(self.server, status, now)
-        if self.origin.keypad is not None:
+        if self.has_key and self.origin.keypad is not None:
             self.origin.keypad.answered(now)
 
 
@@ -120,7 +121,7 @@ class KeyMessages:
         self._far.ask("INFO", of_information(self.call.endpoint, f"Content-Type: {KEY_TYPE}\r\n"), body, self, now)
 
 
-def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
+def relay(origin: "Leg", far: "Leg", event: RequestArrived, *, has_key: bool) -> None:
     """Answer an INFO, or forward it and let the other side answer."""
     request, server, now = event.request, event.transaction, event.at
     if not isinstance(server, Server):
@@ -136,7 +137,8 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
     else:
         lines, body = content
         server.defer_response(far.call.endpoint.server_header, now)
-        far.ask("INFO", of_information(far.call.endpoint, lines), body, Information(origin, far, server), now)
+        owner = Information(origin, far, server, has_key=has_key)
+        far.ask("INFO", of_information(far.call.endpoint, lines), body, owner, now)
 
 
 def _content(request: Request, types: frozenset[str]) -> tuple[str, bytes] | None:

@@ -111,9 +111,9 @@ class Keypad:
         if self.facts.digits is not None:
             self._dial(self.facts.digits + key, now)
             return True
-        # A telephone that sends one INFO at a time cannot send the next key before it has the answer.
-        follows = self._leg.informing or now.mono - self.facts.pressed_at <= SEQUENCE_MS
-        self.facts.pressed = (self.facts.pressed + key)[-KEYS_MAX:] if follows else key
+        self.facts.pressed = (
+            (self.facts.pressed + key)[-KEYS_MAX:] if now.mono - self.facts.pressed_at <= SEQUENCE_MS else key
+        )
         self.facts.pressed_at = now.mono
         if not self._acts(now):
             return False
@@ -121,10 +121,15 @@ class Keypad:
         return True
 
     def answered(self, now: Instant) -> None:
-        """Count the pause before the next key from now: an INFO was answered, for the first time or again."""
+        """Count the pause before the next key from now, which a telephone that sends one INFO at a time held back."""
         self.facts.pressed_at = now.mono
-        if self.facts.digits:
+        if self.facts.digits and not self._is_too_late(now):
             self._await_next(now)
+
+    def answer_repeated(self, request: Request, now: Instant) -> None:
+        """Process that an INFO has come again, and was answered again."""
+        if key_in(request):
+            self.answered(now)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Call the dialled number, which is complete now; without one, stop waiting."""
@@ -171,11 +176,14 @@ class Keypad:
             self.stop()
         elif digits.endswith(END_OF_NUMBER):
             self._call_target(digits[:-1], now)
-        elif len(digits) > DIGITS_MAX or self.facts.until is None or now.mono >= self.facts.until.mono:
+        elif len(digits) > DIGITS_MAX or self._is_too_late(now):
             self.stop()
         else:
             self.facts.digits = digits
             self._await_next(now)
+
+    def _is_too_late(self, now: Instant) -> bool:
+        return self.facts.until is None or now.mono >= self.facts.until.mono
 
     def _await_next(self, now: Instant) -> None:
         if self.alarm is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ResponseArrived,
         UnwantedAnswer,
     )
+    from vosd.sip.wire.message import Request
 
 
 class ClientOwner(Protocol):
@@ -112,8 +113,8 @@ class DialogKeeper(Protocol):
 class KeyPauses(Protocol):
     """The pauses between the keys that a peer sends as INFO."""
 
-    def answered(self, now: "Instant", /) -> None:
-        """Count the pause before the next key from now: an INFO was answered, for the first time or again."""
+    def answer_repeated(self, request: "Request", now: "Instant", /) -> None:
+        """Process that an INFO of the peer has come again, and was answered again."""
         ...
 
 

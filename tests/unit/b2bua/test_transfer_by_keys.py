@@ -7,6 +7,7 @@ from doubles.data.builders import catalogue, phone
 from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, press_in_turn, reasons, settle, talking
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.probe import request
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -147,12 +148,16 @@ def test_a_number_without_end_is_none(scene):
     scene.finish(call)
 
 
-def test_keys_that_come_too_slowly_are_no_sequence(scene):
+@pytest.mark.parametrize("answer", [Reply(), SILENCE], ids=["answered", "without an answer"])
+def test_keys_that_come_too_slowly_are_no_sequence(scene, answer):
+    """A telephone that sends the next key without an answer to the one before has waited for its person alone."""
     call = talking(scene)
+    scene.vendor.only_call.will("INFO", answer)
     press(scene, call, "*1", every_ms=SEQUENCE_MS + 1_000)
     press(scene, call, "2")
     assert passed_on(scene.vendor.only_call) == "*12"
-    scene.finish(call)
+    call.hang_up()
+    settle(scene)
 
 
 def test_a_key_that_waits_for_its_answer_is_no_pause_of_the_person(scene):
@@ -168,10 +173,12 @@ def test_a_key_that_waits_for_its_answer_is_no_pause_of_the_person(scene):
     settle(scene)
 
 
-def test_a_sequence_stays_open_while_one_of_its_keys_has_no_answer(scene):
+def test_a_key_that_waits_for_its_answer_over_a_restart_is_no_pause_either(scene):
     call = talking(scene)
-    scene.vendor.only_call.will("INFO", SILENCE)
-    press(scene, call, "*", every_ms=SEQUENCE_MS + 4_000)
+    scene.vendor.only_call.will("INFO", Reply(after_ms=SEQUENCE_MS + 4_000))
+    press(scene, call, "*", every_ms=1_000)
+    replace_node(scene)
+    scene.wire.run_for(SEQUENCE_MS + 3_500)
     press(scene, call, f"1{TARGET}#")
     scene.wire.run_for(1_000)
     assert len(scene.vendor.calls) == 2
@@ -192,6 +199,54 @@ def test_a_key_whose_answer_was_lost_is_no_pause_of_the_person(scene, keys):
     press(scene, call, "#")
     scene.wire.run_for(1_000)
     assert [each.invite.start_line.split("@")[0] for each in scene.vendor.calls[1:]] == [f"INVITE sip:{TARGET}"]
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def ask_for_pictures(scene, call, seconds):
+    """Have a video phone ask for whole pictures every two seconds, as one does while packets are lost (RFC 5168)."""
+    for _ in range(seconds // 2):
+        call.ask("INFO", body="<media_control/>", kind="application/media_control+xml")
+        scene.wire.run_for(2_000)
+
+
+@pytest.mark.parametrize("answer", ["at once", "none", "late"])
+def test_an_info_without_a_key_keeps_no_sequence_open(scene, answer):
+    """``late``: the first answer is lost on the way to the telephone, which repeats its INFO."""
+    call = talking(scene)
+    party = scene.vendor.only_call
+    press(scene, call, "*")
+    if answer == "none":
+        party.will("INFO", SILENCE, SILENCE)
+    elif answer == "late":
+        scene.wire.delays = lambda packet: () if packet.target == CUSTOMER else delivered(packet)
+    ask_for_pictures(scene, call, seconds=2)
+    scene.wire.delays = delivered
+    ask_for_pictures(scene, call, seconds=2)
+    press(scene, call, "15")
+    assert [info.body for info in party.asked["INFO"][-2:]] == [f"Signal={key}\r\nDuration=160\r\n" for key in "15"]
+    call.hang_up()
+    settle(scene)
+
+
+def test_an_info_without_a_key_delays_no_number(scene):
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}")
+    ask_for_pictures(scene, call, seconds=DIALLED_MS // 1_000 + 2)
+    assert len(scene.vendor.calls) == 2
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def test_an_answer_after_the_timeout_of_transfers_delays_no_number():
+    scene = keypad_scene(transfer_timeout_ms=5_000)
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET[:-1]}", every_ms=200)
+    scene.wire.delays = lambda packet: () if packet.target == CUSTOMER else delivered(packet)
+    press(scene, call, TARGET[-1], every_ms=2_000)
+    scene.wire.delays = delivered
+    scene.wire.run_for(DIALLED_MS + 1_000)
+    assert len(scene.vendor.calls) == 2
     scene.vendor.calls[1].hang_up()
     settle(scene)
 

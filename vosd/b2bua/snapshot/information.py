@@ -24,19 +24,22 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     far: LegReference
     asked: ClientSnapshot
     server: ServerSnapshot
+    has_key: bool = False
 
     @classmethod
     def of(cls, client: Client, information: Information, call: CallPort) -> "InformationSnapshot":
         """Describe it by the request that asks the other side."""
         flows = call.endpoint.flows
         origin, far = LegReference.to(information.origin, call), LegReference.to(information.far, call)
-        return cls(origin, far, ClientSnapshot.of(client, flows), ServerSnapshot.of(information.server, flows))
+        asked, server = ClientSnapshot.of(client, flows), ServerSnapshot.of(information.server, flows)
+        return cls(origin, far, asked, server, information.has_key)
 
     def restored(self, call: CallPort, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
         restoration = calls.restoration
         origin, far = calls.leg(self.origin, call), calls.leg(self.far, call)
-        restoration.client(self.asked).owner = Information(origin, far, restoration.server(self.server))
+        server = restoration.server(self.server)
+        restoration.client(self.asked).owner = Information(origin, far, server, has_key=self.has_key)
 
 
 class LateInformation:

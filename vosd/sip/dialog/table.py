@@ -243,7 +243,7 @@ class DialogTable:
         """Note that the peer of a dialog has not received our final response to an INFO before now."""
         owner = self.find(request)[0]
         if owner is not None and not isinstance(owner, PendingBye) and owner.keypad is not None:
-            owner.keypad.answered(now)
+            owner.keypad.answer_repeated(request, now)
 
     def has_live(self, tag: str, call_id: str, remote_tag: str) -> bool:
         """Return whether a dialog with these has not ended: our tag, its Call-ID and the tag of the peer."""
