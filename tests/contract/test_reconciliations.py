@@ -731,21 +731,22 @@ async def test_a_bill_less_its_credit_note_is_paid_and_the_vendor_is_owed_nothin
 
 async def test_a_dispute_is_of_no_more_than_the_bill_and_books_no_more_than_is_disputable(site: Site) -> None:
     made, before = await site.imported(faulty()), await balance_of(site)
-    theirs, disputable, cent = Decimal(made.theirs), Decimal(made.disputable), Decimal("0.01")
-    assert disputable < theirs
-    above = DisputeBill(id=made.id, amount=theirs + cent)
-    with pytest.raises(OrderError, match=f"is {theirs + cent}: the vendor bills {made.theirs} in all"):
+    assert (made.disputable, made.theirs) == ("0.030745", "0.20151")
+    bill, cent = Decimal("0.21"), Decimal("0.01")  # as the vendor writes it, and so are its credit notes
+    above = DisputeBill(id=made.id, amount=bill + cent)
+    with pytest.raises(OrderError, match=r"is 0\.22: the vendor bills 0\.21 in all"):
         await dispute_bill(site.office, operator(), above)
-    await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=theirs))
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=bill))
     with pytest.raises(OrderError, match="the vendor bills"):
         await dispute_bill(site.office, operator(), above)
     booked = DisputeBill(id=made.id, state=DisputeState.SETTLED, book=True)
-    for order in (booked, msgspec.structs.replace(booked, amount=disputable + Decimal("0.001"))):
-        with pytest.raises(OrderError, match=f"no more is booked than is disputable, {made.disputable}"):
+    for order in (booked, msgspec.structs.replace(booked, amount=Decimal("0.05"))):
+        with pytest.raises(OrderError, match=r"no more is booked than is disputable, 0\.04"):
             await dispute_bill(site.office, operator(), order)
     assert await balance_of(site) == before
-    settled = await dispute_bill(site.office, operator(), msgspec.structs.replace(booked, amount=disputable))
-    assert (settled.dispute and settled.dispute.booked) == made.disputable
+    credit_note = msgspec.structs.replace(booked, amount=Decimal("0.04"))
+    settled = await dispute_bill(site.office, operator(), credit_note)
+    assert (settled.dispute and settled.dispute.booked) == "0.04"
 
 
 async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Database, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
-from vosd.base.money import EXACT, ZERO, AmountText, format_amount
+from vosd.base.iso4217 import unit_of_currency
+from vosd.base.money import EXACT, ZERO, AmountText, Rounding, format_amount, round_to_unit
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
@@ -617,10 +618,11 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         require(who, Permission.MONEY_BOOK)
         settlement = _settlement(office, who, wanted)
         is_booked = await office.stores.payments.earlier(settlement) is not None
-        if wanted.amount > disputable and not is_booked:
+        most = _rounded_up(stored, disputable)
+        if wanted.amount > most and not is_booked:
             raise OrderError(
                 "amount",
-                f"is {format_amount(wanted.amount)}: no more is booked than is disputable, {format_amount(disputable)}",
+                f"is {format_amount(wanted.amount)}: no more is booked than is disputable, {format_amount(most)}",
                 "vosd payment add books a credit for calls that agree",
             )
         wanted = msgspec.structs.replace(wanted, booked=settlement.amount)
@@ -643,9 +645,15 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
 
 
 def _check_on_bill(stored: StoredReconciliation, amount: Decimal, disputable: Decimal) -> None:
-    most = max(stored.theirs, disputable)  # credits in the file may make the bill less than its calls that differ
+    # Credits in the file may make the bill less than its calls that differ.
+    most = _rounded_up(stored, max(stored.theirs, disputable))
     if amount > most:
         raise OrderError("amount", f"is {format_amount(amount)}: the vendor bills {format_amount(most)} in all")
+
+
+def _rounded_up(stored: StoredReconciliation, exact: Decimal) -> Decimal:
+    """Round a sum of calls up as a bill or credit note may: no vendor writes parts of the smallest unit of money."""
+    return round_to_unit(exact, unit_of_currency(stored.currency or ""), Rounding.UP)
 
 
 async def corrected_since(office: Office, stored: StoredReconciliation) -> int:
