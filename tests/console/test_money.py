@@ -389,6 +389,20 @@ def test_a_file_of_payments_of_an_agent_names_no_command_of_the_switch(boss: Vis
         expect(said).to_have_text(f"line 2: -1.00 is no payment: book a refund or an adjustment{advice}")
 
 
+def issued_by_an_agent(route: Route) -> None:
+    """Answer with invoices as if an agent had issued them."""
+    answer = route.fetch()
+    found = answer.json()
+    for each in found.get("items", [found]):
+        each["issuer"] = "reseller"
+    route.fulfill(response=answer, json=found)
+
+
+def fact(page: Page, name: str) -> Locator:
+    """Return the value beside a name on a page of facts."""
+    return page.locator("dt", has_text=name).locator("xpath=following-sibling::dd[1]")
+
+
 def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     site: Watched, postbox: Postbox, boss: Visitor, visit: Visit
 ) -> None:
@@ -433,7 +447,7 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     asked.get_by_role("button", name="Book a payment").click()
     page.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
     page.keyboard.press("Escape")
-    expect(page.locator("dt", has_text="Paid").locator("xpath=following-sibling::dd[1]")).to_have_text("0.001 USD")
+    expect(fact(page, "Paid")).to_have_text("0.001 USD")
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
     rest = f"{Decimal(invoice['gross']) - Decimal('0.001')} {invoice['currency']}"
@@ -442,11 +456,25 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     page.get_by_text(f"acme: booked {rest}").wait_for()
     assert site.items("/invoices?account=acme")[0]["state"] == "paid"
     confirmed(page, "Cancel the invoice", "The credit note is")
+    page.get_by_role("link", name=re.compile("^C2026")).click()
+    page.get_by_role("heading", level=1, name=re.compile("^C2026")).wait_for()
+    page.get_by_role("link", name=invoice["number"], exact=True).click()
+    page.get_by_role("heading", level=1, name=invoice["number"], exact=True).wait_for()
     assert {each["kind"] for each in site.items("/invoices?account=acme")} == {"invoice", "credit_note"}
     page = boss.turn(f"/found?q={invoice['number']}", invoice["number"])
     expect(page).to_have_url(f"{boss.base}/invoices/{invoice['id']}")
     page = boss.turn(f"/invoices?number={invoice['number']}", "Invoices")
     expect(page.get_by_label("Invoices", exact=True).locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="Issued by")).to_have_count(0)
+    route_once(page, "**/api/v1/invoices?*", issued_by_an_agent)
+    page = boss.go(f"/invoices?number={invoice['number']}", "Invoices")
+    expect(page.get_by_label("Invoices", exact=True).locator("tbody tr")).to_contain_text("reseller")
+    route_once(page, f"**/api/v1/invoices/{invoice['id']}", issued_by_an_agent)
+    page = boss.go(f"/invoices/{invoice['id']}", invoice["number"])
+    expect(fact(page, "Issued by")).to_have_text(re.compile(r".+ \(reseller\)"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PDF").click()
+    assert download.value.suggested_filename == f"reseller-{invoice['number']}.pdf", "each issuer counts by itself"
     visit("customer", "rival").go(f"/found?q={invoice['number']}").get_by_text("Nothing has this number").wait_for()
     customer = visit("customer", "acme", NARROW)
     seen = customer.go("/invoices", "Invoices")

@@ -669,6 +669,10 @@ async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_ag
     assert (note.number, note.kind, note.gross, note.cancels) == (
         "C2026-000001", "credit_note", f"-{second.gross}", second.id,
     )  # fmt: skip
+    shown = [await show_invoice(site.office, operator(), ShowInvoice(id=each.id)) for each in (first, second, note)]
+    assert [each.credit_note and (each.credit_note.id, each.credit_note.number) for each in shown] == [
+        None, (note.id, note.number), None,
+    ]  # fmt: skip
     with pytest.raises(NotIssuedError):
         await cancel_invoice(site.office, operator(), CancelInvoice(id=second.id))
     with pytest.raises(NotIssuedError):

@@ -80,6 +80,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "InvoiceDocument.number": ("2026-000017",),
     "InvoiceSheet.kind": ("invoice",),
     "InvoiceSheet.number": ("2026-000017",),
+    "CreditNoteName.number": ("C2026-000003",),
     "InvoiceDetail.kind": ("invoice",),
     "InvoiceDetail.number": ("2026-000017",),
     "InvoiceParty.address": (["1 High Street", "London"],),

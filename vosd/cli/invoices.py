@@ -293,6 +293,7 @@ def _show(found: "InvoiceDetail", *, as_json: bool) -> None:
         output.document(found)
         return
     values = {name: getattr(found, name) for name in _SHOWN} | {"state": found.state.value}
+    values["credit_note"] = found.credit_note.number if found.credit_note else None
     output.sheet({name: value for name, value in values.items() if value not in {None, ""}})
     columns = ("section", "area", "prefix", "calls", "seconds", "price", "tax_rate", "net")
     lines = [[line.section.value, *(getattr(line, name) for name in columns[1:])] for line in found.document.lines]

@@ -405,6 +405,13 @@ class SqlInvoices:
             raise NoSuchInvoiceError(f"there is no invoice #{number}: vosd invoice list has them")
         return _stored(row)
 
+    async def credit_note(self, invoice: StoredInvoice) -> StoredInvoice | None:
+        """Return the credit note that takes an invoice back, without its document; None = none does."""
+        own = _invoice.c.account == invoice.account, _invoice.c.cancels == invoice.id
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(*_BARE).where(*own))).one_or_none()
+        return None if row is None else _bare(row)
+
     async def claim(self, invoice: StoredInvoice, at: int) -> bool:
         """Take the right to mail an invoice; False = another order has it, or has mailed the invoice since it was read.
 

@@ -67,6 +67,7 @@ const INVOICES_OF: Column = { name: "invoices", show: ({ id }) => <InvoicesOf ac
 const INVOICES: readonly Column[] = [
   { name: "number", show: ({ name, invoice }) => <Go to={`/invoices/${invoice}`}>{String(name)}</Go> },
   { name: "account", kind: "account" },
+  { name: "issuer" },
   { name: "kind", kind: "state" },
   { name: "state", kind: "state" },
   { name: "period" },

@@ -11,6 +11,7 @@ import { amount, less } from "../format";
 import { Act } from "../parts/act";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
+import { Go } from "../parts/go";
 import { NarrowInput } from "../parts/narrow";
 import { Facts, NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -19,6 +20,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
+import { nameOf } from "./money";
 import { useBooked } from "./payments";
 
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
@@ -80,6 +82,7 @@ export function InvoicesScreen() {
             ),
           },
           { name: "account", kind: "account" },
+          ...(rows.some(({ issuer }) => issuer) ? [{ name: "issuer" }] : []),
           { name: "kind", kind: "state" },
           { name: "state", kind: "state" },
           { name: "period" },
@@ -211,10 +214,10 @@ function Acts({ row }: { row: Detail }) {
   const paidNow = async () => (await content(client.GET("/invoices/{id}", { params }))).paid;
   return (
     <Group gap="xs">
-      <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${row.number ?? row.id}.pdf`}>
+      <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${nameOf(row)}.pdf`}>
         PDF
       </Download>
-      <Download path={`/invoices/${row.id}/calls`} accept="text/csv" name={`${row.number ?? row.id}-calls.csv`}>
+      <Download path={`/invoices/${row.id}/calls`} accept="text/csv" name={`${nameOf(row)}-calls.csv`}>
         {t("invoice.calls")}
       </Download>
       {may.issue && row.state === "draft" && (
@@ -293,8 +296,9 @@ function Acts({ row }: { row: Detail }) {
 
 function Sheet({ row }: { row: Detail }) {
   const { t } = useTranslation();
-  const { document } = row;
+  const { document, credit_note: note } = row;
   const money = (value: string) => <Money value={value} currency={row.currency} />;
+  const link = (other: number, number: string) => <Go to={`/invoices/${other}`}>{number}</Go>;
   return (
     <>
       <Facts
@@ -306,6 +310,9 @@ function Sheet({ row }: { row: Detail }) {
               {row.account}
             </Anchor>,
           ],
+          [t("column.issuer"), [document.issuer.name, row.issuer && `(${row.issuer})`].filter(Boolean).join(" ")],
+          ...(row.cancels ? [[t("invoice.cancels"), link(row.cancels, document.cancels)] as const] : []),
+          ...(note ? [[t("invoice.cancelled_by"), link(note.id, note.number)] as const] : []),
           [t("column.period"), `${document.first_day} – ${document.last_day} (${document.zone})`],
           [t("column.net"), money(row.net)],
           [t("column.tax"), money(row.tax)],

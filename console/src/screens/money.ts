@@ -1,4 +1,4 @@
-/** The money of one account, on its page and on the first page of a customer. */
+/** The money of one account, on its page and on the first page of a customer; files of its invoices. */
 
 import { useQuery } from "@tanstack/react-query";
 import { client, content, type Row } from "../api/client";
@@ -7,6 +7,10 @@ import { CHARGED_MS, USE_MS } from "./accounts";
 
 /** What the calls of an account have cost, which the server adds up. */
 export const USE = ["charged_today", "consumed_today", "consumed_month"];
+
+/** The name of the files of an invoice: each issuer counts its numbers by itself. */
+export const nameOf = ({ issuer, number, id }: { issuer?: unknown; number?: unknown; id?: unknown }) =>
+  [issuer, number ?? id].filter(Boolean).join("-");
 
 /**
  * The money of an account, read again as in the lists of accounts: its balance and its running calls, and more seldom

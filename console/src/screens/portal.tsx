@@ -15,7 +15,7 @@ import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay } from "../session";
 import { Below } from "./below";
-import { USE, useMoney } from "./money";
+import { nameOf, USE, useMoney } from "./money";
 
 const READ_MS = 15_000;
 const MONEY = ["balance", "available", "overdraft_limit", ...USE];
@@ -123,7 +123,7 @@ function Invoices({ account }: { account: string }) {
   const file = (row: Row, path: string, accept: string, end: string) => ({
     path: `/invoices/${row.id}/${path}`,
     accept,
-    name: `${row.number ?? row.id}.${end}`,
+    name: `${nameOf(row)}.${end}`,
   });
   const columns: Column[] = [
     { name: "number" },

@@ -222,11 +222,22 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
 
 
+class CreditNoteName(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit note by its id and number."""
+
+    id: int
+    """Id among all invoices."""
+    number: str
+    """Number of the credit note."""
+
+
 class InvoiceDetail(InvoiceSheet, frozen=True, kw_only=True):
     """An invoice with its document."""
 
     document: InvoiceDocument
     """Contents, as they are printed."""
+    credit_note: CreditNoteName | None
+    """Credit note that takes it back; null = none does."""
 
 
 class InvoiceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -903,7 +914,12 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
     found = await _visible(office, scope, order.id)
     found.check_document()
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
-    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, scope, found)), document=document)
+    note = await office.stores.invoices.credit_note(found)
+    return InvoiceDetail(
+        **msgspec.structs.asdict(await _sheet(office, scope, found)),
+        document=document,
+        credit_note=None if note is None else CreditNoteName(id=note.id, number=note.number or ""),
+    )
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
