@@ -22,6 +22,8 @@ interface Person extends Session {
 }
 
 const HTTP_UNAUTHORIZED = 401;
+/** The other windows of the browser, one of which may be seen and never get the focus: each looks who has logged in. */
+const windows = new BroadcastChannel("session");
 const Context = createContext<Person | null>(null);
 
 /** The person that has logged in; null before the log-in. */
@@ -100,8 +102,16 @@ export function SessionGate({ children }: { children: ReactNode }) {
         () => false,
       );
     window.addEventListener("focus", look);
-    return () => window.removeEventListener("focus", look);
+    windows.addEventListener("message", look);
+    return () => {
+      window.removeEventListener("focus", look);
+      windows.removeEventListener("message", look);
+    };
   }, [isHidden, goOn]);
+  const name = session?.name;
+  useEffect(() => {
+    if (name) windows.postMessage(name);
+  }, [name]);
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
     leaveField();

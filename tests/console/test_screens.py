@@ -1149,6 +1149,16 @@ def test_a_page_whose_browser_another_person_uses_by_now_says_so_and_shows_nothi
     expect(page.get_by_text("is blocked")).to_have_count(0)
 
 
+def test_a_window_that_is_only_looked_at_says_that_its_browser_is_used_by_another_person(newcomer: Visit) -> None:
+    other = newcomer("finance").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
+    visitor = newcomer()
+    page = visitor.go("/accounts/acme", "acme")
+    logged_in_beside(visitor, other)
+    page.context.new_page().goto(visitor.base)
+    expect(page.get_by_role("alert")).to_contain_text(f"{other} has logged in")
+    assert "acme" not in page.inner_text("body")
+
+
 def logged_in_beside(visitor: Visitor, name: str) -> None:
     """Log a person in in another tab of the browser."""
     order = {"name": name, "password": PASSWORD}
