@@ -42,9 +42,10 @@ export class Unreachable extends Error {}
 /** An answer that has begun and does not come to its end: the session has ended, or the network or the switch is away. */
 export class CutOff extends Error {}
 
-/** What kept an answer from being read whole; browsers call an end before its time a failure to fetch. */
-const keptFromEnd = (failure: Error): Error =>
-  failure instanceof TypeError ? new CutOff(failure.message, { cause: failure }) : failure;
+/** Throw what kept an answer from being read whole; browsers call an end before its time a failure to fetch. */
+function failReading(failure: Error): never {
+  throw failure instanceof TypeError ? new CutOff(failure.message, { cause: failure }) : failure;
+}
 
 /** Whether an answer has not come in time. */
 export const isLate = (error: Error): boolean => [error, error.cause].some(isTimeout);
@@ -365,7 +366,7 @@ export async function download(
 ): Promise<void> {
   const reading = client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob", signal });
   const answer = await reading.catch((failure: Error) => {
-    if (!signal.aborted) throw keptFromEnd(failure);
+    if (!signal.aborted) failReading(failure);
   });
   if (!answer) return;
   const file = answer.data as unknown as Blob;
@@ -386,21 +387,23 @@ export async function stream(
   take: (row: Row) => void,
 ): Promise<void> {
   try {
-    const answer = await client.GET(path as "/balances", {
+    const asked = client.GET(path as "/balances", {
       headers: { Accept: "application/x-ndjson" },
       parseAs: "stream",
       signal,
     });
+    const answer = await asked.catch(failReading);
     begun();
     const reader = (answer.data as unknown as ReadableStream<Uint8Array>).getReader();
+    const read = () => reader.read().catch(failReading);
     const decoder = new TextDecoder();
     let rest = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    for (let part = await read(); !part.done; part = await read()) {
       const lines = (rest + decoder.decode(part.value, { stream: true })).split(LINE_END);
       rest = lines.pop() ?? "";
       for (const line of lines) if (line) take(JSON.parse(line) as Row);
     }
   } catch (failure) {
-    if (!signal.aborted) throw keptFromEnd(failure as Error);
+    if (!signal.aborted) throw failure;
   }
 }
