@@ -123,12 +123,8 @@ async def check_account(account: str | None, names: ConfiguredNames, queries: Qu
         raise unknown("account", account, accounts, "vosd account list names them")
 
 
-def check_selection(
-    selection: "CallSelection", accounts: Collection[str], gateways: Collection[str], running: "Iterable[CallSnapshot]"
-) -> None:
+def check_selection(selection: "CallSelection", catalogue: "Catalogue", running: "Iterable[CallSnapshot]") -> None:
     """Refuse a selection of running calls with an unknown name; a removed one with running calls is known.
-
-    ``accounts`` and ``gateways`` are the names of the configured ones, phones among the gateways.
 
     Raises:
         UnknownNameError: with similar names.
@@ -137,14 +133,14 @@ def check_selection(
     account, gateway = selection.account, selection.gateway
     if account is not None:
         accounts = {
-            *accounts,
+            *catalogue.accounts,
             *(name for call in calls for name in (call.customer_account, call.vendor_account) if name),
         }
         if account not in accounts:
             raise unknown("account", account, accounts, "vosd account list names them")
     if gateway is not None:
         gateways = {
-            *gateways,
+            *gateway_names(catalogue),
             *(name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name),
         }
         if gateway not in gateways:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from vosd.admin.differences import Description, describe
-from vosd.admin.names import check_gateway, check_selection, gateway_names
+from vosd.admin.names import check_gateway, check_selection
 from vosd.admin.office.overrides import shown
 from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
@@ -204,8 +204,7 @@ class Commands:
         if order.at_most is not None and len(meant) > order.at_most:
             return HangupOutcome(len(meant), 0)
         if not meant:
-            catalogue, rows = self._service.switch.catalogue, [snapshot(each, now) for each in running]
-            check_selection(order.selection, catalogue.accounts, gateway_names(catalogue), rows)
+            check_selection(order.selection, self._service.switch.catalogue, [snapshot(each, now) for each in running])
         ended = self._service.end_calls(meant, EndReason.ADMINISTRATIVE)
         _log.info("calls_hung_up", count=ended, selection=msgspec.to_builtins(order.selection))
         return HangupOutcome(ended, ended)

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 from msgspec.structs import asdict, replace
 
-from vosd.admin.names import check_selection
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
@@ -69,7 +68,6 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         OrderError: an agent names a gateway.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the agent that is named is not configured.
-        UnknownNameError: none fits, and the account or the gateway is unknown.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
@@ -82,7 +80,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     if (visible := scope.visible) is not None:
         of_agent = [call for call in running if call.customer_account in visible]
         running = [replace(call, routing_gateway=None, vendor_account=None, rings_beside=[]) for call in of_agent]
-    found = [
+    return [
         call
         for call in running
         if order.account in {None, call.customer_account, call.vendor_account}
@@ -90,11 +88,6 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         and order.gateway in {None, *call.gateways}
         and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
     ]
-    if not found and scope.agent is None and (order.account is not None or order.gateway is not None):
-        gateways = frozenset().union(*office.definitions.gateways_by_list().values())
-        named = CallSelection(account=order.account, gateway=order.gateway)
-        check_selection(named, office.definitions.accounts(), gateways, running)
-    return found
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
