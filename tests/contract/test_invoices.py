@@ -32,6 +32,7 @@ from doubles.postbox import Postbox
 from pypdf import PdfReader
 from sqlalchemy import delete, event, insert, select, text, update
 
+from vosd.admin.invoice_pdf import printed
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -1029,6 +1030,58 @@ async def test_two_orders_at_once_mail_an_invoice_once(site: Site, monkeypatch: 
     assert (mails, sent.sent_at) == (2, iso_utc(site.now)), "a run of all unsent ones mails it no more"
     await mailed(site, issued.id)
     assert mails == 3
+
+
+async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    begun, go_on = threading.Barrier(3), threading.Event()
+
+    def slow(*how: Any) -> bytes:
+        begun.wait()
+        go_on.wait()
+        return printed(*how)
+
+    monkeypatch.setattr("vosd.admin.office.invoices.printed", slow)
+    settings = site.office.definitions.settings
+    server = MailSettings("127.0.0.1", 1, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+    site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+    order = SendInvoice(id=issued.id, to=("books@example.com",))
+    late = [
+        asyncio.ensure_future(send_invoice(site.office, operator(), order, is_repeated=each)) for each in (False, True)
+    ]
+    try:
+        await asyncio.to_thread(begun.wait)
+        monkeypatch.setattr("vosd.admin.office.invoices.printed", printed)
+        await mailed(site, issued.id)
+    finally:
+        go_on.set()
+        of_all, of_one = await asyncio.gather(*late, return_exceptions=True)
+    assert isinstance(of_all, InvoiceSheet)
+    assert of_all.sent_at == iso_utc(site.now)
+    assert isinstance(of_one, InvoiceNotSentError)
+    assert str(of_one) == "another order has mailed 2026-000001 just now: the same again mails it anew"
+
+
+async def test_an_order_that_fails_in_an_unexpected_way_keeps_no_other_from_its_invoice(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+
+    def fail(*_: object) -> None:
+        raise UnicodeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vosd.admin.office.invoices.deliver", fail)
+        with pytest.raises(UnicodeError):
+            await mailed(site, issued.id)
+    await mailed(site, issued.id)
+    assert await unsent(site) == []
 
 
 async def test_an_order_that_was_killed_keeps_others_from_its_invoice_for_some_minutes(site: Site) -> None:

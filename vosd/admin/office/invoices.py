@@ -953,7 +953,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
             and its credit note is to be sent, too.
         OrderError: neither the order nor the account has an address.
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
-            every address, the calls are too many for one, or another order mails it at this moment.
+            every address, the calls are too many for one, or another order mails it at this moment or has just done so.
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
@@ -979,13 +979,17 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     message = invoice_mail(document, words, server.sender, recipients, files, found.id, office.now())
     claimed_at = office.now()
     if not await office.stores.invoices.claim(found, claimed_at):
-        passed = f"where that one was killed, it can be sent after {CLAIMED_MS // 60_000} minutes"
-        raise InvoiceNotSentError(f"another order mails {found.number} at this moment: {passed}")
+        mailed = await _mailed_meanwhile(office, found)
+        if is_repeated:
+            raise InvoiceNotSentError(f"another order has mailed {found.number} just now: the same again mails it anew")
+        return await _sheet(office, office.scope_of(who), mailed)
     try:
         refused = await asyncio.to_thread(deliver, server, message)
-    except (OSError, smtplib.SMTPException) as error:
+    except Exception as error:  # of any kind: no one has the mail
         with suppress(StoreUnavailable):  # the claim ends by itself
             await office.stores.invoices.give_back(found, claimed_at)
+        if not isinstance(error, OSError | smtplib.SMTPException):
+            raise
         raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
     noted = office.audit_line(
         who, msgspec.structs.replace(order, to=tuple(each for each in recipients if each not in refused)), found.account
@@ -996,6 +1000,15 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     if refused:
         raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
     return await _sheet(office, office.scope_of(who), sent)
+
+
+async def _mailed_meanwhile(office: Office, read: StoredInvoice) -> StoredInvoice:
+    """Return an invoice that another order has mailed since it was read; raises InvoiceNotSentError if it mails yet."""
+    found = await office.stores.invoices.one(read.id)
+    if found.sent_at == read.sent_at:
+        passed = f"where that one was killed, it can be sent after {CLAIMED_MS // 60_000} minutes"
+        raise InvoiceNotSentError(f"another order mails {found.number} at this moment: {passed}")
+    return found
 
 
 async def _zipped_calls(office: Office, who: Principal, invoice: StoredInvoice) -> bytes:
