@@ -7,7 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, listText, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount } from "../format";
+import { amount, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
@@ -15,6 +15,7 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
@@ -47,6 +48,7 @@ export function MonthsScreen() {
         </Download>
       }
     >
+      <LastDone />
       <Group align="end" gap="xs">
         <NarrowInput
           type="month"
@@ -92,6 +94,20 @@ export function MonthsScreen() {
   );
 }
 
+/** Who closed a month and when, despite what, and the directory of its files. */
+function Closed({ sheet: { month, page, directory } }: { sheet: Row }) {
+  const { t } = useTranslation();
+  const { closed_at, operator, passed, reason } = page as Row;
+  const kinds = [...new Set((passed as Row[]).map((each) => t(`months.obstacle_${each.obstacle}`)))];
+  return (
+    <div role="status">
+      <p>{t("months.closed_by", { month, who: operator, moment: moment(String(closed_at), new Date()) })}</p>
+      {kinds.length > 0 && <p>{t("months.passed", { what: kinds.join(", "), reason })}</p>}
+      <p className="quiet">{t("months.files", { directory })}</p>
+    </div>
+  );
+}
+
 function Close({ month }: { month: string }) {
   const { t } = useTranslation();
   const [despite, setDespite] = useState<readonly string[]>([]);
@@ -104,9 +120,11 @@ function Close({ month }: { month: string }) {
         body: (dry_run ? {} : { despite, reason: reason || undefined }) as never,
       }),
     ).then((job) => resultOf(job));
+  const [ownClose, setOwnClose] = useState<Row>();
   const trial = useMutation({ mutationFn: () => close(true) });
   const unsaved = useUnsaved(despite.length > 0 || reason !== "");
-  const missing = (trial.data?.missing ?? []) as Row[];
+  const sheet = ownClose ?? trial.data;
+  const missing = (sheet?.missing ?? []) as Row[];
   const left = missing.filter((each) => !despite.includes(String(each.obstacle)));
   return (
     <Stack gap="xs">
@@ -114,15 +132,16 @@ function Close({ month }: { month: string }) {
         <Button size="xs" variant="default" loading={trial.isPending} onClick={() => trial.mutate()}>
           {t("months.look")}
         </Button>
-        {trial.data && left.length === 0 && (
+        {sheet && !sheet.closed && left.length === 0 && (
           <Change
             isDanger
+            saysAbove
             act={t("months.close")}
             title={t("months.close_title", { month })}
             lead={t("months.close_lead")}
             disabled={despite.length > 0 && !reason}
             run={async (key) => {
-              await close(false, key);
+              setOwnClose(await close(false, key));
               unsaved.saved();
               return { said: t("months.closed", { month }) };
             }}
@@ -131,7 +150,8 @@ function Close({ month }: { month: string }) {
       </Group>
       <ProblemText error={trial.error} />
       {unsaved.question}
-      {trial.data && missing.length === 0 && <span role="status">{t("months.nothing", { month })}</span>}
+      {sheet?.closed === true && <Closed sheet={sheet} />}
+      {sheet && !sheet.closed && missing.length === 0 && <span role="status">{t("months.nothing", { month })}</span>}
       {missing.length > 0 && (
         <>
           <Table
