@@ -415,6 +415,17 @@ async def test_many_calls_are_added_in_several_transactions(database):
     assert await differences(database) == []
 
 
+async def test_a_report_counts_the_calls_of_its_time_that_are_not_added_up_and_no_numbers_of_commits(booked):
+    cdr = schema.cdr.c
+    async with booked.writing() as connection:
+        first = cdr.started_at == BEGIN + HOUR
+        await connection.execute(update(schema.cdr).where(first).values(export_seq=cdr.export_seq + 50))
+    for since, calls in ((BEGIN, 3), (BEGIN + DAY, 1), (BEGIN + 2 * DAY, 0)):
+        order = ShowReport(name="performance", since=since, until=since + DAY, group="whole")
+        sheet = await report_of(SqlStores(booked), order, Scope(None), LATER, is_inside=True)
+        assert (sheet.missing, sheet.missing_in_replica) == (calls, 0)
+
+
 @pytest.mark.parametrize("is_exact", [False, True])
 async def test_calls_that_are_added_up_while_a_report_is_made_are_none_that_a_replica_lacks(
     booked, monkeypatch, is_exact

@@ -65,6 +65,8 @@ from vosd.traffic.spans import days_of
 
 AT_ONCE: Final = 1_000
 """Calls of one transaction: no booking waits longer than a tenth of a second for it."""
+COUNTED_NUMBERS: Final = 10_000
+"""Most numbers of commits among which a report counts the calls that it lacks."""
 DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 ZONE_DAYS_MS: Final = 70 * 86_400_000
@@ -267,8 +269,10 @@ class SqlTraffic:
         async with self._database.reading() as connection:
             return await _value(connection, schema.TRAFFIC)
 
-    async def behind(self, read: SumMarks | None = None) -> MissingCalls:
-        """Return how many numbers of commits are not in sums; nearly as many calls. None = the sums of the database.
+    async def behind(self, read: SumMarks | None = None, since: int = 0, until: int | None = None) -> MissingCalls:
+        """Return how many calls that began in a span are not in sums; UTC milliseconds. None = those of the database.
+
+        Of more than ``COUNTED_NUMBERS`` numbers of commits it is these numbers, of any time; nearly as many calls.
 
         Raises:
             StoreUnavailable: try again.
@@ -276,7 +280,15 @@ class SqlTraffic:
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
             mark, added_up = read or await _in_database(connection)
-            return MissingCalls(max(0, newest - mark), max(0, min(newest, added_up) - mark))
+            if newest - mark > COUNTED_NUMBERS:
+                return MissingCalls(newest - mark, max(0, min(newest, added_up) - mark))
+            # no condition on the time: a database could read all calls of the span for it
+            began = _cdr.started_at >= since
+            if until is not None:
+                began &= _cdr.started_at < until
+            late = func.count(case((began & (_cdr.export_seq <= added_up), 1)))
+            found = select(func.count(case((began, 1))), late).where(_cdr.export_seq > mark)
+            return MissingCalls(*(await connection.execute(found)).one())
 
     async def missing(self, since: int, until: int, read: SumMarks | None = None) -> MissingCalls:
         """Return how many calls that began in a span are booked and not in sums; UTC milliseconds.

@@ -382,8 +382,7 @@ async def report_of(
     """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors.
 
     ``beside`` has the facts about accounts that are not in the database, ``below`` the accounts that count with that of
-    the order. ``is_exact``: calls of other times are
-    not missing, which takes longer to find out.
+    the order. ``is_exact``: calls of other times are not missing, however many wait, which may take long to find out.
     """
     if order.name in LEDGER_REPORTS:
         return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now, beside, below)
@@ -404,7 +403,7 @@ async def report_of(
     elif is_exact:
         missing = await stores.traffic.missing(spans[0].since, spans[-1].until, SumMarks(read.mark, added_up))
     else:
-        missing = await stores.traffic.behind(SumMarks(read.mark, added_up))
+        missing = await stores.traffic.behind(SumMarks(read.mark, added_up), spans[0].since, spans[-1].until)
     _check_rows(len(read.by_source[0][1]))
     peaks: Sequence[PeakRow] = ()
     if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
