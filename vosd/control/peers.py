@@ -43,7 +43,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     ner: float | None = None
     """Attempts per hundred that reached the called terminal, over the span of the order by quality; routing only."""
     addresses: list[str] = []
-    """Addresses of its names in DNS now, which its calls come from; mapping only."""
+    """Addresses of its names in DNS now, which its calls come from; mapping only: empty says nothing of a vendor's."""
     groups: list[str] = []
     """Gateway groups that it is in."""
     rest: str | None = None
