@@ -500,8 +500,11 @@ def test_a_change_behind_a_planned_one_is_laid_over_it(site: Watched, visit: Vis
     assert site.api.ask("PUT", place, {"keys": keys}).status == 200
     january = {"keys": keys | {"max_cps": "2"}, "at": "2099-01-01T00:00:00Z", "memo": "contract"}
     assert site.api.ask("PUT", place, january).status == 200
-    page = visit().go("/objects/accounts/planned", "planned")
+    visitor, urls = visit(), list[str]()
+    visitor.page.on("request", lambda request: urls.append(request.url))
+    page = visitor.go("/objects/accounts/planned", "planned")
     page.get_by_role("status").filter(has_text="Version 2 in force from").wait_for()
+    assert not [url for url in urls if "/versions" in url], "whole versions of a long list are megabytes"
     limit, begins = page.get_by_role("textbox", name="overdraft_limit"), page.get_by_label("In force from")
     limit.fill("30")
     page.get_by_label("Why").fill("letter 9")

@@ -21,20 +21,15 @@ interface Compared {
   onPair: (pair: Pair) => void;
 }
 
-/** All versions of an object, the newest first. */
-export function useVersions(kind: string, name: string) {
-  const found = useQuery({
-    queryKey: ["versions", kind, name],
-    queryFn: () => pageOf(`${placeOf(kind, name)}/versions`, { limit: VERSIONS_READ, sort: "-version" }),
-  });
-  return { found, versions: (found.data?.items ?? []) as unknown as Schemas["KeysSheet"][] };
-}
-
 export function History({ kind, name, pair, onPair }: { kind: string; name: string } & Compared) {
   const { t } = useTranslation();
   const place = placeOf(kind, name);
   const mayRevert = useMay(`POST ${pathOf(kind)}/{name}/revert`);
-  const { found, versions } = useVersions(kind, name);
+  const found = useQuery({
+    queryKey: ["versions", kind, name],
+    queryFn: () => pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" }),
+  });
+  const versions = (found.data?.items ?? []) as unknown as Schemas["KeysSheet"][];
   const inForce = inForceOf(versions);
   return (
     <Stack gap="sm">

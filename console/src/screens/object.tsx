@@ -5,11 +5,11 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
+import { ifVersion, keyed, Problem, pageOf, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
-import { History, useVersions } from "../parts/history";
+import { History } from "../parts/history";
 import { NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
@@ -121,17 +121,18 @@ function One({ kind, name }: { kind: string; name: string }) {
 /** Versions that are not in force yet: without them a form would seem to be what holds from now on. */
 function PlannedVersions({ kind, name }: { kind: string; name: string }) {
   const { t } = useTranslation();
-  const { versions } = useVersions(kind, name);
-  const now = new Date().toISOString();
-  const newest = new Map(versions.toReversed().map((each) => [each.begins_at, each]));
-  return [...newest.values()]
-    .filter((each) => each.begins_at > each.made_at && each.begins_at > now)
-    .map((each) => (
-      <Alert key={each.version} variant="outline" role="status" p={6} mb="sm">
-        {t(each.defined ? "history.version" : "history.end", { version: each.version })} {t("change.begins")}{" "}
-        <Moment value={each.begins_at} />
-      </Alert>
-    ));
+  const found = useQuery({
+    queryKey: ["planned-versions", kind, name],
+    queryFn: () => pageOf("/planned-versions", { kind, name }),
+    enabled: useMay("GET /planned-versions"),
+  });
+  const planned = (found.data?.items ?? []) as unknown as Schemas["PlannedSheet"][];
+  return planned.map((each) => (
+    <Alert key={each.version} variant="outline" role="status" p={6} mb="sm">
+      {t(each.defined ? "history.version" : "history.end", { version: each.version })} {t("change.begins")}{" "}
+      <Moment value={each.begins_at} />
+    </Alert>
+  ));
 }
 
 /** Another password of a phone, which its customer may set, too. */
