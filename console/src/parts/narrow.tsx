@@ -12,7 +12,7 @@ export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered)
   return [isSame ? state.entered : said, (entered) => setState({ said, entered })];
 }
 
-/** What narrows a view when its field is left, or by Enter; one that is needed and left empty has its value again. */
+/** Value that narrows a view when its field is left, or by Enter; one that is needed and left empty comes back. */
 export function useEnteredWhenLeft(value: string, onEnter: (entered: string) => void, isNeeded = false) {
   const [entered, setEntered] = useEntered(value);
   const enter = () => {

@@ -94,7 +94,7 @@ export function MonthsScreen() {
   );
 }
 
-/** Who closed a month and when, despite what, and the directory of its files. */
+/** Person who closed a month, when and despite what, and the directory of its files. */
 function Closed({ sheet: { month, page, directory } }: { sheet: Row }) {
   const { t } = useTranslation();
   const { closed_at, operator, passed, reason } = page as Row;
