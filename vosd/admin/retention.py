@@ -170,9 +170,7 @@ class Retention:
             if settings.payments is not None:
                 sheets.append(await self._drop_payments(settings.payments, begun_at, found))
             totals = await self._drop_totals(begun_at)
-            months = EmptiedMonths()
-            if not self._is_trial:
-                months = await drop_emptied_months(self._database, calls_until)
+            months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
 
     # -- inside -------------------------------------------------------------------------------------------------

@@ -231,9 +231,9 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
 async def _streamed(
     rows: AsyncGenerator[Mapping[str, Any], None], wanted: PageWanted, turns: asyncio.Semaphore | None = None
 ) -> Answer:
-    if turns is not None and wanted.form == XLSX:  # its first part comes when all its rows were read
-        rows = (row async for part in _in_turns(_by_parts(rows), turns) for row in part)
     if wanted.form == XLSX:
+        if turns is not None:  # its first part comes when all its rows were read
+            rows = (row async for part in _in_turns(_by_parts(rows), turns) for row in part)
         columns = {name: name in wanted.amounts for name in wanted.fields}
         parts, content_type = workbook_parts(rows, columns, _text), XLSX
     elif wanted.form == NDJSON:

@@ -141,8 +141,8 @@ async def _events(
         now = loop.time()
         if until is not None and now >= until:
             return
-        wait_s = max(check_at - now, 0) if until is None else min(max(check_at - now, 0), until - now)
-        taken = await subscription.take(wait_s)
+        wait_s = max(check_at - now, 0)
+        taken = await subscription.take(wait_s if until is None else min(wait_s, until - now))
         now = loop.time()
         if now >= check_at:
             check_at = now + until_check(proof, now)

@@ -425,7 +425,7 @@ class SqlInvoices:
             return (await connection.execute(update(_invoice).where(*own).values(claimed_at=at))).rowcount == 1
 
     async def give_back(self, invoice: StoredInvoice, claimed_at: int) -> None:
-        """Give the right to mail an invoice back, of which no one has the mail."""
+        """Give the right to mail an invoice back: its mail was not taken."""
         own = _invoice.c.id == invoice.id, _invoice.c.claimed_at == claimed_at
         async with self._database.writing() as connection:
             await connection.execute(update(_invoice).where(*own).values(claimed_at=None))

@@ -84,7 +84,7 @@ RECOUNTED: Final = (
 DIGITS_SUMMED: Final[Mapping[TrafficKind, int]] = {TrafficKind.CALLEES: 4, TrafficKind.CALLERS: 3}
 """Kinds that are kept by first digits of numbers, with how many of them: by more, a row would have few calls."""
 REASONS_BY_FIVE: Final = frozenset({"Busy", "No Answer", "Rejected"})
-"""Reasons of calls that are kept by five minutes."""
+"""Reasons that are kept of calls by five minutes; the sums have no other one."""
 
 
 class TrafficKey(NamedTuple):

@@ -985,7 +985,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
         return await _sheet(office, office.scope_of(who), mailed)
     try:
         refused = await asyncio.to_thread(deliver, server, message)
-    except Exception as error:  # of any kind: no one has the mail
+    except Exception as error:  # of any kind: the mail was not taken
         with suppress(StoreUnavailable):  # the claim ends by itself
             await office.stores.invoices.give_back(found, claimed_at)
         if not isinstance(error, OSError | smtplib.SMTPException):
