@@ -288,3 +288,17 @@ async def test_a_new_database_has_the_months_of_half_a_year_ahead(mariadb_url):
             assert [each.name for each in found if each.until is not None] == months
             assert found[-1].name == LATER
     await database.close()
+
+
+async def test_a_migration_makes_months_that_are_missing_ahead(mariadb_url):
+    await migrate_async(mariadb_url)
+    database = Database(mariadb_url)
+    async with database.writing() as connection:
+        before = {table: await partitions_of(connection, table) for table in TABLES}
+        for table, found in before.items():
+            await drop_partition(connection, table, found[-2].name)
+    await migrate_async(mariadb_url)
+    async with database.reading() as connection:
+        after = {table: await partitions_of(connection, table) for table in TABLES}
+    await database.close()
+    assert after == before

@@ -279,6 +279,15 @@ def test_money_left_is_counted_without_holds_and_with_the_overdraft_limit():
     assert reported == [acme]
 
 
+def test_a_balance_of_a_database_that_has_lost_commits_is_reported_where_it_is_low():
+    acme, reported = low("10", "5")
+    acme.committed(Decimal(12), 7)
+    acme.restore(Decimal(4), 3)
+    assert reported == [acme]
+    acme.restore(Decimal(6), 4)
+    assert not acme.is_low
+
+
 def test_a_reload_that_raises_the_threshold_reports_an_account_below_it():
     acme, reported = low("5", "1")
     acme.set_terms(Decimal(0), Decimal(6))
