@@ -165,16 +165,19 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
 
     is_amount = wanted.sort in wanted.amounts
     comparable = _amount if is_amount else _comparable
+    by = None if wanted.sort is None else listing.still.get(wanted.sort, wanted.sort)
+    is_reversed = wanted.is_reversed != (by is not None and by.startswith("-"))
+    field = None if by is None else by.removeprefix("-")
 
     def place(number: int, row: Mapping[str, Any]) -> list[Any]:
-        value = None if wanted.sort is None else row.get(wanted.sort)
+        value = None if field is None else row.get(field)
         # items without a value are the last in either order
-        return [(value is None) != wanted.is_reversed, comparable(value), *(identity(listing, row) or [number])]
+        return [(value is None) != is_reversed, comparable(value), *(identity(listing, row) or [number])]
 
     placed = [(place(number, row), row) for number, row in enumerate(rows)]
-    placed.sort(key=itemgetter(0), reverse=wanted.is_reversed)
+    placed.sort(key=itemgetter(0), reverse=is_reversed)
     if wanted.after is not None:
-        is_behind = lt if wanted.is_reversed else gt
+        is_behind = lt if is_reversed else gt
         try:
             there, value, *rest = wanted.after
             after = [there, _amount(value) if is_amount else value, *rest]

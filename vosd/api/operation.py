@@ -58,6 +58,11 @@ class Listing(NamedTuple):
     sorts: Sequence[str] = ()
     """Fields by which the list is sorted, in either direction; of a list that the database reads in parts those of its
     order alone, where it may be long."""
+    still: Mapping[str, str] = {}
+    """Fields of ``sorts`` that change with the time, each with one that does not and puts items in the same order.
+
+    A minus before it: in the opposite order. Cursors are made of it, so that no item passes them between two pages.
+    """
     cursor: str | None = None
     """Field of the order that takes the key of the last item."""
     limit: str | None = None

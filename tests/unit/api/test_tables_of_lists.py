@@ -181,6 +181,9 @@ def test_every_sort_is_by_a_field_of_the_items() -> None:
     for operation in OPERATIONS:
         if operation.listing is not None:
             assert {*operation.listing.sorts} <= {*operation.columns()}, operation.path
+            assert {*operation.listing.still} <= {*operation.listing.sorts}, operation.path
+            still = {name.removeprefix("-") for name in operation.listing.still.values()}
+            assert still <= {*operation.columns()}, operation.path
 
 
 def test_amounts_that_are_not_known_are_the_last_in_either_order_and_unlimited_ones_the_greatest() -> None:
@@ -213,6 +216,31 @@ def test_gateways_without_a_ratio_are_behind_the_worst_one_and_behind_the_best_o
         wanted = page_wanted(listing, columns, {"sort": sort}, "")
         page = json.loads(asyncio.run(whole_list(listing, rows, wanted)).content)
         assert "".join(each["gateway"] for each in page["items"]) == order
+
+
+@pytest.mark.parametrize(("sort", "order"), [("age_s", "dcba"), ("-age_s", "abcd"), ("talk_s", "cbad")])
+def test_pages_by_age_have_each_call_once_while_all_grow_older(sort: str, order: str) -> None:
+    listing, columns = listed("/calls").listing, listed("/calls").columns()
+    assert listing is not None
+    found, cursor, passed_s = "", {}, 0
+    while not found or cursor:
+        rows = [
+            {
+                "call_id": name,
+                "started_at": f"2026-11-29T10:00:0{second}.000Z",
+                "answered_at": f"2026-11-29T10:00:1{second}.000Z" if name != "d" else None,
+                "age_s": 30 - second + passed_s,
+                "talk_s": 20 - second + passed_s if name != "d" else None,
+            }
+            for second, name in enumerate("abcd")
+        ]
+        wanted = page_wanted(listing, columns, {"limit": "1", "sort": sort, **cursor}, "")
+        page = json.loads(asyncio.run(whole_list(listing, rows, wanted)).content)
+        found += "".join(each["call_id"] for each in page["items"])
+        assert len(found) <= len(rows)
+        cursor = {"cursor": page["next"]} if page["next"] else {}
+        passed_s += 5
+    assert found == order
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:

@@ -186,6 +186,7 @@ OPERATIONS: Final = (
                 *("call_id", "started_at", "answered_at", "age_s", "talk_s", "state", "caller", "callee"),
                 *("customer_account", "vendor_account", "mapping_gateway", "routing_gateway"),
             ),
+            still={"age_s": "-started_at", "talk_s": "-answered_at"},
         ),
     ),
     Operation(

@@ -294,7 +294,12 @@ OPERATIONS: Final = (
         result=SilencedSource,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing("source,cause", filters=("source", "cause", "username"), sorts=("source", "remaining_s")),
+        listing=Listing(
+            "source,cause",
+            filters=("source", "cause", "username"),
+            sorts=("source", "remaining_s"),
+            still={"remaining_s": "until"},
+        ),
     ),
     Operation(
         method="DELETE",
