@@ -426,6 +426,14 @@ async def test_a_report_counts_the_calls_of_its_time_that_are_not_added_up_and_n
         assert (sheet.missing, sheet.missing_in_replica) == (calls, 0)
 
 
+async def test_of_many_calls_that_are_not_added_up_their_numbers_are_counted_and_not_the_calls(booked, monkeypatch):
+    traffic = SqlTraffic(booked)
+    counted = await traffic.behind(since=BEGIN + 2 * DAY)
+    monkeypatch.setattr("vosd.storage.traffic.COUNTED_NUMBERS", 1)
+    numbers = await traffic.behind(since=BEGIN + 2 * DAY)
+    assert (counted.calls, numbers.calls >= 4) == (0, True)
+
+
 @pytest.mark.parametrize("is_exact", [False, True])
 async def test_calls_that_are_added_up_while_a_report_is_made_are_none_that_a_replica_lacks(
     booked, monkeypatch, is_exact

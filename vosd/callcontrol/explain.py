@@ -102,9 +102,13 @@ def explain_routes(
         for each in tried
     ]
     is_compared = not BY_QUALITY.isdisjoint(table.plan.order)
+    called = [phones.get(each.gateway.name, "") if dialled is None else dialled.name for each in tried]
+    # a phone and what takes its calls have their places whatever their quality is
     too_few = [
-        (each.attempts, least) if is_compared and each is not None and each.attempts < least else None
-        for each in figures
+        (quality.attempts, least)
+        if is_compared and not (phone or choice.gateway.is_phone) and quality is not None and quality.attempts < least
+        else None
+        for choice, phone, quality in zip(tried, called, figures, strict=True)
     ]
     candidates = tuple(
         Offered(
@@ -114,7 +118,7 @@ def explain_routes(
             choice.caller_out,
             _why_tried(
                 choice,
-                phones.get(choice.gateway.name, "") if dialled is None else dialled.name,
+                phone,
                 request,
                 is_live=is_live,
                 too_few=few,
@@ -129,7 +133,9 @@ def explain_routes(
             outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),
         )
-        for position, (choice, quality, few) in enumerate(zip(tried, figures, too_few, strict=True), start=1)
+        for position, (choice, phone, quality, few) in enumerate(
+            zip(tried, called, figures, too_few, strict=True), start=1
+        )
     )
     behind = f"{Cause.SEARCH_OVER.word}: behind as many attempts as a call may make: {max_attempts}"
     left = [PassedOver(each.gateway.name, behind) for each in routes.choices[len(tried) :]]
@@ -197,12 +203,12 @@ def _why_tried(
         return f"takes the calls of phone {phone} while it is not registered"
     fits = f"prefix {choice.prefix}, priority {choice.priority}"
     if choice.gateway.protect_ms is not None:
-        fits = f"{fits}; protected: behind the others, or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
+        fits = f"{fits}; protected, so behind the others or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
     if choice.gateway.registers:
         fits = f"{fits}, {presence}"
     if too_few is not None:
         attempts, least = too_few
-        fits = f"{fits}; as good as the best by quality, as it has too few attempts: {attempts} of {least}"
+        fits = f"{fits}; as good as the best by quality, with {attempts} of the {least} attempts that are compared"
     if choice.gateway.sound is not None:
         fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
     if choice.is_at_rest and request.is_emergency:

@@ -110,3 +110,13 @@ test("two sentences of the server are each said by itself", () => {
   expect(say(both.join("\n"))).toBe(both.map(say).join("\n"));
   expect(say(both.join("\n"))).not.toContain("expected");
 });
+
+test("why a gateway is tried is said behind a sentence about its quality, too", () => {
+  const say = sayer(chinese);
+  const few = "as good as the best by quality, with 0 of the 20 attempts that are compared";
+  const resting = `prefix 44, priority 1; ${few}; resting after failures, but there is no other`;
+  expect(say(resting)).toMatch(/^前缀 44，优先级 1；质量.*0 次.*20 次.*；因失败而暂停，但没有其他网关$/);
+  const guarded = `prefix 44, priority 1; protected, so behind the others or 5 s after the INVITE; ${few}`;
+  expect(say(guarded)).not.toMatch(/[a-z]{4}/);
+  expect(say(`${guarded}; after all others: too many of its answered calls are short`)).not.toMatch(/[a-z]{4}/);
+});

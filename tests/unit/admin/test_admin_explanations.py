@@ -89,13 +89,25 @@ def test_a_gateway_with_too_few_attempts_to_be_compared_says_so_in_place_of_its_
         each["routing_gateway"]: (each["reason"], each["asr"], each["acd_s"], each["ner"])
         for each in document_of(explain(catalogue=catalogue, live=live))["candidates"]
     }
-    few = "as good as the best by quality, as it has too few attempts: 1 of 2"
+    few = "as good as the best by quality, with 1 of the 2 attempts that are compared"
     assert shown == {
         "first": (f"prefix 44, priority 1; {few}", None, None, None),
         "second": ("prefix 44, priority 2", 0.0, None, 100.0),
     }
     idle = explain_route(catalogue, live, gateway="acme", caller="1000", callee="442012", at=NOW, is_live=False)
     assert not any(few in each.reason for each in idle.candidates)
+
+
+def test_the_offline_gateway_of_a_phone_keeps_its_figures_for_no_quality_moves_it() -> None:
+    phones = [builders.phone("442012", offline_gateway="first")]
+    plan = RoutingPlan("best", order=(Criterion.QUALITY, Criterion.WEIGHT), quality=QualityTerms(min_attempts=2))
+    acme = builders.account("acme", routing_plan="best")
+    catalogue = builders.catalogue([ACME, FIRST], accounts=[acme], plans=[plan], phones=phones)
+    live = idle_state(catalogue, RICH)
+    live.quality.failed("first", "44", None, NOW.mono, is_effective=True)
+    offline = document_of(explain(catalogue=catalogue, live=live))["candidates"][-1]
+    assert offline["reason"] == "takes the calls of phone 442012 while it is not registered"
+    assert (offline["asr"], offline["ner"]) == (0.0, 100.0)
 
 
 def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_left() -> None:

@@ -257,6 +257,7 @@ async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: 
         ("sep=;\nacme;5;b-1\n", "line 2: the header has no columns account, amount, reference"),
         ("sep=,\naccount;amount;reference\n", "line 2: the header has no columns"),
         ("sep=;\naccount;amount;reference\nacme;0;b-1\n", "line 3: 0.00 is no payment"),
+        ("sep=;\naccount;amount;reference\nacme;1;b-1\nacme;0;b-2\n", "line 4: 0.00 is no payment"),
         (f"account,amount,reference,{'x' * 200_000}\n", "line 1: field larger than field limit"),
     ):
         with pytest.raises(BadPaymentFile, match=said):

@@ -389,8 +389,8 @@ def test_protected_gateways_come_last_whatever_their_prefix_and_priority_are():
     explained = explain_routes(REQUEST, table, Occupancy(), Rests(), Vendors())
     assert [(each.routing_gateway, each.reason) for each in explained.candidates] == [
         ("plain", "prefix 44, priority 5"),
-        ("other", "prefix 442071, priority 9; protected: behind the others, or 10 s after the INVITE"),
-        ("reserve", "prefix 4420, priority 1; protected: behind the others, or 2.5 s after the INVITE"),
+        ("other", "prefix 442071, priority 9; protected, so behind the others or 10 s after the INVITE"),
+        ("reserve", "prefix 4420, priority 1; protected, so behind the others or 2.5 s after the INVITE"),
     ]
     assert {choice.protect_times for choice in search(reserve, other, plain).choices} == {(2_500, 10_000)}
     assert {choice.protect_times for choice in search(plain).choices} == {()}
