@@ -359,6 +359,9 @@ def test_gateways_and_phones_are_listed_by_account(api: Api) -> None:
     assert names("account=beside", f"{AGENT}reseller") == []
     assert api.ask("GET", "/mapping-gateways?account=lister").json["items"] == []
     assert api.ask("GET", "/rate-groups?account=lister").status == 422
+    for path in ("phones", "dids"):
+        said = api.ask("GET", f"/{path}?account=listre")
+        assert (said.status, said.json["code"]) == (404, "unknown_name"), path
 
 
 def test_gateways_of_vendors_and_dids_are_listed_by_account(api: Api) -> None:

@@ -202,14 +202,16 @@ class TestTwoConfigurationsWithTheSameRelativePaths:
         def break_it(file: Path) -> None:
             file.unlink() if broken is None else file.write_text(broken)
 
-        def calls(file: Path) -> Result:
-            return CliRunner().invoke(main, ["calls", "-c", str(file)])
+        def calls(file: Path, *words: str) -> Result:
+            return CliRunner().invoke(main, ["calls", "-c", str(file), *words])
 
         break_it(other / "vosd.yaml")
         async with FakeSwitch(other / "var" / "vosd.sock").answers(ListCalls, []):
             done = await asyncio.to_thread(calls, other / "vosd.yaml")
             assert (done.exit_code, done.stdout) == (0, "no calls\n"), done.output
             assert "vosd.yaml cannot be read (vosd check says why): the switch that runs on it is asked" in done.stderr
+            done = await asyncio.to_thread(calls, other / "vosd.yaml", "--account", "acme")
+            assert (done.exit_code, done.stdout) == (0, "no calls\n"), done.output
             third = other / "third.yaml"
             third.touch()
             break_it(third)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.data.records import answered_call
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from python_calamine import CalamineWorkbook
@@ -14,6 +15,8 @@ from python_calamine import CalamineWorkbook
 from vosd.cli.main import main
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.peers import GatewayRow, ListGateways
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
 
 CONFIGURATION = """
 templates: {usual: {max_concurrent: 10}}
@@ -157,11 +160,26 @@ async def test_a_list_of_an_account_that_never_was_there_is_no_empty_list(site: 
     assert known.exit_code == 0
 
 
-async def test_who_waits_for_the_last_call_of_a_removed_account_or_gateway_finds_an_empty_list(site: Path) -> None:
-    """The list needs no database, and so cannot tell a removed name from one that never was there."""
+async def test_running_calls_of_a_name_that_never_was_there_are_no_empty_list(site: Path) -> None:
     async with FakeSwitch(site / "s").answers(ListCalls, []):
-        for criterion in ("--account", "--gateway"):
-            found = await asyncio.to_thread(vosd, "calls", criterion, "removed", "--json")
+        for what, name in (("account", "globex"), ("gateway", "pbxx")):
+            said = await asyncio.to_thread(vosd, "calls", f"--{what}", name, "--json")
+            assert (said.exit_code, f"no {what} '{name}' is configured or recorded" in said.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_who_waits_for_the_last_call_of_a_removed_account_or_gateway_finds_an_empty_list(
+    site: Path, is_away: bool
+) -> None:
+    """Without the database a removed name is not told from one that never was there, and the list needs none."""
+    database = Database(f"sqlite+aiosqlite:///{site}/vosd.db")
+    await SqlBooks(database).book([answered_call(1, customer_account="gone", mapping_gateway="old")])
+    await database.close()
+    if is_away:
+        (site / "vosd.db").write_text("no database")
+    async with FakeSwitch(site / "s").answers(ListCalls, []):
+        for words in (("--account", "gone"), ("--gateway", "old")):
+            found = await asyncio.to_thread(vosd, "calls", *words, "--json")
             assert (found.exit_code, json.loads(found.stdout)) == (0, [])
 
 

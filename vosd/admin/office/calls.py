@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 import msgspec
 from msgspec.structs import asdict, replace
 
+from vosd.admin.names import check_names
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
@@ -17,6 +18,8 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
+from vosd.cdr.ports import StoreUnavailable
 from vosd.control.calls import (
     CallSelection,
     CallSnapshot,
@@ -31,6 +34,7 @@ from vosd.control.calls import (
 from vosd.control.client import AnswerLostError, DaemonUnreachableError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
+from vosd.storage.ports import CallFilter
 
 
 class NotRunningError(VosError):
@@ -68,6 +72,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         OrderError: an agent names a gateway.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the agent that is named is not configured.
+        UnknownNameError: none fits, and the account or the gateway is unknown.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
@@ -80,7 +85,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     if (visible := scope.visible) is not None:
         of_agent = [call for call in running if call.customer_account in visible]
         running = [replace(call, routing_gateway=None, vendor_account=None, rings_beside=[]) for call in of_agent]
-    return [
+    found = [
         call
         for call in running
         if order.account in {None, call.customer_account, call.vendor_account}
@@ -88,6 +93,12 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         and order.gateway in {None, *call.gateways}
         and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
     ]
+    if not found and scope.agent is None and {order.account, order.gateway} != {None}:
+        named = CallFilter(account=order.account, gateway=order.gateway)
+        # Without files or database a name that was removed and one that never was there look the same.
+        with suppress(ConfigError, StoreUnavailable):
+            await check_names(named, office.definitions, office.stores.queries, office.stores.books)
+    return found
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.ledger import Month
+from vosd.admin.names import check_account
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum_then import MinimumsThen
@@ -1351,6 +1352,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
     Raises:
         BadObjectError: there is no such kind.
         ConfigError: the files cannot be read.
+        UnknownNameError: nothing fits, and the account is unknown.
         StoreUnavailable: try again.
     """
     owned = owned_by(office, office.scope_of(who))
@@ -1370,6 +1372,8 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         if order.limit is not None and len(of_files) >= order.limit:
             break
         await asyncio.sleep(0)
+    if not found and not of_files and owned is None:
+        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
     return [*heapq.merge(found, of_files, key=lambda each: each.name)][: order.limit]
 
 

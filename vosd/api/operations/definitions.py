@@ -179,6 +179,7 @@ def _operations() -> Iterator[Operation]:
             takes=ListObjects,
             run=list_definitions,
             result=DefinitionSheet,
+            problems=("unknown_name",) if kind in _OF_ACCOUNTS else (),
             fixed=fixed if kind in _OF_ACCOUNTS else {**fixed, "account": None},
             listing=Listing(
                 "name",
