@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
+from vosd.base.host import plain_host
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
 
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
@@ -144,9 +145,11 @@ def _choose(
 
 
 def is_of(certificate: Mapping[str, Any] | None, wanted: str) -> bool:
-    """Return whether a verified certificate bears a name, or an address, to the letter."""
-    entries = (certificate or {}).get("subjectAltName", ())
-    return wanted.lower() in names_in(certificate) or ("IP Address", wanted) in entries
+    """Return whether a verified certificate bears a name, to the letter, or an address in any way to write it."""
+    addresses = {
+        plain_host(value) for kind, value in (certificate or {}).get("subjectAltName", ()) if kind == "IP Address"
+    }
+    return wanted.lower() in names_in(certificate) or plain_host(wanted) in addresses
 
 
 def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:

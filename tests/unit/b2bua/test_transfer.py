@@ -37,10 +37,10 @@ def blind(call: OutgoingCall, *headers: str) -> None:
     refer(call, f"<sip:{TARGET}@{ANYWHERE}>", *headers)
 
 
-def attended(call: OutgoingCall, other: OutgoingCall) -> None:
+def attended(call: OutgoingCall, other: OutgoingCall, target: str = f"{TARGET}@{ANYWHERE}") -> None:
     tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
     replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    refer(call, f'"Them" <sip:{TARGET}@{ANYWHERE}?Replaces={replaces}>')
+    refer(call, f'"Them" <sip:{target}?Replaces={replaces}>')
 
 
 def told(call: OutgoingCall) -> list[str]:
@@ -195,12 +195,14 @@ def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Cancelled"]
 
 
-def test_attended_transfer_connects_two_calls_that_are_there(scene):
+@pytest.mark.parametrize("refer_to", [f"{TARGET}@{ANYWHERE}", ANYWHERE])
+def test_attended_transfer_connects_two_calls_that_are_there(scene, refer_to):
+    """RFC 5589 section 7.3: a Refer-To may be the Contact that the switch gave, which has no number."""
     call, other = talking(scene), talking(scene, TARGET)
     scene.vendor.calls[0].will("INVITE", Reply())
     call.propose("a=sendonly")  # who asks back puts the first on hold
     scene.wire.run_for(1_000)
-    attended(call, other)
+    attended(call, other, refer_to)
     scene.wire.run_for(3_000)
     party, target = both(scene)
     assert call.got["REFER"] == [202]
@@ -250,11 +252,22 @@ def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
         ("<mailto:a@b>", 416),
         ("<sip:441@h;method=BYE>", 400),
         ("<sip:192.0.2.1>", 400),
+        ("<sip:192.0.2.1?Subject=x>", 400),
         ("<sip:33123@192.0.2.1>", 403),
         ("<sip:441@h?Replaces=unknown%3Bto-tag%3D1%3Bfrom-tag%3D2>", 603),
         ("<sip:441@h?Replaces=unknown@h%3Bto-tag%3D1%3Bfrom-tag%3D2>", 603),
     ],
-    ids=["none", "two", "scheme", "method", "no number", "no rate", "foreign dialog", "at unescaped"],
+    ids=[
+        "none",
+        "two",
+        "scheme",
+        "method",
+        "no number",
+        "no number but a header",
+        "no rate",
+        "foreign dialog",
+        "at unescaped",
+    ],
 )
 def test_what_cannot_be_transferred_to_is_refused_and_the_call_goes_on(scene, refer_to, status):
     call = talking(scene)

@@ -18,7 +18,7 @@ from vosd.engine.settings import DnsSettings
 from vosd.net import stream_turns, tcp
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
-from vosd.net.tls import TlsContexts, TlsFileError, names_in
+from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
@@ -532,6 +532,14 @@ async def test_the_authority_of_a_vendor_names_no_caller_whatever_name_it_asks_f
 def test_the_names_of_a_certificate_are_those_of_rfc_5922(certificate, names):
     """A common name counts only where there is no alternative name (section 7.1)."""
     assert names_in(certificate) == names
+
+
+@pytest.mark.parametrize("wanted", ["2001:db8:9::20", "[2001:DB8:9:0::20]", "192.0.2.7"])
+def test_a_certificate_bears_an_address_however_it_is_written(wanted: str) -> None:
+    """Python shows those of IPv6 in capitals, with every zero."""
+    entries = (("IP Address", "2001:DB8:9:0:0:0:0:20"), ("IP Address", "192.0.2.7"))
+    assert is_of({"subjectAltName": entries}, wanted)
+    assert not is_of({"subjectAltName": (("IP Address", "2001:DB8:9:0:0:0:0:21"), ("DNS", "x.example"))}, wanted)
 
 
 def test_a_pipe_is_a_bad_file_and_is_not_waited_for(authority, switch, tmp_path):

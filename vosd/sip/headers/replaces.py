@@ -39,7 +39,10 @@ class ReferTo(NamedTuple):
     """Target of a REFER: the number to call, and the dialog that the new call replaces, if any."""
 
     number: str
-    """The user part of the URI, with its context as ``phone_context.written`` writes it."""
+    """The user part of the URI, with its context as ``phone_context.written`` writes it; empty only with ``replaces``.
+
+    A Contact of ours has no user part, and it is what Refer-To has beside Replaces (RFC 5589 section 7.3).
+    """
     replaces: Replaces | None
 
     @classmethod
@@ -54,11 +57,13 @@ class ReferTo(NamedTuple):
             raise ParseError(400, Flaw.BAD_REFER_TO, request)
         text = NameAddr.parse(values[0]).uri
         uri = Uri.parse(text)
-        if (uri.param("method") or "invite") != "invite" or not uri.user:
+        if (uri.param("method") or "invite") != "invite":
             raise ParseError(400, Flaw.BAD_REFER_TO, request)
-        number = phone_context.written(uri.user, phone_context.phone_context_of(text))
+        number = phone_context.written(uri.user, phone_context.phone_context_of(text)) if uri.user else ""
         for header in uri.headers.removeprefix("?").split("&"):
             name, _, value = header.partition("=")
             if name.lower() == "replaces":
                 return cls(number, Replaces.parse(unquote(value)))
+        if not number:
+            raise ParseError(400, Flaw.BAD_REFER_TO, request)
         return cls(number, None)
