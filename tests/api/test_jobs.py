@@ -113,11 +113,23 @@ def test_mistakes_of_many_objects_are_errors_alone_and_those_of_other_objects_ha
 
 @pytest.mark.parametrize("headers", [{}, ASYNC], ids=["at once", "a job"])
 def test_many_objects_have_no_new_password_that_is_easy_to_guess(api: Api, headers: dict[str, str]) -> None:
-    phone = {"action": "create", "kind": "phones", "name": "9001", "keys": {"username": "9001", "password": "9001"}}
-    refused = api.ask("POST", "/bulk", {"objects": [phone]}, headers=headers)
-    problem = api.wait_for(refused)["problem"] if headers else refused.json
-    assert (problem["code"], problem["field"]) == ("bulk_refused", "objects[0].keys.password")
-    assert "easy to guess" in problem["detail"]
+    def said(*passwords: str, **keys: str) -> dict[str, str]:
+        """Send phones, of which the last one has more keys, and return the place and the sentence of each mistake."""
+        wanted = [{"account": "reseller", "password": password} for password in passwords]
+        wanted[-1] |= keys
+        phone = {"action": "create", "kind": "phones"}
+        made = [{**phone, "name": f"{number}", "keys": each} for number, each in enumerate(wanted, 9001)]
+        refused = api.ask("POST", "/bulk", {"objects": made}, headers=headers)
+        problem = api.wait_for(refused)["problem"] if headers else refused.json
+        assert problem["code"] == "bulk_refused"
+        return {each["field"]: each["detail"] for each in problem["errors"]}
+
+    alone = said("9001", "zebra-onyx-quill-77", "9003")
+    assert [*alone] == ["objects[0].keys.password", "objects[2].keys.password"]
+    assert all("easy to guess" in each for each in alone.values())
+    beside = said("9001", "9002", "zebra-onyx-quill-77", max_concurrent="x")
+    assert [*beside] == ["objects[0].keys.password", "objects[1].keys.password", "objects[2].keys.max_concurrent"]
+    assert "harder to guess" in beside["objects[1].keys.password"]
 
 
 def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_owner_and_administrators(

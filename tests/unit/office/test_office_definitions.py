@@ -607,6 +607,13 @@ async def test_a_password_that_was_imported_stays_until_it_changes(office: Offic
     await changed(office, WantedObject("phones", "7009", weak | {"max_concurrent": "2"}))
     with pytest.raises(OrderError, match="easy to guess"):
         await changed(office, WantedObject("phones", "7009", weak | {"password": "shorter"}))
+    later = SheetObject("phones", "7010", weak, line=2, columns={})
+    await import_sheet(office, operator(), ImportSheet(file="phones.csv", objects=(later,), at=NOW + 5))
+    bad = WantedObject("phones", "7011", {"account": "shop", "max_concurrent": "many"})
+    with pytest.raises(ConfigError, match="7011"):
+        await set_objects(
+            office, operator(), SetObjects(objects=(WantedObject("phones", "7010", weak), bad), at=NOW + 9)
+        )
 
 
 async def test_a_report_at_a_fixed_time_is_for_those_alone_who_see_the_books(office: Office) -> None:

@@ -98,10 +98,15 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
         StoreUnavailable: probably nothing was changed.
     """
     plan = await plan_objects(office, who, order, order.objects)
+    numbers = {(each.kind, each.name): number for number, each in enumerate(order.objects)}
     try:
         return await check_and_add(office, who, order, plan, None)
+    except OrderError as error:
+        if not plan.weak:
+            raise
+        weak = [(numbers[each.kind, each.name], each.error()) for each in plan.weak]
+        raise BulkRefusedError([BulkMistake(f"objects[{at}].{each.field}", str(each)) for at, each in weak]) from error
     except ConfigError as error:
-        numbers = {(each.kind, each.name): number for number, each in enumerate(order.objects)}
         placed = [(each, _place_of(numbers, each)) for each in error.problems]
         if not any(place and each.severity is Severity.ERROR for each, place in placed):
             raise
@@ -114,17 +119,16 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
 
 
 async def plan_objects(office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[BulkObject]) -> Plan:
-    """Compare wanted objects with those that there are; raises BulkRefusedError with every mistake."""
+    """Compare wanted objects with those that there are; raises BulkRefusedError with every mistake of that."""
     wanted = [_wanted(each) for each in objects]
     mistakes = [*_unfit(office, objects)]
     plan = Plan([], [], [])
     if not mistakes:
         for number, found in enumerate(await compared_each(office, who, terms, wanted, None)):
-            error = found if isinstance(found, VosError) else found.weak and found.weak.error()
-            if isinstance(error, VosError):
-                field = f".{error.field}" if isinstance(error, OrderError) else ""
-                mistakes.append(BulkMistake(f"objects[{number}]{field}", str(error)))
-            if not isinstance(found, VosError):
+            if isinstance(found, VosError):
+                field = f".{found.field}" if isinstance(found, OrderError) else ""
+                mistakes.append(BulkMistake(f"objects[{number}]{field}", str(found)))
+            else:
                 plan.add(found)
     if mistakes:
         raise BulkRefusedError(mistakes)

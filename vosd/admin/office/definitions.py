@@ -772,7 +772,8 @@ async def compared_each(
             made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
             added.append(made)
         before = None if found is None else found.body
-        weak = None if terms.takes_weak_passwords else weak_password(asked.kind, asked.name, asked.keys, before)
+        is_judged = version is not None and not terms.takes_weak_passwords
+        weak = weak_password(asked.kind, asked.name, asked.keys, before) if is_judged else None
         outcome.append(Compared(change, added, weak))
     return outcome
 
