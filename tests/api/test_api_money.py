@@ -101,6 +101,8 @@ def test_a_request_that_must_be_a_repeat_is_refused_where_the_first_one_has_not_
     repeat = {"Idempotency-Key": "order-23", "Idempotency-Repeat": "true"}
     refused = api.ask("POST", PAYMENTS, {"amount": "5"}, headers=repeat)
     assert (refused.status, refused.json["code"], balance(api)) == (409, "key_unknown", before)
+    keyless = api.ask("POST", PAYMENTS, {"amount": "5"}, headers={"Idempotency-Repeat": "true"})
+    assert (keyless.status, keyless.json["code"], balance(api)) == (422, "bad_key", before)
     first = pay(api, "5", key="order-23")
     again = api.ask("POST", PAYMENTS, {"amount": "5"}, headers=repeat)
     assert (again.status, again.content, again.headers["idempotent-replayed"]) == (201, first.content, "true")

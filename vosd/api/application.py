@@ -52,7 +52,7 @@ from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import PROBLEM_JSON, problem, problem_for, problem_of, problem_of_request
 from vosd.api.refused_requests import RefusedRequests
-from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, key_of, reference_of
+from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, has_key, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
@@ -207,7 +207,7 @@ class Application:
             return await self._live(operation, request, order, self._places.take(who))
         if operation.streams_max is not None:
             return await self._streamed(operation, operation.streams_max, office, who, order, request)
-        if not operation.is_write or HEADER not in request.headers:
+        if not operation.is_write or not has_key(request.headers):
             return await _done(operation, office, who, order, request)
         key = _key_of(request, who, conditions, request.content)
         return await self._once(operation, office, who, order, request, key)
@@ -331,7 +331,7 @@ class Application:
         try:
             if upload is not None:
                 _check_short(operation, path, request.query, upload)
-            if HEADER not in request.headers:
+            if not has_key(request.headers):
                 return await queue(None)
             content = request.content if upload is None else upload.digest.encode()
             key = _key_of(request, who, kept.header, content)

@@ -5,7 +5,7 @@ nothing. The answer is written after it.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
@@ -31,6 +31,18 @@ KEPT_MS: Final = 24 * 3_600 * 1_000
 FORGET_MS: Final = 600_000
 """Interval at which old keys are removed."""
 REPLAYED: Final = ("Idempotent-Replayed", "true")
+
+
+def has_key(headers: Mapping[str, str]) -> bool:
+    """Return whether a request has a key.
+
+    Raises:
+        RequestError: it must be a repeat and has none, so that it would be carried out anew.
+    """
+    if REPEAT_HEADER in headers and HEADER not in headers:
+        said = "Idempotency-Repeat needs the Idempotency-Key of the first request"
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_key", said, field="Idempotency-Key")
+    return HEADER in headers
 
 
 def key_of(text: str, principal: str, *parts: bytes) -> RequestKey:

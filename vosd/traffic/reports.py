@@ -399,7 +399,8 @@ _REPORTS: Final = (
         group="hour",
     ),
     Report(
-        "agents", "What agents are paid and pay for the calls below them.", ("party", "customer_account"),
+        "agents", "What agents are paid and pay for the calls below them; calls without a charge are not counted.",
+        ("party", "customer_account"),
         ("calls", "answered", "billed_seconds", "fee", "tax", "agent_income", "agent_profit"), account="party",
         parts=(Part(TrafficKind.AGENT),),
     ),
