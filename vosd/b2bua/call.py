@@ -21,7 +21,7 @@ from vosd.b2bua.search import CalleeSearch
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
-from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.cause import EndReason, HangupSource, q850_of_refusal, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import (
@@ -495,8 +495,7 @@ class Call:
         if inviter is None or offer is None:
             return False
         until_ms = now.mono + offer.lasts_ms
-        at, text = Instant(now.mono, now.wall), self.journey.reason_text
-        self.journey.announced = Announced(until_ms, reason, status, cause, source, at, text)
+        self.journey.announced = Announced(until_ms, reason, status, cause, source, now.came, self.journey.reason_text)
         self.state = states.ANNOUNCING
         self.board.announced()
         inviter.begin_attempt(now)  # another early dialog than that of a gateway's media
@@ -656,13 +655,10 @@ class Call:
 
     def _refuse(self, refusal: Refusal, now: Instant) -> None:
         """End a call that a step of the set-up refuses; the trunk's map of codes applies."""
-        if self.endpoint.doors is not None and self._is_announced(
-            refusal.reason, refusal.status, _cause_of(refusal), _SWITCH, now
-        ):
-            return
-        reason, status = refusal.reason, self.caller.dialect.sent_for(refusal.status)
-        self.caller.reject(status, reason_headers(self.caller.reasons, reason, reason.q850_cause, status), now)
-        self._over(reason, HangupSource.SWITCH, now, status, _cause_of(refusal._replace(status=status)))
+        reason, status = refusal.reason, refusal.status
+        cause = q850_of_refusal(reason, self.caller.dialect.sent_for(status))
+        if self.endpoint.doors is None or not self._is_announced(reason, status, cause, _SWITCH, now):
+            self._reject(reason, status, cause, _SWITCH, now)
 
     def _answer_wait_ends(self) -> Instant:
         """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
@@ -719,8 +715,3 @@ class Call:
         self.search = None
         conversation.bridge = None
         del self.caller, conversation.call
-
-
-def _cause_of(refusal: Refusal) -> int | None:
-    """Return the Q.850 cause of a refusal in the record; None = that of its reason."""
-    return q850_of_status(refusal.status) if refusal.reason is EndReason.UNAVAILABLE else None

@@ -87,3 +87,11 @@ _Q850_OF_STATUS: Final = {
 def q850_of_status(status: int) -> int:
     """Return the Q.850 cause for a SIP failure status (RFC 3398 section 8.2.6.1; 607 and 608 as 603)."""
     return _Q850_OF_STATUS.get(status, 127 if status < 500 else 41)
+
+
+def q850_of_refusal(reason: EndReason, status: int) -> int:
+    """Return the Q.850 cause of a call that the switch refuses, on the wire and in its record.
+
+    ``Unavailable`` has the cause of the status that is sent: it is all that the status says.
+    """
+    return q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause

@@ -150,9 +150,10 @@ def test_a_phone_that_is_not_registered_has_its_offline_gateway():
 
 def test_it_is_not_asked_for_a_phone_that_is_switched_off():
     scene = stage(enabled=False)
-    assert called(scene).final == 480
+    call = called(scene)
+    assert call.final == 480
     assert scene.vendors[1].calls == []
-    scene.close()
+    assert call.refusal["Reason"].startswith(f"Q.850;cause={scene.close().q850_cause};"), "as the record has it"
 
 
 @pytest.mark.parametrize(("busy_ms", "final"), [(3_000, 200), (60_000, 480)])

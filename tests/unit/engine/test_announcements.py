@@ -73,6 +73,18 @@ def test_a_caller_hears_why_its_call_fails_and_then_gets_the_code():
     assert counted(scene) == (1, 0)
 
 
+def test_a_refusal_that_waited_ends_the_announced_call_when_it_came():
+    scene, relay = scene_with()
+    call = refused(scene)
+    scene.wire.run_until(lambda: bool(scene.vendor.calls))
+    scene.exchange.waiting_ms = 70
+    early(scene, call)
+    scene.exchange.waiting_ms = 0
+    _, found = hear_all(scene, call, relay)
+    (attempt,) = found.attempts
+    assert abs(attempt.ms - (found.ended_at - found.started_at)) <= 10
+
+
 def test_a_caller_whose_family_has_no_address_of_ours_is_announced_the_one_that_peers_send_to():
     scene, relay = scene_with(media_addresses=((MediaAddress("10.1.1.1", "203.0.113.9"),),))
     call = refused(scene, intent=Intent(OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))

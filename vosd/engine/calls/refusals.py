@@ -9,7 +9,7 @@ import structlog
 from vosd.b2bua.outgoing.reasons import of_signature, reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.bucket import Bucket
-from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.cause import EndReason, HangupSource, q850_of_refusal, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
@@ -256,7 +256,8 @@ class Refusals:
         self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "", line: bytes | None = None
     ) -> None:
         reason = refusal.reason
-        headers = self._endpoint.server_header + reason_headers(form, reason, reason.q850_cause, refusal.status) + more
+        cause = q850_of_refusal(reason, refusal.status)
+        headers = self._endpoint.server_header + reason_headers(form, reason, cause, refusal.status) + more
         event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at, line=line)
 
     def record(self, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
@@ -267,8 +268,7 @@ class Refusals:
             self._count(TrafficKind.NO_CDR, call_request, arrival.at, reason, status)
             return
         _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
-        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
-        ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
+        ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, q850_of_refusal(reason, status))
         journey, recorded = Journey(), self._records_zero or self._is_emergency(call_request.callee_billing)
         record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
         if reason in _BY_ACCESS:
