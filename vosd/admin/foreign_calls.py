@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from vosd.base.csv_text import bounded_lines, has_joined_rows, swallowed_rows
+from vosd.base.csv_text import bounded_lines, has_joined_rows, named_separator, swallowed_rows
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
@@ -80,7 +80,7 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     """Time that the other switch has billed."""
     has_header: bool = True
     delimiter: str | None = None
-    """None = the one that the first line has most."""
+    """None = that of a line such as ``sep=;`` above all others, else the one that the first line has most."""
     encoding: str = "utf-8"
     start_form: StartForm | str = StartForm.ISO
     """A text is a format of ``strptime``."""
@@ -124,8 +124,11 @@ class ForeignFile:
     def __init__(self, raw: BinaryIO, size: int, lines: io.TextIOWrapper, layout: ForeignLayout) -> None:
         self._raw, self._size, self._layout = raw, max(size, 1), layout
         source = bounded_lines(lines)
-        first = next(source, "").removeprefix(_BOM)
-        delimiter = layout.delimiter or max(DELIMITERS, key=first.count)
+        first, self._above = next(source, "").removeprefix(_BOM), 0
+        said = named_separator(first)
+        if said is not None:
+            first, self._above = next(source, ""), 1
+        delimiter = layout.delimiter or said or max(DELIMITERS, key=first.count)
         heading = next(csv.reader([first], delimiter=delimiter), [])
         self._reader = csv.reader(source, delimiter=delimiter, strict=True)
         self._delimiter = delimiter
@@ -145,12 +148,12 @@ class ForeignFile:
             ForeignFileError: the rest of the file cannot be read.
         """
         read = _RowReader(self._layout, self._columns, self._delimiter, self._width)
+        line = self._above + 1
         if self._first is not None:
-            yield 1, read.call(self._first)
-        line = 1
+            yield line, read.call(self._first)
         try:
             for row in self._reader:
-                line = self._reader.line_num + 1
+                line = self._above + self._reader.line_num + 1
                 if row:
                     yield line, read.call(row)
         except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:

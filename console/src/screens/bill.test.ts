@@ -17,7 +17,8 @@ it("reads the header of a bill as the switch does: blanks within a title stay, a
   ]);
   expect(headerIn("Number|Start, local|Duration\n")).toEqual(["Number", "Start, local", "Duration"]);
   expect(headerIn("Number\tStart\r44\t1")).toEqual(["Number", "Start"]);
-  expect(headerIn("sep=;\nNumber;Start")).toEqual(["sep=", "2: "]);
+  expect(headerIn("sep=;\r\nNumber, from;Start")).toEqual(["Number, from", "Start"]);
+  expect(headerIn('"SEP=,"\nNumber;Start', { separator: ";" })).toEqual(["Number", "Start"]);
   expect(headerIn("Number, from;Start", { separator: ";" })).toEqual(["Number, from", "Start"]);
   expect(headerIn("")).toEqual([]);
 });

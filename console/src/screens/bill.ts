@@ -93,8 +93,8 @@ export interface BillLook {
 }
 
 /**
- * The titles of a bill's columns: its first line, also one that names a separator, without the blanks around each. Those
- * within a title stay, as the map names it. A column is named by its number where another one has its title.
+ * The titles of a bill's columns: its first line, without the blanks around each. Those within a title stay, as the map
+ * names it. A column is named by its number where another one has its title.
  */
 function columnsOf(first: readonly string[], isUntitled: boolean): BillColumn[] {
   const isName = (title: string) => title && !NUMBER.test(title) && first.indexOf(title) === first.lastIndexOf(title);
@@ -108,7 +108,7 @@ function columnsOf(first: readonly string[], isUntitled: boolean): BillColumn[] 
 export function lookOf(bytes: Uint8Array<ArrayBuffer>, map: BillMap): BillLook {
   const encoding = map.encoding?.trim() || encodingOf(bytes);
   const [first = [], ...behind] =
-    bytes.length > 0 ? firstRows(textOf(bytes, encoding), map.separator ? [map.separator] : SEPARATORS) : [];
+    bytes.length > 0 ? firstRows(textOf(bytes, encoding), SEPARATORS, map.separator || undefined) : [];
   const columns = columnsOf(first, map.isUntitled ?? false);
   const cells = (field: string) => {
     const at = columns.findIndex(({ value }) => value === map.columns[field]);

@@ -123,14 +123,16 @@ export function rowsFrom(text: string, headerLine: number): string[][] {
 }
 
 /**
- * The fields of the first line, which is one row, and of the rows behind it, separated by the separator that it has
- * most of; blanks within a field stay.
+ * The fields of the first line, which is one row, and of the rows behind it, separated by `separator`, else as a line
+ * `sep=;` above them says, else by that of `separators` which the line has most of; blanks within a field stay.
  */
-export function firstRows(text: string, separators: readonly string[]): string[][] {
+export function firstRows(text: string, separators: readonly string[], separator?: string): string[][] {
   const [line = ""] = text.split(LINE_END, 1);
-  const separator = separatorOf(line, separators);
-  const behind = rowsOf(text.slice(line.length).replace(/^(\r\n?|\n)/, ""), separator);
-  return [rowsOf(line, separator)[0]?.fields ?? [], ...behind.map(({ fields }) => fields)];
+  const rest = text.slice(line.length).replace(/^(\r\n?|\n)/, "");
+  const said = SEPARATOR_LINE.exec(line)?.[1];
+  if (said) return firstRows(rest, separators, separator ?? said);
+  const sign = separator ?? separatorOf(line, separators);
+  return [rowsOf(line, sign)[0]?.fields ?? [], ...rowsOf(rest, sign).map(({ fields }) => fields)];
 }
 
 /** Number of the line of the header, from 1: the first in which something is called as a prefix or a price is. */

@@ -348,6 +348,23 @@ def test_a_byte_order_mark_a_tab_and_compression_are_no_obstacle(site: Site) -> 
         assert file.part == 1.0
 
 
+@pytest.mark.parametrize("said", ["", "delimiter: ';'\n"])
+def test_a_line_that_names_the_separator_may_stand_above_all_others(site: Site, said: str) -> None:
+    above = '"sep=,"' if said else "sep=;"
+    text = (
+        f"\ufeff{above}\r\nCustomer, or name;Called;Begin;Seconds;Charge\r\n,,;44;2026-10-01;1;0\r\nacme;44;x;1;0\r\n"
+    )
+    map_text = MAP.replace("account: Customer", "account: 'Customer, or name'") + said
+    with opened(site.write("calls.csv", text), read_cdr_map(site.write("map.yaml", map_text)).layout) as file:
+        (first, call), (second, bad) = file.rows()
+    assert (first, isinstance(call, ForeignCall), second, isinstance(bad, BadRowError)) == (3, True, 4, True)
+    untitled = f"columns: {{callee: 1, start: 2, duration: 3}}\nheader: no\naccount: acme\n{said}"
+    text = f"{above}\n44;2026-10-01;1\n"
+    with opened(site.write("calls.csv", text), read_cdr_map(site.write("map.yaml", untitled)).layout) as file:
+        ((line, call),) = file.rows()
+    assert (line, isinstance(call, ForeignCall)) == (2, True)
+
+
 def test_a_file_that_does_not_fit_the_map_is_refused_with_what_it_has(site: Site) -> None:
     with pytest.raises(ForeignFileError, match=r"no column 'Called' in the file; there are 'a', 'b'"):
         site.calls(MAP, "a,b\n1,2\n")
