@@ -174,6 +174,9 @@ async def _write_calls(office: "Office", number: int, result: str | None, out: "
 
 
 def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
+    from vosd.admin.office.reconciliations import creditable
+    from vosd.base.money import format_amount
+
     if as_json:
         output.document(found)
         return
@@ -185,8 +188,9 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     output.table(columns, rows, empty="no calls")
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
-        if Decimal(disputed.amount) > Decimal(found.disputable):
-            output.remark(f"the amount of the dispute is more than is disputable: {found.disputable}")
+        most = creditable(Decimal(found.disputable), found.currency)
+        if Decimal(disputed.amount) > most:
+            output.remark(f"the amount of the dispute is more than is disputable: {format_amount(most)}")
         if disputed.booked is not None:
             output.line(f"booked: {disputed.booked}, reference {disputed.booked_as}")
     if found.waiting is not None:

@@ -67,6 +67,16 @@ def test_an_amount_above_the_disputable_one_is_said_and_one_above_the_bill_refus
     assert "more than is disputable" not in site.vosd("reconcile", "dispute", "1", "--amount", "0.36").stderr
 
 
+def test_an_amount_that_a_credit_note_rounds_up_is_not_said_to_be_more_than_is_disputable(site: Installation) -> None:
+    bill = site.config.parent / "bill.csv"
+    bill.write_text(bill.read_text().replace("0.07", "0.0705"))
+    imported = site.document("reconcile", "import", "vendor-1", str(bill), "--map", str(bill.with_name("map.yaml")))
+    assert imported["disputable"] == "0.3605"
+    assert "more than is disputable" not in site.vosd("reconcile", "dispute", "1", "--amount", "0.37").stderr
+    said = site.vosd("reconcile", "dispute", "1", "--amount", "0.38")
+    assert "the amount of the dispute is more than is disputable: 0.37" in said.stderr
+
+
 def test_a_prepayment_and_a_credit_note_of_a_vendor_are_entries_of_the_ledger_once(site: Installation) -> None:
     before = site.document("account", "show", "vendor-1")["balance"]
     for words in (

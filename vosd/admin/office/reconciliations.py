@@ -618,7 +618,7 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         require(who, Permission.MONEY_BOOK)
         settlement = _settlement(office, who, wanted)
         is_booked = await office.stores.payments.earlier(settlement) is not None
-        most = _rounded_up(stored, disputable)
+        most = creditable(disputable, stored.currency)
         if wanted.amount > most and not is_booked:
             raise OrderError(
                 "amount",
@@ -646,14 +646,14 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
 
 def _check_on_bill(stored: StoredReconciliation, amount: Decimal, disputable: Decimal) -> None:
     # Credits in the file may make the bill less than its calls that differ.
-    most = _rounded_up(stored, max(stored.theirs, disputable))
+    most = creditable(max(stored.theirs, disputable), stored.currency)
     if amount > most:
         raise OrderError("amount", f"is {format_amount(amount)}: the vendor bills {format_amount(most)} in all")
 
 
-def _rounded_up(stored: StoredReconciliation, exact: Decimal) -> Decimal:
+def creditable(exact: Decimal, currency: str | None) -> Decimal:
     """Round a sum of calls up as a bill or credit note may: no vendor writes parts of the smallest unit of money."""
-    return round_to_unit(exact, unit_of_currency(stored.currency or ""), Rounding.UP)
+    return round_to_unit(exact, unit_of_currency(currency or ""), Rounding.UP)
 
 
 async def corrected_since(office: Office, stored: StoredReconciliation) -> int:
