@@ -27,10 +27,12 @@ class Rtpengine(Program):
         *,
         also: tuple[str, ...] = (),
         network: Namespace | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         """Control and media are at one address, media at the ports from the first to the second.
 
-        Media are ``also`` at other addresses. In a ``network`` of its own it knows no other.
+        Media are ``also`` at other addresses. In a ``network`` of its own it knows no other. ``options`` win over what
+        we ship.
         """
         self.control = control
         self._network = network
@@ -43,7 +45,7 @@ class Rtpengine(Program):
                 *(() if network is None else network.launcher), "rtpengine", f"--config-file={SHIPPED}", "--foreground",
                 *(f"--interface={each}" for each in hosts), f"--listen-ng={control}", f"--port-min={ports[0]}",
                 f"--port-max={ports[1]}", "--log-stderr", "--log-level=5", "--num-threads=1", "--recording-dir=",
-                f"--pidfile={own / 'pid'}",
+                f"--pidfile={own / 'pid'}", *options,
             ],
             own,
         )  # fmt: skip

@@ -340,12 +340,13 @@ async def test_the_answer_to_the_end_of_a_call_of_two_legs_has_its_figures(pool:
     assert not await is_there("figures")
 
 
+@pytest.mark.parametrize(("last_port", "options"), [(20_003, ()), (20_999, ("--max-sessions=1",))])
 async def test_a_full_one_sends_calls_to_the_next(
-    pools: Pools, one: Rtpengine, tmp_path: Path, peers: list[RtpPeer]
+    pools: Pools, one: Rtpengine, tmp_path: Path, peers: list[RtpPeer], last_port: int, options: tuple[str, ...]
 ) -> None:
     """Four ports are enough for one call."""
     session = offered_by(peers[0])
-    with Rtpengine(tmp_path, "small", TWO, (20_000, 20_003)) as small:
+    with Rtpengine(tmp_path, "small", TWO, (20_000, last_port), options=options) as small:
         pool = pools(small, one)
         offers = [session_order(RtpOffer, f"full-{number}", session, "a", "b") for number in range(4)]
         engines = [answer and answer.engine for answer in [await pool.ask(offer) for offer in offers]]

@@ -33,6 +33,8 @@ _AS_ANNOUNCED: Final = "endpoint-learning-off"
 _BY_RANK: Final = "endpoint-learning-heuristic"
 """Learn the source for 3 s: of several the one that is most like the announced address."""
 _FIRST: Final = "endpoint-learning-immediate"
+_SUPPORTS: Final = (LOAD_LIMIT,)
+"""Without it, one that is full says that the order was wrong (``--max-sessions``, ``--max-load``, ``--max-cpu``)."""
 _NO_KEYS: Final = ("off",)
 _GOOD_KEYS: Final = (
     "pad",
@@ -71,6 +73,7 @@ class RtpSession(RtpOrder, frozen=True, kw_only=True):
     opportunistic: tuple[str, ...] | UnsetType = msgspec.field(default=UNSET, name="OSRTP")
     ice_lite: str | UnsetType = msgspec.field(default=UNSET, name="ICE-lite")
     tos: int = msgspec.field(name="TOS")
+    supports: tuple[str, ...]
 
 
 class RtpOffer(RtpSession, frozen=True, kw_only=True, tag="offer"):
@@ -170,6 +173,7 @@ def session_order(
         replace=("origin",),
         rtcp_mux=("demux",),
         tos=tos,
+        supports=_SUPPORTS,
     )
     return order if form is None else _in_form(order, form)
 

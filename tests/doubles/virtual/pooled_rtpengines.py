@@ -129,6 +129,8 @@ class PooledRtpEngines(VirtualRtpEngines):
         if isinstance(order, RtpDelete):
             return self.ended(engine, order)
         if isinstance(order, RtpOffer) and engine in self.full:
+            if LOAD_LIMIT not in order.supports:
+                return RtpReply("error", error="Parallel session limit reached")
             return RtpReply(LOAD_LIMIT)
         if isinstance(order, RtpAnswer) and (engine, order.call) not in self.calls:
             return RtpReply("error", error="Unknown call-id")

@@ -478,4 +478,5 @@ def test_the_form_of_an_offer(trust, seen_at, flags):
     assert written == {
         "command": "offer", "call-id": "c", "from-tag": "a", "to-tag": "b", "ICE": "remove", "replace": ["origin"],
         "flags": ["strict source", "port latching", *flags], "address family": "IP6", "rtcp-mux": ["demux"], "TOS": 160,
+        "supports": ["load limit"],
     }  # fmt: skip
