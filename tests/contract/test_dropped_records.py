@@ -205,8 +205,10 @@ async def test_a_run_without_any_call_that_old_leaves_every_period_complete(data
     await books.book([call(1, 350)])
     for day in (60, 370):
         await close_period(office_on(database, now=NOW), operator("ann"), ClosePeriod(FIRST + day * DAY_MS))
-    ran = await run()
-    assert (ran["calls"].months, ran["ledger"].months) == ((), ())
+    tried, ran = await run(dry_run=True), await run()
+    assert tried == ran
+    for kind in ("calls", "ledger"):
+        assert (ran[kind].dropped_before, ran[kind].months) == (None, ())
     async with database.reading() as connection:
         assert await dropped_before(connection) == Dropped()
     late = call(2, 250)

@@ -146,12 +146,14 @@ class Retention:
                 found = RetentionFacts(found.closes, oldest, exports, uncounted)
             if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
+                if not await self._store.has_calls(plan.until):
+                    plan = plan._replace(until=0)  # no period lacks calls then, and one that is booked later stays
                 drops = self._drops(plan, begun_at)
                 if plan.until:
                     steps = self._store.drop_calls(plan, max(found.closes, default=0), drops)
                     await self._drop(plan, steps)
                     marked, kept = await self._store.calls_dropped_before(), drops.kept_calls
-                    calls_until = max(marked, plan.until) if self._is_trial else marked  # moved where a call is as old
+                    calls_until = max(marked, plan.until) if self._is_trial else marked
                 sheets.append(await self._sheet(plan, str(settings.calls), drops))
             if settings.ledger is not None:
                 plan = plan_ledger(settings.ledger, begun_at, found, calls_until, settings.minimum)
@@ -177,8 +179,8 @@ class Retention:
 
     async def _drop(self, plan: DropPlan, steps: AsyncGenerator[int, None]) -> None:
         """Go through the steps, with pauses that are as long as they are."""
-        if not self._is_trial and not await self._store.begin(plan):
-            return  # a call that is booked meanwhile is kept: it could be booked once more without the mark
+        if not self._is_trial:
+            await self._store.begin(plan)
         begun = time.monotonic()
         async with aclosing(steps):
             async for looked_at in steps:

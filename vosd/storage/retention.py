@@ -102,10 +102,20 @@ class SqlRetention:
         async with self._database.reading(unhurried=True) as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def begin(self, plan: DropPlan) -> bool:
-        """Let no older record be booked from now on; return whether there may be any to drop.
+    async def has_calls(self, until: int) -> bool:
+        """Return whether there are calls, or charges of calls without CDR, from before a time, UTC milliseconds.
 
-        Where there is no older call, one that is booked later may stay, and no period lacks calls.
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading(unhurried=True) as connection:
+            for column in (_cdr.call_id, _charge.c.call_id):
+                if await connection.scalar(select(column).where(column < first_id(until)).limit(1)) is not None:
+                    return True
+        return False
+
+    async def begin(self, plan: DropPlan) -> None:
+        """Let no older record be booked from now on.
 
         Raises:
             DivisionRuns: the tables are being divided.
@@ -115,10 +125,7 @@ class SqlRetention:
             # Bookings hold the counter as well: one that has not read the date yet reads it, any other has committed.
             await self._writer.take_numbers(connection, 1)
             await hold_off_division(connection, plan.kind)
-            if plan.kind is RecordKind.CALLS and not await _has_calls(connection, plan.until):
-                return False
             await note_dropped(connection, plan.kind, plan.until)
-        return True
 
     async def drop_calls(self, plan: DropPlan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:
         """Drop the calls of a plan, and yield after each step how many were looked at.
@@ -216,14 +223,6 @@ class SqlRetention:
         if drops.is_trial:
             there &= drops.kept_calls
         return [row for row in rows if calls[row.id] in old and calls[row.id] not in there]
-
-
-async def _has_calls(connection: AsyncConnection, until: int) -> bool:
-    """Return whether there are calls, or charges of calls without CDR, from before a time, UTC milliseconds."""
-    for column in (_cdr.call_id, _charge.c.call_id):
-        if await connection.scalar(select(column).where(column < first_id(until)).limit(1)) is not None:
-            return True
-    return False
 
 
 def _behind(column: Any, after: str) -> Iterable[Any]:
