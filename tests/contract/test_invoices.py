@@ -1084,6 +1084,42 @@ async def test_an_order_that_fails_in_an_unexpected_way_keeps_no_other_from_its_
     assert await unsent(site) == []
 
 
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_an_interrupted_order_notes_what_has_become_of_its_mail(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, is_taken: bool
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    begun, answers = threading.Event(), threading.Event()
+
+    def deliver(*_: object) -> dict[str, tuple[int, bytes]]:
+        begun.set()
+        answers.wait()
+        if not is_taken:
+            raise ConnectionResetError
+        return {}
+
+    settings = site.office.definitions.settings
+    server = MailSettings("127.0.0.1", 1, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+    site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+    order = SendInvoice(id=issued.id, to=("books@example.com",))
+    with monkeypatch.context() as patched:
+        patched.setattr("vosd.admin.office.invoices.deliver", deliver)
+        mailing = asyncio.ensure_future(send_invoice(site.office, operator(), order))
+        await asyncio.to_thread(begun.wait)
+        for _ in range(2):  # the patience of its request is over, and then the process is to end
+            mailing.cancel()
+            await asyncio.sleep(0)
+        answers.set()
+        with pytest.raises(asyncio.CancelledError):
+            await mailing
+    assert await unsent(site) == ([] if is_taken else ["2026-000001"])
+    lines = await list_audit(site.office, operator(), ListAudit(action="SendInvoice"))
+    assert len(lines) == is_taken
+    await mailed(site, issued.id)
+
+
 async def test_an_order_that_was_killed_keeps_others_from_its_invoice_for_some_minutes(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     await site.run("2026-10", "2026-11-02")

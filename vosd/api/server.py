@@ -75,9 +75,11 @@ class ApiServer(Server):
         self._end_streams = end_streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the connections, those with a stream without end too."""
+        """Close the connections, those with a stream without end too, and wait until all requests have ended."""
         self._end_streams()
         await super().shutdown(sockets)
+        if self.server_state.tasks:  # cancelled, but some end what they have begun: an audit line, a mail and its note
+            await asyncio.wait(self.server_state.tasks)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -70,10 +70,10 @@ const API = "/api/v1";
 /** How long an answer about the present state may take, which the switch has in memory; what is searched takes its time. */
 const STATE_MS = 10_000;
 const OF_STATE = new Set(["/status", "/calls", "/alarms", "/gateways/quality", "/registrations"]);
-/** How long an order may take that the switch carries out at once: it gives up before that, also on a mail (60 s). */
+/** How long an order may take that the switch carries out at once: it gives up before that. */
 const ORDER_MS = 90_000;
 /** Orders that are waited for however long they take. */
-const SLOW = /^\/(backups|calls\/test|configuration\/reload)(\/|$)/;
+const SLOW = /^\/(backups|calls\/test|configuration\/reload|invoices\/\d+\/mail)(\/|$)/;
 /** Paths below which a change of a proof gives the session another id. */
 const PROOFS = `${API}/session/`;
 let csrf = "";

@@ -151,7 +151,8 @@ it("waits for an order as long as the switch may take, and for a file, a backup 
       }),
     );
   await expect(ordered("/accounts/acme/payments")).rejects.toSatisfy(isLate);
-  for (const path of ["/backups", "/backups/daily/verify", "/calls/test", "/configuration/reload"]) await ordered(path);
+  for (const path of ["/backups", "/backups/daily/verify", "/calls/test", "/configuration/reload", "/invoices/7/mail"])
+    await ordered(path);
   await ordered("/decks/sell", "text/csv");
   expect(limits).toEqual([90_000]);
 });

@@ -53,6 +53,32 @@ async def test_a_client_that_does_not_read_is_disconnected_and_the_work_for_it_e
     await task
 
 
+async def test_a_process_that_ends_waits_for_a_request_that_is_not_interrupted(monkeypatch):
+    monkeypatch.setattr(servers, "GRACE_S", 0.01)
+    begun, interrupted, go_on, ended = (asyncio.Event() for _ in range(4))
+
+    async def application(*_: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            interrupted.set()
+            await go_on.wait()
+            ended.set()
+
+    listener, task, ending = await served(application)
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(30):
+        await begun.wait()
+        ending.set()
+        await interrupted.wait()
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        await task
+    assert ended.is_set()
+    writer.close()
+
+
 async def asked(port: int, own: str = "127.0.0.1") -> tuple[bytes, asyncio.StreamWriter]:
     """Ask for something; return the answer, and the connection, which stays open where the answer ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(own, 0))

@@ -21,7 +21,7 @@ from vosd.admin.names import check_account, configured
 from vosd.admin.office.agent_objects import agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, to_the_end
 from vosd.admin.office.payments import (
     BookPayment,
     Receipts,
@@ -66,6 +66,9 @@ from vosd.storage.invoices import (
 )
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from vosd.engine.settings import MailSettings
     from vosd.storage.stores import SqlStores
 
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -977,29 +980,49 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
     words = words_of(form, document.language)
     message = invoice_mail(document, words, server.sender, recipients, files, found.id, office.now())
-    claimed_at = office.now()
-    if not await office.stores.invoices.claim(found, claimed_at):
+    # to its end also where the caller is interrupted: the server may take the mail all the same
+    outcome = await to_the_end(_mailed(office, who, order, found, server, message, recipients))
+    if outcome is None:
         mailed = await _mailed_meanwhile(office, found)
         if is_repeated:
             raise InvoiceNotSentError(f"another order has mailed {found.number} just now: the same again mails it anew")
         return await _sheet(office, office.scope_of(who), mailed)
-    try:
-        refused = await asyncio.to_thread(deliver, server, message)
-    except Exception as error:  # of any kind: the mail was not taken
-        with suppress(StoreUnavailable):  # the claim ends by itself
-            await office.stores.invoices.give_back(found, claimed_at)
-        if not isinstance(error, OSError | smtplib.SMTPException):
-            raise
-        raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
-    noted = office.audit_line(
-        who, msgspec.structs.replace(order, to=tuple(each for each in recipients if each not in refused)), found.account
-    )
-    sent = await office.stores.invoices.note_sent(found, office.now(), noted)
+    sent, refused = outcome
     if sent.state is StoredState.CANCELLED:
         raise NotIssuedError(f"invoice {sent.number} was cancelled while it was mailed: send its credit note, too")
     if refused:
         raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
     return await _sheet(office, office.scope_of(who), sent)
+
+
+async def _mailed(
+    office: Office,
+    who: Principal,
+    order: SendInvoice,
+    invoice: StoredInvoice,
+    server: "MailSettings",
+    message: "EmailMessage",
+    recipients: Sequence[str],
+) -> tuple[StoredInvoice, Mapping[str, tuple[int, bytes]]] | None:
+    """Mail an invoice and note it; return it with the addresses that were refused. None = another order mails it.
+
+    Raises:
+        InvoiceNotSentError: the server has not taken the mail.
+    """
+    claimed_at = office.now()
+    if not await office.stores.invoices.claim(invoice, claimed_at):
+        return None
+    try:
+        refused = await asyncio.to_thread(deliver, server, message)
+    except Exception as error:  # of any kind: the mail was not taken
+        with suppress(StoreUnavailable):  # the claim ends by itself
+            await office.stores.invoices.give_back(invoice, claimed_at)
+        if not isinstance(error, OSError | smtplib.SMTPException):
+            raise
+        raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
+    has_it = tuple(each for each in recipients if each not in refused)
+    noted = office.audit_line(who, msgspec.structs.replace(order, to=has_it), invoice.account)
+    return await office.stores.invoices.note_sent(invoice, office.now(), noted), refused
 
 
 async def _mailed_meanwhile(office: Office, read: StoredInvoice) -> StoredInvoice:

@@ -123,18 +123,23 @@ class Office:
         A database that is away does not undo the change, and an interruption waits until the line is written.
         """
         try:
-            await _to_the_end(self.stores.audit.add(self.audit_line(principal, order, subject)))
+            await to_the_end(self.stores.audit.add(self.audit_line(principal, order, subject)))
         except VosError as error:
             return Done(outcome, str(error))
         return Done(outcome)
 
 
-async def _to_the_end(writing: Coroutine[None, None, None]) -> None:
-    """Let something end before the interruption of its caller, if there is one, goes on."""
-    task = asyncio.ensure_future(writing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(VosError):
-            await task
-        raise
+async def to_the_end(work: Coroutine[object, object, Outcome]) -> Outcome:
+    """Return the result of something that ends before interruptions of its caller, if there are any, go on."""
+    task = asyncio.ensure_future(work)
+    interruption: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            interruption = error
+    if interruption is not None:
+        with suppress(VosError, asyncio.CancelledError):
+            task.result()
+        raise interruption
+    return task.result()

@@ -38,6 +38,7 @@ from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.jobs import never
 from vosd.api.operations.money import Booked, booked
+from vosd.storage.invoices import CLAIMED_MS
 
 PDF: Final = "application/pdf"
 
@@ -164,7 +165,7 @@ OPERATIONS: Final = (
         run=send_invoice,
         result=InvoiceSheet,
         problems=("invoice_altered", "invoice_not_sent", "no_such_invoice", "not_issued"),
-        patience_s=60.0,
+        patience_s=CLAIMED_MS / 1_000,
     ),
     Operation(
         method="POST",
