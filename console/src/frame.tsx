@@ -295,7 +295,7 @@ function Person() {
           </Button>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Label title={session.role}>
+          <Menu.Label title={session.role} c="var(--quiet)">
             {t([`role.${session.role}`], { defaultValue: session.role })} {session.account ?? ""}
           </Menu.Label>
           {languages.map((language) => (

@@ -145,8 +145,11 @@ def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_take
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(0)
     page.get_by_label("Until (empty").fill("2099-01-01T00:00")
-    confirmed(page, "Block until then")
+    page.get_by_role("button", name="Block until then").click()
+    expect(page.get_by_role("dialog")).to_contain_text("taken from it until 2099-01-01 00:00:00. Running calls go on.")
+    page.get_by_role("dialog").get_by_role("button", name="Block until then").click()
     page.get_by_text("carrier-b is blocked").wait_for()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
     (block,) = site.items("/overrides")
     assert (block["setting"], block["until"] > "2098-12-30") == ("blocked", True)
     assert violations(page) == []

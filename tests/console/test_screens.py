@@ -631,6 +631,7 @@ def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     page = visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
     page.get_by_text("0.60 USD a minute, prefix 44, group sell").wait_for()
     expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_text("By the configuration, calendars")).to_have_count(0)
     page.get_by_label("Called number").fill("999")
     page.get_by_role("button", name="Explain").click()
     expect(page.get_by_text("Result:")).not_to_contain_text("ok")
@@ -642,6 +643,30 @@ def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     page.go_back()
     expect(page.get_by_text("Result:")).to_contain_text("ok")
     expect(page.get_by_label("Called number")).to_have_value("4410111")
+
+
+def test_a_route_of_a_moment_says_what_it_does_not_consider_and_margins_are_in_the_customers_currency(
+    visit: Visit,
+) -> None:
+    page = visit().page
+
+    def in_euros(route: Route) -> None:
+        answer = route.fetch().json()
+        for sheet in (answer, answer["sheet"]):
+            for each in sheet["candidates"]:
+                each |= {"currency": "EUR", "cost": "0.1", "margin": "0.5"}
+        route.fulfill(json=answer)
+
+    page.route("**/api/v1/routes/explain", in_euros)
+    try:
+        visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111&at=2099-01-01T00:00:00Z", "Try a call")
+        page.get_by_text("By the configuration, calendars").wait_for()
+        row = page.get_by_label("Candidates in their order").locator("tbody tr")
+        expect(row).to_contain_text("EUR")
+        expect(row).to_contain_text("USD")
+        assert {"0.1 EUR", "0.5 USD"} <= {*row.get_by_role("cell").all_inner_texts()}
+    finally:
+        page.unroute_all()
 
 
 def test_a_route_is_explained_without_the_prices_that_a_person_may_not_see(site: Watched, visit: Visit) -> None:

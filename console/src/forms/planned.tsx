@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
 import { NotShown, withMoney } from "../parts/lacking";
+import { marginIn } from "../parts/margin";
 import { MinuteInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
@@ -122,7 +123,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
                 { name: "weight", kind: "number" },
                 { name: "cost", kind: "money" },
                 { name: "effective_cost", kind: "money" },
-                { name: "margin", kind: "money" },
+                marginIn(sheet.rate?.currency),
                 { name: "reason", kind: "sentence" },
               ],
               rows,

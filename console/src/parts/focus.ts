@@ -1,5 +1,7 @@
 /** Focus of the keyboard after what had it is gone. */
 
+import { useEffect, useRef } from "react";
+
 /** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
 export function giveFocus(element: HTMLElement | null) {
   const taker = element?.matches(":enabled") ? element : document.querySelector<HTMLElement>("main h1");
@@ -9,4 +11,13 @@ export function giveFocus(element: HTMLElement | null) {
 /** Give the focus to the title of the page where a button had it that is gone, or may not be pressed any more. */
 export function rescueFocus() {
   if (!document.activeElement || document.activeElement.matches("body, :disabled")) giveFocus(null);
+}
+
+/** Give the focus a place when what had it goes from the page, or may not be pressed any more, with its reason. */
+export function useRescue(isThere: boolean) {
+  const wasThere = useRef(isThere);
+  useEffect(() => {
+    if (wasThere.current && !isThere) rescueFocus();
+    wasThere.current = isThere;
+  }, [isThere]);
 }

@@ -2,12 +2,12 @@
 
 import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useReducer, useRef, useState } from "react";
+import { type FormEvent, useReducer, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, send } from "../api/client";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
-import { rescueFocus } from "./focus";
+import { useRescue } from "./focus";
 import { ProblemText } from "./problem";
 import {
   dropFromBrowser,
@@ -30,15 +30,6 @@ const add = (page: ViewPage, content: Content) => send<View>("post", "/views", {
 const change = (view: View, content: Content) =>
   send<View>("put", `/views/${view.id}`, { body: content, headers: ifVersion(view.version) });
 const drop = (view: View) => send<View>("delete", `/views/${view.id}`, { headers: ifVersion(view.version) });
-
-/** Give the focus of the keyboard a place when a menu that had it goes with its last view. */
-function useRescue(isThere: boolean) {
-  const wasThere = useRef(isThere);
-  useEffect(() => {
-    if (wasThere.current && !isThere) rescueFocus();
-    wasThere.current = isThere;
-  }, [isThere]);
-}
 
 export function SavedViews(props: {
   of: ViewPage;

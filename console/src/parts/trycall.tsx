@@ -8,6 +8,7 @@ import { type Row, send } from "../api/client";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
 import { NotShown, withMoney } from "./lacking";
+import { marginIn } from "./margin";
 import { ProblemText } from "./problem";
 import { decidesRoutes, type Tried } from "./simulation";
 import { Table } from "./table";
@@ -73,7 +74,7 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
                   { name: "callee_out" },
                   { name: "caller_out" },
                   { name: "cost", kind: "money" },
-                  { name: "margin", kind: "money" },
+                  marginIn((sheet.rate as Row | null | undefined)?.currency),
                   { name: "reason", kind: "sentence" },
                 ],
                 candidates,

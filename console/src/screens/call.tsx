@@ -10,6 +10,7 @@ import { type Attempt, Attempts } from "../parts/attempts";
 import { Download } from "../parts/download";
 import { NotShown, withMoney } from "../parts/lacking";
 import { LadderPicture } from "../parts/ladder";
+import { marginIn } from "../parts/margin";
 import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
 import { Reading } from "../parts/problem";
@@ -236,7 +237,8 @@ function Now({ asked }: { asked: { gateway: string; caller: string; callee: stri
 }
 
 /** Gateways in the order in which they are tried, with what decides about it. */
-export function Candidates({ rows, label, isShort }: { rows: Row[]; label: string; isShort?: boolean }) {
+export function Candidates(props: { rows: Row[]; label: string; currency?: unknown; isShort?: boolean }) {
+  const { rows, label, currency, isShort } = props;
   const first: Column[] = [
     { name: "position", kind: "number" },
     { name: "routing_gateway", kind: "gateway" },
@@ -247,7 +249,7 @@ export function Candidates({ rows, label, isShort }: { rows: Row[]; label: strin
     { name: "prefix" },
     { name: "priority", kind: "number" },
     { name: "cost", kind: "money" },
-    { name: "margin", kind: "money" },
+    marginIn(currency),
     { name: "asr", kind: "percent" },
     { name: "acd_s", kind: "percent" },
   ];

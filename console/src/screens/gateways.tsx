@@ -7,9 +7,10 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
-import { amount, enteredEnd } from "../format";
+import { amount, enteredEnd, moment } from "../format";
 import { pathOf } from "../forms/keys";
 import { Change, type Done } from "../parts/change";
+import { useRescue } from "../parts/focus";
 import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -222,12 +223,14 @@ function Overrides({ name }: { name: string }) {
     setMemo("");
   };
   const found = useOverrides(name);
+  useRescue(until !== "" || Object.values(values).some(Boolean)); // the buttons of an order are dead behind it
   if (!may.see) return null;
   const terms = { until: enteredEnd(until), memo: memo || undefined };
   const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
   const words = Object.entries(wanted)
     .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
     .join(", ");
+  const shownUntil = terms.until ? moment(terms.until, new Date()) : until;
   const named = (setting: string) =>
     setting === "blocked" ? t("column.blocked") : t(`gateway.${setting}`, { defaultValue: setting });
   const done = (said: string, undo: (() => Promise<unknown>) | undefined): Done => ({
@@ -276,7 +279,7 @@ function Overrides({ name }: { name: string }) {
               act={t("gateway.set")}
               disabled={Object.keys(wanted).length === 0 || (until !== "" && !terms.until)}
               title={t("gateway.set_title", { gateway: name })}
-              lead={`${words} ${until ? t("gateway.until_at", { until }) : t("gateway.until_cleared")}`}
+              lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
               onDone={forget}
               run={async (key) =>
                 done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
@@ -290,7 +293,7 @@ function Overrides({ name }: { name: string }) {
               act={t("gateway.block_until")}
               disabled={!terms.until}
               title={t("gateway.block_title", { gateway: name })}
-              lead={`${t("gateway.block_lead")} ${t("gateway.until_at", { until })}`}
+              lead={t("gateway.block_lead_until", { until: shownUntil })}
               onDone={forget}
               run={async (key) =>
                 done(

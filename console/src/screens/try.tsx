@@ -75,6 +75,7 @@ export function TryScreen() {
       <ProblemText error={found.error} />
       {sheet && (
         <>
+          {search.at && <p role="status">{t("try.at_moment")}</p>}
           {!search.at && found.data?.isLive === false && <p role="status">{t("try.not_live")}</p>}
           <p>
             {t("try.result")}: <State value={sheet.result} /> <ServerText text={sheet.detail} />
@@ -91,7 +92,7 @@ export function TryScreen() {
             </p>
           )}
           <Admission steps={(sheet.steps ?? []) as Row[]} detail={String(sheet.detail ?? "")} />
-          <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} />
+          <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} currency={rate?.currency} />
           <Left rows={(sheet.left ?? []) as Row[]} />
           <MediaSteps rows={(sheet.candidates ?? []) as Row[]} />
           <NotShown lacking={found.data?.lacking} />
