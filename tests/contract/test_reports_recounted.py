@@ -272,8 +272,7 @@ def figures(calls, without=()):
     rung = [call for call in calls if call.pdd_ms is not None]
     taken = [call for call in tried if call.answered_at is not None]
     refused = [call for call in tried if call.end_reason in {"Busy", "Rejected"}]
-    refused += [call for call in without if (call.end_reason, call.sip_code) == ("No Answer", 480)]
-    rang = [call for call in calls if call.ringing_at is not None and call.answered_at is None and call not in refused]
+    rang = [call for call in tried if call.ringing_at is not None and call.answered_at is None and call not in refused]
     reached = [*taken, *refused, *rang]
     held = sum(call.hold_time_ms for call in answered)
     found = {

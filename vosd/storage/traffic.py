@@ -230,7 +230,7 @@ class SqlTraffic:
         """
         sums = TrafficSums()
         for each in counts.attempts:
-            sums.add_counted(each.slot, each.key, each.calls, each.answered)
+            sums.add_counted(each.slot, each.key, each.calls, each.answered, each.rang)
         async with self._database.writing() as connection:
             await _begin(connection, await locked_mark(connection))
             if await _value(connection, schema.TRAFFIC_LIVE) == counts.number:

@@ -51,14 +51,10 @@ _COUNTERS: Final = select(schema.counter).where(
 
 _REACHED: Final = (
     "CASE WHEN k.end_reason IN ('Busy', 'Rejected') THEN s.calls "
-    f"WHEN k.kind = '{TrafficKind.NO_CDR}' AND k.end_reason = 'No Answer' AND k.sip_code <> 408 THEN s.calls "
     "WHEN s.progressed > 0 THEN s.progressed WHEN s.pdd_calls > s.answered THEN s.pdd_calls ELSE s.answered END"
 )
-"""Calls of a row that were answered, have rung, or were refused by the called party itself.
-
-Attempts have no ``progressed``. Of those without CDR it is not known whether they rang: no answer stands for it, but
-not 408, by which a gateway is left that does not respond.
-"""
+"""Calls of a row that were answered, have rung, or were refused by the called party itself; sums by five minutes have
+no ``progressed``."""
 
 
 Condition = tuple[tuple[str, ...], Collection[str]]

@@ -271,9 +271,9 @@ class TrafficSums:
             )  # fmt: skip
             self._values(slot, waited)[_CALLS] += 1
 
-    def add_counted(self, slot: int, key: TrafficKey, calls: int, answered: int) -> None:
-        """Add calls that have no CDR."""
-        self._add(slot, key, {"calls": calls, "answered": answered}, {})
+    def add_counted(self, slot: int, key: TrafficKey, calls: int, answered: int, rang: int) -> None:
+        """Add calls that have no CDR; ``rang`` are those that were not answered, which have other keys."""
+        self._add(slot, key, {"calls": calls, "answered": answered, "progressed": rang}, {})
 
     def _note_area(self, area: str, prefix: str) -> None:
         before = self.prefixes.get(area)

@@ -29,6 +29,8 @@ class AttemptCount(msgspec.Struct, frozen=True, array_like=True):
     key: TrafficKey
     calls: int
     answered: int
+    rang: int = 0
+    """Unanswered ones that rang."""
 
 
 class TrafficPeak(msgspec.Struct, frozen=True, array_like=True):
@@ -55,7 +57,7 @@ class AttemptsWithoutCdr:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, TrafficKey], list[int]] = {}
-        """Attempts, and those that were answered, by five minutes since 1970 and key."""
+        """Attempts, those that were answered, and those that rang in vain, by five minutes since 1970 and key."""
 
     def note(self, record: CallRecord) -> None:
         """Count a call whose record is not stored."""
@@ -74,20 +76,22 @@ class AttemptsWithoutCdr:
             sip_code=0 if is_answered else record.sip_code or 0,
             hangup_source="" if is_answered else record.hangup_source,
         )
-        self._count(record.started_at // FIVE_MS, key, int(is_answered))
+        has_rung = not is_answered and record.ringing_at is not None
+        self._count(record.started_at // FIVE_MS, key, int(is_answered), int(has_rung))
 
     def note_refused(self, wall_ms: int, key: TrafficKey) -> None:
         """Count an INVITE for which no record was made; ``wall_ms`` is its arrival, UTC milliseconds."""
-        self._count(wall_ms // FIVE_MS, key, 0)
+        self._count(wall_ms // FIVE_MS, key, 0, 0)
 
-    def _count(self, five: int, key: TrafficKey, answered: int) -> None:
+    def _count(self, five: int, key: TrafficKey, answered: int, rang: int) -> None:
         counts = self._counts.get((five, key))
         if counts is None:
             if len(self._counts) >= KEYS_MAX:
                 key = TrafficKey(key.kind, hangup_source=key.hangup_source)  # the side tells answered ones
-            counts = self._counts.setdefault((five, key), [0, 0])
+            counts = self._counts.setdefault((five, key), [0, 0, 0])
         counts[0] += 1
         counts[1] += answered
+        counts[2] += rang
 
     def take(self) -> tuple[AttemptCount, ...]:
         """Return the counts, and begin anew."""
