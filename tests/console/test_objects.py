@@ -464,6 +464,18 @@ def test_an_agent_sees_the_keys_that_it_may_set(site: Watched, visit: Visit) -> 
     expect(page.get_by_label("In force from")).to_have_count(0)
 
 
+def test_an_agent_sees_that_a_version_of_its_account_is_planned(site: Watched, visit: Visit) -> None:
+    place, keys = "/accounts/planned-sub", {"agent": "reseller", "rate_group": "sell"}
+    assert site.api.ask("PUT", place, {"keys": keys}).status == 200
+    for limit in ("2", "3"):
+        january = {"keys": keys | {"max_cps": limit}, "at": "2099-01-01T00:00:00Z"}
+        assert site.api.ask("PUT", place, january).status == 200
+    page = visit("agent", "reseller").go("/objects/accounts/planned-sub", "planned-sub")
+    page.get_by_role("textbox", name="overdraft_limit").wait_for()
+    page.get_by_role("status").filter(has_text="Version 3 in force from").wait_for()
+    expect(page.get_by_role("status").filter(has_text="Version 2 in force from")).to_have_count(0)
+
+
 def test_an_agent_makes_an_account_below_itself(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/chief", {"keys": {"rate_group": "sell", "rights": ["accounts", "phones"]}})
     site.api.ask("PUT", "/accounts/first", {"keys": {"rate_group": "sell", "agent": "chief"}})

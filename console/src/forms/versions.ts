@@ -20,3 +20,23 @@ export async function readObjectAt(place: string, at: string | undefined): Promi
   const { items } = await pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" });
   return send("get", place, { query: { version: inForceOf(items as unknown as Schemas["KeysSheet"][], at) } });
 }
+
+/**
+ * Read the versions of an object that begin later. Agents and customers may not list those of all objects; they read its
+ * versions, whose lists are short.
+ */
+export async function readPlanned(
+  kind: string,
+  name: string,
+  place: string,
+  mayList: boolean,
+): Promise<Schemas["KeysSheet"][]> {
+  if (mayList) return (await pageOf("/planned-versions", { kind, name })).items as unknown as Schemas["KeysSheet"][];
+  const { items } = await pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" });
+  const now = new Date().toISOString();
+  const later = (items as unknown as Schemas["KeysSheet"][]).filter(
+    (each) => each.begins_at > each.made_at && each.begins_at > now,
+  );
+  // of several for one moment the latest holds
+  return [...new Map(later.toReversed().map((each) => [each.begins_at, each])).values()];
+}

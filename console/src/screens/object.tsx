@@ -5,9 +5,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ifVersion, keyed, Problem, pageOf, type Schemas, send } from "../api/client";
+import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
+import { readPlanned } from "../forms/versions";
 import { Act } from "../parts/act";
 import { History } from "../parts/history";
 import { NotFound, Page } from "../parts/page";
@@ -121,12 +122,11 @@ function One({ kind, name }: { kind: string; name: string }) {
 /** Versions that are not in force yet: without them a form would seem to be what holds from now on. */
 function PlannedVersions({ kind, name }: { kind: string; name: string }) {
   const { t } = useTranslation();
-  const found = useQuery({
+  const mayList = useMay("GET /planned-versions");
+  const { data: planned = [] } = useQuery({
     queryKey: ["planned-versions", kind, name],
-    queryFn: () => pageOf("/planned-versions", { kind, name }),
-    enabled: useMay("GET /planned-versions"),
+    queryFn: () => readPlanned(kind, name, placeOf(kind, name), mayList),
   });
-  const planned = (found.data?.items ?? []) as unknown as Schemas["PlannedSheet"][];
   return planned.map((each) => (
     <Alert key={each.version} variant="outline" role="status" p={6} mb="sm">
       {t(each.defined ? "history.version" : "history.end", { version: each.version })} {t("change.begins")}{" "}
