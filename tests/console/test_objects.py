@@ -440,7 +440,7 @@ def test_a_list_of_objects_is_narrowed_by_part_of_the_name_and_by_account(site: 
     for kind, title in (("routing_gateways", "Routing gateways"), ("dids", "Numbers of customers")):
         page = visit().go(f"/objects/{kind}?account=unknown", title)
         expect(page.get_by_role("textbox", name="Account", exact=True)).to_have_value("unknown")
-        page.get_by_text("Nothing here").wait_for()
+        page.get_by_text("no account 'unknown' is configured").wait_for()
 
 
 def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:
