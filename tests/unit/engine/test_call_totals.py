@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.record import AGENT, CUSTOMER, LATE_ANSWER, TOO_DEAR, VENDOR, Attempt
+from vosd.cdr.record import AGENT, ANNOUNCEMENT, CUSTOMER, LATE_ANSWER, TOO_DEAR, VENDOR, Attempt
 from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.engine.peers.gateways import note_call
@@ -140,6 +140,16 @@ def test_an_attempt_without_a_final_status_has_the_class_of_its_reason(reason, p
     figures, totals = counted(answered_call(1, answered_at=None, pdd_ms=None, attempts=attempts))
     assert outcomes(figures, "vendor-0") == {expected: 1}
     assert totals.codes == {0: 1}
+
+
+@pytest.mark.parametrize(
+    ("end_reason", "expected"), [("Cancelled", AttemptClass.CANCELLED), ("Shutdown", AttemptClass.INEFFECTIVE)]
+)
+def test_a_sound_that_was_not_played_to_its_end_has_the_class_of_the_end_of_its_call(end_reason, expected):
+    attempts = (Attempt("vendor-0", 0, 300, None, ANNOUNCEMENT),)
+    record = answered_call(1, answered_at=None, pdd_ms=None, attempts=attempts, end_reason=end_reason)
+    figures, _ = counted(record)
+    assert outcomes(figures, "vendor-0") == {expected: 1}
 
 
 @pytest.mark.parametrize("is_forked", [False, True])

@@ -12,7 +12,7 @@ from vosd.base.money import format_amount
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.record import ELSEWHERE, Attempt, CallRecord, is_in_vain
+from vosd.cdr.record import ANNOUNCEMENT, ELSEWHERE, Attempt, CallRecord, is_in_vain
 from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
@@ -236,13 +236,16 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             pdd_ms=attempt.pdd_ms,
             cost=record.cost,
             billed_s=record.vendor_billed_seconds if has_won else 0,
-            code=attempt.code or _status_in_place(attempt),
+            code=attempt.code or _status_in_place(attempt, record.end_reason),
         )
 
 
-def _status_in_place(attempt: Attempt) -> int:
-    """Return the status that an attempt without a final one has for the caller; 0 where the vendor is the reason."""
-    if attempt.reason in _CANCELLED:
+def _status_in_place(attempt: Attempt, end_reason: str) -> int:
+    """Return the status that an attempt without a final one has for the caller; 0 where the vendor is the reason.
+
+    A sound that was not played to its end has the reason for which its call has ended.
+    """
+    if (end_reason if attempt.reason == ANNOUNCEMENT else attempt.reason) in _CANCELLED:
         return 487
     return 480 if attempt.pdd_ms is not None and attempt.reason == _NO_ANSWER else 0
 
