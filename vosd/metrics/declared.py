@@ -128,7 +128,7 @@ class Metric(StrEnum):
     DURATION = _histogram("vosd_call_duration_seconds", "talk of answered calls (RFC 6076 section 4.5, SDT)")
     ATTEMPTS = _counter(
         "vosd_attempts_total",
-        "attempts at all routing gateways by final SIP status, 0 = there was none: silent, rang in vain, cancelled",
+        "attempts at gateways and phones by final SIP status, 0 = there was none: silent, rang in vain, cancelled",
         ("code",),
     )
     REFRESHES_FAILED = _counter(

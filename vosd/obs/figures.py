@@ -31,7 +31,7 @@ class Figure(StrEnum):
     CALLS = "calls", "calls that are set up, ringing or answered"
     CALLS_LOST = (
         "calls_lost",
-        f"{SINCE}calls of the process before that ended as Lost, because this one could not go on with them",
+        f"{SINCE}charged calls of the process before that ended as Lost, because this one could not go on with them",
         "vosd_calls_lost_total",
     )
     LEGS = "legs", "legs of these calls", "vosd_call_legs"
