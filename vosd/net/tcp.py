@@ -275,6 +275,11 @@ class StreamFlow:
 
     async def _connect(self, peer: PeerEnd) -> None:
         """Open a connection for the waiting messages; report a failure to the core."""
+        if (":" in peer.host) is not (":" in self._local.host):
+            family = "IPv6" if ":" in peer.host else "IPv4"
+            transport = "tcp" if self.tls is None else "tls"
+            self._give_up(peer, f"sip.listen has no {transport} socket with an {family} address")
+            return
         origin = ConnectionOrigin.SWITCH if self._core.is_vendor_at(*peer) else ConnectionOrigin.ELSEWHERE
         try:
             full = self._slots.take(origin, peer.host, self._loop.time())

@@ -159,16 +159,18 @@ class Flows:
         """Return the flow for packets to an address: the configured interface, else the first suitable listener.
 
         A listener that announces a private address suits a private peer, one that announces a public address a public
-        peer; without one, any other except loopback. If no listener has the transport, one of the same address family
-        is taken: the peer then receives us over another transport. If no listener has the family, the first listener is
-        returned, which cannot send there and reports an error.
+        peer; without one, any other except loopback. If no listener of the transport has the family, one of the
+        other family is returned, which cannot send there and reports an error: what is to go over TLS must not leave in
+        clear, by the interface neither. A transport that no listener has was refused before (``located``).
         """
         if interface is not None:
             for flow, each in enumerate(self.listeners):
-                if each.name == interface:
+                if each.name == interface and (transport != "tls" or each.transport == "tls"):
                     return flow
         family, realm = ":" in host, realm_of(host)
         found = self._first.get((transport or "udp", family, realm))
+        if found is None and transport is not None:
+            found = self._first.get((transport, not family, realm))
         return self._first.get((None, family, realm), 0) if found is None else found
 
     def for_large(self, flow: int) -> int | None:
@@ -223,15 +225,14 @@ class Flows:
         return self.is_here(host) and not self.is_here(seen_at)
 
     def located(self, hop: Hop) -> Hop | None:
-        """Return a hop with its name resolved; None if it is not resolved (yet), or wants TLS that no socket has.
+        """Return a hop with its name resolved; None if it is not resolved (yet), or no socket has its transport.
 
         None also if it wants a WebSocket, which we do not open.
         """
         if hop.transport in WEBSOCKETS:
             return None
-        if hop.transport == "tls" and all(each.transport != "tls" for each in self.listeners):
-            return None
-        return hop if _is_address(hop.host) else self._locate(hop, "")
+        found = hop if _is_address(hop.host) else self._locate(hop, "")
+        return found if found is not None and self._reaches(found) else None
 
     def beside(self, target: str, peer: Peer, *, has_started: bool = False) -> Peer | None:
         """Return where to connect to the owner of a URI or Route value when its connection is closed; None if unknown.
@@ -263,6 +264,10 @@ class Flows:
         """Return the flow with that name, or None."""
         return self._names.index(name) if name in self._names else None
 
+    def _reaches(self, hop: Hop) -> bool:
+        """Return whether a socket of ours has the transport that an address wants, and its family."""
+        return hop.transport is None or (hop.transport, ":" in hop.host, realm_of(hop.host)) in self._first
+
     def _accepting(self, hop: Hop | None, peer: Peer) -> Peer | None:
         if hop is None or hop.host != peer.host or self._is_web[peer.flow]:
             return None
@@ -281,7 +286,9 @@ class Flows:
         # The port of a Contact over TCP is where the peer listens, often behind NAT: keep the connection that works.
         if wanted != "udp" and wanted == here and host == fallback.host:
             return fallback
-        flow = fallback.flow if wanted == here else self.towards(host, wanted)
+        # a dialog must end at the peer: where there is no such socket, its requests go over what there is
+        is_possible = self._reaches(hop._replace(transport=wanted))
+        flow = fallback.flow if wanted == here else self.towards(host, wanted if is_possible else None)
         if wanted == "tls" and self.listeners[flow].transport != "tls":  # its port takes no other transport
             if host == fallback.host:
                 return fallback

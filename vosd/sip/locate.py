@@ -80,11 +80,15 @@ Known = Mapping[DnsQuestion, DnsAnswer | None]
 
 
 class UsableTransports(NamedTuple):
-    """Transports and address families of the switch, preferred first."""
+    """Transports of the switch, each with the address families that it has sockets of, preferred first."""
 
-    transports: tuple[str, ...]
-    families: tuple[RecordType, ...]
-    """``RecordType.A`` and ``RecordType.AAAA``, as far as there are sockets for them."""
+    families: Mapping[str, tuple[RecordType, ...]]
+    """``RecordType.A`` and ``RecordType.AAAA`` by transport."""
+
+    def families_of(self, transport: str | None) -> tuple[RecordType, ...]:
+        """Return the families that a transport reaches, None = any transport."""
+        chosen = self.families.values() if transport is None else (self.families.get(transport, ()),)
+        return tuple(dict.fromkeys(family for families in chosen for family in families))
 
 
 class SipServer(NamedTuple):
@@ -146,7 +150,7 @@ class _Survey:
 
     def _servers(self) -> tuple[SipServer, ...]:
         host, port, transport = self._sought
-        if transport is not None and transport not in self._means.transports:
+        if transport is not None and transport not in self._means.families:
             return ()
         if port is not None:
             return self._server(host, port, transport)
@@ -176,7 +180,7 @@ class _Survey:
             return _Services(published, published[0][0])
         if any(each.service.lower().startswith(_SIP_SERVICES) for each in records):
             return _Services((), None)  # the domain names its transports, and none is ours
-        return _Services(tuple((each, f"{_SERVICES[each]}.{host}") for each in self._means.transports), None)
+        return _Services(tuple((each, f"{_SERVICES[each]}.{host}") for each in self._means.families), None)
 
     def _published(self, records: Sequence[Naptr]) -> tuple[tuple[str, str], ...]:
         """Return transport and SRV name of the NAPTR records that we support, by preference.
@@ -186,7 +190,7 @@ class _Survey:
         fitting = [
             (each.order, each.preference, transport, name)
             for each in records
-            if (transport := _TRANSPORTS.get(each.service.lower())) in self._means.transports
+            if (transport := _TRANSPORTS.get(each.service.lower(), "")) in self._means.families
             and each.flags.lower() == "s"
             and (name := domain(each.replacement))
         ]
@@ -205,9 +209,9 @@ class _Survey:
         return tuple(servers)
 
     def _server(self, host: str, port: int, transport: str | None) -> tuple[SipServer, ...]:
-        """Return the server of that name, or nothing if it has no address."""
+        """Return the server of that name, or nothing if it has no address that a socket for the transport reaches."""
         families = []
-        for kind in self._means.families:
+        for kind in self._means.families_of(transport):
             addresses = [each for each in self._ask(DnsQuestion(kind, host)) if isinstance(each, str)]
             if addresses:
                 families.append(tuple(Hop(each, port, transport) for each in addresses[:ADDRESSES_MAX]))

@@ -200,6 +200,18 @@ def test_a_destination_that_no_socket_reaches_is_a_warning(site):
     assert site.warnings(f"sip: {{listen: ['udp:[::1]:5060']}}\n{text}") == []
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_destination_needs_a_socket_of_its_transport_and_family_together(site, transport):
+    files = "tls: {certificate: a.pem, private_key: a.key}"
+    vendor = (
+        f"{{name: r, account: a, address: '[2001:db8::9];transport={transport}', allow_unrated: yes, prefixes: 44}}"
+    )
+    listen = f"'{transport}:127.0.0.1:5061', 'udp:[::1]:5060'"
+    text = f"sip: {{listen: [{listen}], {files}}}\naccounts: [{{id: a}}]\nrouting_gateways: [{vendor}]"
+    expected = f"expected a {transport} socket with an IPv6 address in sip.listen: no other one can send there"
+    assert any(each.endswith(expected) for each in site.errors(text))
+
+
 def test_name_servers_and_how_they_are_asked_arrive_in_the_settings(site):
     assert site.load("node: a").settings.dns == DnsSettings()
     text = (

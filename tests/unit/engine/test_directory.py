@@ -22,7 +22,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.locate import RecordType, UsableTransports
 from vosd.trunks.gateways import Address, HostName, RoutingGateway
 
-MEANS = UsableTransports(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA))
+MEANS = UsableTransports(dict.fromkeys(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA)))
 PATIENT_MS = 5_000
 WITHOUT_SERVER_S = 4
 """On a busy machine; a server that is waited for would take longer."""
@@ -140,7 +140,11 @@ async def test_a_name_without_a_server_is_logged_once_and_has_no_address(desk):
     assert not desk.directory.knows(gateway)
     assert desk.directory.addresses(gateway) == ()
     assert [(line["event"], line["name"], line["why"]) for line in lines] == [
-        ("gateway_name_lost", "lost.example.net", "no SIP server is published under this name")
+        (
+            "gateway_name_lost",
+            "lost.example.net",
+            "no SIP server is published under this name, or none for a transport and family of sip.listen",
+        )
     ]
 
 
@@ -547,4 +551,9 @@ def test_a_switch_uses_the_transports_of_its_sockets():
         SipListener("udp", "192.0.2.1", 5060),
         SipListener("udp", "::1", 5060),
     ]
-    assert means_of(listen) == UsableTransports(("udp", "tls"), (RecordType.AAAA, RecordType.A))
+    assert means_of(listen) == UsableTransports(
+        {
+            "udp": (RecordType.A, RecordType.AAAA),
+            "tls": (RecordType.AAAA,),
+        }
+    )

@@ -30,7 +30,7 @@ class Stage:
         self.directory = NameDirectory(
             NameServerResolver([server.address], 5_000, 1),
             self.clock,
-            UsableTransports(("udp",), (RecordType.A,)),
+            UsableTransports({"udp": (RecordType.A,)}),
             DnsSettings(stale_s=1_000),
         )
         self.sources = NamedSources(self.directory.sources)

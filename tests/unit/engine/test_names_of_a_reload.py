@@ -23,7 +23,7 @@ BESIDE = routing_gateway("beside", addresses=(Address("lost.example.net", 5080),
 async def directory() -> AsyncIterator[NameDirectory]:
     async with NameServer("found.example.net 60 A 192.0.2.9\n") as server:
         resolver = NameServerResolver([server.address], 5_000, 1)
-        yield NameDirectory(resolver, ManualClock(), UsableTransports(("udp",), (RecordType.A,)), DnsSettings())
+        yield NameDirectory(resolver, ManualClock(), UsableTransports({"udp": (RecordType.A,)}), DnsSettings())
 
 
 def told(logs):

@@ -30,7 +30,7 @@ class OneAddress:
 
 @pytest.fixture
 def directory() -> NameDirectory:
-    return NameDirectory(OneAddress(), ManualClock(), UsableTransports(("tls",), (RecordType.A,)), DnsSettings())
+    return NameDirectory(OneAddress(), ManualClock(), UsableTransports({"tls": (RecordType.A,)}), DnsSettings())
 
 
 async def use(directory: NameDirectory, hop: Hop, seen_at: str) -> None:

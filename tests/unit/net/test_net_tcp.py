@@ -506,6 +506,14 @@ async def test_a_host_that_is_no_address_is_a_failure_like_any_other(opened, hos
     assert node.transports.connections == 0
 
 
+async def test_a_socket_of_the_other_family_is_named_in_the_log_by_its_transport(opened):
+    node = await opened()
+    with capture_logs() as logs:
+        node.send(INVITE, ("2001:db8::9", 5061))
+        assert await node.ear.failure() == (0, ("2001:db8::9", 5061))
+    assert [line["why"] for line in logs] == ["no connection: sip.listen has no tcp socket with an IPv6 address"]
+
+
 async def test_a_connection_that_is_not_accepted_times_out(opened, monkeypatch):
     monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
     node = await opened()

@@ -212,7 +212,7 @@ async def test_a_vendor_by_address_is_reached_whatever_names_peers_publish_for_i
     """The name in a Contact of any caller may lead to the vendor; its certificate still has to have the address."""
     await silent_vendor.listen(authority.server_context(authority.issue("named", "127.0.0.1")))
     host, port = silent_vendor.address
-    directory = NameDirectory(NamesOfPeers(), ManualClock(), UsableTransports(("tls",), (RecordType.A,)), DnsSettings())
+    directory = NameDirectory(NamesOfPeers(), ManualClock(), UsableTransports({"tls": (RecordType.A,)}), DnsSettings())
     await directory.adopt([routing_gateway("vendor", addresses=(Address(host, port, "tls"),))])
     for _ in range(2):
         found = directory.locate(Hop("evil.example", port, "tls"), "192.0.2.66")

@@ -165,6 +165,11 @@ def test_a_peer_that_wants_tls_is_spoken_to_on_what_there_is_and_not_at_the_port
     assert flows(LISTENERS[:2]).next_hop(target, seen) == peer
 
 
+def test_a_peer_of_the_family_without_tls_is_spoken_to_on_what_there_is():
+    seen = Peer(UDP6, "2001:db8::7", 5060)
+    assert flows().next_hop("sip:a@[2001:db8::9]:5061;transport=tls", seen) == seen._replace(host="2001:db8::9")
+
+
 # -- names --------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +207,16 @@ def test_a_dialog_with_a_named_target_asks_the_locator_of_the_endpoint():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_an_address_of_a_redirection_needs_a_socket_of_its_transport_and_family(transport):
+    """A name, too: what it leads to is not known before."""
+    ours, name = flows(locate=lambda hop, _: hop._replace(host="2001:db8::9")), Hop("edge.example", 5061, transport)
+    there = {"tcp": Hop("2001:db8::9", 5061, "tcp"), "tls": None}[transport]
+    assert ours.located(name) == ours.located(name._replace(host="2001:db8::9")) == there
+    assert ours.located(Hop("198.51.100.9", 5061, transport)) is not None
+    assert flows(LISTENERS[:1]).located(Hop("198.51.100.9", 5061, transport)) is None
+
+
 # -- which socket -------------------------------------------------------------------------------------------------
 
 
@@ -213,13 +228,16 @@ def test_a_dialog_with_a_named_target_asks_the_locator_of_the_endpoint():
         ("198.51.100.7", "tls", None, TLS),
         ("2001:db8::7", None, None, UDP6),
         ("2001:db8::7", "tcp", None, TCP6),
-        ("2001:db8::7", "tls", None, UDP6),
+        ("2001:db8::7", "tls", None, TLS),
+        ("2001:db8::7", "tls", "udp:[2001:db8::1]:5060", TLS),
         ("198.51.100.7", None, "tls:192.0.2.1:5061", TLS),
         ("198.51.100.7", "udp", "tcp:192.0.2.1:5060", TCP),
         ("198.51.100.7", "tcp", "udp:192.0.2.9:5060", TCP),
+        ("198.51.100.7", "tls", "udp:192.0.2.1:5060", TLS),
     ],
 )
 def test_the_socket_is_the_chosen_one_else_the_first_that_fits(host, transport, interface, flow):
+    """Without TLS of the family, that of the other one is taken, which cannot send there: not UDP, which can."""
     assert flows().towards(host, transport, interface) == flow
 
 
@@ -324,10 +342,10 @@ def test_a_peer_is_reached_by_a_socket_that_announces_an_address_of_its_realm(li
     assert flows(listeners).towards(host) == flow
 
 
-def test_the_family_takes_precedence_over_transport_and_transport_over_realm():
+def test_the_transport_takes_precedence_over_family_and_realm():
     listeners = (LAN._replace(transport="tcp"), WAN, Listener("2001:db8::1", 5060))
     assert flows(listeners).towards("198.51.100.7", "tcp") == 0
-    assert flows(listeners).towards("2001:db8::7", "tcp") == 2
+    assert flows(listeners).towards("2001:db8::7", "tcp") == 0
     assert flows(listeners).towards("fe80::7") == 2
 
 

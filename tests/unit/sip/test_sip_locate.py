@@ -24,8 +24,8 @@ from vosd.sip.locate import (
 )
 
 DOMAIN = Hop("example.net", None, None)
-EVERYTHING = UsableTransports(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA))
-UDP = UsableTransports(("udp",), (RecordType.A,))
+EVERYTHING = UsableTransports(dict.fromkeys(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA)))
+UDP = UsableTransports({"udp": (RecordType.A,)})
 
 
 class Dns:
@@ -198,11 +198,25 @@ def test_an_srv_record_with_a_dot_means_no_service():
 def test_only_families_that_we_have_sockets_for_are_asked_in_their_order():
     dns = Dns().put(RecordType.A, "example.net", "192.0.2.1").put(RecordType.AAAA, "example.net", "2001:db8::1")
     sought = DOMAIN._replace(port=5060)
-    assert [host for host, *_ in dns.hops(sought, UsableTransports(("udp",), (RecordType.AAAA, RecordType.A)))] == [
+    assert [host for host, *_ in dns.hops(sought, UsableTransports({"udp": (RecordType.AAAA, RecordType.A)}))] == [
         "2001:db8::1",
         "192.0.2.1",
     ]
-    assert [host for host, *_ in dns.hops(sought, UsableTransports(("udp",), (RecordType.AAAA,)))] == ["2001:db8::1"]
+    assert [host for host, *_ in dns.hops(sought, UsableTransports({"udp": (RecordType.AAAA,)}))] == ["2001:db8::1"]
+
+
+@pytest.mark.parametrize("sought", [DOMAIN._replace(transport="tls"), Hop("example.net", 5061, "tls"), DOMAIN])
+def test_of_tls_only_the_families_are_asked_that_it_has_sockets_of(sought):
+    """Another socket of the family would send in clear."""
+    dns = Dns().put(RecordType.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
+    dns.put(RecordType.SRV, "_sips._tcp.example.net", Srv(0, 0, 5061, "h.example.net"))
+    means = UsableTransports({"udp": (RecordType.AAAA, RecordType.A), "tls": (RecordType.A,)})
+    for name in ("example.net", "h.example.net"):
+        dns.put(RecordType.AAAA, name, "2001:db8::1")
+    assert dns.hops(sought, means) == []
+    for name in ("example.net", "h.example.net"):
+        dns.put(RecordType.A, name, "192.0.2.1")
+    assert dns.hops(sought, means) == [("192.0.2.1", 5061, "tls")]
 
 
 def test_a_lower_priority_comes_first_whatever_the_weights():

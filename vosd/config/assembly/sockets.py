@@ -89,7 +89,7 @@ def check_open_sockets(
 
 
 def _check_open(address: Address, at: Reach, key: str, opened: Sequence[SipListener], problems: ProblemList) -> None:
-    if address.transport is not None and all(each.transport != address.transport for each in opened):
+    if address.transport is not None and not any(_reaches(each, address) for each in opened):
         problems.error(*at.at(key), _AFTER_RESTART, f"{address.host};transport={address.transport}")
 
 
@@ -171,10 +171,14 @@ def _reaches(interface: SipListener, address: Address) -> bool:
 
 
 def _check(address: Address, at: Reach, key: str, listen: Sequence[SipListener], problems: ProblemList) -> None:
-    fitting = [each for each in listen if address.transport in {None, each.transport}]
-    if not fitting:
-        expected = f"a {address.transport} socket in sip.listen: packets to that place are sent from there"
-        problems.error(*at.at(key), expected, f"{address.host};transport={address.transport}")
-    elif is_address(address.host) and not any((":" in each.host) is (":" in address.host) for each in fitting):
-        family = "IPv6" if ":" in address.host else "IPv4"
+    transport, family = address.transport, "IPv6" if ":" in address.host else "IPv4"
+    if all(transport not in {None, each.transport} for each in listen):
+        expected = f"a {transport} socket in sip.listen: packets to that place are sent from there"
+        problems.error(*at.at(key), expected, f"{address.host};transport={transport}")
+    elif any(_reaches(each, address) for each in listen):
+        return
+    elif transport in {None, "udp"}:
         problems.warning(*at.at(key), f"a socket with an {family} address in sip.listen", address.host)
+    else:
+        expected = f"a {transport} socket with an {family} address in sip.listen: no other one can send there"
+        problems.error(*at.at(key), expected, f"{address.host};transport={transport}")

@@ -52,10 +52,12 @@ _log = structlog.get_logger()
 
 
 def means_of(listen: Sequence[SipListener]) -> UsableTransports:
-    """Return the transports and families of these sockets; the family of the first is preferred."""
-    spoken = {each.transport for each in listen}
-    families = dict.fromkeys(RecordType.AAAA if ":" in each.host else RecordType.A for each in listen)
-    return UsableTransports(tuple(each for each in ADDRESSABLE if each in spoken), tuple(families))
+    """Return the transports and families of these sockets; of each transport the family of the first is preferred."""
+    families: dict[str, dict[RecordType, None]] = {transport: {} for transport in ADDRESSABLE}
+    for each in listen:
+        if each.transport in families:
+            families[each.transport][RecordType.AAAA if ":" in each.host else RecordType.A] = None
+    return UsableTransports({transport: tuple(found) for transport, found in families.items() if found})
 
 
 def heaviest(choices: int) -> int:

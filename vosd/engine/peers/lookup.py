@@ -39,6 +39,8 @@ Answers = dict[DnsQuestion, tuple[DnsAnswer, int]]
 
 _ADDRESSES: Final = frozenset({RecordType.A, RecordType.AAAA})
 
+_NO_SERVER: Final = "no SIP server is published under this name, or none for a transport and family of sip.listen"
+
 _log = structlog.get_logger()
 
 
@@ -165,7 +167,7 @@ class NameLookups:
         cached.due = self._clock.now().mono + ttl_ms - ttl_ms // EARLY
         cached.is_known = True
         cached.failures = 0
-        cached.problem = "" if found.servers else "no SIP server is published under this name"
+        cached.problem = "" if found.servers else _NO_SERVER
 
     def _use_in_need(self, cached: CachedName, answers: Answers) -> None:
         """Use an incomplete result: the last answer stands for one that is missing (RFC 8767).
