@@ -734,7 +734,7 @@ async def test_a_dispute_is_of_no_more_than_the_bill_and_books_no_more_than_is_d
     assert (made.disputable, made.theirs) == ("0.030745", "0.20151")
     bill, cent = Decimal("0.21"), Decimal("0.01")  # as the vendor writes it, and so are its credit notes
     above = DisputeBill(id=made.id, amount=bill + cent)
-    with pytest.raises(OrderError, match=r"is 0\.22: the vendor bills 0\.21 in all"):
+    with pytest.raises(OrderError, match=r"is 0\.22: at most 0\.21, for the vendor bills 0\.20151"):
         await dispute_bill(site.office, operator(), above)
     await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=bill))
     with pytest.raises(OrderError, match="the vendor bills"):
@@ -747,6 +747,24 @@ async def test_a_dispute_is_of_no_more_than_the_bill_and_books_no_more_than_is_d
     credit_note = msgspec.structs.replace(booked, amount=Decimal("0.04"))
     settled = await dispute_bill(site.office, operator(), credit_note)
     assert (settled.dispute and settled.dispute.booked) == "0.04"
+
+
+@pytest.mark.parametrize(("currency", "bill", "credit"), [("JPY", "1.00", "1.00"), ("KWD", "0.202", "0.031")])
+async def test_the_bounds_of_a_dispute_are_rounded_up_to_the_unit_of_its_currency(
+    database: Database, tmp_path: Path, currency: str, bill: str, credit: str
+) -> None:
+    await SqlBooks(database).book(CALLS)
+    of_vendor = account("carrier", type=AccountType.CLEARING, currency=currency)
+    site = Site(office_on(database, of_vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    made = await site.imported(faulty())
+    assert (made.disputable, made.theirs) == ("0.030745", "0.20151")
+    least = Decimal("0.001")
+    for amount, how in ((bill, {}), (credit, {"state": DisputeState.SETTLED, "book": True})):
+        above = DisputeBill(id=made.id, amount=Decimal(amount) + least, **how)
+        with pytest.raises(OrderError, match=r"at most|no more is booked"):
+            await dispute_bill(site.office, operator(), above)
+        made = await dispute_bill(site.office, operator(), msgspec.structs.replace(above, amount=Decimal(amount)))
+    assert (made.dispute and made.dispute.booked) == credit
 
 
 async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Database, tmp_path: Path) -> None:

@@ -646,9 +646,11 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
 
 def _check_on_bill(stored: StoredReconciliation, amount: Decimal, disputable: Decimal) -> None:
     # Credits in the file may make the bill less than its calls that differ.
-    most = creditable(max(stored.theirs, disputable), stored.currency)
+    exact = max(stored.theirs, disputable)
+    most = creditable(exact, stored.currency)
     if amount > most:
-        raise OrderError("amount", f"is {format_amount(amount)}: the vendor bills {format_amount(most)} in all")
+        given, bound, billed = map(format_amount, (amount, most, exact))
+        raise OrderError("amount", f"is {given}: at most {bound}, for the vendor bills {billed}")
 
 
 def creditable(exact: Decimal, currency: str | None) -> Decimal:
