@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
 from vosd.cdr.charges import charges_of
-from vosd.cdr.record import AGENT, CallRecord
+from vosd.cdr.record import AGENT, FORKED, CallRecord
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
 
 
@@ -24,6 +24,17 @@ _NOT_RUNG: Final = Advice(
     "look at the pdd and the codes of its other calls; raise ring_timeout if it is too short",
 )
 SHORT_MS: Final = ShortCallTerms().shortest_ms
+_LOST_UNANSWERED: Final = Advice(
+    "The switch was killed, or an error ended the call, before it was answered.",
+    "look at the log for why it stopped, or for the error",
+)
+_ANSWERED_LATE: Final = Advice(
+    "A gateway answered after it was given up; its answer was hung up, and this is its cost.",
+    "`reason_text` names the call; if it is frequent, raise response_timeout or ring_timeout",
+)
+_ANSWERED_TOO: Final = Advice(
+    "A second phone behind the gateway answered as well; its answer was hung up, and this is its cost."
+)
 _TIMED_OUT: Final = Advice(
     "No gateway answered the INVITE within response_timeout.",
     "look at the gateways below: are they up, is their address right, does a firewall drop our packets",
@@ -132,7 +143,8 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     ),
     EndReason.SHUTDOWN: Advice("The switch was being stopped; calls that ran had the grace time."),
     EndReason.LOST: Advice(
-        "The switch was gone for longer than the call could wait.", "look at the log for why it stopped"
+        "The switch was gone for longer than the call could wait, or could not go on with it.",
+        "look at the log for why it stopped, and for call_not_continued",
     ),
 }
 """By end reason; some codes say more (``advice``)."""
@@ -158,6 +170,10 @@ def advice(record: CallRecord, refusal: str | None = None) -> Advice:
     agent = _of_agent(record, reason, refusal or "")
     if agent is not None:
         return agent
+    if record.is_cost_of_another:
+        return _ANSWERED_TOO if record.attempts[0].reason == FORKED else _ANSWERED_LATE
+    if reason is EndReason.LOST and record.answered_at is None:
+        return _LOST_UNANSWERED
     signs = signs_of_false_answer(record) if reason is EndReason.NORMAL else []
     if signs:
         return Advice(

@@ -13,7 +13,7 @@ from doubles.migrated import migrated
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
-from vosd.cdr.record import TOO_DEAR, Attempt, ChargeRow
+from vosd.cdr.record import FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
 VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'
@@ -106,6 +106,23 @@ def test_every_end_reason_has_its_advice_and_some_codes_more(site):
     assert ["response_timeout" in each.said for each in (*silent, unrung, rung)] == [True, True, False, False]
     assert ("did not ring" in unrung.said, "It rang" in rung.said) == (True, True)
     assert "this version" in advice(refused_call(1, end_reason="New Reason")).said
+
+
+def test_the_cost_of_an_answer_in_vain_is_no_caller_that_gave_up():
+    def said(reason, **changes):
+        row = Attempt(gateway="trunk-1", code=200, ms=9_000, pdd_ms=None, reason=reason)
+        return advice(refused_call(1, end_reason="Cancelled", sip_code=None, attempts=(row,), **changes)).said
+
+    assert "answered after it was given up" in said(LATE_ANSWER, customer_account=None)
+    assert "A second phone behind the gateway" in said(FORKED, customer_account=None)
+    itself = said(LATE_ANSWER, customer_account="acme")
+    assert itself == ADVICE[EndReason.CANCELLED].said, "its customer gave up"
+
+
+def test_a_call_that_was_lost_before_its_answer_did_not_wait_for_the_switch():
+    ringing, talking = refused_call(1, end_reason="Lost", sip_code=503), answered_call(2, end_reason="Lost")
+    assert "before it was answered" in advice(ringing).said
+    assert "longer than the call could wait" in advice(talking).said
 
 
 def test_the_table_of_end_reasons_names_every_reason_that_has_an_advice():
