@@ -413,7 +413,14 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     expect(page.get_by_label("Accounts without an invoice of this run")).to_have_count(0)
     page.get_by_label("Period").first.fill("2026-03")
     page.get_by_label("Accounts (empty = all)").fill("acme, other")
-    confirmed(page, "Make invoices", "0 invoices of 2026-03; 2 accounts without")
+    page.get_by_label("Begin with this period").check()
+    page.get_by_role("button", name="Make invoices").click()
+    with page.expect_request("**/invoices/runs") as ordered:
+        dialog = page.get_by_role("dialog").filter(has_text="Charges before it stay in the opening balance")
+        dialog.get_by_role("button", name="Make invoices").click()
+    page.get_by_role("status").filter(has_text="0 invoices of 2026-03; 2 accounts without").first.wait_for()
+    assert ordered.value.post_data_json["anew"] is True
+    expect(page.get_by_label("Begin with this period")).not_to_be_checked()
     unmade = page.get_by_label("Accounts without an invoice of this run").locator("tbody tr")
     expect(unmade).to_contain_text(["nothing", "nothing"])
     missing = {"account": "acme", "outcome": "earlier missing", "detail": "charges of 2026-02-01 are on no invoice"}

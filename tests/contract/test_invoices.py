@@ -329,7 +329,7 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
             changes[f"{reference}/{each.call_id}/customer"] = (
                 Change(then, before.fee, before.tax), Change(rate, fee, tax)
             )  # fmt: skip
-        runs = await site.run(period, now)
+        runs = await site.run(period, now, anew=period == "2026-10")
         assert "carrier" not in runs
         assert "idle" not in runs
         for name, run in runs.items():
@@ -490,7 +490,7 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
     same = ChargeChange("customer", 0, Amounts(Decimal("0.62"), Decimal("0.1302"), 62), Decimal(21))
     again += [Correction(each.call_id, (same,), "again", "ann", "tax", at("2026-11-05")) for each in calls[3:6]]
     await SqlCorrections(site.database).book(again)
-    runs = await site.run("2026-10", "2026-11-02")
+    runs = await site.run("2026-10", "2026-11-02", anew=True)
     for name in ("acme", "peer"):
         document = (await site.shown(runs[name].number)).document
         assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
@@ -1210,22 +1210,52 @@ async def test_charges_of_a_period_without_invoice_keep_the_next_one_from_being_
     assert (await site.run("2026-11", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
 
 
+FIRST_OR_ANEW = ": make that of the period of that day first, or begin with this period (anew)"
+
+
+async def test_a_first_invoice_leaves_earlier_charges_out_only_where_that_is_ordered(site: Site) -> None:
+    """A mistyped period would leave them on no invoice; who begins to make invoices late says so once, for all."""
+    books, issued = SqlBooks(site.database), InvoiceOutcome.ISSUED
+    days = [("acme", "2026-08-05"), ("acme", "2026-10-05"), ("peer", "2026-09-30"), ("peer", "2026-10-05")]
+    await books.book([call(index, name, at(day), *SELL[0]) for index, (name, day) in enumerate(days)])
+    await site.pay("acme", "7", at("2026-09-20"))
+    for period in ("2026-10", "2026-12"):  # December has no charges
+        runs = await site.run(period, "2027-01-02")
+        assert {name: (run.outcome, run.detail) for name, run in runs.items()} == {
+            name: (InvoiceOutcome.EARLIER_MISSING, f"charges of {day} are on no invoice{FIRST_OR_ANEW}")
+            for name, day in (("acme", "2026-08-05"), ("peer", "2026-09-30"))
+        }
+    made = await site.run("2026-09", "2027-01-02", "peer")
+    assert made["peer"].outcome is issued
+    made = await site.run("2026-10", "2027-01-02", anew=True)
+    assert {name: run.outcome for name, run in made.items()} == {"acme": issued, "peer": issued}
+    assert [each.opening for each in await site.listed(period="2026-10", account="acme")] == ["6.954379"]
+    assert [each.opening for each in await site.listed(period="2026-10", account="peer")] == ["-0.045621"]
+    orders = await list_audit(site.office, operator(), ListAudit())
+    assert {each.subject: each.detail["anew"] for each in orders[:2]} == {"acme": True, "peer": False}
+    early = (await site.run("2026-08", "2027-01-02", "acme"))["acme"]
+    last = (await site.listed(account="acme"))[0].number
+    assert (early.outcome, early.number, early.detail) == (
+        InvoiceOutcome.INVOICED_BEFORE, None, f"the last invoice, {last}, is of 2026-10",
+    )  # fmt: skip
+
+
 async def cancel_newest(site: Site) -> None:
     newest = (await site.listed(account="acme", state=InvoiceState.OPEN))[0]
     await cancel_invoice(site.office, operator(), CancelInvoice(id=newest.id))
 
 
 async def test_a_first_invoice_that_was_cancelled_is_made_again_before_the_next_one(site: Site) -> None:
-    async def run(period: str) -> tuple[InvoiceOutcome, str]:
-        made = (await site.run(period, "2027-01-02", "acme"))["acme"]
+    async def run(period: str, *, anew: bool = False) -> tuple[InvoiceOutcome, str]:
+        made = (await site.run(period, "2027-01-02", "acme", anew=anew))["acme"]
         return made.outcome, made.detail
 
     issued = InvoiceOutcome.ISSUED, ""
-    missing = InvoiceOutcome.EARLIER_MISSING, "charges of 2026-10-05 are on no invoice"
+    missing = InvoiceOutcome.EARLIER_MISSING, f"charges of 2026-10-05 are on no invoice{FIRST_OR_ANEW}"
     books = SqlBooks(site.database)
     days = ("2026-08-05", "2026-10-05", "2026-11-05")
     await books.book([call(index, "acme", at(day), *SELL[0]) for index, day in enumerate(days)])
-    assert [await run("2026-10"), await run("2026-11")] == [issued, issued]
+    assert [await run("2026-10", anew=True), await run("2026-11")] == [issued, issued]
     await cancel_newest(site)
     await cancel_newest(site)
     assert [await run("2026-11"), await run("2026-12")] == [missing, missing]  # December has no charges
@@ -1250,7 +1280,7 @@ async def test_charges_that_cancelled_invoices_had_are_on_those_that_are_made_ag
     await books.book(
         [call(index, "acme", at(f"2026-{month}-05"), *SELL[0]) for index, month in enumerate(("08", "10"))]
     )
-    assert (await site.run("2026-10", "2027-01-02"))["acme"].outcome is issued
+    assert (await site.run("2026-10", "2027-01-02", "acme", anew=True))["acme"].outcome is issued
     late, of_november = call(2, "acme", at("2026-09-28"), *SELL[0]), call(3, "acme", at("2026-11-05"), *SELL[0])
     await books.book([late, of_november])
     assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is issued
@@ -1274,16 +1304,17 @@ async def test_an_account_begins_anew_where_its_cancelled_invoices_are_not_to_be
     await site.run("2026-10", "2027-01-02")
     with pytest.raises(OrderError, match=r"anew.*acme, whose invoice 2027-000001 is in force"):
         await site.run("2026-11", "2027-01-02", "acme", anew=True)
-    with pytest.raises(OrderError, match="accounts"):
-        RunInvoices(period="2026-11", anew=True)
     await cancel_newest(site)
-    assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is InvoiceOutcome.EARLIER_MISSING
+    for anew in (False, True):  # of all accounts those without any invoice alone begin anew
+        made = await site.run("2026-11", "2027-01-02", anew=anew)
+        assert made["acme"].outcome is InvoiceOutcome.EARLIER_MISSING
     assert (await site.run("2026-11", "2027-01-02", "acme", anew=True))["acme"].outcome is InvoiceOutcome.ISSUED
     november = [("2026-11", "-0.045621", "-0.091242", [("calls", 1)])]
     assert await in_force(site) == november
     assert (await list_audit(site.office, operator(), ListAudit()))[0].detail["anew"] is True
     await cancel_newest(site)  # what was begun anew stays so
-    assert (await site.run("2026-12", "2027-01-02"))["acme"].detail == "charges of 2026-11-05 are on no invoice"
+    detail = (await site.run("2026-12", "2027-01-02"))["acme"].detail
+    assert detail == f"charges of 2026-11-05 are on no invoice{FIRST_OR_ANEW}"
     assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is InvoiceOutcome.ISSUED
     assert await in_force(site) == november
 
@@ -1300,7 +1331,8 @@ async def test_charges_of_dropped_calls_do_not_keep_later_invoices_from_being_ma
     for period in ("2026-10", "2026-11"):
         with pytest.raises(DroppedPeriod):
             await site.run(period, "2027-02-02")
-    assert (await site.run("2027-01", "2027-02-02"))["acme"].detail == "charges of 2026-12-05 are on no invoice"
+    detail = (await site.run("2027-01", "2027-02-02"))["acme"].detail
+    assert detail == f"charges of 2026-12-05 are on no invoice{FIRST_OR_ANEW}"
     for period in ("2026-12", "2027-01"):
         assert (await site.run(period, "2027-02-02"))["acme"].outcome is InvoiceOutcome.ISSUED
     assert await in_force(site) == [
@@ -1318,7 +1350,8 @@ async def test_a_first_invoice_is_made_again_by_another_zone(site: Site, wrong: 
     defined = site.office.definitions
     for zone in (wrong, right):
         defined.settings = replace(defined.settings, invoices=InvoiceSettings(zone=zone))
-        assert (await site.run("2026-10", "2026-11-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+        made = await site.run("2026-10", "2026-11-02", anew=zone == wrong)
+        assert made["acme"].outcome is InvoiceOutcome.ISSUED
         if zone == wrong:
             await cancel_newest(site)
     ((_, opening, closing, calls),) = await in_force(site)

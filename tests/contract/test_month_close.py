@@ -400,6 +400,19 @@ async def test_charges_that_are_on_no_invoice_are_passed_over_with_a_reason(offi
     assert made.page.invoices == ()
 
 
+async def test_a_first_month_that_is_closed_leaves_no_earlier_charges_out(office: Office, database: Database) -> None:
+    async with database.writing() as connection:
+        entry = schema.ledger_entry.c
+        early = (entry.account == "acme") & (entry.seq == 2)
+        await connection.execute(update(schema.ledger_entry).where(early).values(created_at=SEPTEMBER - DAY))
+    said = r"invoices_missing: charges of 1 accounts .* 2026-08-31 are on no invoice: .* \(anew\)"
+    with pytest.raises(MonthOpenError, match=said):
+        await close(office)
+    assert await list_invoices(office, operator(), ListInvoices()) == []
+    await run_invoices(office, operator(), RunInvoices(period="2026-09", anew=True))
+    assert (await close(office)).closed
+
+
 async def test_halves_of_the_month_are_invoiced_and_on_the_page(database: Database, tmp_path: Path) -> None:
     await prepare(database, tmp_path)
     halves = msgspec.structs.replace(ACCOUNTS[1], invoice=InvoiceTerms(cycle=InvoiceCycle.HALF_MONTH))

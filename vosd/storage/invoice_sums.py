@@ -91,7 +91,8 @@ class InvoicedPart(NamedTuple):
     skipped: int | None
     """Date of the first charge before the period that is on no invoice, UTC milliseconds; None = there is none.
 
-    Charges before the begin of the first invoice of an account do not count: they are in its opening balance.
+    Charges of dropped calls do not count, nor do those before the begin of the first invoice, where the account has
+    one: they are in the opening balance of that.
     """
     sellers: Sequence[str]
     """Agents that sold the calls of the period, and were charged for them; the one of the latest call last.
@@ -166,14 +167,12 @@ async def read_invoiced(
                 since_base = select(money_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
                 if row.balance == base.balance + (await connection.scalar(since_base) or ZERO):
                     moved.insert(0, Moved("", DROPPED, "", "", missing))
-        skipped = select(func.min(_entry.created_at)).where(
-            within,
-            _entry.kind.in_(CHARGES),
-            not_(IS_OF_VENDOR),
-            _entry.created_at >= begin.until,
-            _entry.created_at < since,
-        )
-        earliest = await connection.scalar(skipped) if begin.until < since else None
+        earliest = None
+        if before is None and cancelled is None:
+            never = _of(account, 0), _entry.seq <= end_seq
+            earliest = await _first_charge(connection, and_(*never), max(dropped.calls, dropped.entries), since)
+        elif begin.until < since:
+            earliest = await _first_charge(connection, within, begin.until, since)
         in_period = [each for each in without_cdr if each.entry.created_at >= since]
         sellers = await _sellers(connection, and_(within, _entry.created_at >= since), in_period)
         if not sellers and not minimums:  # a minimum is by the terms that the account has now
@@ -263,6 +262,13 @@ def _within(
         or_(entry.created_at < until, entry.seq <= open_seq),
         not_(earlier),
     )
+
+
+async def _first_charge(connection: AsyncConnection, wanted: ColumnElement[bool], since: int, until: int) -> int | None:
+    """Return the date of the first charge of some entries, UTC milliseconds; None = there is none."""
+    charged = _entry.kind.in_(CHARGES), not_(IS_OF_VENDOR), _entry.created_at >= since, _entry.created_at < until
+    found: int | None = await connection.scalar(select(func.min(_entry.created_at)).where(wanted, *charged))
+    return found
 
 
 def _place_of(entry: Any, since: int) -> ColumnElement[int]:

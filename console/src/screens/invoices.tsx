@@ -106,6 +106,7 @@ function Run() {
   const [period, setPeriod] = useState("");
   const [accounts, setAccounts] = useState("");
   const [draft, setDraft] = useState(true);
+  const [anew, setAnew] = useState(false);
   const [unmade, setUnmade] = useState<readonly Row[]>([]);
   const names = accounts.split(/[\s,;]+/).filter(Boolean);
   return (
@@ -128,22 +129,31 @@ function Run() {
           onChange={(event) => setDraft(event.currentTarget.checked)}
           pb={8}
         />
+        <Checkbox
+          label={t("invoice.anew")}
+          checked={anew}
+          onChange={(event) => setAnew(event.currentTarget.checked)}
+          pb={8}
+        />
         <Change
           size="sm"
           saysAbove
           act={t("invoice.run")}
           disabled={!period}
           title={t("invoice.run_title", { period })}
-          lead={t(draft ? "invoice.run_drafts" : "invoice.run_issues")}
+          lead={[t(draft ? "invoice.run_drafts" : "invoice.run_issues"), anew && t("invoice.anew_lead")]
+            .filter(Boolean)
+            .join(" ")}
           run={async (key) => {
             setUnmade([]);
             const job = await content(
               client.POST("/invoices/runs", {
                 headers: { "Idempotency-Key": key },
-                body: { period, accounts: names, draft },
+                body: { period, accounts: names, draft, anew },
               }),
             );
             const each = (await resultOf(job)) as unknown as Row[];
+            setAnew(false);
             const others = each.filter((row) => !MADE.has(String(row.outcome)));
             setUnmade(others);
             return { said: t("invoice.made", { made: each.length - others.length, other: others.length, period }) };

@@ -88,7 +88,7 @@ def _fill(daemon: Daemon) -> None:
     records = past_calls(loaded.catalogue, now_ms)
     asyncio.run(_book(loaded.settings.database_url.reveal(), records))
     yesterday = datetime.fromtimestamp(now_ms / 1_000, UTC) - timedelta(days=1)
-    daemon.succeed("invoice", "run", "--period", f"{yesterday:%Y-%m-%d}")
+    daemon.succeed("invoice", "run", "--period", f"{yesterday:%Y-%m-%d}", "--anew")
 
 
 async def _book(url: str, records: list[CallRecord]) -> None:

@@ -148,13 +148,14 @@ class RunInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     draft: bool = False
     """Make drafts, which are issued one by one, or replaced by the next run."""
     anew: bool = False
-    """Begin the invoices of the accounts with this period; earlier charges stay in the opening balance."""
+    """Begin with this period where an account has no invoice yet; earlier charges stay in the opening balance.
+
+    So it is for named accounts whose invoices are all cancelled.
+    """
 
     def __post_init__(self) -> None:
-        """Raise BadPeriodError where the text is no period, OrderError where invoices of all would begin anew."""
+        """Raise BadPeriodError where the text is no period."""
         period_of(self.period)
-        if self.anew and not self.accounts:
-            raise OrderError("accounts", "is missing", "it goes together with `anew`")
 
 
 class InvoiceRunSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -408,7 +409,7 @@ class _Run:
         rows = {row.id: row for row in await invoices.accounts()}
         self._currencies = {name: row.currency for name, row in rows.items()}
         self._last = await invoices.last()
-        if not self._order.anew:
+        if not (self._order.anew and self._order.accounts):
             self._cancelled = await invoices.cancelled_firsts()
         if self._order.accounts:
             for name in self._order.accounts:
@@ -432,6 +433,7 @@ class _Run:
                 outcome=InvoiceOutcome.INVOICED_BEFORE,
                 id=last.id if is_this else None,
                 number=last.number if is_this else None,
+                detail="" if is_this else f"the last invoice, {last.number}, is of {last.period}",
             )
         if name in self.unbooked:
             detail = f"calls of {self.unbooked[name]} are not booked"
@@ -442,8 +444,15 @@ class _Run:
         part = await self._office.stores.invoices.part(name, self.since, self.until, self.zone, before, begun)
         # The same period may begin later than it did where `invoices.timezone` was corrected.
         is_again = last is None and again is not None and again.period == str(self._period)
-        if part is not None and part.skipped is not None and not is_again:
-            detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
+        begins_here = self._order.anew and last is None and again is None
+        if part is not None and part.skipped is not None and not is_again and not begins_here:
+            day = day_of(part.skipped, self.zone)
+            detail = f"charges of {day} are on no invoice"
+            if last is None:
+                detail = (
+                    f"charges of {day} are on no invoice: make that of the period of that day first, or begin with this"
+                    " period (anew)"
+                )
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
         if part is None or not part.part.charged:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
@@ -456,7 +465,7 @@ class _Run:
         except InvoiceUnsoundError as error:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
         plan = None if self._order.draft else await self._terms.plan(draft)
-        noted = msgspec.structs.replace(self._order, accounts=(name,))
+        noted = msgspec.structs.replace(self._order, accounts=(name,), anew=begins_here)
         audit = self._office.audit_line(self._who, noted, name)
         try:
             made = await self._office.stores.invoices.add(draft, plan, audit)
