@@ -249,7 +249,7 @@ VALUES: Final = {
     "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false",
     "callee": "33", "caller": "4940", "customer": "customer-7", "vendor": "customer-7", "gateway": "rare-trunk",
     "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kind": "accounts", "kinds": "payment",
-    "login": "rare", "loss": "true", "rate_type": "none",
+    "login": "rare", "loss": "true", "rate_type": "none", "sip_code": "486", "hangup_source": "switch",
     "currency": "EUR,none", "vendor_currency": "EUR", "operator": "ann", "principal": "rare", "reason": "Loop",
     "sip_call_id": "out-2500", "subject": "rare",
     "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
@@ -380,8 +380,8 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
                         whole[operation.path, *given] = (found_whole, text, plan)
     assert whole == {}
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
-    of_calls = (("/cdrs", name) for name in ("loss", "answered", "area", "rate_type", "currency", "vendor_currency"))
-    assert refused == {*of_calls, *of_ledger}
+    names = ("loss", "answered", "area", "rate_type", "currency", "vendor_currency", "sip_code", "hangup_source")
+    assert refused == {*(("/cdrs", name) for name in names), *of_ledger}
 
 
 async def test_a_spreadsheet_of_too_many_calls_is_refused_before_one_is_read(lists, monkeypatch):

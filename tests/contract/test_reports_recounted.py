@@ -631,6 +631,20 @@ async def check_rows_of_several_currencies(booked):
     assert all(each.vendor_currency is None for each in sheet.calls)
 
 
+async def check_calls_of_failures(booked):
+    """How calls ended finds as many as the rows of all gateways count."""
+    office, counted = Office(booked), defaultdict(int)
+    sheet = await show_report(office, ROOT, ShowReport(name="failures", since=SINCE, until=UNTIL, group="whole"))
+    for row in sheet.rows:
+        counted[row["end_reason"], row["sip_code"], row["hangup_source"]] += row["calls"]
+    assert sum(counts > 0 for counts in counted.values()) >= 3, counted
+    for (reason, code, side), count in counted.items():
+        ended = ListRecords(
+            reason=reason, sip_code=code, hangup_source=side, answered=False, since=SINCE, until=UNTIL, limit=10_000
+        )
+        assert len([each async for each in list_records(office, ROOT, ended)]) == count, ended
+
+
 async def check_agents(booked):
     calls, office = await records(booked), Office(booked)
     sheet = await show_report(office, ROOT, ShowReport(name="agents", since=SINCE, until=UNTIL, group="whole"))
@@ -660,6 +674,7 @@ async def test_each_report_has_what_the_calls_and_the_ledger_have(booked, monkey
     await check_prefixes(booked, monkeypatch)
     await check_reasons_and_numbers(booked)
     await check_rows_of_several_currencies(booked)
+    await check_calls_of_failures(booked)
 
 
 def test_every_report_is_compared():

@@ -63,6 +63,13 @@ cdr.add_command(corrections)
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
 @click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--reason", type=REASON, metavar="R", help="Why the call ended, such as Busy.")
+@click.option(
+    "--sip-code",
+    type=Count(0, 699),
+    metavar="CODE",
+    help="Final code as the caller saw it, 0 = none; say --since, too.",
+)
+@click.option("--hangup-source", type=click.Choice(["caller", "callee", "switch"]), help="Side that ended the call.")
 @click.option("--answered/--unanswered", default=None, help=ANSWERED)
 @click.option("--loss", is_flag=True, help="Calls that cost more than they were sold for; say --since, too.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")

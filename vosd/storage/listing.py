@@ -10,8 +10,8 @@ database.
 The calls of many customers are searched among the first calls, too, and then by the index of those customers whose
 first call comes first, some of them at a time: with each part the page has a last call, up to which the next are read.
 
-Neither calls sold below cost, nor answered ones, nor those of an area, of a type of rates or of a currency have an
-index: they are looked for among those that the other criteria leave.
+Neither calls sold below cost, nor answered ones, nor those of an area, of a type of rates, of a currency, of a final
+code or of the side that ended them have an index: they are looked for among those that the other criteria leave.
 
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
@@ -109,7 +109,7 @@ def first_of_each(wanted: CallFilter, customers: Collection[str]) -> Select[Any]
     """
     unindexed = (
         wanted.area, wanted.rate_type, wanted.currencies, wanted.vendor_currencies, wanted.answered,
-        wanted.loss or None,
+        wanted.sip_code, wanted.hangup_source, wanted.loss or None,
     )  # fmt: skip
     if any(each is not None for each in unindexed):
         return None
@@ -204,6 +204,10 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
     ):
         if wanted_in is not None:
             always.append(func.coalesce(column, "").in_(sorted(wanted_in)))
+    if wanted.sip_code is not None:
+        always.append(func.coalesce(cdr.sip_code, 0) == wanted.sip_code)
+    if wanted.hangup_source is not None:
+        always.append(cdr.hangup_source == wanted.hangup_source)
     if wanted.answered is not None:
         always.append(cdr.answered_at.is_not(None) if wanted.answered else cdr.answered_at.is_(None))
     if wanted.loss:

@@ -258,11 +258,12 @@ class CallFilter:
     the mapping or the routing one; ``customer``, ``vendor``, ``mapping_gateway`` and ``routing_gateway`` are those of
     one side. ``area`` is the area of the customer's rate, or its prefix where the rate has none, as reports name it;
     ``rate_type`` is empty for calls whose rate has no type; among ``currencies`` and ``vendor_currencies`` empty text
-    stands for calls that have none. ``caller`` and ``callee`` are beginnings of the numbers as
-    received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or of the latest
-    attempt, whole. ``after`` lists only calls after that position in the order of the listing, ``customers`` only calls
-    that one of these accounts pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls
-    that were sold below cost. The newest call comes first, or, ``oldest_first``, the oldest one.
+    stands for calls that have none. ``sip_code`` is 0 for calls without a final code. ``caller`` and ``callee`` are
+    beginnings of the numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the
+    caller's leg or of the latest attempt, whole. ``after`` lists only calls after that position in the order of the
+    listing, ``customers`` only calls that one of these accounts pays for, ``answered`` only answered calls, or only
+    unanswered ones, ``loss`` only calls that were sold below cost. The newest call comes first, or, ``oldest_first``,
+    the oldest one.
     """
 
     limit: int = LISTED_AT_MOST
@@ -283,6 +284,8 @@ class CallFilter:
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
+    sip_code: int | None = None
+    hangup_source: str | None = None
     answered: bool | None = None
     sip_call_id: str | None = None
     after: CallPosition | None = None

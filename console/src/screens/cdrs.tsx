@@ -24,10 +24,13 @@ const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"]
 /** Fields of one side, and of rates: shown where a link has them. */
 const OF_LINKS = [
   ...(["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const),
-  ...(["currency", "vendor_currency"] as const),
+  ...(["currency", "vendor_currency", "sip_code", "hangup_source"] as const),
 ];
 /** Criteria that would have the database read each call: it refuses them without one of `INDEXED`. */
-const READ_ALL = ["answered", "area", "loss", "rate_type", "currency", "vendor_currency"];
+const READ_ALL = [
+  ...["answered", "area", "loss", "rate_type", "currency", "vendor_currency"],
+  ...["sip_code", "hangup_source"],
+];
 const INDEXED = [
   ...["since", "ended_since", "account", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway"],
   ...["caller", "callee", "reason", "sip_call_id"],

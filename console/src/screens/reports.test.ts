@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf, entriesOf } from "./reports";
+import { callsOf, entriesOf, leadsOn } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 // hours of Lord Howe around 02:00, when the clock is put forward by half an hour
@@ -39,10 +39,32 @@ it.each([
 it.each([
   [{ routing_gateway: "" }, {}],
   [{ area: "", rate_type: "" }, {}],
-  [{ end_reason: "Busy", sip_code: 486 }, {}],
+  [{ party: "agent", customer_account: "acme" }, {}],
+  [{ customer_account: "acme", calls: 0 }, {}],
   [{ span: "2026-10" }, { callee: "44" }],
 ])("leads from the row %j of a report of %j nowhere: the search would find other calls", (row, order) => {
   expect(callsOf(row, YEAR, order)).toBeNull();
+});
+
+it("leads from a row of failures to the unanswered calls that ended so", () => {
+  const busy = { end_reason: "Busy", sip_code: 486, hangup_source: "callee", routing_gateway: "out", calls: 2 };
+  const search = { reason: "Busy", sip_code: "486", hangup_source: "callee", answered: "false" };
+  expect(callsOf(busy, YEAR, {})).toEqual(expect.objectContaining({ ...search, routing_gateway: "out" }));
+  const lost = { ...busy, end_reason: "Lost", sip_code: 0 };
+  expect(callsOf(lost, YEAR, {})?.sip_code).toBe("0");
+  // without a gateway, the search finds those of all gateways
+  const early = { ...busy, routing_gateway: "" };
+  const found = (...others: object[]) => callsOf(early, { ...YEAR, rows: [early, ...others] as never }, {});
+  expect(found({ ...busy, calls: 0 }, lost, { ...busy, span: "2026-11" })).toEqual(expect.objectContaining(search));
+  expect(found(busy)).toBeNull();
+});
+
+it("has a column of links only where rows may lead to their calls", () => {
+  const named = (...names: string[]) => names.map((name) => ({ name }));
+  expect(leadsOn(named("end_reason", "sip_code", "routing_gateway", "calls"))).toBe(true);
+  expect(leadsOn(named("account", "kind"))).toBe(true);
+  expect(leadsOn(named("party", "customer_account", "calls"))).toBe(false);
+  expect(leadsOn(named("end_reason", "calls"))).toBe(false);
 });
 
 it("leads from rows that differ by currency alone to the calls of each, or nowhere", () => {

@@ -154,13 +154,20 @@ const OF_TOP = "top-";
 
 /** Kinds of entries that the page of payments lists. */
 const PAYMENTS = ["payment", "adjustment", "zero", "refund", "transfer"];
+/** Columns that say how calls ended, where answered ones are left out. */
+const ENDED = ["end_reason", "sip_code", "hangup_source"];
 /** Columns and criteria that the search for calls does not know. */
 const NOT_SEARCHED = [
-  ...["sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
+  ...["party", "callee_prefix", "caller_prefix"],
   ...["callee", "caller", "callee_digits", "caller_digits"],
 ];
 
 const text = (value: unknown) => (value ? String(value) : undefined);
+
+/** Whether a row without a gateway has all calls that ended so in its span: no other row is of those that reached one. */
+const isWhole = (row: Row, rows: readonly Row[]) =>
+  "sip_code" in row &&
+  rows.every((each) => each === row || ["span", ...ENDED].some((name) => each[name] !== row[name]) || !each.calls);
 
 /** The time of a row: its span, or that of the report. */
 function timeOf(row: Row, report: Spans): { since?: string; until?: string } {
@@ -169,15 +176,22 @@ function timeOf(row: Row, report: Spans): { since?: string; until?: string } {
 }
 
 /**
- * Where the calls of a row are: by its accounts, gateways, destination, end reason and span, within the time and the
+ * Where the calls of a row are: by its accounts, gateways, destination, how they ended and span, within the time and the
  * criteria of the report, and by their currencies where a row differs from another one by them alone. None where the
- * search would find other calls.
+ * search would find other calls, or nothing: attempts alone have no records.
  */
-export function callsOf(row: Row, report: Spans, order: Order, currencies: CurrenciesOfCalls | null = {}) {
+export function callsOf(
+  row: Row,
+  report: Spans & { rows?: readonly Row[] },
+  order: Order,
+  currencies: CurrenciesOfCalls | null = {},
+) {
   // a row of the calls without an account, gateway, area or reason has an empty one
-  const isEmpty = (name: string) => name in row && !row[name];
+  const isEmpty = (name: string) =>
+    name in row && !row[name] && !(name === "routing_gateway" && isWhole(row, report.rows ?? []));
   const isOther = (name: string) => name in row || Boolean(order[name as keyof Order]);
   if ([...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther) || !currencies) return null;
+  if (row.calls === 0) return null;
   return {
     account: order.account,
     customer: text(row.customer_account),
@@ -188,11 +202,19 @@ export function callsOf(row: Row, report: Spans, order: Order, currencies: Curre
     area: text(row.area) ?? order.area,
     rate_type: "rate_type" in row ? (text(row.rate_type) ?? "none") : undefined,
     reason: text(row.end_reason) ?? order.reason,
-    answered: order.answered,
+    answered: "sip_code" in row ? "false" : order.answered,
+    sip_code: "sip_code" in row ? String(row.sip_code ?? 0) : undefined,
+    hangup_source: text(row.hangup_source),
     currency: currencies.currency ?? undefined,
     vendor_currency: currencies.vendor_currency ?? undefined,
     ...timeOf(row, report),
   };
+}
+
+/** Whether rows of a report can lead to what they are made of. */
+export function leadsOn(columns: readonly { name: string }[]) {
+  const has = (names: readonly string[]) => columns.some(({ name }) => names.includes(name));
+  return has(["account", ...LEADING]) && !has(NOT_SEARCHED);
 }
 
 /** Address of the entries of a row: those of its time, or all until its end, which make its balance. */
@@ -312,7 +334,7 @@ export function ReportTable(props: {
   const ofAll = report?.name?.startsWith(OF_TOP) ? t("reports.total_all") : t("reports.total");
   const summed = totals.map((total) => ({ ...total, [first]: ofAll }));
   const { order } = props;
-  const leads = report && order && report.columns.some(({ name }) => name === "account" || LEADING.includes(name));
+  const leads = report && order && leadsOn(report.columns);
   const currencies = new Map(rows.map((row, index) => [row, report?.calls?.[index] ?? null]));
   const columns = report ? columnsOf(report) : [];
   const isTotal = (row: Row) => (summed as Row[]).includes(row);

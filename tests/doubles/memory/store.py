@@ -399,6 +399,8 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
         and (wanted.callee is None or _begins(record.callee_in, wanted.callee))
         and (wanted.sip_call_id is None or wanted.sip_call_id in {record.sip_call_id_in, record.sip_call_id_out})
         and (wanted.reason is None or record.end_reason == wanted.reason)
+        and (wanted.sip_code is None or (record.sip_code or 0) == wanted.sip_code)
+        and (wanted.hangup_source is None or record.hangup_source == wanted.hangup_source)
         and (wanted.answered is None or (record.answered_at is not None) == wanted.answered)
         and (not wanted.loss or record.loss is not None)
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec.structs import asdict
@@ -36,6 +36,7 @@ _NOT_FOR_AGENTS: Final = ("vendor", "gateway", "routing_gateway", "vendor_curren
 """Criteria about the vendor's side."""
 
 
+_CODE_MAX: Final = 699
 _READ_HERE: Final = frozenset({"agent", "all", "currency", "vendor_currency"})
 """Criteria that the filter of the database has under other names."""
 
@@ -82,6 +83,10 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     callee: str | None = None
     reason: str | None = None
     """End reason of the calls."""
+    sip_code: Annotated[int, msgspec.Meta(ge=0, le=_CODE_MAX)] | None = None
+    """Final code as the caller saw it; 0 = calls that have none."""
+    hangup_source: Literal["caller", "callee", "switch"] | None = None
+    """Side that ended the calls."""
     answered: bool | None = None
     """Answered calls alone, or unanswered ones; None = both."""
     sip_call_id: str | None = None

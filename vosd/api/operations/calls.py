@@ -64,6 +64,10 @@ _INDEXED: Final = (
     *("caller", "callee", "reason", "sip_call_id"),
 )
 
+_READ_ALL: Final = (
+    *("answered", "area", "currency", "hangup_source", "loss", "rate_type", "sip_code", "vendor_currency"),
+)
+
 
 def _amounts_among(columns: Sequence[Column]) -> dict[str, bool]:
     """Return the names of columns, with whether each is an amount."""
@@ -284,7 +288,7 @@ OPERATIONS: Final = (
             backwards="oldest_first",
             columns=_amounts_among(COLUMNS),
             other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
-            unindexed=dict.fromkeys(("answered", "area", "currency", "loss", "rate_type", "vendor_currency"), _INDEXED),
+            unindexed=dict.fromkeys(_READ_ALL, _INDEXED),
             are_more=are_more_records,
         ),
     ),
