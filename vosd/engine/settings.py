@@ -233,7 +233,7 @@ class WebhookSettings:
     secret: Secret | None = None
     """Key of the signature; None = reports are not signed."""
     level: Level = Level.INFO
-    """The least urgent alarms that it receives."""
+    """The least urgent alarms that it receives; ``off``: none."""
 
 
 class MailSecurity(Enum):
@@ -260,7 +260,7 @@ class MailSettings:
     interval_s: int = 300
     """Least time between two mails."""
     level: Level = Level.WARNING
-    """The least urgent alarms that are mailed."""
+    """The least urgent alarms that are mailed; ``off``: none, only invoices and reports are."""
 
 
 @dataclass(frozen=True, slots=True)

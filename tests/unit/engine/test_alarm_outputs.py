@@ -193,6 +193,19 @@ async def test_an_output_receives_what_is_urgent_enough_and_nothing_when_it_is_t
     await stopped(task)
 
 
+async def test_a_receiver_of_level_off_gets_no_alarm_from_the_start_on_and_from_a_reload_on(
+    hook: Hook, postbox: Postbox
+):
+    (urgent,) = changes_of(1, "database_away", "part")
+    by_mail = replace(mail_settings(postbox.port), level=Level.OFF)
+    outputs = webhook_of(hook.url, Level.OFF), Mail("sw1", ManualClock(), by_mail), webhook_of(hook.url)
+    for output in outputs:
+        output.put(urgent)
+    outputs[2].adjust(AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET), Level.OFF)))
+    outputs[2].put(urgent)
+    assert [output.kept().changes for output in outputs] == [()] * 3
+
+
 async def test_a_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away(hook: Hook):
     asked = asyncio.Event()
 

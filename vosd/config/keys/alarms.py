@@ -73,7 +73,7 @@ class WebhookKeys(Keys):
     secret_file: Annotated[Path | None, file_path()] = None
     """Instead of ``secret``: a file with it alone, relative to the file that names it; a reload reads it again."""
     level: Annotated[Level, choice(Level)] = Level.INFO
-    """The least urgent alarms that it receives."""
+    """The least urgent alarms that it receives; ``off``: none."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> "WebhookKeys":
@@ -105,7 +105,7 @@ class MailKeys(Keys):
     interval: Annotated[int, whole(10, 86_400, "seconds")] = 300
     """Least time between two mails: what changes meanwhile is in the next one."""
     level: Annotated[Level, choice(Level)] = Level.WARNING
-    """The least urgent alarms that are mailed."""
+    """The least urgent alarms that are mailed; ``off``: none, only invoices and reports are."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "MailKeys":
