@@ -166,31 +166,40 @@ class Caller:
         if pracks is not None and pracks.unacknowledged is not None:
             pracks.add(status, session, self.call.to_forward)
             return
+        sessions, before = self.leg.sessions, None
         if session:
             if self.progress.has_ring_back:
                 self.leave_ring_back(now)
             self.progress.sent_early_media = True
             sessions, agreed = self.leg.sessions, self.leg.sessions.said
+            before = agreed, sessions.given_up
             session = self.leg.as_sent(session)
             if self.progress.is_settled and self.offer and not alike(session, agreed):
                 sessions.said, sessions.given_up = agreed, session  # callers may ignore it (RFC 3261 section 13.2.1)
-        reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
-        if not reliably:
+        message: OutgoingResponse | OutgoingReliable
+        if self.progress.reliability is _REQUIRED or (session and self.takes_100rel):
+            message = self._reliable(status, session)
+        else:
             headers = of_ringing(self._endpoint, self.dialog, session)
             if self.progress.identity_status:
                 headers += self._of_signature()
-            self.leg.send(OutgoingResponse(headers, session, self.invite, status, self.dialog.local_tag), now)
-            return
+            message = OutgoingResponse(headers, session, self.invite, status, self.dialog.local_tag)
+        self.leg.send(message, now)
+        if before is not None and self.offer and not message.body:
+            sessions.said, sessions.given_up = before  # this answer was left out, and shapes no other
+
+    def _reliable(self, status: int, session: bytes) -> OutgoingReliable:
+        """Return a provisional response that is repeated until its PRACK."""
         draw = 0 if self.progress.rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self.progress.rseq += 1 + draw
         tag, number = self.dialog.local_tag, self.progress.rseq
         headers = of_reliable_ringing(self._endpoint, self.dialog, session, number)
         if self.progress.identity_status:
             headers += self._of_signature()
-        if pracks is None:
-            pracks = self.pracks = PrackQueue()
-        pracks.unacknowledged = reliable = ReliableProvisional(number, bool(session), owner=self)
-        self.leg.send(OutgoingReliable(headers, session, self.invite, status, tag, reliable), now)
+        if self.pracks is None:
+            self.pracks = PrackQueue()
+        self.pracks.unacknowledged = reliable = ReliableProvisional(number, bool(session), owner=self)
+        return OutgoingReliable(headers, session, self.invite, status, tag, reliable)
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway: after early media of the last one the caller needs another To tag.

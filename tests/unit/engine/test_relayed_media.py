@@ -11,7 +11,7 @@ from doubles.desk_scene import DESK, attended, blind, called, office, registered
 from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import Intent
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
@@ -770,6 +770,24 @@ def test_early_media_that_cannot_be_relayed_are_left_out_of_the_response(broken)
     scene, _ = scene_with()
     call, _ = scene.talk(script=Script((Line(0, 183, broken), Line(500, 200, ANSWER))))
     assert [response.body != "" for response in call.responses if response.status == 183] == [False]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_restored", [False, True], ids=["one process", "restored"])
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["plain", "reliable"])
+def test_early_media_that_are_left_out_of_the_response_do_not_shape_the_answer(headers, is_restored, tmp_path):
+    relay = VirtualRelay()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = KilledScene(tmp_path, catalogue(trunks, media=ON), relay=relay)
+    broken = ANSWER.replace("30000", "70000") + "m=video 0 RTP/AVP 31\r\n" * 9
+    scene.vendor.script = Script((Line(0, 183, broken), Line(5_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_for(2_000)
+    assert [response.body for response in call.responses if response.status == 183] == [""]
+    if is_restored:
+        scene.stop_and_keep()
+    scene.wire.run_until(lambda: call.final == 200)
+    assert len(media_of(call.theirs.encode())) == 1
     scene.finish(call)
 
 
