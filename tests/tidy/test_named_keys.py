@@ -12,7 +12,7 @@ from typing import Final
 from click import Context, Group
 
 from vosd.admin import advice
-from vosd.admin.advice import ADVICE, Advice
+from vosd.admin.advice import Advice
 from vosd.admin.office.permissions import Permission
 from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
@@ -60,8 +60,8 @@ def remedies() -> Iterator[tuple[str, str]]:
     """Return the place and the text of all that says what to do."""
     for event, text in REMEDIES.items():
         yield f"remedy of {event.value}", text
-    more = [each for each in vars(advice).values() if isinstance(each, Advice)]
-    for each in (*ADVICE.values(), *more):
+    tables = [each if isinstance(each, dict) else {"": each} for each in vars(advice).values()]
+    for each in (each for table in tables for each in table.values() if isinstance(each, Advice)):
         yield "advice", f"{each.said} {each.todo}"
     for figure in Figure:
         yield f"figure {figure.value}", figure.meaning

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
 from vosd.cdr.charges import charges_of
-from vosd.cdr.record import AGENT, FORKED, CallRecord
+from vosd.cdr.record import AGENT, FORKED, VENDOR, CallRecord
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
 
 
@@ -74,8 +74,8 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "look at vosd account show; the customer has to pay, or needs a higher overdraft_limit",
     ),
     EndReason.BALANCE_EXHAUSTED: Advice(
-        "The account was used up while the parties talked.",
-        "the customer has to pay, or needs a higher overdraft_limit",
+        "What the account may spend was used up.",
+        "the customer has to pay, or needs a higher overdraft_limit; or its spend_limits end calls",
     ),
     EndReason.ACCOUNT_EXPIRED: Advice("The account has expired.", "look at expires_at in vosd account show"),
     EndReason.ACCOUNT_DISABLED: Advice(
@@ -155,8 +155,44 @@ _BY_CODE: Final = {
 }
 _BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
 """By Q.850 cause, where the trunk of the caller may have another code."""
-_AGENT: Final = re.compile(r"agent (.+?): ")
+_SPENT: Final = Advice(
+    "The account, or an agent above it, has reached a limit of what it may spend in an hour or a day.",
+    "look at spend_limits of the account that `refusal` names, or leave it so",
+)
+_SPENT_WHILE_AWAY: Final = Advice(
+    "The database is away, and the account has spent what it may meanwhile.",
+    "look at the alarm database_away; raise database_away_cap, or leave it so",
+)
+_OF_AGENT: Final = {
+    EndReason.NO_MATCHING_RATE: Advice(
+        "The rate group of agent {0}, above the customer's account, has no rate for the called number.",
+        "add the prefix to the rate group of {0}, or *",
+    ),
+    EndReason.RATE_TYPE_NOT_ALLOWED: Advice(
+        "Agent {0}, above the customer's account, may not call numbers of this rate type.",
+        "compare rate_types of {0} with its rate",
+    ),
+    EndReason.INSUFFICIENT_BALANCE: Advice(
+        "Agent {0}, above the customer's account, has less left than the first minutes of the call cost.",
+        "look at vosd account show {0}; the agent has to pay, or needs a higher overdraft_limit",
+    ),
+    EndReason.ACCOUNT_EXPIRED: Advice(
+        "Agent {0}, above the customer's account, has expired.", "look at expires_at in vosd account show {0}"
+    ),
+    EndReason.ACCOUNT_DISABLED: Advice(
+        "Agent {0}, above the customer's account, is disabled or blocked.",
+        "look at enabled of {0} in the configuration and at vosd overrides list",
+    ),
+    EndReason.ACCOUNT_CAPACITY: Advice(
+        "Agent {0}, above the customer's account, had as many calls as it may have.",
+        "raise max_concurrent or max_cps of {0}, or leave it so",
+    ),
+}
+"""Advice for refusals of which not the customer's account but an agent above it is the reason; {0} is the agent."""
+_AGENT: Final = re.compile(r"agent (.+?)(?:: | is | has )")
 """Beginning of a refusal that is about an agent (``callcontrol.payers``)."""
+_SPEND_LIMIT: Final = re.compile(r"\baccount .+ may spend ")
+"""Refusal for a spend limit (``billing.holds``)."""
 _UNKNOWN: Final = Advice(
     "The end reason is none of this version.", "read docs/operations.md of the version that wrote it"
 )
@@ -167,9 +203,9 @@ def advice(record: CallRecord, refusal: str | None = None) -> Advice:
     reason = _BY_TEXT.get(record.end_reason)
     if reason is None:
         return _UNKNOWN
-    agent = _of_agent(record, reason, refusal or "")
-    if agent is not None:
-        return agent
+    of_money = _of_money(record, reason, refusal or "")
+    if of_money is not None:
+        return of_money
     if record.is_cost_of_another:
         return _ANSWERED_TOO if record.attempts[0].reason == FORKED else _ANSWERED_LATE
     if reason is EndReason.LOST and record.answered_at is None:
@@ -205,20 +241,24 @@ def signs_of_false_answer(record: CallRecord) -> list[str]:
     ]
 
 
-def _of_agent(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
-    """Return what to do where not the customer but an agent above it has no money; None = no agent is concerned."""
+def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
+    """Return what to do where a spend limit or another account than the customer's is the reason; None = none is."""
+    if reason is EndReason.INSUFFICIENT_BALANCE and _SPEND_LIMIT.search(refusal):
+        return _SPENT
+    if reason is EndReason.INSUFFICIENT_BALANCE and "database_away_cap" in refusal:
+        return _SPENT_WHILE_AWAY
     found = _AGENT.match(refusal)
-    if reason is EndReason.INSUFFICIENT_BALANCE and found is not None:
-        name = found[1]
+    if reason in _OF_AGENT and found is not None:
+        said, todo = _OF_AGENT[reason]
+        return Advice(said.format(found[1]), todo.format(found[1]))
+    charges = charges_of(record) if reason is EndReason.BALANCE_EXHAUSTED else ()
+    others = [each.account for each in charges if each.role == AGENT or (each.role == VENDOR and not each.earned)]
+    if others:
+        who = ", ".join(filter(None, (record.customer_account, *others)))
         return Advice(
-            f"Agent {name}, above the customer's account, has less left than the first minutes of the call cost.",
-            f"look at vosd account show {name}; the agent has to pay, or needs a higher overdraft_limit",
-        )
-    agents = [charge.account for charge in charges_of(record) if charge.role == AGENT]
-    if reason is EndReason.BALANCE_EXHAUSTED and agents:
-        who = ", ".join([record.customer_account or "", *agents])
-        return Advice(
-            "The account, or an agent above it, was used up while the parties talked.",
-            f"look at vosd account show of {who}: who has nothing left has to pay, or needs a higher overdraft_limit",
+            "What an account of the call may spend was used up: the customer's, that of an agent above it, or that of "
+            "a vendor which is paid in advance.",
+            f"look at vosd account show of {who}: the one with nothing left has to pay (a vendor: to be paid), or "
+            "needs a higher overdraft_limit",
         )
     return None

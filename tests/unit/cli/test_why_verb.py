@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from doubles.data.builders import applied_rate
-from doubles.data.records import answered_call, call_id, refused_call
+from doubles.data.records import answered_call, call_id, charge_row, refused_call
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 from doubles.migrated import migrated
+from msgspec.structs import replace
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
@@ -172,8 +173,50 @@ def test_for_an_agent_without_money_the_agent_pays(others):
     assert "Agent reseller, above the customer's account, has less left" in refused["headline"]
     assert refused["todo"].startswith("look at vosd account show reseller; the agent has to pay")
     (ended,) = others.document("why", "--callee", "494", *SINCE)["calls"]
-    assert "The account, or an agent above it, was used up" in ended["headline"]
+    assert "that of an agent above it" in ended["headline"]
     assert "vosd account show of retail, reseller" in ended["todo"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "refusal"),
+    [
+        (EndReason.NO_MATCHING_RATE, "agent reseller: resold rates no 44"),
+        (
+            EndReason.RATE_TYPE_NOT_ALLOWED,
+            "agent reseller: account reseller may call local; prefix 44 of resold is net",
+        ),
+        (EndReason.ACCOUNT_EXPIRED, "agent reseller has expired"),
+        (EndReason.ACCOUNT_DISABLED, "agent reseller is disabled"),
+        (EndReason.ACCOUNT_CAPACITY, "agent reseller: concurrency limit 5"),
+    ],
+)
+def test_a_refusal_for_an_agent_names_the_agent(reason, refusal):
+    found = advice(refused_call(1, end_reason=reason.text), refusal)
+    assert found.said.replace("The rate group of a", "A").startswith("Agent reseller, above the customer's account, ")
+    assert advice(refused_call(1, end_reason=reason.text), refusal.replace("agent", "account", 1)) == ADVICE[reason]
+
+
+def test_a_vendor_that_is_paid_in_advance_may_be_the_one_with_nothing_left():
+    ended = answered_call(1, end_reason="Balance Exhausted", customer_account="solo", vendor_account="vp")
+    charges = (charge_row("solo", "customer", 0, Decimal(1)), charge_row("vp", "vendor", 0, Decimal(1)))
+    found = advice(replace(ended, charges=charges))
+    assert "a vendor which is paid in advance" in found.said
+    assert "vosd account show of solo, vp:" in found.todo
+    partner = (charges[0], replace(charges[1], earned=1))
+    assert advice(replace(ended, charges=partner)) == ADVICE[EndReason.BALANCE_EXHAUSTED], "it earns by the call"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        ("account acme may spend 5 USD per day", "look at spend_limits"),
+        ("agent reseller: account reseller may spend 5 USD per day", "look at spend_limits"),
+        ("account acme has 0 USD available, 60 s to prefix 44 hold 1, as its database_away_cap", "database_away_cap"),
+        ("account acme has 0 USD available, 60 s to prefix 44 hold 1", "vosd account show"),
+    ],
+)
+def test_a_limit_of_what_may_be_spent_is_no_want_of_money(refusal, expected):
+    assert expected in advice(refused_call(1, end_reason="Insufficient Balance", sip_code=402), refusal).todo
 
 
 def test_calls_are_chosen_by_account_gateway_or_call_id(others):
