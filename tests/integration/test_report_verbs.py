@@ -83,6 +83,14 @@ def test_a_report_is_csv_for_programs_and_a_spreadsheet_for_people(installation:
     header, *body = page
     london = next(row for row in body if row[1] == "United Kingdom London")
     assert dict(zip(header, london, strict=True))["fee"] == 0.5
+    assert len(rows) > 1
+    assert [row[0] for row in body[len(rows) :]] == ["total"], "the row behind those of the report is no destination"
+    assert (
+        installation.vosd("report", "areas", *SPAN, "--area", "United Kingdom London", "--xlsx", str(file)).exit_code
+        == 0
+    )
+    alone = CalamineWorkbook.from_path(str(file)).get_sheet_by_name("areas").to_python()
+    assert [row[1] for row in alone[1:]] == ["United Kingdom London"], "one row has no total"
 
 
 def test_a_report_is_read_from_the_replica_behind_the_calls_of_a_switch(

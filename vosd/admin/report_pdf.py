@@ -46,7 +46,7 @@ def report_pdf(sheet: "ReportSheet") -> bytes:
     """Return a report as a PDF file."""
     names = [column.name for column in sheet.columns]
     cells = [[_cell(row.get(name)) for name in names] for row in sheet.rows[:ROWS_PRINTED]]
-    totals = [[_cell(row.get(name)) for name in names] for row in sheet.totals if len(sheet.rows) > 1]
+    totals = [[_cell(row.get(name)) for name in names] for row in sheet.total_rows()]
     data = {
         "name": sheet.name,
         "meaning": (REPORTS.get(sheet.name) or LEDGER_REPORTS[sheet.name]).meaning,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from io import BytesIO
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -13,16 +14,21 @@ _NAME_MAX: Final = 31
 
 
 def workbook_of(sheet: "ReportSheet") -> bytes:
-    """Return a report with its totals as an XLSX file.
+    """Return a report with its totals, which say so and are bold, as an XLSX file.
 
     A spreadsheet computes with binary fractions of 15 digits; CSV and JSON have every digit.
     """
     columns = {column.name: column.kind != "text" for column in sheet.columns}
-    return workbook(sheet.name, columns, [*sheet.rows, *sheet.totals])
+    return workbook(sheet.name, columns, sheet.rows, sheet.total_rows())
 
 
-def workbook(name: str, columns: Mapping[str, bool], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return a page with a row for each of some mappings as an XLSX file; columns say whether they have numbers."""
+def workbook(
+    name: str, columns: Mapping[str, bool], rows: Iterable[Mapping[str, Any]], totals: Iterable[Mapping[str, Any]] = ()
+) -> bytes:
+    """Return a page with a row for each of some mappings as an XLSX file; columns say whether they have numbers.
+
+    Totals are bold.
+    """
     import xlsxwriter  # nothing else needs it
 
     out = BytesIO()
@@ -34,13 +40,14 @@ def workbook(name: str, columns: Mapping[str, bool], rows: Iterable[Mapping[str,
         page.set_column(0, len(columns) - 1, _WIDTH)
         for place, column in enumerate(columns):
             page.write_string(0, place, column, bold)
-        for number, row in enumerate(rows, start=1):
+        formatted = chain(((row, None) for row in rows), ((row, bold) for row in totals))
+        for number, (row, form) in enumerate(formatted, start=1):
             for place, (column, is_number) in enumerate(columns.items()):
                 value = row.get(column)
                 if value is None:
                     continue
                 if is_number:
-                    page.write_number(number, place, float(value))
+                    page.write_number(number, place, float(value), form)
                 else:
-                    page.write_string(number, place, str(value))
+                    page.write_string(number, place, str(value), form)
     return out.getvalue()

@@ -226,7 +226,7 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         writer.row(columns)
         writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
     else:
-        rows = [*sheet.rows, *({columns[0]: "total", **total} for total in sheet.totals if len(sheet.rows) > 1)]
+        rows = [*sheet.rows, *sheet.total_rows()]
         added_up = " that is added up" if sheet.missing else ""
         empty = f"no call of that time{added_up} belongs to this report"
         output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],

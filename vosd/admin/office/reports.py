@@ -185,6 +185,11 @@ class ReportSheet(msgspec.Struct, frozen=True):
     spans: list[SpanSheet] = []
     """Spans into which it is divided, one behind the other, also those without rows."""
 
+    def total_rows(self) -> list[dict[str, str | int | None]]:
+        """Return the totals as rows that say so in their first cell, where they are more than a repetition of rows."""
+        first = self.columns[0].name
+        return [{first: "total", **each} for each in self.totals if first not in each] if len(self.rows) > 1 else []
+
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """List the reports that one may see."""
