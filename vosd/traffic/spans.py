@@ -116,7 +116,8 @@ def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]
         while True:
             yield moment
             moment += 3_600_000
-            moment -= _local(moment, zone).minute * 60_000  # summer time of half an hour
+            hour = moment - _local(moment, zone).minute * 60_000  # summer time of half an hour
+            moment = moment if _local(hour, zone).minute else hour  # behind the change, not over it
     # Where the hour after midnight comes twice, the day begins with the first one (PEP 495).
     day = _local(since, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
     if grouping is Grouping.WEEK:

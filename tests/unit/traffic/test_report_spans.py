@@ -1,6 +1,6 @@
 """Spans of reports in zones, and the pieces that they are made of."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -77,6 +77,17 @@ def test_a_day_begins_with_the_first_of_two_hours_after_midnight(zone, now, begi
 
     found = {each: begin_of(Grouping(each), ms(now), ZoneInfo(zone)) for each in begins}
     assert found == {each: ms(begin) for each, begin in begins.items()}
+
+
+@pytest.mark.parametrize(("since", "begins"), [
+    ("2026-10-03T13:30Z", {"00:00+1030": "13:30", "01:00+1030": "14:30", "02:30+1100": "15:30", "03:00+1100": "16:00"}),
+    ("2026-04-04T13:00Z", {"00:00+1100": "13:00", "01:00+1100": "14:00", "01:30+1030": "15:00", "02:00+1030": "15:30"}),
+])  # fmt: skip
+def test_hours_begin_at_a_change_of_the_clock_by_half_an_hour_and_never_before_it(since, begins):
+    begin = round(datetime.fromisoformat(since).timestamp() * 1_000)
+    spans = spans_of(begin, begin + 3 * HOUR, Grouping.HOUR, ZoneInfo("Australia/Lord_Howe"))
+    found = {each.label[11:]: datetime.fromtimestamp(each.since / 1_000, UTC).strftime("%H:%M") for each in spans[:4]}
+    assert found == begins
 
 
 def test_a_month_by_the_day_of_a_zone_is_made_of_its_days_alone():
