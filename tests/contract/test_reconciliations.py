@@ -254,6 +254,20 @@ async def test_a_comparison_says_how_many_calls_had_their_cost_corrected_since(s
         assert (await show_reconciliation(site.office, operator(), order)).corrected == corrected
 
 
+@pytest.mark.parametrize("name", ["dropped_calls", "masked_calls"])
+async def test_a_comparison_that_cannot_be_made_again_does_not_ask_for_it(
+    site: Site, database: Database, name: str
+) -> None:
+    made = await site.imported([row(each) for each in CALLS])
+    change = ChargeChange(VENDOR, 0, Amounts(CALLS[0].cost - Decimal("0.002"), Decimal(0), 62))
+    await SqlCorrections(database).book([Correction(CALLS[0].call_id, (change,), "ticket", "ann", "contract", NOW)])
+    order = ShowReconciliation(id=made.id)
+    assert (await show_reconciliation(site.office, operator(), order)).corrected == 1
+    async with database.writing() as connection:
+        await connection.execute(insert(schema.counter).values(name=name, value=NOW))
+    assert (await show_reconciliation(site.office, operator(), order)).corrected is None
+
+
 async def test_a_late_answer_and_the_ringing_that_its_call_has_charged_are_one_call_of_the_vendor(
     database: Database, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ from vosd.base.money import EXACT, ZERO, AmountText, Rounding, format_amount, ro
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
@@ -231,7 +232,8 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
     """Whether the same file was imported before: this is the comparison of then."""
     corrected: int | None = None
-    """Calls whose cost was corrected since: compare the file again. null = it was not looked up, as in lists."""
+    """Calls whose cost was corrected since: compare the file again. null = it was not looked up, as in lists, or calls of
+    it were dropped: it cannot be compared again."""
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -658,12 +660,18 @@ def creditable(exact: Decimal, currency: str | None) -> Decimal:
     return round_to_unit(exact, unit_of_currency(currency or ""), Rounding.UP)
 
 
-async def corrected_since(office: Office, stored: StoredReconciliation) -> int:
+async def corrected_since(office: Office, stored: StoredReconciliation) -> int | None:
     """Return how many calls of a comparison had what their vendor is paid corrected since it was made.
+
+    None = its calls were dropped, or their numbers are masked, so that the file cannot be compared again.
 
     Raises:
         StoreUnavailable: try again.
     """
+    try:
+        await office.stores.reconciliations.check_kept(stored.since)
+    except DroppedPeriod:
+        return None
     kept = msgspec.json.decode(stored.result, type=_KeptMark)
     return await office.stores.reconciliations.corrected(stored, round(1_000 * kept.tolerance), kept.latest_correction)
 
