@@ -232,8 +232,8 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
     """Whether the same file was imported before: this is the comparison of then."""
     corrected: int | None = None
-    """Calls whose cost was corrected since: compare the file again. null = it was not looked up, as in lists, or calls of
-    it were dropped: it cannot be compared again."""
+    """Calls whose cost was corrected since: compare the file again. null = it was not looked up, as in lists, or
+    calls of it were dropped: it cannot be compared again."""
 
 
 @needs(Permission.BOOKS_CHANGE)
