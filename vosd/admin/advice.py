@@ -3,10 +3,11 @@
 import re
 from typing import Final, NamedTuple
 
-from vosd.base.cause import EndReason
+from vosd.base.cause import EndReason, HangupSource
 from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, FORKED, VENDOR, CallRecord
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
+from vosd.routing.routes import Cause
 
 
 class Advice(NamedTuple):
@@ -34,6 +35,27 @@ _ANSWERED_LATE: Final = Advice(
 )
 _ANSWERED_TOO: Final = Advice(
     "A second phone behind the gateway answered as well; its answer was hung up, and this is its cost."
+)
+_PHONE_FULL: Final = Advice(
+    "The called phone had as many calls as it may have.", "raise its max_concurrent or max_cps, or leave it so"
+)
+_PHONE_OFFLINE: Final = Advice(
+    "The called phone is not registered.", "look at vosd registrations; docs/phones.md says why a phone may be missing"
+)
+_NO_PRACK: Final = Advice(
+    "The caller never acknowledged a response before the answer (PRACK).",
+    "a firewall, or a wrong sip.advertise: look at Contact in the ladder",
+)
+_HUNG_UP_AT_ONCE: Final = Advice("A gateway answered, and hung up before our answer was sent to the caller.")
+_NOT_SENT: Final = Advice(
+    "A gateway answered, and our answer could not be sent to the caller.", "look at the log, and at the rtpengines"
+)
+_OTHER_FAMILY: Final = Advice(
+    "The media of the caller and of all gateways are of different address families, IPv4 and IPv6, and not relayed.",
+    "have such calls relayed: media.engine, SS_MEDIAPROXYBETWEENNET; docs/media.md says which step decides",
+)
+_DISAGREED: Final = Advice(
+    "While they talked, the parties did not agree on media any more.", "compare the later offers in the ladder"
 )
 _TIMED_OUT: Final = Advice(
     "No gateway answered the INVITE within response_timeout.",
@@ -90,13 +112,16 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "look at the reasons below; vosd route explain --live says how it is now",
     ),
     EndReason.GATEWAY_CAPACITY: Advice(
-        "The mapping gateway had as many calls as it may have.", "raise its max_concurrent, or leave it so"
+        "The mapping gateway, or a group that it is in, had as many calls as it may have.",
+        "raise max_concurrent of the one that `refusal` names, or leave it so",
     ),
     EndReason.GATEWAY_RATE_LIMIT: Advice(
-        "The mapping gateway sent more calls a second than it may.", "raise its max_cps, or leave it so"
+        "The mapping gateway, or a group that it is in, sent more calls a second than it may.",
+        "raise max_cps of the one that `refusal` names, or leave it so",
     ),
     EndReason.NUMBER_NOT_ALLOWED: Advice(
-        "A list, a length or a number section forbids one of the numbers.", "vosd route explain names which"
+        "One of the numbers is not allowed, or is no number.",
+        "`refusal` says why: a list, a length, a number section, a block; vosd route explain says how it is now",
     ),
     EndReason.GEOFENCE_BLOCKED: Advice(
         "The call, or its media, came from a network or country that may not call.",
@@ -117,7 +142,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "The caller wanted its session refreshed more often than allowed.",
         "nothing, if it calls again; else lower SS_SIP_SESSION_MIN_SE",
     ),
-    EndReason.NO_COMMON_CODEC: Advice("The parties have no codec in common.", "compare the offers in the ladder"),
+    EndReason.NO_COMMON_CODEC: Advice(
+        "The parties have no codec in common, or one of them needs encryption and the other has none.",
+        "compare the offers in the ladder, and encryption of both sides",
+    ),
     EndReason.NO_MEDIA_PORT: Advice(
         "All media ports were in use, or no rtpengine answered in time.",
         "with the alarm rtp_port_exhausted, widen the range of ports; else look at the load of the rtpengines",
@@ -133,7 +161,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "The call reached its longest duration.",
         "look at max_call_seconds; at 7,200 s a party has no session timer",
     ),
-    EndReason.NO_MEDIA: Advice("There was no sound for too long.", "look for a firewall between the parties"),
+    EndReason.NO_MEDIA: Advice(
+        "There was no sound for too long, or the rtpengine of an encrypted call was gone, and no other one was there.",
+        "look for a firewall between the parties, and at the rtpengines",
+    ),
     EndReason.ADMINISTRATIVE: Advice(
         "A person or a program ended the call by an order, or the fraud watch did.",
         "look at HangUp in the audit, which names the person; else at the alarm fraud_suspected",
@@ -191,6 +222,9 @@ _OF_AGENT: Final = {
 """Advice for refusals of which not the customer's account but an agent above it is the reason; {0} is the agent."""
 _AGENT: Final = re.compile(r"agent (.+?)(?:: | is | has )")
 """Beginning of a refusal that is about an agent (``callcontrol.payers``)."""
+_NO_PREFIX_FITS: Final = re.compile(r"no gateway's prefix fits ")
+_LEFT_OUT: Final = re.compile(r"left out for ")
+"""Beginnings of refusals of calls to a number that leads to gateways (``routing.pipeline``)."""
 _SPEND_LIMIT: Final = re.compile(r"\baccount .+ may spend ")
 """Refusal for a spend limit (``billing.holds``)."""
 _UNKNOWN: Final = Advice(
@@ -203,25 +237,15 @@ def advice(record: CallRecord, refusal: str | None = None) -> Advice:
     reason = _BY_TEXT.get(record.end_reason)
     if reason is None:
         return _UNKNOWN
-    of_money = _of_money(record, reason, refusal or "")
-    if of_money is not None:
-        return of_money
-    if record.is_cost_of_another:
-        return _ANSWERED_TOO if record.attempts[0].reason == FORKED else _ANSWERED_LATE
-    if reason is EndReason.LOST and record.answered_at is None:
-        return _LOST_UNANSWERED
+    more = _of_money(record, reason, refusal or "") or _of_call(record, reason, refusal or "")
+    if more is not None:
+        return more
     signs = signs_of_false_answer(record) if reason is EndReason.NORMAL else []
     if signs:
         return Advice(
             f"The call was answered, and a party hung up. Signs of a false answer: {'; '.join(signs)}.",
             "ask the parties whether anyone answered; vosd report false-answers shows whether the vendor's other calls "
             "are like that",
-        )
-    fault = next((each.media_fault for each in reversed(record.attempts) if each.media_fault is not None), None)
-    if reason is EndReason.NO_COMMON_CODEC and fault is not None:
-        return Advice(
-            f"A session description could not be forwarded: {fault}.",
-            "look at the descriptions in the ladder; the party that sent it has to send another one",
         )
     by_cause = _BY_CAUSE.get((reason, record.q850_cause or 0))
     return by_cause or _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
@@ -262,3 +286,60 @@ def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | N
             "needs a higher overdraft_limit",
         )
     return None
+
+
+def _of_call(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
+    """Return more than the end reason says, by what has happened in the call; None = it says all."""
+    is_refused = bool(refusal) and not any(each.was_tried for each in record.attempts)
+    match reason:
+        case EndReason.CANCELLED if record.is_cost_of_another:
+            return _ANSWERED_TOO if record.attempts[0].reason == FORKED else _ANSWERED_LATE
+        case EndReason.LOST if record.answered_at is None:
+            return _LOST_UNANSWERED
+        case EndReason.BUSY if is_refused:
+            return _PHONE_FULL
+        case EndReason.UNAVAILABLE:
+            return _refused(refusal) if is_refused else _unanswered(record)
+        case EndReason.NO_AVAILABLE_ROUTE if refusal:
+            return _without_route(refusal)
+        case EndReason.NO_COMMON_CODEC:
+            return _without_session(record, refusal)
+    return None
+
+
+def _refused(refusal: str) -> Advice:
+    if Cause.OFFLINE.value in refusal:
+        return _PHONE_OFFLINE
+    return Advice(
+        f"The call was refused before any gateway was tried: {refusal}.",
+        "look at the reasons below, and at the INVITE in the ladder",
+    )
+
+
+def _unanswered(record: CallRecord) -> Advice | None:
+    """Return why a call was not answered for which no refusal of a gateway is the reason; None = one is."""
+    if record.hangup_source == HangupSource.CALLER.text:
+        return _NO_PRACK
+    if record.vendor_answered_at is None:
+        return None
+    return _HUNG_UP_AT_ONCE if record.hangup_source == HangupSource.CALLEE.text else _NOT_SENT
+
+
+def _without_route(refusal: str) -> Advice:
+    if _NO_PREFIX_FITS.match(refusal):
+        return _NO_PREFIX
+    if _LEFT_OUT.match(refusal):
+        return ADVICE[EndReason.NO_AVAILABLE_ROUTE]
+    return Advice(f"The called number leads nowhere: {refusal}.", "vosd route explain --live says how it is now")
+
+
+def _without_session(record: CallRecord, refusal: str) -> Advice | None:
+    if _LEFT_OUT.match(refusal):
+        return _OTHER_FAMILY
+    fault = next((each.media_fault for each in reversed(record.attempts) if each.media_fault is not None), None)
+    if fault is not None:
+        return Advice(
+            f"A session description could not be forwarded: {fault}.",
+            "look at the descriptions in the ladder; the party that sent it has to send another one",
+        )
+    return None if record.answered_at is None else _DISAGREED

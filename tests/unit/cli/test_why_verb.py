@@ -126,6 +126,40 @@ def test_a_call_that_was_lost_before_its_answer_did_not_wait_for_the_switch():
     assert "longer than the call could wait" in advice(talking).said
 
 
+@pytest.mark.parametrize(
+    ("reason", "refusal", "said"),
+    [
+        (EndReason.UNAVAILABLE, "1001 (phone not registered)", "The called phone is not registered."),
+        (EndReason.UNAVAILABLE, "Unsupported: 100rel", "refused before any gateway was tried: Unsupported: 100rel."),
+        (EndReason.BUSY, "phone 1001: full", "The called phone had as many calls as it may have."),
+        (EndReason.NO_AVAILABLE_ROUTE, "no gateway's prefix fits 44", "No routing gateway has a prefix"),
+        (EndReason.NO_AVAILABLE_ROUTE, "left out for 44: a (full)", "none could take the call"),
+        (EndReason.NO_AVAILABLE_ROUTE, "44 is assigned to no account", "leads nowhere: 44 is assigned to no account."),
+        (EndReason.NO_COMMON_CODEC, "left out for 44: the caller's media are IPv6", "IPv4 and IPv6"),
+    ],
+)
+@pytest.mark.parametrize("code", [404, 480, 503])
+def test_a_call_that_no_gateway_was_tried_for_is_not_said_to_have_failed_there(reason, refusal, said, code):
+    """Also where the trunk of the caller maps the code."""
+    assert said in advice(refused_call(1, end_reason=reason.text, sip_code=code), refusal).said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hangup_source": "caller"}, "(PRACK)"),
+        ({"hangup_source": "callee", "vendor_answered_at": 5}, "hung up before our answer"),
+        ({"hangup_source": "switch", "vendor_answered_at": 5}, "could not be sent to the caller"),
+        ({"hangup_source": "callee"}, "Every gateway that was tried failed."),
+        ({"end_reason": "No Common Codec", "answered_at": 5}, "While they talked"),
+        ({"end_reason": "No Common Codec"}, "no codec in common"),
+    ],
+)
+def test_an_end_that_no_refusal_of_a_gateway_led_to_is_not_said_to_be_one(changes, said):
+    call = refused_call(1, **{"end_reason": "Unavailable", "sip_code": 503, "attempts": TRIED, **changes})
+    assert said in advice(call).said
+
+
 def test_the_table_of_end_reasons_names_every_reason_that_has_an_advice():
     page = (DOCUMENTS / "operations.md").read_text().partition("## Why calls end")[2].partition("\n## ")[0]
     assert [reason.text for reason in EndReason if f"`{reason.text}`" not in page] == []
