@@ -278,6 +278,7 @@ class Daemon:
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=places.name_at,
+            server_name_of=self.service.node.endpoint.server_name_of,
             connects_within=ConnectTimeouts(
                 self.service.switch.terms.vendors_at, self.service.directory
             ).connects_within,

@@ -157,7 +157,8 @@ class Connection(asyncio.Protocol):
         patience: ConnectionLimits,
         turns: StreamTurns,
     ) -> None:
-        self.peer = peer
+        self.peer, self.name = peer, ""
+        """The other end, and the vendor's name that it was opened for; empty = none is known."""
         self.origin = origin
         self._owner = owner
         self._framer = framer

@@ -80,7 +80,7 @@ class Core(NamedTuple):
     Arguments: flow, host and port. Called before its messages.
     """
     identity_at: Callable[[str, int], str]
-    """Return the TLS identity with which a vendor is connected to, by host and port; empty = the common one."""
+    """Return the TLS identity of the vendor at a host (or name) and port; empty = the common one."""
     is_vendor_at: Callable[[str, int], bool]
     """Return whether a host and port are a place of a routing gateway."""
     is_gateway: Callable[[str], bool]
@@ -92,9 +92,14 @@ class Core(NamedTuple):
     limit.
     """
     name_of: Callable[[str, int], str | None]
-    """Return the name that the certificate of the vendor at a host and port must contain; None = the address itself."""
+    """Return the name that the certificate of the vendor at a host and port must contain; None = the address itself.
+
+    Several vendors may have it: ``server_name_of`` knows more of a request.
+    """
     connects_within: Callable[[str], float]
     """Return the time limit in seconds for connecting to an address."""
+    server_name_of: Callable[[bytes], str] = lambda _data: ""
+    """Return the name that the certificate must contain for a request of ours; empty = that of ``name_of``."""
     is_denied: Callable[[str], bool] = lambda _host: False
     """Return whether requests from an address are dropped, except those of calls."""
     report_denied: Callable[[str], None] = lambda _host: None

@@ -29,7 +29,7 @@ from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
 from vosd.net.stream_turns import StreamTurns
-from vosd.net.tls import TlsContexts, has_expired, is_of, names_in
+from vosd.net.tls import TlsContexts, bears, has_expired, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import sender_of
@@ -111,8 +111,8 @@ class StreamFlow:
         """Messages waiting for a connection that is being opened."""
         self._aliases: dict[PeerEnd, Connection] = {}
         """Connections that gateways have opened, by the addresses for which they may be used (RFC 5923)."""
-        self._lost: OrderedDict[PeerEnd, None] = OrderedDict()
-        """Places to which we had opened connections that are over, the latest last."""
+        self._lost: OrderedDict[PeerEnd, str] = OrderedDict()
+        """Places to which we had opened connections that are over, the latest last, and the names of these."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self._log_limiter = LogLimiter()
@@ -145,8 +145,7 @@ class StreamFlow:
         peer = PeerEnd(*to)
         connection = self._connection_with(peer)
         if connection is not None:
-            connection.send(data)
-            self._slots.carried(connection)
+            self._send_on(connection, peer, data)
             return
         if data.startswith(_RESPONSE):
             place = self._listening_at(data, peer)
@@ -159,7 +158,7 @@ class StreamFlow:
         waiting = self._unsent.get(peer)
         if waiting is None:
             self._unsent[peer] = [data]
-            self._run(self._connect(peer))
+            self._run(self._connect(peer, self._name_for(data) or self._lost.get(peer, "")))
         elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
             waiting.append(data)
         else:
@@ -273,23 +272,27 @@ class StreamFlow:
 
     # -- our own ------------------------------------------------------------------------------------------------
 
-    async def _connect(self, peer: PeerEnd) -> None:
-        """Open a connection for the waiting messages; report a failure to the core."""
+    async def _connect(self, peer: PeerEnd, name: str) -> None:
+        """Open a connection for the waiting messages; report a failure to the core.
+
+        ``name`` is that of the vendor for whose message it is opened; empty = not known.
+        """
         if (":" in peer.host) is not (":" in self._local.host):
             family = "IPv6" if ":" in peer.host else "IPv4"
             transport = "tcp" if self.tls is None else "tls"
-            self._give_up(peer, f"sip.listen has no {transport} socket with an {family} address")
+            self._give_up(peer, name, f"sip.listen has no {transport} socket with an {family} address")
             return
         origin = ConnectionOrigin.SWITCH if self._core.is_vendor_at(*peer) else ConnectionOrigin.ELSEWHERE
         try:
             full = self._slots.take(origin, peer.host, self._loop.time())
         except ValueError as error:  # a host that is no address
-            self._give_up(peer, _reason(error))
+            self._give_up(peer, name, _reason(error))
             return
         if full is not None:
-            self._give_up(peer, f"the limit {full} of sip.connections is reached")
+            self._give_up(peer, name, f"the limit {full} of sip.connections is reached")
             return
         connection = self._connection(peer, origin)
+        connection.name = name
         why = None
         try:
             async with asyncio.timeout(None) as patience:
@@ -303,10 +306,10 @@ class StreamFlow:
                 self._slots.closed(connection, peer.host)
                 self._slots.give_back(origin, peer.host)
         if why is not None:
-            self._give_up(peer, why)
+            self._give_up(peer, name, why)
 
     async def _dial(self, peer: PeerEnd, connection: Connection) -> None:
-        context, name = self._client_context(peer)
+        context, name = self._client_context(peer, connection.name)
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
         within_s, began = self._core.connects_within(peer.host), self._loop.time()
         try:
@@ -332,28 +335,63 @@ class StreamFlow:
         """Return what callers are accepted with; None = plain TCP."""
         return None if self.tls is None else self.tls.server
 
-    def _client_context(self, peer: PeerEnd) -> tuple[ssl.SSLContext | None, str | None]:
+    def _client_context(self, peer: PeerEnd, name: str) -> tuple[ssl.SSLContext | None, str | None]:
         """Return what a peer is connected with over TLS, and the name that its certificate must bear.
+
+        ``name`` is that of the vendor; empty = not known.
 
         Raises:
             OSError: its identity is not configured any more.
         """
         if self.tls is None:
             return None, None
-        identity = self._core.identity_at(*peer)
+        identity = self._core.identity_at(name or peer.host, peer.port)
         client = self.tls.towards(identity)
         if client is None:
             raise OSError(f"sip.tls.identities has no {identity!r}")
-        return client.context, client.server_name or self._core.name_of(*peer) or peer.host
+        return client.context, client.server_name or name or self._core.name_of(*peer) or peer.host
 
-    def _give_up(self, peer: PeerEnd, why: str) -> None:
+    def _name_for(self, data: bytes) -> str:
+        """Return the name of the vendor that a message is for; empty = not known."""
+        return "" if self.tls is None or data.startswith(_RESPONSE) else self._core.server_name_of(data)
+
+    def _send_on(self, connection: Connection, peer: PeerEnd, data: bytes) -> None:
+        """Send a message, unless the connection is that of another vendor whose name leads to the same place."""
+        name = self._name_for(data)
+        if self._is_connection_of(connection, name, peer.port):
+            connection.send(data)
+            self._slots.carried(connection)
+            return
+        self._warn(peer, f"the certificate of the open connection is not valid for {name!r}", name)
+        self._loop.call_soon(self._entrance.unsent, data)
+
+    def _is_connection_of(self, connection: Connection, name: str, port: int) -> bool:
+        """Return whether messages for a name may be sent on a connection: it was verified for that name, too."""
+        if self.tls is None or name in {"", connection.name}:
+            return True
+        identity = self._core.identity_at(name, port)
+        client = self.tls.towards(identity)
+        is_shared = identity == self._core.identity_at(connection.name or connection.peer.host, port)
+        if client is None or (connection.origin.is_ours and not is_shared):
+            return False
+        return client.context.verify_mode is ssl.CERT_NONE or bears(connection.certificate, client.server_name or name)
+
+    def _give_up(self, peer: PeerEnd, name: str, why: str) -> None:
         waiting = self._unsent.pop(peer, ())
         if self._connection_with(peer) is not None:  # the peer has connected meanwhile, and calls may run over that
             for data in waiting:
                 self.send(data, peer)
             return
-        self._warn(peer, f"no connection: {why}")
-        self._core.failed(self._flow, *peer)
+        self._warn(peer, f"no connection: {why}", name)
+        named = [(self._name_for(data), data) for data in waiting]
+        if all(each in {"", name} for each, _ in named):
+            self._core.failed(self._flow, *peer)
+            return
+        for each, data in sorted(named, key=lambda pair: pair[0] == ""):  # the other vendor's first: it is connected to
+            if each == name:
+                self._loop.call_soon(self._entrance.unsent, data)
+            else:
+                self.send(data, peer)
 
     # -- connection.Owner ---------------------------------------------------------------------------------------
 
@@ -370,7 +408,7 @@ class StreamFlow:
         if connection.origin is ConnectionOrigin.ELSEWHERE:
             self._slots.opened(connection, connection.peer.host)
         for data in self._unsent.pop(connection.peer, ()):
-            connection.send(data)
+            self._send_on(connection, connection.peer, data)
 
     def message_came(self, connection: Connection, data: bytes) -> bool:
         """Pass a message to the entrance; return whether it is served."""
@@ -420,7 +458,7 @@ class StreamFlow:
         if self._open.get(peer) is connection:
             del self._open[peer]
             if connection.origin.is_ours:
-                self._lost[peer] = None
+                self._lost[peer] = connection.name
                 if len(self._lost) > LOST_MAX:
                     self._lost.popitem(last=False)
         if not self._open:
@@ -560,9 +598,9 @@ class StreamFlow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _warn(self, peer: PeerEnd, why: str) -> None:
-        """Log why there is no connection, at most once a minute for each address."""
-        if self._log_limiter.admits(peer.host, round(self._loop.time() * 1000)):
+    def _warn(self, peer: PeerEnd, why: str, name: str = "") -> None:
+        """Log why there is no connection, at most once a minute for each address and name of it."""
+        if self._log_limiter.admits(f"{peer.host} {name}", round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
 
 

@@ -152,6 +152,11 @@ def is_of(certificate: Mapping[str, Any] | None, wanted: str) -> bool:
     return wanted.lower() in names_in(certificate) or plain_host(wanted) in addresses
 
 
+def bears(certificate: Mapping[str, Any] | None, wanted: str) -> bool:
+    """Return whether a vendor's verified certificate bears a name, by a wildcard for its first label, too."""
+    return is_of(certificate, wanted) or f"*.{wanted.lower().partition('.')[2]}" in names_in(certificate)
+
+
 def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     """Return the names that a verified certificate bears (RFC 5922 section 7.1), in lower case; none = no certificate.
 

@@ -352,6 +352,7 @@ class ClientCore:
     ) -> None:
         """Send a request as it was written, or by TCP if it is too large."""
         key, data, spare = written
+        client.server_name = dialog.server_name
         if len(data) > LARGEST_DATAGRAM and not is_fixed:
             peer = self._by_tcp(dialog, data, now)
             if peer is not None:

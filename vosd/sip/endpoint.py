@@ -211,6 +211,11 @@ class Endpoint:
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
 
+    def server_name_of(self, data: bytes) -> str:
+        """Return the name that the certificate of a connection must bear for a request of ours; empty = any fitting."""
+        transaction = self.store.clients.get(answered(data))
+        return "" if transaction is None else transaction.server_name
+
     def unsent(self, data: bytes, now: Instant) -> Event | None:
         """Process a datagram that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
 
@@ -218,7 +223,11 @@ class Endpoint:
         So is an INVITE that was sent before: the peer may have it, and answer.
         """
         transaction = self.store.clients.get(answered(data))
-        if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
+        if transaction is None:
+            return None
+        if not isinstance(transaction, InviteClient):  # with a name, its connection was refused for that name alone
+            return transaction.not_delivered(now) if transaction.server_name else None
+        if transaction.dialog is not None:
             return None
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
 

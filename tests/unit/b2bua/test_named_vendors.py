@@ -35,6 +35,20 @@ def test_the_name_stands_in_request_uri_and_to_of_an_invite_and_its_cancel(writt
     assert scene.close().destination_address == str(VENDORS[0])
 
 
+@pytest.mark.parametrize(("is_redirected", "certified"), [(False, NAME), (True, "")])
+def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected, certified):
+    """Another gateway's name may lead to the same place. That of a 3xx is a peer's word."""
+    address = Address(*VENDORS[0], name=NAME, written=NAME, is_redirected=is_redirected)
+    scene = scene_of(vendor_gateway(0, addresses=(address,)))
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_until(lambda: bool(scene.vendor.received("INVITE")))
+    [invite] = scene.exchange.endpoint.store.clients
+    sent = scene.exchange.endpoint.store.clients[invite].retry.sent.data
+    assert scene.exchange.endpoint.server_name_of(sent) == certified
+    scene.wire.run_until(lambda: call.is_over)
+
+
 def test_an_address_stands_there_where_the_vendor_is_given_by_it():
     scene = scene_of(vendor_gateway(1))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))

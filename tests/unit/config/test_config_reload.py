@@ -119,7 +119,6 @@ VENDOR = "accounts: [{id: v, type: clearing}]\nrouting_gateways: [{name: v, acco
     ("socket", "gateway", "key"),
     [
         ("tcp:127.0.0.1:5070", "address: 127.0.0.2;transport=tcp", "address"),
-        ("tcp:[::1]:5070', 'tcp:127.0.0.1:5070", "address: '[2001:db8::9];transport=tcp'", "address"),
         ("udp:127.0.0.1:5070", "address: 127.0.0.2, interface: 'udp:127.0.0.1:5070'", "interface"),
         (
             "tcp:127.0.0.1:5070",

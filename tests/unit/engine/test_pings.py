@@ -107,6 +107,10 @@ def test_a_vendor_given_by_name_is_asked_by_its_name():
     asked = stage.pinged.received("OPTIONS")[0]
     assert asked.start_line == "OPTIONS sip:sip.carrier.example SIP/2.0"
     assert asked["To"] == "<sip:sip.carrier.example>"
+    stage.pinged.status = 0
+    stage.wire.run_until(lambda: bool(stage.wire.packets) and bool(stage.exchange.endpoint.store.clients))
+    [question] = stage.exchange.endpoint.store.clients.values()
+    assert stage.exchange.endpoint.server_name_of(question.sent.data) == "sip.carrier.example"
 
 
 def test_who_is_not_to_be_asked_is_not_asked():

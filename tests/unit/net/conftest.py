@@ -51,6 +51,8 @@ class Ear:
         self.names: dict[str, str] = {}
         self.directory: Callable[[str], str | None] = self.names.get
         """Returns the name that led to an address."""
+        self.server_names: dict[bytes, str] = {}
+        """Names that the certificate must bear, by message."""
         self.patience_s = 60.0
         """What a connection may take."""
         self.unknown_sources = {UNKNOWN_SOURCE}
@@ -91,6 +93,7 @@ class Ear:
             allowance_at=lambda _host: None,
             name_of=self._name_of,
             connects_within=lambda _host: self.patience_s,
+            server_name_of=lambda data: self.server_names.get(data, ""),
         )
 
     def _belongs(self, kind: MessageKind, data: bytes) -> bool:

@@ -244,6 +244,74 @@ async def test_a_certificate_for_another_name_is_refused(secured, silent_vendor,
     assert node.transports.connections == 0
 
 
+OF_ONE, OF_OTHER = request(branch="z9hG4bK-one"), request(branch="z9hG4bK-other")
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_connection_is_not_used_for_another_vendor_whose_name_it_does_not_bear(
+    secured, silent_vendor, authority, is_open
+):
+    """Two names may lead to one place: who controls one of them must not get the calls to the other."""
+    await silent_vendor.listen(authority.server_context(authority.issue("one", "one.example")))
+    node = await secured()
+    node.ear.names["127.0.0.1"] = "one.example"
+    node.ear.server_names |= {OF_ONE: "one.example", OF_OTHER: "other.example"}
+    node.send(OF_ONE, silent_vendor.address)
+    peer = await silent_vendor.arrival() if is_open else None
+    with capture_logs() as logs:
+        node.send(OF_OTHER, silent_vendor.address)
+        await until(lambda: node.ear.unsent == [OF_OTHER])
+    assert logs[0]["why"] == "the certificate of the open connection is not valid for 'other.example'"
+    node.send(OPTIONS, silent_vendor.address)
+    received = await (peer or await silent_vendor.arrival()).read(len(OF_ONE + OPTIONS))
+    assert received == OF_ONE + OPTIONS
+    assert (node.ear.failures, node.transports.connections) == (0, 1)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_name_that_no_certificate_bears_costs_the_right_one_at_its_place_nothing(
+    secured, silent_vendor, authority, waits
+):
+    await silent_vendor.listen(authority.server_context(authority.issue("other", "other.example")))
+    node = await secured()
+    node.ear.names["127.0.0.1"] = "one.example"
+    node.ear.server_names |= {OF_ONE: "one.example", OF_OTHER: "other.example"}
+    node.send(OF_ONE, silent_vendor.address)
+    if not waits:
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    node.send(OF_OTHER, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OF_OTHER)) == OF_OTHER
+    assert (node.ear.unsent, node.ear.failures) == ([OF_ONE] if waits else [], 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"verify_server": False}])
+async def test_names_that_one_certificate_bears_share_a_connection(secured, silent_vendor, authority, options):
+    """A wildcard stands for one label; without verification any certificate does."""
+    certified = "nowhere.example" if options else "*.vendor.example"
+    await silent_vendor.listen(authority.server_context(authority.issue("wild", certified)))
+    node = await secured(**options)
+    node.ear.server_names |= {OF_ONE: "a.vendor.example", OF_OTHER: "B.vendor.example"}
+    node.send(OF_ONE, silent_vendor.address)
+    peer = await silent_vendor.arrival()
+    node.send(OF_OTHER, silent_vendor.address)
+    assert await peer.read(len(OF_ONE + OF_OTHER)) == OF_ONE + OF_OTHER
+    assert node.transports.connections == 1
+
+
+async def test_a_vendor_with_another_identity_does_not_share_the_connection_of_its_place(
+    secured, silent_vendor, authority
+):
+    await silent_vendor.listen(authority.server_context(authority.issue("pair", "*.vendor.example")))
+    node = await secured(identities=(TlsIdentity("own", verify_server=False),))
+    node.ear.identities["b.vendor.example"] = "own"
+    node.ear.server_names |= {OF_ONE: "a.vendor.example", OF_OTHER: "b.vendor.example"}
+    node.send(OF_ONE, silent_vendor.address)
+    await silent_vendor.arrival()
+    node.send(OF_OTHER, silent_vendor.address)
+    await until(lambda: node.ear.unsent == [OF_OTHER])
+    assert node.transports.connections == 1
+
+
 async def test_a_certificate_of_an_unknown_authority_is_refused(secured, silent_vendor, impostor):
     await silent_vendor.listen(impostor.server_context(impostor.issue("vendor", "127.0.0.1")))
     node = await secured()

@@ -1,7 +1,7 @@
 """Datagrams that do not arrive: the kernel refuses them, or an ICMP error comes back (RFC 3261 8.1.3.1, 18.4)."""
 
 import pytest
-from doubles.virtual.probe import Keeper, Probe, reply, request
+from doubles.virtual.probe import VENDOR, Keeper, Probe, reply, request
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse
@@ -17,6 +17,22 @@ def test_an_invite_that_cannot_be_sent_fails_at_once():
     assert isinstance(event, NoResponse)
     assert (event.owner, event.transaction) == (owner, transaction)
     assert not any(probe.endpoint.census().values())
+
+
+@pytest.mark.parametrize("name", ["", "sip.carrier.example"])
+def test_a_request_for_a_name_fails_at_once_where_its_connection_is_of_another_name(name):
+    """Without a name it is left to its timers: the route may come back."""
+    probe, owner = Probe(), Keeper()
+    question = Dialog.outside(
+        call_id="1", local="<sip:a@h>;tag=1", remote="<sip:h>", target="sip:h", peer=VENDOR, answers=None,
+        server_name=name,
+    )  # fmt: skip
+    transaction = probe.endpoint.client.send_request(question, "OPTIONS", "", b"", owner, probe.now)
+    [sent] = probe.sent()
+    assert probe.endpoint.server_name_of(sent.data) == name
+    event = probe.endpoint.unsent(sent.data, probe.now)
+    assert event == (NoResponse(owner, transaction, probe.now, is_unreachable=True) if name else None)
+    assert probe.endpoint.server_name_of(sent.data) == ("" if name else name)
 
 
 def test_an_invite_that_was_sent_before_is_repeated_though_it_cannot_be_sent_now():

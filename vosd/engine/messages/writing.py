@@ -99,6 +99,7 @@ def written_message(endpoint: Endpoint, request: Request, sender: MessageSender,
         remote=to,
         peer=peer,
         answers=None if login is None else Answers(login, sender.challenges_max, gateway.name),
+        server_name=place.address.name,
     )
     dialog.route, dialog.hops = route, sender.hops
     headers = f"{endpoint.agent_header}{shown.headers}{copied(request, 'expires', *_CONTENT)}"
@@ -122,6 +123,7 @@ def written_as_it_came(
         remote=request.header("to") or "",
         peer=peer,
         answers=None,
+        server_name=place.address.name,
     )
     dialog.route, dialog.hops, dialog.local_sequence = route, hops, request.cseq.number - 1
     names = ("event", "expires", "accept", "subscription-state", *_CONTENT)

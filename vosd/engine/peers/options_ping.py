@@ -114,6 +114,7 @@ class _Pinger:
             target=target,
             peer=Peer(flow, address.host, port),
             answers=None,
+            server_name=address.name,
         )
         if dialect.route:
             question.request_uri, routes = dialect.routed(target)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from vosd.base.clock import Instant
+from vosd.base.host import domain
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import OutboundRow
 from vosd.obs.events import GONE, Event
@@ -184,7 +185,12 @@ class OutboundRegistrations:
             return [Hop(address.host, address.port, address.transport) for address in found]
 
         entry.ours = OutboundRegistration(
-            self._endpoint, _terms(account, rounds_max), addresses_of, self._draw, partial(self._changed, entry)
+            self._endpoint,
+            _terms(account, rounds_max),
+            addresses_of,
+            self._draw,
+            partial(self._changed, entry),
+            domain(account.registration.server.host) or "",
         )
         entry.ours.begin(at)
         return entry

@@ -67,6 +67,8 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     route: str = ""
     peer: Peer = NOT_YET
     """Peer that requests are sent to."""
+    server_name: str = ""
+    """The name that the certificate of its connection must bear (``InviteParts``)."""
 
     def __post_init__(self) -> None:
         """Find out where requests are sent."""
@@ -138,7 +140,15 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
 
     @classmethod
     def outside(
-        cls, *, call_id: str, local: str, target: str, remote: str, peer: Peer, answers: Answers | None
+        cls,
+        *,
+        call_id: str,
+        local: str,
+        target: str,
+        remote: str,
+        peer: Peer,
+        answers: Answers | None,
+        server_name: str = "",
     ) -> "Dialog":
         """Make what requests outside a dialog share with each other, such as REGISTERs (RFC 3261 section 10.2).
 
@@ -157,6 +167,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             remote_tag="",
             next_hop_of=_straight,
             answers=answers,
+            server_name=server_name,
         )
 
     @property

@@ -80,7 +80,13 @@ class OutboundRegistration:
     )
 
     def __init__(
-        self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, listener: ChangeListener
+        self,
+        endpoint: Endpoint,
+        terms: Terms,
+        where: AddressesOf,
+        draw: Draw,
+        listener: ChangeListener,
+        server_name: str = "",
     ) -> None:
         self._endpoint = endpoint
         self._address = RegistrarAddress(where)
@@ -104,6 +110,7 @@ class OutboundRegistration:
             target=f"sip:{host_text(terms.domain)}",
             peer=Peer(0, terms.domain, 0),  # replaced before each REGISTER
             answers=self._answers,
+            server_name=server_name,
         )
         self.terms = terms
         self.state = RegistrationState.UNREGISTERED

@@ -53,6 +53,8 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     """None means that the response is not needed."""
     spare_data: bytes = b""
     """The request as it is sent to ``spare``, where that is by another transport; empty = as before."""
+    server_name: str = ""
+    """The name that the certificate of its connection must bear (``InviteParts``)."""
 
     def withdraw(self) -> None:
         """End a request that was never sent."""

@@ -98,6 +98,11 @@ class InviteClient(
         return self.parts.peer
 
     @property
+    def server_name(self) -> str:
+        """The name that the certificate of its connection must bear (``InviteParts``)."""
+        return self.parts.server_name
+
+    @property
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
         return not self.is_live

@@ -139,3 +139,5 @@ class InviteParts(PartsState[str, Peer], frozen=True, gc=False):
     """The peer's challenges so far; None = we have no credentials there."""
     device: Device | None = None
     """The device of the called user that the INVITE went to; None = unknown."""
+    server_name: str = ""
+    """The name that the certificate of its connection must bear; empty = one of those that lead to the peer."""
