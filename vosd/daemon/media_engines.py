@@ -25,7 +25,7 @@ class MediaEngineParts:
         settings, parameters = loaded.settings, loaded.catalogue.parameters.media
         engine = settings.media.engine
         is_pool = engine is MediaEngine.RTPENGINE
-        needs_relay = parameters.fallback is MediaFallback.RELAY if is_pool else engine is MediaEngine.RELAY
+        needs_relay = settings.media.fallback is MediaFallback.RELAY if is_pool else engine is MediaEngine.RELAY
         self.is_for_earlier_calls = engine is MediaEngine.NONE and has_left_workers(settings.state_dir)
         """Whether the relay serves calls of the run before alone, until they end: there is no engine any more."""
         self.relay: Relay | None = None

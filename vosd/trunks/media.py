@@ -223,6 +223,8 @@ class MediaEngineSettings(msgspec.Struct, frozen=True):
     workers: int = 1
     """Processes of the relay."""
     offload: MediaOffload = MediaOffload.AUTO
+    fallback: MediaFallback = MediaFallback.REFUSE
+    """Whether the relay is started beside rtpengines."""
     addresses: tuple[tuple[MediaAddress, ...], ...] = ()
     """For each socket of ``sip.listen`` the addresses of the media of its legs, at most one of a family."""
 
@@ -252,6 +254,7 @@ class MediaParameters(msgspec.Struct, frozen=True):
     """SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY: from the ringing to the ring-back of the switch, without media."""
     rtpengines: tuple[RtpEngine, ...] = ()
     fallback: MediaFallback = MediaFallback.REFUSE
+    """It waits for a restart as well: a reload starts no relay."""
     announcements: Announcements = {}
     """Sounds that are played to callers before their calls are refused."""
     ring_back: str = NO_SOUND

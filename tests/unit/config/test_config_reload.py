@@ -68,6 +68,18 @@ def test_what_needs_a_restart_keeps_its_running_value_and_is_named(site):
     assert (settings.log_level, settings.shutdown_grace_s) == (LogLevel.DEBUG, 5)
 
 
+def test_a_relay_beside_rtpengines_waits_for_a_restart(site):
+    pool = "media: {engine: rtpengine, rtpengine: [{name: one, address: 192.0.2.5:2223}]%s}\n"
+    running = site.load(pool % "")
+    path = site.write("vosd.yaml", pool % ", fallback: relay")
+
+    outcome = reload(path, reload(path, running).in_force)
+
+    assert [site.shown(str(problem)) for problem in outcome.problems] == [
+        "vosd.yaml:1: warning: media: expected a restart: the change takes effect after it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "waits"),
     [

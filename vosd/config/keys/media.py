@@ -126,7 +126,8 @@ class MediaKeys(Keys):
     rtpengine: tuple[RtpEngineKeys, ...] = ()
     """Pool for the engine `rtpengine`."""
     fallback: Annotated[MediaFallback, choice(MediaFallback)] = MediaFallback.REFUSE
-    """While no rtpengine works: `relay` relays by the switch itself, `refuse` refuses calls that need a relay."""
+    """While no rtpengine works: `relay` relays by the switch itself, `refuse` refuses calls that need a relay.
+    Needs a restart."""
     sounds: Annotated[Mapping[str, Path] | None, sound_files()] = None
     """Sounds by name: WAV files with one channel and 8000 samples a second, linear or G.711, of at most 10 minutes;
     beside each, files of the same name with the ending .g729, .g722, .gsm or .g723 hold it for these codecs, as raw
