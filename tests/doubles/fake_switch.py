@@ -7,10 +7,18 @@ from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
+from vosd.control.installation import CatalogueState, DatabaseReport, MachineUse, SwitchStatus
 from vosd.control.order import Following, Handler, Order
 from vosd.control.server import ControlServer
 
 Result = TypeVar("Result")
+
+
+def status_of(database: str = "well") -> SwitchStatus:
+    """Return the status of a switch whose database is in a state."""
+    report, catalogue = DatabaseReport(database, "this", None, 0), CatalogueState("abc", "", None)
+    listen = ["udp:127.0.0.1:5060"]
+    return SwitchStatus("1", "sw1", "id", "/etc/vosd.yaml", 7, "", {}, {}, MachineUse(), report, catalogue, listen)
 
 
 class FakeSwitch:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from doubles.fake_switch import FakeSwitch
+from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 
 from vosd.admin.office import definitions
@@ -17,6 +17,7 @@ from vosd.cli.main import main
 from vosd.config.load import load
 from vosd.config.places import found_from, installation_of, recorded_in
 from vosd.control.calls import ListCalls
+from vosd.control.installation import GetStatus
 from vosd.control.money import Commitments, ListCommitments
 from vosd.daemon.claim import StateDirectory
 from vosd.storage.migrate import migrate_async
@@ -206,7 +207,7 @@ class TestTwoConfigurationsWithTheSameRelativePaths:
             return CliRunner().invoke(main, ["calls", "-c", str(file), *words])
 
         break_it(other / "vosd.yaml")
-        async with FakeSwitch(other / "var" / "vosd.sock").answers(ListCalls, []):
+        async with FakeSwitch(other / "var" / "vosd.sock").answers(ListCalls, []).answers(GetStatus, status_of()):
             done = await asyncio.to_thread(calls, other / "vosd.yaml")
             assert (done.exit_code, done.stdout) == (0, "no calls\n"), done.output
             assert "vosd.yaml cannot be read (vosd check says why): the switch that runs on it is asked" in done.stderr

@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from doubles.data.records import answered_call
-from doubles.fake_switch import FakeSwitch
+from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 from python_calamine import CalamineWorkbook
 
+from vosd.admin.office.office import Office
 from vosd.cli.main import main
 from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.installation import GetStatus
 from vosd.control.peers import GatewayRow, ListGateways
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
 
 CONFIGURATION = """
 templates: {usual: {max_concurrent: 10}}
@@ -161,26 +164,47 @@ async def test_a_list_of_an_account_that_never_was_there_is_no_empty_list(site: 
 
 
 async def test_running_calls_of_a_name_that_never_was_there_are_no_empty_list(site: Path) -> None:
-    async with FakeSwitch(site / "s").answers(ListCalls, []):
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
         for what, name in (("account", "globex"), ("gateway", "pbxx")):
             said = await asyncio.to_thread(vosd, "calls", f"--{what}", name, "--json")
             assert (said.exit_code, f"no {what} '{name}' is configured or recorded" in said.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("is_damaged", [False, True])
 async def test_who_waits_for_the_last_call_of_a_removed_account_or_gateway_finds_an_empty_list(
-    site: Path, is_away: bool
+    site: Path, is_damaged: bool
 ) -> None:
     """Without the database a removed name is not told from one that never was there, and the list needs none."""
     database = Database(f"sqlite+aiosqlite:///{site}/vosd.db")
     await SqlBooks(database).book([answered_call(1, customer_account="gone", mapping_gateway="old")])
     await database.close()
-    if is_away:
+    if is_damaged:
         (site / "vosd.db").write_text("no database")
-    async with FakeSwitch(site / "s").answers(ListCalls, []):
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
         for words in (("--account", "gone"), ("--gateway", "old")):
             found = await asyncio.to_thread(vosd, "calls", *words, "--json")
             assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+
+
+async def test_running_calls_do_not_wait_for_a_database_that_the_switch_waits_for(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To connect to one that hangs takes many seconds."""
+    monkeypatch.setattr(Office, "stores", property(lambda _: pytest.fail("the database was asked")))
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of("away")):
+        found = await asyncio.to_thread(vosd, "calls", "--account", "acme", "--json")
+    assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+
+
+async def test_running_calls_wait_for_a_database_for_a_moment_only(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_: SqlDecks) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SqlDecks, "version", hang)
+    monkeypatch.setattr("vosd.admin.office.calls._DATABASE_S", 0.01)
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
+        found = await asyncio.to_thread(vosd, "calls", "--account", "globex", "--json")
+    assert (found.exit_code, json.loads(found.stdout)) == (0, [])
 
 
 @pytest.mark.parametrize("verb", ["run", "list", "send"])

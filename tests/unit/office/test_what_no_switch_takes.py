@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from doubles.data import builders
-from doubles.fake_switch import FakeSwitch
+from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
@@ -40,15 +40,11 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
 from vosd.control.client import DaemonRefusedError
 from vosd.control.installation import (
-    CatalogueState,
-    DatabaseReport,
     FindObjectsInUse,
     GetStatus,
-    MachineUse,
     ObjectsInUse,
     Reload,
     ReloadOutcome,
-    SwitchStatus,
 )
 from vosd.control.server import CommandError
 from vosd.daemon.commands import ConfigurationInvalidError
@@ -56,10 +52,7 @@ from vosd.daemon.reload import UnconfirmedError
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
-STATUS: Final = SwitchStatus(
-    "1", "sw1", "id", "/etc/vosd.yaml", 7, "", {}, {}, MachineUse(), DatabaseReport("well", "this", None, 0),
-    CatalogueState("abc", "", None), listen=["udp:127.0.0.1:5060"],
-)  # fmt: skip
+STATUS: Final = status_of()
 SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD", "agent": "south"})
 TRUNK: Final = WantedObject("mapping_gateways", "pbx", {"account": "shop", "hosts": ["192.0.2.7"]})
 NONE: Final = ObjectsInUse([], [], {})

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -32,9 +32,13 @@ from vosd.control.calls import (
     TrialUpdate,
 )
 from vosd.control.client import AnswerLostError, DaemonUnreachableError
+from vosd.control.installation import GetStatus
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import CallFilter
+
+_DATABASE_S: Final = 2.0
+"""Longest wait of a list of running calls for the database, which it needs for unknown names alone."""
 
 
 class NotRunningError(VosError):
@@ -94,11 +98,19 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
     ]
     if not found and scope.agent is None and {order.account, order.gateway} != {None}:
-        named = CallFilter(account=order.account, gateway=order.gateway)
-        # Without files or database a name that was removed and one that never was there look the same.
-        with suppress(ConfigError, StoreUnavailable):
-            await check_names(named, office.definitions, office.stores.queries, office.stores.books)
+        with suppress(ConfigError, StoreUnavailable, TimeoutError):
+            await _check_named(office, order)
     return found
+
+
+async def _check_named(office: Office, order: ListRunningCalls) -> None:
+    """Refuse a name that never was there; without files or database it looks like a removed one, which is known."""
+    if (await office.switch.ask(GetStatus())).database.state == "away":
+        return  # the definitions are read from the database, too, and wait long for one that hangs
+    async with asyncio.timeout(_DATABASE_S):
+        await office.stores.decks.version()
+    named = CallFilter(account=order.account, gateway=order.gateway)
+    await check_names(named, office.definitions, office.stores.queries, office.stores.books)
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
