@@ -41,6 +41,7 @@ from vosd.sip.flows import Hop, IsHere, Listener, is_on_loopback
 from vosd.sip.ports import BindingStore
 from vosd.sip.registration.outbound import Draw
 from vosd.sip.settings import SipSettings
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address, RoutingGateway
 
 
@@ -104,7 +105,7 @@ class Tokens(Protocol):
 class NamedAddresses(Addresses, Protocol):
     """Addresses of names (``engine.peers.directory``)."""
 
-    def locate(self, hop: Hop, seen_at: str, /) -> Hop | None:
+    def locate(self, hop: Hop, seen_at: Peer | None, /) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``)."""
         ...
 

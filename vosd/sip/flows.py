@@ -82,15 +82,15 @@ def is_on_loopback(host: str) -> bool:
 class Locator(Protocol):
     """Finds an address for a name, from its cache only."""
 
-    def __call__(self, hop: Hop, seen_at: str, /) -> Hop | None:
+    def __call__(self, hop: Hop, seen_at: Peer | None, /) -> Hop | None:
         """Return the address, port and transport to use; None if the name is not resolved (yet).
 
-        ``seen_at`` is the address at which the peer that uses the name was seen.
+        ``seen_at`` is the peer that uses the name, where it was seen; None if it was not.
         """
         ...
 
 
-def resolve_no_name(_hop: Hop, _seen_at: str) -> Hop | None:
+def resolve_no_name(_hop: Hop, _seen_at: Peer | None) -> Hop | None:
     """``Locator`` that resolves no names."""
     return None
 
@@ -201,7 +201,7 @@ class Flows:
         if hop is not None and (hop.transport in WEBSOCKETS or hop.host.endswith(".invalid")):
             hop = None
         if hop is not None and not _is_address(hop.host):
-            hop = self._locate(hop, fallback.host)  # not cached here: the servers of a name may change
+            hop = self._locate(hop, fallback)  # not cached here: the servers of a name may change
             return fallback if hop is None else self._reach(hop, fallback)
         found = fallback if hop is None else self._reach(hop, fallback)
         if len(self._hops) >= _REMEMBERED:
@@ -231,7 +231,7 @@ class Flows:
         """
         if hop.transport in WEBSOCKETS:
             return None
-        found = hop if _is_address(hop.host) else self._locate(hop, "")
+        found = hop if _is_address(hop.host) else self._locate(hop, None)
         return found if found is not None and self._reaches(found) else None
 
     def beside(self, target: str, peer: Peer, *, has_started: bool = False) -> Peer | None:
@@ -244,7 +244,7 @@ class Flows:
             return None
         hop = hop_of(target)
         if hop is not None and not _is_address(hop.host):
-            hop = self._locate(hop, peer.host) or (hop._replace(host=peer.host) if has_started else None)
+            hop = self._locate(hop, peer) or (hop._replace(host=peer.host) if has_started else None)
         return self._accepting(hop, peer)
 
     def elsewhere(self, target: str, peer: Peer) -> Peer | None:

@@ -20,6 +20,7 @@ from vosd.net.resolve import NameServerResolver
 from vosd.obs.events import Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import RecordType, UsableTransports
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address, HostName, RoutingGateway
 
 MEANS = UsableTransports(dict.fromkeys(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA)))
@@ -39,7 +40,7 @@ d.example.net 60 A 192.0.2.9
 e.example.net 60 A 192.0.2.9
 """
 CARRIER = routing_gateway("carrier", addresses=(Address("example.net", None),))
-ELSEWHERE = "203.0.113.66"
+ELSEWHERE = Peer(0, "203.0.113.66", 5060)
 """Where the peer is seen that uses a name."""
 SINGLE = routing_gateway("single", addresses=(Address("single.example.net", 5070, "tcp"),))
 FOUND = (Address("192.0.2.9", 5070, "tcp", "single.example.net", "single.example.net:5070;transport=tcp"),)
@@ -465,11 +466,22 @@ async def test_the_requests_of_one_dialog_go_to_one_server_the_heaviest(desk):
     assert all(desk.directory.locate(Hop("example.net", None, None), ELSEWHERE) == found for _ in range(20))
 
 
+@pytest.mark.parametrize(("port", "served_at"), [(5060, 5060), (5070, 5070), (40_000, 5070)])
+async def test_of_the_servers_of_a_name_at_one_host_that_is_meant_whose_port_was_seen(desk, port, served_at):
+    """RFC 2782: a server is a target with its port. Of a connection that the peer has opened the port says nothing."""
+    desk.server.put("_sip._udp.two.test. 60 SRV 1 1 5060 h.test.")
+    desk.server.put("_sip._udp.two.test. 60 SRV 1 2 5070 h.test.")
+    desk.server.put("h.test. 60 A 192.0.2.1")
+    name = Hop("two.test", None, "udp")
+    await desk.locate(name)
+    assert desk.directory.locate(name, Peer(0, "192.0.2.1", port)) == Hop("192.0.2.1", served_at, "udp")
+
+
 async def test_the_requests_of_a_dialog_go_to_the_server_of_its_name_at_which_the_peer_was_seen(desk):
     name = Hop("example.net", None, None)
     await desk.locate(name)
-    assert desk.directory.locate(name, "192.0.2.1") == Hop("192.0.2.1", 5062, "udp")
-    assert desk.directory.locate(name, "2001:db8::3") == Hop("2001:db8::3", 5064, "udp")
+    assert desk.directory.locate(name, Peer(0, "192.0.2.1", 5062)) == Hop("192.0.2.1", 5062, "udp")
+    assert desk.directory.locate(name, Peer(1, "2001:db8::3", 40_000)) == Hop("2001:db8::3", 5064, "udp")
 
 
 async def test_what_is_known_of_a_gateway_is_known_in_its_dialogs(desk):

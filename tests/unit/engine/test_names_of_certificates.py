@@ -10,6 +10,7 @@ from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address, Registration
 
 HOST = "192.0.2.9"
@@ -35,9 +36,9 @@ def directory() -> NameDirectory:
 
 async def use(directory: NameDirectory, hop: Hop, seen_at: str) -> None:
     """Let a peer use a name in two dialogs."""
-    directory.locate(hop, seen_at)
+    directory.locate(hop, Peer(0, seen_at, 5061))
     await directory.settled()
-    assert directory.locate(hop, seen_at) == Hop(HOST, 5061, "tls")
+    assert directory.locate(hop, Peer(0, seen_at, 5061)) == Hop(HOST, 5061, "tls")
 
 
 @pytest.mark.parametrize(

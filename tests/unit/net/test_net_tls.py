@@ -22,6 +22,7 @@ from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
+from vosd.sip.wire.outgoing import Peer as Source
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
 
@@ -215,7 +216,7 @@ async def test_a_vendor_by_address_is_reached_whatever_names_peers_publish_for_i
     directory = NameDirectory(NamesOfPeers(), ManualClock(), UsableTransports({"tls": (RecordType.A,)}), DnsSettings())
     await directory.adopt([routing_gateway("vendor", addresses=(Address(host, port, "tls"),))])
     for _ in range(2):
-        found = directory.locate(Hop("evil.example", port, "tls"), "192.0.2.66")
+        found = directory.locate(Hop("evil.example", port, "tls"), Source(0, "192.0.2.66", 5061))
         await directory.settled()
     assert found == Hop(host, port, "tls")
     node = await secured()

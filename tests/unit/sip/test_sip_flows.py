@@ -182,7 +182,7 @@ def test_a_name_is_looked_up_and_gives_address_port_and_transport():
 
     assert flows(locate=locate).next_hop("sip:a@Example.com", SEEN_UDP) == Peer(TCP, "198.51.100.20", 5090)
     assert flows(locate=locate).next_hop("<sip:Example.com:5070;lr;transport=tls>", SEEN_UDP).port == 5090
-    assert asked == [(Hop("example.com", None, None), SEEN_UDP.host), (Hop("example.com", 5070, "tls"), SEEN_UDP.host)]
+    assert asked == [(Hop("example.com", None, None), SEEN_UDP), (Hop("example.com", 5070, "tls"), SEEN_UDP)]
 
 
 def test_an_address_is_never_looked_up():

@@ -24,6 +24,7 @@ from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import ADDRESSABLE
 from vosd.trunks.gateways import Address, HostName, MappingGateway, RoutingGateway
 
@@ -106,22 +107,25 @@ class NameDirectory(Counting):
                 return True
         return False
 
-    def locate(self, hop: Hop, seen_at: str) -> Hop | None:
+    def locate(self, hop: Hop, seen_at: Peer | None) -> Hop | None:
         """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet).
 
-        ``seen_at`` is the address at which the peer that uses the name was seen: of a name that leads there, too, it
-        is the server that has the dialog.
+        ``seen_at`` is the peer that uses the name, where it was seen: of a name that leads there, too, it is the server
+        that has the dialog. A server is a host and a port (RFC 2782); the port of a connection may be another one.
         """
         name = domain(hop.host)
         if name is None:
             return None
         sought = hop._replace(host=name)
-        cached = self._watched.get(sought) or self._dialog_name(sought, seen_at)
+        cached = self._watched.get(sought) or self._dialog_name(sought, "" if seen_at is None else seen_at.host)
         if cached is None or not cached.servers:
             return None
         hops = in_order(cached.servers, heaviest)
+        if seen_at is None:
+            return hops[0]
         # the answer to the next question may have the same addresses in another order
-        return next((each for each in hops if each.host == seen_at), hops[0])
+        there = [each for each in hops if each.host == seen_at.host] or hops[:1]
+        return next((each for each in there if each.port == seen_at.port), there[0])
 
     def hosts(self) -> Set[str]:
         """Return the addresses of all routing gateways with names: they are known sources."""
