@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf, entriesOf, leadsOn } from "./reports";
+import { callsOf, columnsOf, entriesOf, leadsOn, wordsOf } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 // hours of Lord Howe around 02:00, when the clock is put forward by half an hour
@@ -83,4 +83,18 @@ it("leads from a payment to those of its time, and from a balance to all entries
   const row = { account: "acme", span: "2026-10-14" };
   expect(entriesOf({ ...row, kind: "payment" }, report)).toEqual({ account: "acme", since, until });
   expect(entriesOf({ ...row, balance: "7.50" }, report)).toEqual({ account: "acme", until });
+});
+
+it("names the bars of balances by account and name, and shows limits as money and moments in the zone", () => {
+  const texts = ["account", "name", "currency", "type", "overdraft_limit", "available", "last_payment"];
+  const columns = texts.map((name) => ({ name, kind: "text", meaning: "" }));
+  const kinds = Object.fromEntries(columnsOf({ columns }).map(({ name, kind }) => [name, kind]));
+  expect(kinds).toMatchObject({ overdraft_limit: "money", available: "money", last_payment: "moment" });
+  const row = { account: "clinic", name: "City Clinic", currency: "USD", type: "customer", overdraft_limit: "200.00" };
+  const words = wordsOf({ columns }, (name) => `the ${name}`);
+  expect(words({ ...row, available: "unlimited", last_payment: "2026-11-29T11:06:46.747Z" })).toBe(
+    "clinic City Clinic",
+  );
+  const payments = { columns: ["account", "kind"].map((name) => ({ name, kind: "text", meaning: "" })) };
+  expect(wordsOf(payments, (name) => `the ${name}`)({ account: "clinic", kind: "payment" })).toBe("clinic the payment");
 });

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, queryText, type Row } from "../api/client";
-import { amount, dayBegin } from "../format";
+import { dayBegin } from "../format";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { DaySpan, useDayZone } from "../parts/minute";
@@ -18,7 +18,7 @@ import { Bars, OverTime } from "../parts/spanchart";
 import { isCurrency, type ReportSpan, type Spans, spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { type Kind, Moment, useStateWord, Value } from "../parts/values";
+import { type Kind, Moment, Money, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { zoneName } from "../zone";
@@ -132,21 +132,41 @@ const LINKS: Record<string, Kind> = {
   end_reason: "state",
   hangup_source: "state",
   type: "state",
+  kind: "state",
   // amounts, or that there is no limit
-  overdraft_limit: "state",
-  available: "state",
+  overdraft_limit: "money",
+  available: "money",
+  expires_at: "moment",
+  last_payment: "moment",
 };
 
 /** The beginning of a span: a moment where it is shorter than a day, else the day as it is. */
 const spanOf = (row: Row) =>
   String(row.span).includes("T") ? <Moment value={row.span} /> : <span>{String(row.span ?? "–")}</span>;
 
-function columnsOf(report: Report): Column[] {
-  return report.columns.map(({ name, kind }) => ({
-    name,
-    kind: LINKS[name] ?? KINDS[kind] ?? "text",
-    show: name === "span" ? spanOf : kind === "money" ? (row) => amount(String(row[name] ?? "–")) : undefined,
-  }));
+export function columnsOf(report: Pick<Report, "columns">): Column[] {
+  return report.columns.map(({ name, kind: declared }) => {
+    const kind = LINKS[name] ?? KINDS[declared] ?? "text";
+    // currencies have columns of their own
+    const money = (row: Row) => <Money value={row[name]} />;
+    return { name, kind, show: name === "span" ? spanOf : kind === "money" ? money : undefined };
+  });
+}
+
+/** Columns that say of what else a row is, beside what it is of. */
+const BESIDE = ["span", "area_prefix", "type"];
+
+/** Words for a row of a report beside its span: what it is of, without amounts, moments and currencies. */
+export function wordsOf(report: Pick<Report, "columns">, word: (name: string) => string): (row: Row) => string {
+  const columns = columnsOf(report).filter(
+    ({ name, kind }) =>
+      !["money", "number", "moment"].includes(kind ?? "") && !BESIDE.includes(name) && !isCurrency(name),
+  );
+  return (row) =>
+    columns
+      .map(({ name, kind }) => (kind === "state" && row[name] ? word(String(row[name])) : row[name]))
+      .filter(Boolean)
+      .join(" ");
 }
 
 /** Reports that leave rows out: their totals have these, too. */
@@ -280,14 +300,7 @@ function Chart({
   const named = (name: string) => figures.find((column) => column.name === name);
   const shown = named(figure) ?? named("calls") ?? figures[0];
   if (!shown || report.rows.length === 0) return null;
-  const texts = report.columns.filter(
-    ({ name, kind }) => kind === "text" && !["span", "area_prefix"].includes(name) && !isCurrency(name),
-  );
-  const words = (row: Row) =>
-    texts
-      .map(({ name }) => (LINKS[name] === "state" && row[name] ? word(String(row[name])) : row[name]))
-      .filter(Boolean)
-      .join(" ");
+  const words = wordsOf(report, word);
   const spans = new Set(report.rows.map((row) => row.span));
   const isOverTime = report.columns.some((column) => column.name === "span") && spans.size > 1;
   return (
