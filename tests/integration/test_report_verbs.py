@@ -155,6 +155,14 @@ def test_calls_that_are_not_added_up_yet_are_counted_by_the_check_and_added_by_t
     assert "not compared" not in installation.vosd("report", "verify", *SPAN).stderr
 
 
+def test_the_first_rebuilding_says_once_how_many_calls_were_added(tmp_path: Path, migrated: Path) -> None:
+    """It adds up the days since then, too, of which each is a step."""
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    installation.book([answered_call(number) for number in (1, 2)])
+    assert installation.vosd("report", "rebuild").stderr == "2 calls added\n"
+
+
 def test_an_empty_report_says_that_none_of_the_calls_belongs_to_it(installation: Installation) -> None:
     asked = ("report", "failures", *SPAN, "--vendor", "vendor-1")
     assert installation.vosd(*asked).stdout == "no call of that time belongs to this report\n"

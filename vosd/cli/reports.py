@@ -300,6 +300,7 @@ async def _added(office: "Office", who: "Principal") -> int:
     calls = 0
     async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:
         async for count in added:
+            if count != calls:  # else a day was added up
+                output.remark(f"{count} calls added")
             calls = count
-            output.remark(f"{count} calls added")
     return calls
