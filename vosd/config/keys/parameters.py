@@ -153,8 +153,9 @@ class ParameterKeys(Keys):
     media_same_nat: Annotated[bool, on_or_off()] = Field(default=False, alias="SS_MEDIAPROXYSAMENAT")
     """On: media are relayed also between parties behind the same NAT."""
     rtp_ports: Annotated[PortRange, port_range()] = Field(default=PortRange(10_000, 39_999), alias="SS_RTP_PORT_RANGE")
-    """UDP ports of relayed media: two for each leg, so that 30,000 are enough for 7,500 calls; 15,000 where RTCP shares
-    the port of RTP. A trunk may have an ``rtp_port_range`` of its own."""
+    """UDP ports of relayed media: two for each leg, so that 30,000 are enough for 7,500 calls. The leg of a caller
+    whose RTCP shares the port of RTP takes one: that makes 10,000. A trunk may have an ``rtp_port_range`` of its
+    own."""
     ivr_ports: Annotated[PortRange, port_range()] = Field(default=PortRange(40_000, 47_999), alias="IVR_RTP_PORT")
     """UDP ports of announcements, two for each caller that is played one."""
     qos_rtp: Annotated[TrafficClass, traffic_class()] = Field(default=MEDIA, alias="SS_QOS_RTP")
