@@ -40,6 +40,15 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if copy.name in line]) == (0, [])
 
 
+def test_the_unit_may_write_to_a_directory_of_reports_as_its_comment_says(tmp_path: Path) -> None:
+    copy = with_program(UNIT, tmp_path)
+    commented = "\n#ReadWritePaths=/srv/reports\n"
+    assert copy.read_text().count(commented) == 1
+    copy.write_text(copy.read_text().replace(commented, commented.replace("#", "")))
+    verified = analyze("verify", "--man=no", copy)
+    assert (verified.returncode, [line for line in verified.stderr.splitlines() if copy.name in line]) == (0, [])
+
+
 @pytest.mark.parametrize("timer", sorted(BESIDE.glob("*.timer")), ids=lambda each: each.name)
 def test_systemd_finds_nothing_wrong_with_the_timer_and_its_service(timer: Path, tmp_path: Path) -> None:
     with_program(timer.with_suffix(".service"), tmp_path)
