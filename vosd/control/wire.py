@@ -64,7 +64,8 @@ def other_version(switch: str, command: str) -> str:
     """Return the sentence of both sides about different versions."""
     return (
         f"the running switch and this command are of different versions ({switch}, {command}) and do not understand"
-        " each other: restart the switch, or use the command that belongs to it"
+        " each other: use the command that belongs to the switch, for `vosd restart`, too; a restart by systemctl may"
+        " end calls"
     )
 
 

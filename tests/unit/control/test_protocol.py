@@ -115,7 +115,9 @@ async def test_what_became_of_a_test_call_is_not_known_where_a_report_breaks_off
     ],
 )
 async def test_a_switch_of_another_version_is_named_in_a_sentence(tmp_path: Path, answer: Any, switch: str) -> None:
-    with pytest.raises(OtherVersionError, match=f"different versions .*{switch}.*restart the switch"):
+    with pytest.raises(
+        OtherVersionError, match=f"different versions .*{switch}.*belongs to the switch, for `vosd restart`, too"
+    ):
         async with answering(tmp_path / "s", json.dumps(answer).encode() + b"\n") as other:
             await other.ask(HANGUP)
 
