@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason, HangupSource
 from vosd.cdr.charges import charges_of
-from vosd.cdr.record import AGENT, FORKED, VENDOR, CallRecord
+from vosd.cdr.record import AGENT, ANNOUNCEMENT, FORKED, VENDOR, CallRecord
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
 from vosd.routing.routes import Cause
 
@@ -56,6 +56,10 @@ _OTHER_FAMILY: Final = Advice(
 )
 _DISAGREED: Final = Advice(
     "While they talked, the parties did not agree on media any more.", "compare the later offers in the ladder"
+)
+_ANNOUNCED: Final = Advice(
+    "A gateway of type announcement played its sound, and its code ended the call.",
+    "look at the gateways before it: in the attempts, and among those that were left out",
 )
 _TIMED_OUT: Final = Advice(
     "No gateway answered the INVITE within response_timeout.",
@@ -170,7 +174,8 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "look at HangUp in the audit, which names the person; else at the alarm fraud_suspected",
     ),
     EndReason.OVERLOAD: Advice(
-        "The switch had too much to do.", "look at the log for overload_begins, and at disk and database"
+        "The call could not be written to disk, or the switch had too much to do.",
+        "look at disk and database, and at the log for overload_begins",
     ),
     EndReason.SHUTDOWN: Advice("The switch was being stopped; calls that ran had the grace time."),
     EndReason.LOST: Advice(
@@ -298,6 +303,8 @@ def _of_call(record: CallRecord, reason: EndReason, refusal: str) -> Advice | No
             return _LOST_UNANSWERED
         case EndReason.BUSY if is_refused:
             return _PHONE_FULL
+        case EndReason.BUSY | EndReason.REJECTED | EndReason.NOT_FOUND if _is_announced(record):
+            return _ANNOUNCED
         case EndReason.UNAVAILABLE:
             return _refused(refusal) if is_refused else _unanswered(record)
         case EndReason.NO_AVAILABLE_ROUTE if refusal:
@@ -305,6 +312,12 @@ def _of_call(record: CallRecord, reason: EndReason, refusal: str) -> Advice | No
         case EndReason.NO_COMMON_CODEC:
             return _without_session(record, refusal)
     return None
+
+
+def _is_announced(record: CallRecord) -> bool:
+    """Return whether the code behind a sound is the reason of a failure, and not the refusal of another gateway."""
+    rows = {each.reason for each in record.attempts if each.code}
+    return ANNOUNCEMENT in rows and record.end_reason not in rows
 
 
 def _refused(refusal: str) -> Advice:
@@ -317,11 +330,11 @@ def _refused(refusal: str) -> Advice:
 
 
 def _unanswered(record: CallRecord) -> Advice | None:
-    """Return why a call was not answered for which no refusal of a gateway is the reason; None = one is."""
+    """Return why a call was not answered where no vendor's refusal is the reason; None = one is."""
     if record.hangup_source == HangupSource.CALLER.text:
         return _NO_PRACK
     if record.vendor_answered_at is None:
-        return None
+        return _ANNOUNCED if _is_announced(record) else None
     return _HUNG_UP_AT_ONCE if record.hangup_source == HangupSource.CALLEE.text else _NOT_SENT
 
 

@@ -10,6 +10,7 @@ from doubles.virtual.probe import SDP, request
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
 
+from vosd.admin.why import why
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
@@ -49,6 +50,7 @@ def test_a_call_that_asks_for_what_its_trunk_has_not_gets_a_reason_and_leaves_a_
     assert (record.end_reason, record.hangup_source, record.sip_code) == (reason, "switch", status)
     assert (record.q850_cause, record.attempts, record.fee) == (127, (), 0)
     assert (record.mapping_gateway, record.callee_in) == ("acme", CALLEE)
+    assert why(record)["refusal"].startswith(f"{explained}: "), "vosd why says what was refused"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
-from vosd.cdr.record import FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
+from vosd.cdr.record import ANNOUNCEMENT, FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
 VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'
@@ -22,6 +22,7 @@ TRIED = (
     Attempt(gateway="trunk-1", code=0, ms=5_000, pdd_ms=None, reason="Unavailable"),
     Attempt(gateway="trunk-2", code=503, ms=5_100, pdd_ms=80, reason="Unavailable"),
 )
+SOUND = Attempt(gateway="closed", code=404, ms=900, pdd_ms=None, reason=ANNOUNCEMENT)
 DOCUMENTS = Path(__file__).parents[3] / "docs"
 
 
@@ -151,6 +152,11 @@ def test_a_call_that_no_gateway_was_tried_for_is_not_said_to_have_failed_there(r
         ({"hangup_source": "callee", "vendor_answered_at": 5}, "hung up before our answer"),
         ({"hangup_source": "switch", "vendor_answered_at": 5}, "could not be sent to the caller"),
         ({"hangup_source": "callee"}, "Every gateway that was tried failed."),
+        ({"attempts": (SOUND,)}, "its code ended the call"),
+        ({"attempts": (SOUND,), "end_reason": "Not Found"}, "its code ended the call"),
+        ({"attempts": (*TRIED, SOUND)}, "Every gateway that was tried failed."),
+        ({"attempts": (SOUND,), "end_reason": "Cancelled"}, "The caller gave up"),
+        ({"end_reason": "Overload"}, "could not be written to disk"),
         ({"end_reason": "No Common Codec", "answered_at": 5}, "While they talked"),
         ({"end_reason": "No Common Codec"}, "no codec in common"),
     ],

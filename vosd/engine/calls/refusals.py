@@ -269,6 +269,7 @@ class Refusals:
             return
         _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, q850_of_refusal(reason, status))
+        call_request.refusal = call_request.refusal or detail
         journey, recorded = Journey(), self._records_zero or self._is_emergency(call_request.callee_billing)
         record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
         if reason in _BY_ACCESS:
