@@ -641,7 +641,7 @@ def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Wa
     site.api.ask("PUT", "/accounts/changed", {"keys": {"currency": "USD"}, "memo": "ticket 5"})
     site.api.ask("PATCH", "/accounts/changed", {"keys": {"max_cps": "4"}})
     page = visit().go("/changes", "Configuration changes")
-    line = page.locator("ol.changes > li", has_text="accounts changed").first
+    line = page.locator("ol.changes > li", has_text="Means: token Account settings: changed").first
     line.get_by_role("button", name="What changed").click()
     expect(line).to_contain_text("max_cps: set to 4")
     line.get_by_role("link", name=re.compile("version 2")).click()

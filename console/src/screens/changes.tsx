@@ -15,6 +15,7 @@ import { type Change, KeyWords, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { ServerText } from "../text/meanings";
 
 const ACTIONS = [
   "SetObjects",
@@ -47,6 +48,16 @@ export function madeBy(detail: unknown): readonly Made[] {
     const version = rest.pop() ?? "";
     return { kind, name: rest.join(" "), version };
   });
+}
+
+/** What a line is about: an object with the word for its kind, or how many; else as the line has it. */
+export function subjectOf(line: Row, kindWord: (kind: string) => string, countWords: (count: number) => string) {
+  const subject = String(line.subject);
+  const [only, ...others] = madeBy(line.detail);
+  if (only && others.length === 0 && subject === `${only.kind} ${only.name}`)
+    return `${kindWord(only.kind)}: ${only.name}`;
+  const count = /^(\d+) objects$/.exec(subject)?.[1];
+  return count && others.length > 0 ? countWords(Number(count)) : subject;
 }
 
 export function ChangesScreen() {
@@ -156,8 +167,16 @@ function Line({ line }: { line: Row }) {
   const memo = isWithdrawal ? null : detail?.memo;
   return (
     <li>
-      <Moment value={line.at} /> <b>{String(line.principal)}</b> <span className="quiet">{String(line.means)}</span>{" "}
-      {String(line.subject)} {isWithdrawal && <i>{t("changes.withdrawn")}</i>}
+      <Moment value={line.at} /> <b>{String(line.principal)}</b>{" "}
+      <span className="quiet">
+        {t("column.means")}: <ServerText text={String(line.means)} />
+      </span>{" "}
+      {subjectOf(
+        line,
+        (kind) => t(`kind.${kind}`),
+        (count) => t("changes.objects", { count }),
+      )}{" "}
+      {isWithdrawal && <i>{t("changes.withdrawn")}</i>}
       {memo ? <i>{String(memo)}</i> : null} {detail?.file ? <span className="quiet">{String(detail.file)}</span> : null}{" "}
       {made.length > 0 && (
         <Button size="compact-xs" variant="default" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
