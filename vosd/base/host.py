@@ -19,6 +19,7 @@ _PRIVATE: Final = tuple(
     )
 )  # fmt: skip
 """Networks whose addresses are not reachable, or ambiguous, from outside."""
+_LINK_LOCAL: Final = ip_network("fe80::/10")
 _NAT64: Final = ip_network("64:ff9b::/96")
 """Addresses of IPv4 hosts behind a translator (RFC 6052)."""
 _UNICAST: Final = ip_network("2000::/3")
@@ -124,12 +125,18 @@ def is_within_private(network: IPv4Network | IPv6Network) -> bool | None:
 def is_no_host(host: str) -> bool:
     """Return whether a host is an address of no single host, such as 0.0.0.0, by which Linux means itself.
 
-    False for a name.
+    So are link-local IPv6 addresses: each link has its own, and no URI names the link (RFC 4007 section 6). False for
+    a name.
     """
     try:
-        return not may_be_source(host)
+        return not may_be_source(host) or is_link_local(host)
     except ValueError:
         return False
+
+
+def is_link_local(host: str) -> bool:
+    """Return whether a host is an IPv6 address of one link; False for a name."""
+    return host[:2].lower() == "fe" and is_valid_address(host) and ip_address(host) in _LINK_LOCAL
 
 
 class Realm(Enum):

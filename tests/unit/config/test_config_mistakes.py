@@ -147,6 +147,12 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("routing_gateways: [{name: r, account: a, address: 'sip.example.net;transport=tls'}]",
          ("routing_gateways[r].address: value 'sip.example.net;transport=tls': "
           "expected a tls socket in sip.listen: packets to that place are sent from there")),
+        ("routing_gateways: [{name: r, account: a, address: '[fe80::2%eth0]'}]",
+         ("routing_gateways[r].address: value '[fe80::2%eth0]': "
+          "expected another address of the host: no SIP URI can say which link a link-local one (fe80::) is of")),
+        ("routing_gateways: [{name: r, account: a, address: '[fe80::2]'}]",
+         ("routing_gateways[r].address: value '[fe80::2]': "
+          "expected another address of the host: no SIP URI can say which link a link-local one (fe80::) is of")),
         ("sip: {timers: {t1: 5}}", "sip.timers.t2: expected no less than t1"),
         ("accounts: acme", "accounts: expected a list: lines that begin with '- '"),
         ("accounts: [acme]", "accounts: expected keys and values in each item"),

@@ -151,6 +151,15 @@ def test_ipv6_peers_are_reached_from_ipv6_sockets():
     assert flows().next_hop("sip:a@198.51.100.9", seen) == seen
 
 
+@pytest.mark.parametrize("host", ["fe80::99", "FE80:0::99", "febf::1", "::", "ff02::1"])
+@pytest.mark.parametrize("seen", ["2001:db8::9", "fe80::99%eth0"])
+def test_an_ipv6_address_of_one_link_or_of_no_host_is_not_followed(host, seen):
+    """RFC 4007 section 6: it means nothing without the link, which no URI names."""
+    at = Peer(UDP6, seen, 5060)
+    assert flows().next_hop(f"sip:a@[{host}]:5070", at) == at
+    assert flows().is_ours(hop_of(f"sip:a@[{host}]").host, 5070)
+
+
 @pytest.mark.parametrize(
     ("target", "seen", "peer"),
     [

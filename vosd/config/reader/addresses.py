@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
-from vosd.base.host import domain, is_valid_address, plain_host
+from vosd.base.host import domain, is_link_local, is_valid_address, plain_host
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import ADDRESSABLE, DEFAULT_PORTS
@@ -17,10 +17,11 @@ from vosd.trunks.gateways import Address, HostName, HostPattern
 DNS_PORT: Final = 53
 HEP_PORT: Final = 9060
 
-_BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
+_BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\](?::(\d{1,5}))?\Z", re.ASCII)
 _PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
 _TRANSPORTS: Final = frozenset(ADDRESSABLE)
 _NO_NAME: Final = "an IP address: a name can only stand where packets of a trunk come from or go"
+_NO_LINK: Final = "another address of the host: no SIP URI can say which link a link-local one (fe80::) is of"
 _LISTENED_ON: Final = "an IP address of this machine in place of the name, or 0.0.0.0 for all of them"
 
 
@@ -151,6 +152,8 @@ def destination() -> FromText:
         host = _ip(written)
         if host.is_unspecified:
             raise ValueError
+        if is_link_local(str(host)):
+            raise ExpectedError(_NO_LINK)
         return Address(plain_host(str(host)), port or DEFAULT_PORTS[transport or "udp"], transport)
 
     return FromText(
@@ -204,7 +207,7 @@ def _ip(text: str, *, is_ours: bool = False) -> IPv4Address | IPv6Address:
             raise ExpectedError(_LISTENED_ON if is_ours else _NO_NAME) from None
         raise
     if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise ValueError
+        raise ExpectedError(_NO_LINK)
     return address
 
 
