@@ -43,6 +43,8 @@ def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
     for method, body in (("PUT", {"keys": {}}), ("PATCH", {"keys": {}}), ("DELETE", None)):
         refused = api.ask(method, "/accounts/shop", body, headers=stale)
         assert (refused.status, refused.json["code"]) == (412, "stale_version")
+    several = api.ask("PATCH", "/accounts/shop", {"keys": {}}, headers={"If-Match": '"1", "7"'})
+    assert (several.status, several.json["detail"].endswith("name its ETag alone")) == (412, True)
     merged = api.ask("PATCH", "/accounts/shop", {"keys": {"overdraft_limit": 30}}, headers={"If-Match": '"1"'})
     assert (merged.status, merged.headers["etag"]) == (200, '"2"'), merged.content
     assert api.ask("GET", "/accounts/shop").json["keys"] == {"currency": "USD", "overdraft_limit": "30"}

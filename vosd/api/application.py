@@ -488,7 +488,9 @@ def _version_in(text: str) -> int:
     """Return the version that If-Match names."""
     number = text.removeprefix("W/").strip('"')
     if not number.isascii() or not number.isdigit() or len(number) > _DIGITS_MAX:
-        raise StaleVersionError("If-Match is no ETag that this API gave: read the object again")
+        raise StaleVersionError(
+            "If-Match is not one ETag that this API gave: read the object again, and name its ETag alone"
+        )
     return int(number)
 
 
