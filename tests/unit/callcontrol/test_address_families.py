@@ -28,6 +28,9 @@ OFF = MediaSettings(mode=MediaMode.OFF)
         (b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n", 0),
         (b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\na=altc:1 IP6 2001:db8::1 4\r\n", 0),
         (b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\na=candidate:1 1 UDP 1 ::1 4 typ host\r\n", 0),
+        (b"v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4 RTP/AVP 0\r\n", 0),
+        (b"v=0\r\nc=IN IP6 ::\r\nm=audio 4 RTP/AVP 0\r\n", 0),
+        (b"v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4 RTP/AVP 0\r\nc=IN IP6 ::1\r\n", 6),
         (b"", 0),
     ],
 )
