@@ -86,7 +86,7 @@ class NameServer:
         """Take a port that is free on UDP; release it if it is taken on TCP."""
         loop = asyncio.get_running_loop()
         datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (self._host, 0))
-        address = datagrams.get_extra_info("sockname")[:2]
+        address = self._host, datagrams.get_extra_info("sockname")[1]
         try:
             self._stream = await asyncio.start_server(self._serve_stream, *address)
         except OSError:

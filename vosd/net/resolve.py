@@ -101,7 +101,10 @@ async def _ask_by_datagram(server: NameServer, query: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     # No datagram endpoint: uvloop keeps its socket for ever if the lookup is given up while it is being opened.
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
-        sock.connect(server)
+        host, port = server
+        # Of a pair Python takes no zone (fe80::1%eth0), as resolv.conf has it.
+        ((*_, address),) = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        sock.connect(address)
         await loop.sock_sendall(sock, query)
         while not answers(response := await loop.sock_recv(sock, MESSAGE_BYTES_MAX + 1), query):
             pass

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import dns.message
@@ -64,6 +65,19 @@ async def test_what_does_not_exist_is_an_answer_without_records(server):
 
 async def test_a_name_server_may_have_an_ipv6_address():
     async with NameServer(ZONE, "::1") as server:
+        assert await NameServerResolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
+
+
+def addresses_of_links() -> list[str]:
+    """Return the addresses of the interfaces' links, with their zones."""
+    fields = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+    return [f"{IPv6Address(bytes.fromhex(each[0]))}%{each[-1]}" for each in fields if each[0].startswith("fe80")]
+
+
+@pytest.mark.skipif(not addresses_of_links(), reason="no interface has an address of its link")
+async def test_a_name_server_may_have_an_address_of_one_link():
+    """Routers announce such ones, and resolv.conf has them with a zone."""
+    async with NameServer(ZONE, addresses_of_links()[0]) as server:
         assert await NameServerResolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
 
 
