@@ -9,6 +9,8 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import SILENT, answers, refuses
 
+from vosd.b2bua.stamps import Arrival, Journey
+from vosd.base.clock import Instant
 from vosd.control.traces import CallSought
 from vosd.engine.trace import followers
 from vosd.engine.trace.followers import TraceFollower
@@ -176,6 +178,27 @@ def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_sec
     if fits:
         assert starts(told[0].messages)[0] == ("in", 0, "INVITE")
         assert told[0].gateways == ("vendor-0", "vendor-1")
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("2001:db8::10", True),
+        ("[2001:db8::10]", True),
+        ("[2001:db8::10]:6000", True),
+        ("[2001:DB8:0::10]:6000", True),
+        ("2001:DB8:0:0:0:0:0:10", True),
+        ("::ffff:192.0.2.9", True),
+        ("192.0.2.9:5060", True),
+        ("192.0.2.9:6000", False),
+        ("[2001:db8::10]:600", False),
+        ("2001:db8::10:6000", False),
+    ],
+)
+def test_an_address_is_found_in_each_form_with_and_without_port(address, fits):
+    arrival = Arrival("1", "1202", CALLEE, "in", "[2001:db8::10]:6000", Instant(0, 0))
+    sought, journey = CallSought(address=address), Journey(destination_address="192.0.2.9:5060")
+    assert followers.fits(sought, arrival, journey, None, ()) is fits
 
 
 def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):

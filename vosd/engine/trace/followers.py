@@ -13,6 +13,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.base.host import plain_host
 from vosd.base.number import for_matching
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.record import CallRecord
@@ -53,9 +54,16 @@ def fits(
 
 
 def _is_of(address: str, addresses: Iterable[str | None]) -> bool:
-    wanted = address.strip("[]")
-    shown = [each for each in addresses if each is not None]
-    return wanted in shown or wanted in [each.rpartition(":")[0].strip("[]") for each in shown]
+    wanted = _host_and_port(address)
+    shown = [_host_and_port(each) for each in addresses if each is not None]
+    return wanted in shown or wanted in [(host, "") for host, _ in shown]
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    """Return the host in canonical form, and the port; empty = an address has none."""
+    host, _, port = address.rpartition(":")
+    has_port = host.endswith("]") or (host and ":" not in host)
+    return (plain_host(host), port) if has_port else (plain_host(address), "")
 
 
 class _Followed:
