@@ -168,6 +168,11 @@ def plain_host(host: str) -> str:
     return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
 
 
+def bracketed(host: str) -> str:
+    """Return an address with brackets if it is IPv6, so that a port can follow (RFC 5952 section 6)."""
+    return f"[{host}]" if ":" in host else host
+
+
 # Called for every message over IPv6, and for every INVITE and REGISTER while any source is locked out.
 @lru_cache(maxsize=4_096)
 def source_of(host: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
+from vosd.base.host import bracketed
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching, is_unambiguous, without_separators
@@ -167,7 +168,7 @@ class Admission:
         else:
             found = self.catalogue.sources.identify(call.source_host, call.source_port, numbers.called)
         if found is None:
-            who = call.user or f"{call.source_host}:{call.source_port}"
+            who = call.user or f"{bracketed(call.source_host)}:{call.source_port}"
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"no mapping gateway for {who}")
         gateway, callee = found.gateway, found.callee
         if self.catalogue.overridden:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vosd.base.host import bracketed
 from vosd.base.secret import Secret
 from vosd.billing.invoice_terms import IssuerTerms
 from vosd.cdr.retention import Age, KeepSettings
@@ -38,8 +39,7 @@ class SipListener(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport}:{host}:{self.port}"
+        return f"{self.transport}:{bracketed(self.host)}:{self.port}"
 
 
 class NameServer(NamedTuple):
@@ -122,8 +122,7 @@ class HttpListener(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +219,7 @@ class PhoneServiceSettings:
     path: str = "/"
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{self.path}"
+        return f"http://{bracketed(self.host)}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from vosd.base.errors import VosError
+from vosd.base.host import bracketed
 from vosd.net.marking import TrafficClass
 
 _NAMES: Final = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
@@ -67,11 +68,6 @@ def unbound(kind: socket.SocketKind, host: str, marker: Marker) -> socket.socket
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     marker.mark(sock)
     return sock
-
-
-def bracketed(host: str) -> str:
-    """Return an address with brackets if it is IPv6, so that a port can follow."""
-    return f"[{host}]" if ":" in host else host
 
 
 def reachable_address(host: str) -> str:

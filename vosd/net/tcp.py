@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from vosd.base.host import plain_host
+from vosd.base.host import bracketed, plain_host
 from vosd.net.aliases import alias_in
 from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import GIVEN_UP_S, Core, Entrance, may_be_given_up
@@ -601,7 +601,7 @@ class StreamFlow:
     def _warn(self, peer: PeerEnd, why: str, name: str = "") -> None:
         """Log why there is no connection, at most once a minute for each address and name of it."""
         if self._log_limiter.admits(f"{peer.host} {name}", round(self._loop.time() * 1000)):
-            _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
+            _log.warning("connection", peer=f"{bracketed(peer.host)}:{peer.port}", flow=self._flow, why=why)
 
 
 _RESPONSE: Final = b"SIP/2.0 "

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
+from vosd.base.host import bracketed
 from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.far_ends import FarEnds
@@ -176,7 +177,9 @@ class Transports:
             return UdpFlow(flow, host, port, self._entrance, self._marker, handed, served_mono)
         tls = self._tls if transport in SECURE else None
         if transport in SECURE and tls is None:
-            raise ListenerUnusableError(f"cannot listen on {transport}:{host}:{port}: sip.tls has no certificate")
+            raise ListenerUnusableError(
+                f"cannot listen on {transport}:{bracketed(host)}:{port}: sip.tls has no certificate"
+            )
         local = PeerEnd(host, port)
         kind = WebSocketFlow if transport in WEBSOCKETS else StreamFlow
         opened = kind(

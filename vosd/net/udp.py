@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from vosd.base.host import bracketed
 from vosd.net import icmp_errors
 from vosd.net.datagrams import BATCH, DATAGRAM_MAX, Datagrams
 from vosd.net.entrance import Entrance
@@ -125,6 +126,11 @@ class UdpFlow:
         host, port, *_ = self._socket.getsockname()
         return host, port
 
+    @property
+    def _here(self) -> str:
+        host, port = self.local_address
+        return f"udp:{bracketed(host)}:{port}"
+
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """Send one datagram; without buffer space it is lost, and SIP timers retransmit it."""
         if not self._datagrams.send(data, to):
@@ -148,8 +154,7 @@ class UdpFlow:
             return
         why = error.strerror or "not an address of the listener's family"
         if self._log_limiter.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
-            here = "udp:{}:{}".format(*self.local_address)
-            _log.error("datagram_not_sent", host=host, port=port, listener=here, error=why)
+            _log.error("datagram_not_sent", host=host, port=port, listener=self._here, error=why)
         self._loop.call_soon(self._entrance.unsent, data)
 
     def _refusal(self, data: bytes, to: tuple[str, int]) -> OSError | None:
@@ -185,9 +190,7 @@ class UdpFlow:
             icmp_errors.enable(self._socket, wanted=False)
             self._pause_of_errors = self._loop.call_later(PAUSE_OF_ERRORS_S, self._read_errors_again)
             if self._log_limiter.admits("icmp", int(1_000 * now_s)):
-                _log.warning(
-                    "icmp_errors_ignored", listener="udp:{}:{}".format(*self.local_address), seconds=PAUSE_OF_ERRORS_S
-                )
+                _log.warning("icmp_errors_ignored", listener=self._here, seconds=PAUSE_OF_ERRORS_S)
 
     def _read_errors_again(self) -> None:
         icmp_errors.enable(self._socket, wanted=True)

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from vosd.base.host import bracketed
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt
 from vosd.obs.traced import Direction, TracedCall, TracedMessage, TracedOutcome
@@ -189,7 +190,7 @@ def _party(message: TracedMessage) -> _Party:
 
 
 def _address(transport: str, host: str, port: int) -> str:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = f"{bracketed(host)}:{port}"
     return where if transport == "udp" else f"{where} {transport}"
 
 

@@ -17,6 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
+from vosd.base.host import bracketed
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.sounds import EncodedSound
@@ -584,7 +585,7 @@ class Relay:
     def _log_sound(self, port: int, error: str) -> None:
         if self._log_limiter.admits("sound", monotonic_ns() // 1_000_000):
             served = self._ports[port].port
-            _log.error(Event.SOUND_NOT_PLAYED, port=f"{served.host}:{served.rtp}", error=error)
+            _log.error(Event.SOUND_NOT_PLAYED, port=f"{bracketed(served.host)}:{served.rtp}", error=error)
 
     def _not_offloaded(self, report: OffloadFailed) -> None:
         if not self._is_offload_missing:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from vosd.base.host import bracketed
 from vosd.routing.routes import Cause
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -48,7 +49,7 @@ class BreakerPlace(NamedTuple):
     """Empty = for all."""
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> BreakerPlace:

@@ -242,6 +242,17 @@ async def test_a_datagram_that_cannot_be_sent_is_logged_once_a_minute_and_report
     assert lines[0]["listener"] == "udp:{}:{}".format(*node.address())
 
 
+async def test_the_log_has_an_address_of_ipv6_in_brackets(opened):
+    node = await opened(("udp", "::1"), ("tcp", "::1"))
+    with capture_logs() as lines:
+        node.send(b"to the other family", ("127.0.0.1", 5060))
+        node.send(b"OPTIONS", ("::1", 1), flow=1)
+        await until(lambda: len(lines) == 2)
+    assert {key: line[key] for line in lines for key in ("listener", "peer") if key in line} == {
+        "listener": f"udp:[::1]:{node.address()[1]}", "peer": "[::1]:1",
+    }  # fmt: skip
+
+
 async def test_nothing_is_reported_from_within_a_send(opened):
     node = await opened(("udp", "127.0.0.1"))
     node.send(b"to the other family", ("::1", 5060))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from vosd.base.host import is_address
+from vosd.base.host import bracketed, is_address
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Written
@@ -152,7 +152,7 @@ def _refuse_own(address: Address, gateway: Reach, listen: Sequence[SipListener],
         is_here = ip_address(own.host) == host or (ip_address(own.host).is_unspecified and host.is_loopback)
         if is_here and address.port == own.port and address.transport in {None, own.transport}:
             expected = f"the address of the vendor: {own} is a socket of sip.listen, and its calls would come back"
-            problems.error(*gateway.at("address"), expected, f"{address.host}:{address.port}")
+            problems.error(*gateway.at("address"), expected, f"{bracketed(address.host)}:{address.port}")
             return
 
 

@@ -326,7 +326,7 @@ class TrialCall(WithoutCaller):
     def _left(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Note that the INVITE leaves: the vendor charges from now on."""
         self._log.invited(now)
-        self._log.note(f"INVITE to {attempt.peer.host}:{attempt.peer.port} for {self._choice.callee_out}", now)
+        self._log.note(f"INVITE to {attempt.peer} for {self._choice.callee_out}", now)
         if not self._charge_ringing(now, has_left=True):
             self.end(EndReason.OVERLOAD, now)
 

@@ -12,6 +12,7 @@ from vosd.b2bua.snapshot.references import newcomer_of
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.base.host import bracketed
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.music import plays_unseen
@@ -328,7 +329,9 @@ class RelayedCalls:
                 ports = [self._resumed_port(leg, media, index) for index in range(len(media.ports))]
                 for port, resumed in zip(media.ports, ports, strict=True):
                     if port is not None and resumed is None:
-                        _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+                        _log.error(
+                            "media_port_lost", call_id=call.arrival.call_id, port=f"{bracketed(port.host)}:{port.rtp}"
+                        )
                         has_lost = True
                         media.is_moved = bool(media.origin)
                 media.ports = tuple(ports)
