@@ -1,16 +1,19 @@
 """Trunks that are right key by key and doubtful as a whole: who may call, at whose cost, to which numbers, and when."""
 
 from collections.abc import Iterable, Mapping
+from ipaddress import IPV4LENGTH, IPV6LENGTH
 from typing import Any, Final
 
+from vosd.base.networks import bits_of
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
 from vosd.routing.number_rules import LIST
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
-_NETWORK_BITS: Final = {4: 8, 6: 16}
-"""By version of IP: wider networks are a good part of the internet."""
+_HOST_BITS: Final = {4: 24, 6: 112}
+"""By version of IP: networks with more bits for hosts are a good part of the internet."""
+_ALL_BITS: Final = {4: IPV4LENGTH, 6: IPV6LENGTH}
 _SHORT_DIGITS: Final = range(4, 7)
 """Digits of what is probably the begin of a number: services have three or fewer, subscribers seven or more."""
 
@@ -21,13 +24,14 @@ def check_sources(gateway: MappingGateway, definition: Definition[Any], problems
         return
     for pattern in gateway.hosts:
         network = pattern.network
-        if network.prefixlen == 0:
+        bits = bits_of(network)  # an IPv4-mapped one matches IPv4 addresses
+        if bits.host_bits == _ALL_BITS[bits.version]:
             expected = (
                 "addresses of the customer, or auth with username and password: by all addresses without a password "
                 "any host of the internet may call at the cost of this account"
             )
             problems.error(*definition.at("hosts"), expected, str(network))
-        elif network.prefixlen < _NETWORK_BITS[network.version]:
+        elif bits.host_bits > _HOST_BITS[bits.version]:
             expected = "narrower hosts, or auth: each host in this network may call at the cost of this account"
             problems.warning(*definition.at("hosts"), expected, str(network))
 

@@ -24,7 +24,7 @@ def test_every_setting_of_the_installation_arrives(site):
         """
         node: fra1
         sip:
-          listen: ["udp:192.0.2.1:5070", "UDP:[2001:db8::1]:5061", "udp:localhost"]
+          listen: ["udp:[::ffff:192.0.2.1]:5070", "UDP:[2001:db8::1]:5061", "udp:localhost"]
           advertise: 198.51.100.1
           unknown_source: reject
           timers: {t1: 0.05, t2: 0.4, t4: 0.5}

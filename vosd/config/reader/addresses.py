@@ -42,7 +42,7 @@ def listener_in(text: str) -> SipListener:
     if transport not in DEFAULT_PORTS:
         raise ValueError
     host, port = _host_port(rest, is_ours=True)
-    return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
+    return SipListener(transport, plain_host(str(host)), port or DEFAULT_PORTS[transport])
 
 
 def dns_name() -> FromText:
