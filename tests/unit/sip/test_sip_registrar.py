@@ -350,6 +350,7 @@ def test_a_contact_without_brackets_has_its_parameters_behind_the_uri():
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", True),
         ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on", True),
         ("sip:a@h?to=b&cc=c", "sip:a@h?cc=c&to=b", True),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=tcp", True),
         ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", False),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060", False),
         ("sip:bob@biloxi.com", "sips:bob@biloxi.com", False),
