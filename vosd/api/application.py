@@ -29,6 +29,7 @@ from vosd.api.http import (
     Scope,
     Send,
     document_of,
+    preferred,
     send_answer,
 )
 from vosd.api.identity import Identify
@@ -520,8 +521,7 @@ def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answe
     if operation.location is not None:
         headers.append(("Location", operation.location(result)))
     accept = request.headers.get("accept", "")
-    form = next((each for each in operation.forms if each in accept), None)
-    if form is not None:
+    if form := preferred(accept, operation.forms):
         content = operation.forms[form](result)
         named = f"{form}; charset=utf-8" if form.startswith("text/") else form
         return Answer(status=operation.status, content=content, content_type=named, headers=tuple(headers))

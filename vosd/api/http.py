@@ -35,6 +35,7 @@ _PLACE: Final = re.compile(r"\(byte (\d+)\)")
 """Place in a body, as the parser says it."""
 _HALF: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u)")
 """The first half of a character that is written as two, without the second."""
+_WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 _ALWAYS: Final = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -46,6 +47,20 @@ _ALWAYS: Final = (
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+def preferred(accept: str, forms: Iterable[str], plain: str = JSON) -> str:
+    """Return the form that the header Accept weighs most, the first of equal ones; empty = ``plain`` (RFC 9110 12.5.1).
+
+    A form has to be named, and to weigh more than ``plain`` where that is named, too.
+    """
+    weights: dict[str, float] = {}
+    for each in accept.lower().split(","):
+        name, *terms = (part.strip() for part in each.split(";"))
+        given = next((term[2:] for term in terms if term.startswith("q=")), "1")
+        weights[name] = float(given) if _WEIGHT.fullmatch(given) else 1.0
+    best = max(forms, key=lambda form: weights.get(form, 0.0), default="")
+    return best if weights.get(best, 0.0) > weights.get(plain, 0.0) else ""
 
 
 class RequestError(Exception):

@@ -17,7 +17,7 @@ from msgspec.structs import FieldInfo, asdict
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.begun import begun
-from vosd.api.http import Answer, RequestError
+from vosd.api.http import Answer, RequestError, preferred
 from vosd.api.operation import Listing
 from vosd.api.workbook import ROWS_MAX, XLSX, too_many_rows, workbook_parts
 from vosd.base import base64url
@@ -73,7 +73,7 @@ def page_wanted(listing: Listing, columns: Mapping[str, bool], query: dict[str, 
     Raises:
         RequestError: one makes no sense.
     """
-    form = next((each for each in (NDJSON, CSV, XLSX) if each in accept), "")
+    form = preferred(accept, (NDJSON, CSV, XLSX))
     text = query.pop("limit", None)
     limit = (None if form else LIMIT) if text is None else _limit(text)
     order = query.pop("sort", None)

@@ -14,6 +14,7 @@ from vosd.admin.office.reports import ColumnSheet, ReportSheet
 from vosd.api.http import JSON, RequestError
 from vosd.api.listing import (
     CSV,
+    LIMIT,
     NDJSON,
     closed_cursor,
     is_read_in_parts,
@@ -41,6 +42,21 @@ async def table(path: str, rows: list[object]) -> list[str]:
     answer = await whole_list(operation.listing, rows, wanted)
     assert answer.stream is not None
     return b"".join([part async for part in answer.stream]).decode().splitlines()
+
+
+@pytest.mark.parametrize(("accept", "form"), [
+    ("", ""), ("*/*", ""), ("text/csv", CSV), ("Text/CSV; charset=utf-8", CSV), ("text/csv, */*", CSV),
+    ("application/json, text/csv", ""), ("application/json, text/csv;q=0.1", ""),
+    ("application/json;q=0.9, text/csv;q=0", ""), ("text/csv;q=0", ""),
+    ("application/json;q=0.5, text/csv;q=0.8", CSV),
+    (f"text/csv;q=0.3, {NDJSON};q=0.2", CSV), (f"text/csv, {NDJSON}", NDJSON),
+    ("text/csv;q=much, application/json;q=0.9", CSV), ("text/csvs", ""),
+])  # fmt: skip
+def test_a_list_has_the_form_that_weighs_most_and_json_where_nothing_weighs_more(accept: str, form: str) -> None:
+    operation = listed("/balances")
+    assert operation.listing is not None
+    wanted = page_wanted(operation.listing, operation.columns(), {}, accept)
+    assert (wanted.form, wanted.limit) == (form, None if form else LIMIT)
 
 
 def test_a_table_has_the_columns_of_every_item_and_not_of_the_first_alone() -> None:

@@ -32,7 +32,7 @@ from vosd.admin.office.jobs import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
-from vosd.api.http import JSON, Answer, HttpRequest
+from vosd.api.http import JSON, Answer, HttpRequest, preferred
 from vosd.api.job import DIRECTORY, Long, Work
 from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Listing, Operation, permission_of
@@ -120,15 +120,15 @@ async def never(_office: Office, _who: Principal, _order: Any) -> JobSheet:
 
 async def answer_of(office: Office, request: HttpRequest, result: JobResult) -> Answer:
     """Return a result: its document, unless a file is asked for or is all there is."""
-    accept = request.headers.get("accept", "")
-    if result.document is not None and (result.file is None or not (CSV in accept or NDJSON in accept)):
+    wanted = preferred(request.headers.get("accept", ""), (NDJSON, CSV), "" if result.document is None else JSON)
+    if result.document is not None and (result.file is None or not wanted):
         return Answer(content=result.document.encode(), content_type=JSON)
     assert result.file is not None
     path = office.definitions.settings.state_dir / DIRECTORY / result.file
     if not await asyncio.to_thread(path.exists):
         raise NoResultError("the file of the result is gone: order the job again")
     is_json = (await asyncio.to_thread(_beginning, path)) == b"{"
-    if is_json or NDJSON not in accept:
+    if is_json or wanted != NDJSON:
         return Answer(stream=_content(path), content_type=NDJSON if is_json else f"{CSV}; charset=utf-8")
     return Answer(stream=_as_lines(path), content_type=NDJSON)
 

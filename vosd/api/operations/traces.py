@@ -10,7 +10,7 @@ from vosd.admin.office.calls import follow_new_calls
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import FollowedCalls, call_json
-from vosd.api.http import Answer, HttpRequest
+from vosd.api.http import Answer, HttpRequest, preferred
 from vosd.api.listing import NDJSON
 from vosd.api.operation import Operation, permission_of
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
@@ -73,10 +73,10 @@ FORMS: Final[Mapping[str, Callable[[Any], bytes]]] = {TEXT: ladder_of, PCAP: cap
 
 async def answer_of(_office: Office, request: HttpRequest, trace: Trace) -> Answer:
     """Return the stream: a capture as messages come, else each call when it is complete."""
-    accept = request.headers.get("accept", "")
-    if PCAP in accept:
+    wanted = preferred(request.headers.get("accept", ""), (PCAP, TEXT), NDJSON)
+    if wanted == PCAP:
         return Answer(is_live=True, stream=_packets(trace), content_type=PCAP)
-    if TEXT in accept:
+    if wanted == TEXT:
         return Answer(is_live=True, stream=_calls(trace, _drawn), content_type=f"{TEXT}; charset=utf-8")
     return Answer(is_live=True, stream=_calls(trace, _line), content_type=NDJSON)
 
