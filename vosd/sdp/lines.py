@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from vosd.sdp.media import in_usual_form
+from vosd.sdp.origin import address_of_origin
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _PORT: Final = re.compile(rb"(m=\S+ )\d+(?:/\d+)?( [^\r\n]*)")
@@ -17,10 +18,13 @@ def fitted(session: bytes, before: bytes) -> bytes:
     """Return a description with as many media as ``before``, which it answers, or follows in a dialog.
 
     Media that it lacks are added as rejected; rejected ones at its end that ``before`` does not have are left out.
+    Text with neither an origin nor a medium is no description, and stays as its author has sent it.
     """
     if session.count(b"\nm=") == before.count(b"\nm="):
         return session
     above, *media = _MEDIUM.split(in_usual_form(session))
+    if not media and not address_of_origin(session):
+        return session
     former = _MEDIUM.split(in_usual_form(before))[1:]
     while len(media) > len(former) and _REJECTED.match(media[-1]):
         media.pop()

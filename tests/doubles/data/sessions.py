@@ -9,6 +9,7 @@ _ORIGIN: Final = re.compile(r"(?m)^o=(\S+ \S+) (\d+) (.*)$")
 _MEDIUM: Final = re.compile(r"(?m)^(m=\S+ )(\d+)( [^\r\n]*)")
 _DIRECTION: Final = re.compile(r"(?m)^a=(sendonly|recvonly|inactive|sendrecv)\r\n")
 _KEY: Final = re.compile(r" inline:[A-Za-z0-9+/]{40}")
+_WITHOUT_MEDIA: Final = "v=0\r\no=- 1 1 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\n"
 _keys: Final = count(1)
 _OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 
@@ -17,9 +18,9 @@ def follows(before: str, now: str) -> bool:
     """Return whether a description may come after another one of the same origin (RFC 3264 section 8).
 
     The origin stays but for its version, which grows with every change (an offer that was refused counts, too), and
-    no medium is left out.
+    no medium is left out. Text that is no description at all, such as one that was cut off, goes through to the byte.
     """
-    if not before or now == before:
+    if not before or now == before or not (_ORIGIN.search(now) or _MEDIUM.search(now)):
         return True
     if len(_MEDIUM.findall(now)) < len(_MEDIUM.findall(before)):
         return False
@@ -41,6 +42,7 @@ def answering(offer: str, session: str) -> str:
 
     It has the media of the offer, of which those are rejected that the offer rejects or the origin does not have.
     """
+    session = session or _WITHOUT_MEDIA
     found = _DIRECTION.search(offer)
     opposite = _OPPOSITE.get(found[1]) if found else None
     offered, own = list(_MEDIUM.finditer(offer)), list(_MEDIUM.finditer(session))

@@ -28,6 +28,8 @@ REJECTED = b"m=image 0 udptl t38\r\n"
             ABOVE + AUDIO + b"m=video 0 RTP/AVP 96\r\nc=IN IP4 192.0.2.2\r\na=mid:v\r\n",
         ),
         (ABOVE + AUDIO.rstrip(), ABOVE + AUDIO + REJECTED, ABOVE + AUDIO + REJECTED),
+        (ABOVE, ABOVE + AUDIO, ABOVE + AUDIO.replace(b" 4000 ", b" 0 ")),
+        (b"v=0\r\no=- 1 9", ABOVE + AUDIO, b"v=0\r\no=- 1 9"),
         (BARE + OWN, ABOVE + AUDIO + REJECTED, BARE + OWN + REJECTED + b"c=IN IP4 0.0.0.0\r\n"),
     ],
     ids=[
@@ -40,6 +42,8 @@ REJECTED = b"m=image 0 udptl t38\r\n"
         "rejected first",
         "fewer",
         "no end",
+        "no medium",
+        "cut off",
         "no address",
     ],
 )
