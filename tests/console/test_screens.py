@@ -1059,6 +1059,12 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
     assert "carrier" not in page.inner_text("body")
     page = visitor.turn("/gateways", "Gateways")
     page.get_by_text("Your role does not have the right for this: GET /gateways/quality").wait_for()
+    page = visitor.turn("/calls", "Calls now")
+    page.get_by_role("columnheader", name="Customer").wait_for()
+    assert re.findall("vendor|to gateway", page.inner_text("main").lower()) == []
+    page = visitor.turn("/rates", "Rates")
+    page.get_by_role("cell", name="USD", exact=True).first.wait_for()
+    expect(page.get_by_role("main").get_by_role("link")).to_have_count(0)
 
 
 def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, newcomer: Visit) -> None:

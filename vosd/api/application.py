@@ -195,8 +195,10 @@ class Application:
         wanted = None
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
-            wanted = page_wanted(operation.listing, operation.columns(), query, accept)
-            check_indexed(operation.listing, query, is_operator=who.account is None)
+            is_operator = who.account is None
+            columns = operation.columns(is_operator=is_operator)
+            wanted = page_wanted(operation.listing, columns, query, accept)
+            check_indexed(operation.listing, query, is_operator=is_operator)
         conditions = _conditions(operation, request)
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)

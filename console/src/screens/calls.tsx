@@ -17,8 +17,9 @@ import { ProblemText } from "../parts/problem";
 import { isGone, useStillRows } from "../parts/still";
 import { type Column, type Read, Table } from "../parts/table";
 import { State, Value } from "../parts/values";
-import { useMay } from "../session";
+import { useIsOfAccount, useMay } from "../session";
 import { USE_MS } from "./accounts";
+import { columnsOfCalls } from "./columns";
 import { follow, SILENT_MS } from "./running";
 
 const HTTP_NOT_FOUND = 404;
@@ -211,6 +212,7 @@ export function CallsScreen() {
   const search = useSearch({ from: "/calls" });
   const go = useNavigate({ from: "/calls" });
   const isLive = useMay("GET /events");
+  const isOfAccount = useIsOfAccount();
   const running = useRunningCalls(isLive);
   const below = useAccountsBelow(search.agent, search.all);
   const error = running.error ?? below.error;
@@ -293,8 +295,8 @@ export function CallsScreen() {
         />
       );
     };
-    return [...(mayEnd ? [{ name: "choose", show: choice }] : []), ...COLUMNS];
-  }, [mayEnd, chosen, t]);
+    return [...(mayEnd ? [{ name: "choose", show: choice }] : []), ...columnsOfCalls(COLUMNS, isOfAccount)];
+  }, [mayEnd, isOfAccount, chosen, t]);
   const ask = () => {
     hangUp.reset();
     setAsked(ending);
@@ -346,7 +348,10 @@ export function CallsScreen() {
         />
         <SegmentedControl
           aria-label={t("calls.group")}
-          data={["none", "customer", "vendor", "destination"].map((value) => ({ value, label: t(`calls.${value}`) }))}
+          data={["none", "customer", ...(isOfAccount ? [] : ["vendor"]), "destination"].map((value) => ({
+            value,
+            label: t(`calls.${value}`),
+          }))}
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }) })}
         />

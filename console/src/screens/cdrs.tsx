@@ -19,6 +19,7 @@ import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useSession } from "../session";
+import { columnsOfCalls } from "./columns";
 
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
@@ -86,6 +87,7 @@ export function CdrsScreen() {
   const [wanted, setWanted] = useEntered<Narrowing>(narrowed);
   const form = useRef<HTMLFormElement>(null);
   const { account: own } = useSession();
+  const known = columnsOfCalls(COLUMNS, Boolean(own));
   // the accounts of agents and customers are few: all their calls may be read
   const complete = (wanted: Narrowing) => (own ? wanted : searchOf(wanted, Date.now()));
   // not by `useLocation`: drawn again on the way, `Navigate` would begin that way anew, for ever
@@ -114,7 +116,7 @@ export function CdrsScreen() {
       needs="GET /cdrs"
       tools={
         <Group gap="xs">
-          <ColumnChoice shown={shown} onChange={choose} />
+          <ColumnChoice known={known} shown={shown} onChange={choose} />
           <SavedViews of="cdrs" search={keptOf({ ...wanted, columns }, filled)} apply={apply} onChoose={narrow} />
           <Download path={`/cdrs?${asked}`} apply={apply} accept="text/csv" name="calls.csv">
             {t("cdrs.csv")}
@@ -138,7 +140,7 @@ export function CdrsScreen() {
       <ProblemText error={found.error} again={found.again} />
       <Table
         label={t("nav.cdrs")}
-        columns={COLUMNS.filter((column) => shown.includes(column.name))}
+        columns={known.filter((column) => shown.includes(column.name))}
         rows={rows}
         rowKey={(row) => String(row.call_id)}
         {...found.table}
@@ -214,7 +216,15 @@ function Narrow({
   );
 }
 
-function ColumnChoice({ shown, onChange }: { shown: string[]; onChange: (shown: string[]) => void }) {
+function ColumnChoice({
+  known,
+  shown,
+  onChange,
+}: {
+  known: readonly Column[];
+  shown: string[];
+  onChange: (shown: string[]) => void;
+}) {
   const { t } = useTranslation();
   return (
     <Menu closeOnItemClick={false}>
@@ -224,7 +234,7 @@ function ColumnChoice({ shown, onChange }: { shown: string[]; onChange: (shown: 
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        {COLUMNS.map(({ name }) => (
+        {known.map(({ name }) => (
           <Menu.Item
             key={name}
             onClick={() => onChange(shown.includes(name) ? shown.filter((each) => each !== name) : [...shown, name])}

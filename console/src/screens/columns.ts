@@ -24,6 +24,13 @@ export interface List {
   isForOperators?: boolean;
 }
 
+/** Columns of calls that say where they went and what that cost: nothing is in them for agents and customers. */
+const OF_VENDOR = new Set(["vendor_account", "routing_gateway", "cost"]);
+
+/** The columns of calls for operators, or for people of an account. */
+export const columnsOfCalls = (columns: readonly Column[], isOfAccount: boolean): readonly Column[] =>
+  isOfAccount ? columns.filter(({ name }) => !OF_VENDOR.has(name)) : columns;
+
 /** Lists of what phones, callers and senders do, which change by themselves. */
 const LIVE_MS = 10_000;
 const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, isSortable: true });

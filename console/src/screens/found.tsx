@@ -230,7 +230,7 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
   const attacked = sources(() => pageOf("/sources", { username: value, limit: SHOWN }).then((page) => page.items));
   const rates: Place = {
     name: "nav.rates",
-    needs: "GET /rates/groups",
+    needs: "GET /rates/groups/{rate_group}/areas", // which their pages show
     read: read("/rates/groups", (row) => hasText([row.name, row.memo], wanted), "name,currency,memo"),
     columns: RATES,
     all: { to: "/rates" },

@@ -6,12 +6,18 @@ import json
 import re
 import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from doubles.api import ADMINISTRATOR, CUSTOMER, identify
+from doubles.asgi import answered
+from doubles.migrated import migrated
 from msgspec import structs
 
 from vosd.admin.office.reports import ColumnSheet, ReportSheet
+from vosd.api.application import Application
 from vosd.api.http import JSON, RequestError
+from vosd.api.jobs import Jobs
 from vosd.api.listing import (
     CSV,
     LIMIT,
@@ -23,11 +29,14 @@ from vosd.api.listing import (
     ways_to_sort,
     whole_list,
 )
+from vosd.api.offices import Offices
 from vosd.api.openapi import document
 from vosd.api.operation import Operation
+from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
 from vosd.billing.authority import OutOfScopeError
+from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
 from vosd.control.installation import AlarmList, AlarmRow
 
 
@@ -57,6 +66,19 @@ def test_a_list_has_the_form_that_weighs_most_and_json_where_nothing_weighs_more
     assert operation.listing is not None
     wanted = page_wanted(operation.listing, operation.columns(), {}, accept)
     assert (wanted.form, wanted.limit) == (form, None if form else LIMIT)
+
+
+async def test_a_table_of_calls_has_columns_of_vendors_for_operators_alone(tmp_path: Path) -> None:
+    config = tmp_path / "vosd.yaml"
+    config.write_text(
+        f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}\naccounts: [{{id: acme}}]\n"
+    )
+    async with Offices(config) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(config, offices))
+        for who, columns in ((ADMINISTRATOR, KEYS), (f"{CUSTOMER}acme", KEYS_FOR_AGENTS)):
+            head = {"authorization": f"Bearer {who}", "accept": CSV}
+            found = await answered(application, "GET", "/cdrs", None, head)
+            assert found.content.decode().lstrip("\ufeff").strip().split(",") == [*columns]
 
 
 def test_a_table_has_the_columns_of_every_item_and_not_of_the_first_alone() -> None:

@@ -45,7 +45,7 @@ from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.traces import FORMS
-from vosd.cdr.columns import CHARGE_COLUMNS, COLUMNS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
+from vosd.cdr.columns import CHARGE_COLUMNS, COLUMNS, KEYS, KEYS_FOR_AGENTS, OF_VENDOR, charge_object, json_object
 from vosd.cdr.kinds import Column, ColumnKind
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
@@ -287,6 +287,7 @@ OPERATIONS: Final = (
             limit="limit",
             backwards="oldest_first",
             columns=_amounts_among(COLUMNS),
+            for_operators=OF_VENDOR,
             other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
             unindexed=dict.fromkeys(_READ_ALL, _INDEXED),
             are_more=are_more_records,
