@@ -21,6 +21,7 @@ from vosd.obs.events import Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import RecordType, UsableTransports
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.gateways import Address, HostName, RoutingGateway
 
 MEANS = UsableTransports(dict.fromkeys(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA)))
@@ -448,6 +449,29 @@ async def test_a_lookup_that_takes_too_long_is_given_up_and_tried_again(desk, mo
     monkeypatch.undo()
     await desk.pass_time(5)
     assert desk.directory.addresses(SINGLE) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("interface", "found"),
+    [
+        (None, {"192.0.2.1", "192.0.2.2", "2001:db8::3"}),
+        ("udp:192.0.2.100:5060", {"192.0.2.1", "192.0.2.2"}),
+        ("udp:[2001:db8::100]:5060", {"2001:db8::3"}),
+    ],
+)
+async def test_a_gateway_with_an_interface_has_the_addresses_of_its_family_alone(desk, interface, found):
+    dialect = CalleeDialect(interface=interface)
+    gateway = routing_gateway("carrier", addresses=(Address("example.net", None),), dialect=dialect)
+    await desk.adopt(gateway)
+    assert {each.host for each in desk.directory.addresses(gateway)} == found
+    assert desk.directory.knows(gateway)
+
+
+async def test_a_gateway_whose_name_has_no_address_of_the_family_of_its_interface_is_not_known(desk):
+    dialect = CalleeDialect(interface="tcp:[2001:db8::100]:5060")
+    gateway = routing_gateway("single", addresses=SINGLE.addresses, dialect=dialect)
+    await desk.adopt(gateway)
+    assert (desk.directory.addresses(gateway), desk.directory.knows(gateway)) == ((), False)
 
 
 # -- names in dialogs -------------------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ class NameDirectory(Counting):
 
     def addresses(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return the addresses that one call may try at the gateway, in order; empty if none is known."""
-        return self.resolved(gateway.addresses) if gateway.has_names else gateway.addresses
+        if not gateway.has_names:
+            return gateway.addresses
+        return tuple(each for each in self.resolved(gateway.addresses) if _is_reached_from(gateway, each.host))
 
     def knows(self, gateway: RoutingGateway) -> bool:
         """Return whether an address of the gateway is known, without putting all of them in order."""
@@ -103,7 +105,7 @@ class NameDirectory(Counting):
             if is_address(address.host):
                 return True
             cached = self._watched.get(Hop(*address[:3]))
-            if cached is not None and cached.servers:
+            if cached is not None and any(_is_reached_from(gateway, host) for host in hosts_of(cached)):
                 return True
         return False
 
@@ -277,6 +279,12 @@ class NameDirectory(Counting):
 def hosts_of(cached: CachedName) -> Set[str]:
     """Return the addresses of a name."""
     return {hop.host for server in cached.servers for family in server.families for hop in family}
+
+
+def _is_reached_from(gateway: RoutingGateway, host: str) -> bool:
+    """Return whether the ``interface`` of a gateway, if it has one, is of the family of an address."""
+    interface = gateway.dialect.interface
+    return interface is None or ("[" in interface) is (":" in host)
 
 
 def _ignored() -> None:
