@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from vosd.base.cause import EndReason, HangupSource
 from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, ANNOUNCEMENT, FORKED, VENDOR, CallRecord
+from vosd.media.leg_media import MediaRefusal
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
 from vosd.routing.routes import Cause
 
@@ -54,6 +55,10 @@ _OTHER_FAMILY: Final = Advice(
     "The media of the caller and of all gateways are of different address families, IPv4 and IPv6, and not relayed.",
     "have such calls relayed: media.engine, SS_MEDIAPROXYBETWEENNET; docs/media.md says which step decides",
 )
+_NOT_ENCRYPTED: Final = Advice(
+    "One of the parties needs encryption, and what the other one sent has none.",
+    "look at the descriptions in the ladder, and at encryption of both sides",
+)
 _DISAGREED: Final = Advice(
     "While they talked, the parties did not agree on media any more.", "compare the later offers in the ladder"
 )
@@ -88,7 +93,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "No mapping gateway or phone has the address that the call came from.",
         "compare source_address with the hosts of the mapping gateways",
     ),
-    EndReason.AUTHENTICATION_FAILED: Advice("The password was wrong.", "compare the credentials with the customer"),
+    EndReason.AUTHENTICATION_FAILED: Advice(
+        "The trunk has shown no certificate that bears one of its certificate_names, or no right password.",
+        "compare certificate_names and credentials with the customer",
+    ),
     EndReason.NO_MATCHING_RATE: Advice(
         "The customer's rate group has no rate for the called number.", "add the prefix to the rate group, or *"
     ),
@@ -146,10 +154,7 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "The caller wanted its session refreshed more often than allowed.",
         "nothing, if it calls again; else lower SS_SIP_SESSION_MIN_SE",
     ),
-    EndReason.NO_COMMON_CODEC: Advice(
-        "The parties have no codec in common, or one of them needs encryption and the other has none.",
-        "compare the offers in the ladder, and encryption of both sides",
-    ),
+    EndReason.NO_COMMON_CODEC: Advice("The parties have no codec in common.", "compare the offers in the ladder"),
     EndReason.NO_MEDIA_PORT: Advice(
         "All media ports were in use, or no rtpengine answered in time.",
         "with the alarm rtp_port_exhausted, widen the range of ports; else look at the load of the rtpengines",
@@ -350,6 +355,8 @@ def _without_session(record: CallRecord, refusal: str) -> Advice | None:
     if _LEFT_OUT.match(refusal):
         return _OTHER_FAMILY
     fault = next((each.media_fault for each in reversed(record.attempts) if each.media_fault is not None), None)
+    if fault == MediaRefusal.NOT_ENCRYPTED.value:
+        return _NOT_ENCRYPTED
     if fault is not None:
         return Advice(
             f"A session description could not be forwarded: {fault}.",

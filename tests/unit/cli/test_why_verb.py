@@ -23,6 +23,7 @@ TRIED = (
     Attempt(gateway="trunk-2", code=503, ms=5_100, pdd_ms=80, reason="Unavailable"),
 )
 SOUND = Attempt(gateway="closed", code=404, ms=900, pdd_ms=None, reason=ANNOUNCEMENT)
+BARE = Attempt("trunk-1", 0, 0, None, "No Common Codec", media_fault="not encrypted")
 DOCUMENTS = Path(__file__).parents[3] / "docs"
 
 
@@ -156,6 +157,8 @@ def test_a_call_that_no_gateway_was_tried_for_is_not_said_to_have_failed_there(r
         ({"attempts": (SOUND,), "end_reason": "Not Found"}, "its code ended the call"),
         ({"attempts": (*TRIED, SOUND)}, "Every gateway that was tried failed."),
         ({"attempts": (SOUND,), "end_reason": "Cancelled"}, "The caller gave up"),
+        ({"end_reason": "No Common Codec", "attempts": (BARE,)}, "needs encryption"),
+        ({"end_reason": "Authentication Failed"}, "no certificate"),
         ({"end_reason": "Overload"}, "could not be written to disk"),
         ({"end_reason": "No Common Codec", "answered_at": 5}, "While they talked"),
         ({"end_reason": "No Common Codec"}, "no codec in common"),
