@@ -259,7 +259,7 @@ def test_a_phone_behind_nat_whose_connection_is_gone_is_offline(stage):
 
 
 def test_a_call_to_a_phone_that_is_not_there_ends_with_480_and_a_record(stage):
-    refused = Caller("is_refused", {"status": "480", "cause": "41", "reason": "Unavailable"})
+    refused = Caller("is_refused", {"status": "480", "cause": "18", "reason": "Unavailable"})
     with stage.caller(refused, "7002", stage.endpoint_of("acme")) as caller:
         caller.wait()
     record = stage.record_of("7002")
