@@ -182,6 +182,10 @@ async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_s
             assert heard(callee) == {moved.ssrc}
 
 
+async def test_one_without_an_interface_of_the_address_family_gives_no_ports(pool: Pool, peers: list[RtpPeer]) -> None:
+    assert await pool.ask(session_order(RtpOffer, "six", offered_by(peers[0]), "a", "b", reader_host="::1")) is None
+
+
 async def test_lines_that_are_not_about_addresses_come_back_byte_for_byte(pool: Pool, peers: list[RtpPeer]) -> None:
     session = offered_by(peers[0], "a=x-secret:\u00e9", "a=candidate:1 1 UDP 1 10.0.0.1 4000 typ host")
     session += b"a=x-raw:\xff\xfe\r\n"

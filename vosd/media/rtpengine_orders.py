@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vosd.media.termination import MediaForm
+from vosd.sdp.family import family_of
 from vosd.sdp.media import Place
 from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
@@ -353,6 +354,19 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
             return None
         shares = [100 * each.ports.used / each.ports.all for each in interfaces if each.ports.all > 0]
         return max(shares, default=None)
+
+
+def missing_family(order: RtpOrder, reply: RtpReply) -> str:
+    """Return the address family that an rtpengine was asked for ports of and has none of; empty = there is none.
+
+    Without an ``interface`` of that family it gives ports of the other one, and says so in its own log alone.
+    """
+    if not isinstance(order, RtpSession) or order.family is UNSET:
+        return ""
+    given = family_of(reply.session)
+    if not given or order.family == f"IP{given}":
+        return ""
+    return "IPv4" if given == 6 else "IPv6"
 
 
 class EngineAnswer(msgspec.Struct, frozen=True, gc=False):

@@ -26,6 +26,7 @@ from vosd.media.rtpengine_orders import (
     RtpReply,
     RtpStatistics,
     datagram_of,
+    missing_family,
     reply_of,
 )
 from vosd.obs.events import GONE, Event
@@ -194,8 +195,8 @@ class RtpEnginePool:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
 
         ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
-        the next one gets the order if it is silent or full. ``done`` is called once, by ``received`` or ``advance``, or
-        at once if there is none to ask.
+        the next one gets the order if it is silent, full, or has no ports of the address family. ``done`` is called
+        once, by ``received`` or ``advance``, or at once if there is none to ask.
         """
         self._now = now_ms
         if engine is not None:
@@ -237,7 +238,8 @@ class RtpEnginePool:
         if engine.port != port or engine.host != host or (reply := reply_of(content)) is None:
             return
         del self._orders[cookie]
-        if reply.result == OK or not reply.is_full:
+        family = missing_family(waiting.order, reply)
+        if not family and (reply.result == OK or not reply.is_full):
             if self._exhausted and waiting.makes_call and reply.result == OK:
                 self._note_ports()
             waiting.done(EngineAnswer(engine.name, reply))
@@ -245,7 +247,7 @@ class RtpEnginePool:
         if reply.result != LOAD_LIMIT:
             self._note_what_it_made(waiting)
         if not self._next(waiting):
-            self._note_full(engine.name, reply)
+            self._note_full(engine.name, f"no interface of {family}" if family else reply.error or reply.result)
 
     def advance(self, now_ms: int) -> None:
         """Repeat orders, ask the next rtpengine, end orders whose time is over, and ping."""
@@ -329,11 +331,11 @@ class RtpEnginePool:
         self._dispatch(waiting)
         return True
 
-    def _note_full(self, name: str, reply: RtpReply) -> None:
+    def _note_full(self, name: str, error: str) -> None:
         """Report that a call gets no ports: the last rtpengine that was asked has refused it."""
         self._exhausted[name] = self._now
         if self._log_limiter.admits(name, self._now):
-            _log.error(Event.RTP_PORT_EXHAUSTED, rtpengine=name, error=reply.error or reply.result)
+            _log.error(Event.RTP_PORT_EXHAUSTED, rtpengine=name, error=error)
 
     def _note_ports(self) -> None:
         """Report the end of all refusals when none was for a while: a call has got ports, of whichever rtpengine."""

@@ -440,6 +440,19 @@ def test_a_side_that_comes_to_a_family_of_which_an_rtpengine_has_no_address_is_r
     scene.finish(call)
 
 
+def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_is_refused(monkeypatch):
+    """It got an address of the other one, and its call was answered and charged without a sound."""
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
+    scene, engines = scene_with(PooledRtpEngines())
+    call = scene.caller.call(CALLEE, Intent(offer=in_version_6(OFFER)))
+    scene.wire.run_until(lambda: call.final == 503)
+    scene.wire.run_for(3_000)
+    record = scene.close()
+    assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 0)
+    assert engines.calls == {}
+
+
 def test_an_offer_that_comes_in_the_answer_is_the_vendors():
     scene, engines = scene_with()
     call, there = scene.talk(Intent(offer=""))

@@ -255,6 +255,23 @@ def test_a_call_that_all_refuse_because_they_are_full_is_reported_until_none_was
     assert [line["event"] for line in logs] == ["rtp_port_exhausted", "rtp_ports_free"], "the full one is gone"
 
 
+@pytest.mark.parametrize(("has_other", "engines"), [(True, ["two"]), (False, [None])])
+def test_one_without_an_interface_of_the_address_family_is_as_one_without_ports(world, has_other, engines):
+    """It gives ports of the other family: both sides would be silent to the end."""
+    order = session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20")
+    for name in ("one", "two"):
+        host = "IP6 2001:db8::6" if has_other and name == "two" else "IP4 192.0.2.5"
+        world.results[name] = {"result": "ok", "sdp": f"v=0\r\nc=IN {host}\r\nm=audio 4000 RTP/AVP 0\r\n"}
+    with capture_logs() as logs:
+        world.ask(order)
+        world.run(PING_MS)
+    assert world.answered() == engines
+    assert {name for _, name in world.of("delete")} == ({"one"} if has_other else {"one", "two"})
+    assert [(line["event"], line["error"]) for line in logs] == (
+        [] if has_other else [("rtp_port_exhausted", "no interface of IPv6")]
+    )
+
+
 def test_the_use_of_ports_is_that_of_the_interface_with_the_most_as_the_last_ping_says(world):
     assert world.pool.ports_used() == []
     ports = {"min": 30_000, "max": 30_099, "used_pct": "0.00", "last": 0}
