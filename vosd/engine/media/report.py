@@ -5,7 +5,6 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.host import bracketed
 from vosd.cdr.columns import iso_utc
 from vosd.media.figures import PeerReport
 from vosd.media.leg_media import LegFigures
@@ -167,4 +166,4 @@ def _reported(peer: PeerReport) -> _Peer:
 
 
 def _place(host: str, port: int) -> str:
-    return f"{bracketed(host)}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
