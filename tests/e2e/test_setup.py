@@ -59,7 +59,7 @@ def test_an_answered_question_lets_the_call_proceed(stage: Stage, prefix: str) -
 @pytest.mark.sipp
 @pytest.mark.parametrize("prefix", [NEVER, TOO_LATE, UNFIT])
 def test_a_question_without_an_answer_in_time_ends_the_call(stage: Stage, prefix: str) -> None:
-    told = {"status": "480", "cause": "41", "reason": "Unavailable"}
+    told = {"status": "480", "cause": "18", "reason": "Unavailable"}
     began = time.monotonic()
     record = stage.call(Caller("is_refused", told), prefix)
     check(record, UNANSWERED)
