@@ -53,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         self.server.may_answer.wait(30)
-        page = self.server.pages.get(self.path, Page(b"", 404))
+        is_known = bool(self.headers["User-Agent"])  # what stands before many servers refuses all others
+        page = self.server.pages.get(self.path, Page(b"", 404)) if is_known else Page(b"", 403)
         self.send_response(page.status)
         for header in page.headers:
             self.send_header(*header)

@@ -92,6 +92,9 @@ class ReportServer:
         with self._changed:
             self.attempts += 1
             self._changed.notify_all()
+            if not headers["User-Agent"]:  # what stands before many servers refuses those that do not say who they are
+                self.faults.append(f"{path} of no one")
+                return 403
             stamp, signature = headers["X-Vosd-Timestamp"], headers["X-Vosd-Signature"]
             expected = None
             if self._secret:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import h11
 
+from vosd import __version__
 from vosd.base.host import is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.host_names import HostNames
@@ -26,6 +27,7 @@ NEXT_ADDRESS_S: Final = 0.25
 NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
 """Errors that a request raises; ``TimeoutError`` is an OSError."""
 
+_AGENT: Final = ("User-Agent", f"vosd/{__version__}")
 _TRUST: Final = DaemonThreads(1, "trust in servers")
 """Threads of the loop write the journal, and those of names may all wait for name servers."""
 
@@ -146,9 +148,9 @@ class HttpServer:
         """Addresses that ``names`` has found last."""
 
     def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
-        """Return a request to this server."""
+        """Return a request to this server, which may refuse one that does not say what sends it."""
         host = ("Host", f"{host_text(self._host)}:{self._port}")
-        return h11.Request(method=method, target=target, headers=[host, *headers])
+        return h11.Request(method=method, target=target, headers=[host, _AGENT, *headers])
 
     @property
     def has_addresses(self) -> bool:

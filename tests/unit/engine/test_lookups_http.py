@@ -15,6 +15,7 @@ import pytest
 from doubles.certificates import Authority
 from doubles.silent_names import SilentNames
 
+from vosd import __version__
 from vosd.base.secret import Secret
 from vosd.engine.http_client import BODY_BYTES_MAX
 from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
@@ -239,6 +240,7 @@ async def test_the_request_has_the_number_the_host_and_the_authorization(server:
     (request,) = server.requests
     assert request.split("\r\n") == [
         "GET /lrn?n=44%232%2A%2F%3F&k=1 HTTP/1.1", f"Host: 127.0.0.1:{server.port}",
+        f"User-Agent: vosd/{__version__}",
         "Accept: application/json, text/plain", "Connection: close", "Authorization: Bearer token", "", "",
     ]  # fmt: skip
 
