@@ -320,7 +320,9 @@ export function FoundScreen() {
       {!isRead && <Note why="loading">{t("state.loading")}</Note>}
       {isRead && hits.length === 0 && !hasFailed && (
         <Note why="empty">
-          {t("found.nothing", { places: places.map((place) => t([place.name])).join(t("found.comma")) })}
+          {places.length === 0
+            ? t("found.enter")
+            : t("found.nothing", { places: places.map((place) => t([place.name])).join(t("found.comma")) })}
         </Note>
       )}
       {asked.map((each, index) => (

@@ -155,7 +155,7 @@ export function GatewayScreen() {
             {t("gateway.settings")}
           </Link>
         ))}
-      <Overrides name={name} />
+      {(row || !sheet.error) && <Overrides name={name} />}
       {row && row.kind !== "group" && <ByHour name={name} kind={String(row.kind)} />}
       {row?.kind === "routing" && <Margin name={name} />}
       {sheet.data && <Whole value={sheet.data} />}
@@ -361,7 +361,7 @@ function Margin({ name }: { name: string }) {
           key={index}
           facts={OF_MARGIN.map(([field, unit]) => [
             t(`column.${field}`),
-            `${amount(String(total[field] ?? "–"))} ${total[unit] ?? "%"}`,
+            withUnit(total[field], String(total[unit] ?? "%")),
           ])}
         />
       ))}
@@ -377,6 +377,10 @@ const OF_MARGIN = [
   ["profit", "income_currency"],
   ["margin", ""],
 ] as const;
+
+/** A figure with its unit; one that is not known has none. */
+export const withUnit = (value: unknown, unit: string): string =>
+  value === null || value === undefined ? "–" : `${amount(String(value))} ${unit}`;
 
 /** The last day by the hour: calls, answers, waits, cost. */
 function ByHour({ name, kind }: { name: string; kind: string }) {
@@ -410,6 +414,10 @@ function ByHour({ name, kind }: { name: string; kind: string }) {
 
 const COMPARED = ["offered", "taken_share", "answered", "asr", "ner", "acd", "pdd", "pdd_95", "cost"];
 
+/** The row of a gateway; none without a name, which the row of calls without a gateway has. */
+export const ofGateway = (rows: readonly Row[] | undefined, name: string): Row | undefined =>
+  name ? rows?.find((row) => row.routing_gateway === name) : undefined;
+
 /** Two gateways side by side: as they do now, and over the last day. */
 export function CompareScreen() {
   const { t } = useTranslation();
@@ -425,7 +433,7 @@ export function CompareScreen() {
   const sides = [search.one ?? "", search.two ?? ""].map((name) => ({
     name,
     now: routing.find((row) => row.gateway === name),
-    day: day.data?.rows.find((row) => row.routing_gateway === name),
+    day: ofGateway(day.data?.rows, name),
   }));
   return (
     <Page title={t("nav.compare")} needs="GET /gateways/quality">
