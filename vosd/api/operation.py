@@ -322,13 +322,13 @@ def _with_amounts(field: Field, kind: Any, value: Any) -> Any:
 
 
 def _amount(field: Field, value: Any) -> Decimal:
+    if not isinstance(value, str):
+        raise _bad(field, f"is {value}: expected an amount as text", 'write "10.50"')
     try:
-        if isinstance(value, str):
-            return parse_amount(value)
-        error = None
-    except ValueError as found:
-        error = found
-    raise _bad(field, f"is {value}: expected an amount as text", 'write "10.50"') from error
+        return parse_amount(value)
+    except ValueError as error:
+        said = f"is {value}: expected an amount of at most 12 digits, then at most 8 decimals"
+        raise _bad(field, said, 'write "10.50"') from error
 
 
 def _from_text(field: Field, text: str) -> Any:

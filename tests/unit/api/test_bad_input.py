@@ -54,6 +54,17 @@ def test_bad_input_is_refused_with_the_field_and_asks_nothing(
 
 
 @pytest.mark.parametrize(
+    ("amount", "expected"),
+    [("1.123456789", "an amount of at most 12 digits, then at most 8 decimals"), (1.5, "an amount as text")],
+)
+def test_an_amount_that_cannot_be_is_refused_with_what_is_wrong(
+    loop: asyncio.AbstractEventLoop, amount: object, expected: str
+) -> None:
+    asked = answered(APPLICATION, "POST", "/accounts/x/payments", {"amount": amount}, HEADERS)
+    assert loop.run_until_complete(asked).json["detail"] == f"`amount` is {amount}: expected {expected}"
+
+
+@pytest.mark.parametrize(
     "operation",
     [each for each in OPERATIONS if each.method != "GET" and "dry_run" not in {field.name for field in each.fields()}],
     ids=lambda each: f"{each.method} {each.path}",
