@@ -8,7 +8,7 @@ from email.message import EmailMessage
 
 
 class Postbox:
-    """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it."""
+    """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it, and no 8-bit text."""
 
     def __init__(self, commands: Sequence[str]) -> None:
         """``commands`` are the beginnings of those of one connection, in lower case."""
@@ -55,6 +55,10 @@ class Postbox:
             elif wanted == "data":
                 writer.write(b"354 go on\r\n")
                 text = await reader.readuntil(b"\r\n.\r\n")
+                if not text.isascii():  # RFC 5321 section 2.4: it does not offer 8BITMIME
+                    self.faults.append("8-bit text")
+                    writer.write(b"554 5.6.3 conversion required but not supported\r\n")
+                    continue
                 message = email.message_from_bytes(text[:-3], policy=policy.default)
                 assert isinstance(message, EmailMessage)
                 self.mails.put_nowait(message)

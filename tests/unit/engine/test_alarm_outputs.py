@@ -382,6 +382,17 @@ async def test_a_mail_that_was_taken_is_taken_whatever_the_server_answers_to_qui
     assert (postbox.mails.qsize(), postbox.faults) == (1, [])
 
 
+async def test_a_mail_with_letters_beyond_ascii_is_sent_as_ascii(postbox: Postbox):
+    settings = mail_settings(postbox.port)
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "M\u00fcller"}, 0)
+    message = composed("z\u00fcrich", settings, alarms.note("gateway_up", {"gateway": "M\u00fcller"}, 1), 0, 0)
+    assert await asyncio.wait_for(asyncio.to_thread(deliver, settings, message), PATIENCE_S) == {}
+    taken = postbox.mails.get_nowait()
+    assert taken["Subject"] == "[vosd z\u00fcrich] 0 raised, 1 cleared: gateway_down"
+    assert "gateway_down M\u00fcller" in taken.get_content()
+
+
 async def test_a_login_that_cannot_be_sent_is_an_outage_until_a_reload_names_another(postbox: Postbox):
     settings = mail_settings(postbox.port)
     output = Mail("sw1", ManualClock(), replace(settings, password=Secret("gr\u00fcn")))

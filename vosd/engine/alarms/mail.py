@@ -158,6 +158,7 @@ def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[in
 
     Raises OSError and SMTPException: no recipient has the mail, or the server was not done with it in time.
     """
+    message.policy = message.policy.clone(cte_type="7bit")  # a server without 8BITMIME may refuse or clear eighth bits
     limit = _TimeLimit(MAIL_S + len(message.as_bytes()) / SLOWEST_BYTES_A_SECOND)
     try:
         return _deliver(settings, message, limit)
