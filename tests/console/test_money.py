@@ -760,6 +760,9 @@ def test_a_customer_at_the_address_of_another_is_sent_to_no_command_of_the_switc
             page = visitor.go(path)
             page.get_by_role("alert").first.wait_for()
             assert "vosd " not in page.inner_text("main")
+            if path == "/accounts/rival":
+                expect(page.get_by_role("heading", level=2)).to_have_count(0)
+                expect(page.get_by_role("alert")).to_have_count(1)
 
 
 def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) -> None:

@@ -28,6 +28,7 @@ import { NewPerson } from "./acts";
 import { Below } from "./below";
 import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
+import { isRefused } from "./login";
 import { USE, useMoney } from "./money";
 import { transfer, transferBack, useBooked } from "./payments";
 import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
@@ -60,6 +61,8 @@ export function AccountScreen() {
   // an agent changes accounts below its own one, and sees none above it
   const isOwn = useSession().account === account;
   const { balance, use, row } = useMoney(account);
+  // nothing of the account of another is there to see: one refusal says so
+  const isForeign = isRefused(balance.error, "out_of_scope");
   const calls = useQuery({
     queryKey: ["cdrs", account],
     queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
@@ -130,7 +133,7 @@ export function AccountScreen() {
           onWhole={(isWhole) => go({ search: { tree: isWhole ? "all" : undefined } })}
         />
       )}
-      {sees.calls && (
+      {sees.calls && !isForeign && (
         <>
           <Title order={2} size="h4">
             {t("customer.last_calls")}
@@ -160,7 +163,7 @@ export function AccountScreen() {
           </Rest>
         </>
       )}
-      {sees.money && (
+      {sees.money && !isForeign && (
         <>
           <Title order={2} size="h4">
             {t("customer.ledger")}
@@ -190,8 +193,8 @@ export function AccountScreen() {
           </Rest>
         </>
       )}
-      {sees.keys && <Settings account={account} />}
-      <Belongings account={account} isVendor={isVendor} />
+      {sees.keys && !isForeign && <Settings account={account} />}
+      {!isForeign && <Belongings account={account} isVendor={isVendor} />}
     </Page>
   );
 }
