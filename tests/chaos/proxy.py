@@ -38,7 +38,8 @@ class Proxy:
         self.on_commit = OnCommit.PASS
         self.cut = 0
         """How many commits were cut."""
-        self._server_port = port
+        self.server_port = port
+        """New connections lead to it."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._other: dict[socket.socket, socket.socket] = {}
@@ -75,7 +76,7 @@ class Proxy:
     def _accept(self) -> None:
         client, _ = self._listening.accept()
         try:
-            server = socket.create_connection(("127.0.0.1", self._server_port), 5)
+            server = socket.create_connection(("127.0.0.1", self.server_port), 5)
         except OSError:
             client.close()
             return

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event, exc, make_url
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from vosd.base.errors import VosError
@@ -45,6 +45,10 @@ _REPLICA_S: Final = 5.0
 _REPLICA_AWAY_S: Final = 30.0
 """A replica that could not be reached is not asked again for so long."""
 
+_RENEWED_S: Final = 60
+"""Age in seconds at which a connection to a server is replaced. Behind a switch-over the name of the server leads to
+the new primary, while the old one keeps open connections and answers what is only read, with rows from before.
+"""
 _LOCK_WAIT_S: Final = 5
 """Longest wait for a row that another transaction holds, where the server's own is 50 s: who waits while it has the
 counter of commits keeps all others from booking."""
@@ -90,6 +94,10 @@ _DAMAGED_COLUMNS: Final = {
 _REFUSED: Final = frozenset({1044, 1045, 1698})
 """Errors about user, password or the right to the database."""
 _UNKNOWN_DATABASE: Final = 1049
+_TAKES_NO_CHANGES: Final = frozenset({1036, 1047, 1792, 1836, 1874})
+"""Errors of a server, or a node of a cluster, that is not the primary. No transaction of ours is READ ONLY (1792)."""
+_FORBIDDEN_BY_OPTION: Final = 1290
+_READ_ONLY_OPTION: Final = re.compile("--(super-)?read[-_]only")
 _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
 _IN_MEMORY: Final = ":memory:"
@@ -197,7 +205,7 @@ class Database:
     def log_in_by(self, url: str) -> bool:
         """Use user and password of another URL of this database for new connections; return whether it is another.
 
-        Open connections go on.
+        Open connections go on until they are replaced, within a minute of use.
         """
         is_other = self.is_other_login(url)
         self._url = _parse(url)
@@ -446,11 +454,18 @@ def _advice(code: object, text: str) -> str:
     """Return what the operator should check, by MySQL's error number or SQLite's message."""
     if code in _ADVICE:
         return _ADVICE[code]
+    if _takes_no_changes(code, text):
+        return "this server takes no changes: make it the primary, or have database.url lead to the one that is"
     if "locked" in text:
         return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
         return "does the directory exist, and is this the user of the switch, who may write there?"
     return "see the server's log, its disk space and rights"
+
+
+def _takes_no_changes(code: object, text: str) -> bool:
+    """Return whether a MySQL server refuses a statement because it is not the primary."""
+    return code in _TAKES_NO_CHANGES or (code == _FORBIDDEN_BY_OPTION and _READ_ONLY_OPTION.search(text) is not None)
 
 
 def _parse(url: str) -> URL:
@@ -533,8 +548,16 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
+        pool_recycle=_RENEWED_S,
         pool_reset_on_return=None,
     )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def leave_what_is_no_primary(context: ExceptionContext) -> None:
+        # The server goes on with open connections when another one is made the primary: end all of them.
+        error = context.original_exception
+        if error.args and _takes_no_changes(error.args[0], str(error)):
+            context.is_disconnect = True
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
