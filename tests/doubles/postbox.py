@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from email import policy
 from email.message import EmailMessage
 
+from e2e.conditions import a_moment
+
 
 class Postbox:
     """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it, and no 8-bit text."""
@@ -18,6 +20,8 @@ class Postbox:
         self.faults: list[str] = []
         self.refusals = 0
         """How many connections are refused first."""
+        self.taken_answer = b"250 taken"
+        """Answer to a mail; empty = the connection ends without one."""
         self.quit_answer = b"221 bye"
         """Answer to QUIT."""
         self.port = 0
@@ -62,7 +66,10 @@ class Postbox:
                 message = email.message_from_bytes(text[:-3], policy=policy.default)
                 assert isinstance(message, EmailMessage)
                 self.mails.put_nowait(message)
-                writer.write(b"250 taken\r\n")
+                await a_moment()  # real servers scan a mail before they answer
+                if not self.taken_answer:
+                    break
+                writer.write(self.taken_answer + b"\r\n")
             else:
                 writer.write(
                     b"250-here\r\n250 AUTH PLAIN\r\n"

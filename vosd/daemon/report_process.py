@@ -26,6 +26,7 @@ from vosd.base.errors import VosError
 from vosd.base.secret import Secret
 from vosd.daemon.daily import carry_out
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
+from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
@@ -118,7 +119,10 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
                 order.mail.server, order.mail.port, order.mail.sender, order.mail.recipients, order.mail.security,
                 order.mail.username, Secret(order.mail.password) if order.mail.password else None,
             )  # fmt: skip
-            refused = await asyncio.to_thread(deliver, settings, report_mail(order, order.mail, content, now))
+            # a stop of the switch does not wait for the server: what is not answered by then is sent again
+            thread = DaemonThreads(1, "mail of a report")
+            message = report_mail(order, order.mail, content, now)
+            refused = await asyncio.get_running_loop().run_in_executor(thread, deliver, settings, message)
             if refused:
                 return ReportDelivery(refusals(refused), tuple(refused))
     except (OSError, smtplib.SMTPException) as error:

@@ -23,6 +23,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
+from vosd.engine.alarms.mail import MAIL_S, TAKEN_S
 from vosd.engine.background import end, kept_going
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
@@ -33,8 +34,8 @@ from vosd.traffic.schedule import DuePeriod, ReportRhythm, first_period, period_
 PROCESS: Final = "vosd.daemon.report_process"
 DELIVERED: Final = "reports.json"
 LOOK_S: Final = 1.0
-RUN_S: Final = 600.0
-"""Longest work on one report."""
+RUN_S: Final = 600.0 + MAIL_S + TAKEN_S
+"""Longest work on one report, with its mail: one that is given up while its server scans it would go out again."""
 RETRY_MS: Final = 60_000
 RETRY_MAX_MS: Final = 3_600_000
 """The pause after a failure doubles from the first to the second."""

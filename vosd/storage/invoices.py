@@ -52,8 +52,8 @@ _CALLS_AT_ONCE: Final = 1_000
 _ACCOUNTS_AT_ONCE: Final = 200
 _ID_DIGITS_MAX: Final = 18
 _SEARCHED_AT_MOST: Final = 1_000
-CLAIMED_MS: Final = 600_000
-"""Longest time for which an order keeps others from mailing its invoice: the largest mail takes up to 8 minutes."""
+CLAIMED_MS: Final = 1_200_000
+"""Longest time for which an order keeps others from mailing its invoice: the largest mail takes up to 19 minutes."""
 _invoice: Final = schema.invoice
 _series: Final = schema.invoice_series
 _template: Final = schema.invoice_template

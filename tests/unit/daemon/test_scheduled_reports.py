@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import shutil
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from email.message import EmailMessage
@@ -668,6 +669,30 @@ async def test_a_report_is_mailed_with_the_file_and_a_name_that_a_repeat_has_too
     assert message["Message-ID"] == again["Message-ID"]
     (attached,) = message.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type()) == ("m-2026-09-21.csv", "text/csv")
+
+
+def test_the_process_of_a_report_that_is_to_end_does_not_wait_for_the_mail_server(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, answers, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def deliver(*_: object) -> None:
+        begun.set()
+        answers.wait(20)
+        ended.set()
+
+    async def interrupted() -> None:
+        delivering = asyncio.ensure_future(delivered(order_of(url, mail=mail), STARTED + DAY))
+        await asyncio.to_thread(begun.wait, 20)
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
+
+    monkeypatch.setattr(report_process, "deliver", deliver)
+    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "", "", "s@example.com", ("a@b.c",))
+    asyncio.run(interrupted())
+    assert begun.is_set()
+    assert not ended.is_set()
+    answers.set()
 
 
 def test_each_report_has_its_own_file_and_its_own_mails() -> None:

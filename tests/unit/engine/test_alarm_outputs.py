@@ -9,7 +9,7 @@ import json
 import smtplib
 import socket
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -592,12 +592,16 @@ async def test_a_mail_server_that_never_comes_to_an_end_has_a_time_limit(monkeyp
 class SlowLine:
     """A connection to a mail server that takes so many bytes a second, on a time of its own."""
 
-    def __init__(self, bytes_a_second: int) -> None:
+    def __init__(self, bytes_a_second: int, scan_s: float = 0.0) -> None:
+        """``scan_s``: time that the server takes for its answer to the end of the mail."""
         self._bytes_a_second = bytes_a_second
+        self._scan_s = scan_s
         self._timeout_s = 0.0
+        self.limit_s = 0.0
+        """Time limit of the whole, from when it was begun last."""
         self.sent = bytearray()
         self.kept_by_system: int | None = None
-        self.answers = io.BytesIO(
+        self._answers = io.BytesIO(
             b"220 here\r\n250 hello\r\n250 from\r\n250 to\r\n354 go on\r\n250 taken\r\n221 bye\r\n"
         )
 
@@ -618,8 +622,19 @@ class SlowLine:
             raise TimeoutError("timed out")
         self.sent += content
 
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return self.answers
+    def makefile(self, _mode: str) -> "SlowLine":
+        return self
+
+    def readline(self, _most: int) -> bytes:
+        answer = self._answers.readline()
+        if answer == b"250 taken\r\n" and self._scan_s > min(self._timeout_s, self.limit_s):
+            raise TimeoutError("timed out")
+        return answer
+
+    def timer(self, seconds: float, end: Callable[[], None]) -> threading.Timer:
+        """Note the time limit of the whole."""
+        self.limit_s = seconds
+        return threading.Timer(seconds, end)
 
     def dup(self) -> "SlowLine":
         return self
@@ -641,6 +656,44 @@ def test_a_long_mail_over_a_slow_line_has_the_time_of_its_bytes(monkeypatch: pyt
     assert base64.encodebytes(content).replace(b"\n", b"\r\n") in bytes(line.sent).replace(b"\r\n..", b"\r\n.")
     assert line.kept_by_system is not None
     assert line.kept_by_system / mail.SLOWEST_BYTES_A_SECOND < mail.TIMEOUT_S / 2  # the answer has time behind it
+
+
+@pytest.mark.parametrize(("scan_s", "is_taken"), [(599.0, True), (601.0, False)])
+def test_a_server_may_scan_a_mail_for_ten_minutes_before_it_answers(
+    monkeypatch: pytest.MonkeyPatch, scan_s: float, is_taken: bool
+):
+    line = SlowLine(mail.SLOWEST_BYTES_A_SECOND, scan_s)
+    monkeypatch.setattr(mail.socket, "create_connection", line.connect)
+    monkeypatch.setattr(mail, "Timer", line.timer)
+    settings = replace(mail_settings(25), recipients=("ops@example.test",), username="", password=None)
+    message = composed("sw1", settings, changes_of(1), 0, 0)
+    if is_taken:
+        assert deliver(settings, message) == {}
+    else:
+        with pytest.raises(mail.UnansweredMailError, match="the server may have the mail"):
+            deliver(settings, message)
+
+
+async def test_a_mail_whose_end_is_not_answered_is_repeated_and_the_outage_says_that_it_may_have_come(
+    monkeypatch: pytest.MonkeyPatch, postbox: Postbox
+):
+    monkeypatch.setattr(mail, "BACK_OFF_S", 0.01)
+    postbox.taken_answer = b""
+    output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
+    delivered = asyncio.Event()
+    output.on_delivery = delivered.set
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run())
+        output.put(*changes_of(1))
+        async with asyncio.timeout(PATIENCE_S):
+            while not logs:
+                await a_moment()
+            postbox.taken_answer = b"250 taken"
+            await delivered.wait()
+    texts = [postbox.mails.get_nowait().get_content() for _ in range(postbox.mails.qsize())]
+    assert (len(texts) > 1, len({*texts})) == (True, 1)
+    assert "the server may have the mail" in logs[0]["error"]
+    await stopped(task)
 
 
 def test_a_mail_says_what_was_cleared_and_how_often_it_was_reported():

@@ -46,7 +46,7 @@ from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.money import ListUnbooked
-from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
+from vosd.engine.alarms.mail import UnansweredMailError, deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
@@ -1016,18 +1016,20 @@ async def _mailed(
     """Mail an invoice and note it; return it with the addresses that were refused. None = another order mails it.
 
     Raises:
-        InvoiceNotSentError: the server has not taken the mail.
+        InvoiceNotSentError: the server has not taken the mail, or has not said that it has.
     """
     claimed_at = office.now()
     if not await office.stores.invoices.claim(invoice, claimed_at):
         return None
     try:
         refused = await asyncio.to_thread(deliver, server, message)
-    except Exception as error:  # of any kind: the mail was not taken
+    except Exception as error:  # of any kind: the mail was not taken, as far as is known
         with suppress(StoreUnavailable):  # the claim ends by itself
             await office.stores.invoices.give_back(invoice, claimed_at)
         if not isinstance(error, OSError | smtplib.SMTPException):
             raise
+        if isinstance(error, UnansweredMailError):
+            raise InvoiceNotSentError(f"{server.server} has not confirmed the mail: {error}") from error
         raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
     has_it = tuple(each for each in recipients if each not in refused)
     noted = office.audit_line(who, msgspec.structs.replace(order, to=has_it), invoice.account)

@@ -33,17 +33,23 @@ GATHER_S: Final = 5.0
 """Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
 """Time limit of an answer of the server, from its last byte on, and of each piece that is sent."""
+TAKEN_S: Final = 600.0
+"""Time limit of the answer to the end of a mail (RFC 5321 4.5.3.2.6): servers scan it before they answer."""
 QUIT_S: Final = 5.0
 """Time limit of the answer to the end of the connection, which the fate of the mail does not wait for."""
 PIECE_BYTES: Final = 65_536
 """Size of a piece of a mail, and what the system keeps to be sent: an answer cannot come before that has arrived."""
 MAIL_S: Final = 60.0
-"""Time limit of a mail with all answers of the server, beside the time of its bytes."""
+"""Time limit of a mail with all answers of the server but that to its end, beside the time of its bytes."""
 SLOWEST_BYTES_A_SECOND: Final = 32_768
 """Speed at which a mail with invoices or reports must pass."""
 BACK_OFF_S: Final = 10.0
 BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
+
+
+class UnansweredMailError(smtplib.SMTPException):
+    """The server has got a whole mail and has not answered: it may deliver it."""
 
 
 class Mail(AlarmOutput[MailSettings]):
@@ -156,14 +162,16 @@ def _said(code: int, text: bytes | str) -> str:
 def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
     """Send a mail; it blocks. Return the answers to recipients that the server has refused, if it has taken others.
 
-    Raises OSError and SMTPException: no recipient has the mail, or the server was not done with it in time.
+    Raises:
+        UnansweredMailError: the server may have taken the mail.
+        OSError, SMTPException: no recipient has the mail, or the server was not done with it in time.
     """
     message.policy = message.policy.clone(cte_type="7bit")  # a server without 8BITMIME may refuse or clear eighth bits
     limit = _TimeLimit(MAIL_S + len(message.as_bytes()) / SLOWEST_BYTES_A_SECOND)
     try:
         return _deliver(settings, message, limit)
     except (OSError, smtplib.SMTPException) as error:
-        if limit.is_over:
+        if limit.is_over and not isinstance(error, UnansweredMailError):
             raise TimeoutError(f"the server was not done with the mail in {limit.seconds:.0f} s") from error
         raise
     finally:
@@ -178,9 +186,13 @@ class _TimeLimit:
         self.is_over = False
         self._line: socket.socket | None = None
         self._lock = Lock()
-        self._timer = Timer(seconds, self._end)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._begun()
+
+    def begin_again(self, seconds: float) -> None:
+        """Let another time begin now."""
+        self._timer.cancel()
+        self.seconds = seconds
+        self._timer = self._begun()
 
     def hold(self, line: socket.socket) -> None:
         """End this connection when the time is over; raises TimeoutError if it is by now."""
@@ -197,6 +209,12 @@ class _TimeLimit:
                 self._line.close()
                 self._line = None
 
+    def _begun(self) -> Timer:
+        timer = Timer(self.seconds, self._end)
+        timer.daemon = True
+        timer.start()
+        return timer
+
     def _end(self) -> None:
         with self._lock:
             self.is_over = True
@@ -212,6 +230,7 @@ class _Connection(smtplib.SMTP):
         """``secure`` is the TLS that begins with the connection."""
         self._secure = secure
         self._limit = limit
+        self._is_mail_sent = False
         super().__init__(settings.server, settings.port, timeout=TIMEOUT_S)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
@@ -237,6 +256,23 @@ class _Connection(smtplib.SMTP):
         content = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
         for start in range(0, len(content), PIECE_BYTES):
             super().send(content[start : start + PIECE_BYTES])
+        if not isinstance(s, str) and self.sock is not None:  # commands are text, the mail is bytes
+            self._is_mail_sent = True
+            self.sock.settimeout(TAKEN_S)
+            self._limit.begin_again(TAKEN_S)
+
+    def data(self, msg: "ReadableBuffer | str") -> tuple[int, bytes]:
+        """Send the mail; return the answer to its end, which servers may take minutes for."""
+        try:
+            answer = super().data(msg)
+        except smtplib.SMTPServerDisconnected as error:
+            if self._is_mail_sent:
+                why = f"the server may have the mail, and has not answered its end: {error}"
+                raise UnansweredMailError(why) from error
+            raise
+        if self.sock is not None:
+            self.sock.settimeout(TIMEOUT_S)
+        return answer
 
 
 def _deliver(settings: MailSettings, message: EmailMessage, limit: _TimeLimit) -> dict[str, tuple[int, bytes]]:
