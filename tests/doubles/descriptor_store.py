@@ -1,12 +1,14 @@
 """systemd's store of file descriptors: keeps copies of a daemon's sockets, and hands them to the next process."""
 
 import os
+import select
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from doubles.sockets.waiting import readable
+from doubles.sockets.waiting import HasDescriptor, readable
 
 _MESSAGE_MAX: Final = 4096
 _MOST: Final = 16
@@ -25,6 +27,8 @@ class DescriptorStore:
         """Descriptors by name."""
         self.said: list[str] = []
         """Every notification."""
+        self._watched = select.epoll()
+        """Descriptors that it closes at their first error, as systemd does unless ``FDPOLL=0`` is said."""
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notified.bind(str(self.notify))
         self._asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -44,27 +48,43 @@ class DescriptorStore:
     def __exit__(self, *_exception: object) -> None:
         self._is_over.set()
         self._thread.join()
+        self._watched.close()
         for kept in (*self.kept.values(), self._notified.detach(), self._asked.detach()):
             os.close(kept)
 
     def _serve(self) -> None:
+        waited: list[HasDescriptor] = [self._notified, self._asked, self._watched]
         while not self._is_over.is_set():
-            for ready in readable([self._notified, self._asked], _LOOK_S):
+            for ready in readable(waited, _LOOK_S):
                 if ready is self._notified:
                     self._note(*socket.recv_fds(self._notified, _MESSAGE_MAX, _MOST)[:2])
-                else:
+                elif ready is self._asked:
                     self._hand_over(self._asked.accept()[0])
+                else:
+                    self._drop_failed()
 
     def _note(self, message: bytes, descriptors: list[int]) -> None:
         self.said.append(message.decode())
         said = dict(line.split("=", 1) for line in message.decode().splitlines())
         if "FDSTORE" in said:
-            before = self.kept.pop(said["FDNAME"], None)
-            (self.kept[said["FDNAME"]],) = descriptors
+            before = self.kept.get(said["FDNAME"])
             if before is not None:
-                os.close(before)
+                self._close(before)
+            (self.kept[said["FDNAME"]],) = descriptors
+            if said.get("FDPOLL") != "0":
+                self._watched.register(descriptors[0], 0)  # errors alone
         elif "FDSTOREREMOVE" in said and said["FDNAME"] in self.kept:
-            os.close(self.kept.pop(said["FDNAME"]))
+            self._close(self.kept[said["FDNAME"]])
+
+    def _drop_failed(self) -> None:
+        for failed, _events in self._watched.poll(0):
+            self._close(failed)
+
+    def _close(self, descriptor: int) -> None:
+        self.kept = {name: kept for name, kept in self.kept.items() if kept != descriptor}
+        with suppress(FileNotFoundError):  # it was not watched
+            self._watched.unregister(descriptor)
+        os.close(descriptor)
 
     def _hand_over(self, asking: socket.socket) -> None:
         with asking:

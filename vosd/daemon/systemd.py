@@ -115,7 +115,8 @@ class Notifier:
         with self._lock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.settimeout(READY_S)
             for name, kept in sockets.items():
-                message = f"FDSTORE=1\nFDNAME={name}".encode()
+                # without FDPOLL=0 it would close its copy at the first ICMP error of a peer that is gone
+                message = f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}".encode()
                 try:
                     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [kept.fileno()]))
                     sender.sendmsg([message], [rights], 0, self._address)  # ``send_fds`` takes no address

@@ -445,6 +445,7 @@ _ADVICE: Final = {
     **dict.fromkeys((1045, 1698), "check the user and password of database.url"),
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
     1040: "raise the server's max_connections",
+    1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",
     **dict.fromkeys((1205, 1213), f"another program holds locks; {_AGAIN}"),
 }
 """Advice to the operator, by MySQL's error number."""

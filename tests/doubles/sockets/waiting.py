@@ -1,11 +1,22 @@
 """Waiting for packets, whatever the numbers of the sockets: ``select`` takes none above 1023."""
 
 import select
-import socket
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 
-def readable(sockets: Iterable[socket.socket], within_s: float) -> list[socket.socket]:
+class HasDescriptor(Protocol):
+    """A socket, or another thing that can be waited for."""
+
+    def fileno(self) -> int:
+        """Return its file descriptor."""
+        ...
+
+
+_Source = TypeVar("_Source", bound=HasDescriptor)
+
+
+def readable(sockets: Iterable[_Source], within_s: float) -> list[_Source]:
     """Return those sockets that can be read, once there is one; none after ``within_s`` seconds."""
     of_number = {each.fileno(): each for each in sockets}
     poll = select.poll()

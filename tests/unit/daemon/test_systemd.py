@@ -15,6 +15,7 @@ from e2e.conditions import eventually
 
 from vosd.daemon import systemd
 from vosd.daemon.systemd import Notifier, from_environment, handed_over
+from vosd.net import icmp_errors
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -176,6 +177,24 @@ def test_sockets_are_kept_and_handed_to_the_next_process_by_their_names(tmp_path
         notifier.forget(["udp/127.0.0.1/5060"])
         notifier.close()
         eventually(lambda: not store.kept, "it is given back")
+
+
+def test_a_socket_is_kept_whatever_its_peers_refuse(tmp_path: Path) -> None:
+    """systemd closes its copy at an error of the socket, such as that of a vendor whose machine is down (`FDPOLL`)."""
+    with DescriptorStore(tmp_path) as store, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kept:
+        kept.bind(("127.0.0.1", 0))
+        icmp_errors.enable(kept, wanted=True)
+        notifier = Notifier(str(store.notify))
+        notifier.keep({"udp/127.0.0.1/5060": kept})
+        eventually(lambda: store.kept, "the socket is kept")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            place = gone.getsockname()
+        kept.sendto(b"x", place)
+        notifier.keep({"udp/127.0.0.1/5061": kept})
+        eventually(lambda: "udp/127.0.0.1/5061" in store.kept, "the store has looked at what came before")
+        notifier.close()
+        assert "udp/127.0.0.1/5060" in store.kept
 
 
 @pytest.mark.parametrize(
