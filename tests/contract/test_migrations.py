@@ -7,6 +7,7 @@ import stat
 import threading
 from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from alembic import command
@@ -27,8 +28,8 @@ from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
 from vosd.storage.partitions import TABLES, is_partitioned
-from vosd.storage.traffic import SqlTraffic
-from vosd.traffic.counted import TrafficKey, TrafficKind
+from vosd.storage.traffic import DAY_CLOSED_MS, SqlTraffic
+from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
 from vosd.traffic.live_counts import AttemptCount, LiveCounts
 
 
@@ -124,6 +125,41 @@ async def test_tokens_of_before_have_their_makers_from_the_audit(url, database):
     async with database.writing() as connection:
         await connection.run_sync(back_and_forth)
     assert {each.id: each.maker for each in await access.tokens()} == {"a": "ann", "b": "token a", "c": AT_TERMINAL}
+
+
+async def test_attempts_of_before_that_ended_without_an_answer_stay_reached(url, database):
+    """In the sums of quarters, UTC days and days of other zones alike; to make the sums anew keeps them."""
+    await copy_migrated(url)
+    day, traffic = 96 * 20_000, SqlTraffic(database)
+    since, until = day * SLOT_MS, (day + 96) * SLOT_MS
+    ends = ("No Answer", 480), ("No Answer", 408), ("Gateway Failed", 503)
+    keys = [TrafficKey(TrafficKind.NO_CDR, end_reason=reason, sip_code=code) for reason, code in ends]
+    await traffic.add_live(LiveCounts(1, tuple(AttemptCount(day + 5, key, 50, 0) for key in keys)))
+    await traffic.close_day(until + DAY_CLOSED_MS)
+    while await traffic.close_zone_day(until + 2 * DAY_CLOSED_MS + 86_400_000, [ZoneInfo("Asia/Shanghai")]):
+        pass
+
+    def back_and_forth(synchronous):
+        config = Config()
+        config.set_main_option("script_location", str(migrations_path()))
+        config.attributes["connection"] = synchronous
+        command.downgrade(config, "0103")
+        command.upgrade(config, "head")
+
+    async def reached() -> dict[str, list[tuple[object, ...]]]:
+        query = "SELECT k.end_reason, k.sip_code, s.progressed FROM {} s JOIN traffic_key k ON k.id = s.key_id"
+        tables = ("traffic", "traffic_day", "traffic_zone")
+        async with database.reading() as connection:
+            return {each: sorted(map(tuple, await connection.exec_driver_sql(query.format(each)))) for each in tables}
+
+    async with database.writing() as connection:
+        await connection.run_sync(back_and_forth)
+    wanted = sorted((*end, 50 if end == ("No Answer", 480) else 0) for end in ends)
+    assert await reached() == {"traffic": wanted, "traffic_day": wanted, "traffic_zone": wanted}
+    assert [each async for each in traffic.differences(since, until)] == []
+    async for _ in traffic.rebuild(since, until):
+        pass
+    assert await reached() == {"traffic": wanted, "traffic_day": wanted, "traffic_zone": wanted}
 
 
 async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):
