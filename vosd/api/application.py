@@ -196,8 +196,7 @@ class Application:
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
             is_operator = who.account is None
-            columns = operation.columns(is_operator=is_operator)
-            wanted = page_wanted(operation.listing, columns, query, accept)
+            wanted = page_wanted(operation.listing, operation.columns(), query, accept, is_operator=is_operator)
             check_indexed(operation.listing, query, is_operator=is_operator)
         conditions = _conditions(operation, request)
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))

@@ -67,7 +67,9 @@ class PageWanted(NamedTuple):
         return self.order is not None and self.order.startswith("-")
 
 
-def page_wanted(listing: Listing, columns: Mapping[str, bool], query: dict[str, str], accept: str) -> PageWanted:
+def page_wanted(
+    listing: Listing, columns: Mapping[str, bool], query: dict[str, str], accept: str, *, is_operator: bool = True
+) -> PageWanted:
     """Take the parameters of a list out of a query; ``columns`` are those of its operation.
 
     Raises:
@@ -88,7 +90,7 @@ def page_wanted(listing: Listing, columns: Mapping[str, bool], query: dict[str, 
         if each not in known:
             raise _bad("fields", f"has {each!r}", _choice(known, ""))
     if form in {CSV, XLSX}:  # the first item may lack some
-        fields = fields or tuple(known)
+        fields = fields or tuple(name for name in known if is_operator or name not in listing.for_operators)
     cursor = query.pop("cursor", None)
     if cursor is not None and listing.ends_first and limit is None and order is None:
         raise _bad("cursor", "needs `limit` here: it leads to the last items before it", "add `limit`")

@@ -78,7 +78,7 @@ class Listing(NamedTuple):
     columns: Mapping[str, bool] = {}
     """Fields of items whose type does not declare them, with whether each is an amount as text."""
     for_operators: frozenset[str] = frozenset()
-    """Fields that items have for operators alone: tables of agents and customers lack them."""
+    """Fields that items have for operators alone: tables of agents and customers have them only where they ask."""
     inside: tuple[type[msgspec.Struct], str] | None = None
     """The result where it is an object, and its field that has the items; the page has all its fields, too."""
     other_names: Mapping[str, str] = {}
@@ -231,11 +231,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a request has JSON."""
         return any(each.place is FieldPlace.BODY for each in self.fields())
 
-    def columns(self, *, is_operator: bool = True) -> dict[str, bool]:
+    def columns(self) -> dict[str, bool]:
         """Return the fields of an item of the list, with whether each is an amount as text; empty = not declared."""
         if self.listing is not None and self.listing.columns:
-            hidden = frozenset[str]() if is_operator else self.listing.for_operators
-            return {name: is_amount for name, is_amount in self.listing.columns.items() if name not in hidden}
+            return dict(self.listing.columns)
         found: dict[str, bool] = {}
         for each in get_args(self.result) or (self.result,):
             if issubclass(each, msgspec.Struct):

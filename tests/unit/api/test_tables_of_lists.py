@@ -79,6 +79,18 @@ async def test_a_table_of_calls_has_columns_of_vendors_for_operators_alone(tmp_p
             head = {"authorization": f"Bearer {who}", "accept": CSV}
             found = await answered(application, "GET", "/cdrs", None, head)
             assert found.content.decode().lstrip("\ufeff").strip().split(",") == [*columns]
+            found = await answered(application, "GET", "/cdrs?fields=call_id,cost", None, head)
+            assert (found.status, found.content.decode().lstrip("\ufeff").strip()) == (200, "call_id,cost")
+            found = await answered(application, "GET", "/cdrs?fields=call_id,cost", None, {**head, "accept": JSON})
+            assert found.status == 200
+
+
+def test_a_table_of_running_calls_has_columns_of_vendors_for_operators_alone() -> None:
+    operation = listed("/calls")
+    assert operation.listing is not None
+    for is_operator, left_out in ((True, set()), (False, {"routing_gateway", "vendor_account", "rings_beside"})):
+        wanted = page_wanted(operation.listing, operation.columns(), {}, CSV, is_operator=is_operator)
+        assert {*operation.columns()} - {*wanted.fields} == left_out
 
 
 def test_a_table_has_the_columns_of_every_item_and_not_of_the_first_alone() -> None:

@@ -191,6 +191,7 @@ OPERATIONS: Final = (
                 *("customer_account", "vendor_account", "mapping_gateway", "routing_gateway"),
             ),
             still={"age_s": "-started_at", "talk_s": "-answered_at"},
+            for_operators=frozenset({"routing_gateway", "vendor_account", "rings_beside"}),
         ),
     ),
     Operation(
