@@ -52,7 +52,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 def preferred(accept: str, forms: Iterable[str], plain: str = JSON) -> str:
     """Return the form that the header Accept weighs most, the first of equal ones; empty = ``plain`` (RFC 9110 12.5.1).
 
-    A form has to be named, and to weigh more than ``plain`` where that is named, too.
+    A form has to be named. It weighs more than ``plain`` where that is named, too, and not less than a range with it.
     """
     weights: dict[str, float] = {}
     for each in accept.lower().split(","):
@@ -60,7 +60,9 @@ def preferred(accept: str, forms: Iterable[str], plain: str = JSON) -> str:
         given = next((term[2:] for term in terms if term.startswith("q=")), "1")
         weights[name] = float(given) if _WEIGHT.fullmatch(given) else 1.0
     best = max(forms, key=lambda form: weights.get(form, 0.0), default="")
-    return best if weights.get(best, 0.0) > weights.get(plain, 0.0) else ""
+    weight = weights.get(best, 0.0)
+    range_weight = weights.get("application/*", weights.get("*/*", 0.0)) if plain and plain not in weights else 0.0
+    return best if weight > weights.get(plain, 0.0) and weight >= range_weight else ""
 
 
 class RequestError(Exception):

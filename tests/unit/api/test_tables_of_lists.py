@@ -60,6 +60,8 @@ async def table(path: str, rows: list[object]) -> list[str]:
     ("application/json;q=0.5, text/csv;q=0.8", CSV),
     (f"text/csv;q=0.3, {NDJSON};q=0.2", CSV), (f"text/csv, {NDJSON}", NDJSON),
     ("text/csv;q=much, application/json;q=0.9", CSV), ("text/csvs", ""),
+    ("text/csv;q=0.1, */*", ""), ("text/csv;q=0.1, application/*, */*;q=0", ""), ("text/csv;q=0.5, */*;q=0.5", CSV),
+    ("text/csv, application/*;q=0.1, */*", CSV), ("text/csv;q=0.5, */*, application/json;q=0.4", CSV),
 ])  # fmt: skip
 def test_a_list_has_the_form_that_weighs_most_and_json_where_nothing_weighs_more(accept: str, form: str) -> None:
     operation = listed("/balances")
