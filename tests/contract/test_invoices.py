@@ -1230,6 +1230,10 @@ async def test_a_first_invoice_leaves_earlier_charges_out_only_where_that_is_ord
         }
     made = await site.run("2026-09", "2027-01-02", "peer")
     assert made["peer"].outcome is issued
+    drafted = await site.run("2026-10", "2027-01-02", "acme", draft=True, anew=True)
+    assert drafted["acme"].outcome is InvoiceOutcome.DRAFT
+    again = await site.run("2026-10", "2027-01-02", "acme")  # a draft orders nothing
+    assert again["acme"].detail == f"charges of 2026-08-05 are on no invoice{FIRST_OR_ANEW}"
     made = await site.run("2026-10", "2027-01-02", anew=True)
     assert {name: run.outcome for name, run in made.items()} == {"acme": issued, "peer": issued}
     assert [each.opening for each in await site.listed(period="2026-10", account="acme")] == ["6.954379"]

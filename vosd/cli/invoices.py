@@ -46,7 +46,7 @@ def invoice() -> None:
 )
 @click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account alone; may be repeated.")
 @click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
-@click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet.")
+@click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet, drafts aside.")
 @operator_option
 @json_option
 @pass_invocation
