@@ -32,6 +32,8 @@ SLOW_S: Final = 30
 """Time for a client to read the 64 KiB of an answer that wait for it; one that does not is disconnected."""
 GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
+_LOOK_S: Final = 0.1
+"""Interval at which a second signal is looked for behind that."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Value of ``SO_LINGER`` by which a connection that is closed is reset."""
 
@@ -78,8 +80,9 @@ class ApiServer(Server):
         """Close the connections, those with a stream without end too, and wait until all requests have ended."""
         self._end_streams()
         await super().shutdown(sockets)
-        if self.server_state.tasks:  # cancelled, but some end what they have begun: an audit line, a mail and its note
-            await asyncio.wait(self.server_state.tasks)
+        # cancelled, but some end what they have begun: an audit line, a mail and its note
+        while self.server_state.tasks and not self.force_exit:
+            await asyncio.wait(self.server_state.tasks, timeout=_LOOK_S)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -488,3 +488,8 @@ def registering_half(vendor: RoutingGateway) -> MappingGateway:
         dialect=CallerDialect(nat=vendor.dialect.nat),
         credentials=vendor.credentials,
     )
+
+
+def is_reached_from(interface: str | None, host: str) -> bool:
+    """Return whether the ``interface`` of a gateway, None = any, is of the family of an address."""
+    return interface is None or ("[" in interface) is (":" in host)

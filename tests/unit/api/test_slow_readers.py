@@ -23,15 +23,18 @@ async def endless(ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
         ended.set()
 
 
+def server_of(application: Any, proxies: tuple[str, ...] = ()) -> ApiServer:
+    settings = ApiSettings(HttpListener("127.0.0.1", 0), trusted_proxies=proxies)
+    access_log = AccessLog(AccessLogLines.ALL, asyncio.get_running_loop().call_later)
+    return ApiServer(application, settings, lambda: None, access_log, takes_signals=False)
+
+
 async def served(
     application: Any, proxies: tuple[str, ...] = ()
 ) -> tuple[socket.socket, asyncio.Task[None], asyncio.Event]:
     listener = socket.create_server(("127.0.0.1", 0))
-    settings = ApiSettings(HttpListener("127.0.0.1", 0), trusted_proxies=proxies)
     ending = asyncio.Event()
-    access_log = AccessLog(AccessLogLines.ALL, asyncio.get_running_loop().call_later)
-    server = ApiServer(application, settings, lambda: None, access_log, takes_signals=False)
-    task = asyncio.ensure_future(server.run(listener, ending.wait()))
+    task = asyncio.ensure_future(server_of(application, proxies).run(listener, ending.wait()))
     return listener, task, ending
 
 
@@ -53,7 +56,8 @@ async def test_a_client_that_does_not_read_is_disconnected_and_the_work_for_it_e
     await task
 
 
-async def test_a_process_that_ends_waits_for_a_request_that_is_not_interrupted(monkeypatch):
+@pytest.mark.parametrize("is_forced", [False, True], ids=["one signal", "a second one"])
+async def test_a_process_that_ends_waits_for_a_request_that_is_not_interrupted(monkeypatch, is_forced):
     monkeypatch.setattr(servers, "GRACE_S", 0.01)
     begun, interrupted, go_on, ended = (asyncio.Event() for _ in range(4))
 
@@ -66,16 +70,22 @@ async def test_a_process_that_ends_waits_for_a_request_that_is_not_interrupted(m
             await go_on.wait()
             ended.set()
 
-    listener, task, ending = await served(application)
+    listener, ending, server = socket.create_server(("127.0.0.1", 0)), asyncio.Event(), server_of(application)
+    task = asyncio.ensure_future(server.run(listener, ending.wait()))
     _, writer = await asyncio.open_connection(*listener.getsockname())
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     async with asyncio.timeout(30):
         await begun.wait()
         ending.set()
         await interrupted.wait()
-        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        if is_forced:
+            server.force_exit = True  # as uvicorn does
+        else:
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
         await task
-    assert ended.is_set()
+        assert ended.is_set() is not is_forced
+        go_on.set()
+        await ended.wait()
     writer.close()
 
 

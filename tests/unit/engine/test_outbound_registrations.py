@@ -18,6 +18,8 @@ from vosd.base.secret import Secret
 from vosd.control.order import tag_of
 from vosd.engine.registration.outbound import PACE_MS, RETRY_APART_MS
 from vosd.obs.events import Event
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.gateways import Address
 
 
 @pytest.fixture
@@ -38,6 +40,17 @@ def test_a_gateway_takes_calls_only_while_it_is_registered(log):
     stage.registrar.always = Told(403)
     assert stage.calls_reach() == "vendor-1"
     assert events(log) == [Event.REGISTRATION_GAINED, Event.REGISTRATION_REFUSED]
+
+
+def test_a_registration_goes_to_no_address_that_the_interface_of_its_gateway_cannot_reach(monkeypatch):
+    both = Address("2001:db8::9", 5060), Address(*REGISTRAR)
+    monkeypatch.setattr("doubles.virtual.exchange._FixedNames.resolved", lambda _names, _configured: both)
+    stage = Stage()
+    dialect = CalleeDialect(interface=f"udp:{SWITCH}")
+    gateway = vendor_gateway(0, registration=REGISTRATION, dialect=dialect)
+    stage.exchange.swap_catalogue(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    stage.run()
+    assert stage.states == [("vendor-0", "registered")]
 
 
 def test_a_gateway_waits_for_its_first_registration():

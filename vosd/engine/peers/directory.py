@@ -26,7 +26,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import ADDRESSABLE
-from vosd.trunks.gateways import Address, HostName, MappingGateway, RoutingGateway
+from vosd.trunks.gateways import Address, HostName, MappingGateway, RoutingGateway, is_reached_from
 
 LOOK_S: Final = 1.0
 """Interval of the search for names whose lookup is due."""
@@ -97,7 +97,8 @@ class NameDirectory(Counting):
         """Return the addresses that one call may try at the gateway, in order; empty if none is known."""
         if not gateway.has_names:
             return gateway.addresses
-        return tuple(each for each in self.resolved(gateway.addresses) if _is_reached_from(gateway, each.host))
+        interface = gateway.dialect.interface
+        return tuple(each for each in self.resolved(gateway.addresses) if is_reached_from(interface, each.host))
 
     def knows(self, gateway: RoutingGateway) -> bool:
         """Return whether an address of the gateway is known, without putting all of them in order."""
@@ -105,7 +106,9 @@ class NameDirectory(Counting):
             if is_address(address.host):
                 return True
             cached = self._watched.get(Hop(*address[:3]))
-            if cached is not None and any(_is_reached_from(gateway, host) for host in hosts_of(cached)):
+            if cached is not None and any(
+                is_reached_from(gateway.dialect.interface, host) for host in hosts_of(cached)
+            ):
                 return True
         return False
 
@@ -279,12 +282,6 @@ class NameDirectory(Counting):
 def hosts_of(cached: CachedName) -> Set[str]:
     """Return the addresses of a name."""
     return {hop.host for server in cached.servers for family in server.families for hop in family}
-
-
-def _is_reached_from(gateway: RoutingGateway, host: str) -> bool:
-    """Return whether the ``interface`` of a gateway, if it has one, is of the family of an address."""
-    interface = gateway.dialect.interface
-    return interface is None or ("[" in interface) is (":" in host)
 
 
 def _ignored() -> None:

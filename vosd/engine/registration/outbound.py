@@ -22,7 +22,7 @@ from vosd.sip.registration.outbound import Draw, OutboundRegistration
 from vosd.sip.registration.states import RegistrationChange, RegistrationState
 from vosd.sip.registration.terms import Terms
 from vosd.trunks.dialect import CalleeDialect
-from vosd.trunks.gateways import Address, Registration, RoutingGateway
+from vosd.trunks.gateways import Address, Registration, RoutingGateway, is_reached_from
 
 PACE_MS: Final = 10
 """Interval between the REGISTERs of registrations that begin or change together: a hundred a second."""
@@ -182,7 +182,7 @@ class OutboundRegistrations:
 
         def addresses_of() -> Sequence[Hop]:
             found = self._resolve((account.registration.server,))
-            return [Hop(address.host, address.port, address.transport) for address in found]
+            return [Hop(*address[:3]) for address in found if is_reached_from(account.interface, address.host)]
 
         entry.ours = OutboundRegistration(
             self._endpoint,
