@@ -1,4 +1,4 @@
-"""A proxy before MariaDB that cuts connections in the middle of a commit, or delays commits.
+"""A proxy before MariaDB that cuts connections in the middle of a commit, delays commits, or forgets connections.
 
 It reads as much of the protocol as it takes to see a COMMIT: COM_QUERY with that text, as PyMySQL and aiomysql send it.
 """
@@ -45,6 +45,7 @@ class Proxy:
         self._other: dict[socket.socket, socket.socket] = {}
         self._clients: set[socket.socket] = set()
         self._ends_at_answer: set[socket.socket] = set()
+        self._forgotten: frozenset[socket.socket] = frozenset()
         self._delayed: dict[socket.socket, tuple[float, bytes]] = {}
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -60,9 +61,13 @@ class Proxy:
         for each in self._other:
             each.close()
 
+    def forget_connections(self) -> None:
+        """Pass nothing more on over the connections there are, as a firewall that has forgotten idle ones."""
+        self._forgotten = frozenset(self._other)
+
     def _run(self) -> None:
         while not self._is_over.is_set():
-            waiting = [each for each in self._other if each not in self._delayed]
+            waiting = [each for each in self._other if each not in self._delayed and each not in self._forgotten]
             for ready in select.select([self._listening, *waiting], [], [], _LOOK_S)[0]:
                 if ready is self._listening:
                     self._accept()

@@ -1,4 +1,4 @@
-"""Another server is made the primary, while the old one goes on, read-only, and ends no connection."""
+"""Connections that are open and of no use: to a primary of before, which is read-only, or forgotten on the way."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -82,7 +82,7 @@ def name(old: Server) -> Iterator[Proxy]:
 @pytest.fixture
 async def database(old: Server, name: Proxy) -> AsyncIterator[Database]:
     """A database with two connections to the old primary."""
-    database = Database(old.url.replace(str(old.port), str(name.port)))
+    database = Database(old.url.replace(str(old.port), str(name.port)), patience_s=5)
     assert await places(database) == [old.port] * 2
     yield database
     await database.close()
@@ -92,6 +92,12 @@ async def places(database: Database) -> list[int]:
     """Return the ports of the servers that two connections at a time lead to."""
     async with database.writing() as one, database.writing() as other:
         return [(await each.exec_driver_sql(WHERE)).scalar_one() for each in (one, other)]
+
+
+async def place(database: Database) -> int:
+    """Return the port of the server that is read."""
+    async with database.reading() as connection:
+        return (await connection.exec_driver_sql(WHERE)).scalar_one()
 
 
 def switch_over(name: Proxy, old: Server, new: Server) -> None:
@@ -136,18 +142,26 @@ async def test_a_server_whose_other_option_forbids_a_statement_is_used_on(databa
     assert await places(database) == [old.port] * 2
 
 
-async def test_a_database_that_is_only_read_is_that_of_the_new_primary_after_a_minute(database, name, old, second):
-    switch_over(name, old, second)
+def grow_older(database: Database, by_s: float) -> None:
+    """Have each use of a connection take so long."""
 
     @event.listens_for(database.engine.sync_engine, "checkin")
     def age(_connection: object, record: ConnectionPoolEntry) -> None:
-        record.starttime -= 30
+        record.starttime -= by_s
 
-    found = []
-    for _ in range(6):  # the two connections take turns
-        async with database.reading() as connection:
-            found.append((await connection.exec_driver_sql(WHERE)).scalar_one())
+
+async def test_a_database_that_is_only_read_is_that_of_the_new_primary_after_a_minute(database, name, old, second):
+    switch_over(name, old, second)
+    grow_older(database, 30)
+    found = [await place(database) for _ in range(6)]  # the two connections take turns
     assert found == [old.port] * 4 + [second.port] * 2
+
+
+async def test_connections_that_a_firewall_has_forgotten_after_a_minute_are_not_waited_for(database, name, old):
+    grow_older(database, 61)
+    assert [await place(database) for _ in range(2)] == [old.port] * 2
+    name.forget_connections()
+    assert [await place(database) for _ in range(2)] == [old.port] * 2
 
 
 async def test_a_replica_that_is_read_only_is_used_on(old, second):

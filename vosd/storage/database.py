@@ -48,6 +48,7 @@ _REPLICA_AWAY_S: Final = 30.0
 _RENEWED_S: Final = 60
 """Age in seconds at which a connection to a server is replaced. Behind a switch-over the name of the server leads to
 the new primary, while the old one keeps open connections and answers what is only read, with rows from before.
+A firewall that forgets idle connections says nothing, so that the whole patience would be waited for an answer.
 """
 _LOCK_WAIT_S: Final = 5
 """Longest wait for a row that another transaction holds, where the server's own is 50 s: who waits while it has the
