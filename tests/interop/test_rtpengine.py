@@ -186,6 +186,16 @@ async def test_one_without_an_interface_of_the_address_family_gives_no_ports(poo
     assert await pool.ask(session_order(RtpOffer, "six", offered_by(peers[0]), "a", "b", reader_host="::1")) is None
 
 
+async def test_a_medium_that_is_held_by_its_own_address_has_ports_toward_the_other_family(
+    pools: Pools, peers: list[RtpPeer], tmp_path: Path
+) -> None:
+    held = offered_by(peers[0], "c=IN IP4 0.0.0.0")
+    with Rtpengine(tmp_path, "both", TWO, (20_000, 20_199), also=("::1",)) as both:
+        reply = await pools(both).replied(session_order(RtpOffer, "held", held, "a", "b", reader_host="::1"))
+        assert f"c=IN IP4 {CALLER}\r\n".encode() in reply.session, "it leaves the one above as it is"
+        assert [each and each.host for each in reply.places] == ["::"]
+
+
 async def test_lines_that_are_not_about_addresses_come_back_byte_for_byte(pool: Pool, peers: list[RtpPeer]) -> None:
     session = offered_by(peers[0], "a=x-secret:\u00e9", "a=candidate:1 1 UDP 1 10.0.0.1 4000 typ host")
     session += b"a=x-raw:\xff\xfe\r\n"

@@ -12,9 +12,9 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from vosd.base.host import UNSPECIFIED
 from vosd.media.termination import MediaForm
-from vosd.sdp.family import family_of
-from vosd.sdp.media import Place
+from vosd.sdp.media import BadSession, Place, media_of
 from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
 
@@ -26,6 +26,7 @@ _OUT_OF_PORTS: Final = "Ran out of ports"
 BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""
+_CANDIDATE: Final = "\na=candidate:"
 _HOST_OF, _PORT_OF = attrgetter("host"), attrgetter("rtp")
 
 _ALWAYS: Final = ("strict source", "port latching")
@@ -359,14 +360,20 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
 def missing_family(order: RtpOrder, reply: RtpReply) -> str:
     """Return the address family that an rtpengine was asked for ports of and has none of; empty = there is none.
 
-    Without an ``interface`` of that family it gives ports of the other one, and says so in its own log alone.
+    Without an ``interface`` of that family it gives ports of the other one, and says so in its own log alone. A medium
+    on hold has no family, one that is not relayed has that of its author, and an address above all media says nothing
+    where each has its own (RFC 8866 section 5.7).
     """
-    if not isinstance(order, RtpSession) or order.family is UNSET:
+    if not isinstance(order, RtpSession) or order.family is UNSET or _CANDIDATE in reply.sdp:
+        return ""  # candidates may be of either family
+    try:
+        media = media_of(reply.session)
+    except BadSession:
         return ""
-    given = family_of(reply.session)
-    if not given or order.family == f"IP{given}":
+    hosts = [each.host for each in media if each.port and each.is_relayable and each.host not in UNSPECIFIED]
+    if not hosts or order.family in map(_family, hosts):
         return ""
-    return "IPv4" if given == 6 else "IPv6"
+    return "IPv6" if order.family == "IP6" else "IPv4"
 
 
 class EngineAnswer(msgspec.Struct, frozen=True, gc=False):

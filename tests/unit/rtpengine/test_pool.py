@@ -272,6 +272,27 @@ def test_one_without_an_interface_of_the_address_family_is_as_one_without_ports(
     )
 
 
+@pytest.mark.parametrize("above", ["IP4 192.0.2.10", "IP6 2001:db8::10"])
+@pytest.mark.parametrize(
+    ("medium", "engine"),
+    [
+        ("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 ::", "one"),
+        ("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::6", "one"),
+        ("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.5", None),
+        ("m=audio 0 RTP/AVP 0\r\nc=IN IP4 192.0.2.5", "one"),
+        ("m=message 4000 TCP/MSRP *\r\nc=IN IP4 192.0.2.10", "one"),
+    ],
+    ids=["held", "given", "other", "rejected", "not relayed"],
+)
+def test_the_address_family_is_that_of_relayed_media_whatever_stands_above_them(world, above, medium, engine):
+    """An rtpengine leaves an address above all media as it is where each medium has its own."""
+    for name in ("one", "two"):
+        world.results[name] = {"result": "ok", "sdp": f"v=0\r\nc=IN {above}\r\n{medium}\r\n"}
+    world.ask(session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20"))
+    world.run(PING_MS)
+    assert world.answered() == [engine]
+
+
 def test_the_use_of_ports_is_that_of_the_interface_with_the_most_as_the_last_ping_says(world):
     assert world.pool.ports_used() == []
     ports = {"min": 30_000, "max": 30_099, "used_pct": "0.00", "last": 0}
