@@ -166,16 +166,17 @@ class Caller:
         if pracks is not None and pracks.unacknowledged is not None:
             pracks.add(status, session, self.call.to_forward)
             return
-        sessions, before = self.leg.sessions, None
+        left_out = None
         if session:
             if self.progress.has_ring_back:
                 self.leave_ring_back(now)
             self.progress.sent_early_media = True
             sessions, agreed = self.leg.sessions, self.leg.sessions.said
-            before = agreed, sessions.given_up
+            given_up = sessions.given_up
             session = self.leg.as_sent(session)
             if self.progress.is_settled and self.offer and not alike(session, agreed):
                 sessions.said, sessions.given_up = agreed, session  # callers may ignore it (RFC 3261 section 13.2.1)
+            left_out = sessions.undoing(agreed, given_up) if self.offer else None
         message: OutgoingResponse | OutgoingReliable
         if self.progress.reliability is _REQUIRED or (session and self.takes_100rel):
             message = self._reliable(status, session)
@@ -184,9 +185,8 @@ class Caller:
             if self.progress.identity_status:
                 headers += self._of_signature()
             message = OutgoingResponse(headers, session, self.invite, status, self.dialog.local_tag)
+        message.left_out = left_out
         self.leg.send(message, now)
-        if before is not None and self.offer and not message.body:
-            sessions.said, sessions.given_up = before  # this answer was left out, and shapes no other
 
     def _reliable(self, status: int, session: bytes) -> OutgoingReliable:
         """Return a provisional response that is repeated until its PRACK."""

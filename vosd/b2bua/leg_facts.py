@@ -1,5 +1,6 @@
 """Facts of a leg while it lasts, as the journal keeps them."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -97,6 +98,19 @@ class LegSessions(msgspec.Struct):
         """Note that one of the switch was refused, or given up: the one ``before`` holds, by a later version."""
         session = continued(before, self.said)
         self.said = before.changed(session) if isinstance(before, Authored) else session
+
+    def undoing(self, said: bytes, given_up: bytes) -> Callable[[], None]:
+        """Return what makes all as before the latest one that was said, unless another one was said since.
+
+        An answer that is left out of its message shapes no other.
+        """
+        latest, also = self.said, self.given_up
+
+        def undo() -> None:
+            if self.said is latest and self.given_up is also:
+                self.said, self.given_up = said, given_up
+
+        return undo
 
     def active_remote(self) -> bytes:
         """Return the latest description of this side as it would be without hold."""

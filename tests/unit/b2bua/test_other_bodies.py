@@ -85,6 +85,18 @@ def test_the_relay_rewrites_the_session_between_the_other_parts():
     scene.close()
 
 
+def test_a_session_that_the_relay_leaves_out_beside_other_parts_shapes_no_answer():
+    parameters = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = scene_of(relay=VirtualRelay(), content={"media": parameters})
+    broken = ANSWER.replace("30000", "70000") + "m=video 0 RTP/AVP 31\r\n" * 9
+    scene.vendor.script = Script((line(0, 183, ACM, broken), line(500, 200, ANM, ANSWER)))
+    call = scene.caller.call(CALLEE, invited(IAM))
+    scene.wire.run_until(lambda: call.is_over)
+    assert parts_in(call.response(183)) == [ACM]
+    assert len(media_of(parts_in(call.response(200))[0].content)) == 1
+    scene.close()
+
+
 def test_the_end_of_a_call_is_told_with_its_isup_and_alone():
     scene = scene_of()
     call, there = scene.talk()

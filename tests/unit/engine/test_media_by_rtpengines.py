@@ -11,7 +11,7 @@ from doubles.data.sessions import follows, revised
 from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import Intent
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, HOSTS_6, VirtualRtpEngines
@@ -1200,3 +1200,24 @@ def test_calls_that_wait_for_their_next_move_hold_up_no_other():
     for call, _ in sides:
         call.hang_up()
     scene.wire.run_for(1_000)
+
+
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["plain", "reliable"])
+def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(headers):
+    scene, engines = scene_with()
+    reply = engines._reply
+
+    def refuse_early(engine, order):
+        if isinstance(order, RtpAnswer) and "m=audio 30002 " in order.sdp:
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_early
+    early = ANSWER.replace("30000", "30002") + "m=video 0 RTP/AVP 31\r\n" * 9
+    scene.vendor.script = Script((Line(0, 183, early), Line(5_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_for(2_000)
+    assert [response.body for response in call.responses if response.status == 183] == [""]
+    scene.wire.run_until(lambda: call.final == 200)
+    assert len(media_of(call.theirs.encode())) == 1
+    scene.finish(call)

@@ -344,6 +344,8 @@ class WaitingMessage(msgspec.Struct, eq=False):
             self.message.body = change.body
             if not change.body and isinstance(self.message, OutgoingReliable):
                 self.message.provisional.has_session = False  # it settles nothing
+            if not change.body and self.message.left_out is not None:
+                self.message.left_out()
         return True
 
     def answer(self, change: MessageChange | None, now: Instant) -> bool:

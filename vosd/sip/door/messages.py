@@ -3,6 +3,8 @@
 ``Leg.send`` lets every one of them leave. Its transaction exists before it is sent, so that the leg can refer to it.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from vosd.sip.dialog.acceptance import Acceptance
@@ -22,6 +24,8 @@ class _Enclosing(msgspec.Struct, kw_only=True, eq=False, gc=False):
 
     enclosed: tuple[BodyPart, ...] = ()
     """Parts that stand beside the body when it leaves; until then the body is the session description alone."""
+    left_out: Callable[[], None] | None = None
+    """Called where it is to leave without its session description; None = nothing is to be done then."""
 
 
 class Outgoing(_Enclosing, eq=False, gc=False):
