@@ -15,6 +15,10 @@ class Postbox:
     def __init__(self, commands: Sequence[str]) -> None:
         """``commands`` are the beginnings of those of one connection, in lower case."""
         self._commands = commands
+        self.coming: list[Sequence[str]] = []
+        """Those of the next connections, where they are others."""
+        self.put_off: dict[str, int] = {}
+        """How often recipients are put off, as by greylisting."""
         self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
         self._writers: list[asyncio.StreamWriter] = []
         self.faults: list[str] = []
@@ -47,7 +51,7 @@ class Postbox:
             writer.close()
             return
         writer.write(b"220 here\r\n")
-        expected = [*self._commands]
+        expected = [*(self.coming.pop(0) if self.coming else self._commands)]
         while line := (await reader.readline()).decode().strip():
             if line.lower() == "quit":
                 writer.write(self.quit_answer + b"\r\n")
@@ -56,6 +60,8 @@ class Postbox:
             if not line.lower().startswith(wanted):
                 self.faults.append(f"{line} instead of {wanted}")
                 writer.write(b"503 bad sequence\r\n")
+            elif self._is_put_off(wanted):
+                writer.write(b"450 4.2.0 greylisted\r\n")
             elif wanted == "data":
                 writer.write(b"354 go on\r\n")
                 text = await reader.readuntil(b"\r\n.\r\n")
@@ -79,3 +85,10 @@ class Postbox:
                     else b"250 ok\r\n"
                 )
         writer.close()
+
+    def _is_put_off(self, command: str) -> bool:
+        """Return whether a command names a recipient that is put off, and count it."""
+        recipient = command.removeprefix("rcpt to:").strip("<>")
+        left = self.put_off.get(recipient, 0)
+        self.put_off[recipient] = max(left - 1, 0)
+        return left > 0

@@ -426,6 +426,67 @@ async def test_a_mail_that_one_address_refuses_is_not_repeated_and_the_address_i
     await stopped(task)
 
 
+FOR_BOSS = tuple(each for each in COMMANDS if "noc" not in each)
+
+
+async def test_a_recipient_that_is_put_off_gets_the_mail_later_alone(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
+    monkeypatch.setattr(mail, "BACK_OFF_S", 0.01)
+    postbox.put_off = {"boss@example.com": 2}
+    postbox.coming = [COMMANDS, (*FOR_BOSS[:-1], "rset"), FOR_BOSS]
+    output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run())
+        output.put(*changes_of(1))
+        first, again = [await asyncio.wait_for(postbox.mails.get(), PATIENCE_S) for _ in range(2)]
+        output.put(*changes_of(1, "lease_lost"))
+        last = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert first["Message-ID"] == again["Message-ID"]
+    assert "lease_lost" in last["Subject"]
+    assert (postbox.faults, postbox.coming, logs) == ([], [], [])
+    await stopped(task)
+
+
+async def test_a_recipient_that_is_put_off_for_hours_is_named(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
+    monkeypatch.setattr(mail, "BACK_OFF_S", 0.01)
+    postbox.put_off = {"boss@example.com": 1_000}
+    postbox.coming = [COMMANDS, *[(*FOR_BOSS[:-1], "rset")] * 1_000]
+    clock, delivered = ManualClock(), asyncio.Event()
+    output = Mail("sw1", clock, mail_settings(postbox.port))
+    output.on_delivery = delivered.set
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run())
+        output.put(*changes_of(1))
+        await asyncio.wait_for(delivered.wait(), PATIENCE_S)
+        clock.move_to(clock.now().mono + mail.LATE_MS)
+        async with asyncio.timeout(PATIENCE_S):
+            while not logs:
+                await a_moment()
+    assert logs[0]["error"] == "boss@example.com is refused: 450 4.2.0 greylisted"
+    await stopped(task)
+
+
+async def test_a_recipient_that_was_put_off_and_that_a_reload_takes_out_is_not_tried_again(postbox: Postbox):
+    postbox.put_off = {"boss@example.com": 1}
+    postbox.coming = [COMMANDS, tuple(each for each in COMMANDS if "boss" not in each)]
+    settings = mail_settings(postbox.port)
+    output = Mail("sw1", ManualClock(), settings)
+    delivered = asyncio.Event()
+    output.on_delivery = delivered.set
+    task = asyncio.create_task(output.run())
+    output.put(*changes_of(1))
+    await asyncio.wait_for(delivered.wait(), PATIENCE_S)
+    for _ in range(5):
+        await asyncio.sleep(0)  # it waits for the next try, which a reload lets come at once
+    output.adjust(AlarmSettings(mail=replace(settings, recipients=("noc@example.com",))))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    output.put(*changes_of(1, "lease_lost"))
+    mails = [await asyncio.wait_for(postbox.mails.get(), PATIENCE_S) for _ in range(2)]
+    assert mails[1]["To"] == "noc@example.com"
+    assert (postbox.faults, postbox.mails.qsize()) == ([], 0)
+    await stopped(task)
+
+
 @pytest.mark.parametrize("fails", [True, False])
 async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away_nor_waited_for(
     monkeypatch: pytest.MonkeyPatch, postbox: Postbox, fails: bool

@@ -1,6 +1,6 @@
 """Alarms by e-mail: what has changed since the last mail, in one, so that many alarms are no flood (ADR 70).
 
-The mail is sent by the standard library in a thread of its own; nothing waits for it, not even the end of the process.
+Mails are sent by the standard library in threads of their own; nothing waits for them, not even the end of the process.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from functools import partial
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -46,10 +47,23 @@ SLOWEST_BYTES_A_SECOND: Final = 32_768
 BACK_OFF_S: Final = 10.0
 BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
+LATE_MS: Final = 7_200_000
+"""Time for which a mail is tried again for recipients that are put off: by greylisting for some minutes."""
+LATE_MAX: Final = 100
+"""Mails that are tried again for some of their recipients."""
 
 
 class UnansweredMailError(smtplib.SMTPException):
     """The server has got a whole mail and has not answered: it may deliver it."""
+
+
+class _LateMail(NamedTuple):
+    """A mail that some recipients lack: they were put off, and the others have it."""
+
+    message: EmailMessage
+    recipients: tuple[str, ...]
+    until: int
+    """Monotonic milliseconds at which they are given up."""
 
 
 class Mail(AlarmOutput[MailSettings]):
@@ -60,11 +74,15 @@ class Mail(AlarmOutput[MailSettings]):
         super().__init__("mail", settings, lambda alarms: alarms.mail)
         self._node = node
         self._clock = clock
-        self._thread = DaemonThreads(1, "mail of alarms")
+        self._threads = DaemonThreads(2, "mail of alarms")
+        self._late: list[_LateMail] = []
+        self._is_late = asyncio.Event()
 
     async def run(self) -> None:
         """Send a mail when something has changed, at most one in ``interval_s``; runs until cancelled."""
-        await send_queued(self._queued, self._gather_and_send, BACK_OFF_S, BACK_OFF_MAX_S, self._pause)
+        async with asyncio.TaskGroup() as both:  # a recipient that is put off does not hold up the others
+            for queued, send in ((self._queued, self._gather_and_send), (self._is_late, self._send_late)):
+                both.create_task(send_queued(queued, send, BACK_OFF_S, BACK_OFF_MAX_S, self._pause))
 
     async def _gather_and_send(self) -> bool:
         await asyncio.sleep(GATHER_S)
@@ -86,7 +104,7 @@ class Mail(AlarmOutput[MailSettings]):
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
         refused, why = {}, ""
         try:
-            refused = await asyncio.get_running_loop().run_in_executor(self._thread, deliver, settings, message)
+            refused = await asyncio.get_running_loop().run_in_executor(self._threads, deliver, settings, message)
         except (OSError, smtplib.SMTPException) as error:
             why = why_not_sent(error)
         if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
@@ -94,14 +112,53 @@ class Mail(AlarmOutput[MailSettings]):
         if why:
             self._outage.found(why, waiting=len(self._changes))
             return False
-        if refused:  # the others have the mail: it is not repeated
-            self._outage.found(refusals(refused), waiting=0)
+        if refused:  # the others have the mail: it is not repeated for them
+            self._note_refused(message, refused, self._clock.now().mono + LATE_MS)
         else:
             self._outage.over()
         self._delivered()
         if not len(self._changes):
             self._queued.clear()
         return True
+
+    def _note_refused(self, message: EmailMessage, refused: Mapping[str, tuple[int, bytes]], until: int) -> None:
+        """Keep a mail for those recipients that are put off, with 4yz, and report the others."""
+        put_off: tuple[str, ...] = ()
+        if self._clock.now().mono < until and len(self._late) < LATE_MAX:
+            put_off = tuple(each for each, (code, _) in refused.items() if 400 <= code < 500)
+        if put_off:
+            self._late.append(_LateMail(message, put_off, until))
+            self._is_late.set()
+        lasting = {each: answer for each, answer in refused.items() if each not in put_off}
+        if lasting:
+            self._outage.found(refusals(lasting), waiting=0)
+
+    async def _send_late(self) -> bool:
+        """Send the mails that some recipients lack to these alone; return False if some are put off again."""
+        await self._pause(BACK_OFF_S)
+        late, self._late = self._late, []
+        for each in late:
+            await self._send_again(each)
+        if not self._late:
+            self._is_late.clear()
+        return not self._late
+
+    async def _send_again(self, late: _LateMail) -> None:
+        settings = self._settings
+        if settings is None:
+            return
+        recipients = [each for each in late.recipients if each in settings.recipients]
+        if not recipients:
+            return
+        send = partial(deliver, settings, late.message, recipients)
+        try:
+            refused = await asyncio.get_running_loop().run_in_executor(self._threads, send)
+        except (OSError, smtplib.SMTPException) as error:
+            refused = dict.fromkeys(recipients, (421, why_not_sent(error).encode()))
+            if isinstance(error, smtplib.SMTPRecipientsRefused):
+                refused |= error.recipients
+        if refused:
+            self._note_refused(late.message, refused, late.until)
 
 
 def composed(
@@ -159,8 +216,12 @@ def _said(code: int, text: bytes | str) -> str:
     return f"{code} {text if isinstance(text, str) else text.decode(errors='replace')}"
 
 
-def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
+def deliver(
+    settings: MailSettings, message: EmailMessage, recipients: Sequence[str] | None = None
+) -> dict[str, tuple[int, bytes]]:
     """Send a mail; it blocks. Return the answers to recipients that the server has refused, if it has taken others.
+
+    ``recipients`` None = those that the mail names.
 
     Raises:
         UnansweredMailError: the server may have taken the mail.
@@ -169,7 +230,7 @@ def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[in
     message.policy = message.policy.clone(cte_type="7bit")  # a server without 8BITMIME may refuse or clear eighth bits
     limit = _TimeLimit(MAIL_S + len(message.as_bytes()) / SLOWEST_BYTES_A_SECOND)
     try:
-        return _deliver(settings, message, limit)
+        return _deliver(settings, message, recipients, limit)
     except (OSError, smtplib.SMTPException) as error:
         if limit.is_over and not isinstance(error, UnansweredMailError):
             raise TimeoutError(f"the server was not done with the mail in {limit.seconds:.0f} s") from error
@@ -275,7 +336,9 @@ class _Connection(smtplib.SMTP):
         return answer
 
 
-def _deliver(settings: MailSettings, message: EmailMessage, limit: _TimeLimit) -> dict[str, tuple[int, bytes]]:
+def _deliver(
+    settings: MailSettings, message: EmailMessage, recipients: Sequence[str] | None, limit: _TimeLimit
+) -> dict[str, tuple[int, bytes]]:
     secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
     with _Connection(settings, secure if settings.security is MailSecurity.TLS else None, limit) as server:
         if settings.security is MailSecurity.STARTTLS:
@@ -286,4 +349,4 @@ def _deliver(settings: MailSettings, message: EmailMessage, limit: _TimeLimit) -
             except UnicodeError as error:
                 why = "the user name or the password is not ASCII"
                 raise smtplib.SMTPException(why) from error
-        return server.send_message(message)
+        return server.send_message(message, to_addrs=recipients)
