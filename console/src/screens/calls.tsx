@@ -265,7 +265,8 @@ export function CallsScreen() {
   useEffect(() => {
     if (areOver) setAsks(false);
   }, [areOver]);
-  const group = search.group && search.group in GROUPS ? (search.group as Grouping) : "none";
+  const groupings = ["none", "customer", ...(isOfAccount ? [] : ["vendor"]), "destination"];
+  const group = search.group && groupings.includes(search.group) ? (search.group as Grouping) : "none";
   const field = group === "none" ? null : GROUPS[group];
   const groups = useMemo(() => (field ? grouped(fitting, field) : null), [fitting, field]);
   const keyOf = (row: Row) => String(row[field ?? "call_id"]);
@@ -348,10 +349,7 @@ export function CallsScreen() {
         />
         <SegmentedControl
           aria-label={t("calls.group")}
-          data={["none", "customer", ...(isOfAccount ? [] : ["vendor"]), "destination"].map((value) => ({
-            value,
-            label: t(`calls.${value}`),
-          }))}
+          data={groupings.map((value) => ({ value, label: t(`calls.${value}`) }))}
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }) })}
         />
