@@ -286,9 +286,16 @@ def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | N
         said, todo = _OF_AGENT[reason]
         return Advice(said.format(found[1]), todo.format(found[1]))
     charges = charges_of(record) if reason is EndReason.BALANCE_EXHAUSTED else ()
-    others = [each.account for each in charges if each.role == AGENT or (each.role == VENDOR and not each.earned)]
-    if others:
-        who = ", ".join(filter(None, (record.customer_account, *others)))
+    agents = [each.account for each in charges if each.role == AGENT]
+    vendors = [each.account for each in charges if each.role == VENDOR and not each.earned]
+    if vendors and not agents and record.customer_account is not None:
+        return Advice(  # nearly every vendor is paid afterwards: the customer is the likely one
+            "What the account may spend was used up, or that of a vendor which is paid in advance.",
+            "the customer has to pay, or needs a higher overdraft_limit; or its spend_limits end calls; "
+            f"where {vendors[0]} is paid in advance: look at vosd account show {vendors[0]}, too",
+        )
+    if agents or vendors:
+        who = ", ".join(filter(None, (record.customer_account, *agents, *vendors)))
         return Advice(
             "What an account of the call may spend was used up: the customer's, that of an agent above it, or that of "
             "a vendor which is paid in advance.",
