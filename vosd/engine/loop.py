@@ -5,7 +5,7 @@ Datagrams and connections are treated alike, except that a connection can fail, 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import count
 from random import randrange
@@ -206,12 +206,15 @@ class Loop:
         self._asyncio.call_later(TICK_S, act, *words)
         return True
 
-    def transport_failed(self, flow: int, host: str, port: int) -> None:
-        """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
+    def transport_failed(self, flow: int, host: str, port: int, names: Collection[str] | None = None) -> None:
+        """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``.
+
+        ``names`` are those that the connection was used for, if there is another one with that peer.
+        """
         if self._is_over:
             return
         now = self._clock.now()
-        for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
+        for event in self._endpoint.transport_failed(Peer(flow, host, port), now, names):
             self._switch.handle(event)
         self.flush(now)
 

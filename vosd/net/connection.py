@@ -5,6 +5,7 @@ not read is disconnected.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from socket import IPPROTO_TCP, TCP_INFO
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -38,6 +39,8 @@ IDLE_FRAMES_AT_ONCE: Final = 50
 """Rate limit for WebSocket frames that complete no message, each of which costs as much as a message, and for
 keep-alives of a stream beyond one for each message: nothing else limits them.
 """
+BRANCHES_MAX: Final = 4_096
+"""Most branches of requests that are noted of a connection; the oldest is forgotten first."""
 _ESTABLISHED: Final = 1
 """Linux: state of a TCP connection that neither side has closed, first byte of ``tcp_info``."""
 
@@ -145,6 +148,26 @@ class Framer(Protocol):
         ...
 
 
+class NamedUse:
+    """The use of a connection for vendors whose names lead to its place."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        """The vendor's name that it was opened for; empty = none is known."""
+        self.is_further = False
+        """Whether it was opened for that name beside an open one, which is another vendor's."""
+        self.names: set[str] = set()
+        """Names whose messages it has carried; an empty one stands for all messages without a name."""
+        self.branches: OrderedDict[str, None] = OrderedDict()
+        """Branches of requests on it while it is beside another connection with its peer, the latest last."""
+
+    def note(self, branch: str) -> None:
+        """Note a request on it: its responses, or its CANCEL and ACK, take the same connection."""
+        self.branches[branch] = None
+        if len(self.branches) > BRANCHES_MAX:
+            self.branches.popitem(last=False)
+
+
 class Connection(asyncio.Protocol):
     """One open connection."""
 
@@ -157,8 +180,8 @@ class Connection(asyncio.Protocol):
         patience: ConnectionLimits,
         turns: StreamTurns,
     ) -> None:
-        self.peer, self.name = peer, ""
-        """The other end, and the vendor's name that it was opened for; empty = none is known."""
+        self.peer, self.use = peer, NamedUse()
+        """The other end, and the vendors there that it is used for."""
         self.origin = origin
         self._owner = owner
         self._framer = framer

@@ -5,7 +5,7 @@ of them together (``take``). Everything else is judged by the shield and queued.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -100,6 +100,11 @@ class Core(NamedTuple):
     """Return the time limit in seconds for connecting to an address."""
     server_name_of: Callable[[bytes], str] = lambda _data: ""
     """Return the name that the certificate must contain for a request of ours; empty = that of ``name_of``."""
+    failed_for: Callable[[int, str, int, Collection[str]], None] = lambda *_: None
+    """Report the same as ``failed`` of one of several connections with a peer, which carried requests for these names.
+
+    An empty name stands for all messages without one.
+    """
     is_denied: Callable[[str], bool] = lambda _host: False
     """Return whether requests from an address are dropped, except those of calls."""
     report_denied: Callable[[str], None] = lambda _host: None

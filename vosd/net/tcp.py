@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Coroutine
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import structlog
@@ -32,7 +33,7 @@ from vosd.net.stream_turns import StreamTurns
 from vosd.net.tls import TlsContexts, bears, has_expired, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
-from vosd.sip.headers.via import sender_of
+from vosd.sip.headers.via import branch_of, sender_of
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import MessageKind, Rank, classify, is_awaited, own_tag, top_via
 from vosd.sip.wire.stream import StreamFramer
@@ -107,8 +108,11 @@ class StreamFlow:
         marker.mark(self._listening)
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         self._open: dict[PeerEnd, Connection] = {}
-        self._unsent: dict[PeerEnd, list[bytes]] = {}
-        """Messages waiting for a connection that is being opened."""
+        self._beside: dict[PeerEnd, list[Connection]] = {}
+        """Further ones of ours beside an open one, for other vendors whose names lead to its place."""
+        self._unsent: dict[tuple[PeerEnd, str], list[bytes]] = {}
+        """Messages waiting for a connection that is being opened, by its place and by its name if it is a further one.
+        """
         self._aliases: dict[PeerEnd, Connection] = {}
         """Connections that gateways have opened, by the addresses for which they may be used (RFC 5923)."""
         self._lost: OrderedDict[PeerEnd, str] = OrderedDict()
@@ -143,7 +147,7 @@ class StreamFlow:
         to it: it could name every port of an address that it shares with others.
         """
         peer = PeerEnd(*to)
-        connection = self._connection_with(peer)
+        connection = self._connection_of(data, peer) or self._connection_with(peer)
         if connection is not None:
             self._send_on(connection, peer, data)
             return
@@ -155,20 +159,14 @@ class StreamFlow:
             if place != peer:
                 self.send(data, place)
                 return
-        waiting = self._unsent.get(peer)
-        if waiting is None:
-            self._unsent[peer] = [data]
-            self._run(self._connect(peer, self._name_for(data) or self._lost.get(peer, "")))
-        elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
-            waiting.append(data)
-        else:
-            self._loop.call_soon(self._core.failed, self._flow, *peer)
+        self._send_when_open(data, peer, self._name_for(data) or self._lost.get(peer, ""))
 
     def hang_up(self, on: tuple[str, int], why: str) -> None:
-        """Close the connection with a peer, if there is one."""
-        connection = self._open.get(PeerEnd(*on))
-        if connection is not None:
-            connection.close(why)
+        """Close the connections with a peer, if there are any."""
+        peer = PeerEnd(*on)
+        if peer in self._open:
+            for connection in (self._open[peer], *self._beside.get(peer, ())):
+                connection.close(why)
 
     def has_connection(self, on: tuple[str, int]) -> bool:
         """Return whether there is a connection with a peer whose end was not reported yet."""
@@ -191,7 +189,7 @@ class StreamFlow:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for connection in [*self._open.values()]:
+        for connection in [*self._open.values(), *chain(*self._beside.values())]:
             connection.close()
         if self._open:
             self._emptied.clear()
@@ -272,27 +270,42 @@ class StreamFlow:
 
     # -- our own ------------------------------------------------------------------------------------------------
 
-    async def _connect(self, peer: PeerEnd, name: str) -> None:
+    def _send_when_open(self, data: bytes, peer: PeerEnd, name: str, *, is_further: bool = False) -> None:
+        """Send a message on a new connection, beside the open one if it is a further one."""
+        way = (peer, name if is_further else "")
+        waiting = self._unsent.get(way)
+        if waiting is None:
+            self._unsent[way] = [data]
+            self._run(self._connect(peer, name, is_further=is_further))
+        elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
+            waiting.append(data)
+        elif is_further:
+            self._loop.call_soon(self._core.failed_for, self._flow, *peer, {name})
+        else:
+            self._loop.call_soon(self._core.failed, self._flow, *peer)
+
+    async def _connect(self, peer: PeerEnd, name: str, *, is_further: bool) -> None:
         """Open a connection for the waiting messages; report a failure to the core.
 
         ``name`` is that of the vendor for whose message it is opened; empty = not known.
         """
+        give_up = self._give_up_further if is_further else self._give_up
         if (":" in peer.host) is not (":" in self._local.host):
             family = "IPv6" if ":" in peer.host else "IPv4"
             transport = "tcp" if self.tls is None else "tls"
-            self._give_up(peer, name, f"sip.listen has no {transport} socket with an {family} address")
+            give_up(peer, name, f"sip.listen has no {transport} socket with an {family} address")
             return
         origin = ConnectionOrigin.SWITCH if self._core.is_vendor_at(*peer) else ConnectionOrigin.ELSEWHERE
         try:
             full = self._slots.take(origin, peer.host, self._loop.time())
         except ValueError as error:  # a host that is no address
-            self._give_up(peer, name, _reason(error))
+            give_up(peer, name, _reason(error))
             return
         if full is not None:
-            self._give_up(peer, name, f"the limit {full} of sip.connections is reached")
+            give_up(peer, name, f"the limit {full} of sip.connections is reached")
             return
         connection = self._connection(peer, origin)
-        connection.name = name
+        connection.use.name, connection.use.is_further = name, is_further
         why = None
         try:
             async with asyncio.timeout(None) as patience:
@@ -306,10 +319,10 @@ class StreamFlow:
                 self._slots.closed(connection, peer.host)
                 self._slots.give_back(origin, peer.host)
         if why is not None:
-            self._give_up(peer, name, why)
+            give_up(peer, name, why)
 
     async def _dial(self, peer: PeerEnd, connection: Connection) -> None:
-        context, name = self._client_context(peer, connection.name)
+        context, name = self._client_context(peer, connection.use.name)
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
         within_s, began = self._core.connects_within(peer.host), self._loop.time()
         try:
@@ -356,28 +369,53 @@ class StreamFlow:
         return "" if self.tls is None or data.startswith(_RESPONSE) else self._core.server_name_of(data)
 
     def _send_on(self, connection: Connection, peer: PeerEnd, data: bytes) -> None:
-        """Send a message, unless the connection is that of another vendor whose name leads to the same place."""
+        """Send a message, on another connection if this one is of another vendor whose name leads to the same place."""
         name = self._name_for(data)
-        if self._is_connection_of(connection, name, peer.port):
-            connection.send(data)
-            self._slots.carried(connection)
-            return
-        self._warn(peer, f"the certificate of the open connection is not valid for {name!r}", name)
-        self._loop.call_soon(self._entrance.unsent, data)
+        if not self._is_connection_of(connection, name, peer.port):
+            other = self._connection_for(name, peer)
+            if other is None:
+                self._send_when_open(data, peer, name, is_further=True)
+                return
+            connection = other
+        connection.use.names.add(name)
+        self._note(connection, data)
+        connection.send(data)
+        self._slots.carried(connection)
+
+    def _connection_for(self, name: str, peer: PeerEnd) -> Connection | None:
+        """Return an open connection with an address on which messages for a name may be sent."""
+        first = (self._open.get(peer), self._alias_of(peer))
+        for each in chain(first, self._beside.get(peer, ())):
+            if each is not None and each.is_open and self._is_connection_of(each, name, peer.port):
+                return each
+        return None
+
+    def _note(self, connection: Connection, data: bytes) -> None:
+        """Note a request on a connection that is beside another one with its peer."""
+        if self._beside and connection in self._beside.get(connection.peer, ()) and not data.startswith(_RESPONSE):
+            connection.use.note(branch_of(top_via(data)))
+
+    def _connection_of(self, data: bytes, peer: PeerEnd) -> Connection | None:
+        """Return the further connection that the request of a response, a CANCEL or an ACK has taken, if it is open."""
+        further = self._beside.get(peer)
+        if further is None:
+            return None
+        branch = branch_of(top_via(data))
+        return next((each for each in further if branch in each.use.branches and each.is_open), None)
 
     def _is_connection_of(self, connection: Connection, name: str, port: int) -> bool:
         """Return whether messages for a name may be sent on a connection: it was verified for that name, too."""
-        if self.tls is None or name in {"", connection.name}:
+        if self.tls is None or name in {"", connection.use.name}:
             return True
         identity = self._core.identity_at(name, port)
         client = self.tls.towards(identity)
-        is_shared = identity == self._core.identity_at(connection.name or connection.peer.host, port)
+        is_shared = identity == self._core.identity_at(connection.use.name or connection.peer.host, port)
         if client is None or (connection.origin.is_ours and not is_shared):
             return False
         return client.context.verify_mode is ssl.CERT_NONE or bears(connection.certificate, client.server_name or name)
 
     def _give_up(self, peer: PeerEnd, name: str, why: str) -> None:
-        waiting = self._unsent.pop(peer, ())
+        waiting = self._unsent.pop((peer, ""), ())
         if self._connection_with(peer) is not None:  # the peer has connected meanwhile, and calls may run over that
             for data in waiting:
                 self.send(data, peer)
@@ -393,13 +431,28 @@ class StreamFlow:
             else:
                 self.send(data, peer)
 
+    def _give_up_further(self, peer: PeerEnd, name: str, why: str) -> None:
+        """Report the failure to open a further connection for a vendor: those of others with its place go on."""
+        waiting = self._unsent.pop((peer, name))
+        other = self._connection_for(name, peer)
+        if other is not None:
+            for data in waiting:
+                self._send_on(other, peer, data)
+            return
+        self._warn(peer, f"no connection: {why}", name)
+        self._core.failed_for(self._flow, *peer, {name})
+
     # -- connection.Owner ---------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
         """Register a connection, and send the waiting messages."""
-        self._open[connection.peer] = connection
+        first = self._open.get(connection.peer)
+        if first is None or not self._is_beside(connection, first):
+            self._open[connection.peer] = connection
+        else:
+            self._beside.setdefault(connection.peer, []).append(connection)
         self._lost.pop(connection.peer, None)
-        if self.tls is not None:
+        if self.tls is not None and self._open[connection.peer] is connection:
             certificate = None if connection.origin.is_ours else connection.certificate
             self._core.certified(self._flow, *connection.peer, names_in(certificate))
             if has_expired(certificate, time.time()):  # noqa: TID251 - compared with the date of a certificate
@@ -407,7 +460,7 @@ class StreamFlow:
         self._keep_alives.watch(connection)
         if connection.origin is ConnectionOrigin.ELSEWHERE:
             self._slots.opened(connection, connection.peer.host)
-        for data in self._unsent.pop(connection.peer, ()):
+        for data in self._unsent.pop((connection.peer, connection.use.name if connection.use.is_further else ""), ()):
             self._send_on(connection, connection.peer, data)
 
     def message_came(self, connection: Connection, data: bytes) -> bool:
@@ -415,6 +468,8 @@ class StreamFlow:
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
         self._slots.carried(connection)
+        if self._beside:
+            self._note(connection, data)
         is_left = connection.was_left and classify(data) is MessageKind.CALL
         if is_left or may_be_given_up(data, connection.waited_s):
             self._core.dropped[Drop.WAITED_FOR_START] += 1
@@ -455,12 +510,7 @@ class StreamFlow:
             self._slots.closed(connection, peer.host)
         self._slots.give_back(connection.origin, peer.host)
         self._keep_alives.forget(connection)
-        if self._open.get(peer) is connection:
-            del self._open[peer]
-            if connection.origin.is_ours:
-                self._lost[peer] = connection.name
-                if len(self._lost) > LOST_MAX:
-                    self._lost.popitem(last=False)
+        has_other = self._forget(connection)
         if not self._open:
             self._emptied.set()
         is_refused = in_doubt and self.tls is not None and connection.is_fresh_without_word
@@ -473,10 +523,39 @@ class StreamFlow:
             for alias in places[1:]:
                 del self._aliases[alias]
         for place in places:
-            if place not in self._open:  # else the peer has connected again, from the same port
+            is_shared = has_other and place == peer
+            # Else the peer has connected again, from the same port, or one of ours is beside another one of ours.
+            if place not in self._open or (is_shared and not connection.origin.is_ours):
                 self._core.closed(self._flow, *place)
-            if in_doubt:
+            if in_doubt and is_shared:
+                self._core.failed_for(self._flow, *place, connection.use.names)
+            elif in_doubt:
                 self._core.failed(self._flow, *place)
+
+    def _is_beside(self, connection: Connection, first: Connection) -> bool:
+        """Return whether a new connection is kept beside the first one with its place, and does not take its place."""
+        return first.is_open and connection.origin.is_ours and (connection.use.is_further or first.origin.is_ours)
+
+    def _forget(self, connection: Connection) -> bool:
+        """Forget a closed connection; return whether another one was kept beside it."""
+        peer = connection.peer
+        beside = self._beside.get(peer, [])
+        if self._open.get(peer) is connection:
+            if beside:
+                self._open[peer] = beside.pop(0)
+            else:
+                del self._open[peer]
+                if connection.origin.is_ours:
+                    self._lost[peer] = connection.use.name
+                    if len(self._lost) > LOST_MAX:
+                        self._lost.popitem(last=False)
+        elif connection in beside:
+            beside.remove(connection)
+        else:
+            return False
+        if not beside:
+            self._beside.pop(peer, None)
+        return peer in self._open
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -568,7 +647,9 @@ class StreamFlow:
     def _connection_with(self, peer: PeerEnd) -> Connection | None:
         """Return the open connection that is used for an address."""
         connection = self._open.get(peer) or self._alias_of(peer)
-        return connection if connection is not None and connection.is_open else None
+        if connection is not None and connection.is_open:
+            return connection
+        return next((each for each in self._beside.get(peer, ()) if each.is_open), None)
 
     def _alias_of(self, peer: PeerEnd) -> Connection | None:
         """Return the connection that is used for an address, while a reload has not ended that."""

@@ -6,7 +6,7 @@ requests in ``client_core``.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Instant
@@ -25,9 +25,10 @@ from vosd.sip.owners import AlarmOwner, ClientOwner
 from vosd.sip.repetitions import key_prefix
 from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
 from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classify, own_tag, to_tag, top_via
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
@@ -205,16 +206,27 @@ class Endpoint:
         call_id, remote_tag = call_and_peer(MessageKind.WITHIN, data)
         return not call_id or owner.dialog is None or self.dialogs.has_live(tag, call_id, remote_tag)
 
-    def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
-        """Process the loss of the connection to ``peer``, or the failure to open it; return the events that follow."""
+    def transport_failed(self, peer: Peer, now: Instant, names: Collection[str] | None = None) -> list[Event]:
+        """Process the loss of the connection to ``peer``, or the failure to open it; return the events that follow.
+
+        ``names``: only requests for these names are concerned, an empty one for all without a name; None = all of them.
+        """
         waiting = self.store.streams.pop(peer, {})
+        if names is not None:
+            others = {each: None for each in waiting if _server_name(each) not in names}
+            waiting = {each: None for each in waiting if each not in others}
+            if others:
+                self.store.streams[peer] = others
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
 
     def server_name_of(self, data: bytes) -> str:
         """Return the name that the certificate of a connection must bear for a request of ours; empty = any fitting."""
         transaction = self.store.clients.get(answered(data))
-        return "" if transaction is None else transaction.server_name
+        if transaction is not None:
+            return transaction.server_name
+        owner = self.dialogs.owners.get(own_tag(MessageKind.RESPONSE, data))  # ours is that of From: an ACK of a 2xx
+        return "" if owner is None or owner.dialog is None else owner.dialog.server_name
 
     def unsent(self, data: bytes, now: Instant) -> Event | None:
         """Process a datagram that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
@@ -370,3 +382,8 @@ class UserTimer:
     def timer_due(self, now: Instant) -> AlarmFired:
         """Return the event."""
         return AlarmFired(self._owner, now)
+
+
+def _server_name(sender: Sender) -> str:
+    """Return the name that the certificate must bear for a message; empty = any fitting."""
+    return sender.server_name if isinstance(sender, Client | InviteClient) else ""

@@ -1,7 +1,7 @@
 """The event loop adapter: the order in which it sends, and that its timers always fire again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic
 
 import pytest
@@ -53,7 +53,7 @@ class Core:
     def undelivered(self, quoted: bytes, peer: Peer, now: Instant) -> str:
         return "not delivered"
 
-    def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
+    def transport_failed(self, peer: Peer, now: Instant, names: Collection[str] | None) -> list[str]:
         self.said.append(f"failed {peer}")
         return ["no response"]
 

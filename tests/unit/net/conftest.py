@@ -35,6 +35,8 @@ class Ear:
     def __init__(self) -> None:
         self._received: asyncio.Queue[tuple[int, bytes, PeerEnd]] = asyncio.Queue()
         self._failures: asyncio.Queue[tuple[int, PeerEnd]] = asyncio.Queue()
+        self.failed_names: list[tuple[PeerEnd, frozenset[str]]] = []
+        """Failures of one of several connections, with the names that it was used for."""
         self._closed: asyncio.Queue[tuple[int, PeerEnd]] = asyncio.Queue()
         self.dropped: Counter[str] = Counter()
         self.refused: list[tuple[int, PeerEnd]] = []
@@ -94,6 +96,9 @@ class Ear:
             name_of=self._name_of,
             connects_within=lambda _host: self.patience_s,
             server_name_of=lambda data: self.server_names.get(data, ""),
+            failed_for=lambda _flow, host, port, names: self.failed_names.append(
+                (PeerEnd(host, port), frozenset(names))
+            ),
         )
 
     def _belongs(self, kind: MessageKind, data: bytes) -> bool:

@@ -186,6 +186,27 @@ async def test_over_tls_the_certificate_must_bear_the_name_that_we_would_demand(
         await until(lambda: node.transports.connections == 1)
 
 
+async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
+    opened, connect, authority, silent_vendor
+):
+    ours = authority.issue("switch", HOST)
+    settings = TlsSettings(ours.file, ours.key, authority.root.file, VerifyClient.OPTIONAL)
+    node = await opened(("tls", HOST), settings=REUSE, tls=TlsContexts.load(settings))
+    node.ear.gateways.add(HOST)
+    node.ear.names[HOST] = "one.example"
+    node.ear.server_names |= {b"to one": "one.example", b"to other": "other.example"}
+    await silent_vendor.listen(authority.server_context(authority.issue("other", "other.example")))
+    peer = await connect(node.address(), ssl=authority.client_context(authority.issue("one", "one.example")))
+    peer.writer.write(asking(f"{HOST}:{silent_vendor.address.port}", "TLS"))
+    await node.ear.message()
+    for data in (b"to one", b"to other"):
+        node.send(data, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(8) == b"to other"
+    node.send(b"to one", silent_vendor.address)
+    assert await peer.read(12) == 2 * b"to one"
+    assert node.transports.connections == 2
+
+
 def test_our_own_requests_ask_for_reuse_where_that_is_configured():
     asks, plain = (Listener("192.0.2.1", 5061, "tls", "", each) for each in (True, False))
     flows = Flows((asks, plain), lambda: "token")

@@ -261,8 +261,9 @@ async def test_a_connection_is_not_used_for_another_vendor_whose_name_it_does_no
     peer = await silent_vendor.arrival() if is_open else None
     with capture_logs() as logs:
         node.send(OF_OTHER, silent_vendor.address)
-        await until(lambda: node.ear.unsent == [OF_OTHER])
-    assert logs[0]["why"] == "the certificate of the open connection is not valid for 'other.example'"
+        await until(lambda: bool(node.ear.failed_names))
+    assert node.ear.failed_names == [(silent_vendor.address, {"other.example"})]
+    assert "certificate is not valid for 'other.example'" in logs[0]["why"]
     node.send(OPTIONS, silent_vendor.address)
     received = await (peer or await silent_vendor.arrival()).read(len(OF_ONE + OPTIONS))
     assert received == OF_ONE + OPTIONS
@@ -308,9 +309,71 @@ async def test_a_vendor_with_another_identity_does_not_share_the_connection_of_i
     node.ear.server_names |= {OF_ONE: "a.vendor.example", OF_OTHER: "b.vendor.example"}
     node.send(OF_ONE, silent_vendor.address)
     await silent_vendor.arrival()
+    for _ in range(2):
+        node.send(OF_OTHER, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(2 * len(OF_OTHER)) == 2 * OF_OTHER
+    assert node.transports.connections == 2
+
+
+@pytest.fixture
+async def two_vendors(secured, silent_vendor, authority):
+    """Connect to two vendors at one place, which shows the certificate of the name that it is asked for."""
+    others = authority.server_context(authority.issue("other", "other.example"))
+    context = authority.server_context(authority.issue("one", "one.example"))
+
+    def choose(connection, wanted, _context):
+        if wanted == "other.example":
+            connection.context = others
+
+    context.sni_callback = choose
+    await silent_vendor.listen(context)
+    node = await secured()
+    node.ear.server_names |= {OF_ONE: "one.example", OF_OTHER: "other.example"}
+    node.send(OF_ONE, silent_vendor.address)
+    one = await silent_vendor.arrival()
+    assert await one.read(len(OF_ONE)) == OF_ONE
     node.send(OF_OTHER, silent_vendor.address)
-    await until(lambda: node.ear.unsent == [OF_OTHER])
-    assert node.transports.connections == 1
+    other = await silent_vendor.arrival()
+    assert await other.read(len(OF_OTHER)) == OF_OTHER
+    return SimpleNamespace(node=node, ear=node.ear, one=one, other=other, place=silent_vendor.address)
+
+
+async def test_vendors_with_one_place_have_a_connection_each_where_its_server_chooses_by_name(two_vendors):
+    node, place = two_vendors.node, two_vendors.place
+    for data in (OF_OTHER, OF_ONE, OPTIONS):
+        node.send(data, place)
+    assert await two_vendors.other.read(len(OF_OTHER)) == OF_OTHER
+    assert await two_vendors.one.read(len(OF_ONE + OPTIONS)) == OF_ONE + OPTIONS
+    assert (node.transports.connections, node.ear.unsent, node.ear.failures) == (2, [], 0)
+    assert node.ear.failed_names == []
+
+
+async def test_what_belongs_to_a_request_takes_the_connection_of_it(two_vendors):
+    node, place = two_vendors.node, two_vendors.place
+    cancel = request("CANCEL", branch="z9hG4bK-other")
+    asked = request("OPTIONS", branch="z9hG4bK-theirs")
+    two_vendors.other.writer.write(asked)
+    assert await node.ear.message() == (0, asked, place)
+    said = b"SIP/2.0 200 OK" + asked[asked.index(b"\r\n") :]
+    for data in (cancel, said):
+        node.send(data, place)
+    assert await two_vendors.other.read(len(cancel + said)) == cancel + said
+
+
+@pytest.mark.parametrize("first", ["one", "other"])
+async def test_the_end_of_one_of_two_connections_with_a_place_concerns_its_vendor_alone(two_vendors, first):
+    node, place, second = two_vendors.node, two_vendors.place, "other" if first == "one" else "one"
+    await getattr(two_vendors, first).close()
+    await until(lambda: bool(node.ear.failed_names))
+    assert node.ear.failed_names == [(place, {f"{first}.example"})]
+    assert node.transports._flows[0].has_connection(place)
+    data = {"one": OF_ONE, "other": OF_OTHER}[second]
+    for each in (data, OPTIONS):
+        node.send(each, place)
+    assert await getattr(two_vendors, second).read(len(data + OPTIONS)) == data + OPTIONS
+    await getattr(two_vendors, second).close()
+    assert await node.ear.parting() == (0, place)
+    assert (node.transports.connections, node.transports._flows[0]._beside) == (0, {})
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(secured, silent_vendor, impostor):

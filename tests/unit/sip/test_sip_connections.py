@@ -25,6 +25,7 @@ RECONNECTED = CALLER._replace(port=40_001)
 CALLER_AT_HOME = Peer(TCP, "192.0.2.10", 5060)
 """Where its Contact says that it can be called."""
 GATEWAY = Peer(TCP, "198.51.100.7", 5060)
+PLACE = Peer(TLS, "198.51.100.7", 5061)
 LARGE = SDP + b"a=fill:" + b"x" * 1_300 + b"\r\n"
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
 
@@ -392,3 +393,36 @@ def test_a_large_request_by_tcp_moves_no_dialog_from_udp(probe, owner):
     probe.endpoint.dialogs.adopt("ours", owner)
     probe.receive(over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO"), CALLER)
     assert owner.dialog.peer == Peer(0, "192.0.2.10", 5060)
+
+
+@pytest.fixture
+def questions(probe):
+    """Ask two vendors whose names lead to one place; return their dialogs."""
+    dialogs = {
+        name: Dialog.outside(
+            call_id=name, local=f"<sip:a@h>;tag={name}", remote="<sip:h>", target="sip:h", peer=PLACE, answers=None,
+            server_name=name,
+        )
+        for name in ("one.example", "other.example", "")
+    }  # fmt: skip
+    for name, dialog in dialogs.items():
+        owner = Keeper()
+        owner.dialog = dialog
+        probe.endpoint.dialogs.adopt(name, owner)
+        probe.endpoint.client.send_request(dialog, "OPTIONS", "", b"", owner, probe.now)
+    return dialogs
+
+
+@pytest.mark.parametrize("names", [["one.example"], ["other.example", ""]])
+def test_one_of_several_connections_with_a_place_fails_for_the_names_that_it_was_used_for(probe, questions, names):
+    failed = probe.endpoint.transport_failed(PLACE, probe.now, names)
+    assert [event.owner.dialog.server_name for event in failed] == names
+    rest = probe.endpoint.transport_failed(PLACE, probe.now)
+    assert {event.owner.dialog.server_name for event in rest} == {*questions} - {*names}
+    assert not probe.endpoint.store.streams
+
+
+def test_the_ack_of_a_2xx_needs_the_certificate_of_its_dialog(probe, questions):
+    for name, dialog in questions.items():
+        ack = dialog.request("ACK", probe.endpoint.flows.new_via(TLS), 1, "")
+        assert probe.endpoint.server_name_of(ack) == name
