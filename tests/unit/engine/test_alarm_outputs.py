@@ -519,6 +519,32 @@ async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_
     await stopped(task)
 
 
+async def test_a_mail_server_that_a_reload_names_is_not_kept_waiting_by_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, postbox: Postbox
+):
+    asked, may_answer, deliver = threading.Event(), threading.Event(), mail.deliver
+
+    def held(settings: MailSettings, message: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
+        if settings.port == postbox.port:
+            return deliver(settings, message)
+        asked.set()
+        may_answer.wait(2 * PATIENCE_S)
+        return {}
+
+    monkeypatch.setattr(mail, "deliver", held)
+    output = Mail("sw1", ManualClock(), mail_settings(1))
+    task = asyncio.create_task(output.run())
+    try:
+        output.put(*changes_of(1))
+        await asyncio.to_thread(asked.wait, PATIENCE_S)
+        output.adjust(AlarmSettings(mail=mail_settings(postbox.port)))
+        message = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    finally:
+        may_answer.set()
+    assert message["Subject"] == "[vosd sw1] 1 raised, 0 cleared: gateway_down"
+    await stopped(task)
+
+
 async def test_a_shorter_interval_holds_at_once(postbox: Postbox):
     settings = mail_settings(postbox.port)
     output = Mail("sw1", ManualClock(), replace(settings, interval_s=86_400))

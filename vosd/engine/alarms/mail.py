@@ -103,10 +103,19 @@ class Mail(AlarmOutput[MailSettings]):
             return True
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
         refused, why = {}, ""
+        self._adjusted.clear()
+        adjusted = asyncio.create_task(self._adjusted.wait())
+        sending = asyncio.get_running_loop().run_in_executor(self._threads, deliver, settings, message)
+        either: set[asyncio.Future[Any]] = {sending, adjusted}
         try:
-            refused = await asyncio.get_running_loop().run_in_executor(self._threads, deliver, settings, message)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if settings is self._settings:
+                refused = await sending
         except (OSError, smtplib.SMTPException) as error:
             why = why_not_sent(error)
+        finally:
+            adjusted.cancel()
+            sending.cancel()
         if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
             return False
         if why:
