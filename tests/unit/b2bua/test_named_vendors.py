@@ -46,6 +46,9 @@ def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected, c
     [invite] = scene.exchange.endpoint.store.clients
     sent = scene.exchange.endpoint.store.clients[invite].retry.sent.data
     assert scene.exchange.endpoint.server_name_of(sent) == certified
+    scene.wire.run_until(lambda: bool(scene.vendor.received("CANCEL")))
+    [cancel] = [each for key, each in scene.exchange.endpoint.store.clients.items() if key.endswith("CANCEL")]
+    assert scene.exchange.endpoint.server_name_of(cancel.retry.sent.data) == certified
     scene.wire.run_until(lambda: call.is_over)
 
 

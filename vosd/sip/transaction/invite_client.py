@@ -345,7 +345,7 @@ class InviteClient(
         return NoResponse(self.owner, self, now, is_unreachable) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
-        request, peer = Client(store=self.store), self.parts.peer
+        request, peer = Client(store=self.store, server_name=self.parts.server_name), self.parts.peer
         spare = peer if self.store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
         request.begin(self._key_of_cancel, peer, cancel(self.parts, headers), now, spare)
 
