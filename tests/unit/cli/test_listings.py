@@ -20,6 +20,7 @@ from vosd.control.peers import GatewayRow, ListGateways
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
+from vosd.storage.stores import SqlStores
 
 CONFIGURATION = """
 templates: {usual: {max_concurrent: 10}}
@@ -205,6 +206,23 @@ async def test_running_calls_wait_for_a_database_for_a_moment_only(site: Path, m
     async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
         found = await asyncio.to_thread(vosd, "calls", "--account", "globex", "--json")
     assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+
+
+async def test_the_time_to_load_what_reads_a_database_is_no_wait_for_it(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, wait = Office.stores.fget, "vosd.admin.office.calls._DATABASE_S"
+    assert opened is not None
+
+    def load(office: Office) -> SqlStores:
+        monkeypatch.setattr(wait, 60.0)
+        return opened(office)
+
+    monkeypatch.setattr(wait, 0.0)
+    monkeypatch.setattr(Office, "stores", property(load))
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
+        said = await asyncio.to_thread(vosd, "calls", "--account", "globex", "--json")
+    assert (said.exit_code, "no account 'globex' is configured or recorded" in said.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("verb", ["run", "list", "send"])

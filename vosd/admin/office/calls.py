@@ -107,10 +107,11 @@ async def _check_named(office: Office, order: ListRunningCalls) -> None:
     """Refuse a name that never was there; without files or database it looks like a removed one, which is known."""
     if (await office.switch.ask(GetStatus())).database.state == "away":
         return  # the definitions are read from the database, too, and wait long for one that hangs
+    stores = office.stores  # before the time is counted: to load the libraries of a database takes seconds, too
     async with asyncio.timeout(_DATABASE_S):
-        await office.stores.decks.version()
+        await stores.decks.version()
     named = CallFilter(account=order.account, gateway=order.gateway)
-    await check_names(named, office.definitions, office.stores.queries, office.stores.books)
+    await check_names(named, office.definitions, stores.queries, stores.books)
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
