@@ -18,13 +18,13 @@ import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
 import type { Narrowing } from "../router";
-import { useSession } from "../session";
+import { useIsOfAccount, useSession } from "../session";
 import { columnsOfCalls } from "./columns";
 
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
 const OF_LINKS = [
-  ...(["agent", "customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const),
+  ...(["agent", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway", "rate_type"] as const),
   ...(["currency", "vendor_currency", "sip_code", "hangup_source"] as const),
 ];
 /** Criteria that would have the database read each call: it refuses them without one of `INDEXED`. */
@@ -170,6 +170,10 @@ function Narrow({
   onSearch: () => void;
 }) {
   const { t } = useTranslation();
+  const isOfAccount = useIsOfAccount();
+  // gateways of vendors are no criterion for agents and customers
+  const first = FIELDS.map((field) => (isOfAccount && field === "gateway" ? "mapping_gateway" : field));
+  const fields = new Set([...first, ...OF_LINKS.filter((field) => search[field] !== undefined)]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     onSearch();
@@ -186,7 +190,7 @@ function Narrow({
             onChange={(moment) => setWanted({ ...wanted, [field]: moment || undefined })}
           />
         ))}
-        {[...FIELDS, ...OF_LINKS.filter((field) => search[field] !== undefined)].map((field) => (
+        {[...fields].map((field) => (
           <TextInput
             key={field}
             label={t(`cdrs.${field}`)}
