@@ -235,6 +235,8 @@ _AGENT: Final = re.compile(r"agent (.+?)(?:: | is | has )")
 _NO_PREFIX_FITS: Final = re.compile(r"no gateway's prefix fits ")
 _LEFT_OUT: Final = re.compile(r"left out for ")
 """Beginnings of refusals of calls to a number that leads to gateways (``routing.pipeline``)."""
+_ASKED: Final = re.compile(r"the (lookup of the number gave|redirect server named) no ")
+"""Beginning of a refusal for want of what a server says about the number (``callcontrol.number_tools``)."""
 _SPEND_LIMIT: Final = re.compile(r"\baccount .+ may spend ")
 """Refusal for a spend limit (``billing.holds``)."""
 _UNKNOWN: Final = Advice(
@@ -355,6 +357,11 @@ def _without_route(refusal: str) -> Advice:
         return _NO_PREFIX
     if _LEFT_OUT.match(refusal):
         return ADVICE[EndReason.NO_AVAILABLE_ROUTE]
+    if _ASKED.match(refusal):
+        return Advice(
+            f"A server that is asked about numbers did not say where the call goes: {refusal}.",
+            "look at the alarm lookup_service_down, and at what the server answers for this number",
+        )
     return Advice(f"The called number leads nowhere: {refusal}.", "vosd route explain --live says how it is now")
 
 

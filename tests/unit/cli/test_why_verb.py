@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
+from vosd.callcontrol.number_tools import NO_PORTABILITY, NOT_REDIRECTED
 from vosd.cdr.record import ANNOUNCEMENT, FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
@@ -137,6 +138,8 @@ def test_a_call_that_was_lost_before_its_answer_did_not_wait_for_the_switch():
         (EndReason.NO_AVAILABLE_ROUTE, "no gateway's prefix fits 44", "No routing gateway has a prefix"),
         (EndReason.NO_AVAILABLE_ROUTE, "left out for 44: a (full)", "none could take the call"),
         (EndReason.NO_AVAILABLE_ROUTE, "44 is assigned to no account", "leads nowhere: 44 is assigned to no account."),
+        (EndReason.NO_AVAILABLE_ROUTE, NO_PORTABILITY.detail, "did not say where the call goes: the lookup"),
+        (EndReason.NO_AVAILABLE_ROUTE, NOT_REDIRECTED.detail, "did not say where the call goes: the redirect server"),
         (EndReason.NO_COMMON_CODEC, "left out for 44: the caller's media are IPv6", "IPv4 and IPv6"),
     ],
 )
