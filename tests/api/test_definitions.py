@@ -361,6 +361,9 @@ def test_gateways_and_phones_are_listed_by_account(api: Api) -> None:
     assert names("account=beside", f"{AGENT}reseller") == []
     assert api.ask("GET", "/mapping-gateways?account=lister").json["items"] == []
     assert api.ask("GET", "/rate-groups?account=lister").status == 422
+    later = {"name": "later", "keys": {}, "at": "2126-01-01T00:00:00Z"}
+    assert api.ask("POST", "/accounts", later).status == 201
+    assert api.ask("GET", "/phones?account=later").json["items"] == []
     for path in ("phones", "dids"):
         said = api.ask("GET", f"/{path}?account=listre")
         assert (said.status, said.json["code"]) == (404, "unknown_name"), path

@@ -1353,7 +1353,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
     Raises:
         BadObjectError: there is no such kind.
         ConfigError: the files cannot be read.
-        UnknownNameError: nothing fits, and the account is unknown.
+        UnknownNameError: nothing fits, and the account is unknown; a planned one is known.
         StoreUnavailable: try again.
     """
     owned = owned_by(office, office.scope_of(who))
@@ -1373,9 +1373,17 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         if order.limit is not None and len(of_files) >= order.limit:
             break
         await asyncio.sleep(0)
-    if not found and not of_files and owned is None:
+    if not found and not of_files and owned is None and not await _is_planned(office, order.account):
         await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
     return [*heapq.merge(found, of_files, key=lambda each: each.name)][: order.limit]
+
+
+async def _is_planned(office: Office, account: str | None) -> bool:
+    """Return whether an account begins later; None is none."""
+    if account is None:
+        return False
+    planned = await office.stores.objects.planned(office.now())
+    return any((each.kind, each.name) == ("accounts", account) and each.body is not None for each in planned)
 
 
 def _defined(version: ObjectVersion) -> DefinitionSheet:
