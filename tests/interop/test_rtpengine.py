@@ -182,8 +182,15 @@ async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_s
             assert heard(callee) == {moved.ssrc}
 
 
-async def test_one_without_an_interface_of_the_address_family_gives_no_ports(pool: Pool, peers: list[RtpPeer]) -> None:
-    assert await pool.ask(session_order(RtpOffer, "six", offered_by(peers[0]), "a", "b", reader_host="::1")) is None
+async def test_one_without_an_interface_of_the_address_family_gives_ports_of_the_other_one(
+    pool: Pool, peers: list[RtpPeer]
+) -> None:
+    caller, callee, *_ = peers
+    offer = session_order(RtpOffer, "six", offered_by(caller), "a", "b", reader_host="::1")
+    assert (await pool.medium(offer)).host == ONE.host, "its reader may take the other family, too"
+    assert (
+        await pool.ask(session_order(RtpAnswer, "six", offered_by(callee), "a", "b", reader_host="::1"), "one") is None
+    )
 
 
 async def test_a_medium_that_is_held_by_its_own_address_has_ports_toward_the_other_family(

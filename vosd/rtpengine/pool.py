@@ -22,6 +22,7 @@ from vosd.media.rtpengine_orders import (
     EngineAnswer,
     RtpDelete,
     RtpList,
+    RtpOffer,
     RtpOrder,
     RtpReply,
     RtpStatistics,
@@ -239,6 +240,8 @@ class RtpEnginePool:
             return
         del self._orders[cookie]
         family = missing_family(waiting.order, reply)
+        if family and isinstance(waiting.order, RtpOffer) and not self._others(waiting):
+            family = ""  # its reader may take the other one, too: the answer shows that
         if not family and (reply.result == OK or not reply.is_full):
             if self._exhausted and waiting.makes_call and reply.result == OK:
                 self._note_ports()
@@ -319,10 +322,15 @@ class RtpEnginePool:
             self._suspect(waiting.engine)
         self._next(waiting)
 
+    def _others(self, waiting: _Order) -> Sequence[_Engine]:
+        """Return the rtpengines that can be asked after this one: none where there is no time."""
+        is_late = self._now >= waiting.asked + WITHIN_MS
+        return () if is_late else [each for each in waiting.others if each.is_up]
+
     def _next(self, waiting: _Order) -> bool:
         """Give an order to the next rtpengine; False = it has failed: there is none, or no time."""
-        others = [each for each in waiting.others if each.is_up]
-        if not others or self._now >= waiting.asked + WITHIN_MS:
+        others = self._others(waiting)
+        if not others:
             waiting.done(None)
             return False
         waiting.engine, *waiting.others = others

@@ -15,7 +15,7 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, HOSTS_6, VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 from structlog.testing import capture_logs
@@ -450,6 +450,27 @@ def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_is_refused(mo
     scene.wire.run_for(3_000)
     record = scene.close()
     assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 0)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("media", [ANSWER, in_version_6(ANSWER)], ids=["both families", "one family"])
+def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, monkeypatch):
+    """It gets ports of the other family where no rtpengine has its own one, and says by its answer whether it can."""
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
+    monkeypatch.setattr("doubles.virtual.scene.VENDORS", (Endpoint("2001:db8:5::1", 5060), *VENDORS[1:]))
+    scene, engines = scene_with(PooledRtpEngines())
+    scene.vendor.script = Script((Line(0, 200, media),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(3_000)
+    if media == ANSWER:
+        assert (call.final, place(call.theirs)[0]) == (200, HOSTS["two"])
+        scene.finish(call)
+    else:
+        assert call.final == 503
+        record = scene.close()
+        assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 0)
     assert engines.calls == {}
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
+from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
 from vosd.rtpengine.pool import DELETES_A_PING, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
 from vosd.trunks.media import MediaTrust, RtpEngine
 
@@ -255,20 +255,23 @@ def test_a_call_that_all_refuse_because_they_are_full_is_reported_until_none_was
     assert [line["event"] for line in logs] == ["rtp_port_exhausted", "rtp_ports_free"], "the full one is gone"
 
 
-@pytest.mark.parametrize(("has_other", "engines"), [(True, ["two"]), (False, [None])])
-def test_one_without_an_interface_of_the_address_family_is_as_one_without_ports(world, has_other, engines):
-    """It gives ports of the other family: both sides would be silent to the end."""
-    order = session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20")
+@pytest.mark.parametrize(
+    ("kind", "has_other", "engine"),
+    [(RtpOffer, True, "two"), (RtpOffer, False, "two"), (RtpAnswer, True, "two"), (RtpAnswer, False, None)],
+)
+def test_one_without_an_interface_of_the_address_family_is_as_one_without_ports(world, kind, has_other, engine):
+    """It gives ports of the other family, which the reader of an offer may take, but not who has made the offer."""
+    order = session_order(kind, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20")
     for name in ("one", "two"):
         host = "IP6 2001:db8::6" if has_other and name == "two" else "IP4 192.0.2.5"
         world.results[name] = {"result": "ok", "sdp": f"v=0\r\nc=IN {host}\r\nm=audio 4000 RTP/AVP 0\r\n"}
     with capture_logs() as logs:
         world.ask(order)
         world.run(PING_MS)
-    assert world.answered() == engines
-    assert {name for _, name in world.of("delete")} == ({"one"} if has_other else {"one", "two"})
+    assert world.answered() == [engine]
+    assert {name for _, name in world.of("delete")} == ({"one"} if engine else {"one", "two"})
     assert [(line["event"], line["error"]) for line in logs] == (
-        [] if has_other else [("rtp_port_exhausted", "no interface of IPv6")]
+        [] if engine else [("rtp_port_exhausted", "no interface of IPv6")]
     )
 
 
@@ -288,7 +291,7 @@ def test_the_address_family_is_that_of_relayed_media_whatever_stands_above_them(
     """An rtpengine leaves an address above all media as it is where each medium has its own."""
     for name in ("one", "two"):
         world.results[name] = {"result": "ok", "sdp": f"v=0\r\nc=IN {above}\r\n{medium}\r\n"}
-    world.ask(session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20"))
+    world.ask(session_order(RtpAnswer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20"))
     world.run(PING_MS)
     assert world.answered() == [engine]
 

@@ -94,7 +94,9 @@ class SessionsAtRtpEngines:
         is_first = passing.is_first
 
         def came(given: GivenPorts | None, now: Instant) -> None:
-            if given is None:
+            port = None if is_offer or not passing.theirs.ports else passing.theirs.ports[0]
+            is_turned = port is not None and (":" in port.host) is not (":" in host)
+            if given is None or (is_turned and _is_ignored(passing.theirs, host, author.host)):
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
@@ -272,6 +274,17 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
         return False
     family = ":" in host
     return (":" in before.host) is not family and (":" in port.host) is not family
+
+
+def _is_ignored(media: LegMedia, host: str, seen_at: str) -> bool:
+    """Return whether a leg answers with an address of another family than its port has, which an rtpengine ignores.
+
+    Not where it described the family of its port before: media may go on as they were.
+    """
+    if media.has_ice or not _is_reached(host, seen_at):
+        return False
+    before = media.audio_source
+    return before is None or (":" in before.host) is (":" in host)
 
 
 def are_of_two_families(one: MediaSource | None, other: MediaSource | None) -> bool:
