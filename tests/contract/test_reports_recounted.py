@@ -632,7 +632,7 @@ async def check_rows_of_several_currencies(booked):
 
 
 async def check_calls_of_failures(booked):
-    """How calls ended finds as many as the rows of all gateways count."""
+    """The search finds as many calls of an end as the rows of all gateways count."""
     office, counted = Office(booked), defaultdict(int)
     sheet = await show_report(office, ROOT, ShowReport(name="failures", since=SINCE, until=UNTIL, group="whole"))
     for row in sheet.rows:

@@ -18,7 +18,7 @@ class Postbox:
         self.coming: list[Sequence[str]] = []
         """Those of the next connections, where they are others."""
         self.put_off: dict[str, int] = {}
-        """How often recipients are put off, as by greylisting."""
+        """Number of times that recipients are put off, as by greylisting."""
         self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
         self._writers: list[asyncio.StreamWriter] = []
         self.faults: list[str] = []
