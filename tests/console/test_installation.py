@@ -901,7 +901,7 @@ def test_who_may_not_see_definitions_is_not_led_to_them(site: Watched, newcomer:
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("link", name="Settings")).to_have_count(0)
     page = visitor.turn("/changes", "Configuration changes")
-    line = page.locator("ol.changes > li", has_text="accounts noticed").first
+    line = page.locator("ol.changes > li", has_text="noticed").first
     line.get_by_role("button", name="What changed").click()
     expect(line).to_contain_text("noticed, version 1")
     page.wait_for_load_state("networkidle")

@@ -137,4 +137,5 @@ def test_an_offer_needs_the_origin_of_the_session_and_a_later_version(
 def test_a_change_without_a_new_version_does_not_follow() -> None:
     assert follows(OFFER, OFFER)
     assert not follows(OFFER, f"{OFFER}a=sendonly\r\n")
-    assert not follows(OFFER, "v=0\r\n")
+    assert not follows(OFFER, "v=0\r\no=- 1 2 IN IP4 192.0.2.10\r\n")
+    assert follows(OFFER, "v=0\r\n"), "no description: it was cut off"
