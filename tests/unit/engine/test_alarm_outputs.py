@@ -446,6 +446,28 @@ async def test_a_recipient_that_is_put_off_gets_the_mail_later_alone(monkeypatch
     await stopped(task)
 
 
+async def test_an_outage_is_over_where_a_recipient_is_put_off(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
+    monkeypatch.setattr(mail, "BACK_OFF_S", 0.01)
+    deliver, fails = mail.deliver, ["connection refused"]
+
+    def failing_once(*words: Any) -> Mapping[str, tuple[int, bytes]]:
+        if fails:
+            raise OSError(fails.pop())
+        return deliver(*words)
+
+    monkeypatch.setattr(mail, "deliver", failing_once)
+    postbox.put_off = {"boss@example.com": 1}
+    postbox.coming = [COMMANDS, FOR_BOSS]
+    output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
+    with capture_logs() as logs:
+        task = asyncio.create_task(output.run())
+        output.put(*changes_of(1))
+        for _ in range(2):
+            await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert [line["event"] for line in logs] == ["alarm_output_down", "alarm_output_up"]
+    await stopped(task)
+
+
 async def test_a_recipient_that_is_put_off_for_hours_is_named(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
     monkeypatch.setattr(mail, "BACK_OFF_S", 0.01)
     postbox.put_off = {"boss@example.com": 1_000}

@@ -74,7 +74,8 @@ class Mail(AlarmOutput[MailSettings]):
         super().__init__("mail", settings, lambda alarms: alarms.mail)
         self._node = node
         self._clock = clock
-        self._threads = DaemonThreads(2, "mail of alarms")
+        self._threads = DaemonThreads(8, "mail of alarms")
+        """Some may still wait for a server that a reload has replaced."""
         self._late: list[_LateMail] = []
         self._is_late = asyncio.Event()
 
@@ -121,17 +122,16 @@ class Mail(AlarmOutput[MailSettings]):
         if why:
             self._outage.found(why, waiting=len(self._changes))
             return False
-        if refused:  # the others have the mail: it is not repeated for them
-            self._note_refused(message, refused, self._clock.now().mono + LATE_MS)
-        else:
+        # the others have the mail: it is not repeated for them
+        if not self._note_refused(message, refused, self._clock.now().mono + LATE_MS):
             self._outage.over()
         self._delivered()
         if not len(self._changes):
             self._queued.clear()
         return True
 
-    def _note_refused(self, message: EmailMessage, refused: Mapping[str, tuple[int, bytes]], until: int) -> None:
-        """Keep a mail for those recipients that are put off, with 4yz, and report the others."""
+    def _note_refused(self, message: EmailMessage, refused: Mapping[str, tuple[int, bytes]], until: int) -> bool:
+        """Keep a mail for recipients that are put off, with 4yz; report others, and return whether there are any."""
         put_off: tuple[str, ...] = ()
         if self._clock.now().mono < until and len(self._late) < LATE_MAX:
             put_off = tuple(each for each, (code, _) in refused.items() if 400 <= code < 500)
@@ -141,6 +141,7 @@ class Mail(AlarmOutput[MailSettings]):
         lasting = {each: answer for each, answer in refused.items() if each not in put_off}
         if lasting:
             self._outage.found(refusals(lasting), waiting=0)
+        return bool(lasting)
 
     async def _send_late(self) -> bool:
         """Send the mails that some recipients lack to these alone; return False if some are put off again."""
