@@ -423,7 +423,10 @@ class StreamFlow:
         self._warn(peer, f"no connection: {why}", name)
         named = [(self._name_for(data), data) for data in waiting]
         if all(each in {"", name} for each, _ in named):
-            self._core.failed(self._flow, *peer)
+            if self._opens_further(peer):
+                self._core.failed_for(self._flow, *peer, {"", name})
+            else:
+                self._core.failed(self._flow, *peer)
             return
         for each, data in sorted(named, key=lambda pair: pair[0] == ""):  # the other vendor's first: it is connected to
             if each == name:
@@ -523,11 +526,11 @@ class StreamFlow:
             for alias in places[1:]:
                 del self._aliases[alias]
         for place in places:
-            is_shared = has_other and place == peer
+            is_beside = has_other and place == peer
             # Else the peer has connected again, from the same port, or one of ours is beside another one of ours.
-            if place not in self._open or (is_shared and not connection.origin.is_ours):
+            if place not in self._open or (is_beside and not connection.origin.is_ours):
                 self._core.closed(self._flow, *place)
-            if in_doubt and is_shared:
+            if in_doubt and self._has_another_way(place):
                 self._core.failed_for(self._flow, *place, connection.use.names)
             elif in_doubt:
                 self._core.failed(self._flow, *place)
@@ -535,6 +538,16 @@ class StreamFlow:
     def _is_beside(self, connection: Connection, first: Connection) -> bool:
         """Return whether a new connection is kept beside the first one with its place, and does not take its place."""
         return first.is_open and connection.origin.is_ours and (connection.use.is_further or first.origin.is_ours)
+
+    def _has_another_way(self, place: PeerEnd) -> bool:
+        """Return whether requests for another name may go on to a place when one of its connections has ended."""
+        if self.tls is None:  # one connection carries all names
+            return False
+        return place in self._open or place in self._aliases or self._opens_further(place)
+
+    def _opens_further(self, place: PeerEnd) -> bool:
+        """Return whether a further connection with a place is being opened."""
+        return any(peer == place and name for peer, name in self._unsent)
 
     def _forget(self, connection: Connection) -> bool:
         """Forget a closed connection; return whether another one was kept beside it."""

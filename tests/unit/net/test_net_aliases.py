@@ -186,9 +186,11 @@ async def test_over_tls_the_certificate_must_bear_the_name_that_we_would_demand(
         await until(lambda: node.transports.connections == 1)
 
 
+@pytest.mark.parametrize("ended", ["one", "other"])
 async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
-    opened, connect, authority, silent_vendor
+    opened, connect, authority, silent_vendor, ended
 ):
+    """The end of either concerns its own vendor."""
     ours = authority.issue("switch", HOST)
     settings = TlsSettings(ours.file, ours.key, authority.root.file, VerifyClient.OPTIONAL)
     node = await opened(("tls", HOST), settings=REUSE, tls=TlsContexts.load(settings))
@@ -201,10 +203,16 @@ async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
     await node.ear.message()
     for data in (b"to one", b"to other"):
         node.send(data, silent_vendor.address)
-    assert await (await silent_vendor.arrival()).read(8) == b"to other"
+    other = await silent_vendor.arrival()
+    assert await other.read(8) == b"to other"
     node.send(b"to one", silent_vendor.address)
     assert await peer.read(12) == 2 * b"to one"
     assert node.transports.connections == 2
+    await (peer if ended == "one" else other).close()
+    await until(lambda: node.transports.connections == 1)
+    assert node.ear.failed_names == [(silent_vendor.address, {f"{ended}.example"})]
+    reported = [await node.ear.failure() for _ in range(node.ear.failures)]
+    assert (0, silent_vendor.address) not in reported
 
 
 def test_our_own_requests_ask_for_reuse_where_that_is_configured():

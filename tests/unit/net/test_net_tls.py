@@ -316,8 +316,8 @@ async def test_a_vendor_with_another_identity_does_not_share_the_connection_of_i
 
 
 @pytest.fixture
-async def two_vendors(secured, silent_vendor, authority):
-    """Connect to two vendors at one place, which shows the certificate of the name that it is asked for."""
+async def one_of_two(secured, silent_vendor, authority):
+    """Connect to one of two vendors at one place, which shows the certificate of the name that it is asked for."""
     others = authority.server_context(authority.issue("other", "other.example"))
     context = authority.server_context(authority.issue("one", "one.example"))
 
@@ -332,10 +332,36 @@ async def two_vendors(secured, silent_vendor, authority):
     node.send(OF_ONE, silent_vendor.address)
     one = await silent_vendor.arrival()
     assert await one.read(len(OF_ONE)) == OF_ONE
-    node.send(OF_OTHER, silent_vendor.address)
+    return SimpleNamespace(node=node, ear=node.ear, one=one, other=None, place=silent_vendor.address)
+
+
+@pytest.fixture
+async def two_vendors(one_of_two, silent_vendor):
+    """Connect to both vendors."""
+    one_of_two.node.send(OF_OTHER, one_of_two.place)
+    one_of_two.other = await silent_vendor.arrival()
+    assert await one_of_two.other.read(len(OF_OTHER)) == OF_OTHER
+    return one_of_two
+
+
+@pytest.mark.parametrize("is_third", [False, True])
+async def test_a_request_whose_own_connection_is_being_opened_does_not_fail_with_another_one_of_its_place(
+    one_of_two, silent_vendor, is_third
+):
+    """It would be sent nevertheless, and two vendors ring for one call."""
+    node, place = one_of_two.node, one_of_two.place
+    flow = node.transports._flows[0]
+    node.send(OF_OTHER, place)
+    flow._open[place]._transport.abort()
+    await until(lambda: place not in flow._open)
+    names = [{"one.example"}]
+    if is_third:
+        node.ear.server_names[OPTIONS], node.ear.identities["third.example"] = "third.example", "not configured"
+        node.send(OPTIONS, place)
+        names.append({"", "third.example"})
     other = await silent_vendor.arrival()
     assert await other.read(len(OF_OTHER)) == OF_OTHER
-    return SimpleNamespace(node=node, ear=node.ear, one=one, other=other, place=silent_vendor.address)
+    assert (node.ear.failed_names, node.ear.failures) == ([(place, each) for each in names], 0)
 
 
 async def test_vendors_with_one_place_have_a_connection_each_where_its_server_chooses_by_name(two_vendors):
