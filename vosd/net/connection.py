@@ -157,7 +157,7 @@ class NamedUse:
         self.is_further = False
         """Whether it was opened for that name beside an open one, which is another vendor's."""
         self.names: set[str] = set()
-        """Names whose messages it has carried; an empty one stands for all messages without a name."""
+        """Names whose messages it carried: an empty one for requests without one, ``OF_RESPONSES`` for responses."""
         self.branches: OrderedDict[str, None] = OrderedDict()
         """Branches of requests on it while it is beside another connection with its peer, the latest last."""
 

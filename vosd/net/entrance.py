@@ -103,7 +103,7 @@ class Core(NamedTuple):
     failed_for: Callable[[int, str, int, Collection[str]], None] = lambda *_: None
     """Report the same as ``failed`` of one of several connections with a peer, which carried requests for these names.
 
-    An empty name stands for all messages without one.
+    An empty name stands for all requests without one, ``OF_RESPONSES`` for responses.
     """
     is_denied: Callable[[str], bool] = lambda _host: False
     """Return whether requests from an address are dropped, except those of calls."""

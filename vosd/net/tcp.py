@@ -36,6 +36,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.headers.via import branch_of, sender_of
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import MessageKind, Rank, classify, is_awaited, own_tag, top_via
+from vosd.sip.wire.outgoing import OF_RESPONSES
 from vosd.sip.wire.stream import StreamFramer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
@@ -377,7 +378,7 @@ class StreamFlow:
                 self._send_when_open(data, peer, name, is_further=True)
                 return
             connection = other
-        connection.use.names.add(name)
+        connection.use.names.add(OF_RESPONSES if data.startswith(_RESPONSE) else name)
         self._note(connection, data)
         connection.send(data)
         self._slots.carried(connection)
@@ -424,7 +425,7 @@ class StreamFlow:
         named = [(self._name_for(data), data) for data in waiting]
         if all(each in {"", name} for each, _ in named):
             if self._opens_further(peer):
-                self._core.failed_for(self._flow, *peer, {"", name})
+                self._core.failed_for(self._flow, *peer, {"", name, OF_RESPONSES})
             else:
                 self._core.failed(self._flow, *peer)
             return

@@ -33,7 +33,7 @@ from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classif
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
-from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
+from vosd.sip.wire.outgoing import OF_RESPONSES, Datagram, Peer, ResponseStem
 from vosd.sip.wire.parse import parse_message
 
 _OUTSIDE_DIALOGS: Final = frozenset({"INVITE", "OPTIONS", "REGISTER"})
@@ -210,6 +210,7 @@ class Endpoint:
         """Process the loss of the connection to ``peer``, or the failure to open it; return the events that follow.
 
         ``names``: only requests for these names are concerned, an empty one for all without a name; None = all of them.
+        ``OF_RESPONSES`` is among them if responses are concerned.
         """
         waiting = self.store.streams.pop(peer, {})
         if names is not None:
@@ -385,5 +386,5 @@ class UserTimer:
 
 
 def _server_name(sender: Sender) -> str:
-    """Return the name that the certificate must bear for a message; empty = any fitting."""
-    return sender.server_name if isinstance(sender, Client | InviteClient) else ""
+    """Return the name that the certificate must bear for a request, empty = any fitting; or ``OF_RESPONSES``."""
+    return sender.server_name if isinstance(sender, Client | InviteClient) else OF_RESPONSES

@@ -22,6 +22,7 @@ from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
+from vosd.sip.wire.outgoing import OF_RESPONSES
 from vosd.sip.wire.outgoing import Peer as Source
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
@@ -358,7 +359,7 @@ async def test_a_request_whose_own_connection_is_being_opened_does_not_fail_with
     if is_third:
         node.ear.server_names[OPTIONS], node.ear.identities["third.example"] = "third.example", "not configured"
         node.send(OPTIONS, place)
-        names.append({"", "third.example"})
+        names.append({"", "third.example", OF_RESPONSES})
     other = await silent_vendor.arrival()
     assert await other.read(len(OF_OTHER)) == OF_OTHER
     assert (node.ear.failed_names, node.ear.failures) == ([(place, each) for each in names], 0)
@@ -377,6 +378,7 @@ async def test_vendors_with_one_place_have_a_connection_each_where_its_server_ch
 async def test_what_belongs_to_a_request_takes_the_connection_of_it(two_vendors):
     node, place = two_vendors.node, two_vendors.place
     cancel = request("CANCEL", branch="z9hG4bK-other")
+    node.ear.server_names[cancel] = "other.example"
     asked = request("OPTIONS", branch="z9hG4bK-theirs")
     two_vendors.other.writer.write(asked)
     assert await node.ear.message() == (0, asked, place)
@@ -384,6 +386,9 @@ async def test_what_belongs_to_a_request_takes_the_connection_of_it(two_vendors)
     for data in (cancel, said):
         node.send(data, place)
     assert await two_vendors.other.read(len(cancel + said)) == cancel + said
+    await two_vendors.other.close()
+    await until(lambda: bool(node.ear.failed_names))
+    assert node.ear.failed_names == [(place, {"other.example", OF_RESPONSES})], "no request without a name went there"
 
 
 @pytest.mark.parametrize("first", ["one", "other"])

@@ -12,7 +12,7 @@ from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrive
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.store import UNREACHABLE_MAX
-from vosd.sip.wire.outgoing import Peer
+from vosd.sip.wire.outgoing import OF_RESPONSES, Peer
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1
@@ -231,6 +231,15 @@ def test_a_failure_whose_connection_is_gone_waits_for_no_ack(probe):
     assert (again.peer, again.response.status) == (CALLER_AT_HOME, 486)
     assert probe.fail(CALLER_AT_HOME) == []
     assert nothing_left(probe)
+
+
+def test_a_failure_is_sent_again_only_where_the_connection_that_is_gone_has_carried_responses(probe):
+    event = probe.receive(over_tcp(), CALLER)
+    event.transaction.respond(486, "ours", "", probe.now)
+    probe.endpoint.transport_failed(CALLER, probe.now, ["", "one.example"])
+    assert [each.peer for each in probe.sent()] == [CALLER]
+    probe.endpoint.transport_failed(CALLER, probe.now, ["one.example", OF_RESPONSES])
+    assert [each.peer for each in probe.sent()] == [CALLER_AT_HOME]
 
 
 def test_a_failure_on_a_connection_that_we_opened_goes_over_another_one(probe):

@@ -1,7 +1,7 @@
 """Messages to send, with their peers: datagrams, and the fields that messages of one transaction have in common."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -12,6 +12,9 @@ from vosd.sip.forms import EMPTY, PeerT, TextT
 
 if TYPE_CHECKING:
     from vosd.sip.digest.answer import Answers
+
+OF_RESPONSES: Final = "SIP/2.0"
+"""Stands for all responses among the names of vendors whose requests a connection has carried: no host has it."""
 
 
 class Peer(NamedTuple):
