@@ -20,6 +20,7 @@ from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
+from vosd.base.nat import Nat
 from vosd.engine.calls.established import Established
 from vosd.engine.media.moves import MOVES_AT_ONCE
 from vosd.media.figures import PortFigures
@@ -36,6 +37,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
+from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.dids import Did
 from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
@@ -472,6 +474,20 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
         record = scene.close()
         assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 0)
     assert engines.calls == {}
+
+
+def test_a_vendor_behind_nat_is_reached_at_the_address_of_its_sip_whatever_family_it_describes():
+    engines = PooledRtpEngines()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        vendor_gateway(0, dialect=CalleeDialect(nat=Nat.YES)),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, fallback=MediaFallback.REFUSE)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 200, in_version_6(ANSWER)),))
+    call, _ = scene.talk()
+    assert place(call.theirs)[0] == HOSTS["one"]
+    scene.finish(call)
 
 
 def test_an_offer_that_comes_in_the_answer_is_the_vendors():
