@@ -86,6 +86,10 @@ class RtpAnswer(RtpSession, frozen=True, kw_only=True, tag="answer"):
     """The answer to an offer, with the tags of the offer."""
 
 
+class RtpAnswerInAnyFamily(RtpAnswer, frozen=True, kw_only=True, tag="answer"):
+    """An answer for a reader that has named no address of the family of its ports: it may take the other one, too."""
+
+
 class RtpDelete(RtpOrder, frozen=True, kw_only=True, tag="delete"):
     """End a call at once, or one leg of it and with that a call of two; the reply has figures if it names a leg."""
 

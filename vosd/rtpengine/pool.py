@@ -20,6 +20,7 @@ from vosd.media.rtpengine_orders import (
     WITHIN_MS,
     Done,
     EngineAnswer,
+    RtpAnswerInAnyFamily,
     RtpDelete,
     RtpList,
     RtpOffer,
@@ -240,8 +241,8 @@ class RtpEnginePool:
             return
         del self._orders[cookie]
         family = missing_family(waiting.order, reply)
-        if family and isinstance(waiting.order, RtpOffer) and not self._others(waiting):
-            family = ""  # its reader may take the other one, too: the answer shows that
+        if family and isinstance(waiting.order, RtpOffer | RtpAnswerInAnyFamily) and not self._others(waiting):
+            family = ""  # its reader may take the other one, too: what it describes next shows that
         if not family and (reply.result == OK or not reply.is_full):
             if self._exhausted and waiting.makes_call and reply.result == OK:
                 self._note_ports()

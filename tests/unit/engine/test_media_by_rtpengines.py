@@ -476,6 +476,21 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
     assert engines.calls == {}
 
 
+@pytest.mark.parametrize("zero", ["IP4 0.0.0.0", "IP6 ::"])
+def test_a_caller_on_hold_from_the_start_has_no_family_that_an_rtpengine_can_lack(zero, monkeypatch):
+    """Third party call control begins so (RFC 3725 flow I): its next offer says the family, here that of the ports."""
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS, name, HOSTS_6[name])
+    scene, engines = scene_with(PooledRtpEngines())
+    scene.vendor.script = Script((Line(0, 200, in_version_6(ANSWER)),))
+    call, _ = scene.talk(Intent(offer=OFFER.replace("IP4 192.0.2.10", zero)))
+    answer = call.ask("INVITE", body=revised(in_version_6(OFFER)))
+    scene.wire.run_for(3_000)
+    assert (answer.final and answer.final.status, place(call.theirs)[0]) == (200, HOSTS_6["one"])
+    scene.finish(call)
+    assert engines.calls == {}
+
+
 def test_a_vendor_behind_nat_is_reached_at_the_address_of_its_sip_whatever_family_it_describes():
     engines = PooledRtpEngines()
     trunks = [

@@ -23,6 +23,7 @@ from vosd.media.rtpengine_orders import (
     EngineAnswer,
     MediaEngines,
     RtpAnswer,
+    RtpAnswerInAnyFamily,
     RtpOffer,
     RtpOrder,
     RtpPlay,
@@ -572,8 +573,14 @@ class RtpEngineCalls:
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
     """Return the order for a description; tags are those of the offer, also for its answer."""
     author, reader = str(wanted.author.number), str(wanted.reader.number)
+    kind: type[RtpOffer | RtpAnswer] = RtpOffer
+    if not is_offer:  # a reader on hold, or behind NAT, may have named no address that it can be sent to
+        sources = wanted.reader.sources
+        host = "" if not sources or sources[0] is None else sources[0].host
+        is_named = host and (":" in host) is (":" in wanted.reader_host)
+        kind = RtpAnswer if is_named else RtpAnswerInAnyFamily
     return session_order(
-        RtpOffer if is_offer else RtpAnswer,
+        kind,
         call,
         wanted.session,
         author if is_offer else reader,
