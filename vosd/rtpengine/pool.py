@@ -109,6 +109,8 @@ class _Order(msgspec.Struct, eq=False):
     """Whether an rtpengine that has not answered may have a call that is not wanted there."""
     due: int = 0
     sendings: int = 0
+    spare: tuple[_Engine, EngineAnswer] | None = None
+    """An rtpengine with ports of the other address family, and its answer: they are taken where no other has any."""
 
 
 class RtpEnginePool:
@@ -216,6 +218,7 @@ class RtpEnginePool:
         if waiting is not None:
             self._remove(waiting)
             self._note_what_it_made(waiting)
+            self._give_up_spare(waiting)
 
     def forget(self, engine: str, call: str, now_ms: int, leg: str = "", done: Done | None = None) -> None:
         """End a call at an rtpengine, now or as soon as it can be reached (``MediaEngines.forget``)."""
@@ -241,12 +244,15 @@ class RtpEnginePool:
             return
         del self._orders[cookie]
         family = missing_family(waiting.order, reply)
-        if family and isinstance(waiting.order, RtpOffer | RtpAnswerInAnyFamily) and not self._others(waiting):
-            family = ""  # its reader may take the other one, too: what it describes next shows that
-        if not family and (reply.result == OK or not reply.is_full):
-            if self._exhausted and waiting.makes_call and reply.result == OK:
-                self._note_ports()
-            waiting.done(EngineAnswer(engine.name, reply))
+        if family and isinstance(waiting.order, RtpOffer | RtpAnswerInAnyFamily):
+            # its reader may take the other one, too: what it describes next shows that
+            self._give_up_spare(waiting)
+            waiting.spare = waiting.engine, EngineAnswer(engine.name, reply)
+            self._next(waiting)
+            return
+        if not family and (reply.result == OK or not (reply.is_full or waiting.spare)):
+            self._give_up_spare(waiting)
+            self._finish(waiting, EngineAnswer(engine.name, reply))
             return
         if reply.result != LOAD_LIMIT:
             self._note_what_it_made(waiting)
@@ -323,14 +329,18 @@ class RtpEnginePool:
             self._suspect(waiting.engine)
         self._next(waiting)
 
-    def _others(self, waiting: _Order) -> Sequence[_Engine]:
-        """Return the rtpengines that can be asked after this one: none where there is no time."""
-        is_late = self._now >= waiting.asked + WITHIN_MS
-        return () if is_late else [each for each in waiting.others if each.is_up]
+    def _finish(self, waiting: _Order, answer: EngineAnswer) -> None:
+        if self._exhausted and waiting.makes_call and answer.reply.result == OK:
+            self._note_ports()
+        waiting.done(answer)
 
     def _next(self, waiting: _Order) -> bool:
-        """Give an order to the next rtpengine; False = it has failed: there is none, or no time."""
-        others = self._others(waiting)
+        """Give an order to the next rtpengine; False = it has failed: there is none, or no time, and no spare one."""
+        is_late = self._now >= waiting.asked + WITHIN_MS
+        others = [] if is_late else [each for each in waiting.others if each.is_up]
+        if not others and waiting.spare is not None:
+            self._finish(waiting, waiting.spare[1])
+            return True
         if not others:
             waiting.done(None)
             return False
@@ -415,6 +425,9 @@ class RtpEnginePool:
 
     def _lose(self, engine: _Engine) -> None:
         """Give the orders that one has not answered to the next ones, and report that its calls are gone."""
+        for waiting in self._orders.values():
+            if waiting.spare is not None and waiting.spare[0] is engine:
+                waiting.spare = None
         for waiting in [each for each in self._orders.values() if each.engine is engine]:
             if self._orders.pop(waiting.cookie, None) is not None:  # else the end of one before it has withdrawn it
                 self._note_what_it_made(waiting)
@@ -436,6 +449,13 @@ class RtpEnginePool:
         call = waiting.order.call
         if waiting.makes_call and isinstance(call, str):
             self._note_orphan(waiting.engine, call)
+
+    def _give_up_spare(self, waiting: _Order) -> None:
+        """Remember to end the call that an order has made at the rtpengine whose ports are of the other family."""
+        call = waiting.order.call
+        if waiting.spare is not None and isinstance(call, str):
+            self._note_orphan(waiting.spare[0], call)
+            waiting.spare = None
 
     def _note_orphan(self, engine: _Engine, call: str) -> None:
         if len(engine.orphans) < ORPHANS_MAX:

@@ -476,6 +476,19 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
     assert engines.calls == {}
 
 
+def test_a_vendor_gets_ports_of_the_other_family_where_the_next_rtpengine_is_full(monkeypatch):
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
+    monkeypatch.setattr("doubles.virtual.scene.VENDORS", (Endpoint("2001:db8:5::1", 5060), *VENDORS[1:]))
+    scene, engines = scene_with(PooledRtpEngines())
+    engines.full.add("two")
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call, _ = scene.talk()
+    assert place(call.theirs)[0] == HOSTS["one"]
+    scene.finish(call)
+    assert engines.calls == {}
+
+
 @pytest.mark.parametrize("zero", ["IP4 0.0.0.0", "IP6 ::"])
 def test_a_caller_on_hold_from_the_start_has_no_family_that_an_rtpengine_can_lack(zero, monkeypatch):
     """Third party call control begins so (RFC 3725 flow I): its next offer says the family, here that of the ports."""

@@ -275,6 +275,46 @@ def test_one_without_an_interface_of_the_address_family_is_as_one_without_ports(
     )
 
 
+SIX = session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20")
+HAS_FOUR = {"result": "ok", "sdp": "v=0\r\nc=IN IP4 192.0.2.5\r\nm=audio 4000 RTP/AVP 0\r\n"}
+
+
+@pytest.mark.parametrize(
+    "reply", [{"result": "load limit"}, {"result": "error"}, None], ids=["full", "error", "silent"]
+)
+def test_ports_of_the_other_family_are_taken_where_the_next_one_has_none(world, reply):
+    world.results = {"one": HAS_FOUR, "two": reply}
+    world.dead |= set() if reply else {"two"}
+    with capture_logs() as logs:
+        world.ask(SIX)
+        world.run(WITHIN_MS)
+        assert (world.answered(), world.answers[0].reply.sdp) == (["one"], HAS_FOUR["sdp"])
+        world.dead.clear()
+        world.run(2 * PING_MS)
+    assert ("one" in {name for _, name in world.of("delete")}, logs) == (False, [])
+
+
+def test_ports_of_the_other_family_are_given_back_where_the_order_is_withdrawn(world):
+    world.results = {"one": HAS_FOUR}
+    world.dead.add("two")
+    cookie = world.ask(SIX)
+    world.run(0)
+    world.pool.cancel(cookie)
+    world.dead.clear()
+    world.run(2 * PING_MS)
+    assert (world.answers, {name for _, name in world.of("delete")}) == ([], {"one", "two"})
+
+
+def test_ports_of_the_other_family_are_not_taken_from_one_that_is_gone(world):
+    world.results = {"one": HAS_FOUR}
+    world.dead.add("two")
+    world.ask(SIX)
+    world.run(0)
+    world.pool.replace([TWO], world.now)
+    world.run(WITHIN_MS)
+    assert world.answered() == [None]
+
+
 @pytest.mark.parametrize("above", ["IP4 192.0.2.10", "IP6 2001:db8::10"])
 @pytest.mark.parametrize(
     ("medium", "engine"),
