@@ -1,8 +1,12 @@
 """Connections that are open and of no use: to a primary of before, which is read-only, or forgotten on the way."""
 
+import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pymysql
@@ -162,6 +166,38 @@ async def test_connections_that_a_firewall_has_forgotten_after_a_minute_are_not_
     assert [await place(database) for _ in range(2)] == [old.port] * 2
     name.forget_connections()
     assert [await place(database) for _ in range(2)] == [old.port] * 2
+
+
+@pytest.fixture
+async def named(old: Server, name: Proxy) -> AsyncIterator[Database]:
+    """A database whose server has a name, with two connections that are old at their next use."""
+    database = Database(old.url.replace(f"127.0.0.1:{old.port}", f"localhost:{name.port}"), patience_s=5)
+    grow_older(database, 61)
+    assert await places(database) == [old.port] * 2
+    yield database
+    await database.close()
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_connections_are_kept_while_the_name_of_their_server_is_not_found(
+    named, name, old, second, monkeypatch, is_silent
+):
+    asked = []
+
+    async def look_up(_loop: object, host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        if is_silent:
+            await asyncio.Event().wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    name.server_port = second.port
+    with monkeypatch.context() as names:
+        names.setattr(type(asyncio.get_running_loop()), "getaddrinfo", look_up)
+        assert [await place(named) for _ in range(4)] == [old.port] * 4
+        assert asked == ["localhost"]  # not again within a minute
+    later = SimpleNamespace(**vars(time) | {"monotonic": lambda: time.monotonic() + 61})
+    monkeypatch.setattr("vosd.storage.database.time", later)
+    assert await places(named) == [second.port] * 2
 
 
 async def test_a_replica_that_is_read_only_is_used_on(old, second):

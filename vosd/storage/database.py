@@ -8,6 +8,7 @@ import asyncio
 import math
 import re
 import select
+import socket
 import sqlite3
 import ssl
 import time
@@ -19,6 +20,7 @@ from typing import Any, Final
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.util import await_only
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
@@ -50,6 +52,8 @@ _RENEWED_S: Final = 60
 the new primary, while the old one keeps open connections and answers what is only read, with rows from before.
 A firewall that forgets idle connections says nothing, so that the whole patience would be waited for an answer.
 """
+_LOOK_UP_S: Final = 1.0
+"""Longest wait for the address of a server, before an open connection to it is given up for a new one."""
 _LOCK_WAIT_S: Final = 5
 """Longest wait for a row that another transaction holds, where the server's own is 50 s: who waits while it has the
 counter of commits keeps all others from booking."""
@@ -206,7 +210,7 @@ class Database:
     def log_in_by(self, url: str) -> bool:
         """Use user and password of another URL of this database for new connections; return whether it is another.
 
-        Open connections go on until they are replaced, within a minute of use.
+        Open connections go on until they are replaced, within a minute of use while the name of the server is found.
         """
         is_other = self.is_other_login(url)
         self._url = _parse(url)
@@ -550,9 +554,9 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
-        pool_recycle=_RENEWED_S,
         pool_reset_on_return=None,
     )
+    used_on_until = -math.inf
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def leave_what_is_no_primary(context: ExceptionContext) -> None:
@@ -579,6 +583,18 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
             connection.rollback()
 
     @event.listens_for(engine.sync_engine, "checkout")
+    def replace_what_is_old(connection: Any, record: Any, _: object) -> None:
+        # Instead of SQLAlchemy's own, which ends a connection before there is another: a name server that is away must
+        # not take the database away.
+        nonlocal used_on_until
+        age_s = time.time() - record.starttime  # noqa: TID251 - compared with a time of SQLAlchemy
+        if age_s <= _RENEWED_S or time.monotonic() < used_on_until:
+            return
+        if await_only(_can_be_found(connection.driver_connection)):
+            raise exc.DisconnectionError
+        used_on_until = time.monotonic() + _RENEWED_S
+
+    @event.listens_for(engine.sync_engine, "checkout")
     def expect_an_open_connection(connection: Any, _: object, __: object) -> None:
         # Instead of SQLAlchemy's pre-ping, which waits for the server at each use: the kernel knows of an end, too.
         if not _may_be_closed(connection.driver_connection):
@@ -603,6 +619,18 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
                 raise DatabaseRefusesUs(message)
 
     return engine
+
+
+async def _can_be_found(connection: Any) -> bool:
+    """Return whether the address of a connection's server is known, so that a new one can be tried."""
+    if connection.unix_socket:
+        return True
+    try:
+        async with asyncio.timeout(_LOOK_UP_S):
+            await asyncio.get_running_loop().getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+    except OSError:  # TimeoutError, too
+        return False
+    return True
 
 
 def _may_be_closed(connection: Any) -> bool:
