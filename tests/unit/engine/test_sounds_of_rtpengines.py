@@ -9,7 +9,7 @@ from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
-from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
+from doubles.virtual.rtpengines import HOSTS, HOSTS_6, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, refuses
@@ -147,6 +147,17 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
     run(scene)
     assert engines.blocked == set()
     assert json.loads(scene.finish(call).media)["played"] == []
+
+
+def test_a_caller_whose_media_are_of_the_family_of_the_rtpengines_hears_the_sound_whatever_its_sip_has(monkeypatch):
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS, name, HOSTS_6[name])
+    scene = scene_with(PooledRtpEngines())
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))
+    run(scene, 1_000)
+    early = next(each for each in call.responses if each.status == 183)
+    assert media_of(early.body.encode())[0].host == HOSTS_6["one"]
 
 
 def test_the_callers_hear_why_their_call_fails(engines):

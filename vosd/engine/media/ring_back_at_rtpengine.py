@@ -15,7 +15,15 @@ from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
 from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
 from vosd.media.leg_media import LegMedia, RtpCall
-from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpAnswer, RtpPlay, RtpQuery, RtpStopPlaying, session_order
+from vosd.media.rtpengine_orders import (
+    OK,
+    EngineAnswer,
+    RtpAnswerInAnyFamily,
+    RtpPlay,
+    RtpQuery,
+    RtpStopPlaying,
+    session_order,
+)
 from vosd.media.termination import TerminatedSide, answered_form
 from vosd.sdp.answering import playable_audio, sound_answer
 from vosd.sdp.security import Protection, protection_of
@@ -59,7 +67,7 @@ class RingBackAtRtpEngines:
             return None
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
         order = session_order(
-            RtpAnswer,
+            RtpAnswerInAnyFamily,
             call.name,
             sound_answer(attempt.said, audio, NOWHERE, attempt.number),
             str(media.number),

@@ -15,7 +15,7 @@ from vosd.media.leg_media import CallerSound, LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     EngineAnswer,
-    RtpAnswer,
+    RtpAnswerInAnyFamily,
     RtpOffer,
     RtpPlay,
     session_order,
@@ -102,7 +102,14 @@ class SoundsAtRtpEngines:
             own = sound_answer(reply.session, audio, NOWHERE, media.number)
             back = None if form is None else answered_form(caller, caller)
             order = session_order(
-                RtpAnswer, name, own, str(media.number), _SWITCH, reader_host=wanted.leg.host, tos=wanted.tos, form=back
+                RtpAnswerInAnyFamily,
+                name,
+                own,
+                str(media.number),
+                _SWITCH,
+                reader_host=wanted.leg.host,
+                tos=wanted.tos,
+                form=back,
             )
             self._calls.blocked.block(call, media.number)
             if not self._calls.ask_in_turn(waiting, order, call.engine, answered):
