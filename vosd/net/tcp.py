@@ -430,10 +430,9 @@ class StreamFlow:
                 self._core.failed(self._flow, *peer)
             return
         for each, data in sorted(named, key=lambda pair: pair[0] == ""):  # the other vendor's first: it is connected to
-            if each == name:
-                self._loop.call_soon(self._entrance.unsent, data)
-            else:
+            if each != name:
                 self.send(data, peer)
+        self._core.failed_for(self._flow, *peer, {name})
 
     def _give_up_further(self, peer: PeerEnd, name: str, why: str) -> None:
         """Report the failure to open a further connection for a vendor: those of others with its place go on."""

@@ -236,11 +236,7 @@ class Endpoint:
         So is an INVITE that was sent before: the peer may have it, and answer.
         """
         transaction = self.store.clients.get(answered(data))
-        if transaction is None:
-            return None
-        if not isinstance(transaction, InviteClient):  # with a name, its connection was refused for that name alone
-            return transaction.not_delivered(now) if transaction.server_name else None
-        if transaction.dialog is not None:
+        if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
             return None
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
 

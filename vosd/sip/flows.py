@@ -161,7 +161,8 @@ class Flows:
         A listener that announces a private address suits a private peer, one that announces a public address a public
         peer; without one, any other except loopback. If no listener of the transport has the family, one of the
         other family is returned, which cannot send there and reports an error: what is to go over TLS must not leave in
-        clear, by the interface neither. A transport that no listener has was refused before (``located``).
+        clear, not by the interface of its gateway either. A transport without a listener was refused before
+        (``located``).
         """
         if interface is not None:
             for flow, each in enumerate(self.listeners):

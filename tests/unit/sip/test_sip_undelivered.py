@@ -20,19 +20,18 @@ def test_an_invite_that_cannot_be_sent_fails_at_once():
 
 
 @pytest.mark.parametrize("name", ["", "sip.carrier.example"])
-def test_a_request_for_a_name_fails_at_once_where_its_connection_is_of_another_name(name):
-    """Without a name it is left to its timers: the route may come back."""
+def test_a_request_that_cannot_be_sent_is_left_to_its_timers_also_where_its_peer_has_a_name(name):
+    """The route may come back, and a BYE must not be given up."""
     probe, owner = Probe(), Keeper()
     question = Dialog.outside(
         call_id="1", local="<sip:a@h>;tag=1", remote="<sip:h>", target="sip:h", peer=VENDOR, answers=None,
         server_name=name,
     )  # fmt: skip
-    transaction = probe.endpoint.client.send_request(question, "OPTIONS", "", b"", owner, probe.now)
+    probe.endpoint.client.send_request(question, "OPTIONS", "", b"", owner, probe.now)
     [sent] = probe.sent()
     assert probe.endpoint.server_name_of(sent.data) == name
-    event = probe.endpoint.unsent(sent.data, probe.now)
-    assert event == (NoResponse(owner, transaction, probe.now, is_unreachable=True) if name else None)
-    assert probe.endpoint.server_name_of(sent.data) == ("" if name else name)
+    assert probe.endpoint.unsent(sent.data, probe.now) is None
+    assert probe.endpoint.census()["transactions"] == 1
 
 
 def test_an_invite_that_was_sent_before_is_repeated_though_it_cannot_be_sent_now():
