@@ -22,6 +22,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.session_wish import Wish
+from vosd.sip.door.door import Door
 from vosd.sip.door.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
@@ -171,6 +172,8 @@ class Caller:
             if self.progress.has_ring_back:
                 self.leave_ring_back(now)
             self.progress.sent_early_media = True
+            if self.leg.door is not None and self.leg.door.queue:
+                self._pass_over(self.leg.door)
             sessions, agreed = self.leg.sessions, self.leg.sessions.said
             given_up = sessions.given_up
             session = self.leg.as_sent(session)
@@ -249,6 +252,8 @@ class Caller:
         self._decided(200, now)
         if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
+        if self.leg.door is not None and self.leg.door.queue:
+            self._pass_over(self.leg.door)
         session = self.leg.as_sent(session, b"" if self.progress.newcomer is None else self.offer)
         agreed = self.leg.timer.accept(self.progress.wish, now)
         headers = of_answer(self._endpoint, self.dialog, session, self.leg.timer, agreed)
@@ -436,6 +441,13 @@ class Caller:
         """Return whether the gateway cannot be sent the answer of the caller."""
         door, callee = self.leg.door, self.call.callee
         return door is not None and callee is not None and door.keeper.refuses(session, self.leg, callee.leg, now)
+
+    def _pass_over(self, door: Door) -> None:
+        """Let early media that wait to leave shape nothing but the next version: they may be left out yet."""
+        sessions, waiting = self.leg.sessions, self.leg.sessions.said
+        door.take_back()
+        if sessions.said is not waiting:
+            sessions.given_up = waiting
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
         """Leave an early dialog with media for one that the caller was shown before, else for a new one.

@@ -273,7 +273,8 @@ class Leg:
                 session = session.for_one_at(self.host)
             if before and session.count(b"\nm=") != before.count(b"\nm="):
                 session = fitted(session, before)
-            session = self.sessions.numbered(session) if self.sessions.said else session
+            if self.sessions.said or self.sessions.given_up:
+                session = self.sessions.numbered(session)
             if author and not isinstance(session, Authored):
                 session = Authored(session, author)
                 session.is_repeated = is_repeated

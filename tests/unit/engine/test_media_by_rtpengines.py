@@ -1286,3 +1286,35 @@ def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(header
     scene.wire.run_until(lambda: call.final == 200)
     assert len(media_of(call.theirs.encode())) == 1
     scene.finish(call)
+
+
+@pytest.mark.parametrize("script", [(0, 300), (0, 900), (0, 0, 0), (0, 300, 2_000)], ids=str)
+def test_early_media_that_still_wait_for_ports_do_not_shape_what_comes_after_them(script):
+    scene, engines = scene_with()
+    engines.after_ms, reply = 1_000, engines._reply
+
+    def refuse_early(engine, order):
+        if isinstance(order, RtpAnswer) and "m=audio 30002 " in order.sdp:
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_early
+    early = ANSWER.replace("30000", "30002") + "m=video 0 RTP/AVP 31\r\n" * 9
+    *before, last = script
+    scene.vendor.script = Script((*(Line(ms, 183, early) for ms in before), Line(last, 200, ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert [response.body for response in call.responses if response.status == 183] == [""] * len(before)
+    assert len(media_of(call.theirs.encode())) == 1
+    scene.finish(call)
+
+
+def test_an_answer_is_the_next_version_of_early_media_that_still_waited_for_ports():
+    scene, engines = scene_with()
+    engines.after_ms = 1_000
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(300, 200, ANSWER.replace("30000", "30010"))))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    early, answer = (response.body.split("\r\n")[1] for response in call.responses if response.body)
+    assert (early, answer) == ("o=- 1 1 IN IP4 198.51.100.1", "o=- 1 2 IN IP4 198.51.100.1")
+    scene.finish(call)

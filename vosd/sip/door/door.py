@@ -254,6 +254,12 @@ class Door:
             waiting.owner.not_sent(waiting.message, now)
         self.go_on(now)
 
+    def take_back(self) -> None:
+        """Let descriptions that wait, and may be left out of their messages, shape no later one."""
+        for waiting in reversed(self.queue):
+            if not waiting.is_ready and waiting.message.left_out is not None:
+                waiting.message.left_out()
+
     @property
     def awaits_answer(self) -> bool:
         """Whether a message waits for its answer that is not the INVITE of an attempt."""
