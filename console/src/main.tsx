@@ -9,7 +9,7 @@ import { createRoot } from "react-dom/client";
 import { isLate, Problem } from "./api/client";
 import { brand, shadesOf } from "./brand";
 import { router } from "./router";
-import { SessionGate } from "./session";
+import { SessionGate } from "./sessiongate";
 import { beginTexts } from "./text";
 import { useIsOnWall } from "./wall";
 import { beginZone } from "./zone";

@@ -12,24 +12,13 @@ import {
 } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
-import { addressed } from "./format";
 import { Frame } from "./frame";
+import { narrowing, queryOf, searchOf } from "./narrowing";
 import { loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
 import { OverviewScreen } from "./screens/overview";
-import { isZone, zoneName } from "./zone";
-
-/** What narrows a view: all of it is text, as in the address. */
-export type Narrowing = Record<string, string | undefined>;
-
-function narrowing(search: Record<string, unknown>): Narrowing {
-  const known = Object.entries(search).filter(([, value]) => value !== undefined);
-  const zone = String(search.zone);
-  const of = isZone(zone) ? zone : zoneName();
-  return Object.fromEntries(known.map(([name, value]) => [name, addressed(name, String(value), of)]));
-}
 
 function Pending() {
   const { t } = useTranslation();
@@ -135,12 +124,10 @@ export const router = createRouter({
   scrollRestoration: true,
   // nothing that was entered or chosen for one object is shown with another
   defaultRemountDeps: ({ params }) => params,
-  // values stay as they are written: a number of a telephone is text
-  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  parseSearch: searchOf,
   stringifySearch: (search) => {
-    const known = Object.entries(search as Narrowing).filter(([, value]) => value !== undefined && value !== "");
-    const text = new URLSearchParams(known as [string, string][]).toString();
-    return text && `?${text}`;
+    const query = queryOf(search);
+    return query && `?${query}`;
   },
 });
 

@@ -1,7 +1,9 @@
 /** Whether the running switch has taken the last change. Each answer to a change passes here, whatever page asked. */
 
 import { useSyncExternalStore } from "react";
-import type { Schemas } from "./client";
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
 
 let why = "";
 const followers = new Set<() => void>();

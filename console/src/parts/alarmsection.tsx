@@ -7,7 +7,7 @@ import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import address from "../../../docs/operations/alarms.md?url";
 import { Unreachable } from "../api/client";
-import type { Narrowing } from "../router";
+import type { Narrowing } from "../narrowing";
 import { type Block, blocksOf, type Piece, sectionOf } from "../text/section";
 import { NotLoaded } from "./loaded";
 import { Note } from "./note";

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { dropFromBrowser, leftInBrowser, nameFor, noteTaken, queryOf, searchOf } from "./saved";
+import { dropFromBrowser, leftInBrowser, nameFor, noteTaken } from "./saved";
 
 const kept = new Map<string, string>();
 
@@ -9,12 +9,6 @@ beforeEach(() => {
     getItem: (key: string) => kept.get(key) ?? null,
     setItem: (key: string, value: string) => kept.set(key, value),
   });
-});
-
-test("a view has the query of its address and gets its search back, whatever that contains", () => {
-  const search = { caller: "+44 20", area: "Größe & 中", columns: "a,b", empty: "", none: undefined };
-  expect(queryOf(search)).toMatch(/^[\w.*%+&=-]+$/);
-  expect(searchOf(queryOf(search))).toEqual({ caller: "+44 20", area: "Größe & 中", columns: "a,b" });
 });
 
 test("a view of the browser that is deleted there is gone for all who use it, until it is put back", () => {

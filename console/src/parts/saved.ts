@@ -1,7 +1,7 @@
 /** Views that are kept by name: a search, or a report. Earlier versions of the console kept them in the browser. */
 
 import { pageOf, type Schemas } from "../api/client";
-import type { Narrowing } from "../router";
+import { type Narrowing, queryOf } from "../narrowing";
 
 export type View = Schemas["ViewSheet"];
 export type ViewPage = "cdrs" | "reports";
@@ -22,15 +22,6 @@ const TAKEN = "vosd.views.taken";
 export async function viewsOf(page: ViewPage): Promise<View[]> {
   return (await pageOf("/views", { page, limit: VIEWS_MAX })).items as unknown as View[];
 }
-
-/** The query of the address of a view. */
-export function queryOf(search: Narrowing): string {
-  const known = Object.entries(search).filter(([, value]) => value !== undefined && value !== "");
-  return new URLSearchParams(known as [string, string][]).toString();
-}
-
-/** What narrows a page by a query: the page is that of the view, so it leads nowhere else. */
-export const searchOf = (query: string): Narrowing => Object.fromEntries(new URLSearchParams(query));
 
 function read(key: string): unknown {
   try {

@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useReducer, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, send } from "../api/client";
-import type { Narrowing } from "../router";
+import { type Narrowing, queryOf, searchOf } from "../narrowing";
 import { useMay, useSession } from "../session";
 import { useRescue } from "./focus";
 import { ProblemText } from "./problem";
@@ -14,9 +14,7 @@ import {
   leftInBrowser,
   nameFor,
   noteTaken,
-  queryOf,
   type Saved,
-  searchOf,
   type View,
   type ViewPage,
   viewsOf,

@@ -4,8 +4,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row } from "../api/client";
 import { amount, less } from "../format";
-import { useBooked } from "../screens/payments";
 import { Act } from "./act";
+import { useBooked } from "./bookings";
 import { Reading } from "./problem";
 
 const KINDS = new Set(["payment", "adjustment", "refund", "zero", "transfer"]);

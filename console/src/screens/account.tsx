@@ -12,6 +12,7 @@ import { cleared, override } from "../api/overrides";
 import { amount, dayBegin, enteredEnd } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
+import { transfer, transferBack, useBooked } from "../parts/bookings";
 import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
@@ -30,7 +31,6 @@ import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
 import { isRefused } from "./login";
 import { USE, useMoney } from "./money";
-import { transfer, transferBack, useBooked } from "./payments";
 import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;

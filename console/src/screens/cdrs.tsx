@@ -6,6 +6,7 @@ import { Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-rou
 import { type FormEvent, type Ref, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
+import type { Narrowing } from "../narrowing";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { MomentInput } from "../parts/minute";
@@ -17,7 +18,6 @@ import { SavedViews } from "../parts/savedviews";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
-import type { Narrowing } from "../router";
 import { useIsOfAccount, useSession } from "../session";
 import { columnsOfCalls } from "./columns";
 

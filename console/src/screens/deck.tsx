@@ -4,12 +4,13 @@ import { Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, ifVersion, neutralised, pageOf, type Row } from "../api/client";
-import { Change, type Done } from "../parts/change";
+import { client, content, neutralised, pageOf, type Row } from "../api/client";
+import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { rollBack } from "../parts/rollback";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { useStateWord } from "../parts/values";
@@ -102,31 +103,6 @@ function Areas({ group, currency }: { group: string; currency: unknown }) {
       />
     </>
   );
-}
-
-/**
- * Put the rates of a version in force again, where `latest` is the latest one still; taken back, those that were in
- * force before. Version 0 is the deck without rates.
- */
-export async function rollBack(
-  group: string,
-  to: number,
-  latest: number,
-  said: (version: number) => string,
-  key?: string,
-): Promise<Done> {
-  const made = await content(
-    client.POST("/decks/{rate_group}/rollback", {
-      params: { path: { rate_group: group } },
-      headers: { ...ifVersion(latest), ...(key ? { "Idempotency-Key": key } : {}) },
-      body: { to },
-    }),
-  );
-  const before = made.replaced;
-  return {
-    said: said(made.version),
-    undo: before === null ? undefined : () => rollBack(group, before, made.version, said),
-  };
 }
 
 function Versions({ group }: { group: string }) {

@@ -6,13 +6,13 @@ import { Link, Navigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { allOf, Problem, pageOf, queryText, type Row } from "../api/client";
 import { searchFor } from "../format";
+import type { Narrowing } from "../narrowing";
 import { Go } from "../parts/go";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { Gateway, Value } from "../parts/values";
-import type { Narrowing } from "../router";
 import { useSession } from "../session";
 import { gatewayColumns } from "./columns";
 

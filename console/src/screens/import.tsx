@@ -25,13 +25,13 @@ import { FileField } from "../parts/filefield";
 import { MinuteInput } from "../parts/minute";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { rollBack } from "../parts/rollback";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { zoneName } from "../zone";
-import { rollBack } from "./deck";
 import {
   COLUMNS,
   CSV,

@@ -9,6 +9,7 @@ import { client, content, keyed, queryText, type Row, type Schemas, unlessOther 
 import { resultOf } from "../api/jobs";
 import { amount, less } from "../format";
 import { Act } from "../parts/act";
+import { useBooked } from "../parts/bookings";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { Go } from "../parts/go";
@@ -21,7 +22,6 @@ import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { nameOf } from "./money";
-import { useBooked } from "./payments";
 
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
 /** Outcomes of a run that made an invoice. */

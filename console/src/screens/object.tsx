@@ -9,6 +9,7 @@ import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
 import { readPlanned } from "../forms/versions";
+import type { Narrowing } from "../narrowing";
 import { Act } from "../parts/act";
 import { History } from "../parts/history";
 import { NotFound, Page } from "../parts/page";
@@ -16,7 +17,6 @@ import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
-import type { Narrowing } from "../router";
 import { useMay } from "../session";
 import { isKind } from "./kinds";
 

@@ -8,7 +8,8 @@ import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
-import { amount, less, moment } from "../format";
+import { amount, less } from "../format";
+import { sum, transfer, transferBack, useBooked } from "../parts/bookings";
 import { Change, DoneText } from "../parts/change";
 import { Confirm } from "../parts/confirm";
 import { Download, WORKBOOK } from "../parts/download";
@@ -28,46 +29,10 @@ import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { ServerText, useServerText } from "../text/meanings";
 
-type Booked = Schemas["Booked"];
-const sum = (value: string, currency: string | null) => `${amount(value)} ${currency ?? ""}`.trim();
 const HTTP_UNAUTHORIZED = 401;
 const NO_PAYMENTS: Schemas["PaymentsOfFile"]["payments"] = [];
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
-
-/** What was booked, in words. */
-export function useBooked(): (booked: Booked) => string {
-  const { t } = useTranslation();
-  return ({ receipts, waiting }) =>
-    waiting
-      ? t("payments.waits", { id: waiting.id, amount: amount(waiting.amount), account: waiting.account })
-      : (receipts ?? [])
-          .flatMap((each) => [
-            t(each.repeated ? "payments.repeated" : "payments.booked", {
-              account: each.account,
-              amount: sum(each.amount, each.currency),
-              after: sum(each.after, each.currency),
-            }),
-            ...(each.expires_at ? [t("payments.valid_until", { moment: moment(each.expires_at, new Date()) })] : []),
-          ])
-          .join("; ");
-}
-
-/** Move money from an account to another one. */
-export function transfer(source: string, target: string, sum: string, memo: string, key: string): Promise<Booked> {
-  return content(
-    client.POST("/transfers", {
-      headers: { "Idempotency-Key": key },
-      body: { source, target, amount: sum, memo: memo || undefined },
-    }),
-  );
-}
-
-/** What takes a transfer back. However often it is pressed, it has one key: the money moves once. */
-export function transferBack(source: string, target: string, sum: string, memo: string): () => Promise<Booked> {
-  const key = crypto.randomUUID();
-  return () => transfer(target, source, sum, memo, key);
-}
 
 export function PaymentsScreen() {
   const { t } = useTranslation();

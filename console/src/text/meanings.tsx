@@ -5,11 +5,8 @@ import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
 import { useIsOfAccount } from "../session";
 import { FALLBACK } from "./index";
-import { type Say, sayer } from "./sentences";
+import { type Meanings, type Say, sayer } from "./sentences";
 import { withoutCommand } from "./withoutcommand";
-
-/** Texts by the English one. */
-export type Meanings = Readonly<Record<string, string>>;
 
 /** The part `server` of the file of each language (vite.config.ts). */
 const files = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?server" });

@@ -3,7 +3,8 @@
  * A template has `{0}`, `{1}` … where the server has put names, numbers, or a further sentence.
  */
 
-import type { Meanings } from "./meanings";
+/** Texts by the English one. */
+export type Meanings = Readonly<Record<string, string>>;
 
 /** Say a text of the server in a language; what has no translation stays as it is. */
 export type Say = (english: string) => string;

@@ -1,51 +1,23 @@
-/** Who looks: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
+/** The log-in before the pages: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
 import { Button, Center, Loader, Stack } from "@mantine/core";
-import { type Query, type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { isOfSession, SESSION } from "./api/again";
-import { client, content, endSession, noteSession, Problem, renewed, type Session } from "./api/client";
-import { setUntold } from "./api/untold";
+import { SESSION } from "./api/again";
+import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { notePasswordDoubt } from "./parts/doubt";
-import { forgetHistory } from "./parts/figures";
 import { leaveField, useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
 import { Renewals } from "./parts/renewals";
 import { isAnythingEntered } from "./parts/unsaved";
 import { Login, LoginAgain } from "./screens/login";
 import { SecondFactorPage } from "./screens/ownlogin";
-
-/** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
-interface Person extends Session {
-  may: ReadonlySet<string>;
-}
+import { forgetAll, isOfPages, type Person, SessionContext, useLogOut, waiting } from "./session";
 
 const HTTP_UNAUTHORIZED = 401;
 /** The other windows of the browser, one of which may be seen and never get the focus: each looks who has logged in. */
 const windows = new BroadcastChannel("session");
-const Context = createContext<Person | null>(null);
-
-/** The person that has logged in; null before the log-in. */
-export const usePerson = (): Person | null => useContext(Context);
-
-/** The person that has logged in. */
-export function useSession(): Person {
-  const session = useContext(Context);
-  if (!session) throw new Error("no one has logged in");
-  return session;
-}
-
-/** Whether the person is an agent or a customer; false before the log-in. */
-export const useIsOfAccount = (): boolean => Boolean(usePerson()?.account);
-
-/** Whether the person may do an operation of the API. */
-export function useMay(operation: string): boolean {
-  return useSession().may.has(operation);
-}
-
-/** What waits for the person of the page to log in again. */
-let waiting: (() => void)[] = [];
 
 /**
  * Show the log-in until a person has logged in. Where a session ends while a form holds what is not saved, the page is
@@ -144,10 +116,10 @@ export function SessionGate({ children }: { children: ReactNode }) {
     return <SecondFactorPage session={session} onDone={() => void asked.refetch()} onLogOut={logOut} />;
   }
   return (
-    <Context value={session} key={session.name}>
+    <SessionContext value={session} key={session.name}>
       <Renewals value={renewals}>{children}</Renewals>
       {isHidden && <LoginAgain name={session.name} onDone={logIn} />}
-    </Context>
+    </SessionContext>
   );
 }
 
@@ -165,27 +137,6 @@ function OtherPerson({ name }: { name: string }) {
     </Center>
   );
 }
-
-/** End the session, and forget all that was read in it. Where the session goes on, the promise fails. */
-export function useLogOut(): () => Promise<void> {
-  const queries = useQueryClient();
-  return async () => {
-    await endSession();
-    forgetAll(queries);
-  };
-}
-
-/** Forget all that was read in a session, also in one that has ended by itself: another person may log in next. */
-function forgetAll(queries: QueryClient): void {
-  forgetHistory();
-  setUntold("");
-  waiting = [];
-  // `clear` would take the session's own entry from under the gate, which then shows the page on
-  queries.setQueryData(SESSION, null);
-  queries.removeQueries({ predicate: isOfPages });
-}
-
-const isOfPages = (query: Query) => !isOfSession(query);
 
 async function withOperations(session: Session): Promise<Person> {
   // until its second factor is set up, it may do nothing, nor ask what it may do
