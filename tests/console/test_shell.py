@@ -661,10 +661,10 @@ def test_a_password_that_was_changed_without_an_answer_may_hold_and_leads_to_the
 
 def test_a_visitor_says_which_page_has_not_come(browser: Browser) -> None:
     context = browser.new_context()
-    context.set_default_timeout(100)
     page = context.new_page()
     page.route("http://switch/*", lambda route: route.fulfill(content_type="text/html", body="<main></main>"))
     page.goto("http://switch/slow")
+    context.set_default_timeout(100)
     visitor = Visitor(page, "http://switch", [])
     with pytest.raises(pytest.fail.Exception, match="no page has come at http://switch/slow, from which /calls is"):
         visitor.turn("/calls")
