@@ -196,6 +196,8 @@ class ClientCore:
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, "BYE", headers, body, is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, "BYE", headers, body)
+        if dialog.server_name:  # most peers have none, and a property costs a call
+            bye.server_name = dialog.expected_name
         bye.begin(key, dialog.peer, data, now, spare, draft)
         return bye
 
@@ -352,7 +354,7 @@ class ClientCore:
     ) -> None:
         """Send a request as it was written, or by TCP if it is too large."""
         key, data, spare = written
-        client.server_name = dialog.server_name
+        client.server_name = dialog.expected_name
         if len(data) > LARGEST_DATAGRAM and not is_fixed:
             peer = self._by_tcp(dialog, data, now)
             if peer is not None:

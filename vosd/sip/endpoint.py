@@ -227,7 +227,7 @@ class Endpoint:
         if transaction is not None:
             return transaction.server_name
         owner = self.dialogs.owners.get(own_tag(MessageKind.RESPONSE, data))  # ours is that of From: an ACK of a 2xx
-        return "" if owner is None or owner.dialog is None else owner.dialog.server_name
+        return "" if owner is None or owner.dialog is None else owner.dialog.expected_name
 
     def unsent(self, data: bytes, now: Instant) -> Event | None:
         """Process a datagram that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).

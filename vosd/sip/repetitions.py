@@ -163,7 +163,7 @@ class Repetitions:
         """Send requests of the dialog that an INVITE has begun to where that came from again."""
         owner = self._dialogs.owners.get(dialog.local_tag)
         if owner is not None:
-            dialog.reach_by(source)
+            dialog.follow(source)
             self._dialogs.follow(dialog.local_tag, dialog)
             owner.moved()
 

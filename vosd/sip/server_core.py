@@ -359,7 +359,7 @@ class ServerCore:
 
     def _follow(self, owner: DialogOwner | PendingBye, dialog: Dialog, request: Request, source: Peer) -> None:
         """Send requests of a dialog to another address of its peer."""
-        dialog.reach_by(source)
+        dialog.follow(source)
         self._dialogs.follow(request.to_tag, dialog)
         owner.moved()
 

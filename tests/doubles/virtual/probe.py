@@ -152,9 +152,18 @@ class Probe:
     # -- calls ----------------------------------------------------------------------------------------------------
 
     def call_vendor(
-        self, owner: ClientOwner, *, peer: Peer = VENDOR, body: bytes = SDP, is_fixed: bool = True
+        self,
+        owner: ClientOwner,
+        *,
+        peer: Peer = VENDOR,
+        body: bytes = SDP,
+        is_fixed: bool = True,
+        server_name: str = "",
     ) -> InviteClient:
-        """Send an INVITE to ``peer``; ``is_fixed``: by its flow only, without a change of transport."""
+        """Send an INVITE to ``peer``; ``is_fixed``: by its flow only, without a change of transport.
+
+        ``server_name``: the name that the certificate of the connection must bear; empty = any.
+        """
         parts = InviteParts(
             uri="sip:4420@198.51.100.7:5060",
             via=self.endpoint.flows.new_via(peer.flow),
@@ -163,6 +172,7 @@ class Probe:
             call_id="out@192.0.2.1",
             sequence=1,
             peer=peer,
+            server_name=server_name,
         )
         headers = f"{self.endpoint.flows.contacts[peer.flow]}Content-Type: application/sdp\r\n"
         return self.endpoint.client.send_invite(parts, 69, headers, body, owner, self.now, is_fixed=is_fixed)

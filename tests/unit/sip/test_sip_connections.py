@@ -290,10 +290,10 @@ def test_a_request_without_connection_gets_no_response(probe, owner):
 DIALLED = "Contact: <sip:v@198.51.100.7:5060;transport=tcp>\r\n"
 
 
-def call(probe: Probe, owner: Keeper, headers: str = DIALLED) -> Dialog:
+def call(probe: Probe, owner: Keeper, headers: str = DIALLED, *, peer: Peer = GATEWAY, server_name: str = "") -> Dialog:
     """Make a call to the gateway, over a connection that we open."""
-    transaction = probe.call_vendor(owner, peer=GATEWAY)
-    event = probe.receive(reply(probe.log[-1], 200, headers=headers, body=SDP), GATEWAY)
+    transaction = probe.call_vendor(owner, peer=peer, server_name=server_name)
+    event = probe.receive(reply(probe.log[-1], 200, headers=headers, body=SDP), peer)
     owner.dialog = Dialog.of_callee(transaction.parts, "ours", event.response, probe.endpoint.flows.next_hop)
     probe.endpoint.dialogs.adopt("ours", owner)
     probe.endpoint.client.send_ack(transaction, owner.dialog, "", b"")
@@ -435,3 +435,39 @@ def test_the_ack_of_a_2xx_needs_the_certificate_of_its_dialog(probe, questions):
     for name, dialog in questions.items():
         ack = dialog.request("ACK", probe.endpoint.flows.new_via(TLS), 1, "")
         assert probe.endpoint.server_name_of(ack) == name
+
+
+AT_PLACE = "Contact: <sip:v@198.51.100.7:5061;transport=tls>\r\n"
+ELSEWHERE = "Contact: <sip:v@198.51.100.8:5061;transport=tls>\r\n"
+
+
+def names_needed(probe: Probe, dialog: Dialog, owner: Keeper) -> dict[str, str]:
+    """Send requests of each kind within a dialog; return the names that the certificates must bear for them."""
+    client = probe.endpoint.client
+    probe.invite_again(dialog, owner)
+    client.send_request(dialog, "INFO", "", b"", owner, probe.now)
+    client.send_bye(dialog, "", probe.now)
+    sent = {each.title: each.data for each in probe.sent()}
+    sent["ACK"] = dialog.request("ACK", probe.endpoint.flows.new_via(TLS), 1, "")
+    return {title: probe.endpoint.server_name_of(data) for title, data in sent.items()}
+
+
+@pytest.mark.parametrize(("contact", "name"), [(AT_PLACE, "one.example"), (ELSEWHERE, "")])
+def test_requests_of_a_call_need_the_certificate_of_the_name_that_it_went_to(probe, owner, contact, name):
+    """Behind one place may be several vendors, told apart by that name; another place has a certificate of its own."""
+    dialog = call(probe, owner, contact, peer=PLACE, server_name="one.example")
+    assert names_needed(probe, dialog, owner) == dict.fromkeys(("INVITE", "INFO", "BYE", "ACK"), name)
+
+
+def test_a_vendor_that_has_connected_itself_needs_no_certificate_on_the_way_back(probe, owner):
+    """It asked within the call over a connection of its own; the BYE must not fail for a certificate of a caller."""
+    dialog = call(probe, owner, AT_PLACE, peer=PLACE, server_name="one.example")
+    own = PLACE._replace(port=40_002)
+    info = request(
+        "INFO", via="SIP/2.0/TLS 198.51.100.7:5061;branch=z9hG4bK-7", to=dialog.local, from_=dialog.remote,
+        call_id=dialog.call_id, cseq="7 INFO",
+    )  # fmt: skip
+    assert isinstance(probe.receive(info, own), RequestArrived)
+    probe.sent()
+    assert dialog.peer == own
+    assert set(names_needed(probe, dialog, owner).values()) == {""}

@@ -68,7 +68,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     peer: Peer = NOT_YET
     """Peer that requests are sent to."""
     server_name: str = ""
-    """The name that the certificate of its connection must bear (``InviteParts``)."""
+    """The name that the certificate of a connection to ``seen_at`` must bear (``InviteParts``)."""
 
     def __post_init__(self) -> None:
         """Find out where requests are sent."""
@@ -136,6 +136,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             parts.nat,
             parts.user,
             parts.device,
+            server_name=parts.server_name,
         )
 
     @classmethod
@@ -181,6 +182,14 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         return is_moving and (self.is_guessed or (peer.flow == self.seen_at.flow and peer != self.seen_at))
 
     @property
+    def expected_name(self) -> str:
+        """The name that the certificate of a connection to ``peer`` must bear; empty = any that fits.
+
+        A Contact or Route may lead to another place, where the certificate is not that of the vendor's name.
+        """
+        return self.server_name if self.peer == self.seen_at else ""
+
+    @property
     def next_stop(self) -> str:
         """The first route, or without one the target: what requests are sent to."""
         return self.routes[0] if self.routes else self.target
@@ -210,6 +219,14 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         self.guessed_at = peer if is_guessed else None
         self._aim(self.target)
 
+    def follow(self, source: Peer) -> None:
+        """Use the address that the peer has sent from, perhaps over a connection that it opened itself.
+
+        Callers that connect to us need no certificate: none is demanded of it on the way back.
+        """
+        self.server_name = ""
+        self.reach_by(source)
+
     def moved_over(self, before: Peer) -> Peer | None:
         """Return the address of a registered user behind NAT, if it has surely moved there from ``before``."""
         has_moved = self.user and self.is_behind_nat and self.seen_at != before and self.seen_at.flow == before.flow
@@ -237,6 +254,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             peer=self.peer,
             route=self.route,
             answers=self.answers,
+            server_name=self.expected_name,
         )
 
     def fits(self, request: Request) -> bool:
