@@ -224,11 +224,8 @@ class RtpEnginePool:
         """End a call at an rtpengine, now or as soon as it can be reached (``MediaEngines.forget``)."""
         self._now = now_ms
         known = self._engines.get(engine)
-        if known is not None:
-            self._note_orphan(known, call)
-            if known.is_up:
-                self._delete(known, call, leg, done)
-                return
+        if known is not None and self._end_at(known, call, leg, done):
+            return
         if done is not None:
             done(None)
 
@@ -254,8 +251,8 @@ class RtpEnginePool:
             self._give_up_spare(waiting)
             self._finish(waiting, EngineAnswer(engine.name, reply))
             return
-        if reply.result != LOAD_LIMIT:
-            self._note_what_it_made(waiting)
+        if reply.result != LOAD_LIMIT and waiting.makes_call and isinstance(waiting.order.call, str):
+            self._end_at(waiting.engine, waiting.order.call)
         if not self._next(waiting):
             self._note_full(engine.name, f"no interface of {family}" if family else reply.error or reply.result)
 
@@ -451,11 +448,21 @@ class RtpEnginePool:
             self._note_orphan(waiting.engine, call)
 
     def _give_up_spare(self, waiting: _Order) -> None:
-        """Remember to end the call that an order has made at the rtpengine whose ports are of the other family."""
+        """End the call that an order has made at the rtpengine whose ports are of the other family."""
         call = waiting.order.call
         if waiting.spare is not None and isinstance(call, str):
-            self._note_orphan(waiting.spare[0], call)
+            self._end_at(waiting.spare[0], call)
             waiting.spare = None
+
+    def _end_at(self, engine: _Engine, call: str, leg: str = "", done: Done | None = None) -> bool:
+        """End a call at an rtpengine, now or as soon as it can be reached; return whether it is asked now.
+
+        Calls that wait for pings would fill an rtpengine where more of them come than pings end.
+        """
+        self._note_orphan(engine, call)
+        if engine.is_up:
+            self._delete(engine, call, leg, done)
+        return engine.is_up
 
     def _note_orphan(self, engine: _Engine, call: str) -> None:
         if len(engine.orphans) < ORPHANS_MAX:

@@ -305,6 +305,21 @@ def test_ports_of_the_other_family_are_given_back_where_the_order_is_withdrawn(w
     assert (world.answers, {name for _, name in world.of("delete")}) == ([], {"one", "two"})
 
 
+@pytest.mark.parametrize("reply", [HAS_FOUR, {"result": "error", "error-reason": "Ran out of ports"}])
+def test_ports_that_the_call_has_not_taken_are_given_back_at_once(world, reply):
+    """Each call of a busy hour may leave some: those of more calls than pings end would fill an rtpengine."""
+    world.results = {"one": reply, "two": {**HAS_FOUR, "sdp": HAS_FOUR["sdp"].replace("IP4 192.0.2.5", "IP6 ::5")}}
+    calls = [f"vosd-{number}" for number in range(2 * DELETES_A_PING)]
+    for call in calls:
+        world.ask(msgspec.structs.replace(SIX, call=call))
+    world.run(0)
+    assert set(world.answered()) == {"two"}
+    ended = [order["call-id"] for _, name, _, order in world.sent if order["command"] == "delete" and name == "one"]
+    assert Counter(ended) == Counter(
+        each["call-id"] for _, name, _, each in world.sent if each["command"] == "offer" and name == "one"
+    )
+
+
 def test_ports_of_the_other_family_are_not_taken_from_one_that_is_gone(world):
     world.results = {"one": HAS_FOUR}
     world.dead.add("two")
