@@ -187,7 +187,8 @@ def session_order(
 def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnswer:
     """Return an order that terminates encryption and ICE.
 
-    rtpengine waits for handshakes and checks: only the peer knows when the way to it is open.
+    rtpengine waits for handshakes and checks: only the peer knows when the way to it is open. An offer has a port for
+    RTCP beside rtcp-mux, for telephones that have none of that (RFC 5761 section 5.1.3).
     """
     is_offer = isinstance(order, RtpOffer)
     sdes = _NO_KEYS if form.protection is Protection.DTLS and is_offer else _GOOD_KEYS
@@ -195,7 +196,7 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
     return msgspec.structs.replace(
         order,
         ice="force" if form.reader_ice else "remove",
-        rtcp_mux=("require", "accept") if form.is_multiplexed else order.rtcp_mux,
+        rtcp_mux=("offer", "accept") if form.is_multiplexed else order.rtcp_mux,
         transport=UNSET if form.transport is None else form.transport,
         dtls=_NO_DTLS if form.protection is Protection.SDES else _WAITING,
         dtls_of_author=_WAITING,

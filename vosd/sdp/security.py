@@ -22,6 +22,7 @@ _CRYPTO: Final = re.compile(
 _NAMED_KEY: Final = re.compile(rb"a=crypto:\d{1,9} \S+ ")
 _MKI_BYTES: Final = re.compile(rb"\|[^|:\r\n]*:(\d{1,20})")
 _FINGERPRINT: Final = re.compile(rb"^a=fingerprint:\S+[ \t]+\S", re.MULTILINE)
+_CHOSEN_ROLE: Final = re.compile(rb"^a=setup:(?:active|passive)", re.MULTILINE)
 _CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r?$)", re.MULTILINE)
 _MID: Final = re.compile(rb"^a=mid:([!-~]{1,64})\r?$", re.MULTILINE)
@@ -103,7 +104,9 @@ def _kinds(session: bytes) -> list[Protection]:
         if "RTP/" in medium.transport and "TLS/" not in medium.transport and _usable_keys(part):
             kinds.append(Protection.SDES)
         elif "SAVP" in medium.transport and (_FINGERPRINT.search(part) or _FINGERPRINT.search(above)):
-            kinds.append(Protection.DTLS)
+            # By RTP/SAVP some telephones offer DTLS; an answer by it was given to an offer of SDES, which has no DTLS.
+            is_agreed = "TLS/" in medium.transport or not (_CHOSEN_ROLE.search(part) or _CHOSEN_ROLE.search(above))
+            kinds.append(Protection.DTLS if is_agreed else Protection.NONE)
         else:
             kinds.append(Protection.NONE)
     return kinds

@@ -92,7 +92,7 @@ def order(kind, form, **more):
 def test_orders_to_terminate():
     to_browser = order(RtpOffer, MediaForm(BY_DTLS, DTLS, author_ice=False, reader_ice=True))
     assert (to_browser.transport, to_browser.ice, to_browser.ice_lite) == (BY_DTLS, "force", "forward")
-    assert (to_browser.sdes, to_browser.rtcp_mux) == (("off",), ("require", "accept"))
+    assert (to_browser.sdes, to_browser.rtcp_mux) == (("off",), ("offer", "accept"))
     back = order(RtpAnswer, MediaForm(None, DTLS, author_ice=False, reader_ice=True))
     assert (back.ice, back.dtls, back.dtls_of_author) == ("force", "passive", "passive")
     to_trunk = order(RtpOffer, MediaForm(BY_SDES, SDES, author_ice=True, reader_ice=False))

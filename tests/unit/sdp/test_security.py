@@ -37,6 +37,9 @@ def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> by
         (audio(b"RTP/SAVP"), Protection.NONE),
         (audio(b"UDP/TLS/RTP/SAVPF", PRINT), Protection.DTLS),
         (PRINT + audio(b"RTP/SAVPF"), Protection.DTLS),
+        (PRINT + audio(b"RTP/SAVP", b"a=setup:actpass\r\n"), Protection.DTLS),
+        (audio(b"UDP/TLS/RTP/SAVP", PRINT, b"a=setup:active\r\n"), Protection.DTLS),
+        (audio(b"RTP/SAVP", PRINT, b"a=setup:active\r\n"), Protection.NONE),  # answers SDES
         (audio(b"RTP/AVP", PRINT), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(port=0), Protection.SDES),
