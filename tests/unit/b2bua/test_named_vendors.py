@@ -3,6 +3,7 @@
 import pytest
 from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
@@ -49,6 +50,35 @@ def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected, c
     scene.wire.run_until(lambda: bool(scene.vendor.received("CANCEL")))
     [cancel] = [each for key, each in scene.exchange.endpoint.store.clients.items() if key.endswith("CANCEL")]
     assert scene.exchange.endpoint.server_name_of(cancel.retry.sent.data) == certified
+    scene.wire.run_until(lambda: call.is_over)
+
+
+def names_of_requests(scene, method):
+    """Return the names that the certificates must bear for the requests of a method that the vendor got."""
+    packets = [each.data for each in scene.wire.packets if each.target == VENDORS[0]]
+    endpoint = scene.exchange.endpoint
+    return [endpoint.server_name_of(data) for data in packets if data.startswith(method.encode() + b" ")]
+
+
+@pytest.mark.parametrize("next_process", [None, "kill", "stop_and_keep"])
+def test_requests_within_the_call_need_it_too_where_they_go_to_the_place_of_the_invite(tmp_path, next_process):
+    """Another process knows it as well."""
+    gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=NAME),))
+    scene = KilledScene(tmp_path, catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    call, there = scene.talk()
+    scene.wire.run_for(2_000)
+    if next_process is not None:
+        getattr(scene, next_process)()
+        scene.wire.run_for(100)
+    call.propose()
+    scene.wire.run_until(lambda: len(scene.vendor.received("INVITE")) == 2)
+    assert names_of_requests(scene, "INVITE")[-1] == NAME
+    scene.wire.run_for(1_000)
+    assert names_of_requests(scene, "ACK")[-1] == NAME
+    call.hang_up()
+    scene.wire.run_until(lambda: bool(scene.vendor.received("BYE")))
+    assert there.is_over
+    assert names_of_requests(scene, "BYE") == [NAME]
     scene.wire.run_until(lambda: call.is_over)
 
 

@@ -28,7 +28,7 @@ def dialog(flows, answers=None):
         call_id="call", local='"M\udcfcller" <sip:us>;tag=ours', local_tag="ours", remote="<sip:them>;tag=theirs",
         remote_tag="theirs", target="sip:them@198.51.100.7", routes=("<sip:p@198.51.100.8;lr>",), local_sequence=3,
         remote_sequence=7, seen_at=VENDOR, is_behind_nat=False, next_hop_of=flows.next_hop, nat=Nat.AUTO, user="1001",
-        answers=answers,
+        answers=answers, server_name="one.example",
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
     device: Device | None = None
     is_guessed: bool = False
     """Whether the address may be that of another device of the user."""
+    server_name: str = ""
 
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
@@ -102,6 +103,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
             () if answers is None else AnsweredChallenge.all_of(answers),
             dialog.device,
             peer == dialog.guessed_at,
+            dialog.server_name,
         )
 
     @property
