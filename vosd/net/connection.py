@@ -159,7 +159,7 @@ class NamedUse:
         self.names: set[str] = set()
         """Names whose messages it carried: an empty one for requests without one, ``OF_RESPONSES`` for responses."""
         self.branches: OrderedDict[str, None] = OrderedDict()
-        """Branches of requests on it while it is beside another connection with its peer, the latest last."""
+        """Branches of requests on it, where another connection is with its place or may come to be, the latest last."""
 
     def note(self, branch: str) -> None:
         """Note a request on it: its responses, or its CANCEL and ACK, take the same connection."""

@@ -392,17 +392,19 @@ class StreamFlow:
         return None
 
     def _note(self, connection: Connection, data: bytes) -> None:
-        """Note a request on a connection that is beside another one with its peer."""
-        if self._beside and connection in self._beside.get(connection.peer, ()) and not data.startswith(_RESPONSE):
+        """Note a request on a connection that is, or may come to be, beside another one with its place."""
+        is_beside = connection.has_alias or (self._beside and connection in self._beside.get(connection.peer, ()))
+        if is_beside and not data.startswith(_RESPONSE):
             connection.use.note(branch_of(top_via(data)))
 
     def _connection_of(self, data: bytes, peer: PeerEnd) -> Connection | None:
         """Return the further connection that the request of a response, a CANCEL or an ACK has taken, if it is open."""
-        further = self._beside.get(peer)
-        if further is None:
+        alias, further = self._alias_of(peer), self._beside.get(peer, ())
+        if alias is None and not further:
             return None
         branch = branch_of(top_via(data))
-        return next((each for each in further if branch in each.use.branches and each.is_open), None)
+        ways = further if alias is None else (alias, *further)
+        return next((each for each in ways if branch in each.use.branches and each.is_open), None)
 
     def _is_connection_of(self, connection: Connection, name: str, port: int) -> bool:
         """Return whether messages for a name may be sent on a connection: it was verified for that name, too."""

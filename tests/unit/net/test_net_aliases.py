@@ -186,11 +186,9 @@ async def test_over_tls_the_certificate_must_bear_the_name_that_we_would_demand(
         await until(lambda: node.transports.connections == 1)
 
 
-@pytest.mark.parametrize("ended", ["one", "other"])
-async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
-    opened, connect, authority, silent_vendor, ended
-):
-    """The end of either concerns its own vendor."""
+@pytest.fixture
+async def reused(opened, connect, authority, silent_vendor):
+    """A connection that one.example has opened and is used for its place, which other.example has, too."""
     ours = authority.issue("switch", HOST)
     settings = TlsSettings(ours.file, ours.key, authority.root.file, VerifyClient.OPTIONAL)
     node = await opened(("tls", HOST), settings=REUSE, tls=TlsContexts.load(settings))
@@ -201,6 +199,13 @@ async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
     peer = await connect(node.address(), ssl=authority.client_context(authority.issue("one", "one.example")))
     peer.writer.write(asking(f"{HOST}:{silent_vendor.address.port}", "TLS"))
     await node.ear.message()
+    return node, peer
+
+
+@pytest.mark.parametrize("ended", ["one", "other"])
+async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(reused, silent_vendor, ended):
+    """The end of either concerns its own vendor."""
+    node, peer = reused
     for data in (b"to one", b"to other"):
         node.send(data, silent_vendor.address)
     other = await silent_vendor.arrival()
@@ -213,6 +218,20 @@ async def test_another_vendor_at_the_place_of_a_reused_connection_gets_its_own(
     assert node.ear.failed_names == [(silent_vendor.address, {f"{ended}.example"})]
     reported = [await node.ear.failure() for _ in range(node.ear.failures)]
     assert (0, silent_vendor.address) not in reported
+
+
+@pytest.mark.parametrize("name", ["one.example", ""])
+async def test_the_ack_of_a_failure_takes_the_reused_connection_of_its_invite(reused, silent_vendor, name):
+    node, peer = reused
+    invite = request("INVITE", branch="z9hG4bK-failed", body=SDP)
+    node.ear.server_names[invite] = name
+    for data in (invite, b"to other"):
+        node.send(data, silent_vendor.address)
+    other = await silent_vendor.arrival()
+    assert await other.read(8) == b"to other"
+    ack = request("ACK", branch="z9hG4bK-failed")
+    node.send(ack, silent_vendor.address)
+    assert await peer.read(len(invite + ack)) == invite + ack
 
 
 def test_our_own_requests_ask_for_reuse_where_that_is_configured():
