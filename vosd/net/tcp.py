@@ -280,10 +280,8 @@ class StreamFlow:
             self._run(self._connect(peer, name, is_further=is_further))
         elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
             waiting.append(data)
-        elif is_further:
-            self._loop.call_soon(self._core.failed_for, self._flow, *peer, {name})
         else:
-            self._loop.call_soon(self._core.failed, self._flow, *peer)
+            self._loop.call_soon(self._core.unsent, data)
 
     async def _connect(self, peer: PeerEnd, name: str, *, is_further: bool) -> None:
         """Open a connection for the waiting messages; report a failure to the core.

@@ -230,12 +230,14 @@ class Endpoint:
         return "" if owner is None or owner.dialog is None else owner.dialog.expected_name
 
     def unsent(self, data: bytes, now: Instant) -> Event | None:
-        """Process a datagram that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
+        """Process a message that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
 
-        Other messages are left to their timers: within a call the route may come back, and a BYE must not be given up.
-        So is an INVITE that was sent before: the peer may have it, and answer.
+        Other datagrams are left to their timers: within a call the route may come back, and a BYE must not be given up.
+        So is an INVITE that was sent before: the peer may have it, and answer. Over a connection nothing is repeated.
         """
         transaction = self.store.clients.get(answered(data))
+        if transaction is not None and self.store.reliable[transaction.peer.flow]:
+            return transaction.transport_failed(now)
         if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
             return None
         return transaction.transport_failed(now) if transaction.is_at_first_try else None

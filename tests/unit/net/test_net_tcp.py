@@ -559,11 +559,13 @@ async def test_a_peer_that_does_not_read_loses_its_connection(opened, vendor):
     assert [line["why"] for line in logs] == ["the peer does not read"]
 
 
-async def test_what_waits_for_a_connection_is_bounded(opened, vendor):
-    node = await opened()
-    for _ in range(9):
-        node.send(b"x" * 65_000, vendor.address)
-    assert await node.ear.failure() == (0, vendor.address)
+async def test_of_what_waits_for_a_connection_the_message_that_is_too_much_fails_alone(opened, vendor):
+    node, messages = await opened(), [b"%d" % number + b"x" * 65_000 for number in range(9)]
+    for each in messages:
+        node.send(each, vendor.address)
+    peer, waited = await vendor.arrival(), b"".join(messages[:8])
+    assert await peer.read(len(waited)) == waited
+    assert (node.ear.unsent, node.ear.failures) == (messages[8:], 0)
 
 
 # -- what is too much ---------------------------------------------------------------------------------------------

@@ -431,6 +431,13 @@ def test_one_of_several_connections_with_a_place_fails_for_the_names_that_it_was
     assert not probe.endpoint.store.streams
 
 
+def test_a_request_that_no_connection_takes_fails_and_the_others_to_its_peer_go_on(probe, questions):
+    first, *others = probe.endpoint.store.clients.values()
+    event = probe.endpoint.unsent(first.retry.sent.data, probe.now)
+    assert (event.transaction, event.is_unreachable) == (first, True)
+    assert [*probe.endpoint.store.streams[PLACE]] == [*probe.endpoint.store.clients.values()] == others
+
+
 def test_the_ack_of_a_2xx_needs_the_certificate_of_its_dialog(probe, questions):
     for name, dialog in questions.items():
         ack = dialog.request("ACK", probe.endpoint.flows.new_via(TLS), 1, "")
