@@ -13,7 +13,7 @@ import struct
 import termios
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -430,7 +430,7 @@ class StreamFlow:
                 self._core.failed(self._flow, *peer)
             return
         for each, data in sorted(named, key=lambda pair: pair[0] == ""):  # the other vendor's first: it is connected to
-            if each != name:
+            if each != name or data.startswith(_RESPONSE):
                 self.send(data, peer)
         self._core.failed_for(self._flow, *peer, {name})
 
@@ -531,9 +531,24 @@ class StreamFlow:
             if place not in self._open or (is_beside and not connection.origin.is_ours):
                 self._core.closed(self._flow, *place)
             if in_doubt and self._has_another_way(place):
+                self._drop_requests(place, connection.use.names)
                 self._core.failed_for(self._flow, *place, connection.use.names)
             elif in_doubt:
+                self._drop_requests(place)
                 self._core.failed(self._flow, *place)
+
+    def _drop_requests(self, place: PeerEnd, names: Collection[str] | None = None) -> None:
+        """Send no request later, on a connection that is being opened, that is reported as failed now.
+
+        It came while the connection with its place was closing. ``names``: those for these names alone; None = all.
+        """
+        for (peer, _), waiting in self._unsent.items():
+            if peer == place:
+                waiting[:] = [
+                    data
+                    for data in waiting
+                    if data.startswith(_RESPONSE) or (names is not None and self._name_for(data) not in names)
+                ]
 
     def _is_beside(self, connection: Connection, first: Connection) -> bool:
         """Return whether a new connection is kept beside the first one with its place, and does not take its place."""

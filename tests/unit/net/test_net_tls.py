@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.net import stream_turns, tcp
+from vosd.net.connection import PeerEnd
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
@@ -364,6 +366,55 @@ async def test_a_request_whose_own_connection_is_being_opened_does_not_fail_with
     other = await silent_vendor.arrival()
     assert await other.read(len(OF_OTHER)) == OF_OTHER
     assert (node.ear.failed_names, node.ear.failures) == ([(place, each) for each in names], 0)
+
+
+def response_to(place: PeerEnd) -> bytes:
+    """Write a response that goes to a place."""
+    said = re.sub(rb"(Via: SIP/2.0/\w+ )[^;]+", rb"\g<1>127.0.0.1:%d" % place.port, OPTIONS)
+    return b"SIP/2.0 486 Busy Here" + said[said.index(b"\r\n") :]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_a_request_that_fails_with_a_connection_is_not_sent_on_the_next_one(one_of_two, silent_vendor, is_shared):
+    """It came while that was closing; another vendor is tried then, and two would ring for one call."""
+    node, place = one_of_two.node, one_of_two.place
+    flow, said = node.transports._flows[0], response_to(place)
+    other = None
+    if is_shared:
+        node.send(OF_OTHER, place)
+        other = await silent_vendor.arrival()
+        assert await other.read(len(OF_OTHER)) == OF_OTHER
+    closed, again = flow.closed, request(branch="z9hG4bK-again")
+    node.ear.server_names[again] = "one.example"
+
+    def closed_meanwhile(connection, why, *, in_doubt):
+        flow.closed = closed
+        for data in (again, said, OF_OTHER):
+            node.send(data, place)
+        closed(connection, why, in_doubt=in_doubt)
+
+    flow.closed = closed_meanwhile
+    flow._open[place]._transport.abort()
+    after = await silent_vendor.arrival()
+    expected = said + OF_OTHER if is_shared else said
+    assert await (other or after).read(len(expected)) == expected
+    node.send(OF_ONE, place)
+    assert await after.read(len(OF_ONE)) == OF_ONE, "nothing before it"
+    failed = [(place, {"one.example"})] if is_shared else []
+    assert (node.ear.failed_names, node.ear.failures) == (failed, 0 if is_shared else 1)
+
+
+async def test_a_response_that_waits_for_a_connection_goes_by_the_one_of_another_name(
+    secured, silent_vendor, authority
+):
+    await silent_vendor.listen(authority.server_context(authority.issue("other", "other.example")))
+    node = await secured()
+    node.ear.names["127.0.0.1"] = "one.example"
+    node.ear.server_names |= {OF_OTHER: "other.example"}
+    said = response_to(silent_vendor.address)
+    for data in (said, OF_OTHER):
+        node.send(data, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OF_OTHER + said)) == OF_OTHER + said
 
 
 async def test_vendors_with_one_place_have_a_connection_each_where_its_server_chooses_by_name(two_vendors):
