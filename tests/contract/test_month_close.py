@@ -55,9 +55,10 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.disputes import DisputeState, StoredDispute
 from vosd.storage.month_closes import SqlMonthCloses, StoredMonthClose
 from vosd.storage.ports import EntryKind, Payment
-from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
+from vosd.storage.reconciliations import StoredReconciliation
 
 DAY = 86_400_000
 ACCOUNTS = (

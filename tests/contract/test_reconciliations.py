@@ -85,16 +85,10 @@ from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
+from vosd.storage.disputes import DisputeMovedError, DisputeState, StoredDispute
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
-from vosd.storage.reconciliations import (
-    DisputeMovedError,
-    DisputeState,
-    NoSuchReconciliationError,
-    SqlReconciliations,
-    StoredDispute,
-    StoredReconciliation,
-)
+from vosd.storage.reconciliations import NoSuchReconciliationError, SqlReconciliations, StoredReconciliation
 
 NOW = STARTED + 86_400_000
 BUY = applied_rate("0.0123", prefix="44")

@@ -24,8 +24,9 @@ from vosd.billing.destinations import (
     Usage,
 )
 from vosd.callcontrol.live_state import LiveState
-from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Target
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.ports import OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.fraud import WatchBlocks

@@ -6,9 +6,10 @@ from doubles.data.builders import number_list
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.routing.expressions import RuleError
 from vosd.routing.number_lists import NumberList, pack_lines, unpacked
 from vosd.routing.patterns import PatternSet
-from vosd.routing.rewrite import RewriteRules, RuleError, WrittenRule
+from vosd.routing.rewrite import RewriteRules, WrittenRule
 from vosd.routing.sections import NumberSection, objection_in
 
 numbers = st.text("012", max_size=6) | st.text("012", min_size=14, max_size=18) | st.just("anonymous")

@@ -28,8 +28,8 @@ from vosd.obs.alarms import KINDS as KINDS_OF_ALARM
 from vosd.routing.dynamic_lists import ListingCause
 from vosd.routing.routes import Cause
 from vosd.sdp.media import SessionFault
+from vosd.storage.disputes import DisputeState
 from vosd.storage.ports import EntryKind
-from vosd.storage.reconciliations import DisputeState
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.reports import OWNER, REPORTS
 

@@ -7,7 +7,8 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.calls import BillClass
 from vosd.clearing.sums import ClassSheet
-from vosd.storage.reconciliations import StoredDispute, StoredReconciliation
+from vosd.storage.disputes import StoredDispute
+from vosd.storage.reconciliations import StoredReconciliation
 
 _WORDS: Final[Mapping[BillClass, str]] = {
     BillClass.MATCHED: "Calls on which we agree",

@@ -6,7 +6,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.callcontrol.call_request import CallRequest, Numbers
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.routing.access import AccessAction, AccessRules, AccessScope, CountryOf, agent_objection, country_objection
 from vosd.trunks.gateways import MappingGateway
 

@@ -6,12 +6,13 @@ from vosd.billing.currencies import Currencies
 from vosd.billing.destinations import Destinations
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.by_difference import assemble_changes
-from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_groups, with_groups, with_members, with_named_groups
 from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.rate_references import check_named_rates

@@ -19,7 +19,7 @@ from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import CallParameters
+    from vosd.catalogue.parameters import CallParameters
 
 CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
 """Fields of ``Merged`` with definitions that are compared one by one with those of the last catalogue (ADR 60)."""

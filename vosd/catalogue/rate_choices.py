@@ -21,7 +21,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import CallParameters
+    from vosd.catalogue.parameters import CallParameters
 
 CURRENCY_KEYS: Final = ("rate_group", "private_rate_group")
 """Keys of an account that name the rate group by which it has its currency: the first one that it has."""

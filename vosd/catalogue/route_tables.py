@@ -10,7 +10,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import PricedPrefixes
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.source import PREFIXES_FROM_RATES
 from vosd.routing.calendar import BoundCalendar, Calendar
 from vosd.routing.plan import NO_PLAN, RoutingPlan

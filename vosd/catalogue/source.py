@@ -26,7 +26,7 @@ from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import CallParameters
+    from vosd.catalogue.parameters import CallParameters
 
 DEFAULT_CURRENCY: Final = "USD"
 """Currency of rate groups, and of accounts without rate group, that state none."""

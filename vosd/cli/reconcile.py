@@ -120,7 +120,7 @@ def dispute(
     Nothing is booked unless --book is given: the ledger has the calls at your own cost, without the overcharge.
     """
     from vosd.admin.office.reconciliations import DisputeBill, WriteLetter, dispute_bill, write_letter
-    from vosd.storage.reconciliations import DisputeState
+    from vosd.storage.disputes import DisputeState
 
     state = wanted.pop("state")
     order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)

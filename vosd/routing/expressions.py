@@ -4,11 +4,12 @@ The part of a number that an expression fits first is replaced; ``\1`` to ``\9``
 """
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import re2
+from vosd.base.errors import VosError
 
-from vosd.routing.rewrite import RuleError
+if TYPE_CHECKING:
+    import re2
 
 _EXPRESSION_MAX: Final = 256
 """Longest expression."""
@@ -17,12 +18,22 @@ _MEMORY_MAX: Final = 1 << 20
 _PART: Final = re.compile(r"\\([0-9])|([0-9A-Za-z+*#._-]+)")
 
 
-def _options() -> "re2.Options":
+class RuleError(VosError):
+    """A rule that cannot be applied; the message says what was expected."""
+
+
+def _compiled(expression: str) -> "re2._Regexp[bytes]":
+    import re2  # only where a rule has an expression: the library takes a megabyte
+
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # the text of a peer may hold bytes that are not UTF-8
     options.max_mem = _MEMORY_MAX
     options.log_errors = False
-    return options
+    try:
+        return re2.compile(expression.encode(), options)
+    except re2.error as error:
+        why = error.args[0].decode("ascii", "replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise RuleError(f"a regular expression as RE2 has them behind the ~: {why}") from None
 
 
 class RegularExpression:
@@ -34,11 +45,7 @@ class RegularExpression:
         """Raise RuleError where either is malformed."""
         if not expression.isascii() or len(expression) > _EXPRESSION_MAX:
             raise RuleError(f"a regular expression of at most {_EXPRESSION_MAX} ASCII characters behind the ~")
-        try:
-            self._expression = re2.compile(expression.encode(), _options())
-        except re2.error as error:
-            why = error.args[0].decode("ascii", "replace") if isinstance(error.args[0], bytes) else error.args[0]
-            raise RuleError(f"a regular expression as RE2 has them behind the ~: {why}") from None
+        self._expression = _compiled(expression)
         self._parts = tuple(_parts_of(replacement, self._expression.groups))
 
     def rewritten(self, number: str) -> str | None:

@@ -7,10 +7,10 @@ braces, such as ``0{11}`` or ``00?{7-15}``; alone, ``*`` is any number. The righ
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
-from vosd.base.errors import VosError
 from vosd.base.number import for_matching
+from vosd.routing.expressions import RegularExpression, RuleError
 
 Draw = Callable[[int], int]
 """Return a random whole number from 0 to below the argument."""
@@ -28,23 +28,11 @@ _KEPT: Final = "$"
 _DIGITS: Final = frozenset("0123456789")
 
 
-class RuleError(VosError):
-    """A rule that cannot be applied; the message says what was expected."""
-
-
 class WrittenRule(NamedTuple):
     """A rule as configured."""
 
     left: str
     right: str
-
-
-class Expression(Protocol):
-    """A regular expression with what replaces the part of a number that it fits."""
-
-    def rewritten(self, number: str) -> str | None:
-        """Return the number with that part replaced; None = it does not fit."""
-        ...
 
 
 class _Rule(NamedTuple):
@@ -69,14 +57,14 @@ class RewriteRules:
 
     def __init__(self, rules: Iterable[WrittenRule]) -> None:
         """Raise RuleError where a rule is malformed."""
-        self._expressions: list[Expression] = []
+        self._expressions: list[RegularExpression] = []
         self._by_prefix: dict[str, list[_Rule]] = {}
         self._with_digits: dict[int, list[_Rule]] = {}
         """Rules whose prefix has a ``?``, by its length."""
         self._any: list[_Rule] = []
         for left, right in rules:
             if left.startswith(EXPRESSION):
-                self._expressions.append(_expression(left.removeprefix(EXPRESSION), right))
+                self._expressions.append(RegularExpression(left.removeprefix(EXPRESSION), right))
             else:
                 self._add(_parsed(left, right))
         for each in (*self._by_prefix.values(), *self._with_digits.values(), self._any):
@@ -131,13 +119,6 @@ def check_rule(left: str, right: str) -> WrittenRule:
     """
     RewriteRules([WrittenRule(left, right)])
     return WrittenRule(left, right)
-
-
-def _expression(left: str, right: str) -> Expression:
-    # The library is loaded where a rule needs it only: most switches have no such rule.
-    from vosd.routing.expressions import RegularExpression
-
-    return RegularExpression(left, right)
 
 
 def _parsed(left: str, right: str) -> _Rule:

@@ -14,6 +14,7 @@ from vosd.storage.audit import note
 from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import ContentRefused, Database
+from vosd.storage.disputes import reopen
 from vosd.storage.old_payments import dropped_payment, dropped_payments
 from vosd.storage.ports import (
     SETTLED_AS,
@@ -178,8 +179,6 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
 async def _taken_back(connection: AsyncConnection, payment: Payment, undone: UndoneEntry, receipt: Receipt) -> Receipt:
     """Take back what an entry has done beside its money: the validity, and a dispute that it has settled."""
     if undone.kind is EntryKind.ADJUSTMENT and undone.reference.startswith(SETTLED_AS):
-        from vosd.storage.reconciliations import reopen  # few payments settle a dispute
-
         await reopen(connection, payment, undone.reference)
     return receipt._replace(expires_at=await take_back(connection, _name(payment), payment, undone))
 

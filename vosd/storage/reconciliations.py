@@ -5,7 +5,6 @@ The calls that differ are compressed in chunks: a comparison of a million calls 
 
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -34,8 +33,9 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.disputes import DisputeMovedError, StoredDispute, dispute_of
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before, first_id
-from vosd.storage.ports import SETTLED_AS, Payment
+from vosd.storage.ports import Payment
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.unrecorded_calls import UnrecordedCall, unrecorded_calls
 from vosd.storage.writers import writer_for
@@ -55,45 +55,6 @@ _dispute: Final = schema.reconciliation_dispute
 
 class NoSuchReconciliationError(VosError):
     """No comparison has the number."""
-
-
-class DisputeMovedError(VosError):
-    """The dispute was changed by another person meanwhile."""
-
-
-class DisputeState(Enum):
-    """State of a dispute with a vendor."""
-
-    OPEN = "open"
-    SENT = "sent"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    SETTLED = "settled"
-
-
-class StoredDispute(msgspec.Struct, frozen=True, kw_only=True):
-    """A dispute; times are UTC milliseconds."""
-
-    reconciliation: int
-    account: str
-    state: DisputeState
-    amount: Decimal
-    currency: str | None
-    reference: str | None
-    memo: str | None
-    opened_at: int
-    changed_at: int
-    operator: str
-    booked: Decimal | None = None
-    """Amount of the entry that settled it, as the ledger has it; None = nothing was booked."""
-    undone: int = 0
-    """Number of entries that settled it and were taken back."""
-
-    @property
-    def settled_as(self) -> str:
-        """Reference of the entry that settles it: one that was taken back keeps its own."""
-        reference = f"{SETTLED_AS}{self.reconciliation}"
-        return f"{reference}/{self.undone + 1}" if self.undone else reference
 
 
 class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -380,7 +341,7 @@ class SqlReconciliations:
         if numbers is not None:
             query = query.where(_dispute.c.reconciliation.in_(numbers))
         async with self._database.reading() as connection:
-            return {row.reconciliation: _dispute_of(row) for row in await connection.execute(query)}
+            return {row.reconciliation: dispute_of(row) for row in await connection.execute(query)}
 
     async def dispute(
         self,
@@ -425,26 +386,6 @@ class SqlReconciliations:
             raise moved from error
 
 
-async def reopen(connection: AsyncConnection, undo: Payment, reference: str) -> None:
-    """Open a dispute again whose settlement an entry of the open transaction takes back; another one stays.
-
-    One that is not settled yet, since its confirmed entry is undone before the order is repeated, keeps its state; its
-    next entry has another reference, too.
-    """
-    settled = {
-        "state": DisputeState.OPEN.value,
-        "booked": None,
-        "changed_at": undo.made_at,
-        "operator": descriptive(undo.operator or "", NAME_LENGTH),
-    }
-    of_account = select(_dispute).where(_dispute.c.account == undo.account)
-    for dispute in map(_dispute_of, (await connection.execute(of_account)).all()):
-        if dispute.settled_as == reference:
-            values = {"undone": dispute.undone + 1} | (settled if dispute.state is DisputeState.SETTLED else {})
-            own = _dispute.c.reconciliation == dispute.reconciliation
-            await connection.execute(update(_dispute).where(own).values(values))
-
-
 async def _of_file(connection: AsyncConnection, account: str, digest: str) -> StoredReconciliation | None:
     own = (_reconciliation.c.account == account) & (_reconciliation.c.digest == digest)
     row = (await connection.execute(select(_reconciliation).where(own))).one_or_none()
@@ -470,7 +411,3 @@ async def _written(connection: AsyncConnection, made: StoredReconciliation, numb
 
 def _reconciliation_of(row: Row[Any]) -> StoredReconciliation:
     return StoredReconciliation(**row._mapping)
-
-
-def _dispute_of(row: Row[Any]) -> StoredDispute:
-    return StoredDispute(**{**row._mapping, "state": DisputeState(row.state)})

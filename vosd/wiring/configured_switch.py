@@ -131,7 +131,7 @@ class ConfiguredSwitch:
             return kept_definitions(state_dir, wanted)
         from vosd.wiring.stored_definitions import read_definitions
 
-        return read_definitions(self, wanted._replace(state_dir=state_dir, database_url=url))
+        return read_definitions(wanted._replace(state_dir=state_dir, database_url=url), self.remark, self.held)
 
     def _has_objects(self, files: "Section") -> bool:
         """Return whether the database defines objects of the configuration, or it cannot be asked."""

@@ -19,8 +19,9 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 from vosd.billing.sections import parse_sections
 from vosd.catalogue.assemble import assemble
-from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar

@@ -7,7 +7,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, exchange_name
 from vosd.routing.calendar import Calendar

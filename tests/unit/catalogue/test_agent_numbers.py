@@ -9,7 +9,7 @@ from doubles.data.sources import source
 
 from vosd.catalogue.agent_numbers import AgentNumbers, check_numbers_of_agent
 from vosd.catalogue.assemble import assemble
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.stir.settings import StirTerms

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.assemble import assemble
-from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import (
     CURRENCY_OF_RATE_GROUP,

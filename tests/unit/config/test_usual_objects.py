@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly import accounts, callers
 from vosd.config.assembly.inventory import Written

@@ -2,7 +2,8 @@
 
 import pytest
 
-from vosd.routing.rewrite import RewriteRules, RuleError, WrittenRule, check_rule
+from vosd.routing.expressions import RuleError
+from vosd.routing.rewrite import RewriteRules, WrittenRule, check_rule
 
 
 def rewritten(number, *rules, draws=()):

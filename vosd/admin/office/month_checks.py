@@ -16,8 +16,9 @@ from vosd.control.calls import ListCalls
 from vosd.control.money import CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.journal.quarantine import Quarantine
+from vosd.storage.disputes import DisputeState
 from vosd.storage.faults import BookDifference, BookFault
-from vosd.storage.reconciliations import DisputeState, StoredReconciliation
+from vosd.storage.reconciliations import StoredReconciliation
 from vosd.storage.traffic_sums import TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
 from vosd.traffic.spans import ReportSpan

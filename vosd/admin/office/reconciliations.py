@@ -48,14 +48,9 @@ from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
 from vosd.clearing.sums import ClassSheet
 from vosd.clearing.time_shift import TimeShift
+from vosd.storage.disputes import DisputeState, StoredDispute
 from vosd.storage.ports import EntryKind, Payment
-from vosd.storage.reconciliations import (
-    DisputeState,
-    ReconciliationFilter,
-    StoredDispute,
-    StoredReconciliation,
-    TriedCall,
-)
+from vosd.storage.reconciliations import ReconciliationFilter, StoredReconciliation, TriedCall
 
 SETUP_MAX_MS: Final = 3_600_000
 """Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vosd.base.number import for_matching
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials

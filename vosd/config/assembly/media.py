@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used

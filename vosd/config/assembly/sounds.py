@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.catalogue.source import Origin
 from vosd.config.reader.includes import read_bytes

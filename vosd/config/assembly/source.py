@@ -8,7 +8,7 @@ from vosd.base.iso4217 import CODES
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.destinations import DestinationClass
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.access import access_rules

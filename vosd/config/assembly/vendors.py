@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
-from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used

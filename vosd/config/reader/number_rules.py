@@ -5,9 +5,10 @@ from typing import Final
 
 from vosd.base.number import for_matching
 from vosd.config.reader.fields import ExpectedError, FromText, one_or_many
+from vosd.routing.expressions import RuleError
 from vosd.routing.number_rules import LIST
 from vosd.routing.patterns import is_pattern
-from vosd.routing.rewrite import RULES_MAX, RuleError, check_rule
+from vosd.routing.rewrite import RULES_MAX, check_rule
 from vosd.trunks.number_rules import LengthRange
 
 _LENGTHS: Final = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?\Z", re.ASCII)

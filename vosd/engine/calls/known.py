@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.parameters import CallParameters
 from vosd.sip.dialog.snapshot import AnswersOf
 from vosd.sip.digest.answer import Answers
 from vosd.trunks.dialect import CallerDialect, Transfers

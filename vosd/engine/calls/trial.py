@@ -437,7 +437,7 @@ class TrialCall(WithoutCaller):
     def _watch(self, attempt: GatewayAttempt) -> None:
         """Have requests of the vendor pass here on their way to the leg."""
         if attempt.tag in self.endpoint.dialogs.owners:
-            self.endpoint.dialogs.adopt(attempt.tag, DialogOfTrial(self, attempt))
+            self.endpoint.dialogs.adopt(attempt.tag, DialogOfTrial(attempt, self.request_answered))
 
     # -- what a caller would do ---------------------------------------------------------------------------------
 

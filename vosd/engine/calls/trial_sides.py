@@ -1,6 +1,6 @@
 """Parts of a call that the leg of a test call refers to where there is no caller: its switch, conversation, dialog."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,7 +23,6 @@ from vosd.sip.transaction.server import Server
 
 if TYPE_CHECKING:
     from vosd.b2bua.caller import Caller
-    from vosd.engine.calls.trial import TrialCall
 
 _WITHOUT_SESSION: Final = {"INFO": 200, "PRACK": 481, "REFER": 403}
 _ACCEPTED, _OTHER_SESSION, _GLARE = 200, 488, 491
@@ -159,8 +158,9 @@ class WithoutCaller:
 class DialogOfTrial(msgspec.Struct, frozen=True, eq=False):
     """The dialog of a test call (``DialogOwner``): requests of the vendor go to the leg, and become steps."""
 
-    _call: "TrialCall"
     _attempt: GatewayAttempt
+    _request_answered: Callable[[str, int, Instant], None]
+    """Adds the method and the status of the answer to the steps."""
 
     @property
     def dialog(self) -> Dialog | None:
@@ -187,7 +187,7 @@ class DialogOfTrial(msgspec.Struct, frozen=True, eq=False):
     def request_came(self, event: RequestArrived) -> None:
         """Have the leg answer a request, and add that to the steps."""
         self._attempt.leg.request_came(event)
-        self._call.request_answered(event.request.method, _status_of(event.transaction), event.at)
+        self._request_answered(event.request.method, _status_of(event.transaction), event.at)
 
     def ack_came(self, event: AckArrived) -> None:
         """Take the ACK of our 200 to a refresh."""
