@@ -476,6 +476,24 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
     assert engines.calls == {}
 
 
+def test_the_next_vendor_gets_the_call_where_one_answers_with_a_family_that_no_rtpengine_has(monkeypatch):
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
+    monkeypatch.setattr("doubles.virtual.scene.VENDORS", (Endpoint("2001:db8:5::1", 5060), *VENDORS[1:]))
+    scene, engines = scene_with(PooledRtpEngines(), vendors=2)
+    scene.vendors[0].script = Script((Line(0, 183, in_version_6(ANSWER)), Line(1_000, 200, in_version_6(ANSWER))))
+    scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert place(call.theirs)[0] in HOSTS.values()
+    record = scene.finish(call)
+    assert [(row.gateway, row.code, row.reason) for row in record.attempts] == [
+        ("vendor-0", 200, "No Media Port"),
+        ("vendor-1", 200, "Answered"),
+    ]
+    assert engines.calls == {}
+
+
 def test_a_vendor_gets_ports_of_the_other_family_where_the_next_rtpengine_is_full(monkeypatch):
     for name in HOSTS:
         monkeypatch.setitem(HOSTS_6, name, HOSTS[name])

@@ -25,7 +25,7 @@ from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
-from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines, are_of_two_families
+from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines, are_of_two_families, is_ignored
 from vosd.engine.media.sides import address_of, announced_at, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
@@ -331,6 +331,11 @@ class MediaKeeper:
             _, described = self._described(passing, body)
         except BadSession as bad:
             theirs.refusal, theirs.fault = MediaRefusal.BAD_SESSION, bad.fault
+            return True
+        port = theirs.ports[0] if is_final and theirs.rtp_call is not None and theirs.ports else None
+        is_turned = port is not None and bool(described) and (":" in port.host) is not (":" in described[0].host)
+        if is_turned and is_ignored(passing, described[0].host):
+            theirs.refusal = MediaRefusal.NO_MEDIA_PORT
             return True
         is_prepared = is_final and self._parts.rtpengines is None and not media.is_over
         if is_prepared and theirs.before_offer is None:

@@ -96,7 +96,7 @@ class SessionsAtRtpEngines:
         def came(given: GivenPorts | None, now: Instant) -> None:
             port = None if is_offer or not passing.theirs.ports else passing.theirs.ports[0]
             is_turned = port is not None and (":" in port.host) is not (":" in host)
-            if given is None or (is_turned and _is_ignored(passing, host)):
+            if given is None or (is_turned and is_ignored(passing, host)):
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
@@ -276,7 +276,7 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
     return (":" in before.host) is not family and (":" in port.host) is not family
 
 
-def _is_ignored(passing: PassingSession, host: str) -> bool:
+def is_ignored(passing: PassingSession, host: str) -> bool:
     """Return whether a leg answers with an address of another family than its port has, which an rtpengine ignores.
 
     Not where it described the family of its port before: media may go on as they were; nor where it is behind NAT:
