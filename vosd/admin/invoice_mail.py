@@ -48,7 +48,7 @@ def invoice_mail(
     message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
     gross = document.gross.replace(".", words["decimal"])
     lines = [f"{what} {document.number}, {document.issued_on}: {gross} {document.currency}"]
-    if document.due_on:
+    if document.due_on and document.closing.startswith("-"):  # else it is paid already
         lines.append(f"{words['pay_by']} {document.due_on}.")
     message.set_content("\n".join([*lines, "", document.issuer.name, *document.issuer.contact]) + "\n")
     name = "".join(each if each.isalnum() or each in "-_." else "-" for each in document.number)

@@ -13,6 +13,13 @@ _NAME_MAX: Final = 31
 """Most characters of the name of a page."""
 
 
+class _Figure(float):
+    """A number that is written with all digits that it needs: the library's own 16 make 0.009 another one."""
+
+    def __format__(self, form: str) -> str:
+        return repr(float(self)).removesuffix(".0")
+
+
 def workbook_of(sheet: "ReportSheet") -> bytes:
     """Return a report with its totals, which say so and are bold, as an XLSX file.
 
@@ -47,7 +54,7 @@ def workbook(
                 if value is None:
                     continue
                 if is_number:
-                    page.write_number(number, place, float(value), form)
+                    page.write_number(number, place, _Figure(value), form)
                 else:
                     page.write_string(number, place, str(value), form)
     return out.getvalue()

@@ -123,19 +123,22 @@ class Pairing:
         *,
         is_any_length: bool = False,
     ) -> None:
-        """Pair calls with rows of their keys, the two that are nearest to each other first."""
+        """Pair calls with rows of their keys, the two that are nearest to each other first.
+
+        Of those that are as near, the two whose lengths differ least: both answers to a forked INVITE begin together.
+        """
         if len(self.partners) == min(len(self._ours), len(self._theirs)):
             return
         lines = self._lines(key_of)
-        heap: list[tuple[int, int, int, CallLine, int]] = []
+        heap: list[tuple[int, int, int, int, CallLine, int]] = []
 
         def offer(mine: int) -> None:
             call, best = self._ours[mine], None
             for key in keys_of(call):
                 line = lines.get(key)
                 found = None if line is None else self._nearest(call, line, is_any_length=is_any_length)
-                if line is not None and found is not None and (best is None or found < (best[0], best[2])):
-                    best = found[0], mine, found[1], line, found[2]
+                if line is not None and found is not None and (best is None or found[:3] < (*best[:2], best[3])):
+                    best = *found[:2], mine, found[2], line, found[3]
             if best is not None:
                 heapq.heappush(heap, best)
 
@@ -143,32 +146,46 @@ class Pairing:
             if mine not in self.partners:
                 offer(mine)
         while heap:
-            _, mine, other, line, index = heapq.heappop(heap)
+            *_, mine, other, line, index = heapq.heappop(heap)
             if other in self._owners:
                 offer(mine)
             else:
                 self.partners[mine], self._owners[other] = other, mine
                 line.take_out(index)
 
-    def _nearest(self, call: SentCall, line: CallLine, *, is_any_length: bool) -> tuple[int, int, int] | None:
-        """Return the distance, the place and the index in the line of the nearest row; None = there is none."""
-        at, times = call.at, line.times
+    def _nearest(self, call: SentCall, line: CallLine, *, is_any_length: bool) -> tuple[int, int, int, int] | None:
+        """Return distance, difference of the lengths, place and index in the line of the nearest row; None = none.
+
+        Of rows that are as near, that of the nearest length, and the first of those: the next one is a repeated one.
+        """
+        at, times, most = call.at, line.times, self._tolerance
         start = bisect_left(times, at)
-        best, most = None, self._tolerance
+        best: tuple[int, int, int, int] | None = None
         index = line.first_from(start)
         while index < len(times) and times[index] - at <= most:
-            if is_any_length or self._is_equal(call, line.places[index]):
-                most = times[index] - at
-                best = most, line.places[index], index
-                break
+            found = self._judged(call, line, index, is_any_length=is_any_length)
+            if found is not None:
+                best, most = found if best is None else min(best, found), found[0]
+                if not best[1]:
+                    break
             index = line.first_from(index + 1)
         index = line.last_before(start)
         while index >= 0 and at - times[index] <= most:
-            if is_any_length or self._is_equal(call, line.places[index]):
-                most = at - times[index]  # of equal times the first row: the next one is a repeated one
-                best = most, line.places[index], index
+            found = self._judged(call, line, index, is_any_length=is_any_length)
+            if found is not None:
+                best, most = found if best is None else min(best, found), found[0]
             index = line.last_before(index)
         return best
+
+    def _judged(
+        self, call: SentCall, line: CallLine, index: int, *, is_any_length: bool
+    ) -> tuple[int, int, int, int] | None:
+        """Return a row as ``_nearest`` does; None = its length is another one."""
+        place = line.places[index]
+        difference = abs(self._theirs[place].duration_ms - call.duration_ms)
+        if not is_any_length and difference > self._length_tolerance:
+            return None
+        return abs(line.times[index] - call.at), difference, place, index
 
     def _is_equal(self, call: SentCall, other: int) -> bool:
         return abs(self._theirs[other].duration_ms - call.duration_ms) <= self._length_tolerance

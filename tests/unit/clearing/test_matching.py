@@ -76,6 +76,17 @@ def test_length_tells_calls_apart_that_begin_together():
     assert matched(ours, theirs) == [(100, 101.5), (101, 100.5)]
 
 
+@pytest.mark.parametrize("seconds", [(1.6, 1), (1, 1.6)])
+def test_of_calls_that_begin_together_those_of_the_same_length_are_one(seconds):
+    """Both answers to a forked INVITE begin within a moment, and are as long but for a second or two."""
+    ours = [sent(100, seconds=1.6), sent(100, seconds=1)]
+    theirs = [billed(100, seconds=each, line=line) for line, each in enumerate(seconds, start=2)]
+    pairs = [(each.ours, each.theirs) for each in Matcher(3_000, 2_000).pairs(ours, theirs)]
+    assert {(mine and mine.duration_ms, row and row.duration_ms) for mine, row in pairs} == {(1_000,) * 2, (1_600,) * 2}
+    missing = [(each.ours, each.theirs) for each in Matcher(3_000, 2_000).pairs(ours, theirs[:1])]
+    assert [mine and mine.duration_ms for mine, row in missing if row] == [theirs[0].duration_ms]
+
+
 def test_a_call_of_another_length_is_not_exchanged_for_a_match():
     ours = [sent(100, seconds=10), sent(103, seconds=60)]
     theirs = [billed(103, seconds=60), billed(106, seconds=300)]
