@@ -2,6 +2,7 @@
 
 It shares no code with the switch. It verifies authenticators, wants a Message-Authenticator in every Access-Request,
 recognises repetitions by source, identifier and authenticator, and judges digests by RFC 5090 and by the older draft.
+As real servers do, it may work for long on a request (``works``), and drops repetitions meanwhile.
 """
 
 import hashlib
@@ -67,6 +68,8 @@ class RadiusServer:
         self.repeated = 0
         self.faults: list[str] = []
         self.silent = False
+        self.works = False
+        """Whether answers wait for ``answer``, as those of a database that is busy do, and delayed rejects."""
         self.signs = True
         """Whether answers to an Access-Request have a Message-Authenticator."""
         self.reply: list[tuple[int, bytes]] = []
@@ -75,6 +78,7 @@ class RadiusServer:
         """A secret with which answers are made before the right one."""
         self._changed = Condition()
         self._answers: dict[tuple[tuple[str, int], int, bytes], bytes] = {}
+        self._kept: set[tuple[tuple[str, int], int, bytes]] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -96,6 +100,14 @@ class RadiusServer:
             assert self._changed.wait_for(lambda: len(self.packets) >= count, within_s), self.packets
             return list(self.packets)
 
+    def answer(self) -> None:
+        """Send the answers that have waited; the next ones are sent at once."""
+        self.works = False
+        with self._changed:
+            kept, self._kept = self._kept, set()
+        for key in kept:
+            self._socket.sendto(self._answers[key], key[0])
+
     def _serve(self) -> None:
         while True:
             data, source = self._socket.recvfrom(8_192)
@@ -116,10 +128,13 @@ class RadiusServer:
         else:
             self.repeated += 1
         with self._changed:
+            if is_new and self.works:
+                self._kept.add(key)
             if is_new:
                 self.packets.append(packet)
             self._changed.notify_all()
-        if not self.silent:
+            is_kept = key in self._kept
+        if not self.silent and not is_kept:
             if self.forged is not None:
                 self._socket.sendto(self._made(packet, ACCEPT, self.forged), source)
             self._socket.sendto(self._answers[key], source)

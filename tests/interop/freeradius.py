@@ -25,7 +25,7 @@ libdir = /usr/lib/freeradius
 logdir = {directory}
 run_dir = {directory}
 security {{
-    reject_delay = 0
+    reject_delay = 1
     status_server = no
     allow_vulnerable_openssl = yes
 }}

@@ -83,13 +83,19 @@ class ServerChoice:
                 each.failures = 0
             return False
         each.is_asked = False
+        return self._has_proved(each)
+
+    def answered_late(self, chosen: ChosenServer) -> bool:
+        """Note an answer to a question that was given up; return whether the server is back in service by it.
+
+        It takes back the failures, and ends the rest of a server; only the answer to a trial counts for its return.
+        """
+        each = self._servers[chosen.server]
+        if each.is_dead and chosen.is_trial:
+            return self._has_proved(each)
         each.failures = 0
-        each.successes += 1
         each.rests_until = 0
-        if each.successes < self._rules.successes:
-            return False
-        each.is_dead = False
-        return True
+        return False
 
     def failed(self, chosen: ChosenServer, mono_ms: int) -> bool:
         """Note a question without an answer; return whether the server is out of service from now on."""
@@ -110,6 +116,14 @@ class ServerChoice:
         """Note that a question was given up, and says nothing of the server."""
         if chosen.is_trial:
             self._servers[chosen.server].is_asked = False
+
+    def _has_proved(self, standing: _Standing) -> bool:
+        """Note an answer to a trial; return whether the server is back in service by it."""
+        standing.failures = 0
+        standing.successes += 1
+        standing.rests_until = 0
+        standing.is_dead = standing.successes < self._rules.successes
+        return not standing.is_dead
 
     def _rest_of(self, standing: _Standing) -> int:
         """Return until when a server rests: shorter while no other is in service."""

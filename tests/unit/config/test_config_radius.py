@@ -1,6 +1,7 @@
 """``radius``: what its keys make, and mistakes in them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,10 @@ def test_servers_with_secrets_of_keys_and_of_files(tmp_path):
     assert found.radius.nas_identifier == "sw7"
     assert found.radius.rules == DeathRules(3, 60_000)
     assert found.accounting is not None
-    assert (found.accounting.calls, found.accounting.radius) == (AccountedCalls.ALL, found.radius)
+    assert found.accounting.calls is AccountedCalls.ALL
+    assert (found.radius.timeout_ms, found.radius.tries) == (1_000, 2)
+    patient = replace(found.radius, timeout_ms=5_000, tries=6)
+    assert found.accounting.radius == patient, "half a minute, as RFC 5080 has it"
 
 
 def test_without_it_nothing_is_asked_and_nothing_accounted(tmp_path):

@@ -38,6 +38,13 @@ def stop(_wall_ms: int) -> list[tuple[str, str | int]]:
     return [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", "one")]
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    turn = partial(asyncio.sleep, 0)
+    async with asyncio.timeout(PATIENCE_MS / 1_000):
+        while not condition():
+            await turn()
+
+
 async def account(client: RadiusClient, attributes: Callable[[int], Any] = stop) -> RadiusCode:
     return (await client.ask(RadiusCode.ACCOUNTING_REQUEST, attributes)).code
 
@@ -59,10 +66,7 @@ async def test_a_repetition_has_the_bytes_of_the_first_transmission():
         with pytest.raises(RadiusUnreachableError, match="no answer in time"):
             await account(client)
         await asyncio.to_thread(server.wait_for, 1)
-        turn = partial(asyncio.sleep, 0)
-        async with asyncio.timeout(PATIENCE_MS / 1_000):
-            while server.repeated < 3:
-                await turn()
+        await until(lambda: server.repeated >= 3)
         assert len(server.packets) == 1
         assert client.failed_total == 1
         client.close()
@@ -100,6 +104,63 @@ async def test_a_server_that_is_back_is_taken_into_service_after_two_answers():
             await account(client)
         assert client.dead == 0
         assert [each["event"] for each in logs] == ["radius_reached"]
+        client.close()
+
+
+async def test_a_server_that_answers_meanwhile_is_in_service():
+    """Two delayed rejects in a row are no outage."""
+    with FakeServer() as server:
+        client = client_of(server, timeout_ms=SOON_MS, tries=1)
+        server.works = True
+        slow = [asyncio.create_task(account(client)) for _ in range(2)]
+        await asyncio.to_thread(server.wait_for, 2)
+        server.works = False
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        for each in slow:
+            with pytest.raises(RadiusUnreachableError, match="no answer in time"):
+                await each
+        assert client.dead == 0
+        client.close()
+
+
+async def test_a_late_answer_ends_the_rest_of_a_server():
+    with FakeServer() as first, FakeServer() as second:
+        rules = DeathRules(failures=1, dead_ms=600_000)
+        client = client_of(first, second, timeout_ms=SOON_MS, tries=1, rules=rules)
+        first.works = True
+        for _ in range(2):
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        assert (client.dead, len(first.packets)) == (1, 1)
+        first.answer()
+        await until(lambda: not client._choice._servers[0].rests_until)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        assert (len(first.packets), len(second.packets)) == (2, 2)
+        client.close()
+
+
+async def test_late_answers_to_trials_bring_a_server_back():
+    with FakeServer() as server, capture_logs() as logs:
+        client = client_of(server, timeout_ms=50, tries=1, rules=DeathRules(failures=1, dead_ms=0))
+        server.works = True
+        for _ in range(3):
+            with pytest.raises(RadiusUnreachableError, match="no answer in time"):
+                await account(client)
+        assert client.dead == 1
+        server.answer()
+        await until(lambda: client.dead == 0)
+        client.close()
+    assert [each["event"] for each in logs] == ["radius_unreachable", "radius_reached"]
+
+
+async def test_a_server_that_works_for_long_gets_a_record_once():
+    with FakeServer() as server, capture_logs() as logs:
+        client = client_of(server, timeout_ms=50, tries=100)
+        server.works = True
+        asked = asyncio.create_task(account(client))
+        await until(lambda: server.repeated >= 2)
+        server.answer()
+        assert await asked is RadiusCode.ACCOUNTING_RESPONSE
+        assert (len(server.packets), logs) == (1, [])
         client.close()
 
 
@@ -155,10 +216,7 @@ async def test_a_server_may_have_a_name_whose_address_moves(monkeypatch: pytest.
         clock.later_ms += module.NAME_MS
         found[:] = ["127.0.0.9"]
         await account(client)  # by the address that was known; the next request has the new one
-        turn = partial(asyncio.sleep, 0)
-        async with asyncio.timeout(PATIENCE_MS / 1_000):
-            while link._lookup is not None:
-                await turn()
+        await until(lambda: link._lookup is None)
         assert (link._address, link._sockets) == ("127.0.0.9", [])
         assert before._socket.fileno() == -1, "nothing is open on it any more"
         client.close()

@@ -94,3 +94,19 @@ def test_late_answers_to_questions_from_before_its_death_bring_no_server_back():
     assert not choice.answered(TRIAL)
     assert asked(choice, 31_000) == TRIAL
     assert choice.answered(TRIAL)
+
+
+def test_a_late_answer_takes_back_failures_and_ends_a_rest():
+    choice = ServerChoice(2, RULES)
+    choice.failed(FIRST, 0)
+    assert not choice.answered_late(FIRST)
+    assert not choice.failed(FIRST, 10), "no two in a row"
+    assert choice.failed(FIRST, 20)
+    assert not choice.answered_late(FIRST)
+    assert choice.dead == [0]
+    assert asked(choice, 21) == TRIAL, "without its rest"
+    assert not choice.failed(TRIAL, 22)
+    assert not choice.answered_late(TRIAL)
+    assert choice.answered_late(TRIAL)
+    assert choice.dead == []
+    assert not choice.answered_late(TRIAL), "it is back already"

@@ -1,5 +1,6 @@
 """Servers of RADIUS: from keys to settings."""
 
+from dataclasses import replace
 from typing import Final
 
 from vosd.config.assembly.conversion import full_conversion
@@ -26,7 +27,11 @@ _RADIUS: Final = full_conversion(
     },
     elsewhere={"accounting": "the settings of accounting", "authenticate": "the parameters of the catalogue"},
 )
-_ACCOUNTING: Final = full_conversion(RadiusAccountingKeys, AccountingSettings)
+_ACCOUNTING: Final = full_conversion(
+    RadiusAccountingKeys,
+    AccountingSettings,
+    elsewhere={"timeout": "the servers, as accounting asks them", "tries": "the servers, as accounting asks them"},
+)
 
 
 def radius_settings(keys: RadiusKeys, node: str) -> RadiusSettings | None:
@@ -42,4 +47,5 @@ def accounting_settings(keys: RadiusKeys, radius: RadiusSettings | None) -> Acco
     """Return how calls are accounted; None = they are not."""
     if radius is None or keys.accounting.calls is AccountedCalls.OFF:
         return None
-    return _ACCOUNTING(keys.accounting, radius=radius)
+    asked = replace(radius, timeout_ms=keys.accounting.timeout, tries=keys.accounting.tries)
+    return _ACCOUNTING(keys.accounting, radius=asked)

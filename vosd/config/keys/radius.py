@@ -44,6 +44,11 @@ class RadiusAccountingKeys(Keys):
     """``answered``: calls with an answer; ``all``: those without one have a Stop, too, without a Start."""
     interim: Annotated[int, whole(0, 86_400, "seconds")] = 0
     """Interval of Interim-Updates of a call; 0 = there are none."""
+    timeout: Annotated[int, milliseconds(50, 60_000)] = 5_000
+    """Time after which a record is sent again, and behind ``tries`` to the next server: no call waits for it, and a
+    server answers when it has written the record."""
+    tries: Annotated[int, whole(1, 10)] = 6
+    """Transmissions of a record to one server, with the same bytes."""
     retry_interval: Annotated[int, milliseconds(100, 3_600_000)] = 5_000
     """Time after which records are sent again that no server has taken."""
     max_age: Annotated[int, whole(60, 7_776_000, "seconds")] = 604_800
@@ -65,9 +70,10 @@ class RadiusKeys(Keys):
     nas_address: Annotated[str, ip()] = ""
     """NAS-IP-Address of our requests. Default: they have none."""
     timeout: Annotated[int, milliseconds(50, 10_000)] = 1_000
-    """Time after which a request is sent again, and behind ``tries`` the next server is asked."""
+    """Time after which an Access-Request is sent again, and behind ``tries`` the next server is asked: ``tries`` times
+    this must be longer than a server delays its rejects (``reject_delay`` of FreeRADIUS)."""
     tries: Annotated[int, whole(1, 10)] = 2
-    """Transmissions of a request to one server."""
+    """Transmissions of an Access-Request to one server."""
     dead_after: Annotated[int, whole(1, 100)] = 2
     """So many requests in a row without an answer take a server out of service ..."""
     dead_time: Annotated[int, milliseconds(0, 3_600_000)] = 30_000

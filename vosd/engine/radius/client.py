@@ -1,8 +1,9 @@
 """Requests to RADIUS servers: transmissions, repetitions, and the next server where one does not answer.
 
 A repetition has the bytes of the first transmission, with its identifier and authenticator (RFC 2865 section 2.5), so
-the server recognises it. Another server gets another packet. The name of a server is looked up beside the requests: an
-address holds until the name has another one. Knows nothing of calls.
+the server recognises it. Another server gets another packet. An answer that comes after its request was given up says
+that the server lives. The name of a server is looked up beside the requests: an address holds until the name has
+another one. Knows nothing of calls.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -37,6 +39,8 @@ IDENTIFIERS: Final = 256
 """Open requests of one socket: the identifier has one byte."""
 PACKETS_AT_ONCE: Final = 64
 """Packets that are read in one turn of the loop."""
+TRIAL_TIMEOUTS: Final = 2
+"""Time-outs for which the one packet of a trial is waited for: a server may delay its rejects by one."""
 SOCKETS_MAX: Final = 8
 """Sockets for one server; beyond their identifiers requests fail at once."""
 NAME_MS: Final = 60_000
@@ -65,13 +69,17 @@ class _Socket:
     It is read through an epoll descriptor: uvloop stops watching a socket that has an error, such as one of ICMP.
     """
 
-    def __init__(self, address: tuple[str, int], rejected: Callable[[str], None]) -> None:
-        """``rejected`` is called for each packet that answers nothing, with the reason. Raises OSError."""
+    def __init__(self, address: tuple[str, int], replied: Callable[[], None], rejected: Callable[[str], None]) -> None:
+        """``replied`` is called for each valid reply, ``rejected`` for others, with the reason. Raises OSError."""
+        self._replied = replied
         self._rejected = rejected
         self._is_retired = False
-        self._open: dict[int, tuple[RadiusRequest, asyncio.Future[RadiusReply]]] = {}
+        self._sent: dict[int, tuple[RadiusRequest, asyncio.Future[RadiusReply]]] = {}
+        """Requests by their identifier, until it is used again: a late reply is a reply, too."""
         self._free = deque(range(IDENTIFIERS))
-        """The identifier that was used the longest ago comes first, so a late reply meets no other request."""
+        """The identifier that was used the longest ago comes first, so a late reply meets its own request."""
+        self._open = 0
+        """Requests that are waited for."""
         self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -103,7 +111,7 @@ class _Socket:
 
     def _match(self, data: bytes) -> None:
         """Match a packet with its request; one that is not verified leaves the request open."""
-        found = self._open.get(data[1]) if len(data) > 1 else None
+        found = self._sent.get(data[1]) if len(data) > 1 else None
         if found is None:
             self._rejected("no request waits for it")
             return
@@ -113,6 +121,7 @@ class _Socket:
         except BadReplyError as error:
             self._rejected(str(error))
             return
+        self._replied()
         if not future.done():
             future.set_result(reply)
 
@@ -132,7 +141,7 @@ class _Socket:
             self.close()
 
     def _fail(self, why: str) -> None:
-        for _, future in self._open.values():
+        for _, future in self._sent.values():
             if not future.done():
                 future.set_exception(_NoAnswerError(why))
 
@@ -148,13 +157,24 @@ class _Socket:
         except OSError as error:
             raise _NoAnswerError(error.strerror or str(error)) from error
 
-    async def ask(self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int) -> RadiusReply:
-        """Send a request, made with its identifier, up to ``tries`` times; raises ``_NoAnswerError``."""
+    async def ask(
+        self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int, late: Callable[[], None]
+    ) -> RadiusReply:
+        """Send a request, made with its identifier, up to ``tries`` times; raises ``_NoAnswerError``.
+
+        ``late`` is called when a reply comes that is not waited for any more.
+        """
+
+        def come(future: asyncio.Future[RadiusReply]) -> None:
+            if future.exception() is None:
+                late()
+
         identifier = self._free.popleft()
+        self._open += 1
         future: asyncio.Future[RadiusReply] = asyncio.get_running_loop().create_future()
         try:
             request = make(identifier)
-            self._open[identifier] = request, future
+            self._sent[identifier] = request, future
             for _ in range(tries):
                 self._send(request.data)
                 done, _ = await asyncio.wait((future,), timeout=timeout_s)
@@ -162,12 +182,14 @@ class _Socket:
                     return future.result()
             raise _NoAnswerError("no answer in time")
         finally:
-            self._open.pop(identifier, None)
+            self._open -= 1
             self._free.append(identifier)
+            if not future.done():
+                future.add_done_callback(come)
+            else:
+                future.exception()  # it may have failed in the moment in which its asker was cancelled
             if self._is_retired and not self._open:
                 self.close()
-            if future.done() and not future.cancelled():
-                future.exception()  # it may have failed in the moment in which its asker was cancelled
 
 
 class _ServerLink:
@@ -185,14 +207,18 @@ class _ServerLink:
         self._is_closed = False
         self._clock = clock
         self._log_limiter = LogLimiter()
+        self.replies = 0
+        """Valid replies since the start, late ones among them."""
         self.secret: Final = server.secret.reveal().encode()
         self.outage: Final = Outage(Event.RADIUS_UNREACHABLE, server=server.address, purpose=purpose.value)
 
-    async def ask(self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int) -> RadiusReply:
-        """Ask the server; raises ``_NoAnswerError`` and ``_NoRoomError``."""
+    async def ask(
+        self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int, late: Callable[[], None]
+    ) -> RadiusReply:
+        """Ask the server; raises ``_NoAnswerError`` and ``_NoRoomError``. ``late`` is as in ``_Socket``."""
         if self._is_named:
             await self._find(timeout_s)
-        return await self._socket().ask(make, timeout_s, tries)
+        return await self._socket().ask(make, timeout_s, tries, late)
 
     def close(self) -> None:
         """Close all sockets; requests that go on to this server are not sent any more."""
@@ -212,7 +238,7 @@ class _ServerLink:
         if len(self._sockets) >= SOCKETS_MAX:
             raise _NoRoomError("too many requests are open")
         try:
-            made = _Socket((self._address, self._port), self._rejected)
+            made = _Socket((self._address, self._port), self._replied, self._rejected)
         except OSError as error:
             raise _NoAnswerError(error.strerror or str(error)) from error
         self._sockets.append(made)
@@ -245,6 +271,9 @@ class _ServerLink:
             sockets, self._sockets = self._sockets, []
             for each in sockets:
                 each.retire()
+
+    def _replied(self) -> None:
+        self.replies += 1
 
     def _rejected_name(self, why: str) -> None:
         if self._log_limiter.admits(why, self._clock.now().mono):
@@ -302,13 +331,21 @@ class RadiusClient:
         why = "no server is in service"
         while (chosen := choice.next(frozenset(asked), self._clock.now().mono)) is not None:
             asked.add(chosen.server)
+            link = links[chosen.server]
+            replies = link.replies
             try:
-                reply = await self._ask(links[chosen.server], chosen, settings, code, attributes_at)
+                reply = await link.ask(
+                    partial(self._made, link.secret, settings, code, attributes_at),
+                    settings.timeout_ms * (TRIAL_TIMEOUTS if chosen.is_trial else 1) / 1_000,
+                    1 if chosen.is_trial else settings.tries,
+                    partial(_came_late, link, choice, chosen),
+                )
             except _NoAnswerError as error:
                 why = str(error)
-                is_dead = choice.failed(chosen, self._clock.now().mono)
-                if is_dead and choice is self._choice:
-                    links[chosen.server].outage.found(why)
+                if link.replies > replies:  # it lives: it delays a reject, or works longer on this one
+                    choice.put_back(chosen)
+                elif choice.failed(chosen, self._clock.now().mono) and choice is self._choice:
+                    link.outage.found(why)
             except _NoRoomError as error:
                 why = str(error)
                 choice.put_back(chosen)
@@ -317,36 +354,39 @@ class RadiusClient:
                 raise
             else:
                 if choice.answered(chosen):
-                    links[chosen.server].outage.over()
+                    link.outage.over()
                 return reply
         self.failed_total += 1
         raise RadiusUnreachableError(why)
 
-    async def _ask(
+    def _made(
         self,
-        link: _ServerLink,
-        chosen: ChosenServer,
+        secret: bytes,
         settings: RadiusSettings,
         code: RadiusCode,
         attributes_at: Callable[[int], Attributes],
-    ) -> RadiusReply:
-        def made(identifier: int) -> RadiusRequest:
-            names: list[tuple[str, str]] = [("NAS-Identifier", settings.nas_identifier)]
-            if settings.nas_address:
-                names.append(("NAS-IP-Address", settings.nas_address))
-            return RadiusRequest(
-                code,
-                identifier,
-                link.secret,
-                [*attributes_at(self._clock.now().wall), *names],
-                secrets.token_bytes(AUTHENTICATOR_BYTES),
-                wants_proof=settings.wants_proof,
-            )
-
-        return await link.ask(made, settings.timeout_ms / 1_000, 1 if chosen.is_trial else settings.tries)
+        identifier: int,
+    ) -> RadiusRequest:
+        names: list[tuple[str, str]] = [("NAS-Identifier", settings.nas_identifier)]
+        if settings.nas_address:
+            names.append(("NAS-IP-Address", settings.nas_address))
+        return RadiusRequest(
+            code,
+            identifier,
+            secret,
+            [*attributes_at(self._clock.now().wall), *names],
+            secrets.token_bytes(AUTHENTICATOR_BYTES),
+            wants_proof=settings.wants_proof,
+        )
 
     def _begin(self, settings: RadiusSettings | None) -> None:
         self._settings = settings
         servers = () if settings is None else settings.servers
         self._links = [_ServerLink(each, self._purpose, self._clock) for each in servers]
         self._choice = ServerChoice(len(servers), settings.rules if settings else DeathRules())
+
+
+def _came_late(link: _ServerLink, choice: ServerChoice, chosen: ChosenServer) -> None:
+    """Note a reply to a question that was given up."""
+    if choice.answered_late(chosen):
+        link.outage.over()
