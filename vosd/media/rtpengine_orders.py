@@ -138,6 +138,11 @@ class RtpStatistics(RtpOrder, frozen=True, kw_only=True, tag="statistics"):
     """Return how long the program runs: a sign of life, and whether it was started anew."""
 
 
+def answer_kind(described: str, reader_host: str) -> type[RtpAnswer]:
+    """Return the kind of an answer: a reader on hold, or behind NAT, may have ``described`` no usable address."""
+    return RtpAnswer if described and (":" in described) is (":" in reader_host) else RtpAnswerInAnyFamily
+
+
 def session_order(
     kind: type[RtpOffer] | type[RtpAnswer],
     call: str,

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from vosd.base.clock import Clock
+from vosd.base.host import UNSPECIFIED
 from vosd.media.rtpengine_orders import (
     OK,
     WITHIN_MS,
@@ -234,7 +235,7 @@ class VirtualRtpEngines:
         host = self._hosts[order.call, reader] = (HOSTS_6 if order.family == "IP6" else HOSTS)[engine]
         author = order.author if isinstance(order, RtpOffer) else order.reader
         own = self._hosts.get((order.call, author), "")
-        if own and media and (":" in own) is not (":" in media[0].host):
+        if own and media and media[0].host not in UNSPECIFIED and (":" in own) is not (":" in media[0].host):
             self.ignored.append(author)
         places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
         return RtpReply(OK, sdp=self._written(order, relayed(session, places)).decode("latin-1"))

@@ -39,7 +39,16 @@ from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.dids import Did
-from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import (
+    Encryption,
+    IceMode,
+    MediaEngine,
+    MediaFallback,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+    MediaTrust,
+)
 from vosd.trunks.ringing import RingOrder
 
 OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
@@ -522,18 +531,68 @@ def test_a_caller_on_hold_from_the_start_has_no_family_that_an_rtpengine_can_lac
     assert engines.calls == {}
 
 
-def test_a_vendor_behind_nat_is_reached_at_the_address_of_its_sip_whatever_family_it_describes():
+@pytest.mark.parametrize("zero", ["IP4 0.0.0.0", "IP6 ::"])
+@pytest.mark.parametrize("side", ["caller", "vendor"])
+def test_a_side_on_hold_from_the_start_gets_a_port_of_the_family_that_it_describes_first(side, zero):
+    scene, engines = scene_with(PooledRtpEngines())
+    offer, answer = OFFER, ANSWER
+    if side == "caller":
+        offer = OFFER.replace("IP4 192.0.2.10", zero)
+    else:
+        answer = ANSWER.replace("IP4 192.0.2.20", zero)
+    scene.vendor.script = Script((Line(0, 200, answer),))
+    call, there = scene.talk(Intent(offer=offer))
+    party, own = (call, OFFER) if side == "caller" else (there, ANSWER)
+    assert place(party.theirs)[0] == HOSTS["one"]
+    answer = party.ask("INVITE", body=revised(in_version_6(own)))
+    scene.wire.run_for(3_000)
+    assert (answer.final and answer.final.status, place(party.theirs)[0]) == (200, HOSTS_6["one"])
+    assert engines.ignored == []
+    scene.finish(call)
+
+
+def test_a_side_on_hold_from_the_start_that_answers_with_the_other_family_than_its_port_has_ends_the_call():
+    """An rtpengine ignores such an address: both would be silent, and the caller would pay."""
+    scene, engines = scene_with(PooledRtpEngines())
+    scene.vendor.script = Script((Line(0, 200, ANSWER.replace("IP4 192.0.2.20", "IP4 0.0.0.0")),))
+    call, there = scene.talk()
+    there.will("INVITE", Reply(200, revised(in_version_6(ANSWER))))
+    call.propose()
+    scene.wire.run_for(3_000)
+    assert call.is_over
+    assert scene.close().end_reason == "No Common Codec"
+    assert engines.calls == {}
+
+
+def nat_scene(source):
+    """Return a scene with a vendor behind NAT whose media are believed from there, and which describes IPv6."""
     engines = PooledRtpEngines()
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32"),
-        vendor_gateway(0, dialect=CalleeDialect(nat=Nat.YES)),
+        vendor_gateway(0, dialect=CalleeDialect(nat=Nat.YES), media=MediaSettings(source=source)),
     ]
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, fallback=MediaFallback.REFUSE)
     scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
     scene.vendor.script = Script((Line(0, 200, in_version_6(ANSWER)),))
+    return scene
+
+
+@pytest.mark.parametrize("source", [MediaTrust.LEARN, MediaTrust.ANY])
+def test_a_vendor_behind_nat_is_reached_at_the_address_of_its_sip_whatever_family_it_describes(source):
+    scene = nat_scene(source)
     call, _ = scene.talk()
     assert place(call.theirs)[0] == HOSTS["one"]
     scene.finish(call)
+
+
+def test_a_vendor_behind_nat_that_is_believed_by_its_description_alone_is_not_reached_at_that_of_its_sip():
+    """A real rtpengine ignores an address of the other family: the call was answered and charged without a sound."""
+    scene = nat_scene(MediaTrust.SDP)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(3_000)
+    record = scene.close()
+    assert (call.final, record.billed_seconds, record.vendor_billed_seconds) == (503, 0, 0)
 
 
 def test_an_offer_that_comes_in_the_answer_is_the_vendors():

@@ -149,15 +149,42 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
     assert json.loads(scene.finish(call).media)["played"] == []
 
 
-def test_a_caller_whose_media_are_of_the_family_of_the_rtpengines_hears_the_sound_whatever_its_sip_has(monkeypatch):
-    for name in HOSTS:
-        monkeypatch.setitem(HOSTS, name, HOSTS_6[name])
+def have_one_family(monkeypatch, hosts):
+    """Let rtpengines have addresses of one family alone."""
+    for name in hosts:
+        monkeypatch.setitem(HOSTS, name, hosts[name])
+        monkeypatch.setitem(HOSTS_6, name, hosts[name])
+
+
+@pytest.mark.parametrize("of_engines", ["both families", "its own family"])
+@pytest.mark.parametrize("described", ["IP6 2001:db8::10", "IP4 192.0.2.10", "IP6 fd00::10"])
+def test_a_caller_gets_a_sound_in_the_family_of_its_media_whatever_its_sip_has(described, of_engines, monkeypatch):
+    """A private address behind NAT says nothing."""
+    wanted = dict(HOSTS_6 if "2001" in described else HOSTS)
+    if of_engines == "its own family":
+        have_one_family(monkeypatch, wanted)
     scene = scene_with(PooledRtpEngines())
     scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))
+    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", described)))
     run(scene, 1_000)
     early = next(each for each in call.responses if each.status == 183)
-    assert media_of(early.body.encode())[0].host == HOSTS_6["one"]
+    assert media_of(early.body.encode())[0].host in wanted.values()
+    run(scene, 3_000)
+    assert call.final == 486
+    scene.close()
+
+
+def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_gets_the_code_at_once(monkeypatch):
+    have_one_family(monkeypatch, dict(HOSTS))
+    engines = PooledRtpEngines()
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))
+    run(scene, 500)
+    assert (call.final, engines.playing) == (486, {})
+    scene.close()
+    run(scene, 5_000)
+    assert engines.calls == {}
 
 
 def test_the_callers_hear_why_their_call_fails(engines):
@@ -389,6 +416,34 @@ def test_a_caller_hears_ring_back_from_its_own_port_after_the_pause_until_the_an
     assert media_of(call.theirs.encode())[0].port == port
     assert (engines.playing, engines.blocked) == ({}, set())
     scene.finish(call)
+
+
+@pytest.mark.parametrize("of_engines", ["both families", "its own family"])
+def test_a_caller_gets_ring_back_in_the_family_of_its_media_whatever_its_sip_has(of_engines, monkeypatch):
+    wanted, answer = dict(HOSTS_6), ANSWER
+    if of_engines == "its own family":
+        have_one_family(monkeypatch, wanted)
+        answer = ANSWER.replace("IP4 192.0.2.20", "IP6 2001:db8::20")
+    offer = OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")
+    scene, call = ringing_scene(PooledRtpEngines(), Line(6_000, 200, answer), offer=offer)
+    run(scene, 1_000)
+    rings = next(each for each in call.responses if each.status == 180)
+    medium = media_of(rings.body.encode())[0]
+    assert medium.host in wanted.values()
+    scene.wire.run_until(lambda: call.final == 200)
+    now = media_of(call.theirs.encode())[0]
+    assert (now.host, now.port) == (medium.host, medium.port)
+    scene.finish(call)
+
+
+def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_keeps_its_own_ring_back(monkeypatch):
+    have_one_family(monkeypatch, dict(HOSTS))
+    scene, call = ringing_scene(
+        PooledRtpEngines(), Line(2_000, 486), offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")
+    )
+    scene.wire.run_until(lambda: call.final == 486)
+    assert [each.body for each in call.responses if each.status == 180] == [""]
+    scene.close()
 
 
 def test_media_of_the_callee_end_ring_back_and_not_their_mere_description(engines):

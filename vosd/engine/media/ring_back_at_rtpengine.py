@@ -12,16 +12,16 @@ from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
 from vosd.engine.media.ring_back import ringing_offer
 from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
-from vosd.engine.media.sides import is_behind_nat
+from vosd.engine.media.sides import is_behind_nat, reader_host_of
 from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
 from vosd.media.leg_media import LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     EngineAnswer,
-    RtpAnswerInAnyFamily,
     RtpPlay,
     RtpQuery,
     RtpStopPlaying,
+    answer_kind,
     session_order,
 )
 from vosd.media.termination import TerminatedSide, answered_form
@@ -66,15 +66,17 @@ class RingBackAtRtpEngines:
         if audio is None or offer is None or protection_of(attempt.said) is not Protection.NONE:
             return None
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
+        described = "" if media.audio_source is None else media.audio_source.host
+        reader_host = reader_host_of(leg, "" if caller.makes_ice else described)
         order = session_order(
-            RtpAnswerInAnyFamily,
+            answer_kind(described, reader_host),
             call.name,
             sound_answer(attempt.said, audio, NOWHERE, attempt.number),
             str(media.number),
             str(attempt.number),
             trust=attempt.settings.source,  # it holds for the port from now on, whatever the callee's own answer says
             seen_at=callee.host if is_behind_nat(callee, "") else None,
-            reader_host=leg.host,
+            reader_host=reader_host,
             tos=wanted.tos,
             form=answered_form(caller, caller) if media.is_terminated else None,
         )

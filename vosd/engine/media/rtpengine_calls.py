@@ -23,13 +23,13 @@ from vosd.media.rtpengine_orders import (
     EngineAnswer,
     MediaEngines,
     RtpAnswer,
-    RtpAnswerInAnyFamily,
     RtpOffer,
     RtpOrder,
     RtpPlay,
     RtpQuery,
     RtpReply,
     RtpStopPlaying,
+    answer_kind,
     session_order,
 )
 from vosd.media.source import RelayPort
@@ -574,11 +574,9 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
     """Return the order for a description; tags are those of the offer, also for its answer."""
     author, reader = str(wanted.author.number), str(wanted.reader.number)
     kind: type[RtpOffer | RtpAnswer] = RtpOffer
-    if not is_offer:  # a reader on hold, or behind NAT, may have named no address that it can be sent to
+    if not is_offer:
         sources = wanted.reader.sources
-        host = "" if not sources or sources[0] is None else sources[0].host
-        is_named = host and (":" in host) is (":" in wanted.reader_host)
-        kind = RtpAnswer if is_named else RtpAnswerInAnyFamily
+        kind = answer_kind("" if not sources or sources[0] is None else sources[0].host, wanted.reader_host)
     return session_order(
         kind,
         call,

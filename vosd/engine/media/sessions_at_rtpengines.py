@@ -7,13 +7,12 @@ import msgspec
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
-from vosd.base.host import UNSPECIFIED, is_private
 from vosd.engine.media.encryption import digest_of
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, first_host, limited, note_kind
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, PortsCame, RtpEngineCalls, RtpSessionWanted
-from vosd.engine.media.sides import is_behind_nat
+from vosd.engine.media.sides import is_behind_nat, is_reached, reader_host_of
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
@@ -31,7 +30,7 @@ from vosd.sdp.security import (
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
-from vosd.trunks.media import Encryption
+from vosd.trunks.media import Encryption, MediaTrust
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
 
@@ -244,9 +243,9 @@ class SessionsAtRtpEngines:
     ) -> RtpSessionWanted:
         """Return a description as an rtpengine has to know it; ``host`` is the address of its first medium."""
         sources, reader_host = passing.media.sources, passing.leg.host
-        source = sources[0] if sources and not passing.media.has_ice else None  # ICE has candidates of either family
+        source = sources[0] if sources and not passing.media.has_ice else None
         if source is not None and (":" in source.host) is not (":" in reader_host):
-            reader_host = source.host if _is_reached(source.host, reader_host) else reader_host
+            reader_host = reader_host_of(passing.leg, source.host)
         return RtpSessionWanted(
             with_bounded_mki(in_usual_form(session)),
             is_offer,
@@ -259,34 +258,32 @@ class SessionsAtRtpEngines:
         )
 
 
-def _is_reached(described: str, seen_at: str) -> bool:
-    """Return whether a leg is reached at a described address: not at the zero one, nor at a private one behind NAT."""
-    return bool(described) and described not in UNSPECIFIED and (not is_private(described) or is_private(seen_at))
-
-
 def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
-    """Return whether a leg describes an address of another family than it did, and than its port has.
+    """Return whether a leg describes an address of another family than it did, if it did, and than its port has.
 
     The address says nothing where the rtpengine takes part in its ICE, which has candidates of either family.
     """
     before, port = media.audio_source, media.audio_port
-    if media.has_ice or before is None or port is None or not before.host or not _is_reached(host, seen_at):
+    if media.has_ice or before is None or port is None or not is_reached(host, seen_at):
         return False
     family = ":" in host
-    return (":" in before.host) is not family and (":" in port.host) is not family
+    is_first = not before.host  # it was on hold from the start
+    return (is_first or (":" in before.host) is not family) and (":" in port.host) is not family
 
 
 def is_ignored(passing: PassingSession, host: str) -> bool:
     """Return whether a leg answers with an address of another family than its port has, which an rtpengine ignores.
 
-    Not where it described the family of its port before: media may go on as they were; nor where it is behind NAT:
-    media are expected from the address that its SIP comes from.
+    Not where it described the family of its port before: media may go on as they were; nor where it is behind NAT and
+    media are expected from the address that its SIP comes from (not with ``media_source: sdp``).
     """
     media, author = passing.theirs, passing.author
-    if media.has_ice or not _is_reached(host, author.host) or is_behind_nat(author, host):
+    if media.has_ice or not is_reached(host, author.host):
+        return False
+    if media.settings.source is not MediaTrust.SDP and is_behind_nat(author, host):
         return False
     before = media.audio_source
-    return before is None or (":" in before.host) is (":" in host)
+    return before is None or not before.host or (":" in before.host) is (":" in host)
 
 
 def are_of_two_families(one: MediaSource | None, other: MediaSource | None) -> bool:

@@ -46,6 +46,20 @@ def is_behind_nat(leg: Leg, described: str) -> bool:
     return is_hidden or (is_private(described) and not is_private(leg.host))
 
 
+def is_reached(described: str, seen_at: str) -> bool:
+    """Return whether a leg is reached at a described address: not at the zero one, nor at a private one behind NAT."""
+    return bool(described) and described not in UNSPECIFIED and (not is_private(described) or is_private(seen_at))
+
+
+def reader_host_of(leg: Leg, described: str) -> str:
+    """Return an address of the family in which a leg is sent the ports of an rtpengine: that of its media, or its SIP.
+
+    ``described`` is empty where it has described none, and where the rtpengine takes part in its ICE, which has
+    candidates of either family.
+    """
+    return described if is_reached(described, leg.host) else leg.host
+
+
 def flow_of(leg: Leg) -> int:
     """Return the socket of ours that a leg uses."""
     if leg.dialog is not None:

@@ -11,13 +11,14 @@ from typing import Final, NamedTuple
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
+from vosd.engine.media.sides import reader_host_of
 from vosd.media.leg_media import CallerSound, LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     EngineAnswer,
-    RtpAnswerInAnyFamily,
     RtpOffer,
     RtpPlay,
+    answer_kind,
     session_order,
 )
 from vosd.media.termination import PLAIN, MediaForm, TerminatedSide, answered_form
@@ -70,6 +71,8 @@ class SoundsAtRtpEngines:
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
         form = MediaForm(PLAIN, Protection.NONE, caller.makes_ice, reader_ice=False) if is_encrypted else None
         codecs = {wanted.announcement.codec.lower()}
+        described = wanted.announcement.source.host
+        reader_host = reader_host_of(wanted.leg, "" if caller.makes_ice else described)
         order = session_order(
             RtpOffer,
             name,
@@ -78,7 +81,7 @@ class SoundsAtRtpEngines:
             _SWITCH,
             trust=media.settings.source,
             seen_at=wanted.seen_at,
-            reader_host=wanted.leg.host,
+            reader_host=reader_host,
             tos=wanted.tos,
             form=form,
         )
@@ -102,12 +105,12 @@ class SoundsAtRtpEngines:
             own = sound_answer(reply.session, audio, NOWHERE, media.number)
             back = None if form is None else answered_form(caller, caller)
             order = session_order(
-                RtpAnswerInAnyFamily,
+                answer_kind(described, reader_host),
                 name,
                 own,
                 str(media.number),
                 _SWITCH,
-                reader_host=wanted.leg.host,
+                reader_host=reader_host,
                 tos=wanted.tos,
                 form=back,
             )
