@@ -91,6 +91,24 @@ async def test_a_server_over_udp_that_has_moved_is_found_by_its_name_and_no_pack
         assert asked == {"hep.example.net"}
 
 
+async def test_the_next_address_of_a_server_over_udp_is_taken_where_one_refuses(monkeypatch):
+    monkeypatch.setattr(hep_sender, "LOOK_UP_S", 0)
+
+    def look_up(_host, *_terms, **_options):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in ("127.0.0.1", "127.0.0.2")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    sender = HepSender()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.2", 0))
+        sender.begin(HepServer("udp", "hep.example.net", listening.getsockname()[1]))
+        await sent_until(sender, received_by(listening))
+        dropped = sender.totals()
+        await sent_until(sender, received_by(listening))
+        assert sender.totals() == dropped, "it stays there"
+        await sender.end()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_a_name_that_is_not_found_occupies_no_thread_of_the_loop(monkeypatch, transport):
     monkeypatch.setattr(hep_sender, "CONNECT_S", 0.01)

@@ -222,6 +222,26 @@ async def test_a_server_may_have_a_name_whose_address_moves(monkeypatch: pytest.
         client.close()
 
 
+async def test_the_next_address_of_a_name_is_asked_where_one_does_not_answer(monkeypatch: pytest.MonkeyPatch):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.8", "127.0.0.9", "127.0.0.1")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as server:
+        named = RadiusServer("aaa.example.net", Secret("between us"), server.port, server.port)
+        rules = DeathRules(failures=2, dead_ms=0)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=PATIENCE_MS, rules=rules)
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        for _ in range(3):  # two take it out of service, the third is a trial at the second address
+            with pytest.raises(RadiusUnreachableError):
+                await account(client)
+        for _ in range(2):
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        assert client.dead == 0
+        assert len(server.packets) == 2
+        client.close()
+
+
 async def test_names_that_are_not_found_hold_up_no_other_server(monkeypatch: pytest.MonkeyPatch):
     resolver = SilentNames(monkeypatch)
     resolver.dead = {f"dead{number}.example" for number in range(3)}

@@ -20,7 +20,7 @@ class RadiusServerKeys(Keys):
 
     address: Annotated[str, ip_or_name()]
     """IP address or name of the server. A name is looked up each minute while it is asked; of several addresses the one
-    in use stays."""
+    in use stays while it answers."""
     secret: Annotated[Secret | None, password_text()] = None
     """Secret that the server has for this switch, best with ``${ENV}``."""
     secret_file: Annotated[Path | None, file_path()] = None

@@ -3,7 +3,7 @@
 A repetition has the bytes of the first transmission, with its identifier and authenticator (RFC 2865 section 2.5), so
 the server recognises it. Another server gets another packet. An answer that comes after its request was given up says
 that the server lives. The name of a server is looked up beside the requests: an address holds until the name has
-another one. Knows nothing of calls.
+others, or the server does not answer there. Knows nothing of calls.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import secrets
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -201,6 +201,8 @@ class _ServerLink:
         self._address = server.address if is_address(server.address) else ""
         """IP address; empty = the name was not found yet."""
         self._is_named = not self._address
+        self._addresses: Sequence[str] = ()
+        """Addresses that the name was last found to have."""
         self._look_up_at = 0
         self._lookup: asyncio.Task[None] | None = None
         self._sockets: list[_Socket] = []
@@ -219,6 +221,11 @@ class _ServerLink:
         if self._is_named:
             await self._find(timeout_s)
         return await self._socket().ask(make, timeout_s, tries, late)
+
+    def try_next_address(self) -> None:
+        """Ask at the next address of the name, if it has several: none answers at the one in use."""
+        if len(self._addresses) > 1:
+            self._move(self._addresses[(self._addresses.index(self._address) + 1) % len(self._addresses)])
 
     def close(self) -> None:
         """Close all sockets; requests that go on to this server are not sent any more."""
@@ -266,11 +273,15 @@ class _ServerLink:
             return
         finally:
             self._lookup = None
+        self._addresses = addresses
         if self._address not in addresses:
-            self._address = addresses[0]
-            sockets, self._sockets = self._sockets, []
-            for each in sockets:
-                each.retire()
+            self._move(addresses[0])
+
+    def _move(self, address: str) -> None:
+        self._address = address
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            each.retire()
 
     def _replied(self) -> None:
         self.replies += 1
@@ -344,8 +355,12 @@ class RadiusClient:
                 why = str(error)
                 if link.replies > replies:  # it lives: it delays a reject, or works longer on this one
                     choice.put_back(chosen)
-                elif choice.failed(chosen, self._clock.now().mono) and choice is self._choice:
+                    continue
+                is_dead = choice.failed(chosen, self._clock.now().mono)
+                if is_dead and choice is self._choice:
                     link.outage.found(why)
+                if is_dead or chosen.is_trial:
+                    link.try_next_address()
             except _NoRoomError as error:
                 why = str(error)
                 choice.put_back(chosen)

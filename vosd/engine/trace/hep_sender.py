@@ -54,6 +54,8 @@ class _Datagrams:
         self._sock = _connected(address, server.port)
         self._address = address
         self._server = server
+        self._is_refused = False
+        """Whether the address has refused packets since the name was looked up."""
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Datagrams":
@@ -62,7 +64,7 @@ class _Datagrams:
     async def closed(self) -> None:
         """Send to where the name of the server leads; return if no packet can be sent there.
 
-        The last address stays while it is one of several, and while the name leads nowhere.
+        The last address stays while it is one of several and refuses nothing, and while the name leads nowhere.
         """
         while True:
             await asyncio.sleep(LOOK_UP_S)
@@ -70,20 +72,26 @@ class _Datagrams:
                 found = await _addresses(self._server)
             except OSError:
                 continue
-            if self._address in found:
+            at = found.index(self._address) if self._address in found else -1
+            refused, self._is_refused = self._is_refused, False
+            following = found[(at + 1) % len(found)] if at < 0 or refused else self._address
+            if following == self._address:
                 continue
             before = self._sock
             try:
-                self._sock = _connected(found[0], self._server.port)  # another source address may be the right one
+                self._sock = _connected(following, self._server.port)  # another source address may be the right one
             except OSError:
                 return
-            self._address = found[0]
+            self._address = following
             before.close()
 
     def send(self, packet: bytes) -> bool:
         try:
             self._sock.send(packet)
-        except OSError:  # its buffer is full, or the server has refused an earlier packet
+        except BlockingIOError:  # its buffer is full
+            return False
+        except OSError:  # the address has refused an earlier packet
+            self._is_refused = True
             return False
         return True
 
