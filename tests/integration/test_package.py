@@ -93,7 +93,8 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
     directory = tmp_path_factory.mktemp("staged")
     root = directory / "root"
     install = ["make", "--no-print-directory", "install-system", f"PYTHON={borrowing_python(directory)}"]
-    said = run(*install, cwd=TREE, environ={"DESTDIR": str(root), **OFFLINE})
+    # root of a hardened machine has such a mask, and the user of the service runs what is installed
+    said = run("sh", "-c", 'umask 077; exec "$@"', "sh", *install, cwd=TREE, environ={"DESTDIR": str(root), **OFFLINE})
     (release,) = (root / "opt/vosd/releases").iterdir()
     return Staged(root, install, release, said)
 
@@ -171,6 +172,9 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     assert program.resolve() == (release / "bin/vosd").resolve()
     assert program.read_text().startswith(f"#!/opt/vosd/releases/{release.name}/bin/python")
     assert (root / "var/lib/vosd").stat().st_mode & 0o777 == 0o700
+    assert (root / "usr/local/bin/vosd").readlink() == Path("/opt/vosd/bin/vosd")
+    others = [each for each in (root / "opt").rglob("*") if not each.is_symlink()]
+    assert not [each for each in others if each.stat().st_mode & 0o044 != 0o044]
 
     configuration = root / "etc/vosd/vosd.yaml"
     text = configuration.read_text()

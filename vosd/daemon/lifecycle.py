@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from vosd.daemon.systemd import Notifier, Watchdog
+from vosd.engine.background import end
 
 _log = structlog.get_logger()
 
@@ -114,13 +115,12 @@ class Lifecycle:
 
     async def _start(self) -> bool:
         """Start every step, unless a stop is requested meanwhile; return whether all have started."""
-        starting = asyncio.ensure_future(self._start_in_order())
+        starting = asyncio.create_task(self._start_in_order())
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
         stop_asked.cancel()
         if not starting.done():
-            starting.cancel()
-            await asyncio.wait({starting})
+            await end([starting])  # an attempt to connect to the database that has just failed swallows a cancellation
         if starting.cancelled():
             return False
         starting.result()

@@ -6,6 +6,7 @@ and structlog finds no ``rich`` to import, which is for tracebacks in colour tha
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,8 @@ def search_path() -> str:
 
 
 def _main() -> None:
+    # A terminal sends Ctrl-C to the switch and to all of its processes: it ends them itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     sys.modules["rich"] = None  # type: ignore[assignment]  # Python's mark of a module that cannot be imported
     del sys.argv[0]

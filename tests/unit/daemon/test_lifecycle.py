@@ -74,6 +74,29 @@ async def test_a_stop_while_starting_ends_the_start() -> None:
     assert diary.entries == ["start database", "leave", "stop database"]
 
 
+async def test_a_stop_ends_a_start_that_swallows_the_first_cancellation() -> None:
+    """The driver of MySQL does where its attempt to connect has just failed, and the start tries again for ever."""
+    tried = asyncio.Event()
+
+    async def connect() -> None:
+        tried.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async def nothing() -> None: ...
+
+    notifier = Notifier(None)
+    steps = [StartStep("database", connect, nothing)]
+    life = Lifecycle(steps, lambda _received: nothing(), nothing, notifier, Watchdog(notifier, None))
+    running = asyncio.ensure_future(life.run(pytest.fail))
+    await asyncio.wait_for(tried.wait(), 30)
+    life.ask_to_stop(signal.SIGTERM)
+    await asyncio.wait_for(running, 30)
+    assert life.state is DaemonState.STOPPED
+
+
 async def test_a_step_that_fails_to_stop_does_not_keep_the_others_from_stopping() -> None:
     diary = Diary(breaks="stop listener")
     life = life_of(diary)
