@@ -65,7 +65,7 @@ function clockOf(zone: string | undefined): Intl.DateTimeFormat {
 }
 
 /** Milliseconds by which clocks of the zone are ahead of UTC at a moment. */
-export function offsetOf(at: Date, zone: string | undefined): number {
+function offsetOf(at: Date, zone: string | undefined): number {
   const parts = clockOf(zone).formatToParts(at);
   const part = (type: string) => Number(parts.find((each) => each.type === type)?.value);
   const shown = new Date(0);

@@ -116,7 +116,7 @@ export function isSame(one: unknown, other: unknown): boolean {
 }
 
 /** What two people made of the same version. */
-export interface Merged {
+interface Merged {
   /** Theirs with what was changed here. */
   keys: Keys;
   /** Keys that both have changed to different values. */
@@ -255,7 +255,7 @@ export function isFlawed(key: Key, written: string): boolean {
 export type Difference = readonly [string, unknown, unknown];
 
 /** A key that two people have left in different states: its place, and the value before, theirs and mine. */
-export type Conflicting = readonly [string, unknown, unknown, unknown];
+type Conflicting = readonly [string, unknown, unknown, unknown];
 
 /** Keys in which either of two versions differs from the one before, also inside of keys; of long lists the rows. */
 export function conflicting(place: string, base: unknown, theirs: unknown, mine: unknown): readonly Conflicting[] {

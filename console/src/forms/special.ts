@@ -5,7 +5,7 @@ import { EntriesField } from "./entries";
 import type { FieldProps } from "./fields";
 import { OrderField } from "./order";
 
-export interface Special {
+interface Special {
   fields: Readonly<Record<string, ComponentType<FieldProps>>>;
   first: readonly string[];
 }

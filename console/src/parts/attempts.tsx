@@ -14,7 +14,7 @@ export interface Attempt {
   media_fault?: string | null;
 }
 
-export interface Bar extends Attempt {
+interface Bar extends Attempt {
   /** Where it begins and how long it is, in percent of all attempts. */
   left: number;
   width: number;

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { ServerText } from "../text/meanings";
 
-export interface MediaStep {
+interface MediaStep {
   step: number;
   relayed: boolean | null;
   reason: string;

@@ -71,7 +71,7 @@ export function linesOf(rows: readonly Row[], figure: Figure, spans: Spans = {})
 }
 
 /** Bars of rows in one currency, the largest first; no currency where the figure is no money. */
-export interface BarsIn {
+interface BarsIn {
   currency: string;
   bars: { words: string; value: string }[];
 }

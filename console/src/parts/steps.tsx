@@ -30,7 +30,7 @@ export function figures(step: Row): string {
 }
 
 /** The amount that a step comes to, as it was computed; nothing where it is about seconds. */
-export function amountOf(step: Row): string {
+function amountOf(step: Row): string {
   const found = step.amount ?? step.raw ?? step.total;
   return found === undefined || found === null ? "" : String(found);
 }

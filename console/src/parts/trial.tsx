@@ -118,7 +118,7 @@ function warningsOf(answer: unknown): readonly string[] {
 }
 
 /** The objects of an answer to a change, where it has changed none of them. */
-export function unchangedOf(answer: unknown): Change["changes"] {
+function unchangedOf(answer: unknown): Change["changes"] {
   const { changes } = (answer ?? {}) as Partial<Change>;
   return Array.isArray(changes) && changes.every((each) => each.action === "unchanged") ? changes : [];
 }

@@ -129,7 +129,7 @@ const ENDED_AT_ONCE = 8;
 const NAMED_CALLS = 5;
 
 /** A field of a call by which calls are grouped; destinations are the first digits of the called number. */
-export function groupOf(row: Row, field: string): string {
+function groupOf(row: Row, field: string): string {
   if (field !== "destination") return String(row[field] ?? "");
   return String(row.callee ?? "")
     .replace(/^\+/, "")

@@ -109,7 +109,7 @@ const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly C
 ];
 
 /** Whether a row has the text anywhere in its values, in lists and objects among them, too. */
-export function hasText(value: unknown, text: string): boolean {
+function hasText(value: unknown, text: string): boolean {
   if (value === null || value === undefined) return false;
   if (typeof value === "object") return Object.values(value).some((each) => hasText(each, text));
   return String(value).toLowerCase().includes(text);

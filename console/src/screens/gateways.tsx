@@ -186,7 +186,7 @@ function useLastDay(report: string, order: { group: string; gateway?: string }) 
 }
 
 /** When the latest block among overrides began; one name may be of gateways on both sides. */
-export const blockedSince = (overrides: readonly Row[] | undefined): string | undefined =>
+const blockedSince = (overrides: readonly Row[] | undefined): string | undefined =>
   overrides
     ?.filter(({ setting }) => setting === "blocked")
     .map(({ since }) => String(since))

@@ -193,7 +193,7 @@ function NewObject({ kind }: { kind: string }) {
 }
 
 /** What an address has of the keys of a kind; never a password, which an address would keep. */
-export function knownIn(declared: Kind, given: Narrowing): Keys | undefined {
+function knownIn(declared: Kind, given: Narrowing): Keys | undefined {
   const known = declared.keys.filter(({ name, form, many }) => given[name] && !many && form !== "secret");
   return known.length > 0 ? Object.fromEntries(known.map(({ name }) => [name, given[name]])) : undefined;
 }
