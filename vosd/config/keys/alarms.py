@@ -5,12 +5,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.base.host import domain as domain_name
-from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import suggestion
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
+from vosd.config.reader.addresses import host_as_written
 from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
@@ -49,16 +48,7 @@ Named = Annotated[tuple[Annotated[Event, alarm()], ...], BeforeValidator(one_or_
 
 def mail_server() -> FromText:
     """Read the host name or IP address of a mail server."""
-
-    def read(text: str) -> str:
-        if is_address(text):
-            return text
-        name = domain_name(text)
-        if name is None:
-            raise ValueError
-        return name
-
-    return FromText("a host name or an IP address", read)
+    return FromText("a host name or an IP address", host_as_written)
 
 
 class WebhookKeys(Keys):

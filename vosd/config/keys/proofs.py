@@ -9,9 +9,8 @@ from typing import Annotated, Final
 
 from pydantic import model_validator
 
-from vosd.base.host import domain as domain_name
-from vosd.base.host import is_address
 from vosd.base.secret import Secret
+from vosd.config.reader.addresses import host_as_written
 from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
@@ -47,16 +46,7 @@ def ha1_text(algorithm: Algorithm) -> FromText:
 
 def sip_domain() -> FromText:
     """Read the domain of an address of record: a name or an IP address, without port."""
-
-    def read(text: str) -> str:
-        if is_address(text):
-            return text
-        name = domain_name(text)
-        if name is None:
-            raise ValueError
-        return name
-
-    return FromText("a domain or an IP address, without port", read)
+    return FromText("a domain or an IP address, without port", host_as_written)
 
 
 class ProofKeys(Keys):

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
-from vosd.base.host import domain, is_link_local, is_valid_address, plain_host
+from vosd.base.host import domain, is_address, is_link_local, is_valid_address, plain_host
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import ADDRESSABLE, DEFAULT_PORTS
@@ -55,6 +55,16 @@ def dns_name() -> FromText:
         return name
 
     return FromText("a host name, such as sip.example.net", read)
+
+
+def host_as_written(text: str) -> str:
+    """Return a name, or an IP address as it is written, without port; raises ValueError."""
+    if is_address(text):
+        return text
+    name = domain(text)
+    if name is None:
+        raise ValueError
+    return name
 
 
 def hep_server() -> FromText:
