@@ -23,7 +23,6 @@ from .targets import configuration, mariadb
 CLIENTS = 8
 LISTENER = Endpoint("127.0.0.9", 15_099)
 GOAL_MS = 25.0
-CALLS_GOAL_MS = 5.0
 _PATH = "/accounts/acme"
 _END_OF_HEAD = b"\r\n\r\n"
 _TURNS = 3

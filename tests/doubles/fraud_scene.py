@@ -33,7 +33,6 @@ from vosd.daemon.fraud import WatchBlocks
 from vosd.engine.alarms.fraud import FraudWatch
 
 CLASSES = (DestinationClass("premium", ("4490",)), DestinationClass("satellite", ("881",)))
-PREMIUM = ("acme", "premium")
 
 
 class Calls:

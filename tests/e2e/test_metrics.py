@@ -68,15 +68,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         assert ask("/healthz")[0] == 0, "the exporter still runs"
 
 
-def exporter_of(daemon: Daemon) -> int:
-    """Return the process id of the exporter."""
-    for process in Path(f"/proc/{daemon.pid}/task").glob("*/children"):
-        for child in process.read_text().split():
-            if "vosd.metrics.exporter" in Path(f"/proc/{child}/cmdline").read_text():
-                return int(child)
-    raise AssertionError("there is no exporter")
-
-
 def test_answers_of_the_management_api_are_counted_by_the_class_of_their_status(measured: Stage) -> None:
     with Api(measured.daemon.configuration_file) as api:
         assert api.ask("GET", "/status", token=None).status == 401

@@ -29,7 +29,6 @@ RINGING = (
 TRYING = RINGING.replace(b"180 Ringing", b"100").replace(b";tag=t1", b"")
 DONE = RINGING.replace(b"180 Ringing", b"200 OK").replace(b"1 INVITE", b"2 BYE")
 URI_PIECES = ("1", "a", "+", "*", "#", ".", "-", "_", ":", "@", ";", "?", "%41", "[::1]", "65536", "\u00e9")
-SMALL = Limits(max_message_bytes=500, max_headers=6, max_line_chars=300)
 PADDED = INVITE.replace(b"Content-Length: ", b"Content-Length:   ")
 """As pjsip, osip and SIPp write it."""
 ANSWERED = RINGING.replace(b"Length: 0\r\n\r\n", b"Length:     3\r\n\r\nv=0").replace(b"180 Ringing", b"200 OK")

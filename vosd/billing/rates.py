@@ -145,8 +145,3 @@ def hold_seconds(duration_ms: int, threshold_ms: int) -> int:
     """
     whole, fraction = divmod(duration_ms, 1000)
     return whole + 1 if fraction and fraction >= threshold_ms else whole
-
-
-def cycles(seconds: int, cycle: int) -> int:
-    """Return how many billing cycles of ``cycle`` seconds were begun: always the ceiling."""
-    return -(-seconds // cycle)

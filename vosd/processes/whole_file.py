@@ -30,11 +30,6 @@ def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
     draft.replace(path)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone can read, as ``write_parts`` does."""
-    write_parts(path, (content,), 0o600)
-
-
 def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     """Write a file that a user has named, in a directory that others may write to.
 

@@ -1,6 +1,6 @@
-"""Milliseconds to whole seconds, and seconds to cycles begun."""
+"""Milliseconds to whole seconds."""
 
-from vosd.billing.rates import cycles, hold_seconds
+from vosd.billing.rates import hold_seconds
 
 
 def test_fraction_at_the_threshold_is_one_more_second():
@@ -13,7 +13,3 @@ def test_exact_second_stays_with_threshold_zero():
 
 def test_call_shorter_than_the_threshold_holds_no_second():
     assert hold_seconds(49, 50) == 0
-
-
-def test_every_begun_cycle_counts_and_no_time_begins_none():
-    assert [cycles(seconds, 6) for seconds in (0, 1, 6, 7, 12)] == [0, 1, 1, 2, 2]

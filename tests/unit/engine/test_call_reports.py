@@ -17,7 +17,6 @@ from vosd.control.call_states import CallStateReport
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.settings import CallReportSettings, CallReportState
 
-PATIENCE_S = 30.0
 SECRET = "not a secret"
 MONEY = ("fee", "tax", "cost", "cost_tax")
 

@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 from vosd.engine.reports import spool
 from vosd.engine.reports.spool import ReportSpool
 
-PATIENCE_S = 30.0
 SECRET = "not a secret"
 MONEY = ("fee", "tax", "cost", "cost_tax")
 
