@@ -1,12 +1,17 @@
 import { expect, it } from "vitest";
 import { callsOfAccount, grouped, inOrder } from "./calls";
 
-it("counts calls by a field, the most first", () => {
-  const rows = [{ vendor: "x" }, { vendor: "y", answered_at: "t" }, { vendor: "y" }, { vendor: null }];
+it("counts calls by a field, the most first, and has those of each in hand, to choose them at once", () => {
+  const rows = [
+    { call_id: "1", vendor: "x" },
+    { call_id: "2", vendor: "y", answered_at: "t" },
+    { call_id: "3", vendor: "y" },
+    { call_id: "4", vendor: null },
+  ];
   expect(grouped(rows, "vendor")).toEqual([
-    { vendor: "y", calls: 2, answered: 1, priced: [] },
-    { vendor: "x", calls: 1, answered: 0, priced: [] },
-    { vendor: "", calls: 1, answered: 0, priced: [] },
+    { vendor: "y", calls: 2, ids: ["2", "3"], answered: 1, priced: [] },
+    { vendor: "x", calls: 1, ids: ["1"], answered: 0, priced: [] },
+    { vendor: "", calls: 1, ids: ["4"], answered: 0, priced: [] },
   ]);
 });
 

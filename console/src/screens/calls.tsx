@@ -303,20 +303,20 @@ export function CallsScreen() {
     setAsked(ending);
     setAsks(true);
   };
-  const groupChoice = (name: string, field: string) => {
-    const ids = fitting.filter((row) => groupOf(row, field) === name).map((row) => String(row.call_id));
-    if (ids.length === 0) return null;
+  const groupChoice = (row: Row, field: string) => {
+    if (isGone(row)) return null;
+    const ids = row.ids as string[];
     return (
       <Checkbox
         size="xs"
-        aria-label={t("calls.select_group", { name: name || "–" })}
+        aria-label={t("calls.select_group", { name: row[field] || "–" })}
         checked={ids.every((id) => chosen.has(id))}
         onChange={(event) => choose(ids, event.currentTarget.checked)}
       />
     );
   };
   const groupColumns = (field: string): readonly Column[] => [
-    ...(mayEnd ? [{ name: "choose", show: (row: Row) => groupChoice(String(row[field]), field) }] : []),
+    ...(mayEnd ? [{ name: "choose", show: (row: Row) => groupChoice(row, field) }] : []),
     { name: field, show: (row) => <CallsOf name={String(row[field])} field={field} /> },
     { name: "calls", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.calls)) },
     { name: "answered", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.answered)) },
@@ -450,7 +450,7 @@ function goneWell(error: unknown): void {
   if (!(error instanceof Problem && error.status === HTTP_NOT_FOUND)) throw error;
 }
 
-/** Calls by a field: how many there are, how many are answered, and what these cost; the most first. */
+/** Calls by a field: how many there are and which, how many are answered, and what these cost; the most first. */
 export function grouped(rows: readonly Row[], field: string): Row[] {
   const found = new Map<string, Row[]>();
   for (const row of rows) {
@@ -464,6 +464,7 @@ export function grouped(rows: readonly Row[], field: string): Row[] {
       [field]: name,
       ...(calls[0]?.[OLD] ? { [OLD]: true } : {}),
       calls: calls.length,
+      ids: calls.map((row) => String(row.call_id)),
       answered: calls.filter((row) => row.answered_at).length,
       priced: pricedCalls(calls),
     }))
