@@ -78,11 +78,15 @@ export function DeckScreen() {
   );
 }
 
+/** For how long areas are not read again by a return to their window: those of a large group take the server a while. */
+const AREAS_MS = 60_000;
+
 function Areas({ group, currency }: { group: string; currency: unknown }) {
   const { t } = useTranslation();
   const found = useQuery({
     queryKey: ["areas", group],
     queryFn: () => content(client.GET("/rates/groups/{rate_group}/areas", { params: { path: { rate_group: group } } })),
+    staleTime: AREAS_MS,
   });
   return (
     <>

@@ -1,5 +1,7 @@
 """Rates in the office: an agent sees the groups that it may give and its own prices, an operator all of them."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.rating import NoRateError
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.billing.rates import Rate
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
@@ -81,6 +86,24 @@ async def test_the_areas_of_a_rate_group_are_for_operators(office: Office) -> No
         await list_areas(office, agent("south"), ListAreas("sell"))
     with pytest.raises(UnknownNameError, match="no rate group 'none' is configured"):
         await list_areas(office, operator(), ListAreas("none"))
+
+
+async def test_the_areas_of_a_large_rate_group_are_worked_out_beside_the_event_loop(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = threading.Event()
+
+    class Large(RateRows):
+        def find(self, number: str, wall_ms: int) -> Rate | None:
+            assert turned.wait(timeout=2), "other requests wait for the areas"
+            return super().find(number, wall_ms)
+
+    rate = builders.applied_rate(prefix="44", area="United Kingdom")
+    group = RateGroup("large", "EUR", rate.policy, Large([rate.rate], "1"), "1")
+    asyncio.get_running_loop().call_soon(turned.set)
+    monkeypatch.setattr(office.definitions, "rate_group", {"large": group}.get)
+    found = await list_areas(office, operator(), ListAreas("large"))
+    assert [(each.area, each.prefixes) for each in found.areas] == [("United Kingdom", ["44"])]
 
 
 async def test_prices_are_listed_within_the_scope_of_who_asks(office: Office) -> None:
