@@ -62,7 +62,7 @@ def provider(shared: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Ident
     for name, value in QUICK.items():
         monkeypatch.setattr(passwords, name, value)
     monkeypatch.setattr(session, "_PROVIDER", Provider())
-    shared.changes, shared.sign, shared.published = {}, shared.signed, [shared.key]
+    shared.changes, shared.sign, shared.published, shared.secret = {}, shared.signed, [shared.key], SECRET
     return shared
 
 
@@ -235,6 +235,35 @@ async def test_the_way_back_is_for_the_browser_that_has_begun_and_once(browser: 
     assert (await browser.come_back(back)).status == 303
     browser.cookies[BEGUN] = begun
     assert (await browser.come_back(back)).status == 401, "the provider gives one token for a code"
+
+
+async def _refused_last(browser: Browser) -> Any:
+    """Return the reason of the last line of the audit."""
+    (line, *_) = await list_audit(await browser.office(), operator(), ListAudit())
+    assert line.action == "RefuseLogIn"
+    return line.detail["why"]
+
+
+async def test_a_secret_that_has_expired_is_said_and_is_no_fault_of_the_person(browser: Browser) -> None:
+    browser.provider.secret = "renewed"
+    refused = await browser.log_in()
+    assert (refused.status, refused.json["code"]) == (503, "provider_unavailable")
+    assert "client_secret (invalid_client: The client secret keys are expired.)" in refused.json["detail"]
+    assert await _refused_last(browser) == refused.json["detail"]
+
+
+async def test_a_refusal_of_the_provider_is_said_in_its_words(browser: Browser) -> None:
+    back = await browser.begin()
+    del back["code"]
+    back |= {"error": "access_denied", "error_description": "not assigned to this application.\r\nTrace: 7"}
+    refused = await browser.come_back(back)
+    assert (refused.status, refused.json["code"]) == (401, "log_in_refused")
+    assert "(access_denied: not assigned to this application. Trace: 7): begin again" in refused.json["detail"]
+    assert await _refused_last(browser) == refused.json["detail"]
+    code = await browser.begin()
+    code["code"] = "another"
+    refused = await browser.come_back(code)
+    assert (refused.status, "refuses the code (invalid_grant): begin again" in refused.json["detail"]) == (401, True)
 
 
 async def test_a_log_in_leads_to_the_page_of_the_configuration_alone(browser: Browser) -> None:

@@ -33,6 +33,7 @@ class IdentityProvider:
         self.changes: dict[str, Any] = {}
         """Claims that the next tokens have instead; None = they lack it."""
         self.sign: Callable[[dict[str, Any]], str] = self.signed
+        self.secret = SECRET
         self.asked: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -74,9 +75,9 @@ class IdentityProvider:
 
     def _token(self, form: dict[str, str], authorization: str) -> tuple[int, Any]:
         begun = self._codes.pop(form.get("code", ""), None)  # a code is used once
-        pair = base64.b64encode(f"{CLIENT}:{SECRET.replace('+', '%2B').replace('/', '%2F')}".encode()).decode()
+        pair = base64.b64encode(f"{CLIENT}:{self.secret.replace('+', '%2B').replace('/', '%2F')}".encode()).decode()
         if authorization != f"Basic {pair}":
-            return 401, {"error": "invalid_client"}
+            return 401, {"error": "invalid_client", "error_description": "The client secret keys\r\nare expired."}
         digest = sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         is_right = begun is not None and challenge == begun["code_challenge"]

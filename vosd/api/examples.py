@@ -200,6 +200,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "CatalogueState.error": (None,),
     "criteria": ("account", "gateway"),
     "error": ("access_denied",),
+    "error_description": ("the person is not assigned to this application",),
     "expires_at": (_MOMENT,),
     "explanation": ("their unit is 60 s",),
     "expected": ("expected a positive number",),

@@ -274,11 +274,18 @@ def _text(quoted: bytes, what: str) -> str:
 def _query(text: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in filter(None, text.split(b"&")):
-        name, _, value = (_text(part.replace(b"+", b" "), "the query") for part in _halves(pair))
+        quoted_name, _, quoted = (part.replace(b"+", b" ") for part in _halves(pair))
+        name = _text(quoted_name, "the query")
+        value = _text(_LINE_ENDS.sub(b" ", quoted) if name in _PARAGRAPHS else quoted, "the query")
         if name in found:
             raise RequestError(HTTPStatus.BAD_REQUEST, "parameter_repeated", f"`{name}` is given twice", field=name)
         found[name] = value
     return found
+
+
+_PARAGRAPHS: Final = frozenset({"error_description"})
+"""Parameters whose text is by others, and may have lines, as those of Entra ID do."""
+_LINE_ENDS: Final = re.compile(rb"(?:%0[ad])+", re.IGNORECASE)
 
 
 def _halves(pair: bytes) -> tuple[bytes, bytes, bytes]:

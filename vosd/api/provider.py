@@ -18,6 +18,8 @@ from vosd.engine.settings import IdentityProviderSettings
 
 TIMEOUT_S: Final = 5.0
 """Time of one request to the provider."""
+WORDS_MAX: Final = 300
+"""Most characters of an error of the provider that are said again."""
 AT_ONCE: Final = 4
 KEPT_S: Final = 3_600.0
 """Time after which metadata and keys are read again."""
@@ -29,6 +31,13 @@ _NAMES: Final = HostNames(16, "names of the identity provider")
 
 class ProviderUnavailableError(VosError):
     """The identity provider does not answer, or not as it should."""
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    """Refusal of a token (RFC 6749 section 5.2)."""
+
+    error: str
+    error_description: str = ""
 
 
 class _Tokens(msgspec.Struct, frozen=True):
@@ -139,7 +148,28 @@ class Provider:
             )
             raise ProviderUnavailableError(said) from error
         if method == "POST" and answer.status in {400, 401}:
-            raise LogInRefusedError("the identity provider refuses the code: begin again")
+            raise _refusal(answer.body)
         if answer.status != 200:
             raise ProviderUnavailableError(f"the identity provider answers {answer.status} at {url}; passwords work")
         return answer.body
+
+
+def words_of(error: str, description: str) -> str:
+    """Return an error in the words of the provider, as far as they can be shown."""
+    said = " ".join((f"{error}: {description}" if description else error).split())
+    return "".join(each for each in said if each.isprintable())[:WORDS_MAX]
+
+
+def _refusal(body: bytes) -> LogInRefusedError | ProviderUnavailableError:
+    """Return what a refused token means: all but ``invalid_grant`` are about this switch, not about the person."""
+    try:
+        fault = msgspec.json.decode(body, type=_Fault)
+    except msgspec.MsgspecError:
+        return ProviderUnavailableError("the identity provider gives no token, and does not say why; passwords work")
+    words = words_of(fault.error, fault.error_description)
+    if fault.error == "invalid_grant":
+        return LogInRefusedError(f"the identity provider refuses the code ({words}): begin again")
+    return ProviderUnavailableError(
+        f"the identity provider does not take what api.oidc has for it, such as client_id and client_secret ({words}); "
+        "passwords work"
+    )

@@ -32,7 +32,7 @@ from vosd.admin.office.sessions import (
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.operation import Operation
-from vosd.api.provider import Provider
+from vosd.api.provider import Provider, ProviderUnavailableError, words_of
 
 COOKIE: Final = "__Host-vosd"
 """Name of the cookie; its beginning has browsers refuse one that another host or path has set."""
@@ -121,16 +121,19 @@ class ComeBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The provider, where it says so (RFC 9207)."""
     error: str = ""
     """Error of the provider; empty = none."""
+    error_description: str = ""
+    """Explanation of the error."""
 
 
 async def _open_by_provider(office: Office, log_ins: LogIns, request: HttpRequest, order: ComeBack) -> Answer:
     provider = provider_of(office)
     begun = resume(office, cookie_of(request, PROVIDER_COOKIE), order.state)
-    if order.error or not order.code or order.iss not in {"", provider.issuer}:
-        raise LogInRefusedError("the identity provider has not logged the person in: begin again")
     try:
+        if order.error or not order.code or order.iss not in {"", provider.issuer}:
+            words = words_of(order.error or "no code of this provider", order.error_description)
+            raise LogInRefusedError(f"the identity provider has not logged the person in ({words}): begin again")
         proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
-    except LogInRefusedError as error:
+    except (LogInRefusedError, ProviderUnavailableError) as error:
         await log_ins.refused.note(office, request.source, None, str(error))
         raise
     opened = await log_in_by_provider(office, log_ins, request.source, provider, proof)
