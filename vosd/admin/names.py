@@ -13,6 +13,7 @@ from vosd.storage.ports import CallFilter, Queries
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.control.calls import CallSelection, CallSnapshot
+    from vosd.storage.stored_objects import SqlObjects
 
 NEAR_MAX: Final = 3
 _COMPARED_MAX: Final = 2_000
@@ -121,6 +122,14 @@ async def check_account(account: str | None, names: ConfiguredNames, queries: Qu
     if not recorded:
         accounts = {*names.accounts(), *(await books.standings()).standings}
         raise unknown("account", account, accounts, "vosd account list names them")
+
+
+async def is_planned(account: str | None, objects: "SqlObjects", now: int) -> bool:
+    """Return whether an account begins later; None is none."""
+    if account is None:
+        return False
+    planned = await objects.planned(now)
+    return any((each.kind, each.name) == ("accounts", account) and each.body is not None for each in planned)
 
 
 def check_selection(selection: "CallSelection", catalogue: "Catalogue", running: "Iterable[CallSnapshot]") -> None:

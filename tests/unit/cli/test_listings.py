@@ -13,6 +13,7 @@ from doubles.migrated import migrated
 from python_calamine import CalamineWorkbook
 
 from vosd.admin.office.office import Office
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import GetStatus
@@ -20,6 +21,7 @@ from vosd.control.peers import GatewayRow, ListGateways
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
+from vosd.storage.stored_objects import SqlObjects
 from vosd.storage.stores import SqlStores
 
 CONFIGURATION = """
@@ -185,6 +187,20 @@ async def test_who_waits_for_the_last_call_of_a_removed_account_or_gateway_finds
         for words in (("--account", "gone"), ("--gateway", "old")):
             found = await asyncio.to_thread(vosd, "calls", *words, "--json")
             assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+
+
+async def test_running_calls_of_an_account_that_begins_later_are_none_yet(site: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{site}/vosd.db")
+    later = ObjectVersion(
+        kind="accounts", name="later", version=1, body="{}", begins_at=4_922_000_000_000, made_at=0, operator="ann"
+    )
+    await SqlObjects(database).add([later])
+    await database.close()
+    async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
+        found = await asyncio.to_thread(vosd, "calls", "--account", "later", "--json")
+        assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+        unknown = await asyncio.to_thread(vosd, "calls", "--account", "later", "--gateway", "pbxx", "--json")
+        assert "no gateway 'pbxx' is configured or recorded" in unknown.stderr
 
 
 async def test_running_calls_do_not_wait_for_a_database_that_the_switch_waits_for(

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec.structs import asdict, replace
 
-from vosd.admin.names import check_names
+from vosd.admin.names import check_names, is_planned
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
@@ -76,7 +76,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         OrderError: an agent names a gateway.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the agent that is named is not configured.
-        UnknownNameError: none fits, and the account or the gateway is unknown.
+        UnknownNameError: none fits, and the account or the gateway is unknown; a planned account is known.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
@@ -110,7 +110,8 @@ async def _check_named(office: Office, order: ListRunningCalls) -> None:
     stores = office.stores  # before the time is counted: to load the libraries of a database takes seconds, too
     async with asyncio.timeout(_DATABASE_S):
         await stores.decks.version()
-    named = CallFilter(account=order.account, gateway=order.gateway)
+    account = None if await is_planned(order.account, stores.objects, office.now()) else order.account
+    named = CallFilter(account=account, gateway=order.gateway)
     await check_names(named, office.definitions, stores.queries, stores.books)
 
 
