@@ -344,6 +344,15 @@ def test_a_parameter_is_set_taken_back_and_has_versions(api: Api) -> None:
     assert shown()["source"] == "default"
 
 
+def test_a_body_where_none_is_taken_is_refused_and_nothing_is_done(api: Api) -> None:
+    keys = {"account": "acme", "password": "long-enough-1"}
+    assert api.ask("POST", "/phones", {"name": "7711", "keys": keys}).status == 201
+    refused = api.ask("DELETE", "/phones/7711", {"at": "2126-01-01T00:00:00Z"})
+    assert (refused.status, refused.json["code"]) == (422, "unknown_field")
+    assert api.ask("GET", "/phones/7711").status == 200
+    assert api.ask("DELETE", "/phones/7711", {}).status == 200
+
+
 def test_gateways_and_phones_are_listed_by_account(api: Api) -> None:
     defined(api, "lister", agent="reseller")
     defined(api, "beside")

@@ -450,6 +450,13 @@ def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[s
 
 async def _body(operation: Operation, request: HttpRequest) -> Any:
     if not operation.has_body:
+        if operation.is_write and operation.long is None and request.has_content:
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "unknown_field",
+                "the request takes no body",
+                remedy="say its fields in the query, and conditions in headers",
+            )
         return None
     bytes_max = BODY_BYTES_MAX if operation.session is None else UNKNOWN_BODY_BYTES_MAX
     return await request.document(*([MERGE_PATCH] if operation.merges else []), bytes_max=bytes_max)

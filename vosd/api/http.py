@@ -132,6 +132,11 @@ class HttpRequest:
         self.sender: Principal | None = None
         """The principal that sends it; None = it is not known yet."""
 
+    @property
+    def has_content(self) -> bool:
+        """Whether it has a body that may say something; many clients send the two bytes ``{}`` where none is wanted."""
+        return "transfer-encoding" in self.headers or self.headers.get("content-length", "0") not in {"0", "1", "2"}
+
     def name_sender(self, **facts: str | None) -> None:
         """Say who sends the request, for the access log; None = does not apply."""
         self._scope[SENDER] = {name: value for name, value in facts.items() if value is not None}
