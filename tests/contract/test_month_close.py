@@ -172,7 +172,7 @@ async def test_a_trial_says_what_is_missing_until_nothing_is(office: Office, dat
     late = answered_call(78, **TERMS)
     await office.stores.books.book([late])
     found = await missing(office)
-    assert {*found} == {"sums_differ", "sums_missing", "days_open", "ledger_differs"}
+    assert {*found} == {"sums_differ", "sums_missing", "days_open", "ledger_differs", "invoices_missing"}
     assert found["sums_missing"] == "1 calls are not in the sums yet"
     assert found["days_open"] == "the day 2026-09-21 has no sums of its own yet"
     with pytest.raises(MonthOpenError, match=r"2026-09 cannot be closed: ledger_differs.*vosd ledger verify"):
@@ -391,6 +391,8 @@ async def test_charges_that_are_on_no_invoice_are_passed_over_with_a_reason(offi
             early = (entry.account == "acme") & (entry.seq == seq)
             await connection.execute(update(schema.ledger_entry).where(early).values(created_at=SEPTEMBER - days * DAY))
     await run_invoices(office, operator(), RunInvoices(period="2026-07"))
+    tried = await close(office, CloseMonth(month=MONTH, is_trial=True))
+    assert [each.obstacle for each in tried.missing][-1] is MonthObstacle.INVOICES_MISSING
     with pytest.raises(
         MonthOpenError, match=r"invoices_missing: charges of 1 accounts .* 2026-08-31 are on no invoice"
     ):
@@ -425,6 +427,21 @@ async def test_halves_of_the_month_are_invoiced_and_on_the_page(database: Databa
     directory = Path(made.directory or "")
     assert len(rows_of(directory / "invoices.csv")) == 2
     assert "vosd invoice list --period 2026-09-H2" in (directory / "month.md").read_text()
+
+
+async def test_a_trial_counts_with_invoices_that_the_close_makes_first(database: Database, tmp_path: Path) -> None:
+    await prepare(database, tmp_path)
+    async with database.writing() as connection:
+        entry = schema.ledger_entry.c
+        first = (entry.account == "acme") & (entry.seq == 2)
+        await connection.execute(update(schema.ledger_entry).where(first).values(created_at=SEPTEMBER + DAY))
+    halves = msgspec.structs.replace(ACCOUNTS[1], invoice=InvoiceTerms(cycle=InvoiceCycle.HALF_MONTH))
+    office = office_on(database, halves, ACCOUNTS[2], now=NOW, socket=tmp_path / "vosd.sock")
+    assert [*await missing(office)] == ["vendor_unmatched"]
+    assert await list_invoices(office, operator(), ListInvoices()) == []
+    page = (await close(office)).page
+    assert page is not None
+    assert page.invoice_periods == ("2026-09-H1", "2026-09-H2")
 
 
 async def test_an_account_that_ended_is_invoiced_by_its_cycle_though_no_other_has_it(

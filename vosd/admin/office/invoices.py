@@ -349,11 +349,17 @@ class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @needs(Permission.BOOKS_CHANGE)
 async def run_invoices(
-    office: Office, who: Principal, order: RunInvoices, report: Callable[[float, int], None] | None = None
+    office: Office,
+    who: Principal,
+    order: RunInvoices,
+    report: Callable[[float, int], None] | None = None,
+    *,
+    is_trial: bool = False,
 ) -> list[InvoiceRunSheet]:
     """Make the invoices of a period; a second run makes none again. Each is complete in itself if the run is killed.
 
     ``report`` receives a part of 1 and a count of accounts. Accounts without charges have no row unless they are named.
+    ``is_trial``: nothing is made, whether calls are booked is not asked, and what would be made is called a draft.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -366,11 +372,12 @@ async def run_invoices(
         StoreUnavailable: some may be made; try the same again.
     """
     period = period_of(order.period)
-    run = _Run(office, who, order, period)
+    run = _Run(office, who, order, period, is_trial=is_trial)
     if run.until > office.now() and not order.draft:
         raise PeriodNotOverError(f"{period} is not over in {run.zone.key}")
     # Asked before the entries are read: what is booked in between is found there.
-    run.unbooked = await office.switch.ask_if_running(ListUnbooked(run.since, run.until)) or {}
+    if not is_trial:
+        run.unbooked = await office.switch.ask_if_running(ListUnbooked(run.since, run.until)) or {}
     names = await run.accounts()
     sheets = []
     for done, name in enumerate(names):
@@ -392,8 +399,11 @@ async def cycles_of_ledger(office: Office) -> Sequence[InvoiceCycle]:
 class _Run:
     """Steps of one run."""
 
-    def __init__(self, office: Office, who: Principal, order: RunInvoices, period: InvoicePeriod) -> None:
+    def __init__(
+        self, office: Office, who: Principal, order: RunInvoices, period: InvoicePeriod, *, is_trial: bool
+    ) -> None:
         self._office, self._who, self._order, self._period = office, who, order, period
+        self._is_trial = is_trial
         self._terms = _Terms(office)
         self._hierarchy = Hierarchy.of(self._terms.accounts)
         self.zone: Final = self._terms.zone
@@ -464,11 +474,11 @@ class _Run:
             draft = await self._draft(name, part, last)
         except InvoiceUnsoundError as error:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
-        plan = None if self._order.draft else await self._terms.plan(draft)
+        plan = None if self._order.draft or self._is_trial else await self._terms.plan(draft)
         noted = msgspec.structs.replace(self._order, accounts=(name,), anew=begins_here)
         audit = self._office.audit_line(self._who, noted, name)
         try:
-            made = await self._office.stores.invoices.add(draft, plan, audit)
+            made = draft if self._is_trial else await self._office.stores.invoices.add(draft, plan, audit)
         except InvoiceMovedError as error:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.MOVED, detail=str(error))
         outcome = InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED

@@ -122,6 +122,8 @@ async def close_month(
     if order.is_trial:
         if stored is not None:
             return _shown(directory, stored, is_repeated=True)
+        if until <= office.now():
+            missing += await _invoiced(office, who, month, is_trial=True)
         return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
     _refuse(order, missing)
     with archive.opened():
@@ -186,14 +188,26 @@ def _of_outcome(minimums: Sequence[MinimumSheet], outcome: MinimumOutcome) -> tu
     return tuple(each.account for each in minimums if each.outcome == outcome.value)
 
 
-async def _invoiced(office: Office, who: Principal, month: str) -> tuple[MissingOfMonth, ...]:
-    """Make the invoices whose periods end in a month; return what is missing."""
+async def _invoiced(
+    office: Office, who: Principal, month: str, *, is_trial: bool = False
+) -> tuple[MissingOfMonth, ...]:
+    """Make the invoices whose periods end in a month; return what is missing.
+
+    A trial makes none: charges that the invoice of a period before would have are not missing then.
+    """
     whole = period_of(month)
     open_ones: list[tuple[str, InvoiceRunSheet]] = []
+    drafted: set[str] = set()
     for cycle in await cycles_of_ledger(office):
         for period in map(str, periods_that_end(whole.first, whole.behind, cycle)):
-            runs = await run_invoices(office, who, RunInvoices(period=period))
-            open_ones += [(period, each) for each in runs if each.outcome in UNFINISHED]
+            runs = await run_invoices(office, who, RunInvoices(period=period), is_trial=is_trial)
+            open_ones += [
+                (period, each)
+                for each in runs
+                if each.outcome in UNFINISHED
+                and not (each.outcome is InvoiceOutcome.EARLIER_MISSING and each.account in drafted)
+            ]
+            drafted |= {each.account for each in runs if each.outcome is InvoiceOutcome.DRAFT}
     if not open_ones:
         return ()
     period, first = open_ones[0]
