@@ -42,6 +42,17 @@ it("keeps the key of an order until it has an answer", async () => {
   expect([first.size, later.size, new Set([...first, ...later]).size]).toEqual([1, 1, 2]);
 });
 
+it("takes what a proxy has not passed on for refused, and not for what had become of it before", async () => {
+  const orders = new Orders();
+  const order = (failure: Error) => orders.carryOut("3 MB", () => Promise.reject(failure)).catch(() => {});
+  await order(refusal(413, ""));
+  expect(orders.mayBeDone("3 MB")).toBe(false);
+  await order(refusal(403, "")); // perhaps by what the answer of the switch has
+  expect(orders.mayBeDone("3 MB")).toBe(true);
+  await order(refusal(413, ""));
+  expect(orders.mayBeDone("3 MB")).toBe(true);
+});
+
 it("keeps the key of an order whose answer was lost while others are tried", async () => {
   const orders = new Orders();
   const keys: string[] = [];

@@ -8,6 +8,8 @@ const HTTP_CONFLICT = 409;
 const HTTP_FAILED = 500;
 /** No session, no permission, too many requests. */
 const EARLY_REFUSALS = [401, 403, 429];
+/** Statuses of a proxy that has not passed the request on; one that it refuses later, by its answer, has others. */
+const NOT_FORWARDED = [400, 405, 411, 413, 414, 417, 431];
 const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
 const UNKNOWN = "outcome_unknown";
@@ -16,10 +18,15 @@ const DONE_BEFORE = ["answer_lost", "secret_not_kept"];
 
 const codeOf = (failure: unknown) => (failure instanceof Problem ? (failure.code ?? "") : "");
 
+/** Tell whether a proxy has refused a request, such as one that is too large, before the switch had it. */
+const isOfProxy = (failure: unknown): boolean =>
+  failure instanceof Problem && !failure.code && NOT_FORWARDED.includes(failure.status);
+
 /** Tell whether what has failed may have been carried out: no answer of the switch says that it was not. */
 export function mayBeCarriedOut(failure: unknown): boolean {
   // what stands between, such as a proxy, has problems without a code
-  return !(failure instanceof ChangedSince) && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
+  const isKnown = failure instanceof ChangedSince || isOfProxy(failure);
+  return !isKnown && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
 }
 
 /** Tell whether what has failed says that the page may show what does not hold any more. */
@@ -31,7 +38,8 @@ export const isPageOld = (failure: Error): boolean =>
  * had done: that still holds, and other orders are refused, too.
  */
 export const isOfAnyOrder = (failure: unknown): boolean =>
-  failure instanceof Problem && (failure.status >= HTTP_FAILED || EARLY_REFUSALS.includes(failure.status));
+  failure instanceof Problem &&
+  (failure.status >= HTTP_FAILED || EARLY_REFUSALS.includes(failure.status) || isOfProxy(failure));
 
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
 export class Orders {
