@@ -33,8 +33,7 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
-module srtp.so
-module_tmp account.so
+{protecting}module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 sip_listen {address}
@@ -72,7 +71,7 @@ class Baresip(Program):
 
         It takes calls by any transport at ``address`` and makes them by ``transport``. With a ``registrar`` it
         registers there, with ``secret`` as its password. In a ``network`` of its own it knows no other. ``encryption``
-        is one of baresip's: srtp, srtp-mand.
+        is one of baresip's: srtp, srtp-mand, dtls_srtp, with what follows it in the account, as ``;medianat=ice``.
         """
         launcher = () if network is None else network.launcher
         super().__init__(
@@ -89,9 +88,11 @@ class Baresip(Program):
         self._events: deque[Mapping[str, Any]] = deque()
         self._past: deque[str] = deque(maxlen=30)
         self._tokens = 0
+        protecting = ("dtls_srtp", "ice") if encryption.startswith("dtls_srtp") else ("srtp",)
         (directory / "config").write_text(
             CONFIGURATION.format(
                 modules=MODULES,
+                protecting="".join(f"module {each}.so\n" for each in protecting),
                 address=at,
                 interface=address.host,
                 control=self._control_address,

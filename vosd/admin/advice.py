@@ -57,7 +57,8 @@ _OTHER_FAMILY: Final = Advice(
 )
 _NOT_ENCRYPTED: Final = Advice(
     "One of the parties needs encryption, and what the other one sent has none.",
-    "look at the descriptions in the ladder, and at encryption of both sides",
+    "look at the descriptions in the ladder, and at encryption of both sides; one that answers an offer of SDES "
+    "(a=crypto) by DTLS (a=fingerprint) needs encryption_by: dtls",
 )
 _DISAGREED: Final = Advice(
     "While they talked, the parties did not agree on media any more.", "compare the later offers in the ladder"

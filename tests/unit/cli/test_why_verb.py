@@ -172,6 +172,11 @@ def test_an_end_that_no_refusal_of_a_gateway_led_to_is_not_said_to_be_one(change
     assert said in advice(call).said
 
 
+def test_a_call_that_was_not_encrypted_says_what_a_telephone_needs_that_answers_sdes_by_dtls():
+    call = refused_call(1, end_reason="No Common Codec", sip_code=488, attempts=(BARE,))
+    assert "needs encryption_by: dtls" in advice(call).todo
+
+
 def test_the_table_of_end_reasons_names_every_reason_that_has_an_advice():
     page = (DOCUMENTS / "operations.md").read_text().partition("## Why calls end")[2].partition("\n## ")[0]
     assert [reason.text for reason in EndReason if f"`{reason.text}`" not in page] == []
