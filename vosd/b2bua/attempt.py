@@ -585,7 +585,7 @@ class GatewayAttempt:
         leg.dialog = dialog
         if early.pracking is not None and early.pracking.dialog is dialog:
             self.progress.owed_rack = early.pracking.rack
-        if dialog.is_behind_nat or not (early.unread or early.dialogs):
+        if dialog.user or not (early.unread or early.dialogs):
             self._endpoint.dialogs.adopt(self.tag, leg)  # else it was adopted with its first early dialog
         leg.early = None
         leg.facts.is_confirmed = True

@@ -56,7 +56,7 @@ def home():
     scene = at_home()
     yield scene
     assert faults_of(scene.wire.packets, SWITCH) == []
-    assert scene.exchange.endpoint.dialogs._behind_nat == {}, "nothing is kept of calls that are over"
+    assert scene.exchange.endpoint.dialogs._by_user == {}, "nothing is kept of calls that are over"
 
 
 def test_a_call_from_behind_nat_is_set_up_and_ended_by_the_other_side(home):
@@ -643,7 +643,7 @@ def test_a_phone_whose_later_contact_shows_its_nat_takes_its_call_along_as_well(
     desk.register()
     assert there.dialog.peer == Peer(0, *REMAPPED)
     assert scene.finish(call).end_reason == "Normal"
-    assert scene.exchange.endpoint.dialogs._behind_nat == {}
+    assert scene.exchange.endpoint.dialogs._by_user == {}
 
 
 @pytest.mark.parametrize(

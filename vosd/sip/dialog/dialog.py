@@ -182,6 +182,11 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         return is_moving and (self.is_guessed or (peer.flow == self.seen_at.flow and peer != self.seen_at))
 
     @property
+    def is_where_seen(self) -> bool:
+        """Whether requests go where the peer was seen: it is behind NAT, or its own Contact leads there."""
+        return self.is_behind_nat or (self.peer == self.seen_at and not self.routes)
+
+    @property
     def expected_name(self) -> str:
         """The name that the certificate of a connection to ``peer`` must bear; empty = any that fits.
 
@@ -219,6 +224,15 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         self.guessed_at = peer if is_guessed else None
         self._aim(self.target)
 
+    def registered_at(self, peer: Peer, *, is_guessed: bool = False) -> None:
+        """Use the address that the device has registered from.
+
+        At another host its Contact is one that it has left, as that of another network.
+        """
+        if peer.host != self.seen_at.host and self.is_where_seen:
+            self.is_behind_nat = True
+        self.reach_by(peer, is_guessed=is_guessed)
+
     def follow(self, source: Peer) -> None:
         """Use the address that the peer has sent from, perhaps over a connection that it opened itself.
 
@@ -228,8 +242,8 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         self.reach_by(source)
 
     def moved_over(self, before: Peer) -> Peer | None:
-        """Return the address of a registered user behind NAT, if it has surely moved there from ``before``."""
-        has_moved = self.user and self.is_behind_nat and self.seen_at != before and self.seen_at.flow == before.flow
+        """Return the address where a registered user is seen, if it has surely moved there from ``before``."""
+        has_moved = self.user and self.is_where_seen and self.seen_at != before and self.seen_at.flow == before.flow
         return self.seen_at if has_moved and not self.is_guessed else None
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:

@@ -37,7 +37,7 @@ def from_none(_peer: Peer) -> bool:
 class DialogTable:
     """The owners of dialogs by our tags."""
 
-    __slots__ = ("_behind_nat", "_has_accepted", "_placed", "_seen_at", "_store", "owners", "refused", "resumed")
+    __slots__ = ("_by_user", "_has_accepted", "_placed", "_seen_at", "_store", "owners", "refused", "resumed")
 
     def __init__(self, store: TransactionStore, placed: Callable[["InviteClient"], None]) -> None:
         """``placed`` is called for an INVITE that has moved: a start after a kill has to cancel it where it rings."""
@@ -51,8 +51,8 @@ class DialogTable:
         """Our tags of dialogs that a process which was killed has left, and whose peers have sent no request since: the
         latest one may come again, for its response may be lost."""
         self._seen_at: dict[str, tuple[str, Peer]] = {}
-        """User and source address of the peer, by our tag; only for registered users behind NAT."""
-        self._behind_nat: dict[str, dict[Peer, dict[str, None]]] = {}
+        """User and source address of the peer, by our tag; for registered users behind NAT or over a connection."""
+        self._by_user: dict[str, dict[Peer, dict[str, None]]] = {}
         """Our tags by user, and by source address."""
 
     def __len__(self) -> int:
@@ -67,24 +67,27 @@ class DialogTable:
         """Let ``owner`` receive the requests that have our ``tag``."""
         self.owners[tag] = owner
         dialog = owner.dialog
-        if tag in self._seen_at or (dialog is not None and dialog.is_behind_nat):
+        if tag in self._seen_at or (dialog is not None and dialog.user):
             self.follow(tag, dialog)
 
     def follow(self, tag: str, dialog: Dialog | None) -> None:
-        """Note the source address of a dialog's peer, if that is a user behind NAT: a REGISTER may change it."""
+        """Note the source address of a dialog's peer, if that is a user whose REGISTER may change it.
+
+        It is one behind NAT, or over a connection, which the user alone can open again.
+        """
         before = self._seen_at.pop(tag, None)
         if before is not None:
             user, place = before
-            places = self._behind_nat[user]
+            places = self._by_user[user]
             del places[place][tag]
             if not places[place]:
                 del places[place]
                 if not places:
-                    del self._behind_nat[user]
-        if dialog is not None and dialog.is_behind_nat and dialog.user:
+                    del self._by_user[user]
+        if dialog is not None and dialog.user and (dialog.is_behind_nat or self._store.reliable[dialog.seen_at.flow]):
             self._name_device(dialog)
             self._seen_at[tag] = dialog.user, dialog.seen_at
-            self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
+            self._by_user.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
 
     def refresh(self, dialog: Dialog, message: Request | Response) -> bool:
         """Take a new Contact as the target of a dialog; return whether there was one.
@@ -115,22 +118,22 @@ class DialogTable:
         CANCELs and ACKs of INVITEs that ring there, requests in their early dialogs and our responses to INVITEs of the
         user move as well, but only where both addresses are provably those of one device. So do dialogs where no
         connection is lost (over UDP, or it is open), and all if ``is_own_only``, but for those whose device is unknown
-        and whose address was guessed.
+        and whose address was guessed. Without NAT all have to be proven: the Contact may accept connections.
         """
         is_own_only = is_own_only or not self._store.reliable[before.flow] or self._has_accepted(before)
-        for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
+        for tag in tuple(self._by_user.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
-            if dialog is None:
+            if dialog is None or not dialog.is_where_seen:
                 continue
             self._name_device(dialog)
             if not _may_be_at(place, dialog.target, dialog.device, before):
                 continue
             is_proven = place.device.is_surely(dialog.device)
-            may_be_guessed = not is_own_only or (dialog.device is None and dialog.is_guessed)
+            may_be_guessed = (dialog.is_behind_nat and not is_own_only) or (dialog.device is None and dialog.is_guessed)
             if place.device.is_surely_not(dialog.device) or not (is_proven or may_be_guessed):
                 continue
-            dialog.reach_by(place.peer, is_guessed=not is_proven)
+            dialog.registered_at(place.peer, is_guessed=not is_proven)
             self.follow(tag, dialog)
             owner.moved()
             if is_proven and owner.acceptance is not None:
@@ -169,7 +172,7 @@ class DialogTable:
         keeper = self.owners.get(tag_of(invite.from_))
         for fork in () if keeper is None else keeper.forks.values():
             if fork.user == invite.user and fork.seen_at == before:
-                fork.reach_by(invite.peer)
+                fork.registered_at(invite.peer)
 
     def connected_again(
         self, user: str, place: RegisteredPlace, elsewhere: Collection[RegisteredPlace], now: Instant
@@ -184,7 +187,7 @@ class DialogTable:
         for bye in tuple(self._store.byes_to_users.get(user, ())):
             bye.registered(place, own if place.device.is_surely(bye.device) else taken, now)
         ringing = [each.peer for each in self._store.invites_to_users.get(user, ())]
-        for before in dict.fromkeys((*self._behind_nat.get(user, ()), *ringing)):
+        for before in dict.fromkeys((*self._by_user.get(user, ()), *ringing)):
             if before.flow == place.peer.flow and before != place.peer and before not in own:
                 self.peer_moved(user, before, place, now, is_own_only=before in taken)
 
@@ -224,7 +227,7 @@ class DialogTable:
         self.refused.clear()
         self.resumed.clear()
         self._seen_at.clear()
-        self._behind_nat.clear()
+        self._by_user.clear()
 
     def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
         """Return the owner of the dialog of a request, and the dialog; None where there is no such dialog."""
