@@ -94,6 +94,7 @@ class Framer(Protocol):
     """Why nothing more can be read."""
     has_more: bool
     """Whether ``feed`` may return further messages without further bytes."""
+    is_websocket: bool
 
     @property
     def idle_frames(self) -> int:
@@ -184,7 +185,7 @@ class Connection(asyncio.Protocol):
         """The other end, and the vendors there that it is used for."""
         self.origin = origin
         self._owner = owner
-        self._framer = framer
+        self._framer, self.is_websocket = framer, framer.is_websocket
         self._patience = patience
         self._turns = turns
         self._source = source_of(peer.host)

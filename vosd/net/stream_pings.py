@@ -17,6 +17,9 @@ from vosd.net.settings import ConnectionLimits
 TICK_MS: Final = 100
 ANSWERING_MAX: Final = 4_096
 """Most addresses that are remembered to answer keep-alives; those that answered the longest ago are forgotten first."""
+WEBSOCKET_MS: Final = 45_000
+"""Longest interval on a WebSocket: proxies before them end what is silent for a minute (nginx, AWS), or 50 s (HAProxy).
+"""
 _SHORTEST: Final = 0.8
 """Intervals are spread between this share and the whole of the configured one, as the RFC wants."""
 _STEP: Final = 0.618
@@ -30,6 +33,7 @@ class Pinged(Protocol):
     """Time of the last byte from the peer."""
     has_answered: bool
     """Whether the peer has answered a keep-alive of ours."""
+    is_websocket: bool
 
     @property
     def has_unread(self) -> bool:
@@ -128,7 +132,8 @@ class StreamPings:
             watch.timer = None
             return
         self._spread = (self._spread + _STEP) % 1.0
-        wait_ms = int(self._limits.ping_ms * (_SHORTEST + (1.0 - _SHORTEST) * self._spread))
+        longest_ms = min(self._limits.ping_ms, WEBSOCKET_MS) if watch.connection.is_websocket else self._limits.ping_ms
+        wait_ms = int(longest_ms * (_SHORTEST + (1.0 - _SHORTEST) * self._spread))
         watch.timer = self._wheel.schedule(since_ms + wait_ms, watch)
 
     def _take_turn(self) -> None:

@@ -54,6 +54,7 @@ class WebSocketFramer:
         self._is_amid_message = False
         self._pings = 0
         self._has_pong = False
+        self.is_websocket = True
         self.lost: str | None = None
         """Why the connection is of no use any more."""
         self.is_over = False

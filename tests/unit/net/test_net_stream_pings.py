@@ -71,8 +71,10 @@ class Line:
         answers: bool = False,
         is_known: bool = True,
         opened_to: tuple[str, int] | None = None,
+        is_websocket: bool = False,
     ) -> None:
         self._loop = loop
+        self.is_websocket = is_websocket
         self.opened_to = opened_to
         self.answers = answers
         self.is_known = is_known
@@ -115,6 +117,16 @@ def test_a_peer_that_answers_is_asked_again_each_80_to_100_percent_of_the_interv
     assert 60 <= len(gaps) <= 76
     assert 47.9 <= min(gaps) < max(gaps) <= 60.2
     assert line.why is None
+
+
+@pytest.mark.parametrize("interval_ms", [30_000, 120_000])
+def test_a_websocket_is_never_silent_for_as_long_as_proxies_wait(loop, interval_ms):
+    node, line = StreamPings(ConnectionLimits(ping_ms=interval_ms)), Line(loop, answers=True, is_websocket=True)
+    node.watch(line)
+    loop.advance(3_600)
+    gaps = [after - before for before, after in zip([1_000.0, *line.pings], line.pings, strict=False)]
+    assert 0.79 * min(interval_ms, 45_000) / 1_000 <= min(gaps)
+    assert max(gaps) <= min(interval_ms, 45_000) / 1_000 + 0.2
 
 
 def test_a_peer_that_has_answered_and_falls_silent_is_disconnected_after_the_time_out(loop):

@@ -363,8 +363,9 @@ async def test_a_visitor_that_pings_and_does_not_read_is_disconnected(opened, co
     assert [each["why"] for each in logs] == ["the peer does not read"]
 
 
-async def test_browsers_are_pinged_by_frames(opened, connect):
-    limits = ConnectionLimits(ping_ms=20, pong_ms=100)
+async def test_browsers_are_pinged_by_frames_before_proxies_lose_patience(opened, connect, monkeypatch):
+    monkeypatch.setattr("vosd.net.stream_pings.WEBSOCKET_MS", 20)
+    limits = ConnectionLimits(ping_ms=120_000, pong_ms=100)
     node = await opened(
         ("ws", "127.0.0.1"), settings=TransportSettings(connections=limits, websocket_origins=(ORIGIN,))
     )

@@ -31,7 +31,7 @@ class ConnectionKeys(Keys):
     has opened to a place of no routing gateway is closed after 5 minutes without a message."""
     keepalive: Annotated[int, milliseconds(0, 3_600_000)] = 120_000
     """Send a keep-alive (RFC 5626 4.4.1, a double CRLF) on every connection with a gateway or a registered phone each
-    80 to 100 % of this time; 0 sends none."""
+    80 to 100 % of this time, on a WebSocket of 45 s at most; 0 sends none."""
     keepalive_timeout: Annotated[int, milliseconds(100, 60_000)] = 10_000
     """A peer that has answered a keep-alive before and is silent for so long after another one is disconnected."""
     alias: Annotated[bool, switch()] = False

@@ -81,6 +81,7 @@ class StreamFramer:
     """Messages can be sent from the beginning on."""
     is_over = False
     """A stream has no end but that of its connection."""
+    is_websocket = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes; return the messages completed by now, as one datagram would hold each.
