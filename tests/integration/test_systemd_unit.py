@@ -92,6 +92,11 @@ def test_a_service_goes_on_where_the_kernel_kills_a_process_beside_it_for_memory
     assert "OOMPolicy=continue" in unit.read_text().splitlines()
 
 
+@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+def test_the_journal_drops_no_lines_of_a_service(unit: Path) -> None:
+    assert "LogRateLimitIntervalSec=0" in unit.read_text().splitlines()
+
+
 def test_what_the_configuration_takes_from_the_environment_has_a_file_that_may_be_missing() -> None:
     assert "EnvironmentFile=-/etc/vosd/environment" in UNIT.read_text().splitlines()
 
