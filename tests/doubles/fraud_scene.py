@@ -143,9 +143,9 @@ class Scene:
         except StoreUnavailable:  # tried again when the past is read the next time
             pass
 
-    def store_call(self, days: int, minutes: int, number: str = "449012", price: str = "1") -> None:
+    def store_call(self, days: int, minutes: int) -> None:
         """Store a call that began so many days ago, within this hour of the day."""
-        self.calls.stored.append((self.clock.now().wall - days * DAY_MS, number, minutes, price))
+        self.calls.stored.append((self.clock.now().wall - days * DAY_MS, "449012", minutes, "1"))
 
 
 def catalogue_of(*accounts: Account) -> Catalogue:

@@ -107,9 +107,9 @@ class Registrants(asyncio.DatagramProtocol):
 
 
 async def register_all(
-    switch: Endpoint, sources: Sequence[Endpoint], numbers: Iterable[str], password: str, expires: int, rounds: int = 1
+    switch: Endpoint, sources: Sequence[Endpoint], numbers: Iterable[str], password: str, expires: int
 ) -> None:
-    """Register telephones from these addresses by turns, as often as ``rounds`` says.
+    """Register telephones from these addresses by turns.
 
     Raises:
         NotRegisteredError: one of them could not.
@@ -126,9 +126,7 @@ async def register_all(
             await sockets[place % len(sockets)].register(number, expires)
 
     try:
-        listed = list(numbers)
-        for _ in range(rounds):
-            await asyncio.gather(*(register(place, number) for place, number in enumerate(listed)))
+        await asyncio.gather(*(register(place, number) for place, number in enumerate(numbers)))
     finally:
         for each in sockets:
             each.close()

@@ -100,10 +100,10 @@ class StreamPeer(Peer):
         """Close the connection with ``remote``."""
         self._lines.pop(remote).sock.close()
 
-    def is_left_by(self, remote: Endpoint, within_s: float = _PATIENCE_S) -> bool:
+    def is_left_by(self, remote: Endpoint) -> bool:
         """Wait until the other side has closed its connection."""
         line = self._lines[remote]
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + _PATIENCE_S
         while not line.is_closed and (left := deadline - time.monotonic()) > 0:
             self._take_in(left)
         return line.is_closed

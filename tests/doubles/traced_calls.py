@@ -37,11 +37,13 @@ def said(trace: CallTraces, *call_ids: str) -> list[bytes]:
     return [traced.entry[4] for traced in trace.messages(call_ids)]
 
 
-def the_call(name: str, legs: Iterable[str] = ("out",), state: CallState = CallState.TALKING) -> Any:
+def the_call(name: str, legs: Iterable[str] = ("out",)) -> Any:
     """Return as much of a call as the trace reads."""
     arrival = SimpleNamespace(call_id=name, sip_call_id_in=f"{name}-in")
     return SimpleNamespace(
-        arrival=arrival, state=state, journey=SimpleNamespace(sip_call_ids_out=[f"{name}-{leg}" for leg in legs])
+        arrival=arrival,
+        state=CallState.TALKING,
+        journey=SimpleNamespace(sip_call_ids_out=[f"{name}-{leg}" for leg in legs]),
     )
 
 

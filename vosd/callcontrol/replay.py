@@ -15,7 +15,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.number_tools import RoutingNumber, WhichRoutingNumber, find_routing_number, route_by
-from vosd.callcontrol.questions import Ask, Step, Unanswered
+from vosd.callcontrol.questions import Ask, Unanswered
 from vosd.callcontrol.setup import STEPS, Setup
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
@@ -45,12 +45,12 @@ class Replayed(NamedTuple):
 class Replay:
     """Routes stored calls by one catalogue."""
 
-    def __init__(self, catalogue: Catalogue, idle: LiveState, steps: tuple[Step, ...] = STEPS) -> None:
+    def __init__(self, catalogue: Catalogue, idle: LiveState) -> None:
         """``idle`` is a state without calls that checks no money; turns of gateways that share calls go on in it."""
         self._admission = Admission(catalogue, idle)
         self._routing_number = ""
-        behind = steps.index(find_routing_number) + 1 if find_routing_number in steps else 0
-        self._steps = (*steps[:behind], self._take_routing_number, *steps[behind:]) if behind else steps
+        behind = STEPS.index(find_routing_number) + 1
+        self._steps = (*STEPS[:behind], self._take_routing_number, *STEPS[behind:])
 
     def route(self, past: PastCall) -> Replayed:
         """Return where a call goes that came from a mapping gateway.

@@ -212,13 +212,13 @@ class Watchdog:
         self._timer = loop.call_later(interval_s, self._feed, loop, interval_s)
 
 
-def handed_over(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> dict[str, socket.socket]:
+def handed_over(environ: Mapping[str, str] = os.environ) -> dict[str, socket.socket]:
     """Return the sockets that the manager has kept, by their names (sd_listen_fds_with_names(3)).
 
     They are this process's to close.
     """
     count, names = environ.get("LISTEN_FDS", ""), environ.get("LISTEN_FDNAMES", "")
-    if environ.get("LISTEN_PID") != str(pid or os.getpid()) or not count.isdigit():
+    if environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdigit():
         return {}
     found: dict[str, socket.socket] = {}
     for number, name in zip(range(FIRST_FD, FIRST_FD + int(count)), names.split(":"), strict=False):

@@ -24,10 +24,9 @@ class SqlLease:
     ``has_ended`` returns whether a process is known to have ended; it is called for holders whose lease is not renewed.
     """
 
-    def __init__(self, database: Database, has_ended: Callable[[Claimant], bool], *, ttl_ms: int = LEASE_MS) -> None:
+    def __init__(self, database: Database, has_ended: Callable[[Claimant], bool]) -> None:
         self._database = database
         self._has_ended = has_ended
-        self._ttl_ms = ttl_ms
         server: ColumnElement[Any] = literal_column("0" if database.is_sqlite else "@@server_id")
         commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS).scalar_subquery()
         clock = database_clock(is_sqlite=database.is_sqlite)
@@ -68,7 +67,7 @@ class SqlLease:
     def _refuse_while_held(self, row: Row[Any], claimant: Claimant, now: int) -> None:
         age_ms = now - row.renewed_at
         holder = Claimant(row.node, row.holder, row.host, row.pid, row.process)
-        if not is_free(age_ms, released=bool(row.released), ttl_ms=self._ttl_ms) and not self._has_ended(holder):
+        if not is_free(age_ms, released=bool(row.released), ttl_ms=LEASE_MS) and not self._has_ended(holder):
             raise refusal(claimant, holder, age_ms)
 
 

@@ -155,9 +155,9 @@ def rate_group(name: str, *rates: AppliedRate) -> RateGroup:
     return RateGroup(name, "USD", rates[0].policy, table, table.version)
 
 
-def rates_in(group: RateGroup, wall_ms: int = 0) -> tuple[Rate, ...]:
-    """Return the rates of a small group that are in force at a moment, as look-ups find them."""
-    found = (group.find(prefix, wall_ms) for prefix in group.table.prefixes())
+def rates_in(group: RateGroup) -> tuple[Rate, ...]:
+    """Return the rates of a small group that are in force at time 0, as look-ups find them."""
+    found = (group.find(prefix, 0) for prefix in group.table.prefixes())
     return tuple(applied.rate for applied in found if applied is not None)
 
 

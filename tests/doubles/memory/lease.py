@@ -14,15 +14,12 @@ class MemoryLease:
         store: MemoryStore,
         has_ended: Callable[[Claimant], bool] = lambda _: False,
         now_ms: Callable[[], int] = lambda: 0,
-        *,
-        ttl_ms: int = LEASE_MS,
     ) -> None:
         self._store = store
         self.server = 0
         """Number of the database server."""
         self._has_ended = has_ended
         self._now_ms = now_ms
-        self._ttl_ms = ttl_ms
         self._holder: Claimant | None = None
         self._renewed_at = 0
         self._epochs: dict[str, int] = {}
@@ -37,7 +34,7 @@ class MemoryLease:
         now, holder, node = self._now_ms(), self._holder, claimant.node
         age_ms = now - self._renewed_at
         if holder != claimant:
-            is_held = holder is not None and not is_free(age_ms, released=False, ttl_ms=self._ttl_ms)
+            is_held = holder is not None and not is_free(age_ms, released=False, ttl_ms=LEASE_MS)
             if holder is not None and is_held and not self._has_ended(holder):
                 raise refusal(claimant, holder, age_ms)
             self._epochs[node] = self._epochs.get(node, 0) + 1

@@ -57,11 +57,11 @@ def answers_reliably(body: str = ANSWER, after_ms: int = 1_000) -> Script:
     return Script((Line(0, 100), Line(0, 183, body, (), True), Line(after_ms, 200)))
 
 
-def answers_timed(expires: str = "", *, knows_update: bool = True, after_ms: int = 1_000) -> Script:
+def answers_timed(expires: str = "", *, knows_update: bool = True) -> Script:
     """Return a script that answers with a Session-Expires, by default the one of the INVITE."""
     methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO" + (", UPDATE" if knows_update else "")
     headers = (f"Allow: {methods}", "Supported: timer", *((f"Session-Expires: {expires}",) if expires else ()))
-    return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, ANSWER, headers)))
+    return Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, headers)))
 
 
 def refuses(status: int, after_ms: int = 0, *, headers: tuple[str, ...] = ()) -> Script:

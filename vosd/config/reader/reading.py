@@ -66,14 +66,11 @@ def read_section(
     return _validated(model, source, problems, defaults)
 
 
-def validate(
-    model: type[Model], source: Source, problems: ProblemList, defaults: Mapping[str, Any] | None = None
-) -> Model | None:
+def validate(model: type[Model], source: Source, problems: ProblemList) -> Model | None:
     """Validate what was read from a source, as ``read_section`` does."""
-    values = _laid_over(source.values, defaults) if defaults else source.values
-    if (read := read_directly(model, values)) is not None:
+    if (read := read_directly(model, source.values)) is not None:
         return read
-    return _validated(model, source, problems, defaults)
+    return _validated(model, source, problems, None)
 
 
 def _texts_of(section: Section, defaults: Mapping[str, Any] | None) -> dict[str, Any]:
