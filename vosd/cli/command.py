@@ -219,6 +219,7 @@ def _as_full_disk(error: OSError) -> OperationError:
 
 def _as_exit(error: VosError, said: str) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
+    from vosd.cdr.ports import StoreUnavailable
     from vosd.control.client import DaemonUnreachableError
 
     if isinstance(error, ConfigError | NoConfigurationError):
@@ -227,4 +228,6 @@ def _as_exit(error: VosError, said: str) -> click.ClickException:
         return DaemonAwayError(said)
     from vosd.cli.output import printable
 
+    if isinstance(error, StoreUnavailable) and (invocation := click.get_current_context().find_object(Invocation)):
+        said += f" (database.url of {invocation.config_path()})"
     return OperationError("\n".join(map(printable, said.split("\n"))))

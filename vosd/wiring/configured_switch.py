@@ -33,6 +33,16 @@ class NoConfigurationError(VosError):
     """No configuration file was named, and none is at the usual places."""
 
 
+def _may_exist(place: Path) -> bool:
+    return _is_hidden(place) or place.exists()
+
+
+def _is_hidden(place: Path) -> bool:
+    """Return whether this user may not look into the directory of a usual path."""
+    directory = place.parent
+    return os.path.isdir(directory) and not os.access(directory, os.X_OK, effective_ids=True)  # noqa: PTH112 - no error
+
+
 @dataclass
 class ConfiguredSwitch:
     """A configuration, and what it leads to; each part is read when it is asked for."""
@@ -67,6 +77,8 @@ class ConfiguredSwitch:
     def config_path(self) -> Path:
         """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual path that exists.
 
+        Where both usual paths may exist, a remark says once which one is used: each has a database of its own.
+
         Raises:
             NoConfigurationError: there is none; the message lists the paths that were tried.
         """
@@ -74,9 +86,15 @@ class ConfiguredSwitch:
             return self.config
         if named := os.environ.get("VOSD_CONFIG"):
             return Path(named)
-        for place in CONFIG_PLACES:
+        for number, place in enumerate(CONFIG_PLACES, 1):
             if os.path.exists(place):  # noqa: PTH110 - false, not an error, where the directory may not be entered
+                self.config = place
+                for other in filter(_may_exist, CONFIG_PLACES[number:]):
+                    self.remark(f"the configuration is {place} of this directory, not {other}: -c FILE names another")
                 return place
+        if hidden := next((place.parent for place in CONFIG_PLACES if _is_hidden(place)), None):
+            advice = "run this as root, or as the user of the switch (sudo -u vosd …)"
+            raise NoConfigurationError(f"no configuration: this user may not look into {hidden}: {advice}")
         places = ", ".join(map(str, CONFIG_PLACES))
         example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""
         message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."

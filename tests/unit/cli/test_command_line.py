@@ -1,5 +1,6 @@
 """What holds for every verb: where the configuration is sought, wrong usage, what is not built yet."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ from typing import IO
 import click
 import pytest
 from click.testing import CliRunner
+from doubles.closed import closed
+from doubles.migrated import migrated
 
 from vosd import __version__
 from vosd.cli.arguments import MOMENT, Count
@@ -23,6 +26,7 @@ from vosd.cli.command import Invocation, VerbDirectory
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
 from vosd.wiring import configured_switch
+from vosd.wiring.configured_switch import ConfiguredSwitch, NoConfigurationError
 
 TWENTY_DIGITS = "9" * 20
 """More than a database can compare with."""
@@ -249,6 +253,49 @@ def test_a_usual_path_that_cannot_be_looked_at_is_none(tmp_path: Path, monkeypat
     monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / ("x" * 300), second))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert (result.exit_code, "found.sock" in result.stderr) == (4, True)
+
+
+def test_where_both_usual_paths_exist_the_one_that_is_used_is_said_once_beside_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = places = (tmp_path / "here.yaml", tmp_path / "there.yaml")
+    for place in places:
+        url = migrated(place.with_suffix(".db"))
+        place.write_text(f"{{database: {{url: '{url}'}}, state_dir: {tmp_path}/var, accounts: [{{id: acme}}]}}\n")
+    monkeypatch.setattr(configured_switch, "CONFIG_PLACES", places)
+    line = f"the configuration is {here} of this directory, not {there}: -c FILE names another\n"
+    unnamed = CliRunner(env={"VOSD_CONFIG": None})
+
+    shown = unnamed.invoke(main, ["account", "show", "acme", "--json"])
+
+    assert (json.loads(shown.stdout)["balance"], shown.stderr.count(line)) == ("0.00", 1), shown.output
+    assert line not in unnamed.invoke(main, ["account", "show", "acme", "-c", str(here)]).stderr
+
+
+def test_a_usual_path_that_this_user_may_not_look_at_is_no_missing_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = Path("etc")  # a relative path: all of pytest's directories are closed to others
+    (tmp_path / secret).mkdir()
+    tmp_path.chmod(0o711)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (Path("config/vosd.yaml"), secret / "vosd.yaml"))
+    monkeypatch.delenv("VOSD_CONFIG", raising=False)
+    with closed(secret), pytest.raises(NoConfigurationError) as error:
+        ConfiguredSwitch().config_path()
+    assert str(error.value) == (
+        "no configuration: this user may not look into etc: "
+        "run this as root, or as the user of the switch (sudo -u vosd …)"
+    )
+
+
+def test_errors_of_the_database_name_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "vosd.yaml"
+    file.write_text(f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/none/vosd.db'}}\n")
+    done = CliRunner().invoke(main, ["cdr", "list", "-c", str(file)])
+    assert (done.exit_code, done.stderr.endswith(f"who may write there? (database.url of {file})\n")) == (1, True), (
+        done.output
+    )
 
 
 @pytest.mark.parametrize(
