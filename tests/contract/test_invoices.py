@@ -1434,6 +1434,27 @@ async def test_calls_without_cdr_have_their_prefix_and_seconds_among_the_calls_o
     ]
 
 
+async def test_the_calls_of_an_invoice_are_refused_where_calls_of_its_period_were_dropped(site: Site) -> None:
+    """Those that began before the period may lack their CDR: their seconds are not known then, which is not 0."""
+    calls = [call(1, "acme", at("2026-10-05"), *SELL[0]), call(2, "acme", at("2026-10-01") + 5, *SELL[0])]
+    await SqlBooks(site.database).book(calls)
+    run = (await site.run("2026-10", "2026-11-02"))["acme"]
+
+    async def listed_after_drops_until(day: str) -> list[dict[str, str]]:
+        async with site.database.writing() as connection:
+            await note_dropped(connection, RecordKind.CALLS, at(day))
+        pages = read_invoiced_calls(site.office, operator(), ReadInvoicedCalls(id=run.id or 0))
+        return list(csv.DictReader(io.StringIO("".join([page async for page in pages]))))
+
+    async with site.database.writing() as connection:
+        await connection.execute(delete(schema.cdr_charge).where(schema.cdr_charge.c.call_id == calls[1].call_id))
+        await connection.execute(delete(schema.cdr).where(schema.cdr.c.call_id == calls[1].call_id))
+    rows = await listed_after_drops_until("2026-10-01")
+    assert [(each["callee"] != "", each["billed_seconds"]) for each in rows] == [(True, "62"), (False, "")]
+    with pytest.raises(DroppedPeriod, match=r"calls from before 2026-10-0\S+ were dropped"):
+        await listed_after_drops_until("2026-10-05")
+
+
 async def test_the_agent_of_now_issues_an_invoice_that_has_a_minimum_beside_calls_that_were_booked_late(
     site: Site,
 ) -> None:

@@ -453,14 +453,16 @@ class SqlInvoices:
     async def calls(self, invoice: StoredInvoice) -> AsyncGenerator[Sequence[InvoicedCall], None]:
         """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.
 
-        Of calls that were dropped since, numbers and areas are missing.
+        Calls that began before its period may have been dropped since: their numbers, areas and seconds are missing.
 
         Raises:
-            DroppedPeriod: their entries were dropped.
+            DroppedPeriod: calls or entries of its period were dropped.
             StoreUnavailable: what was yielded is correct, and is not all.
         """
         async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).ledger, invoice.since, "ledger entries")
+            dropped = await dropped_before(connection)
+            check_there(dropped.calls, invoice.since, "calls")
+            check_there(dropped.ledger, invoice.since, "ledger entries")
         after: int | None = None
         while True:
             until, end_seq, open_seq = invoice.until, invoice.end_seq, invoice.open_seq

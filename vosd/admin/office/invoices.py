@@ -1075,7 +1075,7 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
 
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
-        DroppedPeriod: the entries of its calls were dropped.
+        DroppedPeriod: calls or entries of its period were dropped.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
     invoice = await _visible(office, await _scope(office, who), order.id)
@@ -1091,7 +1091,7 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
                     each.callee or "",
                     each.area or "",
                     each.prefix or "",
-                    str(each.seconds or 0),
+                    "" if each.seconds is None else str(each.seconds),
                     format_amount(-each.amount + (each.tax or ZERO)),
                     format_amount(-(each.tax or ZERO)),
                     format_amount(-each.amount),
