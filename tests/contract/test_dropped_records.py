@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import random
+import re
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, DropPlan, RecordKind
+from vosd.engine.journal.entries import Ended, frame_of
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import retention, schema
 from vosd.storage.audit import SqlAudit
@@ -266,9 +268,19 @@ async def test_a_call_that_the_journal_or_the_quarantine_has_stays(booked, run, 
     (state_dir / "quarantine" / f"{call(1, 50).call_id}.json").write_text("{}")
     sheet = (await run())["calls"]
     assert (sheet.dropped_before, [each.guard for each in sheet.held]) == (_iso(50), ["journal"])
+    assert "vosd spool list" in sheet.held[0].why
     (state_dir / "journal").rmdir()
     with pytest.raises(RetentionError, match="run this where the switch runs"):
         await run()
+
+
+@on_sqlite
+@pytest.mark.parametrize(("suffix", "what_to_do"), [(".kept", r"journal\.keep_minutes"), (".log", "vosd spool list")])
+async def test_what_keeps_calls_of_the_journal_says_what_ends_it(booked, run, state_dir, suffix, what_to_do):
+    (state_dir / "journal" / f"journal-00000001{suffix}").write_bytes(frame_of(Ended(call(1, 50))))
+    (hold,) = (await run())["calls"].held
+    assert (hold.guard, hold.kept_from[:10]) == ("journal", _iso(50)[:10])
+    assert re.search(what_to_do, hold.why)
 
 
 @on_sqlite

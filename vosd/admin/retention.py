@@ -31,6 +31,7 @@ from vosd.cdr.retention import (
     plan_numbers,
     plan_payments,
 )
+from vosd.engine.journal import files
 from vosd.engine.journal.kept import oldest_call
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
@@ -141,9 +142,9 @@ class Retention:
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()
             found = RetentionFacts(await self._store.closes(), None)
             if settings.calls is not None or settings.numbers is not None:
-                oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
+                oldest, kept_oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
                 exports, uncounted = await self._exports(), await self._store.oldest_not_added_up()
-                found = RetentionFacts(found.closes, oldest, exports, uncounted)
+                found = RetentionFacts(found.closes, oldest, exports, uncounted, kept_oldest)
             if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
                 if not await self._store.has_calls(plan.until):
@@ -264,8 +265,8 @@ def _held(hold: RetentionHold) -> HoldSheet:
     return HoldSheet(hold.guard.value, iso_utc(hold.until) if hold.until else None, hold.why)
 
 
-def _oldest_outside(state_dir: Path) -> int | None:
-    """Return when the oldest call began that the journal or the quarantine has, UTC milliseconds.
+def _oldest_outside(state_dir: Path) -> tuple[int | None, int | None]:
+    """Return when the oldest call began that the journal or the quarantine has, and that of booked files that are kept.
 
     Raises:
         RetentionError: there is no journal, so it is not known which calls may be booked yet.
@@ -274,7 +275,10 @@ def _oldest_outside(state_dir: Path) -> int | None:
     if not directory.is_dir():
         message = f"{directory} is not here: run this where the switch runs, its journal says what must be kept"
         raise RetentionError(message)
-    return min(filter(None, (oldest_call(directory), _oldest_refused(state_dir / QUARANTINE))), default=None)
+    waiting = oldest_call(directory, files.IN_USE, files.UNBOOKED, files.DAMAGED)
+    kept = oldest_call(directory, files.KEPT)  # behind the others: a file that is booked meanwhile is not passed over
+    outside = [each for each in (waiting, _oldest_refused(state_dir / QUARANTINE)) if each is not None]
+    return min(outside, default=None), kept
 
 
 def _oldest_refused(directory: Path) -> int | None:

@@ -4,7 +4,7 @@ What may be dropped is always a beginning: everything before a date. The date is
 earlier one where a guard says so. It does not know databases, files and the time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -98,6 +98,8 @@ class RetentionFacts(NamedTuple):
     exports: Sequence[ExportProgress] = ()
     sums_oldest: int | None = None
     """Begin of the oldest call that is not in the sums of reports; None = there is none."""
+    kept_oldest: int | None = None
+    """Begin of the oldest call in booked files of the journal, which are kept for a while; None = there is none."""
 
 
 class RetentionHold(NamedTuple):
@@ -190,12 +192,14 @@ def _held_by_close(closes: Iterable[int], wanted: int) -> list[RetentionHold]:
     return [RetentionHold(Guard.CLOSE, until, why)]
 
 
-def _held_by_journal(found: RetentionFacts) -> list[RetentionHold]:
-    if found.journal_oldest is None:
-        return []
-    moment = iso_utc(found.journal_oldest)
-    why = f"the journal or the quarantine has a call of {moment}, which may be booked yet: vosd spool list, check"
-    return [RetentionHold(Guard.JOURNAL, found.journal_oldest, why)]
+def _held_by_journal(found: RetentionFacts) -> Iterator[RetentionHold]:
+    if found.journal_oldest is not None:
+        why = f"the journal or the quarantine has a call of {iso_utc(found.journal_oldest)}, which may be booked yet"
+        yield RetentionHold(Guard.JOURNAL, found.journal_oldest, f"{why}: vosd spool list")
+    if found.kept_oldest is not None:
+        why = f"booked files of the journal have a call of {iso_utc(found.kept_oldest)}"
+        wait = "they go journal.keep_minutes after the start of the switch, or after they were booked"
+        yield RetentionHold(Guard.JOURNAL, found.kept_oldest, f"{why}: {wait}")
 
 
 def _held_by_exports(exports: Iterable[ExportProgress]) -> list[RetentionHold]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quarantined, TimeMark, id_text, read
-from vosd.engine.journal.files import all_files, numbered, opened
+from vosd.engine.journal.files import all_files, listed, numbered, opened
 from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
 
 _TIME_BYTES = 6
@@ -105,14 +105,14 @@ class KeptJournal:
             self.unreadable.add(call_id)
 
 
-def oldest_call(directory: Path) -> int | None:
-    """Return when the oldest call of the journal's files began, UTC milliseconds; None if there is none.
+def oldest_call(directory: Path, *suffixes: str) -> int | None:
+    """Return when the oldest call of the journal's files of some kinds began, UTC milliseconds; None = there is none.
 
     Records of it may be booked, now or after a loss of commits. Payloads are not decoded, so this is quick.
     Files of the first format do not say it outside of their records: one of them counts as older than everything.
     """
     oldest: bytes | None = None
-    for path in all_files(directory):
+    for path in listed(directory, *suffixes):
         file = opened(path)
         if file is None:
             continue
