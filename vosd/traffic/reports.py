@@ -103,7 +103,7 @@ def _profit(sums: Sums) -> Decimal:
 
 _OF_CALLS: Final = "answered calls by hold time in seconds: "
 FIGURES: Final[Mapping[str, ReportFigure]] = {
-    "calls": _count("calls", "calls with a CDR, answered or not"),
+    "calls": _count("calls", "calls with a CDR, answered or not; in agents those that the agent is charged for"),
     "without_cdr": _count("without_cdr", "attempts that left no CDR"),
     "attempts": ReportFigure(
         FigureKind.COUNT, "both: calls with a CDR, and attempts without one", ("calls", "without_cdr"),
