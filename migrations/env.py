@@ -2,6 +2,9 @@
 
 from alembic import context
 from sqlalchemy import inspect, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.compiler import DDLCompiler
 
 from vosd.storage.schema import metadata
 
@@ -10,6 +13,12 @@ if connection is None:
     raise SystemExit("run `vosd migrate`: it knows the database from the configuration")
 
 OLDEST = "schema_compatibility"
+
+
+@compiles(CreateTable, "mysql", "mariadb")
+def of_long_keys(create: CreateTable, compiler: DDLCompiler) -> str:
+    """Return the statement of a table whose indexes may be long, whatever row format the server prefers."""
+    return f"{compiler.visit_create_table(create).rstrip()} ROW_FORMAT=DYNAMIC"
 
 
 def note_compatible() -> None:

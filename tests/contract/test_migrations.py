@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from doubles.data.records import answered_call
 from doubles.migrated import migrate_on_server, migrated
+from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
@@ -51,6 +52,19 @@ async def copy_migrated(url: str) -> None:
         migrated(Path(url.removeprefix("sqlite+aiosqlite:///")))
     else:
         await asyncio.to_thread(migrate_on_server, url)
+
+
+@pytest.mark.mariadb
+async def test_a_server_that_prefers_the_row_format_of_old_ones_is_migrated(tmp_path):
+    server = MariaDb(tmp_path)
+    server.start("--innodb-default-row-format=compact")
+    try:
+        await migrate_async(server.create_database("vosd"))
+        with server.connection() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT row_format FROM information_schema.tables WHERE table_schema = 'vosd'")
+            assert set(cursor.fetchall()) - {(None,)} == {("Dynamic",)}  # a view has none
+    finally:
+        server.kill()
 
 
 async def test_migrations_make_what_the_schema_says(url, database):
