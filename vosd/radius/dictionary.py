@@ -11,14 +11,12 @@ VENDOR Cisco 9
 ATTRIBUTE User-Name 1 string
 ATTRIBUTE NAS-IP-Address 4 ipaddr
 ATTRIBUTE Reply-Message 18 string
-ATTRIBUTE State 24 octets
 ATTRIBUTE Class 25 octets
 ATTRIBUTE Vendor-Specific 26 octets
 ATTRIBUTE Session-Timeout 27 integer
 ATTRIBUTE Called-Station-Id 30 string
 ATTRIBUTE Calling-Station-Id 31 string
 ATTRIBUTE NAS-Identifier 32 string
-ATTRIBUTE Proxy-State 33 octets
 ATTRIBUTE Acct-Status-Type 40 integer
 ATTRIBUTE Acct-Delay-Time 41 integer
 ATTRIBUTE Acct-Session-Id 44 string
@@ -66,7 +64,6 @@ ATTRIBUTE h323-call-type 27 string
 ATTRIBUTE h323-connect-time 28 string
 ATTRIBUTE h323-disconnect-time 29 string
 ATTRIBUTE h323-disconnect-cause 30 string
-ATTRIBUTE h323-credit-time 102 string
 END-VENDOR Cisco
 """
 DICTIONARY: Final = Dictionary(StringIO(_TEXT))
