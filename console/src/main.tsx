@@ -1,5 +1,5 @@
 import { createTheme, MantineProvider, Modal, Tabs } from "@mantine/core";
-import "@mantine/core/styles.css";
+import "./mantine.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
 import { notifyManager, QueryClient, QueryClientProvider } from "@tanstack/react-query";

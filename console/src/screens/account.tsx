@@ -17,6 +17,7 @@ import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { Missing, ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
 import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { TakeBack, takeBack } from "../parts/takeback";
@@ -31,7 +32,6 @@ import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
 import { isRefused } from "./login";
 import { USE, useMoney } from "./money";
-import { Missing, ReportTable, reportOf, useSeesReport } from "./reports";
 
 const LATEST = 50;
 const MONEY = ["balance", "available", "overdraft_limit", "reserved", ...USE];

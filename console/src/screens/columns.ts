@@ -37,7 +37,7 @@ const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, i
 /** A gateway as it does now, over the last five minutes. */
 export const gatewayColumns: readonly Column[] = [
   sorted("gateway", "gateway"),
-  { name: "kind", kind: "sentence" },
+  { name: "kind", kind: "state" },
   sorted("state", "state"),
   { name: "account", kind: "account" },
   sorted("calls", "number"),

@@ -14,6 +14,7 @@ import { useRescue } from "../parts/focus";
 import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
 import { RowCount, useRows } from "../parts/rows";
 import { OverTime } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
@@ -26,7 +27,6 @@ import { useMay, useSession } from "../session";
 import { BlockOf, NO_BLOCK } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
-import { ReportTable, reportOf, useSeesReport } from "./reports";
 
 const READ_MS = 4_000;
 const PAGE_ROWS = 1_000;

@@ -15,6 +15,7 @@ import { loaded } from "../parts/loaded";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { Missing, ReportTable, reportOf } from "../parts/reporttable";
 import { moneyOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
@@ -27,7 +28,6 @@ import { ServerText } from "../text/meanings";
 import { useWall } from "../wall";
 import { zoneName } from "../zone";
 import { gatewayColumns } from "./columns";
-import { Missing, ReportTable, reportOf } from "./reports";
 
 const STATE_MS = 2_000;
 const DAY_MS = 30_000;

@@ -27,7 +27,7 @@ import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { ServerText, useServerText } from "../text/meanings";
+import { beginServerText, ServerText, useServerText } from "../text/meanings";
 
 const HTTP_UNAUTHORIZED = 401;
 const NO_PAYMENTS: Schemas["PaymentsOfFile"]["payments"] = [];
@@ -283,7 +283,7 @@ export function sumsOf(payments: readonly { amount: string; currency: string | n
 
 /** A file of payments: each has a reference, so that a second run of the same file books nothing again. */
 function FromFile() {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const inLanguage = useServerText();
   const say = useBooked();
   const queries = useQueryClient();
@@ -294,6 +294,7 @@ function FromFile() {
       isStopped.current = true;
     };
   }, []);
+  useEffect(() => beginServerText(i18n.language), [i18n.language]); // an outcome is said once, and kept so
   /** What has become of the payments so far, in their order; it only grows, and is not copied for each of thousands. */
   const outcomes = useRef<string[]>([]);
   const [done, setDone] = useState(0);

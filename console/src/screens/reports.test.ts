@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { callsOf, columnsOf, entriesOf, leadsOn, wordsOf } from "./reports";
+import { callsOf, columnsOf, entriesOf, leadsOn } from "../parts/reporttable";
+import { wordsOf } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 // hours of Lord Howe around 02:00, when the clock is put forward by half an hour

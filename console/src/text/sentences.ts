@@ -31,6 +31,9 @@ const CHARACTERS_MAX = 1_500;
 const LETTERS_MIN = 8;
 const SEPARATED_MAX = 12;
 
+/** Whether a text may have another form in another language: numbers and amounts have none. */
+export const hasWords = (text: string): boolean => /[a-z]{2}/.test(text);
+
 /** What may stand in the place behind a part. */
 function placeOf(parts: readonly string[], index: number): string {
   // a name and a few letters say too little to be known by: only names and numbers stand beside them
@@ -77,7 +80,7 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
   }
 
   function find(text: string, known: Map<string, string | undefined>): string | undefined {
-    if (!/[a-z]{2}/.test(text)) return undefined;
+    if (!hasWords(text)) return undefined;
     return (
       texts[text] ??
       word(text) ??
