@@ -124,12 +124,14 @@ async def check_account(account: str | None, names: ConfiguredNames, queries: Qu
         raise unknown("account", account, accounts, "vosd account list names them")
 
 
-async def is_planned(account: str | None, objects: "SqlObjects", now: int) -> bool:
-    """Return whether an account begins later; None is none."""
-    if account is None:
+async def is_planned(
+    name: str | None, objects: "SqlObjects", now: int, kinds: Collection[str] = frozenset({"accounts"})
+) -> bool:
+    """Return whether an object of that name, of one of these kinds, begins later; None is none."""
+    if name is None:
         return False
     planned = await objects.planned(now)
-    return any((each.kind, each.name) == ("accounts", account) and each.body is not None for each in planned)
+    return any(each.kind in kinds and each.name == name and each.body is not None for each in planned)
 
 
 def check_selection(selection: "CallSelection", catalogue: "Catalogue", running: "Iterable[CallSnapshot]") -> None:

@@ -189,16 +189,20 @@ async def test_who_waits_for_the_last_call_of_a_removed_account_or_gateway_finds
             assert (found.exit_code, json.loads(found.stdout)) == (0, [])
 
 
-async def test_running_calls_of_an_account_that_begins_later_are_none_yet(site: Path) -> None:
+async def test_calls_and_numbers_of_what_begins_later_are_none_yet(site: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{site}/vosd.db")
-    later = ObjectVersion(
-        kind="accounts", name="later", version=1, body="{}", begins_at=4_922_000_000_000, made_at=0, operator="ann"
-    )
-    await SqlObjects(database).add([later])
+    later = [
+        ObjectVersion(
+            kind=kind, name=name, version=1, body="{}", begins_at=4_922_000_000_000, made_at=0, operator="ann"
+        )
+        for kind, name in (("accounts", "later"), ("routing_gateways", "later-trunk"))
+    ]
+    await SqlObjects(database).add(later)
     await database.close()
     async with FakeSwitch(site / "s").answers(ListCalls, []).answers(GetStatus, status_of()):
-        found = await asyncio.to_thread(vosd, "calls", "--account", "later", "--json")
-        assert (found.exit_code, json.loads(found.stdout)) == (0, [])
+        for words in ("calls --account later", "calls --gateway later-trunk", "did list --account later"):
+            found = await asyncio.to_thread(vosd, *words.split(), "--json")
+            assert (found.exit_code, json.loads(found.stdout or "0")) == (0, []), found.output
         unknown = await asyncio.to_thread(vosd, "calls", "--account", "later", "--gateway", "pbxx", "--json")
         assert "no gateway 'pbxx' is configured or recorded" in unknown.stderr
 

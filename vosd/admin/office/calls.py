@@ -76,7 +76,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
         OrderError: an agent names a gateway.
         OutOfScopeError: an agent names an account that it does not see.
         UnknownAccountError: the agent that is named is not configured.
-        UnknownNameError: none fits, and the account or the gateway is unknown; a planned account is known.
+        UnknownNameError: none fits, and the account or the gateway is unknown; planned ones are known.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
@@ -110,8 +110,10 @@ async def _check_named(office: Office, order: ListRunningCalls) -> None:
     stores = office.stores  # before the time is counted: to load the libraries of a database takes seconds, too
     async with asyncio.timeout(_DATABASE_S):
         await stores.decks.version()
-    account = None if await is_planned(order.account, stores.objects, office.now()) else order.account
-    named = CallFilter(account=account, gateway=order.gateway)
+    now, lists = office.now(), office.definitions.gateways_by_list()
+    account = None if await is_planned(order.account, stores.objects, now) else order.account
+    gateway = None if await is_planned(order.gateway, stores.objects, now, lists) else order.gateway
+    named = CallFilter(account=account, gateway=gateway)
     await check_names(named, office.definitions, stores.queries, stores.books)
 
 
