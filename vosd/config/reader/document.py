@@ -95,6 +95,15 @@ def written_in_list(listing: YamlList) -> str | None:
     return f"[{', '.join(shown)}]" if len(items) == len(listing.items) else None
 
 
+_AT_BEGIN: Final = frozenset(f"did not find expected {token}" for token in ("'-' indicator", "key", "<document start>"))
+"""Words of the parser for a line that begins in another column than those that it belongs to."""
+_SECOND_COLON: Final = "mapping values are not allowed in this context"
+_ALIGNED: Final = (
+    "other blanks at the beginning of the line: the keys of one object, and the `-` of one list, stand one below the"
+    " other"
+)
+
+
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
     """The rest of the file cannot be parsed."""
 
@@ -143,12 +152,18 @@ def _parsed(
     except _Unreadable as unreadable:
         problems.error(SourceLine(file, unreadable.line), "", unreadable.expected)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        line, column = (mark.line + 1, mark.column) if (mark := error.problem_mark) else (0, 0)
+        written = "".join(text.split("\n")[line - 1 : line]) if line else ""
+        before, is_second_colon = written[:column].strip(), error.problem == _SECOND_COLON
         begins = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
-        if line and _TAB.match("".join(text.split("\n")[line - 1 : line])):
+        if _TAB.match(written):
             expected = "blanks instead of the tab at the beginning of the line: YAML allows no tab there"
         elif (unparted := _unparted(text, line)) is not None:
             line, expected = unparted, "a blank behind the colon of `key: value`"
+        elif (error.problem in _AT_BEGIN and not before) or (is_second_colon and ": " not in before):
+            expected = _ALIGNED
+        elif is_second_colon:
+            expected = "quotes around a value that has a colon and a blank in it"
         else:
             expected = f"valid YAML: {error.problem}{begins}"
         problems.error(SourceLine(file, line), "", expected)
