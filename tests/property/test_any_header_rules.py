@@ -106,7 +106,7 @@ callers = st.builds(
     session_id=st.sampled_from(SessionIdUse),
     causes=causes,
 )
-_FORWARDED: Final = re.compile(r'<sip:[^<>"\s]*>(;[a-z-]+=([\w.-]+|"([^"\\]|\\.)*"))*')
+_FORWARDED: Final = re.compile(r'<(sip:[^<>"\s]*|tel:\+\d+)>(;[a-z-]+=([\w.-]+|"([^"\\]|\\.)*"))*')
 """A value of Diversion (RFC 5806) or History-Info (RFC 7044) as the switch writes them."""
 USUAL: Final = "has no business there"
 """The complaint about headers that the switch sends by rules alone."""

@@ -77,10 +77,16 @@ class NumberFormat(msgspec.Struct, frozen=True):
     def uri(self, number: str, form: NumberNotation, host: str, parameters: str = "") -> str:
         """Return the URI of a number that is escaped already; ``parameters`` belong to the number (RFC 4694)."""
         written = self.written(number, form)
-        is_number = written.removeprefix("+").isdigit()
         if form is NumberNotation.TEL and written[:1] == "+":
             return f"tel:{written}{parameters}"
-        return f"sip:{written}{parameters}@{host}{';user=phone' if self.user_phone and is_number else ''}"
+        return self.sip_uri(number, form, host, parameters)
+
+    def sip_uri(self, number: str, form: NumberNotation, host: str, parameters: str = "") -> str:
+        """Return the same as a SIP URI in any case: one of ``tel`` has no headers (RFC 3966 section 3)."""
+        written = self.written(number, form)
+        is_number = written.removeprefix("+").isdigit()
+        is_marked = is_number and (self.user_phone or (form is NumberNotation.TEL and written[:1] == "+"))
+        return f"sip:{written}{parameters}@{host}{';user=phone' if is_marked else ''}"
 
 
 class CallerFormat(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.uri import user_part
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, CallerSource, IdentityHeader, Passing, Privacy
+from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 DIVERTED = (
     "Diversion: <sip:+49302@10.1.2.3>;reason=user-busy;counter=1;privacy=off",
@@ -84,6 +85,20 @@ def test_a_history_is_made_of_diversions():
         "history-info: <sip:anonymous@anonymous.invalid?Privacy=history>;index=1",
         "history-info: <sip:+49302@H;cause=302>;index=1.1;mp=1",
         f"history-info: <sip:{CALLEE}@H;cause=486>;index=1.1.1;mp=1.1",
+    ]
+
+
+def test_a_history_has_sip_uris_where_diversions_have_those_of_telephones():
+    """Reason and Privacy stand in the headers of an entry's URI, which ``tel`` has none of."""
+    history = (
+        "History-Info: <sip:+49301@10.1.2.3;cause=302?Reason=SIP%3Bcause%3D302>;index=1",
+        "History-Info: <sip:112@10.1.2.3>;index=1.1",
+    )
+    tel = NumberFormat(diversion=NumberNotation.TEL, country="49")
+    assert sent((*DIVERTED[:1], *history), diversion=Passing.PASS, history_info=Passing.PASS, number_format=tel) == [
+        "diversion: <tel:+49302>;reason=user-busy;counter=1;privacy=off",
+        "history-info: <sip:+49301@H;user=phone;cause=302?Reason=SIP%3Bcause%3D302>;index=1",
+        "history-info: <sip:112@H>;index=1.1",
     ]
 
 

@@ -147,16 +147,17 @@ class _Introduction:
             marks = dialect.is_sent_withheld and dialect.privacy in {Privacy.HONOUR, Privacy.ANONYMISE}
             for entry in history:
                 is_withheld = entry.is_withheld or caller_identity.withholds_history
-                uri = self._uri_of(entry.number, is_withheld=is_withheld)
+                uri = self._uri_of(entry.number, is_withheld=is_withheld, has_headers=True)
                 marked = entry._replace(is_withheld=is_withheld) if marks else entry
                 yield f"History-Info: {marked.render(uri)}"
 
-    def _uri_of(self, number: str, *, is_withheld: bool) -> str:
+    def _uri_of(self, number: str, *, is_withheld: bool, has_headers: bool = False) -> str:
         if not number or (is_withheld and not self._dialect.is_sent_withheld):
             return ANONYMOUS_URI
         forms = self._dialect.number_format
         if forms is not None:
-            return forms.uri(escape_user(number), forms.diversion, self._ours)
+            written = forms.sip_uri if has_headers else forms.uri
+            return written(escape_user(number), forms.diversion, self._ours)
         return f"sip:{escape_user(number)}@{self._ours}"
 
     def _signatures(self) -> str:
