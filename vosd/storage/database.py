@@ -447,7 +447,7 @@ _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
     **dict.fromkeys((2003, 2006, 2013), "is the server running and the address right?"),
     1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
-    **dict.fromkeys((1045, 1698), "check the user and password of database.url"),
+    **dict.fromkeys((1045, 1698), "check the user and password of database.url; % in them is written %25"),
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
     1040: "raise the server's max_connections",
     1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",

@@ -97,6 +97,13 @@ def test_parameters_that_the_driver_of_the_database_takes_are_none(site):
     assert site.load(f"database: {{url: '{url}'}}").settings.database_url.reveal() == url
 
 
+@pytest.mark.parametrize("sign", ["@", "/", "?", "#"])
+def test_signs_of_a_password_that_end_a_part_of_the_url_are_named(site, sign):
+    (error,) = site.errors(f"database: {{url: 'mysql+aiomysql://vosd:hun{sign}ter@127.0.0.1:3306/vosd'}}")
+    assert error.endswith("; in the password write %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %")
+    assert "hun" not in error
+
+
 @pytest.mark.parametrize("key", ["url", "replica"])
 def test_a_file_for_tls_to_the_database_that_cannot_be_used_is_an_error(site, key):
     (error,) = site.errors(f"database: {{{key}: 'mysql+aiomysql://h/x?ssl_ca=/nope.pem'}}")

@@ -8,6 +8,7 @@ from vosd.config.places import DATABASE_URL
 from vosd.config.reader.document import Section
 
 URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
+_ESCAPES: Final = "in the password write %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %"
 _PARAMETERS: Final = (
     "auth_plugin", "autocommit", "charset", "client_flag", "connect_timeout", "echo", "init_command", "local_infile",
     "program_name", "read_default_file", "read_default_group", "server_public_key", "sql_mode", "ssl_ca", "ssl_cert",
@@ -38,9 +39,10 @@ def flaw_of_url(text: str) -> str | None:
     try:
         url = urlsplit(text)
         file = url.path.removeprefix("/")
-        if url.netloc.count("@") > 1 or "@" in url.path:
-            # Otherwise the part after the first @ would be parsed as the host, and shown.
-            return f"{URL}; write %40 for an @ in the password"
+        behind = url.path + url.fragment + ("" if "@" in url.netloc else url.query)
+        if url.netloc.count("@") > 1 or "@" in behind:
+            # Otherwise a part of the password would be parsed as the host, and shown.
+            return f"{URL}; {_ESCAPES}"
         parameters = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
         if url.scheme == "sqlite+aiosqlite":
             complete = not url.netloc and bool(file) and ":memory:" not in file
