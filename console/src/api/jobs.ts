@@ -8,7 +8,11 @@ export type Job = Schemas["JobSheet"];
 /** The end of a job that did not succeed, with what the request would have got. */
 export class JobFailed extends Problem {}
 
+/** How long it waits before it looks at a job: at first, and at most where that takes long. */
 const LOOKED_MS = 300;
+const LOOKED_MAX_MS = 2_000;
+/** By how much longer it waits each time. */
+const SLOWER = 1.25;
 const OVER = new Set(["cancelled", "done", "failed"]);
 
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -16,9 +20,11 @@ const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Wait until a job is over; one that did not succeed is a problem. */
 export async function endOf(begun: Job, note: (progress: number) => void = () => {}): Promise<Job> {
   let job = begun;
+  let wait = LOOKED_MS;
   while (!OVER.has(job.state)) {
     note(job.progress);
-    await later(LOOKED_MS);
+    await later(wait);
+    wait = Math.min(SLOWER * wait, LOOKED_MAX_MS);
     job = await content(client.GET("/jobs/{id}", { params: { path: { id: job.id } } }));
   }
   if (job.state !== "done") {

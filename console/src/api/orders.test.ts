@@ -129,6 +129,22 @@ it("has a job that failed begun anew", async () => {
   expect(again).not.toBe(failed);
 });
 
+it("looks at a long job more seldom, and tells soon that a short one is over", async () => {
+  vi.useFakeTimers();
+  const lookedAt: number[] = [];
+  const begun = Date.now();
+  answered.mockImplementation(async () => {
+    lookedAt.push(Date.now() - begun);
+    return Response.json({ id: 7, state: Date.now() - begun < 60_000 ? "running" : "done", progress: 0 });
+  });
+  const over = endOf({ id: 7, state: "running" } as unknown as Job);
+  await vi.advanceTimersByTimeAsync(63_000);
+  expect(await over).toMatchObject({ state: "done" });
+  expect(lookedAt[0]).toBeLessThan(500);
+  expect(lookedAt.length).toBeLessThan(50);
+  vi.useRealTimers();
+});
+
 it("takes the result of a job for the answer to what it has changed", async () => {
   answered.mockImplementation(async () => Response.json({ calls: 3, untold: "no answer" }));
   await resultOf({ id: 7, state: "done" } as unknown as Job);

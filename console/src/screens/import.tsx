@@ -15,9 +15,9 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
-import { useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/client";
+import { client, content, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
@@ -149,23 +149,18 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     mutationFn: async (): Promise<Trial> => {
       const read = map && beginning && withDecimal(map, beginning);
       const job = await endOf(await send(true, read), setProgress);
-      const path = { path: { id: job.id } };
-      const report = (await content(client.GET("/jobs/{id}/result", { params: path }))) as Row;
-      const lines = (await content(
-        client.GET("/jobs/{id}/result", {
-          params: path,
-          headers: { Accept: "application/x-ndjson" },
-          parseAs: "text",
-        }),
-      )) as unknown as string;
-      return {
-        report,
-        map: read,
-        rows: lines
-          .split("\n")
-          .filter(Boolean)
-          .map((line) => JSON.parse(line) as Row),
-      };
+      const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
+      const rows: Row[] = [];
+      // of 100,000 prices it takes a second, in which the page would stand still
+      await stream(
+        `/jobs/${job.id}/result`,
+        new AbortController().signal,
+        () => {},
+        (row) => {
+          rows.push({ ...row, currency });
+        },
+      );
+      return { report, map: read, rows };
     },
     onError: (failure) => {
       // the server knows no such header: what its titles say is looked at by the person
@@ -180,7 +175,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   };
   const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
     setTerms({ ...terms, [name]: value });
-    trial.reset();
+    if (name !== "memo") trial.reset(); // what it compares does not depend on the memo
   };
   const choose = async (file: File | null) => {
     trial.reset();
@@ -511,13 +506,12 @@ function shownPlan({ planned_price, planned_begins, currency }: Row) {
   );
 }
 
-/** What the sheet would change: counts, money of last week's calls, and every prefix. */
-function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
+/** What the sheet would change: counts, money of last week's calls, and every prefix; not drawn again with each key. */
+const Difference = memo(function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
   const { t } = useTranslation();
   const word = useStateWord();
   const [kind, setKind] = useState<string>("all");
-  const { report } = trial;
-  const rows = trial.rows.map((row): Row => ({ ...row, currency }));
+  const { report, rows } = trial;
   const counts = report.changes as Record<string, number>;
   const margin = report.margin as Row | undefined;
   const moved = (before: unknown, after: unknown) =>
@@ -595,4 +589,4 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
       />
     </>
   );
-}
+});
