@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from vosd.base.host import UNSPECIFIED
 from vosd.media.termination import MediaForm
+from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import BadSession, Place, media_of
 from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
@@ -372,10 +373,13 @@ def missing_family(order: RtpOrder, reply: RtpReply) -> str:
 
     Without an ``interface`` of that family it gives ports of the other one, and says so in its own log alone. A medium
     on hold has no family, one that is not relayed has that of its author, and an address above all media says nothing
-    where each has its own (RFC 8866 section 5.7).
+    where each has its own (RFC 8866 section 5.7). With ICE its candidates count, which are of each family that it has.
     """
-    if not isinstance(order, RtpSession) or order.family is UNSET or _CANDIDATE in reply.sdp:
-        return ""  # candidates may be of either family
+    if not isinstance(order, RtpSession) or order.family is UNSET:
+        return ""
+    name, family = ("IPv6", 6) if order.family == "IP6" else ("IPv4", 4)
+    if _CANDIDATE in reply.sdp:
+        return "" if family in families_of_ice(reply.session) else name
     try:
         media = media_of(reply.session)
     except BadSession:
@@ -383,7 +387,7 @@ def missing_family(order: RtpOrder, reply: RtpReply) -> str:
     hosts = [each.host for each in media if each.port and each.is_relayable and each.host not in UNSPECIFIED]
     if not hosts or order.family in map(_family, hosts):
         return ""
-    return "IPv6" if order.family == "IP6" else "IPv4"
+    return name
 
 
 class EngineAnswer(msgspec.Struct, frozen=True, gc=False):

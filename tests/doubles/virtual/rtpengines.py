@@ -1,7 +1,7 @@
 """Two rtpengines on virtual time: they give ports as real ones do, and are silent or lost where a test wants it."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 import msgspec
@@ -33,6 +33,7 @@ from vosd.media.rtpengine_orders import (
     RtpUnblock,
 )
 from vosd.rtpengine.pool import PING_MS
+from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import Place, media_of, relayed
 from vosd.trunks.media import RtpEngine
 
@@ -45,6 +46,15 @@ HOSTS_6 = {"one": "2001:db8:1::1", "two": "2001:db8:1::2"}
 def key_in(session: str) -> str:
     """Return the first key in a description; empty = it has none."""
     return session.partition(" inline:")[2][:40]
+
+
+def with_candidates(hosts: Iterable[str], ports: Sequence[int]) -> bytes:
+    """Return the lines of ICE of the last medium: a candidate for each address, whatever the family of the order."""
+    lines = [
+        f"a=candidate:{index} 1 UDP {2_130_706_431 - index} {host} {ports[-1]} typ host"
+        for index, host in enumerate(sorted(hosts), 1)
+    ]
+    return "".join(f"{line}\r\n" for line in ("a=ice-ufrag:engi", "a=ice-pwd:engineengineengineengin", *lines)).encode()
 
 
 class VirtualRtpEngines:
@@ -235,10 +245,14 @@ class VirtualRtpEngines:
         host = self._hosts[order.call, reader] = (HOSTS_6 if order.family == "IP6" else HOSTS)[engine]
         author = order.author if isinstance(order, RtpOffer) else order.reader
         own = self._hosts.get((order.call, author), "")
-        if own and media and media[0].host not in UNSPECIFIED and (":" in own) is not (":" in media[0].host):
+        is_other = own and media and media[0].host not in UNSPECIFIED and (":" in own) is not (":" in media[0].host)
+        if is_other and not families_of_ice(session):
             self.ignored.append(author)
         places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
-        return RtpReply(OK, sdp=self._written(order, relayed(session, places)).decode("latin-1"))
+        written = self._written(order, relayed(session, places))
+        if order.ice == "force":
+            written += with_candidates({HOSTS[engine], HOSTS_6[engine]}, ports)
+        return RtpReply(OK, sdp=written.decode("latin-1"))
 
     def _written(self, order: RtpOffer | RtpAnswer, session: bytes) -> bytes:
         """Return a description with the transport that the reader of an offer gets, or had in its own, and a key."""

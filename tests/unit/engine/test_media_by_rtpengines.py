@@ -1141,6 +1141,69 @@ def test_a_side_with_ice_may_write_the_family_of_the_chosen_pair_into_its_addres
     scene.finish(call)
 
 
+def ice_scene(monkeypatch, *, of_caller):
+    """Return a scene with rtpengines of IPv4 alone, of which one takes part in the ICE of a side."""
+    for name in HOSTS:
+        monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
+    lite = MediaSettings(ice=IceMode.LITE)
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=lite if of_caller else MediaSettings()),
+        vendor_gateway(0, media=MediaSettings() if of_caller else lite),
+        vendor_gateway(1),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    engines = PooledRtpEngines()
+    return Scene(catalogue(trunks, media=parameters), rtpengines=engines), engines
+
+
+OF_VERSION_6 = ("2001:db8::10", "fd00::10")
+OF_BOTH = [("2001:db8::10", "192.0.2.10"), ("2001:db8::10", "5b7f2c1e.local")]
+
+
+@pytest.mark.parametrize("hosts", [OF_VERSION_6, *OF_BOTH], ids=["one family", "both", "a name"])
+def test_a_caller_whose_candidates_are_all_of_a_family_that_no_rtpengine_has_is_refused(hosts, monkeypatch):
+    """It was answered, and charged, without a packet."""
+    scene, engines = ice_scene(monkeypatch, of_caller=True)
+    call = scene.caller.call(CALLEE, Intent(offer=with_ice(in_version_6(OFFER), *hosts)))
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(3_000)
+    if hosts == OF_VERSION_6:
+        assert call.final == 503
+        record = scene.close()
+        assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 0)
+    else:
+        assert call.final == 200
+        scene.finish(call)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("hosts", [OF_VERSION_6, *OF_BOTH], ids=["one family", "both", "a name"])
+def test_a_vendor_that_answers_by_candidates_of_a_family_that_no_rtpengine_has_loses_the_call(hosts, monkeypatch):
+    scene, engines = ice_scene(monkeypatch, of_caller=False)
+    scene.vendor.script = Script((Line(0, 200, with_ice(in_version_6(ANSWER), *hosts)),))
+    scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    record = scene.finish(call)
+    lost = [("vendor-0", 200, "No Media Port")] if hosts == OF_VERSION_6 else []
+    taken = "vendor-1" if lost else "vendor-0"
+    attempts = [(row.gateway, row.code, row.reason) for row in record.attempts]
+    assert attempts == [*lost, (taken, 200, "Answered")]
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("hosts", [OF_VERSION_6, *OF_BOTH], ids=["one family", "both", "a name"])
+def test_candidates_of_an_rtpengine_of_both_families_suit_each_side(hosts):
+    engines = VirtualRtpEngines()
+    lite = MediaSettings(ice=IceMode.LITE)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=lite), vendor_gateway(0, media=lite)]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 200, with_ice(in_version_6(ANSWER), *hosts)),))
+    call, _ = scene.talk(Intent(offer=with_ice(in_version_6(OFFER), *hosts)))
+    assert [each.gateway for each in scene.finish(call).attempts] == ["vendor-0"]
+
+
 def test_an_offer_that_got_no_keys_is_not_taken_for_a_refresh_when_it_comes_again():
     scene, engines = sealed_scene()
     call, there = scene.talk()

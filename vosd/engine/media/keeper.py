@@ -334,7 +334,7 @@ class MediaKeeper:
             return True
         port = theirs.ports[0] if is_final and theirs.rtp_call is not None and theirs.ports else None
         is_turned = port is not None and bool(described) and (":" in port.host) is not (":" in described[0].host)
-        if is_turned and is_ignored(passing, described[0].host):
+        if is_turned and is_ignored(passing, described[0].host, body):
             theirs.refusal = MediaRefusal.NO_MEDIA_PORT
             return True
         is_prepared = is_final and self._parts.rtpengines is None and not media.is_over

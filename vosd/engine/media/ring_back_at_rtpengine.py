@@ -26,6 +26,7 @@ from vosd.media.rtpengine_orders import (
 )
 from vosd.media.termination import TerminatedSide, answered_form
 from vosd.sdp.answering import playable_audio, sound_answer
+from vosd.sdp.family import host_of_ice
 from vosd.sdp.security import Protection, protection_of
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 
@@ -67,7 +68,9 @@ class RingBackAtRtpEngines:
             return None
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
         described = "" if media.audio_source is None else media.audio_source.host
-        reader_host = reader_host_of(leg, "" if caller.makes_ice else described)
+        if caller.makes_ice:
+            described = host_of_ice(offer)
+        reader_host = reader_host_of(leg, described)
         order = session_order(
             answer_kind(described, reader_host),
             call.name,

@@ -62,6 +62,8 @@ class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
     reader: LegMedia
     seen_at: str | None
     """The address that SIP of the author comes from, if it is behind NAT."""
+    described: str
+    """An address that the reader has described; empty = none, or by ICE those of either family."""
     reader_host: str
     tos: int
     form: MediaForm | None
@@ -573,12 +575,8 @@ class RtpEngineCalls:
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
     """Return the order for a description; tags are those of the offer, also for its answer."""
     author, reader = str(wanted.author.number), str(wanted.reader.number)
-    kind: type[RtpOffer | RtpAnswer] = RtpOffer
-    if not is_offer:
-        sources = wanted.reader.sources
-        kind = answer_kind("" if not sources or sources[0] is None else sources[0].host, wanted.reader_host)
     return session_order(
-        kind,
+        RtpOffer if is_offer else answer_kind(wanted.described, wanted.reader_host),
         call,
         wanted.session,
         author if is_offer else reader,

@@ -17,6 +17,7 @@ from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
 from vosd.media.termination import MediaForm
+from vosd.sdp.family import families_of_ice, host_of_ice
 from vosd.sdp.media import BadSession, Medium, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
@@ -30,9 +31,10 @@ from vosd.sdp.security import (
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
-from vosd.trunks.media import Encryption, MediaTrust
+from vosd.trunks.media import Encryption, IceMode, MediaTrust
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
+_LITE: Final = IceMode.LITE
 
 
 class SessionsAtRtpEngines:
@@ -95,7 +97,7 @@ class SessionsAtRtpEngines:
         def came(given: GivenPorts | None, now: Instant) -> None:
             port = None if is_offer or not passing.theirs.ports else passing.theirs.ports[0]
             is_turned = port is not None and (":" in port.host) is not (":" in host)
-            if given is None or (is_turned and is_ignored(passing, host)):
+            if given is None or (is_turned and is_ignored(passing, host, body)):
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
@@ -243,15 +245,18 @@ class SessionsAtRtpEngines:
     ) -> RtpSessionWanted:
         """Return a description as an rtpengine has to know it; ``host`` is the address of its first medium."""
         sources, reader_host = passing.media.sources, passing.leg.host
-        source = sources[0] if sources and not passing.media.has_ice else None
-        if source is not None and (":" in source.host) is not (":" in reader_host):
-            reader_host = reader_host_of(passing.leg, source.host)
+        described = "" if not sources or sources[0] is None else sources[0].host
+        if passing.media.has_ice:
+            described = host_of_ice(bytes(passing.leg.sessions.remote))
+        if (":" in described) is not (":" in reader_host):
+            reader_host = reader_host_of(passing.leg, described)
         return RtpSessionWanted(
             with_bounded_mki(in_usual_form(session)),
             is_offer,
             passing.theirs,
             passing.media,
             passing.author.host if is_behind_nat(passing.author, host) else None,
+            described,
             reader_host,
             self._parts.parameters.traffic_class,
             form,
@@ -271,14 +276,17 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
     return (is_first or (":" in before.host) is not family) and (":" in port.host) is not family
 
 
-def is_ignored(passing: PassingSession, host: str) -> bool:
+def is_ignored(passing: PassingSession, host: str, answer: bytes) -> bool:
     """Return whether a leg answers with an address of another family than its port has, which an rtpengine ignores.
 
-    Not where it described the family of its port before: media may go on as they were; nor where it is behind NAT and
-    media are expected from the address that its SIP comes from (not with ``media_source: sdp``).
+    By ICE, where no candidate is of a family of those that it was sent. Not where it described the family of its port
+    before: media may go on as they were; nor where it is behind NAT and media are expected from the address that its
+    SIP comes from (not with ``media_source: sdp``).
     """
     media, author = passing.theirs, passing.author
-    if media.has_ice or not is_reached(host, author.host):
+    if media.settings.ice is _LITE and (families := families_of_ice(answer)):
+        return families.isdisjoint(families_of_ice(media.said))
+    if not is_reached(host, author.host):
         return False
     if media.settings.source is not MediaTrust.SDP and is_behind_nat(author, host):
         return False

@@ -54,7 +54,7 @@ def is_reached(described: str, seen_at: str) -> bool:
 def reader_host_of(leg: Leg, described: str) -> str:
     """Return an address of the family in which a leg is sent the ports of an rtpengine: that of its media, or its SIP.
 
-    ``described`` is empty where it has described none, and where the rtpengine takes part in its ICE, which has
+    ``described`` is empty where it has described none, and where the rtpengine takes part in its ICE and it has
     candidates of either family.
     """
     return described if is_reached(described, leg.host) else leg.host

@@ -23,6 +23,7 @@ from vosd.media.rtpengine_orders import (
 )
 from vosd.media.termination import PLAIN, MediaForm, TerminatedSide, answered_form
 from vosd.sdp.answering import ENCRYPTED, playable_audio, sound_answer
+from vosd.sdp.family import host_of_ice
 from vosd.sdp.media import BadSession, Place, in_usual_form, media_of
 from vosd.sdp.security import Protection, mids_of, reachable_by_ice, terminated, with_usable_keys
 from vosd.sip.door.door import WaitingMessage
@@ -71,8 +72,8 @@ class SoundsAtRtpEngines:
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
         form = MediaForm(PLAIN, Protection.NONE, caller.makes_ice, reader_ice=False) if is_encrypted else None
         codecs = {wanted.announcement.codec.lower()}
-        described = wanted.announcement.source.host
-        reader_host = reader_host_of(wanted.leg, "" if caller.makes_ice else described)
+        described = host_of_ice(offer) if caller.makes_ice else wanted.announcement.source.host
+        reader_host = reader_host_of(wanted.leg, described)
         order = session_order(
             RtpOffer,
             name,
