@@ -106,6 +106,13 @@ def test_a_running_call_is_marked_as_running():
     assert list(draw(traced(said(0, Direction.IN, 0, INVITE))))[-1] == "the call goes on"
 
 
+def test_a_test_call_begins_with_the_vendors_invite_and_other_calls_do_not():
+    messages = [said(0, Direction.OUT, 1, INVITE), said(1, Direction.IN, 1, "SIP/2.0 486 Busy Here")]
+    of_test = TracedCall(CALL_ID, "", "442079460000", None, ("carrier-a",), messages)
+    assert "no longer kept" not in "".join(draw(of_test))
+    assert "no longer kept" in "".join(draw(traced(*messages, gateways=("carrier-a",))))
+
+
 def test_a_call_without_its_first_messages_is_marked():
     call = traced(said(0, Direction.IN, 1, "BYE sip:x SIP/2.0", cseq="2 BYE"), gateways=("carrier-a",))
     lines = list(draw(call))
