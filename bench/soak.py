@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import re
+import shutil
 import statistics
 import sys
 import tempfile
@@ -301,6 +302,8 @@ def main() -> int:
     print(f"{order.minutes} minutes at {order.rate} {kind}/s of {order.talk_s} s; files in {directory}", flush=True)
     wrong = run(order, directory)
     print("\n".join(wrong) or "flat")
+    if not wrong:
+        shutil.rmtree(directory)
     return bool(wrong)
 
 

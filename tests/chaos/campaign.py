@@ -6,6 +6,7 @@ it depends on the machine.
 
 import argparse
 import random
+import shutil
 import tempfile
 import threading
 import time
@@ -207,6 +208,7 @@ def run() -> None:
                 print(f"FAILED, {campaign.figures()}", flush=True)  # noqa: T201
                 raise
             print(f"{time.monotonic() - began:.0f} s, {campaign.figures()}", flush=True)  # noqa: T201
+    shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

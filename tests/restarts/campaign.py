@@ -4,6 +4,7 @@
 """
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -348,6 +349,8 @@ def run() -> None:
                 print(campaign.figures, flush=True)  # noqa: T201
     finally:
         server.kill()
+    for directory in directories:
+        shutil.rmtree(directory)
 
 
 LEAST: Final = len(ORDINARY) + 2
