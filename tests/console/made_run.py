@@ -23,7 +23,10 @@ SAID: Final = re.compile(r"^console: (?P<base>http://127\.0\.0\.1:\d+)/(?P<link>
 
 @contextmanager
 def make_run(*words: str) -> Iterator[Iterator[str]]:
-    """Run ``make run``, and yield the lines that it prints; Ctrl-C at the end has to end it all."""
+    """Run ``make run``, and yield the lines that it prints; Ctrl-C at the end has to end it all.
+
+    Also where this process is ended by SIGTERM, as by ``timeout``, which else would leave the switch behind.
+    """
     # A run of the tests in the background of a shell ignores SIGINT, and so would make and all that it starts.
     command = [
         "env",
@@ -39,15 +42,18 @@ def make_run(*words: str) -> Iterator[Iterator[str]]:
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=False, process_group=0
     ) as process:
         assert process.stdout is not None
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             yield iter(process.stdout.readline, "")
         finally:
             os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+            finally:
+                signal.signal(signal.SIGTERM, before)
 
 
 def said_in(lines: Iterator[str]) -> re.Match[str]:
@@ -57,7 +63,7 @@ def said_in(lines: Iterator[str]) -> re.Match[str]:
         seen += line
         if found := SAID.search(seen):
             return found
-    raise AssertionError(seen)
+    raise AssertionError(f"it has ended without a word about the console: {seen or 'its error is above'}")
 
 
 def first_log_in(page: Page, link: str) -> None:

@@ -1,7 +1,10 @@
 """``make run`` as a person starts it: it says where the console is, with a link for the first administrator."""
 
 import re
+import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,8 +13,8 @@ import pytest
 from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, Page, expect
 
-from console.conftest import Visitor, violations
-from console.made_run import VOSD, Example, example_run, first_log_in, make_run, said_in
+from console.conftest import WAIT_MS, Visitor, violations
+from console.made_run import ROOT, VOSD, Example, example_run, first_log_in, make_run, said_in
 
 SCREENS: Final = {
     "/calls": "Calls now",
@@ -59,6 +62,28 @@ def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_pa
         )  # fmt: skip
         assert first.stdout == f"console: http://{api}/\n"
     assert said["link"].rpartition("/")[2] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
+
+
+ENDED: Final = """
+import signal, sys
+from console.made_run import make_run, said_in
+with make_run("CONFIG=" + sys.argv[1]) as lines:
+    print(said_in(lines)["base"], flush=True)
+    signal.pause()
+"""
+
+
+def test_what_runs_make_run_and_is_ended_by_sigterm_leaves_no_switch(tmp_path: Path) -> None:
+    config, api = tmp_path / "vosd.yaml", free_endpoint()
+    config.write_text(CONFIGURATION.format(sip=free_endpoint(), api=api, directory=tmp_path))
+    command = [sys.executable, "-c", ENDED, config]
+    with subprocess.Popen(command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"http://{api}\n"
+        process.terminate()
+        assert process.wait(WAIT_MS / 1_000) == 128 + signal.SIGTERM
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((api.host, api.port))
 
 
 @pytest.fixture(scope="module")
