@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 from doubles.data.records import answered_call
+from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
 from doubles.mysql import mortal_server
 from doubles.process.mariadb import MariaDb
@@ -208,3 +209,12 @@ async def test_an_sqlite_connection_that_fails_to_roll_back_is_discarded_all_the
         await connection.invalidate()
     await database.check_schema()  # through a new connection
     await database.close()
+
+
+async def test_a_full_disk_of_sqlite_is_no_matter_of_a_server(tmp_path):
+    with mounted(tmp_path / "disk", "2m") as disk:
+        database = Database(migrated(disk / "vosd.db"))
+        fill(disk)
+        with pytest.raises(StoreUnavailable, match=r"\): is its disk full \(df, df -i\), and may this user write"):
+            await database.check_schema()
+        await database.close()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 from doubles import daemon as forked
+from doubles.full_disk import fill, mounted
 from doubles.process.daemon import Daemon, DaemonError
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
@@ -457,6 +458,16 @@ def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> Non
     assert refused.returncode == 1
     assert "run vosd migrate" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_full_disk_of_the_state_directory_is_named(tmp_path: Path, migrated: Path) -> None:
+    daemon = forked.Daemon(tmp_path, CONFIGURATION)
+    shutil.copy(migrated, tmp_path)
+    with mounted(tmp_path / "var", "64k") as disk:
+        fill(disk)
+        refused = refused_start(daemon)
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused.stderr
+    assert f"state_dir {tmp_path}/var: No space left on device: make room there (df, df -i)" in refused.stderr
 
 
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:

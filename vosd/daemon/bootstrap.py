@@ -36,7 +36,7 @@ from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
 from vosd.daemon.checks import Checks, ChecksForFronts, forked_from
-from vosd.daemon.claim import EndOfClaim, StateDirectory
+from vosd.daemon.claim import EndOfClaim, StateDirectory, expected_usable
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
@@ -138,7 +138,8 @@ def run_switch(config: Path, greet: Greet) -> None:
     report_warnings(start[0].loaded.problems)
     give_back()
     check_process = forked_from(config, start)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    state_dir = start[0].loaded.settings.state_dir
+    with expected_usable(state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(config, start, greet, notifier, watchdog, predecessor, has_reload_come, check_process))
         _leave()
 

@@ -5,10 +5,12 @@ the configuration that used it last: another one with the same relative ``state_
 with the calls of that one.
 """
 
+import errno
 import fcntl
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -56,7 +58,8 @@ class StateDirectory:
         lock_file = self.path / LOCK
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with expected_usable(self.path):
+                lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             message = f"state_dir {self.path} cannot be used: {error.strerror}; make it writable for vosd"
             raise StateDirectoryError(message) from error
@@ -92,6 +95,35 @@ class StateDirectory:
                 _record(self._lock, f"{os.getpid()} ended", recorded_in(self.path))
         os.close(self._lock)
         self._lock = None
+
+
+@contextmanager
+def expected_usable(state_dir: Path) -> Iterator[None]:
+    """Say what to do where a file of a state directory belongs to another user, or its disk is full.
+
+    Raises:
+        StateDirectoryError: it is so before, or an operation within met it.
+    """
+    needed = os.R_OK | os.W_OK | os.X_OK
+    is_there = os.path.exists(state_dir)  # noqa: PTH110 - false, not an error, where the one above is closed
+    if is_there and not os.access(state_dir, needed, effective_ids=True):
+        raise StateDirectoryError(_closed(state_dir, state_dir))
+    try:
+        yield
+    except OSError as error:
+        file = error.filename
+        is_within = isinstance(file, str | os.PathLike) and Path(file).is_relative_to(state_dir)
+        if isinstance(error, PermissionError) and is_within:
+            raise StateDirectoryError(_closed(file, state_dir)) from error
+        if error.errno == errno.ENOSPC and (is_within or file is None):  # to write names no file
+            message = f"state_dir {state_dir}: {error.strerror}: make room there (df, df -i)"
+            raise StateDirectoryError(message) from error
+        raise
+
+
+def _closed(file: object, state_dir: Path) -> str:
+    own = f"chown -R {os.geteuid()}: {state_dir}"
+    return f"{file} may not be used by this user: run this as the user of the switch; if it is that, {own}"
 
 
 def was_killed(state_dir: Path) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from doubles.closed import closed
 
 from vosd.config.places import installation_of, recorded_in
-from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, goes_on, was_killed
+from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, expected_usable, goes_on, was_killed
 from vosd.relay.client import has_left_workers
 
 
@@ -131,3 +131,29 @@ def test_a_start_by_the_wrong_user_says_that_it_may_not_use_the_directory(tmp_pa
         assert not has_left_workers(tmp_path / "state")  # is asked before
         with pytest.raises(StateDirectoryError, match="make it writable for vosd"):
             StateDirectory(tmp_path / "state").claim()
+
+
+def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a trial by root: ``run`` as the user of the switch meets files of root."""
+    state, journal = Path("state"), Path("state") / "journal"  # pytest's own directories are closed to others
+    (tmp_path / journal).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for directory in (tmp_path, state):
+        directory.chmod(0o777)
+    for file in (state, journal):
+        said = f"^{file} may not be used by this user: run this as the user.*; if it is that, chown -R [0-9]+: state$"
+        with closed(file), pytest.raises(StateDirectoryError, match=said), expected_usable(state):
+            os.listdir(file)  # noqa: PTH208 - as the journal does
+    with closed(journal), pytest.raises(PermissionError), expected_usable(tmp_path / "other"):
+        os.listdir(journal)  # noqa: PTH208
+
+
+def test_a_full_disk_is_that_of_the_directory_where_no_other_file_is_named(tmp_path: Path) -> None:
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(StateDirectoryError, match=rf"^state_dir {tmp_path}: No space left .*: make room there"),
+        expected_usable(tmp_path),
+    ):
+        full.write(b"x")
