@@ -25,6 +25,7 @@ ATTRIBUTE Acct-Terminate-Cause 49 integer
 ATTRIBUTE Event-Timestamp 55 date
 ATTRIBUTE Message-Authenticator 80 octets
 ATTRIBUTE Acct-Interim-Interval 85 integer
+ATTRIBUTE NAS-IPv6-Address 95 ipv6addr
 
 ATTRIBUTE Digest-Response 103 string
 ATTRIBUTE Digest-Realm 104 string

@@ -62,7 +62,7 @@ class RadiusSettings:
     servers: tuple[RadiusServer, ...]
     nas_identifier: str
     nas_address: str = ""
-    """NAS-IP-Address of our requests; empty = they have none."""
+    """NAS-IP-Address, or NAS-IPv6-Address (RFC 3162), of our requests; empty = they have none."""
     timeout_ms: int = 1_000
     """Time after which a request is sent again, or the next server is asked."""
     tries: int = 2

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -56,6 +57,19 @@ async def test_a_server_is_asked_and_answers():
         (packet,) = server.packets
         assert (packet.status, packet.text(44), packet.text(32)) == ("Stop", "one", "sw1")
         assert server.faults == []
+        client.close()
+
+
+@pytest.mark.parametrize(("address", "number"), [("192.0.2.1", 4), ("2001:db8::1", 95)])
+async def test_a_request_has_the_address_of_the_switch_in_the_attribute_of_its_family(address, number):
+    """By RFC 3162 section 2.1 there are two of them."""
+    with FakeServer() as server:
+        client = client_of(server, nas_address=address)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        (packet,) = server.packets
+        assert [(each, value) for each, value in packet.attributes if each in {4, 95}] == [
+            (number, ip_address(address).packed)
+        ]
         client.close()
 
 

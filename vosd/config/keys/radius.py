@@ -68,7 +68,7 @@ class RadiusKeys(Keys):
     nas_identifier: Annotated[str, line_of_text(1, 253)] = ""
     """NAS-Identifier of our requests. Default: ``node``."""
     nas_address: Annotated[str, ip()] = ""
-    """NAS-IP-Address of our requests. Default: they have none."""
+    """NAS-IP-Address, or NAS-IPv6-Address, of our requests. Default: they have none."""
     timeout: Annotated[int, milliseconds(50, 10_000)] = 1_000
     """Time after which an Access-Request is sent again, and behind ``tries`` the next server is asked: ``tries`` times
     this must be longer than a server delays its rejects (``reject_delay`` of FreeRADIUS)."""
@@ -103,6 +103,4 @@ class RadiusKeys(Keys):
             raise KeyProblemError("servers", "each server once")
         if self.authenticate is not RadiusUsers.OFF and self.deadline <= self.tries * self.timeout:
             raise KeyProblemError("deadline", "more than tries times timeout: no server would be found out of service")
-        if self.nas_address and ":" in self.nas_address:
-            raise KeyProblemError("nas_address", "an IPv4 address")
         return self

@@ -384,7 +384,8 @@ class RadiusClient:
     ) -> RadiusRequest:
         names: list[tuple[str, str]] = [("NAS-Identifier", settings.nas_identifier)]
         if settings.nas_address:
-            names.append(("NAS-IP-Address", settings.nas_address))
+            kind = "NAS-IPv6-Address" if ":" in settings.nas_address else "NAS-IP-Address"
+            names.append((kind, settings.nas_address))
         return RadiusRequest(
             code,
             identifier,
