@@ -258,6 +258,21 @@ def test_the_search_finds_phones_that_are_not_registered_numbers_of_customers_an
         boss.page.unroute_all()
 
 
+def test_a_return_to_the_window_of_a_search_reads_no_lists_again(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.page
+    page.clock.install()
+    visitor.go("/found?q=carrier", "Search: carrier")
+    page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.clock.fast_forward(10_000)
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    assert page.evaluate("fetch('/api/v1/session').then(answer => answer.ok)")
+    assert asked.pop() == "/api/v1/session"
+    assert {"/api/v1/balances", "/api/v1/gateways/quality"} & {*asked} == set()
+
+
 def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
     page = boss.go("/found?q=carrier", "Search: carrier")
     page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()

@@ -194,7 +194,11 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
   const accounts: Place = {
     name: "nav.customers",
     needs: "GET /balances",
-    read: read("/balances", (row) => hasText([row.id, row.name, row.memo, row.contact], wanted)),
+    read: read(
+      "/balances",
+      (row) => hasText([row.id, row.name, row.memo, row.contact], wanted),
+      "id,name,memo,contact,balance,currency",
+    ),
     columns: seesInvoices ? [...ACCOUNTS, INVOICES_OF] : ACCOUNTS,
     all: { to: "/accounts", search: { q: value } },
     one: (row) => ({ to: `/accounts/${encodeURIComponent(String(row.id))}` }),
@@ -304,6 +308,8 @@ export function FoundScreen() {
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],
       queryFn: () => place.read().catch(noneWhereRefused),
+      // whole lists are read for it, which a return to its window is no reason to do again
+      refetchOnWindowFocus: false,
     })),
   });
   const { to, value } = searchFor(q);

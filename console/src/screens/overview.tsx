@@ -30,6 +30,8 @@ import { zoneName } from "../zone";
 import { gatewayColumns } from "./columns";
 
 const STATE_MS = 2_000;
+/** So many gateways are read as often as few. */
+const GATEWAYS_SOON = 200;
 const DAY_MS = 30_000;
 const TOP = "top-customers";
 const ALARMS_SHOWN = 5;
@@ -124,6 +126,9 @@ function Figure({
 }
 
 /** Gateways as they do now: one reading for the figures and the table. */
+/** After how long so many gateways are read again: the more there are, the more one reading costs the switch. */
+export const gatewaysAfterMs = (count: number): number => 2 * STATE_MS * Math.max(1, Math.ceil(count / GATEWAYS_SOON));
+
 function useGateways() {
   return useQuery({
     queryKey: ["quality", "overview"],
@@ -132,7 +137,7 @@ function useGateways() {
       for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0));
       return items;
     },
-    refetchInterval: STATE_MS * 2,
+    refetchInterval: ({ state }) => gatewaysAfterMs(state.data?.length ?? 0),
     enabled: useMay("GET /gateways/quality"),
   });
 }
