@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import msgspec
 
 from vosd.b2bua.boards import GatewayBoard, MediaBoard
+from vosd.b2bua.call_port import SwitchPort
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -42,7 +43,7 @@ class CallPart(Protocol):
         ...
 
 
-class Switchboard(Protocol):
+class Switchboard(SwitchPort, Protocol):
     """The switch for one call; each call has one of its own."""
 
     @property
@@ -53,26 +54,6 @@ class Switchboard(Protocol):
     @property
     def media(self) -> MediaBoard:
         """The part for media, until the call is over."""
-        ...
-
-    @property
-    def customer(self) -> str | None:
-        """The name of the trunk that the call came from."""
-        ...
-
-    @property
-    def drops_caller(self) -> bool:
-        """Whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
-        ...
-
-    @property
-    def is_emergency(self) -> bool:
-        """Whether it is a call to an emergency number."""
-        ...
-
-    @property
-    def account(self) -> str:
-        """The id of the account that the call came from; empty if it is unknown."""
         ...
 
     def ask(self, now: Instant) -> Decision:
@@ -166,10 +147,6 @@ class Switchboard(Protocol):
 
     def extend(self) -> int | EndReason:
         """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
-        ...
-
-    def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
-        """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
         ...
 
     def over(self) -> None:

@@ -5,7 +5,6 @@ The file is read whole, so that one that is written anew in its place cannot dis
 
 import asyncio
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -87,9 +86,7 @@ def _country_in(record: object) -> str:
 class Countries:
     """Look-up of countries that follows its file."""
 
-    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
-        """``changed`` is called when addresses may have other countries."""
-        self._changed = changed
+    def __init__(self) -> None:
         self._path: Path | None = None
         self._read: tuple[int, int, int] | None = None
         """Inode, size and time of change of the file that was looked at last."""
@@ -131,7 +128,6 @@ class Countries:
             self._failed = False
             _log.info(Event.COUNTRIES_READ.value, file=str(path))
         self.country_of = country_of
-        self._changed()
 
     async def run(self) -> None:
         """Look at the file again and again; runs until cancelled."""
