@@ -50,7 +50,8 @@ SWEEP: Final = 1_000
 """Calls of an rtpengine that are compared with ours when it comes back: their names have to fit in a datagram."""
 ORPHANS_MAX: Final = 20_000
 """Calls to be ended at an rtpengine that cannot be reached; more of them end by its own time-outs."""
-DELETES_A_PING: Final = 50
+DELETES_A_PING: Final = 1_000
+"""A call that waits for its end keeps ports, and where each is tried at an rtpengine of one family first, all wait."""
 SETTLED_MS: Final = 60_000
 """There are ports again when a call gets some and none was refused for so long."""
 
@@ -224,8 +225,11 @@ class RtpEnginePool:
         """End a call at an rtpengine, now or as soon as it can be reached (``MediaEngines.forget``)."""
         self._now = now_ms
         known = self._engines.get(engine)
-        if known is not None and self._end_at(known, call, leg, done):
-            return
+        if known is not None:
+            self._note_orphan(known, call)
+            if known.is_up:
+                self._delete(known, call, leg, done)
+                return
         if done is not None:
             done(None)
 
@@ -251,8 +255,8 @@ class RtpEnginePool:
             self._give_up_spare(waiting)
             self._finish(waiting, EngineAnswer(engine.name, reply))
             return
-        if reply.result != LOAD_LIMIT and waiting.makes_call and isinstance(waiting.order.call, str):
-            self._end_at(waiting.engine, waiting.order.call)
+        if reply.result != LOAD_LIMIT:
+            self._note_what_it_made(waiting)
         if not self._next(waiting):
             self._note_full(engine.name, f"no interface of {family}" if family else reply.error or reply.result)
 
@@ -414,10 +418,11 @@ class RtpEnginePool:
         if engine.is_up:
             if self._prefix and (is_back or before is None):
                 self._sweep(engine)
+            asked_for = {each.order.call for each in self._orders.values() if each.makes_call}
             for call in list(engine.orphans)[:DELETES_A_PING]:
                 if self._prefix and self._is_live(engine.config.name, call):  # it has come back meanwhile
                     del engine.orphans[call]
-                else:
+                elif call not in asked_for:  # else another INVITE of its caller may get ports there
                     self._delete(engine, call)
 
     def _lose(self, engine: _Engine) -> None:
@@ -448,21 +453,11 @@ class RtpEnginePool:
             self._note_orphan(waiting.engine, call)
 
     def _give_up_spare(self, waiting: _Order) -> None:
-        """End the call that an order has made at the rtpengine whose ports are of the other family."""
+        """Remember to end the call that an order has made at the rtpengine whose ports are of the other family."""
         call = waiting.order.call
         if waiting.spare is not None and isinstance(call, str):
-            self._end_at(waiting.spare[0], call)
+            self._note_orphan(waiting.spare[0], call)
             waiting.spare = None
-
-    def _end_at(self, engine: _Engine, call: str, leg: str = "", done: Done | None = None) -> bool:
-        """End a call at an rtpengine, now or as soon as it can be reached; return whether it is asked now.
-
-        Calls that wait for pings would fill an rtpengine where more of them come than pings end.
-        """
-        self._note_orphan(engine, call)
-        if engine.is_up:
-            self._delete(engine, call, leg, done)
-        return engine.is_up
 
     def _note_orphan(self, engine: _Engine, call: str) -> None:
         if len(engine.orphans) < ORPHANS_MAX:

@@ -69,12 +69,19 @@ def protection_of(session: bytes) -> Protection:
     return Protection.NONE if not kinds or Protection.NONE in kinds else kinds[0]
 
 
-def is_unprotected(session: bytes) -> bool:
-    """Return whether a description has media that are not encrypted, as fax, or cannot be understood."""
+def is_unprotected(session: bytes, offered: bytes = b"") -> bool:
+    """Return whether a description has media that are not encrypted, as fax, or cannot be understood.
+
+    ``offered`` is what its author was given latest: an answer by DTLS to keys of SDES agrees on nothing.
+    """
     try:
-        return Protection.NONE in _kinds(session)
+        kinds = _kinds(session)
     except BadSession:
         return True
+    is_sdes = b"a=crypto:" in offered and b"a=fingerprint:" not in offered
+    return Protection.NONE in kinds or (
+        is_sdes and Protection.DTLS in kinds and _CHOSEN_ROLE.search(session) is not None
+    )
 
 
 def is_unprotectable(session: bytes) -> bool:
@@ -104,9 +111,7 @@ def _kinds(session: bytes) -> list[Protection]:
         if "RTP/" in medium.transport and "TLS/" not in medium.transport and _usable_keys(part):
             kinds.append(Protection.SDES)
         elif "SAVP" in medium.transport and (_FINGERPRINT.search(part) or _FINGERPRINT.search(above)):
-            # By RTP/SAVP some telephones offer DTLS; an answer by it was given to an offer of SDES, which has no DTLS.
-            is_agreed = "TLS/" in medium.transport or not (_CHOSEN_ROLE.search(part) or _CHOSEN_ROLE.search(above))
-            kinds.append(Protection.DTLS if is_agreed else Protection.NONE)
+            kinds.append(Protection.DTLS)
         else:
             kinds.append(Protection.NONE)
     return kinds

@@ -39,7 +39,7 @@ def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> by
         (PRINT + audio(b"RTP/SAVPF"), Protection.DTLS),
         (PRINT + audio(b"RTP/SAVP", b"a=setup:actpass\r\n"), Protection.DTLS),
         (audio(b"UDP/TLS/RTP/SAVP", PRINT, b"a=setup:active\r\n"), Protection.DTLS),
-        (audio(b"RTP/SAVP", PRINT, b"a=setup:active\r\n"), Protection.NONE),  # answers SDES
+        (audio(b"RTP/SAVP", PRINT, b"a=setup:passive\r\n"), Protection.DTLS),  # answers an offer of that form
         (audio(b"RTP/AVP", PRINT), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(port=0), Protection.SDES),
@@ -49,6 +49,21 @@ def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> by
 )
 def test_kinds_of_encryption(session, protection):
     assert protection_of(HEAD + session) is protection
+
+
+@pytest.mark.parametrize(
+    ("role", "offered", "expected"),
+    [
+        (b"active", KEY, True),
+        (b"active", PRINT, False),
+        (b"active", b"", False),
+        (b"actpass", KEY, False),
+    ],
+    ids=["keys of SDES", "DTLS", "nothing", "it offers itself"],
+)
+def test_an_answer_by_dtls_agrees_on_no_keys_of_sdes(role, offered, expected):
+    answer = HEAD + audio(b"RTP/SAVP", PRINT, b"a=setup:%b\r\n" % role)
+    assert is_unprotected(answer, HEAD + audio(b"RTP/SAVP", offered)) is expected
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ class MediaKeeper:
         if body is None:
             theirs.refusal = MediaRefusal.NO_COMMON_CODEC
             return True
-        if theirs.settings.encryption is _REQUIRED and is_unprotected(body):
+        if theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said):
             theirs.refusal = MediaRefusal.NOT_ENCRYPTED
             return True
         passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
@@ -380,7 +380,7 @@ class MediaKeeper:
         if theirs is None or media is None or not theirs.is_terminated:
             return
         body = limited(bytes(author.sessions.remote), theirs, media)
-        if not body or (theirs.settings.encryption is _REQUIRED and is_unprotected(body)):
+        if not body or (theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said)):
             return
         form = self._terminating.form(reader, author, body, is_offer=False)
         if form is not None:
@@ -473,7 +473,7 @@ class MediaKeeper:
         """
         theirs, media = passing.theirs.settings, passing.media.settings
         is_required = theirs.encryption is _REQUIRED or (media.encryption is _REQUIRED and not is_relayed)
-        if is_required and is_unprotected(body):
+        if is_required and is_unprotected(body, passing.theirs.said):
             return unfit(waiting.message, passing.media, MediaRefusal.NOT_ENCRYPTED)
         if not is_relayed:
             return None
