@@ -470,6 +470,15 @@ def test_a_full_disk_of_the_state_directory_is_named(tmp_path: Path, migrated: P
     assert f"state_dir {tmp_path}/var: No space left on device: make room there (df, df -i)" in refused.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory away, which root alone may")
+def test_root_is_warned_in_the_state_directory_of_another_user(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    os.chown(tmp_path / "var", 65534, -1)
+    refused = refused_start(forked.Daemon(tmp_path, CONFIGURATION))
+    assert '"event":"state_dir_of_another_user"' in refused.stderr
+    assert f"chown -R 65534: {tmp_path}/var" in refused.stderr
+
+
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
     refused = refused_start(forked.Daemon(tmp_path, BAD))
     assert refused.returncode == 3

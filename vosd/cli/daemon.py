@@ -364,11 +364,15 @@ def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
     It is the database that all commands use: of the installation that is found from here, else a new one here. Where a
     switch has worked on one that is gone, only --anew makes an empty one.
     """
+    from vosd.daemon.claim import warning_to_root
     from vosd.storage.migrate import migrate
 
     written, url = _database_to_migrate(invocation, is_new_wanted=anew)
+    file = url.partition(":///")[2]  # of SQLite
+    if file and (warning := warning_to_root(Path(file).parent)) is not None:
+        invocation.remark(warning)
     migrate(url)
-    where = "" if url == written else f" {url.partition('///')[2]}"
+    where = "" if url == written else f" {file}"
     output.line(f"the database{where} is at this version")
     if divides:
         asyncio.run(_divide(url))

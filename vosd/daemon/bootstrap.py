@@ -36,7 +36,7 @@ from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
 from vosd.daemon.checks import Checks, ChecksForFronts, forked_from
-from vosd.daemon.claim import EndOfClaim, StateDirectory, expected_usable
+from vosd.daemon.claim import EndOfClaim, StateDirectory, expected_usable, warning_to_root
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
@@ -471,6 +471,8 @@ class Daemon:
         return self.state()
 
     async def _claim(self) -> None:
+        if (do := warning_to_root(self._settings.state_dir)) is not None:
+            _log.warning("state_dir_of_another_user", do=do)
         self._state_directory.claim()
 
     async def _release(self) -> None:

@@ -121,6 +121,16 @@ def expected_usable(state_dir: Path) -> Iterator[None]:
         raise
 
 
+def warning_to_root(directory: Path) -> str | None:
+    """Return what to do where root is about to make files in the directory of another user; None = it is not so."""
+    try:
+        owner = directory.stat().st_uid if os.geteuid() == 0 else 0
+    except OSError:  # it will be made
+        return None
+    closed = f"{directory} belongs to the user {owner}, who may not use what root makes there"
+    return f"{closed}: run this as that user, or chown -R {owner}: {directory} afterwards" if owner else None
+
+
 def _closed(file: object, state_dir: Path) -> str:
     own = f"chown -R {os.geteuid()}: {state_dir}"
     return f"{file} may not be used by this user: run this as the user of the switch; if it is that, {own}"
