@@ -6,17 +6,19 @@ export type Point = readonly [number, number | null];
 /** Ten minutes. */
 export const SHOWN_S = 600;
 
-/** About three readings of the figure that is read most rarely: what was not read so long is not known. */
+/** What was not read so long, nor for three of its readings, is not known. */
 const UNKNOWN_S = 15;
+const UNKNOWN_READINGS = 3;
 
 const seen = new Map<string, Point[]>();
 
-/** Note a value of now, and return all that are not too old. */
-export function noted(name: string, value: number, now = Date.now() / 1_000): readonly Point[] {
+/** Note a value of now, of a figure that is read every `everyS` seconds, and return all that are not too old. */
+export function noted(name: string, value: number, everyS = 0, now = Date.now() / 1_000): readonly Point[] {
   const before = seen.get(name) ?? [];
   const last = before.at(-1);
   if (last && now - last[0] < 1) return before;
-  const gap: Point[] = last && now - last[0] > UNKNOWN_S ? [[last[0] + 1, null]] : [];
+  const isKnown = !last || now - last[0] <= Math.max(UNKNOWN_S, UNKNOWN_READINGS * everyS);
+  const gap: Point[] = last && !isKnown ? [[last[0] + 1, null]] : [];
   const after = [...[...before, ...gap].filter(([at]) => at > now - SHOWN_S), [now, value] as const];
   seen.set(name, after);
   return after;

@@ -134,7 +134,8 @@ function useGateways() {
     queryKey: ["quality", "overview"],
     queryFn: async () => {
       const items = await allOf("/gateways/quality");
-      for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0));
+      const everyS = gatewaysAfterMs(items.length) / 1_000;
+      for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0), everyS);
       return items;
     },
     refetchInterval: ({ state }) => gatewaysAfterMs(state.data?.length ?? 0),
