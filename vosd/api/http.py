@@ -35,6 +35,7 @@ _PLACE: Final = re.compile(r"\(byte (\d+)\)")
 """Place in a body, as the parser says it."""
 _HALF: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u)")
 """The first half of a character that is written as two, without the second."""
+_NOTHING_SAID: Final = {b"", b"{}", b"null"}
 _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 _ALWAYS: Final = (
     ("Cache-Control", "no-store"),
@@ -132,10 +133,16 @@ class HttpRequest:
         self.sender: Principal | None = None
         """The principal that sends it; None = it is not known yet."""
 
-    @property
-    def has_content(self) -> bool:
-        """Whether it has a body that may say something; many clients send the two bytes ``{}`` where none is wanted."""
-        return "transfer-encoding" in self.headers or self.headers.get("content-length", "0") not in {"0", "1", "2"}
+    async def says_something(self) -> bool:
+        """Return whether it has a body with content; many clients send ``{}`` where none is wanted.
+
+        Raises:
+            RequestError: the body is too long.
+        """
+        if "transfer-encoding" not in self.headers and self.headers.get("content-length", "0") == "0":
+            return False
+        content = b"".join([part async for part in self.parts(UNKNOWN_BODY_BYTES_MAX)])
+        return content.strip() not in _NOTHING_SAID
 
     def name_sender(self, **facts: str | None) -> None:
         """Say who sends the request, for the access log; None = does not apply."""

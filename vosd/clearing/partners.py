@@ -14,6 +14,9 @@ from vosd.clearing.calls import BilledCall, SentCall
 
 _Key = tuple[object, ...]
 
+_COMPARED: Final = 16
+"""Most rows of one time whose lengths are compared with that of a call: thousands may begin together."""
+
 
 class CallLine:
     """Calls of one book in the order of their times; those that are taken out are left out at once, however many."""
@@ -156,36 +159,39 @@ class Pairing:
     def _nearest(self, call: SentCall, line: CallLine, *, is_any_length: bool) -> tuple[int, int, int, int] | None:
         """Return distance, difference of the lengths, place and index in the line of the nearest row; None = none.
 
-        Of rows that are as near, that of the nearest length, and the first of those: the next one is a repeated one.
+        Of rows that are as near, one of the nearest length, and the first of those: the next one is a repeated one.
         """
         at, times, most = call.at, line.times, self._tolerance
         start = bisect_left(times, at)
         best: tuple[int, int, int, int] | None = None
         index = line.first_from(start)
         while index < len(times) and times[index] - at <= most:
-            found = self._judged(call, line, index, is_any_length=is_any_length)
-            if found is not None:
-                best, most = found if best is None else min(best, found), found[0]
-                if not best[1]:
-                    break
+            if is_any_length or self._is_equal(call, line.places[index]):
+                best, most = self._best_from(call, line, index, is_any_length=is_any_length), times[index] - at
+                break
             index = line.first_from(index + 1)
         index = line.last_before(start)
         while index >= 0 and at - times[index] <= most:
-            found = self._judged(call, line, index, is_any_length=is_any_length)
-            if found is not None:
-                best, most = found if best is None else min(best, found), found[0]
+            if is_any_length or self._is_equal(call, line.places[index]):
+                first = line.first_from(bisect_left(times, times[index]))
+                found = self._best_from(call, line, first, is_any_length=is_any_length)
+                return found if best is None else min(best, found)
             index = line.last_before(index)
         return best
 
-    def _judged(
+    def _best_from(
         self, call: SentCall, line: CallLine, index: int, *, is_any_length: bool
-    ) -> tuple[int, int, int, int] | None:
-        """Return a row as ``_nearest`` does; None = its length is another one."""
-        place = line.places[index]
-        difference = abs(self._theirs[place].duration_ms - call.duration_ms)
-        if not is_any_length and difference > self._length_tolerance:
-            return None
-        return abs(line.times[index] - call.at), difference, place, index
+    ) -> tuple[int, int, int, int]:
+        """Return the row of the nearest length among those of one time, from one on, as ``_nearest`` does."""
+        time = line.times[index]
+        found: list[tuple[int, int, int, int]] = []
+        while index < len(line.times) and line.times[index] == time and len(found) < _COMPARED:
+            place = line.places[index]
+            if is_any_length or self._is_equal(call, place):
+                difference = abs(self._theirs[place].duration_ms - call.duration_ms)
+                found.append((abs(time - call.at), difference, place, index))
+            index = line.first_from(index + 1)
+        return min(found)
 
     def _is_equal(self, call: SentCall, other: int) -> bool:
         return abs(self._theirs[other].duration_ms - call.duration_ms) <= self._length_tolerance

@@ -226,7 +226,7 @@ class Loop:
         event = self._endpoint.unsent(data, now)
         if event is not None:
             self._switch.handle(event)
-            self.flush(now)
+        self.flush(now)  # it may go to another address of its peer instead
 
     def undelivered(self, quoted: bytes, peer: Peer) -> None:
         """Report an ICMP error about a datagram; never from within a function of ``transmit``."""

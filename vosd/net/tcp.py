@@ -547,7 +547,7 @@ class StreamFlow:
                 waiting[:] = [
                     data
                     for data in waiting
-                    if data.startswith(_RESPONSE) or (names is not None and self._name_for(data) not in names)
+                    if data.startswith(_UNREPORTED) or (names is not None and self._name_for(data) not in names)
                 ]
 
     def _is_beside(self, connection: Connection, first: Connection) -> bool:
@@ -714,6 +714,8 @@ class StreamFlow:
 
 
 _RESPONSE: Final = b"SIP/2.0 "
+_UNREPORTED: Final = (_RESPONSE, b"ACK ")
+"""Beginnings of messages whose failure nothing waits for."""
 _WITHOUT_WORD: Final = "the peer has closed before it sent anything: it may not accept our certificate"
 """By TLS 1.3 a client's handshake is complete before the server has seen its certificate (RFC 8446 section 2)."""
 _LAST_RECEIVED: Final = struct.Struct("@B51xI")

@@ -2,11 +2,30 @@
 
 import pytest
 
-from vosd.api.http import DEPTH_MAX, RequestError, document_of
+from vosd.api.http import DEPTH_MAX, HttpRequest, RequestError, document_of
 
 
 def nested(levels: int) -> bytes:
     return b'{"keys": ' * (levels - 1) + b"{}" + b"}" * (levels - 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "says_something"),
+    [(b"", False), (b"{}", False), (b"{}\n", False), (b"null", False), (b'{"at": 1}', True), (b"[]", True)],
+)
+@pytest.mark.parametrize("is_chunked", [True, False])
+async def test_a_body_of_nothing_is_none_also_where_it_comes_in_chunks(content, says_something, is_chunked) -> None:
+    """Programs in .NET send the body of each request so, and proxies that speak HTTP/2."""
+    framing = (b"transfer-encoding", b"chunked") if is_chunked else (b"content-length", b"%d" % len(content))
+    parts = [{"type": "http.request", "body": content, "more_body": is_chunked}]
+    parts += [{"type": "http.request", "body": b""}] if is_chunked else []
+
+    async def receive():
+        return parts.pop(0)
+
+    scope = {"type": "http", "method": "DELETE", "path": "/phones/7", "raw_path": b"/phones/7", "query_string": b"",
+             "headers": [framing]}  # fmt: skip
+    assert await HttpRequest(scope, receive).says_something() is says_something
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,21 @@ def names_of_requests(scene, method):
 
 
 @pytest.mark.parametrize("next_process", [None, "kill", "stop_and_keep"])
+def test_the_cancel_needs_it_too_where_another_process_sends_it(tmp_path, next_process):
+    gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=NAME),))
+    scene = KilledScene(tmp_path, catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(2_000)
+    if next_process is not None:
+        getattr(scene, next_process)()
+    if next_process != "kill":  # a start after a kill cancels what rings by itself
+        call.cancel()
+    scene.wire.run_until(lambda: bool(scene.vendor.received("CANCEL")))
+    assert names_of_requests(scene, "CANCEL") == [NAME]
+
+
+@pytest.mark.parametrize("next_process", [None, "kill", "stop_and_keep"])
 def test_requests_within_the_call_need_it_too_where_they_go_to_the_place_of_the_invite(tmp_path, next_process):
     """Another process knows it as well."""
     gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=NAME),))

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,26 @@ def test_as_many_of_equal_length_as_possible_are_partners_and_the_nearest_where_
     assert not [each for each in pairs if each[3] not in found and each[4] not in found.values()]
     if len(nearest_first(equal)) == most_pairs([each[3:] for each in equal]):
         assert found == nearest_first(pairs)
+
+
+@pytest.mark.parametrize("later_ms", [-1_000, 0, 1_000])
+def test_thousands_of_calls_may_begin_together(later_ms):
+    """A number that many call at once, as that of a vote: each is compared with few rows, not with all of them."""
+    compared = 0
+
+    class Counted(Pairing):
+        def _is_equal(self, *words):
+            nonlocal compared
+            compared += 1
+            return super()._is_equal(*words)
+
+    count = 2_000
+    sent, rows = group(
+        [(5_000, 60_000 + place, "") for place in range(count)], [(5_000 + later_ms, 61_000, "")] * count
+    )
+    found = Counted(sent, rows, 3_000, 2_000).find()
+    assert len(found) == count
+    assert compared < 100 * count
 
 
 def test_a_chain_of_changes_may_be_long():

@@ -148,6 +148,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
     gateway: str = ""
     user: str = ""
     device: Device | None = None
+    server_name: str = ""
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows, gateway: str = "") -> "InviteSnapshot":
@@ -165,6 +166,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             gateway,
             parts.user,
             parts.device,
+            parts.server_name,
         )
 
     def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
@@ -182,6 +184,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
             nat=Nat.AUTO if self.is_behind_nat else Nat.NO,
             user=self.user,
             device=self.device,
+            server_name=self.server_name,
         )
 
 

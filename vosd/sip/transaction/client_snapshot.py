@@ -32,6 +32,7 @@ class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
     """The gateway whose login answers a challenge; empty where there is none."""
     asked: tuple[AnsweredChallenge, ...] = ()
     device: Device | None = None
+    server_name: str = ""
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows) -> "PartsSnapshot":
@@ -82,6 +83,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
     spare_data: bytes = b""
     device: Device | None = None
     """The device of a ``ByeToUser``."""
+    server_name: str = ""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
