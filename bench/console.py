@@ -185,8 +185,9 @@ def growth_of_overview_mb(context: BrowserContext, base: str) -> float:
     session = context.new_cdp_session(page)
 
     def minutes(count: int) -> None:
-        for _ in range(count * 15):
-            page.clock.run_for(4_000)
+        for _ in range(count * 15):  # the gateways are read every four seconds, the state twice as often
+            with page.expect_response("**/api/v1/gateways/quality?*"):
+                page.clock.run_for(4_000)
 
     minutes(10)
     before = heap_mb(session)
