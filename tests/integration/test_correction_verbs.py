@@ -16,6 +16,7 @@ from vosd.admin.office.rerating import RunBookings
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CUSTOMER
 from vosd.cli.main import main
+from vosd.wiring import configured_switch
 
 
 @pytest.fixture
@@ -176,7 +177,10 @@ def test_calls_of_a_prefix_alone_are_rated_again(booked):
     assert len(set(names)) == 3
 
 
-def test_calls_are_rated_by_an_earlier_version_of_a_deck_by_a_copy_of_the_configuration(booked, tmp_path):
+@pytest.mark.parametrize("is_found", [False, True])
+def test_calls_are_rated_by_an_earlier_version_of_a_deck_by_a_copy_of_the_configuration(
+    booked, tmp_path, monkeypatch, is_found
+):
     """docs/rating.md, earlier days: the rates of the copy's file take the place of the deck, for this verb alone."""
     text = booked.config.read_text()
     begin, end = text.index("    rates:\n"), text.index("accounts:")
@@ -192,7 +196,10 @@ def test_calls_are_rated_by_an_earlier_version_of_a_deck_by_a_copy_of_the_config
     booked.config.write_text(with_deck.replace("deck: true", "rates_file: earlier.csv"))
     (then,) = [each for each in booked.document(*rerate)["accounts"] if each["role"] == "customer"]
     assert Decimal(now["after"]) == Decimal(then["after"]) * Decimal("1.5") > 0
-    without_copy = CliRunner(env={"VOSD_CONFIG": str(booked.config)}).invoke(
+    monkeypatch.delenv("VOSD_CONFIG", raising=False)
+    if is_found:  # as /etc/vosd/vosd.yaml is
+        monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / "none" / "vosd.yaml", booked.config))
+    without_copy = CliRunner(env={} if is_found else {"VOSD_CONFIG": str(booked.config)}).invoke(
         main, [*rerate, "--book", "--memo", "october"]
     )
     for refused in (booked.vosd("check"), without_copy):

@@ -13,7 +13,7 @@ _NAME_MAX: Final = 31
 """Most characters of the name of a page."""
 
 
-class _Figure(float):
+class ExactNumber(float):
     """A number that is written with all digits that it needs: the library's own 16 make 0.009 another one."""
 
     def __format__(self, form: str) -> str:
@@ -54,7 +54,7 @@ def workbook(
                 if value is None:
                     continue
                 if is_number:
-                    page.write_number(number, place, _Figure(value), form)
+                    page.write_number(number, place, ExactNumber(value), form)
                 else:
                     page.write_string(number, place, str(value), form)
     return out.getvalue()

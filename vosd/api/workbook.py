@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from vosd.admin.spreadsheet import ExactNumber
 from vosd.api.http import RequestError
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -58,7 +59,7 @@ async def workbook_parts(
                     written = text(value)
                     is_count = isinstance(value, int | float) and not isinstance(value, bool)
                     if is_count or (is_amount and _AMOUNT.match(written)):
-                        page.write_number(number, place, float(value))
+                        page.write_number(number, place, ExactNumber(value))
                     else:
                         page.write_string(number, place, written)
                 if number % _ROWS_AT_ONCE == 0:

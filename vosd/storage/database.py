@@ -466,6 +466,8 @@ def _advice(code: object, text: str) -> str:
         return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
         return "does the directory exist, and is this the user of the switch, who may write there?"
+    if "not a database" in text or "malformed" in text:
+        return "the file is damaged: put a backup back (vosd restore FILE)"
     if isinstance(code, str):  # of SQLite, which has no numbers
         return "is its disk full (df, df -i), and may this user write in its directory?"
     return "see the server's log, its disk space and rights"

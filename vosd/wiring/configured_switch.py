@@ -51,6 +51,8 @@ class ConfiguredSwitch:
     _excerpt: "Excerpt | None" = None
     _home: "ConfiguredSwitch | None" = None
     """The switch whose database and state directory are used; None = those that the file names."""
+    _found: Path | None = None
+    """The usual path that was found; ``config`` is what was named, and says so to others."""
     _held: ExitStack = field(default_factory=ExitStack)
 
     def remark(self, text: str) -> None:
@@ -86,9 +88,11 @@ class ConfiguredSwitch:
             return self.config
         if named := os.environ.get("VOSD_CONFIG"):
             return Path(named)
+        if self._found is not None:
+            return self._found
         for number, place in enumerate(CONFIG_PLACES, 1):
             if os.path.exists(place):  # noqa: PTH110 - false, not an error, where the directory may not be entered
-                self.config = place
+                self._found = place
                 for other in filter(_may_exist, CONFIG_PLACES[number:]):
                     self.remark(f"the configuration is {place} of this directory, not {other}: -c FILE names another")
                 return place

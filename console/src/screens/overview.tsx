@@ -125,10 +125,10 @@ function Figure({
   );
 }
 
-/** Gateways as they do now: one reading for the figures and the table. */
 /** After how long so many gateways are read again: the more there are, the more one reading costs the switch. */
 export const gatewaysAfterMs = (count: number): number => 2 * STATE_MS * Math.max(1, Math.ceil(count / GATEWAYS_SOON));
 
+/** Gateways as they do now: one reading for the figures and the table. */
 function useGateways() {
   return useQuery({
     queryKey: ["quality", "overview"],

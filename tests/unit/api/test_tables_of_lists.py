@@ -324,12 +324,14 @@ async def workbook(path: str, rows: list[object], fields: str = "id,contact,bala
 
 def test_a_spreadsheet_has_amounts_as_numbers_and_digits_of_telephones_as_text() -> None:
     rows = [{"id": "442079460001", "contact": "=1+1", "balance": "-1.50"}, {"id": "b", "contact": None, "balance": "x"}]
+    rows.append({"id": "c", "contact": None, "balance": "0.009"})
     with zipfile.ZipFile(io.BytesIO(asyncio.run(workbook("/balances", rows)))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert re.findall(r'<c r="(\w+)"[^>]*>.*?(?:<t[^>]*>|<v>)(.*?)</', sheet) == [
         ("A1", "id"), ("B1", "contact"), ("C1", "balance"),
         ("A2", "442079460001"), ("B2", "=1+1"), ("C2", "-1.5"),
         ("A3", "b"), ("C3", "x"),
+        ("A4", "c"), ("C4", "0.009"),
     ]  # fmt: skip
     assert re.findall(r'<c r="([ABC]2)" t="inlineStr"', sheet) == ["A2", "B2"]
 
