@@ -332,6 +332,8 @@ class DeliverySettings:
     retry_interval_ms: int = 5_000
     retry_max_ms: int = 0
     """The interval doubles with each failure up to this; below ``retry_interval_ms``: it stays as it is."""
+    retry_one_max_ms: int = 0
+    """As ``retry_max_ms``, of a report that fails while the server takes others; the longer of both counts."""
     max_age_s: int = 3_600
     """A report that is older is dropped."""
     queue: int = 10_000
@@ -367,6 +369,8 @@ class AccountingSettings(DeliverySettings):
     """Accounting of calls at RADIUS servers."""
 
     radius: RadiusSettings
+    retry_one_max_ms: int = field(default=900_000, kw_only=True)
+    """A server does not answer what it cannot record, which keeps a connection for half a minute each time."""
     calls: AccountedCalls = AccountedCalls.ANSWERED
     interim_s: int = 0
     """Interval of Interim-Updates; 0 = there are none."""

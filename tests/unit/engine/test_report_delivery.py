@@ -194,6 +194,19 @@ async def test_a_report_that_the_server_cannot_take_delays_no_other_call(desk):
         assert [each["call_id"] for each in found] == [call_id(number) for number in (1, 2, 3, 4, 0)]
 
 
+async def test_a_report_wakes_one_courier(desk, monkeypatch):
+    """Else each would cost as much as there are connections."""
+    with ReportServer(secret=SECRET.encode()) as server:
+        made = await desk.begin(server.url, connections=32)
+        await until(lambda: len(made._delivery._idle) == 32)
+        looks = []
+        take = made._queue.take
+        monkeypatch.setattr(made._queue, "take", lambda now_ms: (looks.append(now_ms), take(now_ms))[1])
+        made.ended(answered_call(1))
+        await until(lambda: not made.census()[Figure.CALL_REPORTS] and len(made._delivery._idle) == 32)
+        assert len(looks) == 2, "one for the report, and one behind it"
+
+
 async def test_without_retry_a_report_has_one_attempt(desk):
     with ReportServer(secret=SECRET.encode()) as server:
         server.fails = [500, 500, 500]

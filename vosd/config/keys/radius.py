@@ -50,14 +50,16 @@ class RadiusAccountingKeys(Keys):
     tries: Annotated[int, whole(1, 10)] = 6
     """Transmissions of a record to one server, with the same bytes."""
     retry_interval: Annotated[int, milliseconds(100, 3_600_000)] = 5_000
-    """Time after which records are sent again that no server has taken."""
+    """Time after which records are sent again that no server has taken; it doubles, up to 15 minutes, for a record that
+    gets no answer while others are taken."""
     max_age: Annotated[int, whole(60, 7_776_000, "seconds")] = 604_800
     """An older record is dropped."""
     queue: Annotated[int, whole(100, 1_000_000)] = 50_000
     """Most records that wait, in memory and in ``state_dir``; of more Interim-Updates and Stops of calls without an
     answer are dropped, then the oldest. Each takes about 3 kB of memory and 1 kB on the disk."""
-    connections: Annotated[int, whole(1, 32)] = 4
-    """Number of records that are sent at a time, each of another call."""
+    connections: Annotated[int, whole(1, 256)] = 32
+    """Number of records that are sent at a time, each of another call; those that have failed take half of it at
+    most."""
 
 
 class RadiusKeys(Keys):

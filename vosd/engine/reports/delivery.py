@@ -5,6 +5,7 @@ when to try again.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -57,7 +58,8 @@ class Delivery:
         self._spool = spool
         self._clock = clock
         self._is_busy = is_busy
-        self._wanted = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Couriers that wait for something to send."""
         self._attempted = asyncio.Event()
         self._outage = outage_of(down, receiver)
         self._failed_at = 0
@@ -65,8 +67,12 @@ class Delivery:
         self._log_limiter = LogLimiter()
 
     def wake(self) -> None:
-        """Look for reports to send."""
-        self._wanted.set()
+        """Look for a report to send: one courier does, as a report needs no more."""
+        while self._idle:
+            waiting = self._idle.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
 
     async def all_done(self) -> None:
         """Wait until nothing waits any more, or the server is taken as away."""
@@ -104,12 +110,13 @@ class Delivery:
 
     async def _wait(self, wait_ms: int | None) -> None:
         """Wait for something to send, or for the time to try again."""
-        self._wanted.clear()
+        waiting = asyncio.get_running_loop().create_future()
+        self._idle.append(waiting)
         try:
-            async with asyncio.timeout(None if wait_ms is None else wait_ms / 1_000):
-                await self._wanted.wait()
-        except TimeoutError:
-            pass
+            await asyncio.wait((waiting,), timeout=None if wait_ms is None else wait_ms / 1_000)
+        finally:
+            if waiting in self._idle:
+                self._idle.remove(waiting)
 
     async def _send(self, report: CallReport, courier: Courier) -> None:
         try:
@@ -145,4 +152,5 @@ class Delivery:
                 _log.warning(self._refusal, status=status, call_id=report.call_id, **self._facts)
         self._spool.done(report)
         if was_away:
-            self._wanted.set()
+            for _ in range(len(self._idle)):
+                self.wake()

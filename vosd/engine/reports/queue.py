@@ -1,14 +1,16 @@
 """Reports that wait for delivery: which one is next, what a failure means, what is dropped.
 
 Pure: the time is an argument. Of one call only the oldest report may be on its way, so the order of a call is kept, and
-a report that the server cannot take delays no other call. After two failures in a row the server is taken as away: one
-report is then tried in each ``retry_interval_ms``, until one is taken.
+a report that the server cannot take delays no other call: one that fails while others are taken says nothing of the
+server, it is tried again ever later, and reports that have failed take half of the connections at most. After two other
+failures in a row the server is taken as away: one report is then tried in each ``retry_interval_ms``, until one is
+taken.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum
-from operator import itemgetter
+from heapq import heappop, heappush
 from typing import Final
 
 from vosd.engine.reports.report import CallReport
@@ -49,13 +51,19 @@ class ReportQueue:
         """Waiting reports that are dropped before all others, the oldest first."""
         self._of_call: dict[str, deque[CallReport]] = {}
         self._ready: dict[str, None] = {}
-        """Calls whose oldest report may be sent, in order."""
+        """Calls whose oldest report may be sent and was not tried yet, in order."""
         self._later: dict[str, int] = {}
         """Calls whose oldest report has failed, and when it is tried again."""
-        self._on_their_way: set[str] = set()
-        """Calls whose oldest report is being sent."""
-        self._tries: dict[str, int] = {}
-        """Failures of the oldest report of calls."""
+        self._due: list[tuple[int, str]] = []
+        """The moments in ``_later``, the earliest first; those of calls that are there no more stay until then."""
+        self._on_their_way: dict[str, int] = {}
+        """Calls whose oldest report is being sent, and how many were answered before."""
+        self._repeated: set[str] = set()
+        """Calls among them for which it has failed before."""
+        self._failed: dict[str, tuple[int, int]] = {}
+        """Failures of the oldest report of calls while others were answered, and how many were answered by the last."""
+        self._answered = 0
+        """Reports that the server has taken or refused."""
         self._failed_in_row = 0
         self._paused_until = 0
 
@@ -121,7 +129,8 @@ class ReportQueue:
     def drop_all(self) -> None:
         """Drop everything: nothing is to be reported any more; nothing may be on its way."""
         self.counted[ReportOutcome.UNWANTED] += len(self._waiting)
-        for each in (self._waiting, self._minor, self._of_call, self._ready, self._later, self._tries):
+        self._due.clear()
+        for each in (self._waiting, self._minor, self._of_call, self._ready, self._later, self._failed):
             each.clear()
 
     def remove(self, report: CallReport) -> None:
@@ -134,7 +143,7 @@ class ReportQueue:
             reports.remove(report)
             return
         reports.popleft()
-        self._tries.pop(call_id, None)
+        self._failed.pop(call_id, None)
         if not reports:
             del self._of_call[call_id]
             self._ready.pop(call_id, None)
@@ -146,61 +155,76 @@ class ReportQueue:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""
         if self.is_away and (mono_ms < self._paused_until or self._on_their_way):
             return None
-        while self._later:
-            failed, due = min(self._later.items(), key=itemgetter(1))
-            if due > mono_ms:
-                break
-            del self._later[failed]
-            self._ready[failed] = None
-        if not self._ready:
-            return None
-        call_id = next(iter(self._ready))
-        del self._ready[call_id]
-        self._on_their_way.add(call_id)
+        if self._ready:
+            # the youngest tells whether the server is back: older ones may be of those that it never takes
+            call_id = next(reversed(self._ready) if self.is_away else iter(self._ready))
+            del self._ready[call_id]
+        else:
+            due = self._repeat_at()
+            if due is None or due > mono_ms:
+                return None
+            _, call_id = heappop(self._due)
+            del self._later[call_id]
+            self._repeated.add(call_id)
+        self._on_their_way[call_id] = self._answered
         return self._of_call[call_id][0]
 
     def wait_ms(self, mono_ms: int) -> int | None:
         """Return after how many milliseconds ``take`` may return a report; None = not before another event."""
         if self._on_their_way and self.is_away:
             return None
-        if self.is_away and (self._ready or self._later):
-            return max(0, self._paused_until - mono_ms)
-        if self._ready:
-            return 0
-        due = min(self._later.values(), default=None)
-        return None if due is None else max(0, due - mono_ms)
+        due = mono_ms if self._ready else self._repeat_at()
+        if due is None:
+            return None
+        return max(0, (max(due, self._paused_until) if self.is_away else due) - mono_ms)
 
     def delivered(self, report: CallReport) -> None:
         """Note that the server has taken a report."""
-        self._failed_in_row = 0
-        self._done(report, ReportOutcome.DELIVERED)
+        self._answer(report, ReportOutcome.DELIVERED)
 
     def refused(self, report: CallReport) -> None:
         """Note that the server answered, and refused a report."""
-        self._failed_in_row = 0
-        self._done(report, ReportOutcome.REFUSED)
+        self._answer(report, ReportOutcome.REFUSED)
 
     def failed(self, report: CallReport, mono_ms: int) -> bool:
         """Note that a report could not be delivered; return whether it was dropped."""
         self.failures += 1
-        self._failed_in_row += 1
+        call_id = report.call_id
+        failures, answered_before = self._failed.get(call_id, (0, self._on_their_way[call_id]))
+        if self._answered > answered_before:  # the server is well, so it is the report
+            failures += 1
+        else:
+            self._failed_in_row += 1
+            self._paused_until = mono_ms + self._gap_ms(self._failed_in_row, self.settings.retry_max_ms)
         if not self.settings.retry:
             self._done(report, ReportOutcome.FAILED)
             return True
-        self._on_their_way.discard(report.call_id)
-        tries = self._tries[report.call_id] = self._tries.get(report.call_id, 0) + 1
-        self._later[report.call_id] = mono_ms + self._gap_ms(tries)
-        self._paused_until = mono_ms + self._gap_ms(self._failed_in_row)
+        self._end_attempt(call_id)
+        self._failed[call_id] = failures, self._answered
+        longest_ms = max(self.settings.retry_max_ms, self.settings.retry_one_max_ms)
+        due = self._later[call_id] = mono_ms + self._gap_ms(failures, longest_ms)
+        heappush(self._due, (due, call_id))
         return False
 
-    def _gap_ms(self, failures: int) -> int:
+    def _repeat_at(self) -> int | None:
+        """Return when a report that has failed may be sent again, the first of ``_due``; None = not now."""
+        if len(self._repeated) >= max(1, self.settings.connections // 2):
+            return None
+        while self._due:
+            due, call_id = self._due[0]
+            if self._later.get(call_id) == due:
+                return due
+            heappop(self._due)
+        return None
+
+    def _gap_ms(self, failures: int, longest_ms: int) -> int:
         """Return after which time is tried again what has failed so often."""
         gap_ms = self.settings.retry_interval_ms
-        return min(gap_ms << min(failures - 1, 20), max(gap_ms, self.settings.retry_max_ms))
+        return min(gap_ms << min(max(failures - 1, 0), 20), max(gap_ms, longest_ms))
 
     def put_back(self, report: CallReport) -> None:
         """Note that sending of a report was given up, and says nothing of the server."""
-        self._on_their_way.discard(report.call_id)
+        self._end_attempt(report.call_id)
         self._ready[report.call_id] = None
 
     def try_again(self) -> None:
@@ -208,8 +232,18 @@ class ReportQueue:
         self._failed_in_row = 0
         self._ready |= dict.fromkeys(self._later)
         self._later.clear()
+        self._due.clear()
+
+    def _answer(self, report: CallReport, outcome: ReportOutcome) -> None:
+        self._answered += 1
+        self._failed_in_row = 0
+        self._done(report, outcome)
 
     def _done(self, report: CallReport, outcome: ReportOutcome) -> None:
-        self._on_their_way.discard(report.call_id)
+        self._end_attempt(report.call_id)
         self.counted[outcome] += 1
         self.remove(report)
+
+    def _end_attempt(self, call_id: str) -> None:
+        del self._on_their_way[call_id]
+        self._repeated.discard(call_id)

@@ -1,0 +1,137 @@
+"""Reports to a server that never answers some of them, on virtual time: they delay no others."""
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import pairwise
+
+import pytest
+
+from vosd.config.keys.radius import RadiusAccountingKeys
+from vosd.engine.reports.queue import ReportQueue
+from vosd.engine.reports.report import CallReport
+from vosd.engine.settings import AccountingSettings, DeliverySettings
+from vosd.radius.settings import RadiusSettings
+
+SILENCE_MS = 30_000
+"""Time for which an answer is waited for, as accounting does."""
+WORK_MS = 20
+"""Time that the server needs for a report which it takes."""
+
+
+def accounting() -> AccountingSettings:
+    keys = RadiusAccountingKeys()
+    return AccountingSettings(RadiusSettings((), "sw1"), queue=keys.queue, connections=keys.connections)
+
+
+class Stage:
+    """A queue, its couriers and a server, on virtual time."""
+
+    def __init__(self, settings: DeliverySettings, is_taken: Callable[[CallReport, int], bool]) -> None:
+        self.queue = ReportQueue(settings)
+        self.waited: list[int] = []
+        """Times from the arrivals of reports to the answers."""
+        self.attempts: list[tuple[int, int]] = []
+        """Moment and number of each attempt."""
+        self.now = 0
+        self._is_taken = is_taken
+        self._free = settings.connections
+        self._ends: list[tuple[int, int, CallReport, bool]] = []
+
+    def run(self, arrivals: list[CallReport], until_ms: int) -> None:
+        """Let reports come at their times."""
+        coming = deque(arrivals)
+        while self.now < until_ms:
+            while coming and coming[0].made_at <= self.now:
+                self.queue.put(coming.popleft())
+            while self._ends and self._ends[0][0] <= self.now:
+                self._end(*heappop(self._ends)[2:])
+            while self._free and (report := self.queue.take(self.now)) is not None:
+                self._begin(report)
+            wait_ms = self.queue.wait_ms(self.now) if self._free else None
+            assert wait_ms != 0, "a courier would look again and again"
+            moments = [until_ms]
+            moments += [self.now + wait_ms] if wait_ms is not None else []
+            moments += [self._ends[0][0]] if self._ends else []
+            moments += [coming[0].made_at] if coming else []
+            self.now = min(moments)
+
+    def _begin(self, report: CallReport) -> None:
+        self._free -= 1
+        self.attempts.append((self.now, report.number))
+        is_taken = self._is_taken(report, self.now)
+        heappush(self._ends, (self.now + (WORK_MS if is_taken else SILENCE_MS), report.number, report, is_taken))
+
+    def _end(self, report: CallReport, is_taken: bool) -> None:
+        self._free += 1
+        if is_taken:
+            self.waited.append(self.now - report.made_at)
+            self.queue.delivered(report)
+        else:
+            self.queue.failed(report, self.now)
+
+
+def calls(count: int, every_ms: int) -> list[CallReport]:
+    return [CallReport(number, f"call-{number}", every_ms * number, b"") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("is_bad", "longest_ms"),
+    [
+        (lambda number: 100 <= number < 112, 500),
+        (lambda number: 100 <= number < 150, 65_000),  # all connections wait for these at the same time
+        (lambda number: number % 80 == 0, 500),
+    ],
+    ids=["twelve in a row", "more than connections", "one in eighty"],
+)
+def test_reports_that_are_never_answered_hold_up_no_others(is_bad: Callable[[int], bool], longest_ms: int) -> None:
+    count, every_ms = 16_000, 25
+    stage = Stage(accounting(), lambda report, _: not is_bad(report.number))
+    stage.run(calls(count, every_ms), count * every_ms + 1_000)
+    bad = sum(map(is_bad, range(count)))
+    assert len(stage.waited) == count - bad
+    assert max(stage.waited) <= longest_ms
+    assert len(stage.queue) == bad
+
+
+def test_a_report_that_is_never_answered_is_tried_ever_later():
+    stage = Stage(accounting(), lambda report, _: report.number != 1)
+    stage.run(calls(100_000, 100), 10_000_000)
+    moments = [moment for moment, number in stage.attempts if number == 1]
+    gaps = [after - before - SILENCE_MS for before, after in pairwise(moments)]
+    assert gaps[:9] == [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 900_000]
+    assert set(gaps[9:]) == {900_000}
+
+
+def test_a_report_that_fails_at_once_between_others_is_tried_ever_later():
+    queue = ReportQueue(DeliverySettings(retry_interval_ms=1_000, retry_max_ms=8_000))
+    gaps, now = [], 0
+    queue.put(CallReport(1, "bad", 0, b""))
+    for number in range(2, 8):
+        bad = queue.take(now)
+        assert bad is not None
+        queue.failed(bad, now)
+        queue.put(CallReport(number, "good", 0, b""))
+        good = queue.take(now)
+        assert good is not None
+        queue.delivered(good)
+        gaps.append(queue.wait_ms(now))
+        now += gaps[-1] or 0
+    assert gaps == [1_000, 1_000, 2_000, 4_000, 8_000, 8_000]
+
+
+def test_after_an_outage_all_that_waited_is_taken_soon():
+    """Failures of an outage are none of the reports'."""
+    stage = Stage(accounting(), lambda _, now: not 10_000 <= now < 3_600_000)
+    stage.run(calls(400, 10_000), 4_000_000)
+    assert len(stage.queue) == 0
+    probes = [moment for moment, _ in stage.attempts if 60_000 < moment < 3_600_000]
+    assert all(after - before == SILENCE_MS + 5_000 for before, after in pairwise(probes))
+    assert max(stage.waited) <= 3_600_000 + SILENCE_MS + 10_000
+
+
+def test_where_only_reports_wait_that_failed_often_the_couriers_sleep():
+    settings = DeliverySettings(connections=4, retry_interval_ms=1_000, retry_max_ms=600_000)
+    stage = Stage(settings, lambda report, _: report.number > 1)
+    stage.run(calls(400, 1_000), 4_000_000)
+    assert len(stage.queue) == 2
