@@ -178,6 +178,21 @@ async def test_a_server_that_works_for_long_gets_a_record_once():
         client.close()
 
 
+async def test_an_answer_that_comes_again_says_nothing_of_the_server():
+    with FakeServer() as server:
+        client = client_of(server)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        (link,) = client._links
+        (made,) = link._sockets
+        ((request, _),) = made._sent.values()
+        (answer,) = server._answers.values()
+        with capture_logs() as logs:
+            made._match(answer)
+        assert (link.replies, logs) == (1, [])
+        assert request.reply(answer).code is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()
+
+
 async def test_where_nothing_listens_the_next_server_is_asked_at_once():
     with FakeServer() as gone:
         pass

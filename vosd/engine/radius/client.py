@@ -121,6 +121,8 @@ class _Socket:
         except BadReplyError as error:
             self._rejected(str(error))
             return
+        if future.done() and future.exception() is None:
+            return  # it came before: who sends it again may not be the server
         self._replied()
         if not future.done():
             future.set_result(reply)
