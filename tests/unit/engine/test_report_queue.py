@@ -94,6 +94,18 @@ def test_reports_that_are_never_answered_hold_up_no_others(is_bad: Callable[[int
     assert len(stage.queue) == bad
 
 
+def test_reports_of_an_earlier_run_hold_up_no_others():
+    left = [CallReport(number, f"left-{number}", 0, b"") for number in range(-1_000, 0)]
+    stage = Stage(accounting(), lambda report, _: report.number >= -10)
+    for each in left:
+        stage.queue.put(each, is_left=True)
+    stage.run(calls(20_000, 100), 2_001_000)
+    assert len(stage.waited) == 20_010
+    assert sorted(stage.waited)[-11] <= 500, "all but the ten of the earlier run"
+    assert [number for _, number in stage.attempts if number < 0][:16] == list(range(-1_000, -984)), "in their order"
+    assert len(stage.queue) == 990
+
+
 def test_a_report_that_is_never_answered_is_tried_ever_later():
     stage = Stage(accounting(), lambda report, _: report.number != 1)
     stage.run(calls(100_000, 100), 10_000_000)

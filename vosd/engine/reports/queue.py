@@ -18,6 +18,8 @@ from vosd.engine.settings import DeliverySettings
 
 FAILURES_MAX: Final = 2
 """Failures in a row after which the server is taken as away."""
+LONG_AGO_MS: Final = -(1 << 62)
+"""Time before all others: what an earlier run has left is tried in its order, at once."""
 
 
 class ReportOutcome(Enum):
@@ -85,10 +87,11 @@ class ReportQueue:
         """Return the reports that wait, the oldest first."""
         return self._waiting.values()
 
-    def put(self, report: CallReport, *, is_minor: bool = False) -> CallReport | None:
+    def put(self, report: CallReport, *, is_minor: bool = False, is_left: bool = False) -> CallReport | None:
         """Add a report; return the one that is dropped in its place, if there are too many.
 
-        ``is_minor``: it is dropped before the reports that are not, however young it is.
+        ``is_minor``: it is dropped before the reports that are not, however young it is. ``is_left``: an earlier run
+        has left it, perhaps because the server never takes it, so it counts as failed.
         """
         self._waiting[report.number] = report
         if is_minor:
@@ -96,7 +99,10 @@ class ReportQueue:
         reports = self._of_call.get(report.call_id)
         if reports is None:
             self._of_call[report.call_id] = deque((report,))
-            self._ready[report.call_id] = None
+            if is_left:
+                self._try_at(report.number + LONG_AGO_MS, report.call_id)
+            else:
+                self._ready[report.call_id] = None
         else:
             reports.append(report)
         return self.drop_surplus() if len(self._waiting) > self.settings.queue else None
@@ -202,9 +208,12 @@ class ReportQueue:
         self._end_attempt(call_id)
         self._failed[call_id] = failures, self._answered
         longest_ms = max(self.settings.retry_max_ms, self.settings.retry_one_max_ms)
-        due = self._later[call_id] = mono_ms + self._gap_ms(failures, longest_ms)
-        heappush(self._due, (due, call_id))
+        self._try_at(mono_ms + self._gap_ms(failures, longest_ms), call_id)
         return False
+
+    def _try_at(self, mono_ms: int, call_id: str) -> None:
+        self._later[call_id] = mono_ms
+        heappush(self._due, (mono_ms, call_id))
 
     def _repeat_at(self) -> int | None:
         """Return when a report that has failed may be sent again, the first of ``_due``; None = not now."""

@@ -123,7 +123,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
         spooled = await asyncio.to_thread(self._spool.open)
         self._next_number = max(self._next_number, spooled.last_number + 1)
         for report in spooled.reports:
-            self._put(report, is_minor=self._is_minor(report))
+            self._put(report, is_minor=self._is_minor(report), is_left=True)
         if spooled.reports or spooled.unreadable:
             _log.info(self.words.restored, reports=len(spooled.reports), unreadable=spooled.unreadable)
         self._go(self._settings)
@@ -205,8 +205,8 @@ class ReportOutlet(Counting, Generic[_Settings]):
             _log.exception(self.words.unmade, call_id=call_id)
         self._delivery.wake()
 
-    def _put(self, report: CallReport, *, is_minor: bool) -> None:
-        dropped = self._queue.put(report, is_minor=is_minor)
+    def _put(self, report: CallReport, *, is_minor: bool, is_left: bool = False) -> None:
+        dropped = self._queue.put(report, is_minor=is_minor, is_left=is_left)
         if dropped is not None:
             self._drop(dropped)
 
