@@ -5,7 +5,6 @@ Time comes as arguments, and datagrams leave by a function: the sockets are in `
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import count
 from typing import Final
 
@@ -50,8 +49,8 @@ SWEEP: Final = 1_000
 """Calls of an rtpengine that are compared with ours when it comes back: their names have to fit in a datagram."""
 ORPHANS_MAX: Final = 20_000
 """Calls to be ended at an rtpengine that cannot be reached; more of them end by its own time-outs."""
-DELETES_A_PING: Final = 1_000
-"""A call that waits for its end keeps ports, and where each is tried at an rtpengine of one family first, all wait."""
+DELETES_AT_ONCE: Final = 50
+"""Left-over calls whose end an rtpengine is asked for at a time: its socket loses what comes faster than it reads."""
 SETTLED_MS: Final = 60_000
 """There are ports again when a call gets some and none was refused for so long."""
 
@@ -68,6 +67,7 @@ class _Engine:
     __slots__ = (
         "config",
         "credit",
+        "ending",
         "failures",
         "is_suspect",
         "is_up",
@@ -90,8 +90,10 @@ class _Engine:
         """Latest time of its start, by our clock; up to a second late, as its replies count whole seconds."""
         self.ports_used: float | None = None
         """Percentage of its ports that are in use, as it said last."""
-        self.orphans: dict[str, None] = {}
+        self.orphans: OrderedDict[str, None] = OrderedDict()
         """Calls that may be there and are not wanted."""
+        self.ending: set[str] = set()
+        """Left-over calls whose end it is asked for at present."""
 
 
 class _Order(msgspec.Struct, eq=False):
@@ -226,10 +228,10 @@ class RtpEnginePool:
         self._now = now_ms
         known = self._engines.get(engine)
         if known is not None:
-            self._note_orphan(known, call)
             if known.is_up:
                 self._delete(known, call, leg, done)
                 return
+            self._note_orphan(known, call)
         if done is not None:
             done(None)
 
@@ -320,13 +322,14 @@ class RtpEnginePool:
 
     def _look_at(self, waiting: _Order) -> None:
         """Go on with an order whose moment has come."""
-        if self._now < waiting.asked + WITHIN_MS and waiting.sendings < SENDINGS:
+        is_in_time = self._now < waiting.asked + WITHIN_MS
+        if is_in_time and waiting.sendings < SENDINGS and not self._ends_another(waiting):
             self._orders.move_to_end(waiting.cookie)
             self._dispatch(waiting)
             return
         self._remove(waiting)
         self._note_what_it_made(waiting)
-        if waiting.sendings >= SENDINGS and not isinstance(waiting.order, RtpStatistics):
+        if waiting.sendings >= SENDINGS and not isinstance(waiting.order, RtpStatistics | RtpDelete):
             self._suspect(waiting.engine)
         self._next(waiting)
 
@@ -418,12 +421,7 @@ class RtpEnginePool:
         if engine.is_up:
             if self._prefix and (is_back or before is None):
                 self._sweep(engine)
-            asked_for = {each.order.call for each in self._orders.values() if each.makes_call}
-            for call in list(engine.orphans)[:DELETES_A_PING]:
-                if self._prefix and self._is_live(engine.config.name, call):  # it has come back meanwhile
-                    del engine.orphans[call]
-                elif call not in asked_for:  # else another INVITE of its caller may get ports there
-                    self._delete(engine, call)
+            self._end_orphans(engine)
 
     def _lose(self, engine: _Engine) -> None:
         """Give the orders that one has not answered to the next ones, and report that its calls are gone."""
@@ -463,14 +461,43 @@ class RtpEnginePool:
         if len(engine.orphans) < ORPHANS_MAX:
             engine.orphans[call] = None
 
+    def _end_orphans(self, engine: _Engine) -> None:
+        """Ask for the end of as many left-over calls as may be asked for; each that has ended asks for the next."""
+
+        def ended(answer: EngineAnswer | None) -> None:
+            if answer is not None:
+                self._end_orphans(engine)
+
+        asked_for, later = self._asked_for(), []
+        while engine.orphans and len(engine.ending) < DELETES_AT_ONCE:
+            call, _ = engine.orphans.popitem(last=False)
+            if call in asked_for:  # another INVITE of its caller may get ports there
+                later.append(call)
+            elif not self._goes_on(engine, call):  # else it has come back meanwhile
+                engine.ending.add(call)
+                self._delete(engine, call, done=ended)
+        engine.orphans.update(dict.fromkeys(later))
+
+    def _ends_another(self, waiting: _Order) -> bool:
+        """Return whether an order for the end of a left-over call would by now end one of that name that is wanted."""
+        order, engine = waiting.order, waiting.engine
+        if not isinstance(order, RtpDelete) or order.call not in engine.ending:
+            return False
+        return self._goes_on(engine, order.call) or order.call in self._asked_for()
+
+    def _goes_on(self, engine: _Engine, call: str) -> bool:
+        return bool(self._prefix) and self._is_live(engine.config.name, call)
+
+    def _asked_for(self) -> set[object]:
+        """Return the names of the calls that orders without an answer make."""
+        return {each.order.call for each in self._orders.values() if each.makes_call}
+
     def _delete(self, engine: _Engine, call: str, leg: str = "", done: Done | None = None) -> None:
-        deleted = partial(_deleted, engine, call, done)
+        def deleted(answer: EngineAnswer | None) -> None:
+            engine.ending.discard(call)
+            if answer is None:
+                self._note_orphan(engine, call)
+            if done is not None:
+                done(answer)
+
         self._post(RtpDelete(call=call, leg=leg or UNSET, delay_s=0), engine, deleted)
-
-
-def _deleted(engine: _Engine, call: str, done: Done | None, answer: EngineAnswer | None) -> None:
-    """Note that a call at an rtpengine has ended, if it has said so."""
-    if answer is not None:
-        engine.orphans.pop(call, None)
-    if done is not None:
-        done(answer)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
-from vosd.rtpengine.pool import PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
+from vosd.rtpengine.pool import DELETES_AT_ONCE, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 ONE, TWO = RtpEngine("one", "192.0.2.5", 2_223), RtpEngine("two", "192.0.2.6", 2_223)
@@ -339,6 +339,84 @@ def test_a_call_is_not_ended_while_another_invite_of_its_caller_asks_for_ports_t
     live |= {("one", "vosd-1"), ("two", "vosd-1")}
     world.run(2 * PING_MS)
     assert not world.of("delete")
+
+
+def left_over(count=1):
+    """Return a world of two rtpengines, and the names of calls that are left over at the first; some may go on."""
+    live = set()
+    world = World(ONE, TWO._replace(weight=0), prefix="vosd-", is_live=lambda engine, call: (engine, call) in live)
+    world.pool.begin(world.now)
+    world.run(0)
+    world.results = {"one": HAS_FOUR, "two": {**HAS_FOUR, "sdp": HAS_FOUR["sdp"].replace("IP4 192.0.2.5", "IP6 ::5")}}
+    for number in range(1, count + 1):
+        world.ask(msgspec.structs.replace(SIX, call=f"vosd-{number}"))
+    world.run(PING_MS - 10)
+    assert not world.of("delete")
+    return world, live
+
+
+def test_left_over_calls_are_ended_one_after_the_other_and_no_more_than_a_socket_takes_are_asked_for_at_a_time():
+    world, live = left_over(1_000)
+    live |= {("one", "vosd-999"), ("two", "vosd-998")}
+    world.now += 10
+    world.pool.advance(world.now)
+    most = 0
+    while world._replies:
+        world.pool.received(*world._replies.pop(0), world.now)
+        most = max(most, world.pool.waiting)
+    assert (most, len(world.of("delete"))) == (DELETES_AT_ONCE + 1, 999), "and the ping of the other one"
+    world.run(3 * PING_MS)
+    ended = [order["call-id"] for _, name, _, order in world.sent if order["command"] == "delete"]
+    assert sorted(ended) == sorted(f"vosd-{number}" for number in range(1, 1_001) if number != 999)
+
+
+def test_left_over_calls_that_a_silent_rtpengine_does_not_end_wait_for_its_next_ping():
+    world, _ = left_over(200)
+    world.now += 10
+    world.pool.advance(world.now)
+    world.dead.add("one")
+    world.deliver()
+    sent = len(world.of("delete"))
+    world.run(PING_MS - 10)
+    assert len(world.of("delete")) <= sent + DELETES_AT_ONCE, "sent once more, and no others in their place"
+    world.dead.clear()
+    world.run(2 * PING_MS)
+    assert len({order["call-id"] for _, _, _, order in world.sent if order["command"] == "delete"}) == 200
+    assert world.pool.waiting == 0
+    deletes = len(world.of("delete"))
+    world.run(2 * PING_MS)
+    assert len(world.of("delete")) == deletes
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "asked for"])
+def test_no_end_of_a_left_over_call_is_sent_again_where_a_call_of_its_name_is_wanted_by_now(is_answered):
+    """It would be behind the order for the ports: a call that is wanted would end."""
+    world, live = left_over()
+    world.now += 10
+    world.pool.advance(world.now)
+    world.dead.add("one")
+    world.run(REPEAT_MS - 10)
+    assert len(world.of("delete")) == 1
+    world.dead.clear()
+    if is_answered:
+        live.add(("one", "vosd-1"))
+    else:
+        world.dead |= {"one", "two"}
+        world.ask(OFFER)
+    world.run(REPEAT_MS)
+    assert len(world.of("delete")) == 1
+
+
+def test_a_call_whose_end_is_not_answered_makes_no_rtpengine_one_to_be_avoided(world):
+    world.dead.add("one")
+    world.pool.forget("one", "vosd-1", world.now)
+    world.run(PING_MS - 10)
+    world.dead.clear()
+    world.ask()
+    world.ask()
+    world.deliver()
+    assert sorted(world.answered()) == ["one", "two"]
+    assert world.of("delete") == [(0, "one"), (REPEAT_MS, "one")]
 
 
 def test_ports_of_the_other_family_are_not_taken_from_one_that_is_gone(world):
