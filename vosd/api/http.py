@@ -142,7 +142,7 @@ class HttpRequest:
         if "transfer-encoding" not in self.headers and self.headers.get("content-length", "0") == "0":
             return False
         content = b"".join([part async for part in self.parts(UNKNOWN_BODY_BYTES_MAX)])
-        return content.strip() not in _NOTHING_SAID
+        return b"".join(content.split()) not in _NOTHING_SAID
 
     def name_sender(self, **facts: str | None) -> None:
         """Say who sends the request, for the access log; None = does not apply."""

@@ -166,6 +166,26 @@ async def test_late_answers_to_trials_bring_a_server_back():
     assert [each["event"] for each in logs] == ["radius_unreachable", "radius_reached"]
 
 
+@pytest.mark.parametrize(("tries", "trial_s"), [(1, 0.05), (2, 0.1), (3, 0.1)])
+async def test_a_trial_takes_no_longer_than_a_question(monkeypatch: pytest.MonkeyPatch, tries: int, trial_s: float):
+    """The deadline of a call is longer than a question: a trial beyond it would refuse the call, and begin again."""
+    ask, waited = module._ServerLink.ask, []
+
+    async def noted(link: Any, made: Any, timeout_s: float, sendings: int, *others: Any) -> Any:
+        waited.append((timeout_s, sendings))
+        return await ask(link, made, timeout_s, sendings, *others)
+
+    monkeypatch.setattr(module._ServerLink, "ask", noted)
+    with FakeServer() as server:
+        server.silent = True
+        client = client_of(server, timeout_ms=50, tries=tries, rules=DeathRules(failures=1, dead_ms=0))
+        for _ in range(2):
+            with pytest.raises(RadiusUnreachableError):
+                await account(client)
+        assert waited == [(0.05, tries), (trial_s, 1)]
+        client.close()
+
+
 async def test_a_server_that_works_for_long_gets_a_record_once():
     with FakeServer() as server, capture_logs() as logs:
         client = client_of(server, timeout_ms=50, tries=100)

@@ -349,7 +349,7 @@ class RadiusClient:
             try:
                 reply = await link.ask(
                     partial(self._made, link.secret, settings, code, attributes_at),
-                    settings.timeout_ms * (TRIAL_TIMEOUTS if chosen.is_trial else 1) / 1_000,
+                    settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000,
                     1 if chosen.is_trial else settings.tries,
                     partial(_came_late, link, choice, chosen),
                 )
