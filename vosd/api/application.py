@@ -450,7 +450,7 @@ def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[s
 
 async def _body(operation: Operation, request: HttpRequest) -> Any:
     if not operation.has_body:
-        if operation.is_write and operation.long is None and await request.says_something():
+        if operation.refuses_body and await request.says_something():
             raise RequestError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "unknown_field",

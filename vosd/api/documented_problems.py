@@ -40,9 +40,10 @@ def _of_requests(operation: Operation) -> _Problems:
     has_file = operation.long is not None and bool(operation.long.uploads)
     if operation.has_body or has_file:
         yield HTTPStatus.BAD_REQUEST, ("bad_json", "field_repeated")
+        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ("content_type",)
+    if operation.has_body or has_file or operation.refuses_body:
         yield HTTPStatus.REQUEST_TIMEOUT, ("too_slow",)
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ("body_too_large",)
-        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ("content_type",)
     if has_file:
         yield HTTPStatus.INSUFFICIENT_STORAGE, ("disk_full",)
     if operation.long is not None:

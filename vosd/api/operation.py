@@ -231,6 +231,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a request has JSON."""
         return any(each.place is FieldPlace.BODY for each in self.fields())
 
+    @property
+    def refuses_body(self) -> bool:
+        """Whether a body that says something is refused: what it says would not be done."""
+        return self.is_write and not self.has_body and self.long is None
+
     def columns(self) -> dict[str, bool]:
         """Return the fields of an item of the list, with whether each is an amount as text; empty = not declared."""
         if self.listing is not None and self.listing.columns:
