@@ -9,13 +9,16 @@ from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint as Address
 from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.exchange import SWITCH
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.ua import new_branch
 from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers, answers_timed
+from msgspec import UNSET
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 NUMBER = "4471001"
 DESK, AGAIN = Address("198.51.100.99", 40_000), Address("198.51.100.99", 41_000)
@@ -25,9 +28,9 @@ CALL_ID = "registrations@desk"
 CSEQ = count(1)
 
 
-def content():
+def content(**others):
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    return catalogue(gateways, phones=[phone(NUMBER), phone("1002")])
+    return catalogue(gateways, phones=[phone(NUMBER), phone("1002")], **others)
 
 
 def listeners(transport="tls"):
@@ -136,17 +139,18 @@ def test_a_session_is_refreshed_over_the_next_connection(scene):
 @pytest.mark.parametrize("begin", [called, calling], ids=["called", "caller"])
 @pytest.mark.parametrize("restart", ["stop", "kill"])
 @pytest.mark.parametrize("is_back", [True, False], ids=["back before", "back after"])
-def test_a_call_follows_its_phone_after_a_restart(tmp_path, begin, restart, is_back):
+@pytest.mark.parametrize("after", [AGAIN, ELSEWHERE], ids=["another port", "another network"])
+def test_a_call_follows_its_phone_after_a_restart(tmp_path, begin, restart, is_back, after):
     scene = KilledScene(tmp_path, content(), listeners=listeners())
     far, there = begin(scene)
-    lose(scene)
+    lose(scene, after)
     if is_back:
-        register(scene, AGAIN)
+        register(scene, after)
     scene.wire.run_for(2_000)
     scene.kill() if restart == "kill" else scene.stop_and_keep()
     scene.wire.run_for(1_000)
     if not is_back:
-        register(scene, AGAIN)
+        register(scene, after)
     far.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert far.got == {"INVITE": [200]}
@@ -202,6 +206,35 @@ def test_a_contact_at_another_host_is_followed_as_before(scene, begin):
     lose(scene)
     register(scene, AGAIN)
     assert peer_of(scene) == Peer(0, *server)
+
+
+@pytest.mark.parametrize("begin", [called, calling], ids=["called", "caller"])
+def test_a_phone_that_says_where_it_is_after_its_move_is_reached_there(scene, begin):
+    _, there = begin(scene)
+    lose(scene, ELSEWHERE)
+    register(scene, ELSEWHERE)
+    server = Address("198.51.100.44", 5061)
+    update = there.request("UPDATE", there.sequence + 1, new_branch())
+    there.agent.send(update.replace(f"Contact: <sip:{DESK}>", f"Contact: <sip:{NUMBER}@{server};transport=tls>"))
+    scene.wire.run_for(1_000)
+    assert peer_of(scene) == Peer(0, *server)
+
+
+@pytest.mark.parametrize("begin", [called, calling], ids=["called", "caller"])
+@pytest.mark.parametrize("after", [AGAIN, ELSEWHERE], ids=["another port", "another network"])
+def test_media_of_a_phone_that_has_moved_are_where_it_says(begin, after):
+    """They may have another address than its SIP, as those of a media gateway; only NAT hides where they are."""
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    engines = VirtualRtpEngines()
+    scene = Scene(content(media=media), listeners=listeners(), rtpengines=engines)
+    _, there = begin(scene)
+    lose(scene, after)
+    register(scene, after)
+    there.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(1_000)
+    assert there.got == {"UPDATE": [200]}
+    assert [each.seen_at for each in engines.sessions] == [UNSET] * 4
+    assert peer_of(scene) == Peer(0, *after)
 
 
 def test_a_call_of_a_proxy_stays_with_that_proxy(scene):

@@ -10,6 +10,7 @@ import msgspec
 from vosd.base.nat import Nat
 from vosd.sip.device import Device
 from vosd.sip.digest.answer import Answers
+from vosd.sip.flows import hop_of
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat, is_hidden
@@ -69,6 +70,8 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     """Peer that requests are sent to."""
     server_name: str = ""
     """The name that the certificate of a connection to ``seen_at`` must bear (``InviteParts``)."""
+    has_left_contact: bool = False
+    """Whether the device has left the host of its Contact, without NAT: requests go where it was seen."""
 
     def __post_init__(self) -> None:
         """Find out where requests are sent."""
@@ -77,7 +80,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         else:
             self.request_uri = target = self.target
             seen = self.seen_at
-            found = seen if self.is_behind_nat else self.next_hop_of(target, seen)
+            found = seen if self.is_behind_nat or self.has_left_contact else self.next_hop_of(target, seen)
             self.peer = found if found.host == seen.host else self._judged(found)
 
     @classmethod
@@ -227,10 +230,11 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     def registered_at(self, peer: Peer, *, is_guessed: bool = False) -> None:
         """Use the address that the device has registered from.
 
-        At another host its Contact is one that it has left, as that of another network.
+        At another host its Contact is one that it has left, as that of another network. Its media are still where it
+        says: it is not behind NAT.
         """
         if peer.host != self.seen_at.host and self.is_where_seen:
-            self.is_behind_nat = True
+            self.has_left_contact = not self.is_behind_nat
         self.reach_by(peer, is_guessed=is_guessed)
 
     def follow(self, source: Peer) -> None:
@@ -280,8 +284,10 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
 
         A first route without ``lr`` is a strict router: it stands in the request line, and the target ends the Route.
         """
-        self.target = target
         routes = self.routes
+        if self.has_left_contact and (routes or _host_of(target) != _host_of(self.target)):
+            self.has_left_contact = False  # by now it says where it is
+        self.target = target
         if not routes:
             self.request_uri, self.route, next_stop = target, "", target
         else:
@@ -292,12 +298,17 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
         seen = self.seen_at
-        found = seen if self.is_behind_nat else self.next_hop_of(next_stop, seen)
+        found = seen if self.is_behind_nat or self.has_left_contact else self.next_hop_of(next_stop, seen)
         self.peer = found if found.host == seen.host else self._judged(found)
 
     def _judged(self, found: Peer) -> Peer:
         """Return the peer at a Contact or Route value: its name may lead into a network that the peer is not in."""
         return self.seen_at if self.nat is _AUTO and is_hidden(found.host, self.seen_at.host) else found
+
+
+def _host_of(target: str) -> str:
+    hop = hop_of(target)
+    return "" if hop is None else hop.host
 
 
 def _straight(_target: str, peer: Peer) -> Peer:

@@ -80,6 +80,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
     is_guessed: bool = False
     """Whether the address may be that of another device of the user."""
     server_name: str = ""
+    has_left_contact: bool = False
 
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
@@ -104,6 +105,7 @@ class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
             dialog.device,
             peer == dialog.guessed_at,
             dialog.server_name,
+            dialog.has_left_contact,
         )
 
     @property
