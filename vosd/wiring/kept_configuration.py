@@ -84,10 +84,11 @@ class _WatchedTexts(DiskTexts):
         """
         if self._failed_at is not None and not 0 <= now_ms - self._failed_at < self._again_ms:
             return False
-        if any(_state_of(name) != state for name, state in self._states.items()):
+        # A thread may read further files for another request meanwhile.
+        if any(_state_of(name) != state for name, state in tuple(self._states.items())):
             return False
         found = DiskTexts()
-        return all(found.matching(pattern) == files for pattern, files in self.matched.items())
+        return all(found.matching(pattern) == files for pattern, files in tuple(self.matched.items()))
 
     def next_again_ms(self, now_ms: int) -> int:
         """Return the time until those that are read now are read again if they cannot be read."""

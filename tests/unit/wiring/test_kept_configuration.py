@@ -23,6 +23,7 @@ from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.schema import CATALOGUE
 from vosd.storage.stored_objects import SqlObjects
+from vosd.wiring import kept_configuration
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.kept_configuration import KeptConfiguration
 from vosd.wiring.last_good import in_force
@@ -77,6 +78,22 @@ def test_two_threads_that_want_a_configuration_load_it_once(kept: KeptConfigurat
     with ThreadPoolExecutor(2) as threads:
         first, second = (threads.submit(switch.load) for _ in range(2))
     assert first.result() is second.result()
+
+
+def test_files_may_be_read_for_another_request_while_they_are_looked_at(
+    kept: KeptConfiguration, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread reads them: with a file more meanwhile, the request that looked got 500."""
+    switch = kept.current(VERSION)
+    switch.load()
+    state_of, further = kept_configuration._state_of, iter(range(100))
+
+    def read_another(name: str) -> Any:
+        switch.texts.watch(config.parent / f"{next(further)}.yaml")  # type: ignore[union-attr]
+        return state_of(name)
+
+    monkeypatch.setattr(kept_configuration, "_state_of", lambda name: monkeypatch.undo() or read_another(name))
+    assert kept.current(VERSION) is switch
 
 
 def test_a_changed_file_is_read_again(kept: KeptConfiguration, config: Path) -> None:
