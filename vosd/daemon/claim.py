@@ -106,7 +106,8 @@ def expected_usable(state_dir: Path) -> Iterator[None]:
     """
     needed = os.R_OK | os.W_OK | os.X_OK
     is_there = os.path.exists(state_dir)  # noqa: PTH110 - false, not an error, where the one above is closed
-    if is_there and not os.access(state_dir, needed, effective_ids=True):
+    is_closed = is_there and not os.access(state_dir, needed, effective_ids=True)
+    if is_closed and not os.statvfs(state_dir).f_flag & os.ST_RDONLY:  # what is read-only is closed to its owner, too
         raise StateDirectoryError(_closed(state_dir, state_dir))
     try:
         yield

@@ -4,7 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from doubles.closed import closed
@@ -148,6 +150,17 @@ def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what
             os.listdir(file)  # noqa: PTH208 - as the journal does
     with closed(journal), pytest.raises(PermissionError), expected_usable(tmp_path / "other"):
         os.listdir(journal)  # noqa: PTH208
+
+
+@pytest.mark.parametrize("flags", [os.ST_RDONLY, 0])
+def test_a_read_only_disk_is_not_one_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    """Nobody may write there; what writes first says so. As with ``ProtectSystem=strict`` outside /var/lib/vosd."""
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
+    with nullcontext() if flags else pytest.raises(StateDirectoryError, match="chown"), expected_usable(tmp_path):
+        pass
 
 
 def test_a_full_disk_is_that_of_the_directory_where_no_other_file_is_named(tmp_path: Path) -> None:
