@@ -156,7 +156,7 @@ def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what
 def test_a_read_only_disk_is_not_one_of_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int
 ) -> None:
-    """Nobody may write there; what writes first says so. As with ``ProtectSystem=strict`` outside /var/lib/vosd."""
+    """No user may write there; what writes first says so. As with ``ProtectSystem=strict`` outside /var/lib/vosd."""
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
     with nullcontext() if flags else pytest.raises(StateDirectoryError, match="chown"), expected_usable(tmp_path):
