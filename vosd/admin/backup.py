@@ -4,7 +4,8 @@ The order makes it consistent: first it is settled which commits are in the copy
 copied. So a call that is not in the one is in the other.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import chain, count
 from pathlib import Path
@@ -165,7 +166,7 @@ class _Copy:
     def take_documents(self) -> None:
         """Copy the files that the database does not have any more, or never had."""
         for directory in DOCUMENTS:
-            self._take_files(sorted(path for path in (self._state_dir / directory).rglob("*") if path.is_file()))
+            self._take_files(sorted(files_below(self._state_dir / directory)))
 
     def _take_files(self, paths: Iterable[Path]) -> None:
         for path in paths:
@@ -174,6 +175,21 @@ class _Copy:
                     self._writer.add(f"{STATE}/{path.relative_to(self._state_dir).as_posix()}", file)
             except FileNotFoundError:
                 continue  # a refused call was booked meanwhile
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    """Yield all files below a directory; none where it is not there.
+
+    Raises:
+        OSError: one of its directories cannot be read, as one that root has made: a backup must not lack it.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for place, _, names in os.walk(directory, onerror=refuse):
+        yield from (path for path in map(Path(place).joinpath, names) if path.is_file())
 
 
 def _check_was_old(path: Path) -> None:

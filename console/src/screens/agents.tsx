@@ -34,8 +34,8 @@ export function AgentsScreen() {
   const { t } = useTranslation();
   const { all, opened: openedText, shut } = useSearch({ from: "/agents" });
   const go = useNavigate({ from: "/agents" });
-  // all accounts are read for it, which a return to its window is no reason to do again
-  const found = useQuery({ queryKey: ["balances", "tree"], queryFn: allAccounts, refetchOnWindowFocus: false });
+  // all accounts are read for it, which a return to its window within a minute is no reason to do again
+  const found = useQuery({ queryKey: ["balances", "tree"], queryFn: allAccounts, staleTime: 60_000 });
   const branches = useMemo(() => treeOf(found.data?.rows ?? []), [found.data]);
   const shown = all ? branches : branches.filter((each) => each.count > 0);
   const [openedNames, shutNames] = [namesIn(openedText), namesIn(shut)];

@@ -308,8 +308,8 @@ export function FoundScreen() {
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],
       queryFn: () => place.read().catch(noneWhereRefused),
-      // whole lists are read for it, which a return to its window is no reason to do again
-      refetchOnWindowFocus: false,
+      // whole lists are read for it, which a return to its window within a minute is no reason to do again
+      staleTime: 60_000,
     })),
   });
   const { to, value } = searchFor(q);

@@ -166,6 +166,28 @@ async def test_late_answers_to_trials_bring_a_server_back():
     assert [each["event"] for each in logs] == ["radius_unreachable", "radius_reached"]
 
 
+async def test_a_record_that_no_server_takes_ends_the_service_of_none():
+    """The first one lives, for it answers others; the next one is asked of nothing else, and could not come back."""
+
+    class Picky(FakeServer):
+        def _take(self, data: bytes, source: Any) -> None:
+            if b"unwanted" not in data:
+                super()._take(data, source)
+
+    def unwanted(_wall_ms: int) -> list[tuple[str, str | int]]:
+        return [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", "unwanted")]
+
+    with Picky() as first, Picky() as second:
+        client = client_of(first, second, timeout_ms=SOON_MS, tries=1, rules=DeathRules(failures=1))
+        asked = asyncio.ensure_future(account(client, unwanted))
+        await asyncio.sleep(0)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        with pytest.raises(RadiusUnreachableError):
+            await asked
+        assert client.dead == 0
+        client.close()
+
+
 @pytest.mark.parametrize(("tries", "trial_s"), [(1, 0.05), (2, 0.1), (3, 0.1)])
 async def test_a_trial_takes_no_longer_than_a_question(monkeypatch: pytest.MonkeyPatch, tries: int, trial_s: float):
     """The deadline of a call is longer than a question: a trial beyond it would refuse the call, and begin again."""

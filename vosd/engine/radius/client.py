@@ -342,6 +342,7 @@ class RadiusClient:
         links, choice = self._links, self._choice
         asked: set[int] = set()
         why = "no server is in service"
+        has_lived = False
         while (chosen := choice.next(frozenset(asked), self._clock.now().mono)) is not None:
             asked.add(chosen.server)
             link = links[chosen.server]
@@ -355,7 +356,9 @@ class RadiusClient:
                 )
             except _NoAnswerError as error:
                 why = str(error)
-                if link.replies > replies:  # it lives: it delays a reject, or works longer on this one
+                # It lives: it delays a reject, or works longer on this one, or never takes it, nor does the next one.
+                has_lived = has_lived or link.replies > replies
+                if has_lived:
                     choice.put_back(chosen)
                     continue
                 is_dead = choice.failed(chosen, self._clock.now().mono)
