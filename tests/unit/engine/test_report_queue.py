@@ -106,6 +106,17 @@ def test_reports_of_an_earlier_run_hold_up_no_others():
     assert len(stage.queue) == 990
 
 
+def test_a_report_that_is_never_answered_makes_no_server_away_by_itself():
+    """In a quiet hour nothing else is sent; Interim-Updates of the calls that run would pause for ever."""
+    stage = Stage(accounting(), lambda report, _now: report.number != 0)
+    stage.run(calls(1, 0), 3_600_000)
+    assert len(stage.attempts) > 50
+    assert not stage.queue.is_away
+    both = Stage(accounting(), lambda _report, _now: False)
+    both.run(calls(2, 0), 60_000)
+    assert both.queue.is_away, "two different ones are of the server"
+
+
 def test_a_report_that_is_never_answered_is_tried_ever_later():
     stage = Stage(accounting(), lambda report, _: report.number != 1)
     stage.run(calls(100_000, 100), 10_000_000)
