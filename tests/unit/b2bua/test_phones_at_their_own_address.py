@@ -115,7 +115,7 @@ def test_a_call_goes_on_over_the_next_connection_of_its_phone(begin, transport, 
 
 @pytest.mark.parametrize("contact", [DESK, AGAIN], ids=["its own port", "that of the connection"])
 def test_a_phone_that_names_the_port_where_it_listens_is_followed_as_well(scene, contact):
-    """What has no instance is known by the Call-ID of its registrations, if it keeps its Contact."""
+    """Without an instance it is known by the Call-ID of its registrations, if it keeps its Contact."""
     call, there = called(scene, instance=INSTANCE if contact == AGAIN else "")
     lose(scene)
     register(scene, AGAIN, contact, instance=INSTANCE if contact == AGAIN else "")

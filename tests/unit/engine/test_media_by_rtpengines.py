@@ -1407,9 +1407,8 @@ def test_calls_that_wait_for_their_next_move_hold_up_no_other():
     scene.wire.run_for(1_000)
 
 
-@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["plain", "reliable"])
-def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(headers):
-    scene, engines = scene_with()
+def refused_early_media(engines):
+    """Return a description of early media that gets no ports, and has more media than the answer."""
     reply = engines._reply
 
     def refuse_early(engine, order):
@@ -1418,7 +1417,13 @@ def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(header
         return reply(engine, order)
 
     engines._reply = refuse_early
-    early = ANSWER.replace("30000", "30002") + "m=video 0 RTP/AVP 31\r\n" * 9
+    return ANSWER.replace("30000", "30002") + "m=video 0 RTP/AVP 31\r\n" * 9
+
+
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["plain", "reliable"])
+def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(headers):
+    scene, engines = scene_with()
+    early = refused_early_media(engines)
     scene.vendor.script = Script((Line(0, 183, early), Line(5_000, 200, ANSWER)))
     call = scene.caller.call(CALLEE, Intent(headers=headers))
     scene.wire.run_for(2_000)
@@ -1431,15 +1436,7 @@ def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(header
 @pytest.mark.parametrize("script", [(0, 300), (0, 900), (0, 0, 0), (0, 300, 2_000)], ids=str)
 def test_early_media_that_still_wait_for_ports_do_not_shape_what_comes_after_them(script):
     scene, engines = scene_with()
-    engines.after_ms, reply = 1_000, engines._reply
-
-    def refuse_early(engine, order):
-        if isinstance(order, RtpAnswer) and "m=audio 30002 " in order.sdp:
-            return RtpReply("error")
-        return reply(engine, order)
-
-    engines._reply = refuse_early
-    early = ANSWER.replace("30000", "30002") + "m=video 0 RTP/AVP 31\r\n" * 9
+    engines.after_ms, early = 1_000, refused_early_media(engines)
     *before, last = script
     scene.vendor.script = Script((*(Line(ms, 183, early) for ms in before), Line(last, 200, ANSWER)))
     call = scene.caller.call(CALLEE)

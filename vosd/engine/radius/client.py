@@ -356,7 +356,8 @@ class RadiusClient:
                 )
             except _NoAnswerError as error:
                 why = str(error)
-                # It lives: it delays a reject, or works longer on this one, or never takes it, nor does the next one.
+                # A server that answers others lives: it delays a reject, needs longer for this request, or never
+                # answers it. So may the next server, whose silence then says nothing of it either.
                 has_lived = has_lived or link.replies > replies
                 if has_lived:
                     choice.put_back(chosen)

@@ -199,7 +199,7 @@ class ReportQueue:
         failures, answered_before = self._failed.get(call_id, (0, self._on_their_way[call_id]))
         if self._answered > answered_before:  # the server is well, so it is the report
             failures += 1
-        # Where a report may be one that the server never takes, it alone does not make that away.
+        # The server may never take this report: its repetitions alone do not make the server count as away.
         elif call_id not in self._failed or self.is_away or not self.settings.retry_one_max_ms:
             self._failed_in_row += 1
             self._paused_until = mono_ms + self._gap_ms(self._failed_in_row, self.settings.retry_max_ms)
