@@ -72,6 +72,8 @@ class RadiusServer:
         """Whether answers wait for ``answer``, as those of a database that is busy do, and delayed rejects."""
         self.signs = True
         """Whether answers to an Access-Request have a Message-Authenticator."""
+        self.unwritable = ""
+        """Acct-Session-Id whose records are never answered: the database does not take them."""
         self.reply: list[tuple[int, bytes]] = []
         """Attributes of the next answers."""
         self.forged: bytes | None = None
@@ -134,6 +136,8 @@ class RadiusServer:
                 self.packets.append(packet)
             self._changed.notify_all()
             is_kept = key in self._kept
+            if packet.code == ACCOUNTING and self.unwritable:
+                is_kept |= packet.text(44) == self.unwritable
         if not self.silent and not is_kept:
             if self.forged is not None:
                 self._socket.sendto(self._made(packet, ACCEPT, self.forged), source)

@@ -341,6 +341,11 @@ class DeliverySettings:
     connections: int = 4
     """Number of reports that are sent at a time."""
 
+    @property
+    def couriers(self) -> int:
+        """Number of tasks that send reports."""
+        return self.connections
+
 
 @dataclass(frozen=True, slots=True)
 class CallReportSettings(DeliverySettings):
@@ -374,6 +379,11 @@ class AccountingSettings(DeliverySettings):
     calls: AccountedCalls = AccountedCalls.ANSWERED
     interim_s: int = 0
     """Interval of Interim-Updates; 0 = there are none."""
+
+    @property
+    def couriers(self) -> int:
+        """Number of tasks that send records: most of them wait for answers that are overdue."""
+        return 4 * self.connections
 
 
 @dataclass(frozen=True, slots=True)

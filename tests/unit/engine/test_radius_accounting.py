@@ -201,6 +201,49 @@ async def test_a_record_waits_for_the_server_also_over_a_kill(desk: Desk):
         assert stops(server) == [call_id(1)]
 
 
+async def test_a_record_whose_answer_comes_too_late_is_sent_once(desk: Desk):
+    with RadiusServer() as server:
+        made = await desk.serve(server, timeout_ms=200, retry_interval_ms=600_000)
+        await until(lambda: made._announcement is None)
+        assert desk.attached is not None
+        server.works = True
+        desk.attached.ended(answered_call(1))
+        await until(lambda: made.failures == 1)
+        server.answer()
+        await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
+        assert stops(server) == [call_id(1)]
+
+
+async def test_a_record_that_is_never_answered_keeps_no_stop_of_the_switch_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reporter, "LAST_REPORTS_S", 10 * PATIENCE_S)
+    with RadiusServer() as server:
+        server.unwritable = call_id(1)
+        made = await desk.serve(server, timeout_ms=100)
+        assert desk.attached is not None
+        desk.attached.ended(answered_call(1))
+        await until(lambda: made.failures >= 3)
+        desk.attached.ended(answered_call(2))
+        async with asyncio.timeout(PATIENCE_S):
+            await made.end()
+        desk.made = None
+        assert set(stops(server)) == {call_id(1), call_id(2)}
+        assert statuses(server.packets)[-1] == "Accounting-Off"
+
+
+async def test_a_record_that_has_failed_once_is_no_reason_to_end_all_sessions(desk: Desk):
+    with RadiusServer() as server:
+        server.unwritable = call_id(1)
+        made = await desk.serve(server, timeout_ms=100, retry_interval_ms=600_000)
+        assert desk.attached is not None
+        desk.attached.ended(answered_call(1))
+        await until(lambda: made.failures == 1)
+        await made.end()
+        desk.made = None
+        assert "Accounting-Off" not in statuses(server.packets)
+
+
 async def test_the_delay_grows_while_a_record_waits(desk: Desk):
     clock = LaterClock()
     with RadiusServer() as server:

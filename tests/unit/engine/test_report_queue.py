@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from vosd.config.keys.radius import RadiusAccountingKeys
-from vosd.engine.reports.queue import ReportQueue
+from vosd.engine.reports.queue import ReportOutcome, ReportQueue
 from vosd.engine.reports.report import CallReport
 from vosd.engine.settings import AccountingSettings, DeliverySettings
 from vosd.radius.settings import RadiusSettings
@@ -35,7 +35,7 @@ class Stage:
         """Moment and number of each attempt."""
         self.now = 0
         self._is_taken = is_taken
-        self._free = settings.connections
+        self._free = settings.couriers
         self._ends: list[tuple[int, int, CallReport, bool]] = []
 
     def run(self, arrivals: list[CallReport], until_ms: int) -> None:
@@ -81,8 +81,9 @@ def calls(count: int, every_ms: int) -> list[CallReport]:
         (lambda number: 100 <= number < 112, 500),
         (lambda number: 100 <= number < 150, 65_000),  # all connections wait for these at the same time
         (lambda number: number % 80 == 0, 500),
+        (lambda number: number % 16 == 0, 2_500),  # 2.5 a second, each unanswered for half a minute
     ],
-    ids=["twelve in a row", "more than connections", "one in eighty"],
+    ids=["twelve in a row", "more than connections", "one in eighty", "one in sixteen"],
 )
 def test_reports_that_are_never_answered_hold_up_no_others(is_bad: Callable[[int], bool], longest_ms: int) -> None:
     count, every_ms = 16_000, 25
@@ -115,6 +116,25 @@ def test_a_report_that_is_never_answered_makes_no_server_away_by_itself():
     both = Stage(accounting(), lambda _report, _now: False)
     both.run(calls(2, 0), 60_000)
     assert both.queue.is_away, "two different ones are of the server"
+
+
+def test_a_report_that_is_taken_after_it_was_given_up_is_done():
+    queue = ReportQueue(DeliverySettings(retry_interval_ms=1_000))
+    first, second = CallReport(1, "one", 0, b""), CallReport(2, "one", 0, b"")
+    queue.put(first)
+    queue.put(second)
+    assert queue.take(0) == first
+    assert not queue.failed(first, 0)
+    assert queue.delivered_late(first)
+    assert queue.take(0) == second, "the next one of the call need not wait"
+    assert not queue.failed(second, 0)
+    assert queue.take(1_000) == second
+    assert not queue.delivered_late(second), "it is on its way again"
+    assert queue.failed(second, 31_000)
+    assert not queue.delivered_late(second)
+    assert len(queue) == 0
+    assert queue.counted == {ReportOutcome.DELIVERED: 2}
+    assert queue.failures == 2
 
 
 def test_a_report_that_is_never_answered_is_tried_ever_later():

@@ -58,8 +58,8 @@ class RadiusAccountingKeys(Keys):
     """Most records that wait, in memory and in ``state_dir``; of more Interim-Updates and Stops of calls without an
     answer are dropped, then the oldest. Each takes about 3 kB of memory and 1 kB on the disk."""
     connections: Annotated[int, whole(1, 256)] = 32
-    """Number of records that are sent at a time, each of another call; those that have failed take half of it at
-    most."""
+    """Number of records that are sent at a time, each of another call; those that have failed take half of it at most.
+    Beside them three times as many may wait for answers that are overdue: those to later records came before."""
 
 
 class RadiusKeys(Keys):

@@ -328,10 +328,15 @@ class RadiusClient:
             link.outage.over(why=GONE)
             link.close()
 
-    async def ask(self, code: RadiusCode, attributes_at: Callable[[int], Attributes]) -> RadiusReply:
+    async def ask(
+        self, code: RadiusCode, attributes_at: Callable[[int], Attributes], late: Callable[[], None] | None = None
+    ) -> RadiusReply:
         """Return the reply of the first server that answers.
 
-        ``attributes_at`` makes the attributes of a packet, at that time in milliseconds of UTC.
+        Args:
+            code: the kind of the request.
+            attributes_at: makes the attributes of a packet, at that time in milliseconds of UTC.
+            late: called where a server answers when it is no longer waited for.
 
         Raises:
             RadiusUnreachableError: no server has answered, or none may be asked now.
@@ -352,7 +357,7 @@ class RadiusClient:
                     partial(self._made, link.secret, settings, code, attributes_at),
                     settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000,
                     1 if chosen.is_trial else settings.tries,
-                    partial(_came_late, link, choice, chosen),
+                    partial(_came_late, link, choice, chosen, late),
                 )
             except _NoAnswerError as error:
                 why = str(error)
@@ -408,7 +413,9 @@ class RadiusClient:
         self._choice = ServerChoice(len(servers), settings.rules if settings else DeathRules())
 
 
-def _came_late(link: _ServerLink, choice: ServerChoice, chosen: ChosenServer) -> None:
+def _came_late(link: _ServerLink, choice: ServerChoice, chosen: ChosenServer, late: Callable[[], None] | None) -> None:
     """Note a reply to a question that was given up."""
     if choice.answered_late(chosen):
         link.outage.over()
+    if late is not None:
+        late()

@@ -75,10 +75,22 @@ class _Session(NamedTuple):
 class _Courier:
     """Sends accounting records to the first server that takes them."""
 
-    def __init__(self, client: RadiusClient, announce: Callable[[], Awaitable[None]]) -> None:
-        """``announce`` sends what has to come before all records, if it was not sent yet."""
+    def __init__(
+        self,
+        client: RadiusClient,
+        announce: Callable[[], Awaitable[None]],
+        answered_late: Callable[[CallReport], None],
+    ) -> None:
+        """Take what all couriers share.
+
+        Args:
+            client: the way to the servers.
+            announce: sends what has to come before all records, if it was not sent yet.
+            answered_late: called with a report that a server has taken when it was no longer waited for.
+        """
         self._client = client
         self._announce = announce
+        self._answered_late = answered_late
 
     async def deliver(self, report: CallReport) -> int:
         """Send a record; one that cannot be read, of another version, is refused."""
@@ -86,7 +98,7 @@ class _Courier:
         record = _record_in(report)
         if record is None:
             return UNREADABLE
-        await _send(self._client, record)
+        await _send(self._client, record, partial(self._answered_late, report))
         return TAKEN
 
     def hang_up(self) -> None:
@@ -163,10 +175,10 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
             self._go(self._settings)
 
     async def end(self) -> None:
-        """Deliver the last records; Accounting-Off follows if no call goes on and nothing waits."""
+        """Deliver the last records; Accounting-Off follows if no call goes on and nothing waits that may be taken."""
         settings = self._settings
         await super().end()
-        is_last = settings is not None and not len(self._queue) and not any(True for _ in self._running())
+        is_last = settings is not None and self._queue.is_hopeless and not any(True for _ in self._running())
         if is_last and self._is_serving and self._announcement is None:
             try:
                 async with asyncio.timeout(LAST_RECORD_S):
@@ -194,7 +206,7 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         self._tasks.run("accounting begins", partial(self._begin_accounting, settings.retry_interval_ms / 1_000))
 
     def _courier(self, _settings: AccountingSettings) -> _Courier:
-        return _Courier(self._client, self._announce)
+        return _Courier(self._client, self._announce, self._delivery.answered_late)
 
     def _attach(self, settings: AccountingSettings) -> None:
         self._accounts_all = settings.calls is AccountedCalls.ALL
@@ -320,13 +332,13 @@ def _is_stop(report: CallReport) -> bool:
     return record is not None and record.status == STOP
 
 
-async def _send(client: RadiusClient, record: AccountingRecord) -> None:
-    """Send a record.
+async def _send(client: RadiusClient, record: AccountingRecord, late: Callable[[], None] | None = None) -> None:
+    """Send a record; ``late`` is called where a server takes it after that.
 
     Raises:
         UndeliveredError: no server has taken it.
     """
     try:
-        await client.ask(RadiusCode.ACCOUNTING_REQUEST, record.sent_at)
+        await client.ask(RadiusCode.ACCOUNTING_REQUEST, record.sent_at, late)
     except RadiusUnreachableError as error:
         raise UndeliveredError(str(error)) from error

@@ -74,9 +74,9 @@ class Delivery:
                 waiting.set_result(None)
                 return
 
-    async def all_done(self) -> None:
-        """Wait until nothing waits any more, or the server is taken as away."""
-        while len(self._queue) and not self._queue.is_away:
+    async def all_tried(self) -> None:
+        """Wait until nothing waits any more but what has failed, or the server is taken as away."""
+        while self._queue.has_untried and not self._queue.is_away:
             self._attempted.clear()
             await self._attempted.wait()
 
@@ -102,9 +102,17 @@ class Delivery:
                 if report is None:
                     await self._wait(self._queue.wait_ms(now_ms))
                 else:
+                    if self._queue.wait_ms(now_ms) == 0:
+                        self.wake()
                     await self._send(report, courier)
         finally:
             courier.hang_up()
+
+    def answered_late(self, report: CallReport) -> None:
+        """Note that the server has taken a report by an attempt that was given up."""
+        if self._queue.delivered_late(report):
+            self._spool.done(report)
+            self.wake()
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -2,22 +2,27 @@
 
 Pure: the time is an argument. Of one call only the oldest report may be on its way, so the order of a call is kept, and
 a report that the server cannot take delays no other call: one that fails while others are taken says nothing of the
-server, it is tried again ever later, and reports that have failed take half of the connections at most. After two other
-failures in a row the server is taken as away: one report is then tried in each ``retry_interval_ms``, until one is
-taken.
+server, it is tried again ever later, and reports that have failed take half of the connections at most. A report whose
+answer is overdue, as later ones were answered, takes no connection from others where there are more couriers than
+connections. After two other failures in a row the server is taken as away: one report is then tried in each
+``retry_interval_ms``, until one is taken.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.engine.reports.report import CallReport
 from vosd.engine.settings import DeliverySettings
 
 FAILURES_MAX: Final = 2
 """Failures in a row after which the server is taken as away."""
+OVERTAKEN_MAX: Final = 8
+"""Later reports that are answered before one; then its own answer is overdue, and may never come."""
+HOPELESS: Final = 3
+"""Failures of a report after which a stop of the switch does not count on it."""
 LONG_AGO_MS: Final = -(1 << 62)
 """Time before all others: what an earlier run has left is tried in its order, at once."""
 
@@ -36,6 +41,16 @@ class ReportOutcome(Enum):
     """The only attempt failed, as ``retry`` is ``no``."""
     UNWANTED = "unwanted"
     """The server was taken out of the configuration."""
+
+
+class _Failures(NamedTuple):
+    """Failures of one report."""
+
+    all: int
+    of_its_own: int
+    """Failures while the server answered others."""
+    answered: int
+    """Reports that were answered by the last one."""
 
 
 class ReportQueue:
@@ -62,8 +77,14 @@ class ReportQueue:
         """Calls whose oldest report is being sent, and how many were answered before."""
         self._repeated: set[str] = set()
         """Calls among them for which it has failed before."""
-        self._failed: dict[str, tuple[int, int]] = {}
-        """Failures of the oldest report of calls while others were answered, and how many were answered by the last."""
+        self._overtaken: dict[str, int] = {}
+        """Calls among them that others have overtaken, and how many did."""
+        self._overdue = 0
+        """Calls among them whose answer is overdue."""
+        self._answered_late: set[str] = set()
+        """Calls among them whose report the server has taken by an earlier attempt."""
+        self._failed: dict[str, _Failures] = {}
+        """Failures of the oldest report of calls."""
         self._answered = 0
         """Reports that the server has taken or refused."""
         self._failed_in_row = 0
@@ -82,6 +103,18 @@ class ReportQueue:
     def is_away(self) -> bool:
         """Whether the server is taken as away, and reports wait for it."""
         return self.settings.retry and self._failed_in_row >= FAILURES_MAX
+
+    @property
+    def has_untried(self) -> bool:
+        """Whether the oldest report of a call has not failed yet."""
+        return len(self._of_call) > len(self._failed)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether nothing waits, or only what a server that is well has left unanswered again and again."""
+        return not self._of_call or (
+            not self.is_away and not self.has_untried and all(each.all >= HOPELESS for each in self._failed.values())
+        )
 
     def waiting(self) -> Iterable[CallReport]:
         """Return the reports that wait, the oldest first."""
@@ -159,7 +192,7 @@ class ReportQueue:
 
     def take(self, mono_ms: int) -> CallReport | None:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""
-        if self.is_away and (mono_ms < self._paused_until or self._on_their_way):
+        if self._is_full or (self.is_away and mono_ms < self._paused_until):
             return None
         if self._ready:
             # the youngest tells whether the server is back: older ones may be of those that it never takes
@@ -177,12 +210,18 @@ class ReportQueue:
 
     def wait_ms(self, mono_ms: int) -> int | None:
         """Return after how many milliseconds ``take`` may return a report; None = not before another event."""
-        if self._on_their_way and self.is_away:
+        if self._is_full:
             return None
         due = mono_ms if self._ready else self._repeat_at()
         if due is None:
             return None
         return max(0, (max(due, self._paused_until) if self.is_away else due) - mono_ms)
+
+    @property
+    def _is_full(self) -> bool:
+        if self.is_away:
+            return bool(self._on_their_way)
+        return len(self._on_their_way) - self._overdue >= self.settings.connections
 
     def delivered(self, report: CallReport) -> None:
         """Note that the server has taken a report."""
@@ -192,12 +231,32 @@ class ReportQueue:
         """Note that the server answered, and refused a report."""
         self._answer(report, ReportOutcome.REFUSED)
 
-    def failed(self, report: CallReport, mono_ms: int) -> bool:
-        """Note that a report could not be delivered; return whether it was dropped."""
-        self.failures += 1
+    def delivered_late(self, report: CallReport) -> bool:
+        """Note that the server has taken a report by an attempt that was given up; return whether it is done.
+
+        One that is on its way again is done when that attempt ends.
+        """
+        if report.number not in self._waiting:
+            return False
         call_id = report.call_id
-        failures, answered_before = self._failed.get(call_id, (0, self._on_their_way[call_id]))
-        if self._answered > answered_before:  # the server is well, so it is the report
+        if call_id in self._on_their_way:
+            self._answered_late.add(call_id)
+            return False
+        self._later.pop(call_id, None)
+        self.counted[ReportOutcome.DELIVERED] += 1
+        self.remove(report)
+        return True
+
+    def failed(self, report: CallReport, mono_ms: int) -> bool:
+        """Note that a report could not be delivered; return whether it is done all the same."""
+        call_id = report.call_id
+        if call_id in self._answered_late:
+            self.delivered(report)
+            return True
+        self.failures += 1
+        before = self._failed.get(call_id, _Failures(0, 0, self._on_their_way[call_id]))
+        failures = before.of_its_own
+        if self._answered > before.answered:  # the server is well, so it is the report
             failures += 1
         # The server may never take this report: its repetitions alone do not make the server count as away.
         elif call_id not in self._failed or self.is_away or not self.settings.retry_one_max_ms:
@@ -207,7 +266,7 @@ class ReportQueue:
             self._done(report, ReportOutcome.FAILED)
             return True
         self._end_attempt(call_id)
-        self._failed[call_id] = failures, self._answered
+        self._failed[call_id] = _Failures(before.all + 1, failures, self._answered)
         longest_ms = max(self.settings.retry_max_ms, self.settings.retry_one_max_ms)
         self._try_at(mono_ms + self._gap_ms(failures, longest_ms), call_id)
         return False
@@ -245,6 +304,11 @@ class ReportQueue:
         self._due.clear()
 
     def _answer(self, report: CallReport, outcome: ReportOutcome) -> None:
+        for call_id in self._on_their_way:  # in the order in which they were sent
+            if call_id == report.call_id:
+                break
+            overtaken = self._overtaken[call_id] = self._overtaken.get(call_id, 0) + 1
+            self._overdue += overtaken == OVERTAKEN_MAX
         self._answered += 1
         self._failed_in_row = 0
         self._done(report, outcome)
@@ -257,3 +321,5 @@ class ReportQueue:
     def _end_attempt(self, call_id: str) -> None:
         del self._on_their_way[call_id]
         self._repeated.discard(call_id)
+        self._answered_late.discard(call_id)
+        self._overdue -= self._overtaken.pop(call_id, 0) >= OVERTAKEN_MAX

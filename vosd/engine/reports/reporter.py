@@ -134,7 +134,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
             return
         try:
             async with asyncio.timeout(LAST_REPORTS_S):
-                await self._delivery.all_done()
+                await self._delivery.all_tried()
         except TimeoutError:
             pass
         if len(self._queue):
@@ -167,7 +167,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
 
     def _go(self, settings: _Settings) -> None:
         self._tasks = BackgroundTasks()
-        for number in range(settings.connections):
+        for number in range(settings.couriers):
             self._tasks.run(f"reports {number}", partial(self._delivery.run, self._courier(settings)))
         self._tasks.run("spool of reports", lambda: every(TICK_S, self.tidy))
         self._delivery.wake()
