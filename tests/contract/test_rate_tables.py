@@ -11,7 +11,7 @@ from doubles.exploring import examples
 from doubles.recomputed import recompute
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.scene import Scene, usual_catalogue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -228,8 +228,7 @@ def test_a_call_is_routed_and_charged_by_any_table(name):
     sell = group_of(IMPLEMENTATIONS[name]([rate("44", "0.60")], "s1"))
     buy = RateGroup("buy", "USD", rating_policy(), IMPLEMENTATIONS[name]([rate("4420", "0.30")], "b1"), "g2")
     scene = Scene(usual_catalogue(rate_groups=[sell, buy]))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000))
     record = scene.close()
     assert (record.fee, record.cost) == (Decimal("0.10"), Decimal("0.05"))
     assert (record.rate_prefix, record.vendor_rate_prefix) == ("44", "4420")
@@ -271,8 +270,7 @@ def test_a_call_is_charged_on_both_sides_by_the_rates_that_are_in_force_when_it_
     scene = Scene(usual_catalogue(rate_groups=[group("sell", "0.60", "6.00"), group("buy", "0.30", "3.00")]))
     fees = []
     for _ in range(2):
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=10_000))
         record = scene.exchange.sink.records[-1]
         fees.append((record.fee, record.cost))
     assert fees == [(Decimal("0.10"), Decimal("0.05")), (Decimal("1.00"), Decimal("0.50"))]

@@ -302,9 +302,7 @@ async def test_a_late_answer_whose_whole_price_its_call_has_paid_is_found_in_the
         charges_ringing=True,
     )
     scene = Scene(content)
-    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
-    outgoing = scene.caller.call(CALLEE, Intent(cancel_after_ms=10_000))
-    scene.wire.run_until(lambda: outgoing.is_over)
+    scene.whole_call(Intent(cancel_after_ms=10_000), script=Script((Line(0, 180),), accepts_cancel=False))
     scene.wire.run_for(1_500)
     answered = scene.wire.clock.now().wall
     scene.vendor.only_call.respond(Line(0, 200, ANSWER))

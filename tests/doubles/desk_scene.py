@@ -41,9 +41,7 @@ def registered(scene: Scene) -> tuple[VirtualPhone, VirtualPhone]:
 
 def called(scene: Scene, desk: VirtualPhone, **intent: Any) -> tuple[OutgoingCall, IncomingCall]:
     """Let the customer call the desk; return both sides a second after the answer."""
-    call = scene.caller.call(DESK, Intent(**intent))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(**intent), callee=DESK, talk_ms=1_000)
     return call, desk.calls[-1]
 
 

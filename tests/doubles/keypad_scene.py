@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent, OutgoingCall
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
 from vosd.media.relay import MediaRelay
 from vosd.media.rtpengine_orders import MediaEngines
@@ -35,10 +35,7 @@ def keypad_scene(
 
 def talking(scene: Scene, *headers: str) -> OutgoingCall:
     """Make a call and return it a second after its answer."""
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
-    return call
+    return scene.answered_call(Intent(headers=headers), talk_ms=1_000)
 
 
 def press(scene: Scene, side: Side, keys: str, every_ms: int = 300) -> None:

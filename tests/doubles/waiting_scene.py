@@ -15,7 +15,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.calls.services import UnusedAnswer
 
 
-class WaitingScene:
+class WaitingScene(Scene):
     """The stage, and the questions that were asked on it."""
 
     def __init__(
@@ -29,12 +29,11 @@ class WaitingScene:
         """Without ``steps`` there is one that asks; ``terms`` are what ``looking_up`` takes."""
         self.asker = ScriptedAsker(at_once)
         all_steps = steps_with(*(steps or (looking_up(**terms),)), before=before)
-        self.scene = Scene(content, steps=all_steps, asker=self.asker)
-        self.exchange, self.wire = self.scene.exchange, self.scene.wire
+        super().__init__(content, steps=all_steps, asker=self.asker)
 
     def call(self, callee: str = CALLEE, **intent: Any) -> OutgoingCall:
         """Make a call, and let it come as far as its question; ``intent`` is what ``Intent`` takes."""
-        made = self.scene.caller.call(callee, Intent(**intent))
+        made = self.caller.call(callee, Intent(**intent))
         self.wire.run_for(50)
         return made
 
@@ -52,12 +51,10 @@ class WaitingScene:
         """Let the caller talk a second and hang up, and close."""
         self.wire.run_until(lambda: call.final == 200)
         self.wire.run_for(1_000)
-        call.hang_up()
-        self.wire.run_until(lambda: call.is_over)
-        return self.close()
+        return super().finish(call)
 
     def close(self) -> CallRecord:
         """Require that nothing is left and that no peer found a fault, and return the one record."""
-        record = self.scene.close()
+        record = super().close()
         assert faults_of(self.wire.packets, SWITCH) == []
         return record

@@ -2,7 +2,7 @@
 
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers
 
 from golden.test_vectors_billing import of
@@ -21,8 +21,7 @@ def test_ringing_costs_nothing_or_as_much_as_talking(given, expect):
     else:
         scene.vendor.script = RINGS
         intent = Intent(cancel_after_ms=ring_ms)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(intent)
     record = scene.close()
     assert (record.answered_at is not None) is given["answered"]
     assert record.hold_time_s == given.get("talk_s", 0)

@@ -9,7 +9,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.exploring import examples
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,8 +139,7 @@ def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, callin
     lines = tuple(f"{name}: {value}" for name, value in answered if value.isprintable())
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, lines), Line(500, 200, ANSWER, lines)))
     headers = (*sent_on, *(f"{name}: {value}" for name, value in asked if value.isprintable()))
-    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=500))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(headers=headers, hang_up_after_ms=500))
     record = scene.close()
     assert (call.final, record.end_reason) == (200, "Normal")
     faults = [each for each in faults_of(scene.wire.packets, scene.caller.switch) if USUAL not in each]

@@ -65,20 +65,40 @@ class Scene:
         """The record; there must be exactly one."""
         return self.exchange.record
 
-    def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
-        """Make a call that is answered; return both ends once they are a second into it."""
+    def whole_call(
+        self, intent: Intent | None = None, *, script: Script | None = None, callee: str = CALLEE
+    ) -> OutgoingCall:
+        """Make a call and return it once it is over."""
         if script is not None:
             self.vendor.script = script
-        call = self.caller.call(CALLEE, intent)
+        call = self.caller.call(callee, intent)
+        self.wire.run_until(lambda: call.is_over)
+        return call
+
+    def answered_call(
+        self, intent: Intent | None = None, *, script: Script | None = None, callee: str = CALLEE, talk_ms: int = 0
+    ) -> OutgoingCall:
+        """Make a call and return it that long after it is answered."""
+        if script is not None:
+            self.vendor.script = script
+        call = self.caller.call(callee, intent)
         self.wire.run_until(lambda: call.final == 200)
-        self.wire.run_for(1_000)
-        return call, self.vendor.calls[-1]
+        self.wire.run_for(talk_ms)
+        return call
+
+    def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
+        """Make a call that is answered; return both ends once they are a second into it."""
+        return self.answered_call(intent, script=script, talk_ms=1_000), self.vendor.calls[-1]
+
+    def end_of(self, call: OutgoingCall) -> CallRecord:
+        """Wait until a call is over, and close."""
+        self.wire.run_until(lambda: call.is_over)
+        return self.close()
 
     def finish(self, call: OutgoingCall) -> CallRecord:
         """Let the caller hang up, and close."""
         call.hang_up()
-        self.wire.run_until(lambda: call.is_over)
-        return self.close()
+        return self.end_of(call)
 
     def bytes_to(self, address: Endpoint) -> bytes:
         """Return everything the switch sent there."""

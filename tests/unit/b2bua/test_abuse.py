@@ -49,8 +49,7 @@ def redirected(to: str, **rates: str) -> CallRecord:
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, dialect=dialect)]
     scene = Scene(catalogue(gateways, rate_groups=[group]))
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{to}@{VENDORS[1]}>",))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=60_000))
     return scene.close()
 
 
@@ -73,14 +72,10 @@ def test_a_redirection_to_tls_takes_its_port_and_is_not_followed_without_tls(con
     content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway])
     redirection = refuses(302, headers=(f"Contact: <{contact.format(f'{CALLEE}@{VENDORS[1].host}')}>",))
     plain = Scene(content)
-    plain.vendor.script = redirection
-    call = plain.caller.call(CALLEE)
-    plain.wire.run_until(lambda: call.is_over)
+    call = plain.whole_call(script=redirection)
     assert (call.final, plain.vendors[1].calls) == (480, [])
     scene = Scene(content, listeners=(Listener(*SWITCH), Listener(SWITCH.host, 5061, "tls")))
-    scene.vendor.script = redirection
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=5_000), script=redirection)
     assert {packet.target.port for packet in scene.wire.packets if packet.target.host == VENDORS[1].host} == {5061}
     assert scene.record.destination_address == f"{VENDORS[1].host}:5061"
 
@@ -98,8 +93,7 @@ def test_of_a_vendor_that_rings_endlessly_only_the_first_phones_count(scene):
     early_media = [response for response in call.responses if response.body]
     assert len({response.to_tag for response in early_media}) == 16
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 def test_a_vendor_that_answers_again_and_again_is_sent_no_flood(scene):
@@ -235,8 +229,7 @@ def test_a_call_that_is_being_transferred_is_not_taken_over(scene):
     call, party = scene.talk()
     refer(call, f"<sip:{TARGET}@192.0.2.1>")
     scene.wire.run_for(500)
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {dialog_of(call)}",)))
-    scene.wire.run_until(lambda: newcomer.is_over)
+    newcomer = scene.whole_call(Intent(headers=(f"Replaces: {dialog_of(call)}",)))
     assert newcomer.final == 491
     scene.wire.run_for(6_000)
     party.hang_up()

@@ -2,7 +2,6 @@
 
 import pytest
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import answers
 
 
@@ -13,10 +12,7 @@ def test_the_record_has_the_time_of_the_callers_ack(scene):
 
 
 def test_a_late_ack_has_a_time_of_its_own(scene):
-    scene.vendor.script = answers()
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(3_000)
+    call = scene.answered_call(Intent(acknowledges=False), script=answers(), talk_ms=3_000)
     call.acknowledge()
     scene.wire.run_for(1_000)
     call.propose("a=sendonly")
@@ -28,9 +24,7 @@ def test_a_late_ack_has_a_time_of_its_own(scene):
 
 @pytest.mark.parametrize("number", ["", "99999999999 "])
 def test_an_ack_whose_number_cannot_be_read_confirms_the_call(scene, number):
-    scene.vendor.script = answers()
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False), script=answers())
     call.agent.send(call.request("ACK", 1, "z9hG4bK-ack").replace("CSeq: 1 ACK", f"CSeq: {number}ACK"))
     scene.wire.run_for(60_000)
     record = scene.finish(call)
@@ -38,8 +32,6 @@ def test_an_ack_whose_number_cannot_be_read_confirms_the_call(scene, number):
 
 
 def test_a_call_that_is_never_acknowledged_has_no_such_time(scene):
-    scene.vendor.script = answers()
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(acknowledges=False), script=answers())
     record = scene.close()
     assert (record.end_reason, record.acknowledged_at) == ("No ACK", None)

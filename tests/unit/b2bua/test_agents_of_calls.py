@@ -45,16 +45,14 @@ def scene_of(*balances, terms=None, lateness_ms=0, **made):
 
 
 def refusal_of(scene):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     record = scene.close()
     return call.final, record.end_reason, record.verdicts
 
 
 def test_every_level_is_charged_by_its_own_rate_in_one_record():
     scene = scene_of("100", "100", "100")
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=59_500))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=59_500))
     record = scene.close()
     assert [(each.account, each.role, each.level, each.fee) for each in record.charges] == [
         ("acme", "customer", 0, Decimal("1.20")),
@@ -84,8 +82,7 @@ def test_each_level_is_asked_for_its_own_advance():
 )
 def test_a_call_ends_where_the_money_of_the_first_level_ends(balances, lasts_s, lateness_ms):
     scene = scene_of(*balances, lateness_ms=lateness_ms)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hold_time_ms) == ("Balance Exhausted", lasts_s * 1_000)
@@ -147,8 +144,7 @@ def test_the_limits_of_an_agent_count_all_calls_below_it():
 
 def test_the_longest_call_of_an_agent_holds_for_the_accounts_below_it():
     scene = scene_of("99", "99", "99", terms={"wholesaler": {"max_call_seconds": 30}})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 30_000)
 

@@ -13,8 +13,7 @@ TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 
 
 def test_the_caller_hangs_up(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=61_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=61_000))
     record = scene.close()
     assert call.statuses == [180, 200]
     assert call.got["BYE"] == [200]
@@ -41,9 +40,7 @@ def test_the_caller_hangs_up(scene):
 
 
 def test_the_callee_hangs_up(scene):
-    scene.vendor.script = answers(hang_up_after_ms=5_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=answers(hang_up_after_ms=5_000))
     scene.wire.run_for(10)
     record = scene.close()
     assert scene.vendor.only_call.got["BYE"] == [200]
@@ -51,8 +48,7 @@ def test_the_callee_hangs_up(scene):
 
 
 def test_offer_and_answer_pass_untouched(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
     assert scene.vendor.only_call.invite.body == OFFER
     (answer,) = (response for response in call.responses if response.status == 200)
     assert answer.body == ANSWER
@@ -60,24 +56,18 @@ def test_offer_and_answer_pass_untouched(scene):
 
 
 def test_each_side_is_acknowledged_once_and_the_vendor_at_once(scene):
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2)
+    call = scene.answered_call(Intent(acknowledges=False), talk_ms=2)
     assert len(scene.vendor.only_call.acks) == 1
     call.acknowledge()
     scene.wire.run_for(10_000)
     assert len(scene.caller.received(200)) == 1
     assert len(scene.vendor.only_call.acks) == 1
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.finish(call)
 
 
 def test_both_hang_up_at_the_same_moment(scene):
     """BYE crossing BYE: both get 200, the record has one end."""
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(3_000)
+    call = scene.answered_call(talk_ms=3_000)
     scene.vendor.only_call.hang_up()
     call.hang_up()
     scene.wire.run_for(100)
@@ -88,8 +78,7 @@ def test_both_hang_up_at_the_same_moment(scene):
 
 def test_callee_hangs_up_before_the_callers_ack_and_our_bye_waits_for_it(scene):
     """RFC 3261 section 15.1.1: no BYE to a caller whose ACK is missing, until it came or 64·T1 are over."""
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(400)
     assert scene.exchange.record.hangup_source == "callee"
@@ -102,8 +91,7 @@ def test_callee_hangs_up_before_the_callers_ack_and_our_bye_waits_for_it(scene):
 
 
 def test_callee_hangs_up_and_the_callers_ack_never_comes(scene):
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(31_000)
     assert scene.caller.received("BYE") == []
@@ -114,8 +102,7 @@ def test_callee_hangs_up_and_the_callers_ack_never_comes(scene):
 
 
 def test_callee_hangs_up_before_the_ack_and_the_caller_hangs_up_instead_of_acknowledging(scene):
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(100)
     call.hang_up()
@@ -127,8 +114,7 @@ def test_callee_hangs_up_before_the_ack_and_the_caller_hangs_up_instead_of_ackno
 
 def test_a_200_without_ack_is_repeated_for_64_t1_and_ends_the_call(scene):
     """No ACK: billed as answered, source switch, BYE both ways."""
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(acknowledges=False))
     record = scene.close()
     assert (record.end_reason, record.hangup_source, record.hold_time_ms) == ("No ACK", "switch", 32_000)
     assert record.fee == Decimal("0.32")
@@ -147,8 +133,7 @@ def test_a_lost_200_is_repeated_until_its_ack(scene):
         return (1,)
 
     scene.wire.delays = lose_the_first_200
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000))
     assert scene.close().end_reason == "Normal"
 
 
@@ -165,9 +150,7 @@ def test_a_repeated_invite_makes_no_second_call(scene):
 
 def test_a_doubled_ack_of_a_declined_reinvite_does_the_call_no_harm(scene):
     """An unexpected ACK is ignored, and the call goes on."""
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     for side in (call, scene.vendor.only_call):
         side.ask("INVITE", body=OFFER)
         scene.wire.run_for(100)
@@ -177,15 +160,11 @@ def test_a_doubled_ack_of_a_declined_reinvite_does_the_call_no_harm(scene):
         side.agent.send(side.request("ACK", 7, "z9hG4bK-stray"))
         scene.wire.run_for(100)
     assert scene.exchange.switch.census()["calls"] == 1
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().end_reason == "Normal"
+    assert scene.finish(call).end_reason == "Normal"
 
 
 def test_late_offer_the_answer_in_the_callers_ack_goes_into_the_vendors_ack(scene):
-    scene.vendor.script = answers(body=OFFER)
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=OFFER))
     assert scene.vendor.only_call.invite.body == ""
     assert call.responses[-1].body == OFFER
     scene.wire.run_for(700)
@@ -195,16 +174,13 @@ def test_late_offer_the_answer_in_the_callers_ack_goes_into_the_vendors_ack(scen
     (ack,) = scene.vendor.only_call.acks
     assert ack.body == ANSWER
     assert ack["Content-Type"] == "application/sdp"
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.finish(call)
     assert (record.codec, record.vendor_codec) == ("PCMU", "PCMU")
 
 
 def test_late_offer_what_is_no_session_description_does_not_pass(scene):
     """Only SDP crosses from one side to the other."""
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False))
     ack = call.request("ACK", 1, "z9hG4bK-ack", body="secret").replace("application/sdp", "text/plain")
     call.agent.send(ack)
     scene.wire.run_for(10)
@@ -216,9 +192,7 @@ def test_late_offer_what_is_no_session_description_does_not_pass(scene):
 
 
 def test_late_offer_without_any_ack_ends_both_legs_and_acknowledges_the_vendor(scene):
-    scene.vendor.script = answers(body=OFFER)._replace(is_patient=True)
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(offer="", acknowledges=False), script=answers(body=OFFER)._replace(is_patient=True))
     scene.wire.run_for(100)
     there = scene.vendor.only_call
     assert len(there.acks) == 1
@@ -227,8 +201,7 @@ def test_late_offer_without_any_ack_ends_both_legs_and_acknowledges_the_vendor(s
 
 
 def test_late_offer_a_callee_that_hangs_up_before_the_ack_is_acknowledged_too(scene):
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False))
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(100)
     assert len(scene.vendor.only_call.acks) == 1
@@ -242,8 +215,7 @@ def test_late_offer_a_callee_that_hangs_up_before_the_ack_is_acknowledged_too(sc
 def test_a_gateway_limits_the_calls_through_it(longest):
     """Less than one advance of money, more than one, and more than the account's own limit allows."""
     scene = Scene(usual_catalogue(vendors=1, terms={"max_call_seconds": longest}, max_call_seconds=150))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     seconds = min(longest, 150)
@@ -254,16 +226,13 @@ def test_a_gateway_limits_the_calls_through_it(longest):
 
 def test_the_limit_of_a_gateway_that_was_only_tried_limits_nothing():
     scene = Scene(catalogue([TRUNK, vendor_gateway(0, max_call_seconds=20), vendor_gateway(1)]))
-    scene.vendor.script = refuses(503)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=100_000), script=refuses(503))
     assert scene.close().end_reason == "Normal"
 
 
 def test_the_longest_call_ends_with_maximum_duration():
     scene = Scene(usual_catalogue(max_call_seconds=90))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hangup_source, record.hold_time_ms) == ("Maximum Duration", "switch", 90_000)

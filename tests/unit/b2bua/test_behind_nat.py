@@ -207,8 +207,7 @@ def test_a_private_description_is_believed_from_where_the_latest_offer_came_from
     assert leg.dialog.peer.host == CUSTOMER.host
     scene.wire.hide(CUSTOMER, CUSTOMER)
     there.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 def test_a_telephone_that_comes_behind_nat_in_mid_call_is_asked_where_it_is():
@@ -587,8 +586,7 @@ def phone_at_home(contact: Address = HOME, *, device: str = "", max_contacts: in
 def test_a_registered_phone_is_called_and_asked_where_it_is_seen(contact):
     """The Request-URI is the Contact as it was registered (RFC 3261 section 16.6)."""
     scene, at_home = phone_at_home(contact)
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=NUMBER)
     there = at_home.only_call
     assert there.invite.start_line == f"INVITE sip:{NUMBER}@{contact} SIP/2.0"
     assert call.theirs == ANSWER.replace("192.0.2.20", MOVED.host)
@@ -601,8 +599,7 @@ def test_a_registered_phone_is_called_and_asked_where_it_is_seen(contact):
 def test_a_phone_that_registers_from_another_port_takes_its_call_along():
     """It says nothing within the call; the BYE from afar finds it all the same."""
     scene, at_home = phone_at_home()
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=NUMBER)
     scene.wire.hide(HOME, REMAPPED)
     register(scene, HOME, REMAPPED, cseq=2)
     assert (REMAPPED.host, REMAPPED.port) in written_down(scene)
@@ -653,8 +650,7 @@ def test_a_common_private_contact_steals_no_calls(thief, path):
     """Two homes behind one proxy: the same private Contact, seen at the same place; one of them says it has moved."""
     scene, at_home = phone_at_home()
     register(scene, HOME, MOVED, number=thief, cseq=2, path=path)
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=NUMBER)
     register(scene, HOME, REMAPPED, number=thief, cseq=3, path=path)
     there = scene.exchange.switch.calls()[0].call.callee.leg.dialog
     assert there.peer == there.seen_at == Peer(0, *MOVED)
@@ -672,8 +668,7 @@ def test_a_common_private_contact_steals_no_calls(thief, path):
 )
 def test_another_device_of_the_user_with_the_same_private_address_takes_no_call(max_contacts, device, other):
     scene, at_home = phone_at_home(device=device, max_contacts=max_contacts)
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=NUMBER)
     register(scene, HOME, REMAPPED, device=other, call_id="another home")
     there = scene.exchange.switch.calls()[0].call.callee.leg.dialog
     assert there.peer == there.seen_at == Peer(0, *MOVED)
@@ -734,9 +729,7 @@ def test_a_name_in_contact_leads_a_peer_from_outside_neither_to_this_machine_nor
     scene = Scene(content, locate=lambda hop, _: hop._replace(host=inside) if hop.host == "pbx.example" else hop)
     send = scene.caller.send
     scene.caller.send = lambda text: send(text.replace(f"<sip:{CUSTOMER}>", "<sip:1001@pbx.example:22222>"))
-    scene.vendor.script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    scene.answered_call(script=Script((Line(0, 200, ANSWER),)))
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(100)
     [bye] = [packet for packet in scene.wire.packets if packet.data.startswith(b"BYE") and packet.source == SWITCH]

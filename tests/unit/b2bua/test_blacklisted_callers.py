@@ -21,9 +21,7 @@ def scene_of(limits=STRICT, **terms):
 
 
 def dial(scene, callee=CALLEE, **intent):
-    call = scene.caller.call(callee, Intent(hang_up_after_ms=1_000, **intent))
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(Intent(hang_up_after_ms=1_000, **intent), callee=callee)
 
 
 def lists(scene):

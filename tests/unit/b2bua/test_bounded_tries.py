@@ -54,9 +54,7 @@ def crowd(size: int) -> Scene:
 
 def test_at_most_ten_gateways_are_tried_for_one_call():
     scene = crowd(12)
-    scene.vendor.script = refuses(503)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=refuses(503))
     record = scene.close()
     assert [attempt.gateway for attempt in record.attempts] == [f"vendor-{number:02}" for number in range(10)]
     assert (record.end_reason, record.sip_code) == ("Unavailable", 503)
@@ -64,9 +62,7 @@ def test_at_most_ten_gateways_are_tried_for_one_call():
 
 def test_no_gateway_is_tried_later_than_thirty_seconds_after_the_invite():
     scene = crowd(12)
-    scene.vendor.script = SILENT
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=SILENT)
     scene.wire.run_for(40_000)
     began = scene.wire.packets[0].sent_at
     asked = {}

@@ -129,8 +129,7 @@ def test_the_second_side_is_offered_the_session_of_the_first_when_it_has_answere
     call, party = scene.talk()
     scene.wire.run_for(1_000)
     scene.vendor.by_number[TARGET] = answers_timed("120;refresher=uac", knows_update=False)
-    other = scene.caller.call(TARGET)
-    scene.wire.run_until(lambda: other.final == 200)
+    other = scene.answered_call(callee=TARGET)
     target = scene.vendor.calls[-1]
     target.will("INVITE", Reply(after_ms=SLOW_MS))
     scene.wire.run_until(lambda: len(target.asked["INVITE"]) == 1)
@@ -175,8 +174,7 @@ def test_an_offer_of_the_one_who_leaves_that_was_withdrawn_has_its_final_respons
     """Its CANCEL is answered by 487; a side that does not answer at all is lost 64*T1 after its INVITE."""
     scene = stage(timed=False)
     call, party = scene.talk()
-    other = scene.caller.call(TARGET)
-    scene.wire.run_until(lambda: other.final == 200)
+    other = scene.answered_call(callee=TARGET)
     target = scene.vendor.calls[-1]
     scene.wire.run_for(1_000)
     party.will("INVITE", reply)
@@ -221,9 +219,9 @@ def test_an_update_of_the_one_who_leaves_has_its_response_before_the_target_is_o
     scene.vendor.script = answers_timed("", knows_update=True)
     scene.vendor.by_number = {TARGET: Script((Line(100, 200, THEIRS, KNOWS_UPDATE),))}
     call, party = scene.talk(Intent(headers=KNOWS_UPDATE))
-    other = scene.caller.call(TARGET, Intent(offer=OFFER.replace("20000", "20002"), headers=KNOWS_UPDATE))
-    scene.wire.run_until(lambda: other.final == 200)
-    scene.wire.run_for(1_000)
+    other = scene.answered_call(
+        Intent(offer=OFFER.replace("20000", "20002"), headers=KNOWS_UPDATE), callee=TARGET, talk_ms=1_000
+    )
     target = scene.vendor.calls[-1]
     target.will("UPDATE", reply)
     party.will("INVITE", Reply(after_ms=2 * SLOW_MS))

@@ -33,8 +33,7 @@ def ladder(scene, address):
 
 def carried(scene, intent=BRIEF):
     """Carry one call to its end and return it."""
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(intent)
     scene.wire.run_for(100)
     return call
 

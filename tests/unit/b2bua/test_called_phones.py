@@ -40,9 +40,7 @@ def called(scene: Scene, number: str = NUMBER, **intent):
 
 def finish(scene: Scene, call):
     scene.wire.run_for(10_000)
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    return scene.close()
+    return scene.finish(call)
 
 
 def test_a_phone_is_called_at_its_seen_address_with_its_contact():
@@ -222,8 +220,7 @@ def test_a_path_is_followed_by_the_invite_and_its_cancel():
     desk = scene.exchange.telephone(NUMBER, HOME, script=answers(60_000))
     path = ["Path: <sip:edge.example.com;lr>", "Path: <sip:inner.example.com;lr;x=y>", "Supported: path"]
     assert desk.register(headers=path)["Path"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
-    call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=2_000), callee=NUMBER)
     for method in ("INVITE", "CANCEL"):
         assert desk.received(method)[0]["Route"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
     assert scene.close().end_reason == "Cancelled"
@@ -241,8 +238,7 @@ def test_a_call_goes_to_the_first_proxy_of_the_path_where_the_register_came_from
     scene = stage(proxies=("203.0.113.80/29",))
     proxy = scene.exchange.vendor(PROXY, answers(60_000))
     scene.exchange.telephone(NUMBER, OTHER_PROXY).register(headers=[f"Path: {path}", "Supported: path"])
-    call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=2_000), callee=NUMBER)
     there = proxy.only_call
     assert there.invite["Route"] == path
     assert there.is_cancelled

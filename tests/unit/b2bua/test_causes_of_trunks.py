@@ -5,7 +5,7 @@ import re
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, sides, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.trunks.causes import TrunkCauses
@@ -34,8 +34,7 @@ def causes_sent(scene: Scene, host: str, beginning: bytes) -> set[int]:
 def test_a_refusal_is_judged_and_recorded_by_the_cause_that_it_counts_as(scene):
     for vendor in scene.vendors:
         vendor.script = refuses(503, headers=("Reason: Q.850;cause=127",))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert (record.q850_cause, len(record.attempts)) == (17, 1)
     assert causes_sent(scene, CUSTOMER.host, b"SIP/2.0 503") == {34}
@@ -62,8 +61,7 @@ def test_a_bye_passes_on_the_cause_in_the_words_of_both_trunks(scene, first, cau
 def test_a_cancel_passes_on_the_cause_that_it_counts_as(scene):
     scene.vendor.script = RINGS
     cancelled = Intent(cancel_after_ms=1_000, cancel_headers=("Reason: Q.850;cause=31",))
-    call = scene.caller.call(CALLEE, cancelled)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(cancelled)
     scene.wire.run_for(10)
     scene.close()
     assert causes_sent(scene, VENDORS[0].host, b"CANCEL") == {90}

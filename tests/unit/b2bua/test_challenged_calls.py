@@ -69,8 +69,7 @@ def test_a_challenge_is_answered_at_the_same_gateway(
 def test_an_answered_challenge_leaves_no_trace_in_money(behind: Stage):
     plain = Scene()
     plain.wire.run_for(1)
-    call = plain.caller.call(CALLEE, Intent(hang_up_after_ms=BRIEF))
-    plain.wire.run_until(lambda: call.is_over)
+    plain.whole_call(Intent(hang_up_after_ms=BRIEF))
     scene = behind(Guard())
     scene.call_through()
     without, with_challenge = plain.close(), scene.close()

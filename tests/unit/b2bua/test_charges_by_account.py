@@ -7,7 +7,7 @@ import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, rating_policy
 from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import Rounding
@@ -32,8 +32,7 @@ def call_of(talk_ms: int, scope: FreeTimeScope, customer: dict[str, object], ven
     accounts = [account("acme", **customer), account(VENDOR.account, **clearing, **vendor)]
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=LossGuard(None)), VENDOR]
     scene = Scene(catalogue(gateways, accounts=accounts, rate_groups=groups, free_time_scope=scope))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=talk_ms))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=talk_ms))
     return scene.close()
 
 
@@ -78,8 +77,7 @@ def test_a_vendor_is_not_sent_a_locked_prefix_even_if_it_needs_no_rates(prefix):
     unpriced = account("unpriced", type=AccountType.CLEARING, rate_group=None, overdraft_limit=None)
     groups = [RateGroup("buy", "USD", rating_policy(), deck, "buy-1")]
     scene = Scene(catalogue(gateways, accounts=[unpriced], rate_groups=groups))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=2_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=2_000))
     record = scene.close()
     assert [attempt.gateway for attempt in record.attempts] == ["vendor-1"]
     assert (record.cost, record.fee) == (0, Decimal("0.02"))

@@ -52,8 +52,7 @@ def billed(record):
 )
 def test_a_call_whose_invite_has_not_left_costs_nothing(treatment, intent, reason):
     scene, _ = scene_with(treatment)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(intent)
     record = scene.close()
     assert (record.end_reason, record.billing_base_ms, record.postings) == (reason, None, ())
     assert (record.routing_gateway, record.sip_call_id_out, record.vendor_account) == (None, None, None)
@@ -62,9 +61,7 @@ def test_a_call_whose_invite_has_not_left_costs_nothing(treatment, intent, reaso
 
 def test_an_invite_that_has_waited_is_charged_from_when_it_leaves():
     scene, _ = scene_with(LATE)
-    scene.vendor.script = answers(3_000)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=4_000), script=answers(3_000))
     record = scene.close()
     assert billed(record) == (7, 7)
     assert record.ended_at - record.started_at in range(9_000, 9_200)
@@ -81,8 +78,7 @@ def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not
     )
     scene.wire.run_for(1_000)
     keeper.treatments = {"INVITE": LATE if ends == "in time" else WITHHELD}
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     first, second = ([*vendor.calls, None][0] for vendor in scene.vendors[:2])
     if ends == "in time":
         assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-1", second.call_id)
@@ -116,8 +112,7 @@ def test_a_trunk_behind_phones_is_not_paid_where_its_invite_is_not_sent(phones, 
     call = scene.caller.call(did.number, Intent(cancel_after_ms=5_000 if is_cancelled else None))
     scene.wire.run_for(2_000)
     keeper.treatments = {"INVITE": WITHHELD}
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert scene.vendor.calls == []
     assert [each.gateway for each in record.attempts] == [*phones, "vendor-0"]
     assert (record.routing_gateway, record.vendor_account, record.cost) == (phones[-1], None, 0)
@@ -199,8 +194,7 @@ def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
     keeper.treatments = {"INVITE": WITHHELD}
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))
 
 

@@ -39,8 +39,7 @@ def has_address(scene, host):
 
 
 def codes(scene, call):
-    scene.wire.run_until(lambda: call.is_over)
-    return [each.code for each in scene.close().attempts]
+    return [each.code for each in scene.end_of(call).attempts]
 
 
 @pytest.mark.parametrize("code", LEADS_ON)

@@ -20,7 +20,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import Exchange
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 import vosd
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
@@ -73,8 +73,7 @@ def _named(data: bytes) -> str:
 
 def make_calls(scene: Scene, number: int) -> None:
     for _ in range(number):
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=10_000))
         scene.wire.run_for(70_000)
 
 

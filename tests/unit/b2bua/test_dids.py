@@ -52,9 +52,7 @@ def called(scene: Scene, number: str = NUMBER, *, within_ms: int = 180_000):
 
 def finish(scene: Scene, call):
     scene.wire.run_for(10_000)
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    return scene.close()
+    return scene.finish(call)
 
 
 def test_a_number_rings_the_phone_that_it_was_given_to_whatever_routes_there_are():

@@ -22,7 +22,7 @@ from doubles.successor import replace_node
 from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, answers_reliably
 
 
@@ -134,9 +134,7 @@ def test_the_next_gateway_is_offered_the_session_of_the_side_that_stays():
     """A customer that transfers one vendor's side to a number that two vendors have."""
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), vendor_gateway(1)]
     scene = Scene(catalogue(trunks))
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: first.final == 200)
-    scene.wire.run_for(1_000)
+    first = scene.answered_call(talk_ms=1_000)
     (party,) = scene.vendors[0].calls
     scene.vendors[0].script = Script((Line(0, 180), Line(3_000, 503)))
     second = scene.caller.call(TARGET)

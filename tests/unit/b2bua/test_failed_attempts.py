@@ -47,9 +47,7 @@ def test_a_refusal_is_passed_on_by_the_map(vendors_code, callers_code, reason, q
     """Nothing of a redirection or a challenge reaches the caller."""
     scene = Scene(usual_catalogue(vendors=1))
     secrets = ("Contact: <sip:elsewhere@203.0.113.99>", 'WWW-Authenticate: Digest realm="vendor", nonce="x"')
-    scene.vendor.script = refuses(vendors_code, headers=(*secrets, "Retry-After: 99"))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(script=refuses(vendors_code, headers=(*secrets, "Retry-After: 99")))
     record = scene.close()
     assert call.final == callers_code
     assert call.refusal["Reason"] == f'Q.850;cause={q850};text="{reason}"'
@@ -63,9 +61,7 @@ def test_a_refusal_is_passed_on_by_the_map(vendors_code, callers_code, reason, q
 
 @pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, 500, 503, 599])
 def test_codes_after_which_the_next_gateway_is_tried(scene, code):
-    scene.vendor.script = refuses(code, after_ms=300)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000), script=refuses(code, after_ms=300))
     record = scene.close()
     assert call.statuses == [180, 200]
     assert [(attempt.gateway, attempt.code, attempt.ms) for attempt in record.attempts] == [
@@ -86,8 +82,7 @@ def test_the_next_gateway_is_judged_by_the_moment_at_which_its_turn_comes(limit,
     scene.vendor.script, scene.vendors[1].script = SILENT, script
     waiting = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
-    other = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_until(lambda: other.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10))
     scene.vendors[1].script = answers(0)
     scene.wire.run_until(lambda: waiting.final is not None)
     assert waiting.final == 200
@@ -108,9 +103,7 @@ def test_a_gateway_that_was_full_at_a_restart_takes_the_call_when_its_turn_comes
 
 @pytest.mark.parametrize("code", [302, 400, 410, 484, 486, 600, 603, 604])
 def test_codes_after_which_no_other_gateway_is_tried(scene, code):
-    scene.vendor.script = refuses(code)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=refuses(code))
     assert len(scene.close().attempts) == 1
     assert scene.vendors[1].calls == []
 
@@ -118,8 +111,7 @@ def test_codes_after_which_no_other_gateway_is_tried(scene, code):
 def test_all_gateways_refuse_and_the_most_telling_reason_wins(scene):
     scene.vendor.script = refuses(404)
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert end_of(record) == ("Not Found", "callee", 404)
     assert [attempt.code for attempt in record.attempts] == [404, 503]
@@ -129,9 +121,7 @@ def test_all_gateways_refuse_and_the_most_telling_reason_wins(scene):
 
 
 def test_a_silent_gateway_is_left_after_its_response_timeout(scene):
-    scene.vendor.script = SILENT
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), script=SILENT)
     record = scene.close()
     assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(0, "No Answer"), (200, "Answered")]
     assert 5_000 <= record.attempts[0].ms <= 5_010
@@ -147,8 +137,7 @@ def two_addresses(**terms) -> Scene:
 def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
     scene = two_addresses()
     scene.vendors[0].script = SILENT
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000))
     record = scene.close()
     assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 0), ("vendor-0", 200)]
     assert record.destination_address == str(VENDORS[1])
@@ -157,11 +146,9 @@ def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
 def test_calls_are_spread_over_the_addresses_of_a_gateway_and_the_others_follow_a_failure():
     scene = two_addresses(spread=True)
     for _ in range(3):
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=100))
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=100))
     records = scene.exchange.sink.records
     assert [record.destination_address for record in records] == [str(VENDORS[each]) for each in (0, 1, 0, 0)]
     assert [attempt.code for attempt in records[-1].attempts] == [503, 200]
@@ -170,8 +157,7 @@ def test_calls_are_spread_over_the_addresses_of_a_gateway_and_the_others_follow_
 def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
     scene = two_addresses()
     scene.vendors[0].script = refuses(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 500)]
     assert scene.vendors[1].calls == []
@@ -180,17 +166,14 @@ def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
 def test_only_silent_gateways_give_408(scene):
     for vendor in scene.vendors:
         vendor.script = SILENT
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     record = scene.close()
     assert end_of(record) == ("No Answer", "switch", 408)
     assert call.refusal["Reason"] == 'Q.850;cause=102;text="No Answer"'
 
 
 def test_a_gateway_that_tries_without_ringing_is_left_after_its_ring_timeout(scene):
-    scene.vendor.script = TRIES
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), script=TRIES)
     record = scene.close()
     assert [attempt.code for attempt in record.attempts] == [0]  # 60 s later no new attempt may begin
     assert end_of(record) == ("No Answer", "switch", 480)
@@ -203,8 +186,7 @@ def test_ring_timeout_after_ringing_ends_the_call_unless_the_gateway_says_otherw
     scene = Scene(usual_catalogue(terms=terms))
     scene.vendor.script = RINGS
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert [attempt.gateway for attempt in record.attempts] == gateways
     assert end_of(record) == ("No Answer", "switch", 480)
@@ -229,16 +211,14 @@ def test_the_cause_of_a_refusal_can_decide_whether_the_next_gateway_is_tried(ter
     scene = Scene(usual_catalogue(terms=terms))
     scene.vendor.script = refuses(code, headers=(reason(cause),))
     scene.vendors[1].script = refuses(404)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert len(scene.close().attempts) == gateways
 
 
 def test_a_cause_that_stops_also_spares_the_other_addresses_of_the_gateway():
     scene = two_addresses(stop_causes=frozenset({1}))
     scene.vendors[0].script = refuses(503, headers=(reason(1),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert [attempt.code for attempt in scene.close().attempts] == [503]
     assert scene.vendors[1].calls == []
 
@@ -250,8 +230,7 @@ def test_early_media_can_end_the_search(stops, gateways, body):
     scene = Scene(usual_catalogue(terms={"stop_after_early_media": stops}))
     scene.vendor.script = Script((Line(100, 183, body), Line(2_000, 503)))
     scene.vendors[1].script = refuses(404)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert len(scene.close().attempts) == (gateways if body else 2)
 
 
@@ -260,15 +239,12 @@ def test_ringing_can_end_the_search(stops, gateways):
     scene = Scene(usual_catalogue(terms={"stop_after_ringing": stops}))
     scene.vendor.script = Script((Line(100, 180), Line(2_000, 503)))
     scene.vendors[1].script = refuses(404)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert len(scene.close().attempts) == gateways
 
 
 def test_a_late_answer_of_a_silent_gateway_is_acknowledged_and_hung_up(scene):
-    scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000), script=Script((Line(7_000, 200, ANSWER),)))
     there = scene.vendor.only_call
     assert (len(there.acks), there.is_over) == (1, True)
     assert scene.close().routing_gateway == "vendor-1"
@@ -279,8 +255,7 @@ def test_at_most_ten_attempts_are_made(scene):
     scene = Scene(content)
     for vendor in scene.vendors:
         vendor.script = refuses(503)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert len(scene.close().attempts) == 2
     assert scene.vendors[2].calls == []
 
@@ -291,8 +266,7 @@ def test_a_gateway_that_a_call_does_not_come_to_keeps_its_turn():
     for vendor in scene.vendors:
         vendor.script = refuses(480)
     for _ in range(6):
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.whole_call()
     assert [len(vendor.calls) for vendor in scene.vendors] == [2, 2, 2]
 
 
@@ -300,8 +274,7 @@ def test_no_attempt_begins_later_than_30_s_after_the_invite():
     scene = Scene(usual_catalogue(vendors=3, terms={"response_timeout_ms": 15_500}))
     for vendor in scene.vendors:
         vendor.script = SILENT
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert [attempt.gateway for attempt in record.attempts] == ["vendor-0", "vendor-1"]
     assert end_of(record) == ("No Answer", "switch", 408)
@@ -316,8 +289,7 @@ def test_vendors_that_ask_for_credentials_or_money_are_logged_once_a_minute(scen
     scene.vendor.script, scene.vendors[1].script = refuses(407), refuses(402)
     with structlog.testing.capture_logs() as lines:
         for _ in range(2):
-            call = scene.caller.call(CALLEE)
-            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.whole_call()
     assert refusals(lines) == [("warning", "vendor-0", 407), ("warning", "vendor-1", 402)]
 
 

@@ -59,8 +59,7 @@ def test_a_second_phone_that_answers_a_late_offer_is_hung_up_before_the_caller_h
 def test_a_phone_that_answers_after_the_end_is_hung_up_all_the_same(scene):
     slow = Script((Line(0, 180), Line(9_000, 200, OTHERS)))
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(slow,))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=2_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=2_000))
     scene.wire.run_for(10_000)
     _, loser = scene.vendor.calls
     assert (loser.final, loser.is_over, len(loser.acks)) == (200, True, 1)
@@ -72,9 +71,7 @@ def test_early_media_of_several_phones_reaches_the_caller(scene, headers):
     """Each 18x is passed on; the 200 says what holds."""
     other = Script((Line(200, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 200, ANSWER)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=headers), talk_ms=1_000)
     winner, ringing = scene.vendor.calls
     assert [len(each.asked["PRACK"]) for each in (winner, ringing)] == [1, 1]
     bodies = [response.body for response in call.responses if response.status == 183]
@@ -88,9 +85,7 @@ def test_the_answering_phone_is_not_the_one_with_early_media(scene):
     """RFC 3264 with forks: the caller must end up with the session of the phone that it talks to."""
     other = Script((Line(0, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(50, 180), Line(1_000, 200, ANSWER)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), talk_ms=1_000)
     winner = scene.vendor.calls[0]
     assert call.theirs == winner.mine == ANSWER
     assert scene.finish(call).end_reason == "Normal"
@@ -234,9 +229,7 @@ def test_a_journal_of_an_earlier_version_has_one_description_of_the_caller_for_a
 
 
 def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
-    scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000), script=Script((Line(7_000, 200, ANSWER),)))
     late = scene.vendor.only_call
     assert (late.is_over, len(late.acks)) == (True, 1)
     record = scene.close()
@@ -335,8 +328,7 @@ def test_a_late_answer_after_reliable_ringing_is_hung_up_with_a_number_that_coun
     """RFC 3261 section 12.2.1.1: the PRACKs have counted too; a BYE with a number of theirs would be refused."""
     scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 500, "failover_after_ringing": True}))
     scene.vendor.script = Script((*rings, Line(600, 200, ANSWER)), accepts_cancel=False)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=5_000))
     late = scene.vendor.only_call
     assert late.asked["BYE"]
     assert late.is_over
@@ -360,8 +352,7 @@ def at(index, number=CALLEE):
 def test_a_redirection_is_followed_where_the_trunk_allows_it():
     """RFC 3261 section 8.1.3.4, on the vendor's account: it is the vendor that sends us there."""
     scene = redirecting(at(1, "442079460099"))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
     assert call.statuses == [180, 200]
     assert scene.vendors[1].only_call.invite.start_line.startswith("INVITE sip:442079460099@")
     record = scene.close()
@@ -373,8 +364,7 @@ def test_a_redirection_is_followed_where_the_trunk_allows_it():
 def test_the_contact_that_is_wanted_most_is_tried_first_and_the_others_after_it():
     scene = redirecting(f"{at(1)};q=0.2", f"{at(2)};q=0.9")
     scene.vendors[2].script = SILENT
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000))
     record = scene.close()
     assert [row.code for row in record.attempts] == [302, 0, 200]
     assert record.destination_address == str(VENDORS[1])
@@ -383,8 +373,7 @@ def test_the_contact_that_is_wanted_most_is_tried_first_and_the_others_after_it(
 def test_at_most_five_contacts_of_a_redirection_are_tried():
     scene = redirecting(*(f"{at(1, f'44207946000{number}')};q=0.{9 - number}" for number in range(7)))
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert [row.code for row in scene.close().attempts] == [302, *[503] * 5]
     called = [each.invite.start_line.split("@")[0] for each in scene.vendors[1].calls]
     assert called == [f"INVITE sip:44207946000{number}" for number in range(5)]
@@ -392,8 +381,7 @@ def test_at_most_five_contacts_of_a_redirection_are_tried():
 
 def test_a_redirection_in_a_circle_comes_to_an_end():
     scene = redirecting(at(0))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     assert call.final == 480
     assert len(scene.close().attempts) <= 10
 
@@ -404,8 +392,7 @@ def test_a_redirection_in_a_circle_comes_to_an_end():
     ids=["not allowed", "elsewhere", "broken", "nowhere"],
 )
 def test_a_redirection_that_is_not_followed_is_480_to_the_caller(scene):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     assert call.final == 480
     assert call.refusal.every("Contact") in ([], [f"<sip:{scene.wire.packets[0].target}>"])
     assert scene.vendors[1].calls == []
@@ -415,8 +402,7 @@ def test_a_redirection_that_is_not_followed_is_480_to_the_caller(scene):
 def test_the_caller_may_give_up_while_a_redirection_is_followed():
     scene = redirecting(at(1))
     scene.vendors[1].script = answers(20_000)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=3_000))
     scene.wire.run_for(100)
     assert scene.vendors[1].only_call.is_cancelled
     assert scene.close().end_reason == "Cancelled"

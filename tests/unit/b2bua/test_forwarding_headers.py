@@ -32,9 +32,7 @@ def sent(headers: tuple[str, ...], **dialect: object) -> list[str]:
     """Return the Diversion and History-Info lines that the vendor got, with its own host as ``H``."""
     vendor = vendor_gateway(0, dialect=CalleeDialect(**{"convert_diversions": True, **dialect}))
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor]))
-    scene.vendor.script = answers(0)
-    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(headers=headers, hang_up_after_ms=1_000), script=answers(0))
     scene.close()
     invite = scene.vendor.only_call.invite
     lines = [f"{name}: {value}" for name, value in invite.headers if name in {"diversion", "history-info"}]
@@ -47,9 +45,7 @@ def presented(
     """Return From's user, P-Asserted-Identity and Privacy that a vendor got, and the record's word for the wish."""
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(caller_from=order))
     scene = Scene(catalogue([customer, vendor_gateway(0, dialect=CalleeDialect(**vendor))]))
-    scene.vendor.script = answers(0)
-    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(headers=headers, hang_up_after_ms=1_000), script=answers(0))
     record, invite = scene.close(), scene.vendor.only_call.invite
     asserted = [user_part(NameAddr.parse(value).uri) for value in invite.every("P-Asserted-Identity")]
     return user_part(NameAddr.parse(invite["From"]).uri), asserted, invite.every("Privacy"), record.caller_privacy

@@ -31,9 +31,7 @@ def scene_of(vendor: HeaderRules = NONE, *, to_customer: HeaderRules = NONE) -> 
 
 
 def call_through(scene: Scene, *headers: str, caller: str = "12025550100") -> OutgoingCall:
-    call = scene.caller.call(CALLEE, Intent(headers=headers, caller=caller, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(Intent(headers=headers, caller=caller, hang_up_after_ms=1_000))
 
 
 def messages_to(scene: Scene, host: str, beginning: str) -> list[str]:
@@ -193,9 +191,7 @@ def test_a_callee_that_withholds_who_it_is_is_shown_by_no_rule(privacy, is_shown
 
 def test_headers_of_a_refusal_pass_with_the_refusal():
     scene = scene_of(to_customer=HeaderRules(passes=("x-*",)))
-    scene.vendor.script = refuses(486, headers=("X-Why: holiday",))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=refuses(486, headers=("X-Why: holiday",)))
     refusal = messages_to(scene, CUSTOMER.host, "SIP/2.0 486")[0]
     assert "X-Why: holiday\r\n" in refusal
     scene.close()

@@ -45,8 +45,7 @@ SCRIPTS = {
 def test_no_byte_of_one_side_reaches_the_other(scene, story):
     scene.vendor.script = scene.vendors[1].script = SCRIPTS[story]
     intent = Intent(headers=CALLERS_OWN, cancel_after_ms=3_000 if story == "cancelled" else None)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(intent)
     scene.close()
     assert len(scene.bytes_to(VENDORS[0])) > 500
     for address in VENDORS:
@@ -57,8 +56,7 @@ def test_no_byte_of_one_side_reaches_the_other(scene, story):
 
 
 def test_the_new_leg_has_a_dialog_of_its_own(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000))
     invite = scene.vendor.only_call.invite
     assert invite["Max-Forwards"] == "69"
     assert invite["Contact"] == "<sip:192.0.2.1:5060>"
@@ -75,8 +73,7 @@ def test_an_escaped_name_stays_inside_its_uri(number):
     """What the caller percent-encodes cannot end a header of the vendor's INVITE."""
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, prefixes=("*",), allow_unrated=True)]
     scene = Scene(catalogue(gateways, rate_groups=[rate_group("sell", applied_rate("0.60", prefix="*"))]))
-    call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), callee=number)
     invite = scene.vendor.only_call.invite
     assert sorted({name for name, _ in invite.headers}) == sorted(
         ["via", "max-forwards", "from", "to", "call-id", "cseq", "contact", "user-agent", "allow", "supported",
@@ -87,8 +84,7 @@ def test_an_escaped_name_stays_inside_its_uri(number):
 
 
 def test_a_caller_without_a_number_goes_out_as_anonymous(scene):
-    call = scene.caller.call(CALLEE, Intent(caller="", hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(caller="", hang_up_after_ms=1_000))
     assert scene.vendor.only_call.invite["From"].startswith("<sip:anonymous@192.0.2.1>;tag=")
     assert scene.close().caller_in == ""
 
@@ -96,8 +92,7 @@ def test_a_caller_without_a_number_goes_out_as_anonymous(scene):
 def test_a_caller_with_invalid_utf8_becomes_anonymous(scene):
     """Bytes that no record can hold must not keep a call out of the books."""
     intent = Intent(caller="\udcff\udcfe", headers=("X-Odd: \udcff",), hang_up_after_ms=1_000)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(intent)
     assert scene.close().caller_in == ""
 
 

@@ -66,8 +66,7 @@ def test_a_side_that_knows_the_call_no_more_ends_it(scene, ends, side):
 @pytest.mark.parametrize("acknowledges", [True, False], ids=["ACK", "no ACK"])
 def test_a_caller_that_knows_the_call_no_more_before_its_ack_gets_its_bye(scene, acknowledges):
     """The BYE waits for the ACK of our 200, which is repeated until then (RFC 3261 section 15.1.1)."""
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False))
     there = scene.vendor.only_call
     call.will("INFO", Reply(481))
     there.ask("INFO", body=KEY, kind=RELAY)

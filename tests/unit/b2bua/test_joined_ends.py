@@ -21,9 +21,7 @@ TARGET = "442071111111"
 def two_calls(scene: Scene, apart_ms: int) -> tuple[OutgoingCall, OutgoingCall]:
     first = scene.caller.call(CALLEE)
     scene.wire.run_for(apart_ms)
-    second = scene.caller.call(TARGET)
-    scene.wire.run_until(lambda: second.final == 200)
-    scene.wire.run_for(500)
+    second = scene.answered_call(callee=TARGET, talk_ms=500)
     return first, second
 
 
@@ -155,8 +153,7 @@ def test_a_target_called_after_the_time_was_over_ends_not_before_it_began():
 def test_two_timers_that_are_due_at_once_leave_no_dialog_behind():
     """The far side is silent for as long as the caller owes its ACK: the first of both ends the call for good."""
     scene = Scene()
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.will("INVITE", SILENCE)
     replaced = f"Replaces: {call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     newcomer = scene.caller.call(CALLEE, Intent(headers=(replaced,)))
@@ -182,8 +179,7 @@ def test_a_transfer_to_nobodys_number_leaves_no_record_of_an_unknown_source():
     """With tech prefixes the number tells whose call it is."""
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", tech_prefix="77")
     scene = Scene(catalogue([trunk, vendor_gateway(0)]))
-    call = scene.caller.call(f"77{CALLEE}")
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=f"77{CALLEE}")
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [403]

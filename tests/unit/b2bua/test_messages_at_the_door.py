@@ -128,10 +128,7 @@ def test_an_offer_of_a_side_waits_while_the_call_goes_on(method):
 
 def test_a_reliable_response_waits_and_is_acknowledged_after_it_was_sent():
     scene, _ = scene_with({"183 INVITE": LATE, "PRACK": LATE})
-    scene.vendor.script = answers_reliably()
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), script=answers_reliably(), talk_ms=1_000)
     assert call.statuses == [183, 200]
     assert names(scene, VENDORS[0]).count("PRACK") == 1
     scene.finish(call)

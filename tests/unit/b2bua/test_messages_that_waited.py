@@ -190,10 +190,7 @@ def test_a_cancel_that_came_before_our_200_and_was_read_behind_it_ends_the_call(
 def test_a_cancel_that_came_behind_our_200_changes_nothing(acknowledges):
     """RFC 3261 section 9.2, also where it has waited in a queue."""
     scene = Scene()
-    scene.vendor.script = answers(1_000)
-    call = scene.caller.call(CALLEE, Intent(acknowledges=acknowledges))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    call = scene.answered_call(Intent(acknowledges=acknowledges), script=answers(1_000), talk_ms=500)
     scene.exchange.waiting_ms = 100 if not acknowledges else 5_000
     call.agent.send(call._cancel_text)
     scene.wire.run_for(500)

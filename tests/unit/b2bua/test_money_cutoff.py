@@ -29,8 +29,7 @@ def strict_scene(balance, *, lateness_ms=0, sip=None, **terms):
 @pytest.mark.parametrize("lateness_ms", LATENESS)
 def test_a_call_that_used_its_balance_up_ends_at_the_paid_millisecond(lateness_ms):
     scene = strict_scene("1.50", lateness_ms=lateness_ms)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("Balance Exhausted", "switch")
@@ -43,8 +42,7 @@ def test_a_call_that_used_its_balance_up_ends_at_the_paid_millisecond(lateness_m
 
 def test_the_overdraft_limit_is_spent_to_the_last_cent():
     scene = strict_scene("1.00", overdraft_limit=Decimal("0.37"))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     assert scene.close().fee == Decimal("1.37")
 
 
@@ -56,8 +54,7 @@ def test_a_bye_after_the_deadline_but_before_the_timer_is_not_billed_beyond_it(s
     scene.wire.run_until(lambda: scene.exchange.sink.open)
     party = call if side == "caller" else scene.vendor.only_call
     scene.wire.after(150_000 - 1 + late_ms, party.hang_up)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.hold_time_ms, record.end_reason) == (150_000, "Balance Exhausted")
     assert party.got["BYE"] == [200]
 
@@ -68,8 +65,7 @@ def test_a_bye_before_the_deadline_ends_a_call_as_the_party_wanted(early_ms):
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: scene.exchange.sink.open)
     scene.wire.after(150_000 - 1 - early_ms, call.hang_up)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.hold_time_ms, record.end_reason) == (150_000 - early_ms, "Normal")
 
 
@@ -78,8 +74,7 @@ def test_a_bye_before_the_deadline_ends_a_call_as_the_party_wanted(early_ms):
 def test_a_call_whose_ack_is_missing_is_not_billed_beyond_what_is_paid(lateness_ms, paid_s):
     """64·T1 are 32 s: the money may end just before, just then or just after."""
     scene = strict_scene(Decimal(paid_s) / 100, lateness_ms=lateness_ms, advance_s=paid_s)
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(acknowledges=False))
     scene.wire.run_for(10)
     record = scene.close()
     assert record.hold_time_ms == min(paid_s, 32) * 1_000
@@ -103,8 +98,7 @@ def test_money_that_comes_in_while_a_call_runs_prolongs_it():
     scene.wire.run_until(lambda: scene.exchange.sink.open)
     scene.wire.run_for(30_000)
     scene.exchange.credits["acme"].committed(Decimal("1.00"), 2)
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().fee == Decimal("1.00")
+    assert scene.end_of(call).fee == Decimal("1.00")
 
 
 def test_two_calls_share_a_balance_and_neither_goes_below_it():
@@ -120,8 +114,7 @@ def test_two_calls_share_a_balance_and_neither_goes_below_it():
 
 def test_a_call_that_costs_less_than_its_hold_frees_the_rest_at_once():
     scene = strict_scene("0.60")
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_500))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=4_500))
     assert scene.close().fee == Decimal("0.05")
     assert scene.exchange.credits["acme"].available == Decimal("0.55")
 
@@ -142,16 +135,13 @@ def test_while_it_rings_a_call_holds_its_first_minute():
 
 def test_a_short_t1_does_not_shorten_the_money():
     scene = strict_scene("0.60", sip=SipSettings(timers=Timers(50, 400, 500)))
-    scene.vendor.script = answers(hang_up_after_ms=12_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=answers(hang_up_after_ms=12_000))
     assert scene.close().fee == Decimal("0.12")
 
 
 def test_vendors_are_paid_by_their_own_rate_and_customers_by_theirs():
     scene = Scene(usual_catalogue())
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000))
     record = scene.close()
     assert [(posting.account, posting.amount) for posting in record.postings] == [
         ("acme", Decimal("-0.10")),

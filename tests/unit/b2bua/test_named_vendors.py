@@ -24,9 +24,7 @@ def scene_of(*gateways, **switch):
 def test_the_name_stands_in_request_uri_and_to_of_an_invite_and_its_cancel(written):
     """Carriers with many customers at one address tell their trunks apart by it."""
     scene = scene_of(vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=written),)))
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=1_000), script=RINGS)
     scene.wire.run_for(10)
     for method in ("INVITE", "CANCEL"):
         [request] = scene.vendor.received(method)
@@ -99,8 +97,7 @@ def test_requests_within_the_call_need_it_too_where_they_go_to_the_place_of_the_
 
 def test_an_address_stands_there_where_the_vendor_is_given_by_it():
     scene = scene_of(vendor_gateway(1))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10))
     [invite] = scene.vendors[1].received("INVITE")
     assert invite.start_line == f"INVITE sip:{CALLEE}@{VENDORS[1]} SIP/2.0"
     assert invite["To"] == f"<sip:{CALLEE}@{VENDORS[1].host}>"
@@ -112,8 +109,7 @@ def test_the_name_that_a_redirection_gives_stays_too():
     gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
     scene = scene_of(gateway, locate=lambda hop, _: Hop(host, port, None) if hop.host == NAME else None)
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}>",))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10))
     [invite] = scene.vendors[1].received("INVITE")
     assert (invite.start_line, invite["To"]) == (f"INVITE sip:{CALLEE}@{NAME} SIP/2.0", f"<sip:{CALLEE}@{NAME}>")
     assert scene.close().end_reason == "Normal"

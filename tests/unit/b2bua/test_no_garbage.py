@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.scene import Scene
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, answers_reliably, refuses
 
@@ -80,8 +80,7 @@ def test_a_finished_call_leaves_nothing_to_the_garbage_collector(script, intent)
     scene = Scene()
     scene.vendor.script = script
     with collected() as names:
-        call = scene.caller.call(CALLEE, intent)
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call(intent)
         scene.wire.run_for(100)
         assert scene.exchange.leftovers() == {}
     assert names == set()

@@ -49,8 +49,7 @@ def test_the_timer_of_the_first_response_is_set_again_when_it_fires():
 @pytest.mark.parametrize("earlier_ms", [0, 1, 500])
 def test_a_deadline_that_is_moved_to_an_earlier_time_is_met(earlier_ms):
     scene = Scene()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    scene.answered_call()
     live_call, clock = live_call_of(scene), scene.exchange.clock
     ends_ms = live_call.due_ms
     reached = []

@@ -63,8 +63,7 @@ def test_a_gateway_that_is_not_sent_a_required_part_is_left_out_and_the_next_one
     scene = scene_of(frozenset(), ISUP, ISUP)
     scene.vendors[1].script = refuses(503)
     scene.vendors[2].script = Script((line(0, 200, ANM, ANSWER),))
-    call = scene.caller.call(CALLEE, invited(IAM))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(invited(IAM))
     for vendor in scene.vendors[1:3]:
         assert parts_in(vendor.only_call.invite) == [BodyPart(SESSION, OFFER.encode()), IAM]
     assert scene.vendor.calls == []
@@ -74,9 +73,7 @@ def test_a_gateway_that_is_not_sent_a_required_part_is_left_out_and_the_next_one
 def test_the_relay_rewrites_the_session_between_the_other_parts():
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
     scene = scene_of(relay=VirtualRelay(), content={"media": parameters})
-    scene.vendor.script = Script((line(0, 183, ACM, ANSWER), line(500, 200, ANM, ANSWER)))
-    call = scene.caller.call(CALLEE, invited(IAM))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(invited(IAM), script=Script((line(0, 183, ACM, ANSWER), line(500, 200, ANM, ANSWER))))
     found = [scene.vendor.only_call.invite, call.response(183), call.response(200)]
     for message, isup in zip(found, (IAM, ACM, ANM), strict=True):
         session, other = parts_in(message)
@@ -89,9 +86,7 @@ def test_a_session_that_the_relay_leaves_out_beside_other_parts_shapes_no_answer
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
     scene = scene_of(relay=VirtualRelay(), content={"media": parameters})
     broken = ANSWER.replace("30000", "70000") + "m=video 0 RTP/AVP 31\r\n" * 9
-    scene.vendor.script = Script((line(0, 183, ACM, broken), line(500, 200, ANM, ANSWER)))
-    call = scene.caller.call(CALLEE, invited(IAM))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(invited(IAM), script=Script((line(0, 183, ACM, broken), line(500, 200, ANM, ANSWER))))
     assert parts_in(call.response(183)) == [ACM]
     assert len(media_of(parts_in(call.response(200))[0].content)) == 1
     scene.close()
@@ -112,8 +107,7 @@ def test_types_that_may_be_required_follow_a_reload():
     scene.exchange.node.swap_catalogue(
         catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]), scene.exchange.clock.now()
     )
-    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(offer=body, kind=kind))
     assert call.final == 415
     assert "application/isup" not in call.refusal["Accept"]
     assert not any(packet.target == VENDORS[0] for packet in scene.wire.packets)
@@ -204,9 +198,7 @@ def test_a_change_with_a_required_part_that_the_other_side_is_not_sent_is_refuse
 def test_acknowledgements_that_are_forwarded_carry_other_bodies():
     """Those of a late offer: the answer is in the ACK, or in the PRACK of a reliable response."""
     scene = scene_of()
-    scene.vendor.script = Script((Line(0, 200, OFFER),))
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=Script((Line(0, 200, OFFER),)))
     call.agent.send(call.request("ACK", call.sequence, new_branch(), **beside(ANSWER, SUSPEND)))
     scene.wire.run_for(1_000)
     assert parts_in(scene.vendor.only_call.acks[0]) == [BodyPart(SESSION, ANSWER.encode()), SUSPEND]
@@ -280,8 +272,7 @@ def test_the_location_of_a_caller_goes_where_its_number_goes_and_to_emergency_ce
     scene = Scene(catalogue([customer, vendor_gateway(0, dialect=dialect)], special_numbers=numbers))
     kind, body = mixed(BodyPart(SESSION, OFFER.encode()), PLACE, IAM)
     headers = (f"Privacy: {privacy}",)
-    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
     found = parts_in(scene.vendor.only_call.invite)
     assert [each.kind for each in found] == [SESSION, *([LOCATION] if is_sent else []), IAM.kind]
     scene.close()
@@ -295,6 +286,5 @@ def test_a_location_that_must_be_understood_goes_to_a_gateway_that_may_see_the_c
     required = PLACE._replace(disposition="render;handling=required")
     kind, body = mixed(BodyPart(SESSION, OFFER.encode()), required)
     headers = (f"Privacy: {privacy}",)
-    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
     assert scene.close().routing_gateway == gateway

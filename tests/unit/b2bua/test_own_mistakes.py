@@ -22,8 +22,7 @@ def mistaken(*_arguments, **_more):
 
 
 def another_call_works(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=100))
     assert call.final == 200
 
 
@@ -36,8 +35,7 @@ def test_in_admission(scene, monkeypatch):
     with monkeypatch.context() as patch:
         steps = (Admission.identify, Admission.check_gateway, mistaken)
         patch.setattr(scene.exchange.switch.services, "steps", steps)
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda: call.is_over)
+        call = scene.whole_call()
     assert call.final == 500
     nothing_is_left(scene)
     another_call_works(scene)
@@ -52,8 +50,7 @@ def test_while_the_call_is_set_up(scene, monkeypatch, part, call_event):
         scene.vendor.script = refuses(503)
     with monkeypatch.context() as patch:
         patch.setattr(part, call_event, mistaken)
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda: call.is_over)
+        call = scene.whole_call()
     assert call.final == 503
     assert scene.record.end_reason == "Lost"
     nothing_is_left(scene)
@@ -79,8 +76,7 @@ def test_while_the_parties_talk(scene, monkeypatch, call_event):
     scene.vendor.script = answers(hang_up_after_ms=5_000 if call_event == "_callee_hung_up" else None)
     with monkeypatch.context() as patch:
         patch.setattr(Call, call_event, mistaken)
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if call_event == "_caller_hung_up" else None))
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=20_000 if call_event == "_caller_hung_up" else None))
         scene.wire.run_for(100)
     assert (scene.record.end_reason, scene.record.answered_at is None) == ("Lost", False)
     assert scene.vendor.only_call.is_over
@@ -93,8 +89,7 @@ def test_while_the_parties_talk(scene, monkeypatch, call_event):
 def test_in_the_ledger(scene, monkeypatch, method):
     with monkeypatch.context() as patch:
         patch.setattr(scene.exchange.sink, method, mistaken)
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=1_000))
         scene.wire.run_for(100)
     assert scene.vendor.only_call.is_over
     scene.exchange.sink.open.clear()
@@ -119,8 +114,7 @@ def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
 def test_a_refusal_that_cannot_be_recorded_is_still_sent(scene, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scene.exchange.sink, "ended", mistaken)
-        call = scene.caller.call("33")
-        scene.wire.run_until(lambda: call.is_over)
+        call = scene.whole_call(callee="33")
     assert call.final == 403
     nothing_is_left(scene)
 

@@ -39,11 +39,9 @@ def credit_of(scene):
 
 def test_what_a_partner_carries_raises_its_balance_and_holds_nothing():
     scene = scene_of(caller="acme", balance="-5", limit="5")
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=90_000))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(hang_up_after_ms=90_000))
     assert (credit_of(scene).available, credit_of(scene).reserved) == (0, 0)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.vendor_account, record.cost) == (PARTNER, Decimal("0.90"))
     assert [(each.account, each.amount) for each in record.postings] == [
         ("acme", Decimal("-1.80")),
@@ -54,8 +52,7 @@ def test_what_a_partner_carries_raises_its_balance_and_holds_nothing():
 
 def test_what_it_has_earned_counts_when_it_is_booked():
     scene = scene_of(caller="acme", balance="-5", limit="5")
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=90_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=90_000))
     record = scene.close()
     credit = credit_of(scene)
     assert (credit.available, credit.unbooked) == (0, 0)
@@ -68,8 +65,7 @@ def test_a_call_to_its_own_gateway_needs_the_whole_fee_and_books_both_sides():
     scene = scene_of(balance="1.50")
     call, _ = scene.talk()
     assert credit_of(scene).reserved == Decimal("1.20")
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.end_reason, record.hold_time_ms) == ("Balance Exhausted", 75_000)
     assert [(each.account, each.amount) for each in record.postings] == [
         (PARTNER, Decimal("-1.50")),
@@ -90,8 +86,7 @@ def test_a_hundred_parallel_calls_to_its_own_gateway_on_money_for_five_carry_exa
 
 def test_rates_of_its_account_are_what_it_pays_and_price_nothing_that_it_is_paid():
     scene = scene_of(caller="acme", private_rate_group="cheap")
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=60_000))
     assert scene.close().cost == Decimal("0.60")
 
 

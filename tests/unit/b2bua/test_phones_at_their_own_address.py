@@ -55,9 +55,7 @@ def called(scene, script=None, instance=INSTANCE):
     """Call the phone; return the side of the caller, and that of the phone."""
     there = Vendor(scene.wire, DESK, SWITCH, script or answers())
     register(scene, DESK, instance=instance)
-    call = scene.caller.call(NUMBER, Intent(headers=KNOWS_UPDATE))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=KNOWS_UPDATE), callee=NUMBER, talk_ms=1_000)
     return call, there.only_call
 
 

@@ -51,8 +51,7 @@ def connected(scene):
     at_home = Vendor(scene.wire, HOME, SWITCH, answers(body=ANSWER.replace("192.0.2.20", HOME.host)))
     scene.wire.hide(HOME, SEEN)
     register(scene, SEEN)
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(callee=NUMBER)
     return call, at_home
 
 

@@ -48,8 +48,7 @@ def reserved(scene):
 @pytest.mark.parametrize("lateness_ms", [0, 49, 3_000])
 def test_a_call_ends_where_the_money_of_its_vendor_ends(lateness_ms):
     scene = scene_of("0.60", limit="0.37", lateness_ms=lateness_ms)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("Balance Exhausted", "switch")
@@ -73,8 +72,7 @@ def test_the_vendor_is_held_for_while_it_is_tried_and_released_when_it_fails():
 
 def test_a_vendor_that_cannot_pay_for_the_first_minute_is_left_out_and_the_next_is_tried():
     scene = scene_of("0.59", "1")
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     assert scene.exchange.switch.calls()[0].call.journey.choice.gateway.name == "vendor-1"
     left = scene.exchange.switch.calls()[0].call_request.left
     assert [(each.gateway.name, each.cause.value) for each in left] == [("vendor-0", "vendor without funds")]
@@ -83,8 +81,7 @@ def test_a_vendor_that_cannot_pay_for_the_first_minute_is_left_out_and_the_next_
 
 def test_without_any_vendor_that_can_pay_there_is_no_route():
     scene = scene_of("0.59", "0")
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert (record.end_reason, record.sip_code, record.attempts) == ("No Available Route", 503, ())
     assert "no funds: its account cannot pay for the first seconds of a call" in record.verdicts
@@ -123,8 +120,7 @@ def test_the_vendor_pays_for_the_time_before_our_200_and_no_more_than_it_has():
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(3_010)
     acknowledge(call)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert record.end_reason == "Balance Exhausted"
     assert record.answered_at - record.vendor_answered_at in range(2_900, 3_001)
     assert (record.hold_time_ms, record.cost) == (62_000, Decimal("0.65"))
@@ -139,9 +135,7 @@ def acknowledge(call):
 @pytest.mark.parametrize("lateness_ms", [0, 3_000])
 def test_an_answer_waits_for_its_prack_no_longer_than_the_vendor_is_paid_for(lateness_ms):
     scene = scene_of("0.10", max_call_seconds=10, lateness_ms=lateness_ms)
-    scene.vendor.script = ANSWERS_AT_ONCE_BEHIND_A_PRACK
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(headers=SUPPORTS_100REL, pracks=False), script=ANSWERS_AT_ONCE_BEHIND_A_PRACK)
     record = scene.close()
     assert (record.end_reason, record.sip_code, record.answered_at) == ("Unavailable", 504, None)
     assert (record.ended_at - record.vendor_answered_at, record.cost) == (10_000, Decimal("0.10"))
@@ -153,8 +147,7 @@ def test_a_prack_that_comes_after_the_vendors_money_has_ended_answers_no_more():
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(11_500)
     acknowledge(call)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (call.final, record.answered_at, record.cost) == (504, None, Decimal("0.10"))
 
 
@@ -186,8 +179,7 @@ def test_a_call_that_is_restored_goes_on_holding_its_vendor():
     before = reserved(scene)
     replace_node(scene)
     assert reserved(scene) == before == [Decimal("1.20"), Decimal("0.60")]
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().cost == Decimal("0.97")
+    assert scene.end_of(call).cost == Decimal("0.97")
 
 
 def test_a_snapshot_of_a_version_with_a_field_for_each_kind_can_be_read():

@@ -26,8 +26,7 @@ def stage(*protects, special_numbers=None, **terms):
 def call(scene, *scripts):
     for vendor, script in zip(scene.vendors, scripts, strict=False):
         vendor.script = script
-    made = scene.caller.call(CALLEE, SHORT)
-    scene.wire.run_until(lambda: made.is_over)
+    scene.whole_call(SHORT)
     return scene.close()
 
 
@@ -141,16 +140,13 @@ def test_attempts_that_were_cut_short_do_not_let_their_vendor_rest():
     scene = stage(None, 1_000)
     for _ in range(5):
         scene.vendors[0].script, scene.vendors[1].script = TRIES, answers(after_ms=10)
-        made = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-        scene.wire.run_until(lambda made=made: made.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=100))
     assert {tuple(tried(record)) for record in scene.exchange.sink.records} == {(("0", 0), ("1", 200))}
 
 
 def test_a_caller_that_hangs_up_meanwhile_is_no_trouble():
     scene = stage(None, 3_000)
-    scene.vendor.script = SILENT
-    made = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
-    scene.wire.run_until(lambda: made.is_over)
+    scene.whole_call(Intent(cancel_after_ms=2_000), script=SILENT)
     assert tried(scene.close()) == [("0", 0)]
 
 
@@ -173,8 +169,7 @@ def pooled(*protects, **parameters):
 def shown(scene, *scripts):
     for vendor, script in zip(scene.vendors, scripts, strict=False):
         vendor.script = script
-    made = scene.caller.call(CALLEE, SHORT)
-    scene.wire.run_until(lambda: made.is_over)
+    scene.whole_call(SHORT)
     record = scene.exchange.sink.records[-1]
     return record.routing_gateway.removeprefix("vendor-"), record.caller_out
 
@@ -273,8 +268,7 @@ def test_when_the_one_that_denies_a_prefix_waits_only_one_whose_time_has_come_ta
         occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
     for vendor, script in zip(scene.vendors, (SILENT, refuses(503), *scripts), strict=False):
         vendor.script = script
-    made = scene.caller.call(CALLEE, SHORT)
-    scene.wire.run_until(lambda: made.is_over)
+    scene.whole_call(SHORT)
     if is_full:
         occupancy.release(LimitScope.ROUTING, "vendor-2")
     record = scene.close()

@@ -65,8 +65,7 @@ def test_a_failover_leaves_no_hole_in_the_numbers(scene, media, lost):
         return (1,)
 
     scene.wire.delays = lose_the_first
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(headers=headers))
     there = scene.vendors[1].only_call
     numbers = list(dict.fromkeys(numbers_of(call)))
     assert numbers == [numbers[0], numbers[0] + 1]
@@ -80,8 +79,7 @@ def test_a_failover_leaves_no_hole_in_the_numbers(scene, media, lost):
 def test_an_unacknowledged_response_of_an_abandoned_gateway_ends_the_call(scene):
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(1, 503)))
     scene.vendors[1].script = Script((Line(0, 100), Line(0, 183, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(headers=SUPPORTS_100REL, pracks=False))
     assert call.final == 504
     assert len(set(numbers_of(call))) == 1
     scene.close()

@@ -4,7 +4,7 @@ from collections import Counter
 
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.scene import Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 from vosd.routing.quality import QualityFigures
@@ -17,8 +17,7 @@ def figures(scene: Scene, vendor: int = 0) -> QualityFigures:
 
 
 def call(scene: Scene, **intent):
-    made = scene.caller.call(CALLEE, Intent(**intent))
-    scene.wire.run_until(lambda: made.is_over)
+    scene.whole_call(Intent(**intent))
 
 
 def test_an_answered_call_counts_at_once_and_its_talk_at_its_end():

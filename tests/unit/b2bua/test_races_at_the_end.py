@@ -5,7 +5,7 @@ from doubles.data.sessions import revised
 from doubles.races import Race, ended, in_every_order, in_talk, ringing
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, Scene, sides
+from doubles.virtual.scene import Scene, sides
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import TRIES, Line, Script
 
@@ -100,8 +100,7 @@ def test_a_bye_that_overtakes_the_ack_of_the_answer():
 
     def race():
         scene = Scene()
-        call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-        scene.wire.run_until(lambda: call.final == 200)
+        call = scene.answered_call(Intent(acknowledges=False))
         there = scene.vendor.only_call
 
         def start():

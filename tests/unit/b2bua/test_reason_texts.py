@@ -2,7 +2,7 @@
 
 import pytest
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, usual_catalogue
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, sides, usual_catalogue
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -24,9 +24,7 @@ def test_of_a_bye_of_either_side(scene, first):
 
 
 def test_of_a_cancel(scene):
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000, cancel_headers=(SAID,)))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=1_000, cancel_headers=(SAID,)), script=RINGS)
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.reason_text) == ("Cancelled", "rack 7 is full")
@@ -36,17 +34,14 @@ def test_of_a_cancel(scene):
 def test_of_the_refusal_that_ends_the_call_and_of_no_other(scene):
     scene.vendor.script = refuses(404, headers=(SAID,))
     scene.vendors[1].script = refuses(503, headers=('Reason: Q.850;cause=34;text="no circuit"',))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert (record.end_reason, record.reason_text) == ("Not Found", "rack 7 is full")
     assert b"rack 7" not in scene.bytes_to(CUSTOMER)
 
 
 def test_no_text_of_a_gateway_that_was_left_stays_with_the_answered_call(scene):
-    scene.vendor.script = refuses(503, headers=(SAID,))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), script=refuses(503, headers=(SAID,)))
     record = scene.close()
     assert (record.end_reason, record.reason_text) == ("Normal", None)
 
@@ -91,9 +86,7 @@ ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 def test_the_causes_of_a_cancel_reach_the_callee_with_texts_of_ours(said, form, sent):
     """RFC 3326 section 3.1: a phone that is told that another one took the call lists no missed call."""
     scene = Scene(usual_catalogue(vendors=1, terms={"dialect": CalleeDialect(reasons=form)}))
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000, cancel_headers=(f"Reason: {said}",)))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=1_000, cancel_headers=(f"Reason: {said}",)), script=RINGS)
     scene.wire.run_for(10)
     head = scene.bytes_to(VENDORS[0]).partition(b"CANCEL ")[2].partition(b"\r\n\r\n")[0].decode()
     assert [line.removeprefix("Reason: ") for line in head.split("\r\n") if line.startswith("Reason:")] == sent

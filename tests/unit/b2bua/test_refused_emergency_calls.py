@@ -104,14 +104,11 @@ def test_an_unknown_source_leaves_no_record():
 def test_without_records_of_calls_of_no_second_a_refused_emergency_call_still_leaves_one():
     """SERVER_BILLING_RECORD_ZERO_HOLD_TIME=0."""
     scene = Scene(usual_catalogue(record_zero_hold_time=False))
-    call = scene.caller.call("112")
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(callee="112")
     assert scene.record.recorded
     numbers = SpecialNumbers(emergency=frozenset({CALLEE}))
     scene = Scene(usual_catalogue(vendors=1, record_zero_hold_time=False, special_numbers=numbers))
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(script=refuses(486))
     assert scene.close().recorded
 
 
@@ -159,8 +156,7 @@ def record_of(
             special_numbers=special,
         )
     )  # fmt: skip
-    call = scene.caller.call(number, Intent(caller=caller, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(caller=caller, hang_up_after_ms=1_000), callee=number)
     return scene.close()
 
 
@@ -260,8 +256,7 @@ def test_a_vendor_that_has_asked_for_a_pause_gets_emergency_calls_all_the_same(h
         each.script = refuses(503, headers=("Retry-After: 60",))
     reasons = []
     for number in ("442071", "442071", "112"):
-        call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        call = scene.whole_call(Intent(hang_up_after_ms=1_000), callee=number)
         reasons.append(call.final)
         if number != "112":
             for each in scene.vendors[:hosts]:
@@ -306,8 +301,7 @@ def test_no_vendor_that_may_still_ring_is_given_up_for_one_that_has_asked_for_a_
     scene = paused_vendors({"progress_timeout_ms": 6_000, **first}, {"rests": True, **later})
     scene.vendors[0].script = Script((Line(0, 100), Line(9_000, 180), Line(9_500, 200, ANSWER)))
     scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",))
-    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), callee="112")
     assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
 
 
@@ -320,15 +314,13 @@ def test_no_vendor_is_given_up_for_its_address_that_has_asked_for_a_pause_meanwh
     scene.wire.run_for(1_000)
     place, now_ms = BreakerPlace("vendor-0", *VENDORS[1]), scene.exchange.clock.now().mono
     scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, now_ms)
-    scene.wire.run_until(lambda: call.is_over)
-    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
+    assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 200)]
 
 
 def test_a_vendor_that_has_asked_for_a_pause_is_given_up_for_another_one_that_has():
     scene = paused_vendors({"progress_timeout_ms": 6_000, "rests": True}, {"rests": True})
     scene.vendors[0].script, scene.vendors[1].script = Script((Line(0, 100),)), answers(0)
-    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), callee="112")
     assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 0), ("vendor-1", 200)]
 
 
@@ -337,8 +329,7 @@ def test_a_vendor_is_given_up_for_one_that_is_in_doubt_alone(number):
     scene = paused_vendors({"progress_timeout_ms": 6_000}, {"rests": number == "112"}, {"doubted": True})
     scene.vendors[0].script, scene.vendors[2].script = Script((Line(0, 100),)), answers(0)
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), callee=number)
     tried = [(each.gateway, each.code) for each in scene.close().attempts]
     assert tried == [("vendor-0", 0), *([] if number == "112" else [("vendor-1", 503)]), ("vendor-2", 200)]
 
@@ -348,8 +339,7 @@ def test_a_vendor_that_has_asked_for_a_pause_comes_behind_all_others_also_where_
     scene = paused_vendors({}, {"rests": True, "protect_ms": protect_ms}, {})
     for vendor in scene.vendors[:3]:
         vendor.script = refuses(503)
-    call = scene.caller.call("112")
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(callee="112")
     assert [each.gateway for each in scene.close().attempts] == ["vendor-0", "vendor-2", "vendor-1"]
 
 
@@ -359,8 +349,7 @@ def test_an_address_that_has_asked_for_a_pause_gets_no_emergency_call_while_anot
     scene = paused_vendors({"addresses": (first, second)}, {"addresses": (third,)})
     scene.vendors[0].script, scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",)), refuses(503)
     for number in ("442071", "112"):
-        call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        call = scene.whole_call(Intent(hang_up_after_ms=1_000), callee=number)
         assert call.final == 200
     assert [len(each.calls) for each in scene.vendors[:3]] == [1, 2, 2]
 

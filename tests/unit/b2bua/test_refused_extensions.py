@@ -24,9 +24,7 @@ def scene_of(**dialect) -> Scene:
 
 
 def refused(scene: Scene, headers: tuple[str, ...]) -> Side:
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(Intent(headers=headers))
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,7 @@ def test_a_repeated_reliable_response_is_not_acknowledged_twice(scene):
         return (1,)
 
     scene.wire.delays = lose_the_first_pracks
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     there = scene.vendor.only_call
     assert len({packet.data for packet in scene.wire.packets if packet.data.startswith(b"PRACK")}) == 1
     assert len(pracks(there)) == 1
@@ -154,9 +153,7 @@ def test_media_that_only_the_200_of_the_vendor_has_are_offered_to_a_caller_that_
     Some vendors change a reliable one by their 200, too, though it says that this is to be ignored.
     """
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), is_reliable), Line(500, 200, final)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2_000)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), talk_ms=2_000)
     assert call.response(200).body == ""
     assert len(call.asked["INVITE"]) == offered
     media = {line for line in call.theirs.splitlines() if line[:2] in {"c=", "m="}}
@@ -192,10 +189,7 @@ def test_a_caller_with_100rel_is_offered_the_media_of_a_second_18x_that_the_200_
     """The second one waits for a PRACK and is dropped, or the caller ignores it (RFC 3261 section 13.2.1)."""
     other = revised(ANSWER).replace("30000", "40000")
     lines = Line(0, 183, ANSWER, (), True), Line(gap_ms, 183, other, (), is_reliable), Line(2 * gap_ms, 200, other)
-    scene.vendor.script = Script(lines)
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), script=Script(lines), talk_ms=1_000)
     assert call.response(200).body == ""
     (offer,) = call.asked["INVITE"]
     assert "m=audio 40000 " in offer.body
@@ -232,8 +226,7 @@ def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
 def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
     """RFC 3262 section 3: after 64·T1 the INVITE is refused with a 5xx."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(headers=SUPPORTS_100REL, pracks=False))
     assert call.final == 504
     scene.wire.run_for(100)
     assert scene.vendor.only_call.is_cancelled
@@ -311,8 +304,7 @@ def test_what_is_paid_for_runs_from_the_callers_200():
     scene.wire.run_for(3_000)
     call.remote, call.target = call.response(183)["To"], call.response(183).target
     call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.end_reason, record.hold_time_ms, record.fee) == ("Balance Exhausted", 60_000, Decimal("0.60"))
     assert record.vendor_billed_seconds == 63
 
@@ -322,8 +314,7 @@ def test_the_journal_has_a_call_answered_by_the_vendor_before_the_caller_gets_it
     assert (kept.record.answered_at, kept.record.sip_code) == (None, None)
     assert kept.record.vendor_answered_at is not None
     waiting.cancel()
-    scene.wire.run_until(lambda: waiting.is_over)
-    scene.close()
+    scene.end_of(waiting)
 
 
 @pytest.mark.parametrize("status", [200, 481])
@@ -362,8 +353,7 @@ def test_a_prack_for_nothing_is_refused(scene, rack, status):
     scene.wire.run_for(10)
     assert call.got["PRACK"] == [status]
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 # -- the offer is the vendor's ------------------------------------------------------------------------------------
@@ -403,8 +393,7 @@ def test_a_session_that_may_get_lost_is_no_offer_and_is_not_made_one(scene):
 def test_a_caller_that_requires_what_its_trunk_may_not_is_refused():
     """420 with Unsupported."""
     scene = scene_of(customer=Reliability.OFF)
-    call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(headers=INSISTS_ON_RELIABLE))
     assert (call.final, call.refusal["Unsupported"]) == (420, "100rel")
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
@@ -412,8 +401,7 @@ def test_a_caller_that_requires_what_its_trunk_may_not_is_refused():
 
 def test_a_caller_that_does_not_support_what_its_trunk_requires_is_refused():
     scene = scene_of(customer=Reliability.REQUIRED)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     assert (call.final, call.refusal["Require"]) == (421, "100rel")
     assert scene.exchange.residue() == {}
 

@@ -9,11 +9,9 @@ NO_GATEWAYS = catalogue([])
 
 
 def test_a_call_in_talk_outlives_a_catalogue_without_its_gateways_accounts_and_rates(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100_000))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(hang_up_after_ms=100_000))
     scene.exchange.switch.terms.swap(NO_GATEWAYS)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.end_reason, record.fee > 0, record.cost > 0) == ("Normal", True, True)
 
 
@@ -23,8 +21,7 @@ def test_a_call_that_hunts_goes_on_by_the_catalogue_that_admitted_it(scene):
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_for(1_000)
     scene.exchange.switch.terms.swap(NO_GATEWAYS)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.routing_gateway, record.vendor_account, record.cost > 0) == ("vendor-1", "carriers", True)
 
 
@@ -34,14 +31,12 @@ def test_new_calls_go_by_the_new_catalogue(scene):
     scene.wire.run_for(40_000)
     assert call.responses == []
     scene.exchange.switch.terms.swap(usual_catalogue())
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=10))
     assert call.final == 200
 
 
 def test_a_call_keeps_the_rate_it_was_admitted_with(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(hang_up_after_ms=10_000))
     dearer = rate_group("sell", applied_rate("60"))
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     scene.exchange.switch.terms.swap(catalogue(gateways, accounts=[account("acme")], rate_groups=[dearer]))

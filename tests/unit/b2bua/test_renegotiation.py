@@ -213,8 +213,7 @@ def test_nothing_of_a_reinvite_leaks_but_the_session(scene):
 
 def test_a_reinvite_before_the_ack_is_request_pending_for_either_side(scene):
     """RFC 5407 section 3.1.4: the ACK of the answer is still on its way."""
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False))
     there = scene.vendor.only_call
     call.propose("a=sendonly")
     there.propose("a=sendonly")
@@ -237,15 +236,12 @@ def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(s
     scene.wire.run_for(100)
     assert there.got == {"INVITE": [491]}
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 @both_sides
 def test_a_proposal_before_the_late_answer_has_arrived_is_put_off(scene, side):
-    scene.vendor.script = answers(body=OFFER)
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=OFFER))
     there = scene.vendor.only_call
     asking, _ = sides(side, call, there)
     asking.ask("INVITE", body=revised(OFFER))

@@ -79,8 +79,7 @@ def test_keys_while_the_200_waits_for_a_prack_are_forwarded_in_their_order(scene
 def test_keys_while_the_answer_of_the_caller_is_missing_are_forwarded(scene, side):
     """The offer was the vendor's, and the ACK of our 200 has the answer: the ACK of the vendor's 200 waits for it."""
     scene.vendor.script = Script((Line(0, 180), Line(0, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False))
     there = scene.vendor.only_call
     asking, asked = (call, there) if side == "caller" else (there, call)
     asking.ask("INFO", body=KEY, kind=RELAY)
@@ -102,8 +101,7 @@ def test_a_key_before_the_vendor_rings_has_no_dialog_to_go_to(scene):
     scene.wire.run_for(100)
     assert there.got["INFO"] == [481]
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 @both_scripts
@@ -179,5 +177,4 @@ def test_the_early_dialogs_of_a_vendor_end_with_its_attempt(scene):
     scene.wire.run_for(100)
     assert there.got["OPTIONS"] == [481]
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)

@@ -21,8 +21,7 @@ TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 
 def call_through(scene, **intent):
     """Make a call, wait for its end, and return the gateways that it tried with its post-dial delay."""
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10, **intent))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10, **intent))
     record = scene.exchange.sink.records[-1]
     return [each.gateway for each in record.attempts], record.pdd_ms
 
@@ -53,8 +52,7 @@ def test_after_its_rest_one_call_is_let_through_and_the_vendor_is_well_when_that
     scene.wire.run_for(REST_MS)
     with structlog.testing.capture_logs() as lines:
         probing = scene.caller.call(CALLEE, Intent(cancel_after_ms=30_000))
-        meanwhile = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-        scene.wire.run_until(lambda: meanwhile.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=10))
     assert scene.exchange.sink.records[-1].attempts[0].gateway == "vendor-1"  # it did not wait for the other
     assert events(lines) == [("gateway_well", "203.0.113.1:5060")]
     scene.vendor.script = answers(0)
@@ -70,8 +68,7 @@ def test_a_probing_call_that_is_cancelled_lets_the_next_one_through():
         call_through(scene)
     scene.vendor.script = TRIES
     scene.wire.run_for(REST_MS)
-    probing = scene.caller.call(CALLEE, Intent(cancel_after_ms=100))
-    scene.wire.run_until(lambda: probing.is_over)
+    scene.whole_call(Intent(cancel_after_ms=100))
     scene.vendor.script = answers(0)
     assert call_through(scene)[0] == ["vendor-0"]
 
@@ -183,8 +180,7 @@ def test_a_gateway_all_of_whose_hosts_have_asked_for_a_rest_is_left_out_though_t
     scene = Scene(catalogue([TRUNK, routing_gateway("vendor-0", account="carriers", addresses=addresses)]))
     scene.vendor.script = scene.vendors[1].script = ASKS
     call_through(scene)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     record = scene.exchange.sink.records[-1]
     assert (call.final, record.end_reason, record.attempts) == (503, "No Available Route", ())
     assert [len(vendor.calls) for vendor in scene.vendors[:2]] == [1, 1]

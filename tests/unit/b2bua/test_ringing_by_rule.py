@@ -4,7 +4,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
 from vosd.trunks.dialect import CallerDialect, Passing, Ringing
@@ -20,8 +20,7 @@ def rung(line: Line, **dialect) -> tuple[str, bool]:
     scene = Scene(catalogue([customer, vendor_gateway(0)]))
     # The answer to a reliable response is final: the 200 need not repeat it.
     scene.vendor.script = Script((Line(0, 100), line, Line(1_000, 200, "" if line.is_reliable else ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=("Supported: 100rel",) if line.is_reliable else ()))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(headers=("Supported: 100rel",) if line.is_reliable else ()))
     packets = [packet.data.decode() for packet in scene.wire.packets if packet.target == CUSTOMER]
     scene.finish(call)
     (answer,) = {each for each in packets if each.startswith("SIP/2.0 200") and "1 INVITE" in each}

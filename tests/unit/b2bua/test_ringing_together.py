@@ -328,8 +328,7 @@ def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
     assert (pickup.final, call.final) == (200, 200)
     assert [len(desk.received("CANCEL")) for desk in desks] == [1, 1, 1, 0]
     call.hang_up()
-    scene.wire.run_until(lambda: pickup.is_over)
-    record = scene.close()
+    record = scene.end_of(pickup)
     assert record.routing_gateway == by
     assert [row.reason for row in record.attempts] == [*["Picked Up Elsewhere"] * 3, "Answered"]
 

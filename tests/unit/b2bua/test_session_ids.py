@@ -6,7 +6,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
@@ -30,9 +30,7 @@ def answering(*headers: str) -> Script:
 
 
 def call_through(scene: Scene, *headers: str) -> OutgoingCall:
-    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(Intent(headers=headers, hang_up_after_ms=1_000))
 
 
 def identifiers(scene: Scene, host: str, beginning: str) -> list[tuple[str, str]]:
@@ -108,8 +106,6 @@ def test_the_key_wins_over_a_rule_that_passes_all_headers():
 
 def test_a_cancel_has_the_identifiers_of_its_invite():
     scene = scene_of(OFF, MAKE)
-    scene.vendor.script = Script((Line(0, 180),))
-    call = scene.caller.call(CALLEE, Intent(headers=(GIVEN,), cancel_after_ms=2_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(headers=(GIVEN,), cancel_after_ms=2_000), script=Script((Line(0, 180),)))
     assert identifiers(scene, VENDORS[0].host, "CANCEL") == [(CALLER_ID, NIL)]
     scene.close()

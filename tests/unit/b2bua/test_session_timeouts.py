@@ -330,9 +330,7 @@ def test_a_call_given_up_while_the_interval_is_settled_leaves_nothing():
 
 def test_joined_legs_keep_their_timers():
     scene = TimedScene(vendor={"ttl_s": 400})
-    scene.vendor.script = answers_timed("400;refresher=uac")
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(KNOWS_ALL, script=answers_timed("400;refresher=uac"))
     first = scene.vendor.calls[0]
     call.ask("REFER", headers=["Refer-To: <sip:4420555@192.0.2.1>"])
     scene.wire.run_until(lambda: len(scene.vendor.calls) == 2 and scene.vendor.calls[1].final == 200)
@@ -351,9 +349,7 @@ def test_joined_legs_keep_their_timers():
 
 def test_a_leg_whose_caller_has_left_is_refreshed_while_the_target_rings():
     scene = TimedScene(vendor={"ttl_s": 90, "segment": 10})
-    scene.vendor.script = answers_timed("90;refresher=uac")
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(KNOWS_ALL, script=answers_timed("90;refresher=uac"))
     first = scene.vendor.calls[0]
     scene.vendor.script = answers(25_000)
     call.ask("REFER", headers=["Refer-To: <sip:4420555@192.0.2.1>"])
@@ -399,8 +395,7 @@ def test_a_phone_that_takes_a_call_over_has_a_timer_of_its_own():
     scene.run(1_000)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     terms = ("Supported: timer", "Session-Expires: 200;refresher=uas")
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}", *terms)))
-    scene.wire.run_until(lambda: pickup.final == 200)
+    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.call_id};{tags}", *terms)))
     assert pickup.response(200)["Session-Expires"] == "200;refresher=uas"
     before = len(there.asked["UPDATE"])
     scene.run(450)

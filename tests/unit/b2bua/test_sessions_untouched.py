@@ -6,7 +6,7 @@ import pytest
 from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.scene import sides
 from doubles.virtual.vendor import answers
 
 VIDEO = "m=video 20002 RTP/AVP 96\r\nb=AS:512\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=42e01f\r\n"
@@ -46,9 +46,7 @@ def test_an_answer_goes_through_untouched(scene, session):
 @every_session
 def test_an_offer_of_the_other_side_and_its_late_answer_go_through_untouched(scene, session):
     offer = session.replace("\udcff\udcfe", "caf")
-    scene.vendor.script = answers(body=offer)
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=offer))
     call.acknowledge(ANSWER + VIDEO)
     scene.wire.run_for(100)
     assert call.theirs == offer

@@ -44,7 +44,7 @@ def test_the_caller_may_give_up_while_a_question_is_open():
     assert call.statuses == [487]
     assert waiting.asker.cancelled == [waiting.asker.asked[0].ticket]
     waiting.answer(Located(PORTED))
-    assert (waiting.unused_answers, waiting.scene.vendor.calls) == ({UnusedAnswer.LATE: 1}, [])
+    assert (waiting.unused_answers, waiting.vendor.calls) == ({UnusedAnswer.LATE: 1}, [])
     record = waiting.close()
     assert (record.end_reason, record.sip_code, record.hangup_source) == ("Cancelled", 487, "caller")
 
@@ -66,7 +66,7 @@ def test_a_repeated_invite_gets_its_100_again_and_asks_nothing():
     assert ([response.status for response in call.responses], len(waiting.asker.asked)) == ([100] * 4, 1)
     waiting.answer(Located(PORTED))
     waiting.finish(call)
-    assert len(waiting.scene.vendor.calls) == 1
+    assert len(waiting.vendor.calls) == 1
 
 
 @pytest.mark.parametrize("reason", [EndReason.ADMINISTRATIVE, EndReason.SHUTDOWN])
@@ -110,8 +110,7 @@ def test_a_reload_gives_back_what_was_taken_before_it():
     call = waiting.call()
     waiting.exchange.swap_catalogue(usual_catalogue())
     call.cancel()
-    waiting.wire.run_until(lambda: call.is_over)
-    assert waiting.close().end_reason == "Cancelled"
+    assert waiting.end_of(call).end_reason == "Cancelled"
     assert waiting.exchange.switch.live.occupancy.total() == 0
 
 
@@ -200,7 +199,7 @@ def test_the_call_to_the_target_of_a_transfer_may_wait_too():
     waiting, _ = transferring()
     waiting.answer(Located("442088888888"))
     waiting.wire.run_for(3_000)
-    party, target = waiting.scene.vendor.calls
+    party, target = waiting.vendor.calls
     assert target.invite.start_line.startswith("INVITE sip:442088888888@")
     party.hang_up()
     waiting.wire.run_until(lambda: target.is_over)
@@ -225,6 +224,5 @@ def test_a_mistake_in_a_step_for_the_target_of_a_transfer_leaves_no_place_taken(
     call = waiting.call()
     waiting.wire.run_until(lambda: call.final == 200)
     call.ask("REFER", headers=[f"Refer-To: <sip:{PORTED}@192.0.2.1>"])
-    waiting.wire.run_until(lambda: call.is_over)
-    assert waiting.close().end_reason == "Lost"
+    assert waiting.end_of(call).end_reason == "Lost"
     assert waiting.exchange.switch.live.occupancy.total() == 0

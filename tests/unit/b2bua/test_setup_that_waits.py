@@ -32,7 +32,7 @@ def test_a_call_whose_question_is_open_has_its_100_and_is_counted_and_shown():
     census = waiting.exchange.switch.census()
     assert (census["calls"], census["legs"], census["holds"]) == (1, 1, 0)
     assert waiting.exchange.switch.live.occupancy.total() == 2
-    assert waiting.scene.vendor.calls == []
+    assert waiting.vendor.calls == []
     waiting.answer(Located(PORTED))
     record = waiting.finish(call)
     assert (record.callee_in, record.callee_out, record.callee_billing) == (CALLEE, PORTED, PORTED)
@@ -43,7 +43,7 @@ def test_a_call_whose_question_is_open_has_its_100_and_is_counted_and_shown():
 def test_an_answer_that_is_known_at_once_costs_no_time():
     waiting = WaitingScene(at_once=lambda _ticket, _question: Located(PORTED))
     call = waiting.call()
-    assert waiting.scene.vendor.only_call.invite.start_line.startswith(f"INVITE sip:{PORTED}@")
+    assert waiting.vendor.only_call.invite.start_line.startswith(f"INVITE sip:{PORTED}@")
     assert waiting.finish(call).callee_out == PORTED
 
 
@@ -112,7 +112,7 @@ def test_an_answer_after_the_deadline_is_ignored_and_counted(after_ms):
     waiting.wire.run_for(DEADLINE_MS + 100)
     waiting.wire.run_for(after_ms)
     waiting.answer(Located(PORTED))
-    assert (call.statuses, waiting.unused_answers, waiting.scene.vendor.calls) == ([480], {UnusedAnswer.LATE: 1}, [])
+    assert (call.statuses, waiting.unused_answers, waiting.vendor.calls) == ([480], {UnusedAnswer.LATE: 1}, [])
     waiting.close()
 
 

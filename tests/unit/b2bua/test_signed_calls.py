@@ -87,9 +87,7 @@ def scene_of(
 
 def call(scene: Scene, callee: str = CALLEE, *headers: str, **intent: Any) -> OutgoingCall:
     """Make a call and let it end."""
-    made = scene.caller.call(callee, Intent(**{"headers": headers, "hang_up_after_ms": 1_000, **intent}))
-    scene.wire.run_until(lambda: made.is_over)
-    return made
+    return scene.whole_call(Intent(**{"headers": headers, "hang_up_after_ms": 1_000, **intent}), callee=callee)
 
 
 def now_s(scene: Scene) -> int:
@@ -618,8 +616,7 @@ def status_of_copy(scene: Scene, made: OutgoingCall, sequence: int, *, has_its_t
 
 def test_a_listener_who_has_seen_an_invite_cannot_use_its_token_by_its_call_id():
     scene = verifying(VerifyTerms(action=VerifyAction.REFUSE, require=True, freshness_s=60))
-    made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),)))
-    scene.wire.run_until(lambda: made.final == 200)
+    made = scene.answered_call(Intent(headers=(signed_by(usual()[1], scene),)))
     assert status_of_copy(scene, made, 1) == 482, "a copy that came by another path (RFC 3261 section 8.2.2.2)"
     assert status_of_copy(scene, made, 2) == 438
     assert status_of_copy(scene, made, 1, has_its_tag=False) == 438
@@ -636,8 +633,7 @@ def test_after_a_call_that_was_not_answered_the_network_before_us_may_send_the_s
     scene = verifying()
     scene.vendor.script = refuses(486) if ends == "refused" else SILENT
     intent = Intent(headers=(signed_by(usual()[1], scene),), cancel_after_ms=None if ends == "refused" else 500)
-    made = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: made.is_over)
+    made = scene.whole_call(intent)
     scene.vendor.script = answers(0)
     assert status_of_copy(scene, made, 2) == 200
 
@@ -848,10 +844,9 @@ def test_a_token_about_addresses_is_none_for_numbers():
     header = JoseHeader("ES256", typ="passport", x5u=URL)
     signed = written(header, claims)
     value = identity_value(signed, signature_of(loaded_key(network.key), signed), header)
-    made = scene.caller.call(
-        CALLEE, Intent(headers=(f"Identity: {value}", f"P-Asserted-Identity: <sip:{CALLER}@h>"), caller="alice")
+    made = scene.whole_call(
+        Intent(headers=(f"Identity: {value}", f"P-Asserted-Identity: <sip:{CALLER}@h>"), caller="alice")
     )
-    scene.wire.run_until(lambda: made.is_over)
     assert made.final == 428
     claims = Claims("A", SignedCallee(uri=(f"sip:{CALLEE}@192.0.2.1",)), iat=now_s(scene), orig=SignedParty(CALLER))
     signed = written(header, claims)

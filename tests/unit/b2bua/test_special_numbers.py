@@ -20,8 +20,7 @@ TOLL_FREE = SpecialNumbers(free=("4420*",))
 
 
 def called(scene, number=CALLEE, intent=None):
-    call = scene.caller.call(number, intent or Intent(hang_up_after_ms=61_500))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(intent or Intent(hang_up_after_ms=61_500), callee=number)
     scene.wire.run_for(10)
     return call
 
@@ -62,8 +61,7 @@ def test_no_vendor_is_too_dear_for_an_emergency_number(guard):
 
 def test_a_call_to_a_free_number_still_ends_at_the_longest_duration():
     scene = Scene(usual_catalogue(special_numbers=TOLL_FREE, max_call_seconds=30), balance="0")
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     record = scene.close()
     assert (record.end_reason, record.hold_time_s) == ("Maximum Duration", 30)
 

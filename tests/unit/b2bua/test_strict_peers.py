@@ -56,8 +56,7 @@ def test_a_strict_peer_finds_no_fault(flow, lost):
         scene.vendor.calls[0].ask("OPTIONS")
         scene.wire.run_for(20_000)
         call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 
@@ -119,8 +118,7 @@ def test_an_invite_that_expires_later_than_any_call_rings_has_no_timer(scene, se
     assert call.final is None
     assert scene.exchange.endpoint.census()["timers"] == before
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 def test_an_answered_invite_expires_no_more(scene):
@@ -134,9 +132,7 @@ def test_an_answered_invite_expires_no_more(scene):
                                                         (420, 503, ""), (421, 503, ""), (423, 503, "")])  # fmt: skip
 def test_a_status_that_needs_an_explanation_has_one_or_does_not_pass(scene, status, told, header):
     """RFC 3261 sections 21.4.6 to 21.4.17: what a vendor wants of our own request says nothing to the caller."""
-    scene.vendor.script = refuses(status)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(script=refuses(status))
     assert call.final == told
     assert not header or call.refusal.every(header)
     scene.close()
@@ -200,8 +196,7 @@ def test_a_prack_that_crosses_the_end_of_an_answered_call_is_taken_and_no_other(
     assert call.got == {"PRACK": [481, 200]}
     assert not call.is_over
     call.acknowledge()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 def test_a_caller_may_say_where_it_is_before_anything_is_agreed_upon(scene):
@@ -214,8 +209,7 @@ def test_a_caller_may_say_where_it_is_before_anything_is_agreed_upon(scene):
     scene.wire.run_for(100)
     assert call.got == {"UPDATE": [200]}
     call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.end_of(call)
 
 
 def test_responses_that_a_phone_may_give_while_it_rings_pass_on_and_no_others(scene):
@@ -265,8 +259,7 @@ def test_no_target_of_a_redirection_is_called_twice():
     scene = _referring_scene()
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>, <sip:{CALLEE}@{VENDORS[0]}>",))
     scene.vendors[1].script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[0]}>",))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call()
     assert [len(vendor.calls) for vendor in scene.vendors] == [1, 1, 0]
     assert call.final == 480
     scene.close()

@@ -364,13 +364,9 @@ def test_a_number_that_was_withheld_stays_so_where_the_one_that_took_the_call_ov
     scene = Scene(catalogue([trunk, vendor_gateway(0, dialect=dialect)], accounts=RICH))
     asserted = f"P-Asserted-Identity: <sip:{CALLER}@192.0.2.10>"
     of_id, of_from = Intent(headers=("Privacy: id", asserted)), Intent(headers=(asserted,), caller="anonymous")
-    call = scene.caller.call(CALLEE, of_id if privacy == "id" else of_from)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(of_id if privacy == "id" else of_from, talk_ms=1_000)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final == 200)
-    scene.wire.run_for(1_000)
+    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), talk_ms=1_000)
     if is_restarted:
         replace_node(scene)
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
@@ -431,9 +427,7 @@ def test_a_phone_takes_a_call_over_from_no_place_and_with_no_agent_that_it_may_n
     special = SpecialNumbers(emergency=frozenset({CALLEE} if is_emergency else ()))
     content = catalogue([*trunks, far], accounts=accounts, special_numbers=special)
     scene = Scene(content, country_of=lambda host: "DE" if host == CUSTOMER.host else "US")
-    call = scene.caller.call(prefix + CALLEE, Intent(headers=("User-Agent: Yealink",)))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    call = scene.answered_call(Intent(headers=("User-Agent: Yealink",)), callee=prefix + CALLEE, talk_ms=500)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     pickup = scene.exchange.caller(Endpoint("198.51.100.77", 5_060)).call(
         CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",))
@@ -577,9 +571,7 @@ def test_another_phone_of_the_account_picks_up_a_call_that_rings(office, extra, 
 def test_another_phone_picks_up_a_call_that_rings_for_a_transfer(office, restarted_when, has_left):
     """It is the target from then on: the party is offered its session, and the transferor is notified and released."""
     scene = office.scene
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     office.phones[FIRST].script = RINGS
     call.ask("REFER", headers=(f"Refer-To: <sip:{FIRST}@192.0.2.1>",))
     scene.wire.run_for(1_000)

@@ -23,10 +23,7 @@ ANYWHERE = "192.0.2.1"
 
 
 def talking(scene: Scene, callee: str = CALLEE) -> OutgoingCall:
-    call = scene.caller.call(callee)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
-    return call
+    return scene.answered_call(callee=callee, talk_ms=1_000)
 
 
 def refer(call: OutgoingCall, to: str, *headers: str) -> None:

@@ -9,10 +9,7 @@ TARGET = "442071111111"
 
 
 def talking(scene: Scene, callee: str = CALLEE) -> OutgoingCall:
-    call = scene.caller.call(callee)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
-    return call
+    return scene.answered_call(callee=callee, talk_ms=1_000)
 
 
 def refer(call: OutgoingCall, number: str, other: OutgoingCall | None = None) -> None:

@@ -21,8 +21,7 @@ def scene_of(customer: CallerDialect | None = None, **vendor: Any) -> Scene:
 
 
 def whole_call(scene: Scene, *headers: str, caller: str = "12025550100") -> tuple[OutgoingCall, IncomingCall]:
-    call = scene.caller.call(CALLEE, Intent(headers=headers, caller=caller, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(headers=headers, caller=caller, hang_up_after_ms=1_000))
     scene.close()
     return call, scene.vendor.only_call
 
@@ -85,8 +84,7 @@ def test_a_redirected_call_is_addressed_to_the_place_that_was_named(where):
     """RFC 3261 section 8.1.3.4: the Contact of the 3xx is the new Request-URI."""
     scene = scene_of(redirects=Redirects.FOLLOW, **where)
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>",))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000))
     invite = scene.vendors[1].only_call.invite
     plus = "+" if "number_format" in where else ""
     assert invite.start_line == f"INVITE sip:{plus}{CALLEE}@{VENDORS[1]} SIP/2.0"
@@ -151,8 +149,7 @@ def test_an_emergency_number_goes_out_as_it_was_dialled():
     )
     vendor = vendor_gateway(0, prefixes=("*",), dialect=CalleeDialect(number_format=forms))
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor], rate_groups=TO_ALL))
-    call = scene.caller.call("000", Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), callee="000")
     scene.close()
     there = scene.vendor.only_call.invite
     assert there.start_line.startswith("INVITE sip:000@")

@@ -36,9 +36,7 @@ def scene_of(customer: CallerDialect | None = None, vendor: CalleeDialect | None
 def call_through(scene: Scene, *headers: str, callee: str = CALLEE, caller: str = "12025550100") -> OutgoingCall:
     """Make a call and see it to its end."""
     intent = Intent(headers=headers, caller=caller, hang_up_after_ms=BRIEF)
-    call = scene.caller.call(callee, intent)
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(intent, callee=callee)
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
@@ -162,8 +160,7 @@ def test_the_codes_of_our_own_refusals_are_replaced_too():
 
 def test_a_cancelled_call_ends_with_487_whatever_is_replaced():
     scene = scene_of(CallerDialect(reject_codes={"4xx": 503}))
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=500))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=500))
     assert call.statuses[-1] == 487
     assert scene.close().end_reason == "Cancelled"
 
@@ -251,7 +248,6 @@ def test_a_socket_of_its_own_fixes_a_trunks_transport(interface, transport):
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
     assert vendor.addresses[0].transport is None
     scene = Scene(catalogue([customer, vendor]), listeners=(udp, tcp))
-    call = scene.caller.call(CALLEE, Intent(offer=OFFER + "a=fill:" + "x" * 1_300 + "\r\n", hang_up_after_ms=BRIEF))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(offer=OFFER + "a=fill:" + "x" * 1_300 + "\r\n", hang_up_after_ms=BRIEF))
     assert scene.vendor.only_call.invite["Via"].startswith(f"SIP/2.0/{transport} ")
     scene.close()

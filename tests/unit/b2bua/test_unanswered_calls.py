@@ -23,9 +23,7 @@ def end_of(record):
 
 
 def test_cancel_while_it_rings_ends_both_sides_with_487(scene):
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=3_000), script=RINGS)
     scene.wire.run_for(10)
     there = scene.vendor.only_call
     assert call.final == 487
@@ -39,9 +37,7 @@ def test_cancel_while_it_rings_ends_both_sides_with_487(scene):
 
 def test_the_cancel_and_its_invite_are_answered_under_one_to_tag(scene):
     """RFC 3261 section 9.2."""
-    scene.vendor.script = SILENT
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=1_000), script=SILENT)
     tags = set(re.findall(rb"SIP/2.0 (?:200|487) .*?\r\nTo: [^\r]*;tag=(\w+)", scene.bytes_to(CUSTOMER), re.DOTALL))
     assert len(tags) == 1
     scene.close()
@@ -57,8 +53,7 @@ def test_a_phone_whose_first_responses_were_lost_stops_ringing_soon_after_the_ca
         return () if is_lost else (1,)
 
     scene.wire.delays = delays
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=700))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=700))
     assert call.final == 487
     there = scene.vendor.only_call
     scene.wire.run_until(lambda: there.is_cancelled, within_ms=1_000)
@@ -69,9 +64,7 @@ def test_a_phone_whose_first_responses_were_lost_stops_ringing_soon_after_the_ca
 
 def test_cancel_before_any_provisional_waits_for_one(scene):
     """RFC 3261 section 9.1: no CANCEL to a vendor that has not shown itself; the caller does not wait for that."""
-    scene.vendor.script = Script((Line(2_000, 100), Line(60_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=1_000), script=Script((Line(2_000, 100), Line(60_000, 200, ANSWER))))
     assert call.final == 487
     assert scene.exchange.leftovers() == {}
     there = scene.vendor.only_call
@@ -82,9 +75,7 @@ def test_cancel_before_any_provisional_waits_for_one(scene):
 
 
 def test_cancel_of_a_silent_vendor_leaves_nothing(scene):
-    scene.vendor.script = SILENT
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(cancel_after_ms=1_000), script=SILENT)
     scene.close()
     assert scene.vendor.received("CANCEL") == []
 
@@ -104,9 +95,7 @@ def test_cancel_that_crosses_the_200_ends_an_answered_call(scene):
 
 def test_cancel_that_crosses_the_vendors_200_hangs_that_up(scene):
     """A late 200 of a gateway that was given up is acknowledged and gets its BYE."""
-    scene.vendor.script = answers(1_000)._replace(accepts_cancel=False)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=998))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=998), script=answers(1_000)._replace(accepts_cancel=False))
     scene.wire.run_for(100)
     there = scene.vendor.only_call
     assert (call.final, there.final) == (487, 200)
@@ -156,8 +145,7 @@ def to_tags(call):
 
 def test_after_early_media_the_next_attempt_has_a_to_tag_of_its_own(scene):
     scene.vendor.script = Script((Line(0, 100), Line(10, 183, ANSWER), Line(500, 503)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
     tags = to_tags(call)
     assert tags[183] != tags[180] == tags[200]
     assert next(response.body for response in call.responses if response.status == 183) == ANSWER
@@ -167,8 +155,7 @@ def test_after_early_media_the_next_attempt_has_a_to_tag_of_its_own(scene):
 def test_without_early_media_all_attempts_share_a_to_tag(scene):
     scene.vendor.script = Script((Line(0, 180), Line(500, 503)))
     scene.vendors[1].script = Script((Line(0, 183, ANSWER), Line(500, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
     assert len(set(to_tags(call).values())) == 1
     assert call.statuses == [180, 183, 200]
     scene.close()
@@ -176,17 +163,14 @@ def test_without_early_media_all_attempts_share_a_to_tag(scene):
 
 def test_early_media_of_an_other_kind_is_not_passed_on(scene):
     lines = (Line(0, 183, "x=y", ("Content-Type: text/plain",)), Line(500, 200, ANSWER))
-    scene.vendor.script = Script(lines)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000), script=Script(lines))
     assert next(response.body for response in call.responses if response.status == 183) == ""
     scene.close()
 
 
 def test_progress_that_is_no_ringing_keeps_the_call_waiting_and_is_not_passed_on(scene):
     scene.vendor.script = Script((Line(0, 100), Line(10, 199), Line(2_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
     assert call.statuses == [200]
     record = scene.close()
     assert (record.ringing_at, record.pdd_ms) == (None, 2_002)
@@ -202,8 +186,7 @@ def test_an_order_ends_a_call_that_is_not_answered(scene, script, reason):
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
     scene.exchange.end_all(reason)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert call.final == 503
     assert re.search(reason.text, call.refusal["Reason"])
     assert end_of(record) == (reason.text, "switch", 503)
@@ -214,8 +197,7 @@ def test_an_order_ends_a_call_in_talk_on_both_sides(scene):
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(5_000)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert scene.vendor.only_call.is_over
     assert end_of(record) == ("Administrative", "switch", 200)
     for address in (CUSTOMER, VENDORS[0]):
@@ -223,8 +205,6 @@ def test_an_order_ends_a_call_in_talk_on_both_sides(scene):
 
 
 def test_the_offer_is_the_same_for_every_gateway(scene):
-    scene.vendor.script = refuses(503)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=1_000), script=refuses(503))
     assert [vendor.only_call.invite.body for vendor in scene.vendors[:2]] == [OFFER, OFFER]
     scene.close()

@@ -43,8 +43,7 @@ def test_vendors_without_connection_are_unreachable_and_not_silent(scene):
     connection_fails(scene, 0)
     scene.wire.run_for(100)
     connection_fails(scene, 1)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert end_of(record) == ("Unreachable", "switch", 503, 38)
     assert attempts_of(record) == [(0, "Unreachable"), (0, "Unreachable")]
     assert call.refusal["Reason"] == 'Q.850;cause=38;text="Unreachable"'
@@ -55,8 +54,7 @@ def test_a_vendor_that_responds_says_more_than_one_without_connection(scene):
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(100)
     connection_fails(scene, 0)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert end_of(record) == ("Unavailable", "callee", 500, 41)
     assert attempts_of(record) == [(0, "Unreachable"), (500, "Unavailable")]
 
@@ -77,8 +75,7 @@ def test_an_address_without_connection_rests_after_three_calls(scene):
         scene.wire.run_for(100)
         connection_fails(scene, 0)
         scene.wire.run_until(lambda call=call: call.is_over)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(hang_up_after_ms=100))
     assert attempts_of(scene.exchange.sink.records[-1]) == [(200, "Answered")]
     breakers = scene.exchange.switch.live.breakers
     assert [breakers.reason(place) for place in breakers.failing] == [UNREACHED]
@@ -87,9 +84,7 @@ def test_an_address_without_connection_rests_after_three_calls(scene):
 @pytest.mark.parametrize(("script", "status", "cause"), [(SILENT, 408, 102), (TRIES, 480, 18), (RINGS, 480, 19)])
 def test_only_a_party_that_was_alerted_gives_no_answer_from_user(script, status, cause):
     scene = Scene(usual_catalogue(vendors=1, terms={"ring_timeout_ms": 10_000}))
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(script=script)
     record = scene.close()
     assert end_of(record) == (EndReason.NO_ANSWER.text, "switch", status, cause)
     assert call.refusal["Reason"] == f'Q.850;cause={cause};text="No Answer"'

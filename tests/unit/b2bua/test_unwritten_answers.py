@@ -14,8 +14,7 @@ from doubles.virtual.vendor import Line, Script
 def test_an_answer_that_cannot_be_written_down_is_a_refused_call(scene, sdp):
     scene.exchange.sink.takes_answers = False
     with structlog.testing.capture_logs() as logged:
-        call = scene.caller.call(CALLEE, Intent() if sdp else Intent(offer=""))
-        scene.wire.run_until(lambda: call.is_over)
+        call = scene.whole_call(Intent() if sdp else Intent(offer=""))
         scene.wire.run_for(100)
     record = scene.close()
     assert call.final == 503

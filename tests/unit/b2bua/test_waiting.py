@@ -29,8 +29,7 @@ def lengths_of(record):
 
 
 def call_through(scene, **intent):
-    call = scene.caller.call(CALLEE, Intent(**intent))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(**intent))
     scene.wire.run_for(10)
     return call
 
@@ -133,8 +132,7 @@ def test_a_gateway_without_room_when_another_might_be_left_for_it_is_asked_again
     scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     occupied_at(scene, 5_400, until_ms)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 503), ("vendor-1", 200)]
     assert record.verdicts is None or "vendor-1" not in record.verdicts.partition('"left"')[2]
 
@@ -160,8 +158,7 @@ def test_a_vendor_without_funds_meanwhile_is_asked_again_too():
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_for(7_000)
     scene.exchange.credits["carrier-1"].committed(Decimal(1), 2)
-    scene.wire.run_until(lambda: call.is_over)
-    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 503), ("vendor-1", 200)]
+    assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 503), ("vendor-1", 200)]
 
 
 @pytest.mark.parametrize("is_paid_alike", [False, True])
@@ -179,8 +176,7 @@ def test_a_gateway_that_says_100_is_kept_while_the_vendor_of_the_next_may_spend_
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_for(5_000)
     credit.spending.ended(Decimal(5))  # other calls
-    scene.wire.run_until(lambda: call.is_over)
-    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
+    assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 200)]
 
 
 def test_a_gateway_behind_one_without_room_is_tried_at_once_and_that_one_is_left_out():
@@ -206,8 +202,7 @@ def test_contacts_of_a_3xx_come_before_a_gateway_that_was_asked_already():
     scene.vendors[2].script = refuses(503)
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     occupied_at(scene, 5_400, 7_000)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert [(each.gateway, each.code) for each in record.attempts] == [
         ("vendor-0", 302), ("vendor-0", 503), ("vendor-1", 200),
     ]  # fmt: skip
@@ -330,6 +325,5 @@ def test_an_internal_error_while_starting_an_attempt_releases_its_slot(scene, mo
 
     with monkeypatch.context() as patch, structlog.testing.capture_logs():
         patch.setattr(attempt, "written", fails)
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call()
     assert scene.close().end_reason == "Lost"

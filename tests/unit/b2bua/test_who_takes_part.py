@@ -47,8 +47,7 @@ def test_a_leg_that_is_replaced_is_written_at_once():
     assert written_at_once(scene, 1_000) == 1
     assert call.is_over
     party.hang_up()
-    scene.wire.run_until(lambda: pickup.is_over)
-    scene.close()
+    scene.end_of(pickup)
 
 
 def test_a_transferor_that_leaves_and_a_target_that_is_connected_are_written_at_once():

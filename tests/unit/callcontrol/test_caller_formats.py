@@ -17,9 +17,7 @@ def called(form: CallerFormat, caller: str, callee: str = CALLEE, callee_rewrite
     numbers = IncomingNumbers(caller_format=form, callee_rewrite=callee_rewrite)
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers)
     scene = Scene(catalogue([customer, vendor_gateway(0, prefixes=("*",), allow_unrated=True)], **parameters))
-    scene.vendor.script = answers(0)
-    call = scene.caller.call(callee, Intent(caller=caller, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(caller=caller, hang_up_after_ms=1_000), script=answers(0), callee=callee)
     invites = [each.invite for each in scene.vendor.calls]
     return call, scene.close(), invites
 
@@ -80,8 +78,7 @@ def sent_to(*forms: CallerFormat | None, caller: str, **keys: object):
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors]))
     for vendor in scene.vendors[: len(forms)]:
         vendor.script = answers(0)
-    call = scene.caller.call(CALLEE, Intent(caller=caller, hang_up_after_ms=1_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(caller=caller, hang_up_after_ms=1_000))
     invites = [[each.invite for each in vendor.calls] for vendor in scene.vendors[: len(forms)]]
     return scene.close(), [["".join(invite["From"]) for invite in each] for each in invites]
 

@@ -38,8 +38,7 @@ def content(*, plans=(), customer=None, payer=None, vendors=None, carriers=None,
 def record_of(scene: Scene, *scripts):
     for vendor, script in zip(scene.vendors, scripts, strict=False):
         vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=6_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=6_000))
     return scene.close()
 
 
@@ -69,8 +68,7 @@ def test_a_number_has_the_same_prefix_on_both_sides_with_a_plus_sign_or_without(
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, prefixes=("*",))]
     scene = Scene(catalogue(gateways, rate_groups=groups))
     scene.vendors[0].script = answers(0)
-    call = scene.caller.call(callee, Intent(hang_up_after_ms=6_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=6_000), callee=callee)
     record = scene.close()
     assert (record.rate_prefix, record.vendor_rate_prefix) == (prefix, prefix)
 

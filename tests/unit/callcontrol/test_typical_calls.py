@@ -154,8 +154,7 @@ def test_the_calls_of_a_switch_tell_how_long_calls_are():
     for _ in range(21):
         for vendor in scene.vendors:
             vendor.script = answers(0)
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=5_000))
         scene.wire.run_for(100_000)
     carried = [record.routing_gateway for record in scene.exchange.sink.records]
     assert carried == ["vendor-0"] * 20 + ["vendor-1"]
@@ -166,8 +165,7 @@ def test_a_call_sold_below_cost_says_so_in_its_record_and_raises_an_alarm():
     with capture_logs() as logs:
         for seconds in (5, 60):
             scene.vendors[0].script = answers(0)
-            call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000 * seconds))
-            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.whole_call(Intent(hang_up_after_ms=1_000 * seconds))
             scene.wire.run_for(100_000)
     losses = {record.hold_time_s: record.loss for record in scene.exchange.sink.records}
     assert losses == {5: Decimal("0.45"), 60: None}, "0.05 and 0.50; 0.60 and 0.50"
@@ -190,8 +188,7 @@ def test_the_loss_in_a_warning_has_the_currency_of_the_last_agent():
     scene = Scene(known)
     scene.vendors[0].script = answers(0)
     with capture_logs() as logs:
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=5_000))
         scene.wire.run_for(100_000)
     (record,) = scene.exchange.sink.records
     assert (record.currency, record.loss) == ("USD", Decimal("0.36")), "0.05 USD are 0.04 EUR, 0.50 USD are 0.40 EUR"

@@ -58,8 +58,7 @@ def content(*tables: CountedTable, redirects: Redirects = Redirects.REFUSE) -> C
 
 
 def call_of(scene: Scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000))
     return scene.close()
 
 
@@ -110,8 +109,7 @@ def test_a_vendor_that_is_tried_after_a_reload_is_paid_by_the_terms_of_the_catal
     scene.wire.run_for(100)
     dearer = CountedTable("buy", "3.00")
     scene.exchange.switch.terms.swap(content(sell, dearer))
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.routing_gateway, record.cost) == ("vendor-1", Decimal("0.05"))
     assert dearer.asked == []
 

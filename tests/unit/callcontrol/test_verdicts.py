@@ -45,8 +45,7 @@ def content(**parameters):
 def record_of(scene, *scripts, callee=CALLEE):
     for vendor, script in zip(scene.vendors, scripts, strict=False):
         vendor.script = script
-    call = scene.caller.call(callee, Intent(hang_up_after_ms=6_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=6_000), callee=callee)
     return scene.close()
 
 

@@ -25,9 +25,7 @@ LONG_AGO = 0
 
 
 def refused(scene, callee=CALLEE, **intent):
-    call = scene.caller.call(callee, Intent(**intent))
-    scene.wire.run_until(lambda: call.is_over)
-    return call
+    return scene.whole_call(Intent(**intent), callee=callee)
 
 
 def acme(**terms):
@@ -186,8 +184,7 @@ def test_max_forwards_is_lowered_and_capped(given, sent):
 
 def test_an_invite_without_contact_takes_nothing():
     scene = Scene()
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=10))
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(Intent(cancel_after_ms=10))
     invite = call.request("INVITE", 1, "z9hG4bK-no-contact").replace("Contact:", "X-Contact:")
     call.agent.send(invite.replace(call.call_id, "no-contact"))
     scene.wire.run_for(10)

@@ -18,7 +18,7 @@ from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import answers, refuses
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
@@ -156,8 +156,7 @@ def pause(scene):
 
 
 def call_through(scene):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10))
 
 
 @pytest.mark.parametrize("after", [None, PortabilitySettings("http://192.0.2.2/")], ids=["none", "another"])

@@ -26,8 +26,7 @@ async def taken(server: ReportServer, count: int) -> list[dict[str, Any]]:
 
 
 def call_and_wait(scene: Scene, callee: str = CALLEE, intent: Intent | None = None) -> None:
-    call = scene.caller.call(callee, intent or Intent(hang_up_after_ms=5_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(intent or Intent(hang_up_after_ms=5_000), callee=callee)
     scene.wire.run_for(100)
 
 

@@ -6,7 +6,7 @@ import pytest
 from doubles.data.records import answered_call, charge_row
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.scene import Scene, usual_catalogue
 from doubles.virtual.vendor import Line, Script
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,8 +159,7 @@ def test_an_answer_in_vain_is_a_cost_and_neither_a_call_nor_an_attempt(is_forked
     forked = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(after_3_s,))
     scene.vendors[0].script = forked if is_forked else late
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=10_000))
     scene.close()
     costs = [each for each in scene.exchange.sink.all_records if each.customer_account is None]
     assert [[row.reason for row in each.attempts] for each in costs] == [["Forked" if is_forked else "Late Answer"]]

@@ -61,8 +61,7 @@ def ring(scene, ms, intent=None):
 
 
 def end(scene, call):
-    scene.wire.run_until(lambda: call.is_over)
-    return scene.close()
+    return scene.end_of(call)
 
 
 def total(record, role):

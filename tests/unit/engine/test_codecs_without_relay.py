@@ -41,8 +41,7 @@ def test_an_offer_keeps_the_codecs_of_both_trunks_in_the_order_of_the_vendor():
 def test_a_vendor_without_a_codec_of_the_caller_is_sent_nothing_and_the_next_one_is_tried():
     scene = Scene(content((), ("G729",), ("PCMU",)))
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     assert not scene.vendor.calls
     record = scene.finish(call)
     assert [(row.gateway, row.code, row.reason) for row in record.attempts] == [
@@ -77,8 +76,7 @@ def test_the_record_names_the_latest_vendor_that_was_sent_the_call():
 def test_a_vendor_that_was_sent_nothing_does_not_count_in_figures_nor_in_reports(capsys):
     scene = Scene(content((), ("G729",), ("PCMU",)))
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     record = scene.finish(call)
     figures, totals, sums = Figures(), CallTotals(), TrafficSums()
     figures.adopt(LimitScope.ROUTING, ["vendor-0", "vendor-1"])

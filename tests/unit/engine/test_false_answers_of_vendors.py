@@ -18,8 +18,7 @@ def scene(**terms):
 
 
 def call(stage, talk_ms):
-    made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=talk_ms))
-    stage.wire.run_until(lambda: made.is_over)
+    made = stage.whole_call(Intent(hang_up_after_ms=talk_ms))
     assert made.final == 200
     stage.exchange.switch.live.false_answers.look(stage.exchange.clock.now().mono)
     return stage.exchange.sink.records[-1]

@@ -146,8 +146,7 @@ def test_the_figures_that_were_asked_for_last_stand_where_no_answer_comes(is_los
 def test_a_call_that_no_gateway_answers_waits_for_nothing():
     scene, _, late = scene_with()
     scene.vendors[0].script = Script((Line(0, 183, ANSWER), Line(1_000, 486)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call()
     scene.wire.run_for(3_000)
     assert scene.record.media is None
     assert late.awaited == set()

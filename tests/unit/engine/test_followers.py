@@ -31,8 +31,7 @@ def starts(messages):
 
 
 def call_and_wait(scene: Scene, callee: str = CALLEE, intent: Intent | None = None):
-    call = scene.caller.call(callee, intent or Intent())
-    scene.wire.run_until(lambda: call.is_over)
+    call = scene.whole_call(intent or Intent(), callee=callee)
     scene.wire.run_for(100)
     return call
 

@@ -11,9 +11,7 @@ def after_a_kill(scene, restart, *, after_ms):
     """End a call, one of whose forks answers 5 s after the other; the switch is restarted ``after_ms`` behind that."""
     later = Script((Line(0, 180), Line(6_000, 200, ANSWER)))
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(later,))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(5_000 + after_ms)
+    call = scene.answered_call(talk_ms=5_000 + after_ms)
     if restart is not None:
         restart(scene, 1_000)
     scene.wire.run_for(10_000)

@@ -37,8 +37,7 @@ def content(forward_prefix="99", **numbers):
 
 def record_of(made, callee=CALLEE, headers=DIVERTED, caller="12025550100"):
     scene = Scene(made, balance="100")
-    call = scene.caller.call(callee, Intent(caller=caller, headers=headers, hang_up_after_ms=60_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(caller=caller, headers=headers, hang_up_after_ms=60_000), callee=callee)
     scene.wire.run_for(10)
     return scene.close()
 

@@ -4,7 +4,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import answers
 
 from vosd.base.nat import Nat
@@ -30,9 +30,7 @@ def restart(scene, how):
 def test_a_2xx_without_ack_goes_to_where_its_invite_comes_from_after_a_restart(scene, how):
     """It went to the port from before for the rest of 32 seconds, and the call was charged and ended as No ACK."""
     scene.wire.hide(CUSTOMER, SEEN)
-    scene.vendor.script = answers(100)
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(acknowledges=False), script=answers(100))
     if how.endswith("whole"):
         next(iter(scene.exchange.node.switch.calls())).call.moved(at_once=True)
         scene.exchange.flush()

@@ -96,9 +96,7 @@ def test_the_refusal_of_a_call_that_is_over_is_repeated_until_its_ack(tmp_path, 
 
 def test_a_bye_that_waits_for_the_ack_of_our_200_is_sent_when_it_comes(tmp_path):
     scene = begin(tmp_path, 0)
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(acknowledges=False), talk_ms=1_000)
     scene.vendor.calls[0].hang_up()
     scene.wire.run_for(6_000)
     assert not call.is_over

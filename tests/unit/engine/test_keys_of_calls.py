@@ -47,9 +47,9 @@ def scene_with(customer, vendor, make=Scene):
 
 
 def talk(scene, customer, number=CALLEE):
-    call = scene.caller.call(number, Intent(offer=sealed(OFFER) if customer is SEALED else OFFER))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(
+        Intent(offer=sealed(OFFER) if customer is SEALED else OFFER), callee=number, talk_ms=1_000
+    )
     return call, scene.vendor.calls[-1]
 
 
@@ -261,8 +261,7 @@ def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
 
 def test_an_acknowledgement_without_keys_of_a_caller_that_has_to_encrypt_ends_the_call():
     scene, engines = scene_with(SEALED, OPEN)
-    call = scene.caller.call(CALLEE, Intent(offer=""))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(offer=""))
     assert OFFER.partition("m=")[2] not in scene.vendor.only_call.theirs
     scene.wire.run_for(1_000)
     assert scene.vendor.only_call.is_over
@@ -324,9 +323,7 @@ def test_early_media_without_keys_of_a_fork_do_not_reach_the_caller():
     scene.vendor.script = Script(
         (Line(0, 180), Line(500, 183, sealed(ANSWER)), Line(900, 200, sealed(ANSWER))), forks=(plain,)
     )
-    call = scene.caller.call(CALLEE, Intent(offer=sealed(OFFER)))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(offer=sealed(OFFER)), talk_ms=1_000)
     early = [response.body for response in call.responses if response.status == 183]
     assert [bool(key_in(body)) for body in early if body] == [True] * len([body for body in early if body])
     assert all(key_in(each.sdp) for each in engines.sessions)

@@ -337,9 +337,7 @@ def test_a_side_that_moves_within_the_call_is_written_down_where_it_is(scene_of_
     [kept] = scene.exchange.sink.open.values()
     targets = {leg.call_id: leg.target for leg in kept.legs}
     assert b":5099" in targets[mover.call_id.encode()]
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()
+    scene.finish(call)
 
 
 def test_the_party_that_took_a_call_over_replaces_the_one_that_left(scene_of_calls):
@@ -350,9 +348,7 @@ def test_the_party_that_took_a_call_over_replaces_the_one_that_left(scene_of_cal
     scene.wire.run_until(lambda: newcomer.final == 200 and call.is_over)
     [kept] = scene.exchange.sink.open.values()
     assert [leg.call_id.decode() for leg in kept.legs] == [there.call_id, newcomer.call_id]
-    newcomer.hang_up()
-    scene.wire.run_until(lambda: newcomer.is_over)
-    scene.close()
+    scene.finish(newcomer)
 
 
 def test_a_connection_that_went_with_the_earlier_run_is_replaced_by_one_to_the_contact():

@@ -34,8 +34,7 @@ def events_of(scene: Scene) -> LiveEvents:
 
 
 def call_and_wait(scene: Scene) -> None:
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-    scene.wire.run_until(lambda: call.is_over)
+    scene.whole_call(Intent(hang_up_after_ms=5_000))
     scene.wire.run_for(100)
 
 

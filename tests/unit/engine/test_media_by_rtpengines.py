@@ -183,9 +183,7 @@ def test_a_vendor_that_has_refused_is_blocked_before_the_next_one_may_talk_and_a
     engines._reply = refuse_later
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     for _ in range(10):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(1_000)
@@ -341,9 +339,7 @@ def test_the_next_vendor_is_a_leg_of_the_same_call_and_the_caller_keeps_its_port
     scene, engines = scene_with(vendors=2)
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     early, last = (place(response.body) for response in call.responses if response.body)
     assert early == last
     assert len(engines.calls) == 1
@@ -376,8 +372,7 @@ def test_a_caller_leaves_its_rtpengine_when_a_vendor_answers_that_is_not_relayed
     scene = Scene(catalogue(trunks, media=media), rtpengines=engines)
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     assert place(call.response(183).body)[0] == HOSTS["one"]
     assert place(call.theirs) == place(OTHER_ANSWER)
     scene.wire.run_for(100)
@@ -492,8 +487,7 @@ def test_the_next_vendor_gets_the_call_where_one_answers_with_a_family_that_no_r
     scene, engines = scene_with(PooledRtpEngines(), vendors=2)
     scene.vendors[0].script = Script((Line(0, 183, in_version_6(ANSWER)), Line(1_000, 200, in_version_6(ANSWER))))
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     assert place(call.theirs)[0] in HOSTS.values()
     record = scene.finish(call)
     assert [(row.gateway, row.code, row.reason) for row in record.attempts] == [
@@ -934,13 +928,9 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines, relay=relay)
     scene.vendor.script = Script((Line(0, 200, ANSWER),))
     engines.up = dict.fromkeys(engines.up, False)
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: first.final == 200)
-    scene.wire.run_for(1_000)
+    first = scene.answered_call(talk_ms=1_000)
     engines.up["one"] = True
-    second = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: second.final == 200)
-    scene.wire.run_for(1_000)
+    second = scene.answered_call(talk_ms=1_000)
     party, target = scene.vendor.calls
     assert (place(party.theirs)[0], place(target.theirs)[0]) == ("192.0.2.1", HOSTS["one"])
     first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
@@ -1002,8 +992,7 @@ def test_a_description_that_has_got_no_keys_is_not_sent_to_one_that_has_to_encry
 def test_no_rtpengine_is_given_a_key_that_ends_it():
     scene, engines = scene_with()
     long = KEY.replace("\r\n", "|1:256\r\n")
-    call = scene.caller.call(CALLEE, Intent(offer=SEALED_ANSWER + long))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(offer=SEALED_ANSWER + long))
     assert [(KEY in each.sdp, long in each.sdp) for each in engines.sessions] == [(True, False), (False, False)]
     assert long in scene.vendor.only_call.theirs
     scene.finish(call)
@@ -1182,8 +1171,7 @@ def test_a_vendor_that_answers_by_candidates_of_a_family_that_no_rtpengine_has_l
     scene, engines = ice_scene(monkeypatch, of_caller=False)
     scene.vendor.script = Script((Line(0, 200, with_ice(in_version_6(ANSWER), *hosts)),))
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call()
     record = scene.finish(call)
     lost = [("vendor-0", 200, "No Media Port")] if hosts == OF_VERSION_6 else []
     taken = "vendor-1" if lost else "vendor-0"
@@ -1438,9 +1426,7 @@ def test_early_media_that_still_wait_for_ports_do_not_shape_what_comes_after_the
     scene, engines = scene_with()
     engines.after_ms, early = 1_000, refused_early_media(engines)
     *before, last = script
-    scene.vendor.script = Script((*(Line(ms, 183, early) for ms in before), Line(last, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(script=Script((*(Line(ms, 183, early) for ms in before), Line(last, 200, ANSWER))))
     assert [response.body for response in call.responses if response.status == 183] == [""] * len(before)
     assert len(media_of(call.theirs.encode())) == 1
     scene.finish(call)
@@ -1449,9 +1435,7 @@ def test_early_media_that_still_wait_for_ports_do_not_shape_what_comes_after_the
 def test_an_answer_is_the_next_version_of_early_media_that_still_waited_for_ports():
     scene, engines = scene_with()
     engines.after_ms = 1_000
-    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(300, 200, ANSWER.replace("30000", "30010"))))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(script=Script((Line(0, 183, ANSWER), Line(300, 200, ANSWER.replace("30000", "30010")))))
     early, answer = (response.body.split("\r\n")[1] for response in call.responses if response.body)
     assert (early, answer) == ("o=- 1 1 IN IP4 198.51.100.1", "o=- 1 2 IN IP4 198.51.100.1")
     scene.finish(call)

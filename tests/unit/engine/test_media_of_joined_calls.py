@@ -54,10 +54,7 @@ def stage(modes, engine="relay", relay=None, mode=AUTO, terms=None, engines=None
 
 
 def talking(scene: Scene, number: str) -> OutgoingCall:
-    call = scene.caller.call(number, Intent())
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
-    return call
+    return scene.answered_call(Intent(), callee=number, talk_ms=1_000)
 
 
 def is_direct(side) -> bool:

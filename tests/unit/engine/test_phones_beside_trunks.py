@@ -58,8 +58,7 @@ def test_a_registered_phone_is_challenged_although_its_address_is_a_trunks():
 def test_the_trunk_goes_on_without_credentials_beside_its_phones():
     stage = scene()
     stage.exchange.telephone("1001", DESK).register()
-    made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    stage.wire.run_until(lambda: made.is_over)
+    stage.whole_call(Intent(hang_up_after_ms=1_000))
     assert stage.close().mapping_gateway == "acme"
 
 

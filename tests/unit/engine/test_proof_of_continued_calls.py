@@ -11,7 +11,7 @@ from doubles.killed import KilledScene
 from doubles.virtual import exchange
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import answers, answers_timed
 
 from vosd.b2bua.settings import DeadCallBilling
@@ -105,10 +105,7 @@ def test_what_is_proven_is_moved_to_the_clock_of_another_boot(tmp_path, monkeypa
 def test_the_ack_of_the_caller_is_a_proof(tmp_path):
     """It comes 3 s after the answer; the mark of each second has it."""
     scene = KilledScene(tmp_path, content_of(UNTIMED))
-    scene.vendor.script = WE_REFRESH
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(3_000)
+    call = scene.answered_call(Intent(acknowledges=False), script=WE_REFRESH, talk_ms=3_000)
     call.acknowledge()
     scene.wire.run_for(10_000)
     scene.vendor.calls[0].gone = 0

@@ -44,8 +44,7 @@ class TestCallsOfPhones:
         stage = scene()
         made = call(stage, RIGHT, caller="1001")
         assert [response.status for response in made.responses][:1] == [401]
-        stage.wire.run_until(lambda: made.is_over)
-        record = stage.close()
+        record = stage.end_of(made)
         assert (record.mapping_gateway, record.customer_account, record.end_reason) == ("1001", "acme", "Normal")
         assert (record.caller_in, record.caller_out) == ("1001", "1001")
         assert record.hold_time_s == 10
@@ -60,8 +59,7 @@ class TestCallsOfPhones:
         numbers = CallerNumbers("1001", frozenset({"4930123"}))
         stage = scene(phone("1001", caller_numbers=numbers))
         made = call(stage, RIGHT, caller=shown)
-        stage.wire.run_until(lambda: made.is_over)
-        record = stage.close()
+        record = stage.end_of(made)
         assert (record.caller_in, record.caller_out) == (shown, sent)
         (invite,) = stage.vendor.received("INVITE")
         assert (f"<sip:{sent}@" in invite["From"]) == (shown != "anonymous")
@@ -121,15 +119,13 @@ class TestCallsOfPhones:
         made = call(stage, RIGHT)
         stage.exchange.swap_catalogue(content(phone("1002")))
         assert stage.exchange.request_client(OTHER_DESK).prove(RIGHT).status == 401
-        stage.wire.run_until(lambda: made.is_over)
-        assert stage.close().end_reason == "Normal"
+        assert stage.end_of(made).end_reason == "Normal"
 
 
 class TestTrunks:
     def test_a_trunk_without_credentials_is_known_by_its_address(self):
         stage = scene()
-        made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-        stage.wire.run_until(lambda: made.is_over)
+        made = stage.whole_call(Intent(hang_up_after_ms=1_000))
         assert made.statuses == [180, 200]
         assert stage.close().mapping_gateway == "acme"
 
@@ -198,9 +194,7 @@ class TestMidCall:
 
     def test_a_trunk_that_got_credentials_meanwhile_may_transfer_its_running_call(self):
         stage = scene()
-        made = stage.caller.call(CALLEE)
-        stage.wire.run_until(lambda: made.final == 200)
-        stage.wire.run_for(1_000)
+        made = stage.answered_call(talk_ms=1_000)
         proven = mapping_gateway("acme", f"{CUSTOMER.host}/32", credentials=credentials("acme", "secret"))
         stage.exchange.swap_catalogue(catalogue([proven, vendor_gateway(0)]))
         made.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])

@@ -132,8 +132,7 @@ async def test_a_call_has_a_start_and_a_stop_with_the_values_of_its_record(desk:
     scene.vendor.script = answers(1_000)
 
     def play() -> None:
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call(Intent(hang_up_after_ms=5_000))
 
     with RadiusServer() as server:
         await played(scene, desk, server, play)
@@ -161,8 +160,7 @@ async def test_calls_without_an_answer_are_accounted_where_all_are(desk: Desk):
         vendor.script = refuses(486)
 
     def play() -> None:
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda: call.is_over)
+        scene.whole_call()
 
     with RadiusServer() as server:
         await played(scene, desk, server, play)

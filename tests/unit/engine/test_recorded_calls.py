@@ -167,8 +167,7 @@ def test_early_media_are_named_by_the_record_of_a_call_that_a_kill_has_found_ans
 def test_a_share_of_calls_is_recorded():
     scene, relay = scene_with(trunk=50)
     for _ in range(12):
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_until(lambda call=call: call.final == 200)
+        call = scene.answered_call()
         call.hang_up()
         scene.wire.run_for(40_000)
     ids = [record.call_id for record in scene.exchange.sink.records]

@@ -147,8 +147,7 @@ def test_a_transport_in_lower_case_is_relayed_and_its_codecs_are_limited():
     assert media_of(there.theirs.encode())[0].codecs == ("PCMU", "telephone-event")
     of_caller, of_callee = ports(relay, call, there)
     assert (of_caller.source.rtp, of_callee.source.rtp) == (20_000, 30_000)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert record.end_reason == "No Media"
     assert media(record)["legs"]["caller"]["address"] == "192.0.2.10:20000"
 
@@ -193,9 +192,7 @@ def test_the_next_vendor_gets_a_port_of_its_own_and_the_caller_keeps_its_port():
     scene, relay = scene_with(vendors=2)
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     early, last = (place(response.body) for response in call.responses if response.body)
     assert early == last
     of_caller, of_callee = ports(relay, call, scene.vendors[1].only_call)
@@ -717,9 +714,7 @@ def test_each_attempt_has_the_step_that_decides_its_media(mode, vendor, path):
     scene, _ = scene_with(mode=mode, vendor=vendor, vendors=2)
     scene.vendor.script = refuses(503)
     scene.vendors[1].script = Script((Line(0, 180), Line(500, 200, OTHER_ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     record = scene.finish(call)
     assert [(row.code, row.media_path, row.media_step, row.media_fault) for row in record.attempts] == [
         (503, *path, None), (200, *path, None)
@@ -741,9 +736,7 @@ def test_an_answer_that_the_caller_cannot_be_sent_is_hung_up_and_the_next_gatewa
     scene, relay = scene_with(vendors=2, **more)
     scene.vendor.script = Script((Line(0, 180), Line(500, 200, answer)))
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     refused = scene.vendor.only_call
     assert refused.is_over
     assert ports(relay, call, scene.vendors[1].only_call)[1].source.host == "192.0.2.30"
@@ -807,8 +800,7 @@ def test_a_call_whose_both_sides_are_silent_ends_when_the_time_is_over():
         hear(scene, port, after_ms=2_000)
     scene.wire.run_for(9_900)
     assert not call.is_over
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
     assert record.hold_time_ms == 1 + 1_000 + 4_000 + 10_000  # the answer takes a millisecond to the caller
 
@@ -856,8 +848,7 @@ def test_a_call_on_hold_may_be_silent_for_longer():
     call.propose("a=sendonly")
     scene.wire.run_for(50_000)
     assert not call.is_over
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().end_reason == "No Media"
+    assert scene.end_of(call).end_reason == "No Media"
 
 
 def test_a_call_that_one_side_only_listens_to_may_be_silent_for_longer():
@@ -869,8 +860,7 @@ def test_a_call_that_one_side_only_listens_to_may_be_silent_for_longer():
     call.propose("a=recvonly")
     scene.wire.run_for(50_000)
     assert not call.is_over
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().end_reason == "No Media"
+    assert scene.end_of(call).end_reason == "No Media"
 
 
 def test_fax_may_be_silent():
@@ -891,8 +881,7 @@ def test_a_silent_call_is_billed_to_its_deadline_or_to_the_last_proof_of_life(bi
     call, there = scene.talk()
     for port in ports(relay, call, there):
         hear(scene, port, after_ms=1_000)
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert record.hold_time_ms == held_ms
     assert f'"dead_call_billing":"{billing}"' in record.fee_breakdown
 

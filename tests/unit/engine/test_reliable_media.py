@@ -72,9 +72,7 @@ def test_an_attempt_ends_by_a_reliable_answer_that_the_caller_cannot_be_sent(int
     scene = relaying(**more)
     scene.vendor.script = Script((Line(0, 183, early, (), True), Line(5_000, 200, final)))
     scene.vendors[1].script = ANSWERS
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(intent, talk_ms=1_000)
     left = scene.vendor.only_call
     assert (left.is_cancelled, left.final) == (True, 487)
     assert len(left.asked["PRACK"]) == bool(intent.offer)  # an offer would want an answer
@@ -99,9 +97,7 @@ def test_a_settled_gateway_goes_on_when_it_repeats_another_description_that_cann
     """A description after the answer counts for nothing (RFC 3261 section 13.2.1)."""
     scene = relaying()
     lines = Line(0, 183, ANSWER, (), True), Line(500, 183, BROKEN, (), True), Line(5_000, 200, ANSWER)
-    scene.vendor.script = Script(lines)
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), script=Script(lines))
     assert scene.vendor.only_call.final == 200
     scene.finish(call)
 
@@ -110,8 +106,7 @@ def test_the_200_has_the_description_that_a_reliable_183_left_without():
     """The caller takes the first description as the answer: a 183 that has none settles nothing."""
     scene = relaying()
     scene.vendor.script = Script((Line(0, 183, BROKEN), Line(1_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL))
     assert call.response(183).body == ""
     assert call.got["PRACK"] == [200]
     assert host(call.response(200)) == "192.0.2.1"
@@ -122,9 +117,7 @@ def test_a_vendor_that_answers_by_an_unusable_offer_is_hung_up_and_the_next_one_
     """Whether such a call is relayed is not decided before its first description."""
     scene = relaying()
     scene.vendor.script, scene.vendors[1].script = Script((Line(0, 200, BROKEN),)), ANSWERS
-    call = scene.caller.call(CALLEE, Intent(offer=""))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(offer=""), talk_ms=1_000)
     assert scene.vendor.only_call.is_over
     assert host(call.response(200)) == "192.0.2.1"
     scene.finish(call)
@@ -272,9 +265,7 @@ def test_the_relay_sends_to_the_media_of_the_200_after_a_reliable_183(headers, f
     relay = VirtualRelay()
     scene = relaying(relay)
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 200, final)))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=headers), talk_ms=1_000)
     sources = (each.source for each in relay.open_ports.values())
     assert sorted(source.rtp for source in sources if source is not None) == [20_000, port]
     assert [row.code for row in scene.finish(call).attempts] == [200]
@@ -285,10 +276,7 @@ def test_an_rtpengine_gets_the_media_of_a_second_183_that_the_200_has_too(gap_ms
     scene, engines = at_rtpengines()
     other = revised(ANSWER).replace("30000", "31000")
     lines = Line(0, 183, ANSWER, (), True), Line(gap_ms, 183, other), Line(2 * gap_ms, 200, other)
-    scene.vendor.script = Script(lines)
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(headers=SUPPORTS_100REL), script=Script(lines), talk_ms=1_000)
     assert len(call.asked["INVITE"]) == 1
     assert "m=audio 31000 " in [order.sdp for order in engines.sessions if isinstance(order, RtpOffer)][-1]
     scene.finish(call)

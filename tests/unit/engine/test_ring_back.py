@@ -167,9 +167,7 @@ def test_the_answer_and_early_media_have_early_dialogs_of_their_own():
         ([Line(1_000, 183, ANSWERS_G729), Line(2_000, 180), Line(3_000, 200, ANSWERS_G729)], [183, 200]),
     ):
         scene, _ = scene_with()
-        scene.vendor.script = Script((Line(0, 180), Line(500, 180), *lines))
-        call = scene.caller.call(CALLEE, Intent(BOTH))
-        scene.wire.run_until(lambda call=call: call.final == 200)
+        call = scene.answered_call(Intent(BOTH), script=Script((Line(0, 180), Line(500, 180), *lines)))
         rings, again, *others = described(call)
         assert rings == again
         assert rings[2] == ("PCMA",)
@@ -182,8 +180,7 @@ def test_the_answer_and_early_media_have_early_dialogs_of_their_own():
 def test_early_media_after_ring_back_are_sent_reliably_to_a_caller_that_supports_that():
     scene, _ = scene_with()
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 183, ANSWERS_G729), Line(3_000, 200, ANSWERS_G729)))
-    call = scene.caller.call(CALLEE, Intent(BOTH, headers=SUPPORTS_100REL))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(BOTH, headers=SUPPORTS_100REL))
     assert [(status, codecs[0]) for status, _, codecs in described(call)] == [(180, "PCMA"), (183, "G729")]
     assert call.response(183)["To"] == call.response(200)["To"] != call.response(180)["To"]
     scene.finish(call)
@@ -202,8 +199,7 @@ def test_a_switch_that_is_killed_after_the_answer_knows_the_dialog_of_it(tmp_pat
 def test_a_vendor_that_rings_again_after_its_early_media_goes_on_with_them():
     scene, relay = scene_with()
     scene.vendor.script = Script((Line(0, 183, ANSWERS_G729), Line(1_000, 180), Line(3_000, 200, ANSWERS_G729)))
-    call = scene.caller.call(CALLEE, Intent(BOTH))
-    scene.wire.run_until(lambda: call.final == 200)
+    call = scene.answered_call(Intent(BOTH))
     assert call.response(180).body == ""
     assert all(port.rings_as is None for port in relay.open_ports.values())
     assert len({tag for _, tag, _ in described(call)}) == 1

@@ -75,8 +75,7 @@ def test_silence_counts_anew_when_a_hold_is_over():
     hear(scene, relay)
     scene.wire.run_for(9_000)
     assert not call.is_over
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().end_reason == "No Media"
+    assert scene.end_of(call).end_reason == "No Media"
 
 
 @pytest.mark.parametrize("other", [SETTINGS, MediaSettings(watch=MediaWatch.OFF), MediaSettings()])
@@ -107,8 +106,7 @@ def test_silence_counts_anew_when_a_fax_is_over():
     speak(call, voices[0], there, voices[1])
     scene.wire.run_for(9_000)
     assert not call.is_over
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert record.end_reason == "No Media"
     assert 71_000 <= record.hold_time_ms <= 72_000
 
@@ -493,8 +491,7 @@ def test_silence_is_no_proof_while_the_worker_of_the_relay_is_away():
         scene.wire.run_for(5_000)
     assert not call.is_over
     relay.receiving_since_ms = scene.exchange.clock.now().mono
-    scene.wire.run_until(lambda: call.is_over)
-    record = scene.close()
+    record = scene.end_of(call)
     assert (record.end_reason, record.hold_time_ms) == ("No Media", 31_001 + 10_000)
 
 

@@ -3,7 +3,6 @@
 import pytest
 from doubles.killed import KilledScene
 from doubles.virtual.customer import OutgoingCall
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 TARGET = "442071111111"
@@ -17,9 +16,7 @@ def scene(tmp_path):
 def transferring(scene: KilledScene, script, *headers: str) -> OutgoingCall:
     """Return a call whose other side is being transferred to a target that behaves so."""
     scene.vendor.by_number = {TARGET: script}
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(talk_ms=1_000)
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>", *headers])
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [202]

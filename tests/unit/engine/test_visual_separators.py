@@ -290,9 +290,7 @@ def test_signatures_over_the_numbers_stay_valid_and_pass():
 
 def test_the_target_of_a_transfer_is_rated_and_called_without_separators():
     scene = scene_of()
-    call = scene.caller.call("12515551234", Intent(caller=CALLER))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(caller=CALLER), callee="12515551234", talk_ms=1_000)
     call.ask("REFER", headers=["Refer-To: <tel:+1-900-555-1234>"])
     scene.wire.run_for(3_000)
     assert sent(scene)[0] == f"+{DEAR}"
@@ -306,9 +304,7 @@ def test_the_target_of_a_transfer_is_rated_and_called_without_separators():
 @pytest.mark.parametrize("target", ["sip:1,9005551234@x", "sip:1+9005551234@x", "tel:1%2C900"])
 def test_a_transfer_to_ambiguous_text_is_refused(target):
     scene = scene_of()
-    call = scene.caller.call("12515551234", Intent(caller=CALLER))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    call = scene.answered_call(Intent(caller=CALLER), callee="12515551234", talk_ms=1_000)
     call.ask("REFER", headers=[f"Refer-To: <{target}>"])
     scene.wire.run_for(3_000)
     assert (len(scene.vendor.calls), scene.exchange.sink.records[-1].sip_code) == (1, 484)

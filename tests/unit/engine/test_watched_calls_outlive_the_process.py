@@ -74,11 +74,11 @@ def test_a_watched_call_that_has_changed_goes_on_after_a_kill(tmp_path):
 
 def test_a_watched_call_whose_set_up_waits_for_an_answer_is_counted_by_the_next_process():
     waiting = WaitingScene(watched())
-    waiting.scene.vendor.script = answers()
+    waiting.vendor.script = answers()
     call = waiting.call()
     waiting.asker.asked.clear()  # it is asked again
-    replace_node(waiting.scene)
-    use = ticks(waiting.scene)
+    replace_node(waiting)
+    use = ticks(waiting)
     waiting.answer(Located(CALLEE))
     waiting.wire.run_until(lambda: call.final == 200)
     assert use.running == 1
@@ -89,7 +89,7 @@ def test_a_watched_call_whose_set_up_waits_for_an_answer_is_counted_by_the_next_
 def test_a_call_that_has_not_come_to_its_account_is_counted_once():
     waiting = WaitingScene(watched(), before=Admission.check_account)
     call = waiting.call()
-    use = ticks(waiting.scene)
+    use = ticks(waiting)
     waiting.answer(Located(CALLEE))
     waiting.wire.run_until(lambda: call.final == 200)
     assert use.running == 1
