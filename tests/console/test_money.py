@@ -17,7 +17,7 @@ from api.watched import Watched
 from doubles.postbox import Postbox
 from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
-from playwright.sync_api import FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import FilePayload, Locator, Page, Request, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -31,7 +31,7 @@ from console.conftest import (
     running_site,
     violations,
 )
-from console.made_answers import made_problem
+from console.made_answers import made_page, made_problem
 from console.test_screens import rows
 
 MAIL: Final = """
@@ -103,13 +103,34 @@ def test_a_large_payment_waits_for_a_second_person(site: Watched, boss: Visitor)
     expect(page.get_by_label("Waiting for a second person").locator("tbody tr")).to_have_count(1)
     assert violations(page) == []
     page.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Book 5\u202f000.00 on rival?")
+    expect(page.get_by_role("dialog")).to_contain_text("Book 5\u202f000.00 USD on rival?")
     page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
     page.get_by_text("rival: booked 5\u202f000.00").wait_for()
     assert balance(site, "rival") == before + 5000
     expect(page.get_by_label("Waiting for a second person").locator("tbody tr")).to_have_count(0)
     page = boss.go("/payments?account=rival", "Payments")
     expect(page.get_by_label("Booked", exact=True).locator("tbody tr").filter(has_text="b-17")).to_have_count(1)
+
+
+def test_the_second_person_is_asked_for_what_will_be_booked(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "for a second person")
+    route_once(boss.page, "**/api/v1/waiting-payments?*", lambda route: route.fulfill(json=waiting(route.request)))
+    page = boss.go("/payments?tab=waiting", "Payments")
+    listed = page.get_by_label("Waiting for a second person")
+    for account, asked in (("rival", "Move 70.00 USD from rival to other?"), ("acme", "Pay 66.00 USD back to acme?")):
+        listed.get_by_role("row").filter(has_text=account).get_by_role("button", name="Confirm").click()
+        dialog = page.get_by_role("dialog", name=asked)
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(dialog).to_have_count(0)
+    listed.get_by_role("row").filter(has_text="rival").get_by_role("button", name="Refuse").click()
+    page.get_by_role("dialog", name="Refuse to move 70.00 USD from rival to other?").wait_for()
+
+
+def waiting(request: Request) -> dict[str, Any]:
+    """Return a transfer and a refund that wait."""
+    transfer = {"id": 2, "account": "rival", "target": "other", "type": "transfer", "amount": "70.00"}
+    refund = {"id": 3, "account": "acme", "target": None, "type": "refund", "amount": "-66.00"}
+    return made_page(request, [each | {"currency": "USD"} for each in (transfer, refund)])
 
 
 def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(site: Watched, boss: Visitor) -> None:
@@ -200,6 +221,30 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
     page.get_by_text("rival: booked 12.345678").wait_for()
     assert (balance(site, "rival"), balance(site, "other")) == before
+
+
+def test_a_transfer_whose_answer_was_lost_is_not_made_again_with_another_memo(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "lost")
+    before = balance(site, "other")
+    page = boss.go("/payments?tab=transfer", "Payments")
+    for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "1.11"), ("Memo", "first")):
+        page.get_by_label(field).fill(value)
+
+    route_once(page, "**/api/v1/transfers", lose_the_answer)
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_role("button", name="Transfer", exact=True).click()
+    asked.get_by_text("It may have been carried out all the same").wait_for()
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_label("Memo").fill("second")
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    asked.get_by_role("button", name="Transfer", exact=True).click()
+    asked.get_by_text("The order before, whose answer was lost, was carried out; nothing was done now").wait_for()
+    assert balance(site, "other") == before + Decimal("1.11")
+    assert violations(page) == []
+    asked.get_by_role("button", name="Transfer", exact=True).click()  # what is ordered by now is another one
+    page.get_by_role("status").filter(has_text="other: booked 1.11").first.wait_for()
+    assert balance(site, "other") == before + Decimal("2.22")
 
 
 def test_a_transfer_is_taken_back_in_the_row_of_either_account(site: Watched, boss: Visitor) -> None:
@@ -445,19 +490,26 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     assert (mail["To"], [each.get_content_type() for each in mail.iter_attachments()][:1]) == (
         "books@example.com", ["application/pdf"],
     )  # fmt: skip
+    pays_part_and_loses_the_answer(page)
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Amount in").fill("0.002")  # the same again, though less is left to pay by now
+    asked.get_by_role("button", name="Continue").click()
+    asked.get_by_role("button", name="Book a payment").click()
+    page.get_by_text("Nothing was done now: the same had been ordered before").wait_for()
+    expect(fact(page, "Paid")).to_have_text("0.002 USD")
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
-    whole = f"{invoice['gross']} {invoice['currency']}"
+    whole = f"{Decimal(invoice['gross']) - Decimal('0.002')} {invoice['currency']}"
     asked = page.get_by_role("dialog", name=f"Book {whole}, what is not paid yet of {invoice['number']}?")
     other = site.api.ask("POST", f"/invoices/{invoice['id']}/payments", {"amount": "0.001", "reference": "meanwhile"})
     assert other.status == 200
     asked.get_by_role("button", name="Book a payment").click()
     page.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
     page.keyboard.press("Escape")
-    expect(fact(page, "Paid")).to_have_text("0.001 USD")
+    expect(fact(page, "Paid")).to_have_text("0.003 USD")
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
-    rest = f"{Decimal(invoice['gross']) - Decimal('0.001')} {invoice['currency']}"
+    rest = f"{Decimal(invoice['gross']) - Decimal('0.003')} {invoice['currency']}"
     asked = page.get_by_role("dialog", name=f"Book {rest}, what is not paid yet of {invoice['number']}?")
     asked.get_by_role("button", name="Book a payment").click()
     page.get_by_text(f"acme: booked {rest}").wait_for()
@@ -491,6 +543,21 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     seen.get_by_role("button", name="PDF").wait_for()
     expect(seen.get_by_role("button", name="Issue")).to_have_count(0)
     assert seen.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def pays_part_and_loses_the_answer(page: Page) -> None:
+    """Book a part of an invoice; leave, without the answer, and open what asks for a payment again."""
+    route_once(page, "**/invoices/*/payments", lose_the_answer)
+    page.get_by_role("button", name="Book a payment").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Amount in").fill("0.002")
+    asked.get_by_role("button", name="Continue").click()
+    asked.get_by_role("button", name="Book a payment").click()
+    asked.get_by_text("It may have been carried out all the same").wait_for()
+    expect(fact(page, "Paid")).to_have_text("0.002 USD")  # read again, for it may have been booked
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
+    page.get_by_role("button", name="Book a payment").click()
 
 
 def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor, visit: Visit) -> None:

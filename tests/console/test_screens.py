@@ -30,6 +30,7 @@ from console.conftest import (
     fits_a_telephone,
     is_in_memory,
     logged_in,
+    lose_the_answer,
     meanwhile,
     route_once,
     see,
@@ -700,6 +701,27 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     expect(page.get_by_role("button", name="Book a payment")).to_be_focused()
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
+
+    route_once(page, "**/accounts/rival/payments", lose_the_answer)
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("2.22")
+    page.get_by_label("Memo").fill("memo a")
+    page.get_by_role("button", name="Continue").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_role("button", name="Book", exact=True).click()
+    asked.get_by_text("It may have been carried out all the same").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_label("Memo").fill("memo b")
+    page.get_by_role("button", name="Continue").click()
+    asked.get_by_text("An order before this one had no answer: it may have been carried out").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_label("Memo").fill("memo a")
+    page.get_by_role("button", name="Continue").click()
+    expect(asked).to_contain_text("Book 2.22 USD on rival?")
+    expect(asked.get_by_text("An order before this one")).to_have_count(0)
+    asked.get_by_role("button", name="Book", exact=True).click()
+    page.get_by_text("Nothing was done now: the same had been ordered before").wait_for()
+    before += Decimal("2.22")
 
     page.get_by_role("button", name="Book a payment").click()
     page.get_by_label("Amount in USD").fill("-1234.56")

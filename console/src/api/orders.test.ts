@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { ChangedSince, Problem, send, Unreachable, unlessOther } from "./client";
 import { endOf, type Job, resultOf } from "./jobs";
-import { Orders } from "./orders";
+import { DoneOtherwise, isPageOld, mayBeCarriedOut, Orders } from "./orders";
 import { noteAnswer } from "./untold";
 
 vi.mock("./untold", () => ({ noteAnswer: vi.fn() }));
@@ -107,7 +107,21 @@ it("gives another order, and one whose key is taken, another key", async () => {
   expect(new Set([lost, first, other]).size).toBe(3);
 });
 
-it("carries out at once what the server alone tells from the order before", async () => {
+it("carries out at once what the server alone tells from the order before, where that one had an answer", async () => {
+  const orders = new Orders();
+  const kept = new Map<string, string>();
+  const order = (memo: string) =>
+    orders.carryOut("500 to beta", async (key) => {
+      if (kept.has(key)) throw refusal(409, "key_reused");
+      kept.set(key, memo);
+      if (memo === "too long") throw refusal(422, "form");
+    });
+  await expect(order("too long")).rejects.toThrow(Problem);
+  await order("another");
+  expect([...kept.values()]).toEqual(["too long", "another"]);
+});
+
+it("says that an order whose answer was lost was carried out, and carries no other one out by itself", async () => {
   const orders = new Orders();
   const carriedOut = new Map<string, string>();
   const order = (memo: string) =>
@@ -117,6 +131,14 @@ it("carries out at once what the server alone tells from the order before", asyn
       if (memo === "lost") throw new Unreachable("");
     });
   await expect(order("lost")).rejects.toThrow(Unreachable);
+  expect([orders.mayOtherBeDone("500 to beta"), orders.mayOtherBeDone("600 to beta")]).toEqual([false, true]);
+  const said = await order("another").catch((thrown: Error) => thrown);
+  expect(said).toBeInstanceOf(DoneOtherwise);
+  expect([mayBeCarriedOut(said), isPageOld(said as Error), orders.mayBeDone("500 to beta")]).toEqual([
+    false,
+    true,
+    false,
+  ]);
   await order("another");
   expect([...carriedOut.values()]).toEqual(["lost", "another"]);
 });

@@ -16,6 +16,9 @@ const UNKNOWN = "outcome_unknown";
 /** Refusals of a repeat: the order was carried out before. */
 const DONE_BEFORE = ["answer_lost", "secret_not_kept"];
 
+/** An order was carried out before its answer was lost, with something else in what its text leaves out. */
+export class DoneOtherwise extends Error {}
+
 const codeOf = (failure: unknown) => (failure instanceof Problem ? (failure.code ?? "") : "");
 
 /** Tell whether a proxy has refused a request, such as one that is too large, before the switch had it. */
@@ -25,13 +28,16 @@ const isOfProxy = (failure: unknown): boolean =>
 /** Tell whether what has failed may have been carried out: no answer of the switch says that it was not. */
 export function mayBeCarriedOut(failure: unknown): boolean {
   // what stands between, such as a proxy, has problems without a code
-  const isKnown = failure instanceof ChangedSince || isOfProxy(failure);
+  const isKnown = failure instanceof ChangedSince || failure instanceof DoneOtherwise || isOfProxy(failure);
   return !isKnown && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
 }
 
 /** Tell whether what has failed says that the page may show what does not hold any more. */
 export const isPageOld = (failure: Error): boolean =>
-  isStale(failure) || mayBeCarriedOut(failure) || DONE_BEFORE.includes(codeOf(failure));
+  isStale(failure) ||
+  mayBeCarriedOut(failure) ||
+  failure instanceof DoneOtherwise ||
+  DONE_BEFORE.includes(codeOf(failure));
 
 /**
  * Tell whether a refusal was made before the order itself was looked at, and before it was looked up what the same order
@@ -55,17 +61,24 @@ export class Orders {
     return this.lost.has(text);
   }
 
+  /** Tell whether another order than this one may have been carried out without an answer. */
+  mayOtherBeDone(text: string): boolean {
+    return this.lost.size > (this.lost.has(text) ? 1 : 0);
+  }
+
   /**
    * Carry an order out. Its text tells it from others, and holds no secret, unless a form holds it as long: it is kept
-   * until the answer has come. An order that differs in what its text leaves out gets another key, too. `again` is
-   * the key, too, where the answer to the same order was lost.
+   * until the answer has come. An order that differs in what its text leaves out gets another key, too, unless the
+   * answer to the one before was lost: that one was carried out. `again` is the key, too, where the answer to the same
+   * order was lost.
    */
   async carryOut<Answer>(text: string, act: (key: string, again?: string) => Promise<Answer>): Promise<Answer> {
     const known = this.keys.get(text);
     const key = known ?? crypto.randomUUID();
     this.keys.set(text, key);
+    const wasLost = this.mayBeDone(text);
     try {
-      const answer = await act(key, this.mayBeDone(text) ? key : undefined);
+      const answer = await act(key, wasLost ? key : undefined);
       this.keys.delete(text);
       this.lost.delete(text);
       this.isRepeat = wasRepeated(key);
@@ -77,6 +90,7 @@ export class Orders {
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
       if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.keys.delete(text);
+      if (code === REUSED && wasLost) throw new DoneOtherwise();
       if (code === REUSED && known) return this.carryOut(text, act);
       throw failure;
     }

@@ -57,6 +57,8 @@ interface ActProps<Result> {
   needs: string;
   act: string;
   title: string;
+  /** What an order is about; the title, unless that has figures which the order itself changes. */
+  object?: string;
   lead?: ReactNode;
   isDanger?: boolean;
   isSmall?: boolean;
@@ -116,7 +118,7 @@ function ActDialog<Result>({
   const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
   const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);
-  const text = JSON.stringify([props.title, ...open]);
+  const text = JSON.stringify([props.object ?? props.title, ...open]);
   const order = useMutation({
     mutationFn: () => orders.carryOut(text, (key, again) => props.run(entered, key, again)),
     onSuccess: (result) => {
@@ -180,6 +182,7 @@ function ActDialog<Result>({
               />
             ))}
             {!wrong && <ProblemText error={order.error} />}
+            {!props.question && orders.mayOtherBeDone(text) && <span role="note">{t("act.lost_other")}</span>}
             {order.error && orders.mayBeDone(text) && <span>{t("act.lost", { act: props.act })}</span>}
             <Group justify="flex-end">
               <Button
@@ -205,6 +208,7 @@ function ActDialog<Result>({
           act={props.act}
           isAtWork={order.isPending}
           error={null}
+          mayOtherBeDone={orders.mayOtherBeDone(text)}
           onAct={send}
           onClose={() => setChecked(false)}
         />

@@ -2,9 +2,10 @@
 
 import { useTranslation } from "react-i18next";
 import { client, content, type Schemas } from "../api/client";
-import { amount, moment } from "../format";
+import { amount, less, moment } from "../format";
 
 type Booked = Schemas["Booked"];
+type Waiting = Schemas["WaitingSheet"];
 
 /** An amount with its currency. */
 export const sum = (value: string, currency: string | null) => `${amount(value)} ${currency ?? ""}`.trim();
@@ -14,7 +15,7 @@ export function useBooked(): (booked: Booked) => string {
   const { t } = useTranslation();
   return ({ receipts, waiting }) =>
     waiting
-      ? t("payments.waits", { id: waiting.id, amount: amount(waiting.amount), account: waiting.account })
+      ? t(waiting.target ? "payments.waits_transfer" : "payments.waits", { id: waiting.id, ...namesOf(waiting) })
       : (receipts ?? [])
           .flatMap((each) => [
             t(each.repeated ? "payments.repeated" : "payments.booked", {
@@ -25,6 +26,28 @@ export function useBooked(): (booked: Booked) => string {
             ...(each.expires_at ? [t("payments.valid_until", { moment: moment(each.expires_at, new Date()) })] : []),
           ])
           .join("; ");
+}
+
+/** What a payment that waits for a second person has in its words. */
+export const namesOf = ({ account, target, amount, currency }: Waiting) => ({
+  amount: sum(amount, currency),
+  account,
+  source: account,
+  target,
+});
+
+/** What is asked before a payment of a kind is booked. */
+export function useBookingTitle(): (wanted: Waiting) => string {
+  const { t } = useTranslation();
+  return (wanted) => {
+    if (wanted.target) return t("payments.move_title", namesOf(wanted));
+    const isRefund = wanted.type === "refund";
+    return t(`customer.confirm_${isRefund || wanted.type === "adjustment" ? wanted.type : "payment"}`, {
+      amount: amount(isRefund ? less("0", wanted.amount) : wanted.amount),
+      currency: wanted.currency ?? "",
+      account: wanted.account,
+    });
+  };
 }
 
 /** Move money from an account to another one. */

@@ -96,6 +96,7 @@ function Question({
       isAtWork={change.isPending}
       error={change.error}
       mayBeDone={orders.mayBeDone(props.title)}
+      mayOtherBeDone={orders.mayOtherBeDone(props.title)}
       onAct={() => change.mutate()}
       onClose={() => setAsks(false)}
     />

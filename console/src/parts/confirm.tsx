@@ -37,6 +37,8 @@ export function Confirm(props: {
   error: Error | null;
   /** Whether the order may have been carried out without an answer, and its repeat has the same Idempotency-Key. */
   mayBeDone?: boolean;
+  /** Whether another order of the same button may have been carried out without an answer. */
+  mayOtherBeDone?: boolean;
   onAct: () => void;
   onClose: () => void;
   /** The element that gets the focus afterwards; needed where another dialog came before, or where it was busy meanwhile. */
@@ -64,6 +66,7 @@ export function Confirm(props: {
       <Stack>
         <div>{props.lead}</div>
         <ProblemText error={props.error} />
+        {props.mayOtherBeDone && <span role="note">{t("act.lost_other")}</span>}
         {props.error && props.mayBeDone && <span>{t("act.lost", { act: props.act })}</span>}
         <Group justify="flex-end">
           <Button variant="default" onClick={close} disabled={props.isAtWork} data-autofocus>

@@ -621,6 +621,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         isAtWork={book.isPending}
         error={book.error}
         mayBeDone={entered !== null && orders.mayBeDone(textOf(entered))}
+        mayOtherBeDone={entered !== null && orders.mayOtherBeDone(textOf(entered))}
         onAct={() => entered && book.mutate(entered)}
         onClose={() => {
           setAsks(false);

@@ -247,6 +247,7 @@ function Acts({ row }: { row: Detail }) {
           needs="POST /invoices/{id}/payments"
           act={t("invoice.pay")}
           title={t("invoice.pay_title", named)}
+          object={nameOf(row)}
           asks={[
             { name: "amount", label: t("invoice.pay_amount", { currency: row.currency }), kind: "amount" },
             { name: "reference", label: t("invoice.pay_reference") },

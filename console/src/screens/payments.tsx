@@ -9,7 +9,7 @@ import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
 import { amount, less } from "../format";
-import { sum, transfer, transferBack, useBooked } from "../parts/bookings";
+import { namesOf, sum, transfer, transferBack, useBooked, useBookingTitle } from "../parts/bookings";
 import { Change, DoneText } from "../parts/change";
 import { Confirm } from "../parts/confirm";
 import { Download, WORKBOOK } from "../parts/download";
@@ -156,10 +156,13 @@ function Waiting() {
     confirm: useMay("POST /waiting-payments/{id}/confirmation"),
     refuse: useMay("POST /waiting-payments/{id}/refusal"),
   };
+  const titleOf = useBookingTitle();
   const found = useRows("/waiting-payments", {});
   const acts = (row: Row) => {
-    const path = { id: Number(row.id) };
-    const named = { amount: amount(String(row.amount)), account: String(row.account), who: String(row.asked_by) };
+    const waiting = row as Schemas["WaitingSheet"];
+    const path = { id: waiting.id };
+    const named = { ...namesOf(waiting), who: waiting.asked_by };
+    const kind = waiting.target ? "_transfer" : "";
     return (
       <Group gap={4} wrap="nowrap">
         {may.confirm && (
@@ -167,7 +170,7 @@ function Waiting() {
             size="compact-xs"
             saysAbove
             act={t("payments.confirm")}
-            title={t("payments.confirm_title", named)}
+            title={titleOf(waiting)}
             lead={t("payments.confirm_lead", named)}
             run={async (key) => ({
               said: say(
@@ -186,7 +189,7 @@ function Waiting() {
             size="compact-xs"
             saysAbove
             act={t("payments.refuse")}
-            title={t("payments.refuse_title", named)}
+            title={t(`payments.refuse${kind}_title`, named)}
             lead={t("payments.refuse_lead")}
             run={async (key) => {
               await content(
@@ -196,7 +199,7 @@ function Waiting() {
                   body: {},
                 }),
               );
-              return { said: t("payments.refused", named) };
+              return { said: t(`payments.refused${kind}`, named) };
             }}
           />
         )}
@@ -216,6 +219,7 @@ function Waiting() {
           { name: "account", kind: "account" },
           { name: "to_account", show: (row) => String(row.target ?? "–") },
           { name: "amount", kind: "money" },
+          { name: "currency" },
           { name: "reference" },
           { name: "memo", kind: "words" },
           ...(may.confirm || may.refuse ? [{ name: "acts", show: acts }] : []),

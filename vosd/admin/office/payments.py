@@ -109,6 +109,8 @@ class WaitingSheet(msgspec.Struct, frozen=True):
     """Name of the person who has ordered it."""
     asked_at: str
     """Time of the order, RFC 3339."""
+    currency: str | None
+    """Currency of the account; None = it has none any more."""
     repeated: bool = False
     """The reference was asked for before: nothing more waits now."""
 
@@ -394,7 +396,7 @@ async def list_waiting_payments(office: Office, who: Principal, _order: ListWait
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    return [_sheet(each) for each in await office.stores.waiting_payments.waiting()]
+    return await _sheets(office, await office.stores.waiting_payments.waiting())
 
 
 class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -468,7 +470,7 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
     asked = await waiting.find(order.id)
     line = office.audit_line(who, order, f"payment {order.id}")
     await waiting.refuse(order.id, who.recorded, office.now(), order.memo, line)
-    return _sheet(asked)
+    return (await _sheets(office, [asked]))[0]
 
 
 async def book_by_hand(
@@ -508,7 +510,7 @@ async def book_by_hand(
             f"reference {asked.reference} of account {asked.account} was refused by {decided_by}"
             f"{f': {asked.reason}' if asked.reason else ''}; {remedy}"
         )
-    return msgspec.structs.replace(_sheet(asked), repeated=is_repeated)
+    return msgspec.structs.replace((await _sheets(office, [asked]))[0], repeated=is_repeated)
 
 
 def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
@@ -606,8 +608,13 @@ def _transfer(
     )  # fmt: skip
 
 
-def _sheet(asked: WaitingPayment) -> WaitingSheet:
+async def _sheets(office: Office, asked: Sequence[WaitingPayment]) -> list[WaitingSheet]:
+    accounts = await payees(office, {each.account for each in asked})
+    return [_sheet(each, accounts.get(each.account)) for each in asked]
+
+
+def _sheet(asked: WaitingPayment, account: Account | None) -> WaitingSheet:
     return WaitingSheet(
         asked.id, asked.account, asked.target or None, asked.kind.value, format_amount(asked.amount), asked.reference,
-        asked.memo, asked.operator, iso_utc(asked.asked_at),
+        asked.memo, asked.operator, iso_utc(asked.asked_at), None if account is None else account.currency,
     )  # fmt: skip
