@@ -57,13 +57,6 @@ def passed_on(side: Side) -> str:
     return "".join(info.body[len("Signal=")] for info in side.asked["INFO"])
 
 
-def settle(scene: Scene) -> None:
-    """Require that nothing is left of any call."""
-    scene.wire.run_for(SETTLED_MS)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 def reasons(scene: Scene) -> list[str]:
     """Return why the calls ended, in the order of their ends."""
     return [record.end_reason for record in scene.exchange.sink.records]

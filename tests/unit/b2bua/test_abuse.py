@@ -200,8 +200,7 @@ def test_a_call_that_is_being_transferred_takes_part_in_no_other_transfer(scene)
     scene.wire.run_until(lambda: to_second.is_over)
     first.hang_up()
     scene.wire.run_until(lambda: to_first.is_over)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
     assert len(scene.exchange.sink.records) == 3
 
 

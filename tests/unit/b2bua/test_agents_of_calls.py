@@ -138,8 +138,7 @@ def test_the_limits_of_an_agent_count_all_calls_below_it():
     assert again.final == 200
     for call in (calls[1], again):
         call.hang_up()
-    scene.wire.run_for(1_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=1_000)
 
 
 def test_the_longest_call_of_an_agent_holds_for_the_accounts_below_it():

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from doubles.keypad_scene import TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from doubles.keypad_scene import TARGET, keypad_scene, passed_on, press, reasons, talking
 from doubles.sip_i import IAM, BodyPart, mixed
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.side import Reply
@@ -44,8 +44,7 @@ def test_while_the_target_is_called_the_parties_talk_on(scene):
     assert passed_on(party) == "*5"
     assert party.asked["INVITE"] == call.asked["INVITE"] == []
     press(scene, call, "*0")
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert sorted(reasons(scene)) == ["Cancelled", "Normal"]
 
 
@@ -61,8 +60,7 @@ def test_the_telephone_talks_to_the_target_and_the_party_is_put_on_hold(scene):
     assert passed_on(party) == "*"
     call.hang_up()
     scene.wire.run_for(1_000)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 @pytest.mark.parametrize("how", ["hangs up", "presses the key"])
@@ -81,7 +79,7 @@ def test_when_the_telephone_leaves_the_two_others_talk(scene, how):
     target.hang_up()
     scene.wire.run_for(1_000)
     assert party.is_over
-    settle(scene)
+    scene.expect_nothing_left()
     assert reasons(scene) == ["Normal", "Normal"]
 
 
@@ -99,8 +97,7 @@ def test_without_the_target_the_telephone_talks_to_its_party_again(scene, how):
     assert "a=inactive" not in latest(party)
     press(scene, call, "5")
     assert passed_on(party) == "*5"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert reasons(scene) == ["Normal", "Normal"]
 
 
@@ -123,8 +120,7 @@ def test_without_the_target_a_party_that_was_busy_is_not_put_on_hold_late(scene)
     assert (call.is_over, party.is_over, target.is_over) == (False, False, True)
     assert all("a=inactive" not in each.body for each in party.asked["INVITE"])
     assert latest(call) == media_of(party.mine)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert reasons(scene) == ["Normal", "Normal"]
 
 
@@ -134,7 +130,7 @@ def test_a_party_that_does_not_wait_ends_it_for_all(scene):
     scene.wire.run_for(2_000)
     assert call.is_over
     assert target.is_over
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -148,8 +144,7 @@ def test_a_party_that_has_hung_up_is_not_put_on_hold_any_more(scene, reply, canc
     press(scene, call, f"*2{TARGET}#")
     scene.wire.run_until(lambda: party.asked["INVITE"] != [])
     scene.wire.run_for(50)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert len({each["CSeq"] for each in party.asked["INVITE"]}) == 1
     assert len(party.asked["CANCEL"]) == cancels
     assert reasons(scene) == ["Normal", "Normal"]
@@ -167,8 +162,7 @@ def test_a_party_that_may_not_be_put_on_hold_waits_all_the_same(scene):
     target = scene.vendor.calls[1]
     assert (party.is_over, target.is_over) == (False, False)
     assert latest(party) == media_of(target.mine)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_party_that_waits_gets_the_offer_that_it_asks_for(scene):
@@ -183,8 +177,7 @@ def test_a_party_that_waits_gets_the_offer_that_it_asks_for(scene):
     call.hang_up()
     scene.wire.run_for(3_000)
     assert latest(party) == media_of(target.mine)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert reasons(scene) == ["Normal", "Normal"]
 
 
@@ -204,8 +197,7 @@ def test_a_party_that_waits_asks_again_before_its_ack_has_arrived(scene, refresh
     assert (call.is_over, party.is_over, target.is_over) == (False, False, False)
     call.hang_up()
     scene.wire.run_for(1_000)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert reasons(scene) == ["Normal", "Normal"]
 
 
@@ -228,8 +220,7 @@ def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     assert call.asked["INFO"] == target.asked["INFO"] == []
     call.hang_up()
     scene.wire.run_for(2_000)
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
 
 
 def test_a_telephone_that_cannot_talk_to_the_target_keeps_its_party(scene):
@@ -241,8 +232,7 @@ def test_a_telephone_that_cannot_talk_to_the_target_keeps_its_party(scene):
     party, target = scene.vendor.calls
     assert (call.is_over, party.is_over, target.is_over) == (False, False, True)
     assert latest(party) == media_of(call.mine)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert sorted(reasons(scene)) == ["No Common Codec", "Normal"]
 
 
@@ -253,8 +243,7 @@ def test_a_target_that_is_not_to_be_had_changes_nothing(scene):
     scene.wire.run_for(2_000)
     party, _ = scene.vendor.calls
     assert party.asked["INVITE"] == []
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("keys", ["0", "9"], ids=["takes it back", "leaves"])
@@ -272,8 +261,7 @@ def test_a_key_may_come_at_any_moment_around_the_answer(scene, keys, after_ms):
     assert (call.is_over, target.is_over) == ((False, True) if keys == "0" else (True, False))
     other = call if keys == "0" else target
     assert party.asked["INVITE"] == [] or latest(party) == media_of(other.mine)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 @pytest.mark.parametrize("balance", ["1.31", "2.00", "3.00"])
@@ -284,7 +272,7 @@ def test_money_that_runs_out_while_they_consult_ends_what_it_pays_for(balance):
     assert call.is_over
     assert party.is_over
     assert target.is_over
-    settle(scene)
+    scene.expect_nothing_left()
     assert "Balance Exhausted" in reasons(scene)
     assert sum(record.fee for record in scene.exchange.sink.records) <= Decimal(balance)
 
@@ -314,8 +302,7 @@ def test_the_call_to_the_target_is_paid_like_any_other(scene):
     scene.wire.run_for(10_000)
     call.hang_up()
     scene.wire.run_for(10_000)
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
     first, second = scene.exchange.sink.records
     assert {first.customer_account, second.customer_account} == {"acme"}
     assert {first.callee_in, second.callee_in} == {CALLEE, TARGET}

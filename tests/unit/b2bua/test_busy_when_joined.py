@@ -77,8 +77,7 @@ def talk_together(scene, party, target):
     scene.wire.run_for(2_000)
     assert party.is_over
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
 
 
 def joined_while_a_refresh_is_unanswered(scene):

@@ -40,8 +40,7 @@ def end(scene: Scene, *calls) -> list:
         if not call.is_over:
             call.cancel()
     scene.wire.run_until(lambda: all(each.is_over for each in calls))
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
     return scene.exchange.sink.records
 
 

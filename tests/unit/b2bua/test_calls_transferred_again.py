@@ -59,14 +59,6 @@ def interrupt(scene) -> None:
     scene.wire.run_for(5_000)  # calls that go on after a kill are refreshed
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-    for credit in scene.exchange.credits.values():
-        assert credit.reserved == 0
-
-
 def moved_to_mate(scene: Scene) -> tuple[OutgoingCall, IncomingCall, VirtualPhone]:
     """Let the customer call the desk, which moves the call to its mate; return both sides, and the mate."""
     desk, mate = registered(scene)
@@ -105,7 +97,7 @@ def test_the_second_phone_moves_the_caller_on_and_each_call_is_paid_while_it_had
     (to_mate,) = scene.exchange.sink.records  # it has no side left
     target.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = by_number(scene)
     first, third = records[DESK], records[TARGET]
     assert to_mate is records[MATE]
@@ -128,7 +120,7 @@ def test_the_caller_moves_the_second_phone_on(scene):
     interrupt(scene)
     at_mate.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = by_number(scene)
     first, second, third = records[DESK], records[MATE], records[TARGET]
     assert first.hangup_source == "caller"
@@ -146,8 +138,7 @@ def test_a_call_is_moved_five_times(running):
         before, side = side, {MATE: mate, DESK: desk, TARGET: running.vendor}[number].calls[-1]
         assert int(side.invite["Max-Forwards"]) == int(before.invite["Max-Forwards"]) - 1
         assert are_connected(call, side)
-    call.hang_up()
-    settle(running)
+    running.expect_nothing_left(call)
     assert side.is_over
     assert len(running.exchange.sink.records) == 6
 
@@ -166,8 +157,7 @@ def test_phones_that_move_every_call_to_each_other_are_refused_when_max_forwards
     assert side.got["REFER"] == [483]
     assert are_connected(call, side)
     assert len(mate.calls) == 1
-    call.hang_up()
-    settle(running)
+    running.expect_nothing_left(call)
     assert [record.end_reason for record in running.exchange.sink.records].count(EndReason.LOOP.text) == 1
 
 
@@ -187,8 +177,7 @@ def test_both_talk_on_where_the_second_target_is_not_to_be_had(scene, script):
     scene.wire.run_for(3_000)
     assert at_mate.is_over
     assert are_connected(call, scene.vendor.calls[-1])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert scene.vendor.calls[-1].is_over
 
 
@@ -206,8 +195,7 @@ def test_a_switch_that_is_killed_while_the_second_target_rings_notifies_the_phon
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert "a=sendonly" in at_mate.theirs
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert at_mate.is_over
     assert scene.lost == []
 
@@ -224,8 +212,7 @@ def test_a_transfer_in_progress_goes_on_at_the_next_switch(tmp_path, how):
     scene.wire.run_for(5_000)
     assert at_mate.is_over
     assert are_connected(call, scene.vendor.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert len(by_number(scene)) == 3
 
 
@@ -247,7 +234,7 @@ def test_a_phone_that_hangs_up_before_the_second_target_answers_leaves_the_calle
     if is_answered:
         assert are_connected(call, running.vendor.calls[0])
         call.hang_up()
-    settle(running)
+    running.expect_nothing_left()
     records = by_number(running)
     assert records[DESK].hangup_source == ("caller" if is_answered else "callee")
 
@@ -266,7 +253,7 @@ def test_the_end_of_the_side_that_stays_ends_the_ringing_target(running, has_lef
     running.wire.run_for(3_000)
     assert (call.is_over, at_mate.is_over, running.vendor.calls[0].is_over) == (True, True, True)
     assert notified(at_mate)[2:] == ([] if has_left else ["487 Request Terminated"])
-    settle(running)
+    running.expect_nothing_left()
     assert len(by_number(running)) == 3
 
 
@@ -283,7 +270,7 @@ def test_the_phone_connects_its_caller_with_one_that_it_has_called(scene):
     interrupt(scene)
     call.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = by_number(scene)
     assert records[MATE].hangup_source == "callee"
     assert records[DESK].ended_at == records[TARGET].ended_at > records[MATE].ended_at
@@ -308,7 +295,7 @@ def test_a_phone_connects_two_that_were_both_moved_to_it(scene, is_first):
     interrupt(scene)
     calls[0].hang_up()
     scene.wire.run_until(lambda: calls[1].is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert len(scene.exchange.sink.records) == 4
 
 
@@ -319,8 +306,7 @@ def test_a_phone_moves_a_call_to_one_whose_other_side_was_moved_to_it(running):
     attended(own, at_mate)
     running.wire.run_for(3_000)
     assert are_connected(call, running.vendor.calls[0])
-    running.vendor.calls[0].hang_up()
-    settle(running)
+    running.expect_nothing_left(running.vendor.calls[0])
     assert call.is_over
 
 
@@ -336,8 +322,7 @@ def test_a_side_is_not_connected_with_itself(running):
     running.wire.run_for(1_000)
     assert own.got["REFER"] == [603]
     assert are_connected(own, at_desk)
-    own.hang_up()
-    settle(running)
+    running.expect_nothing_left(own)
 
 
 @pytest.mark.parametrize("first", ["caller", "mate"])
@@ -350,8 +335,7 @@ def test_one_transfers_while_the_other_does(running, first):
     blind(other, SECOND)
     running.wire.run_for(1_000)
     assert (one.got["REFER"], other.got["REFER"]) == ([202], [491])
-    call.hang_up()
-    settle(running)
+    running.expect_nothing_left(call, within_ms=40_000)
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
@@ -378,7 +362,7 @@ def test_the_second_phone_moves_the_caller_on_by_keys(scene, keys, leaves):
     assert are_connected(call, target)
     target.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = by_number(scene)
     assert records[DESK].ended_at == records[TARGET].ended_at > records[MATE].ended_at
 
@@ -401,8 +385,7 @@ def test_the_second_phone_has_the_caller_back(scene, how):
     press(scene, at_mate, f"*1{SECOND}#")
     scene.wire.run_for(3_000)
     assert are_connected(call, scene.vendor.calls[1])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert scene.vendor.calls[1].is_over
 
 
@@ -413,5 +396,5 @@ def test_a_caller_that_does_not_wait_ends_it_for_all(running, ends):
     running.wire.run_for(3_000)
     call.hang_up() if ends == "caller" else running.exchange.end_all(EndReason.ADMINISTRATIVE)
     running.wire.run_until(lambda: at_mate.is_over and running.vendor.calls[0].is_over)
-    settle(running)
+    running.expect_nothing_left()
     assert len({record.ended_at for record in by_number(running).values()}) == 1

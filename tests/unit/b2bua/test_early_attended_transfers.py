@@ -34,14 +34,6 @@ def scene():
     assert faults_of(packets, SWITCH) == []
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-    for credit in scene.exchange.credits.values():
-        assert credit.reserved == 0
-
-
 def ringing(scene: Scene, phone: VirtualPhone, number: str, intent: Intent | None = None) -> OutgoingCall:
     """Let a phone call a number that rings; return its side a second later."""
     own = phone.call(number, intent or Intent())
@@ -79,7 +71,7 @@ def test_the_caller_is_connected_with_the_target_once_it_answers(scene, how):
     assert "a=sendonly" in target.theirs
     target.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = {record.callee_in: record for record in scene.exchange.sink.records}
     first, second = records[DESK], records[TARGET]
     assert (first.customer_account, second.customer_account) == ("acme", "office")
@@ -104,8 +96,7 @@ def test_a_phone_that_hangs_up_all_at_once_leaves_the_caller_to_the_target(scene
     (target,) = scene.vendor.calls
     assert not target.is_over
     assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert target.is_over
 
 
@@ -126,7 +117,7 @@ def test_a_target_that_does_not_answer_leaves_the_caller_to_the_phone_while_it_i
         scene.wire.run_for(1_000)
         assert at_desk.agrees_with(call)
         call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
     assert len(scene.exchange.sink.records) == 2
 
 
@@ -146,8 +137,7 @@ def test_the_next_gateway_is_offered_the_session_of_the_side_that_stays():
     assert target.invite.body.partition("\r\nt=")[2] == party.mine.partition("\r\nt=")[2]
     assert are_connected(party, target)
     assert (first.is_over, second.final) == (True, 487)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 
@@ -162,7 +152,7 @@ def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, ends):
     call.hang_up()
     scene.wire.run_for(3_000)
     assert (at_desk.is_over, scene.vendor.calls[0].is_over) == (True, True)
-    settle(scene)
+    scene.expect_nothing_left()
     assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Cancelled", "Normal"]
 
 
@@ -183,8 +173,7 @@ def test_a_target_with_early_media_is_connected_with_the_caller(scene, script, h
     scene.wire.run_for(8_000)
     assert at_desk.is_over
     assert are_connected(call, scene.vendor.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_several_phones_that_ring_go_on_ringing(scene):
@@ -203,8 +192,7 @@ def test_several_phones_that_ring_go_on_ringing(scene):
     scene.wire.run_for(6_000)
     assert at_mate.is_over
     assert are_connected(call, scene.vendor.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert len(scene.exchange.sink.records) == 3
 
 
@@ -217,8 +205,7 @@ def test_early_only_is_obeyed(scene):
     scene.wire.run_for(6_000)
     assert at_desk.got["REFER"] == [202]
     assert are_connected(call, scene.vendor.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_call_without_an_offer_is_no_target(scene):
@@ -232,9 +219,7 @@ def test_a_call_without_an_offer_is_no_target(scene):
     assert at_desk.got["REFER"] == [603]
     scene.wire.run_for(5_000)
     assert own.final == 200
-    own.hang_up()
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(own, call)
 
 
 def test_a_call_that_rings_at_the_phone_is_no_target(scene):
@@ -248,8 +233,7 @@ def test_a_call_that_rings_at_the_phone_is_no_target(scene):
     scene.wire.run_for(1_000)
     assert at_desk.got["REFER"] == [603]
     other.cancel()
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_ringing_call_of_another_phone_is_no_target(scene):
@@ -262,8 +246,7 @@ def test_a_ringing_call_of_another_phone_is_no_target(scene):
     assert at_desk.got["REFER"] == [603]
     assert not scene.vendor.calls[0].is_over
     own.cancel()
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_call_that_was_moved_to_the_phone_is_moved_on(scene):
@@ -278,8 +261,7 @@ def test_a_call_that_was_moved_to_the_phone_is_moved_on(scene):
     at_mate.hang_up()
     scene.wire.run_for(6_000)
     assert are_connected(call, scene.vendor.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert len(scene.exchange.sink.records) == 3
 
 
@@ -298,8 +280,7 @@ def test_a_switch_that_ends_while_the_target_rings_leaves_the_caller_to_the_phon
     else:
         assert at_desk.is_over
         assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert scene.lost == []
 
 
@@ -309,5 +290,5 @@ def test_money_of_the_phones_account_limits_the_call_to_the_target():
     attended(at_desk, own)
     scene.wire.run_for(200_000)
     assert (call.is_over, at_desk.is_over) == (True, True)
-    settle(scene)
+    scene.expect_nothing_left()
     assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal", "Balance Exhausted"}

@@ -39,8 +39,7 @@ def at(vendor, number=OTHER, params=""):
 def settled(scene):
     scene.wire.run_for(40_000)
     assert len(scene.lookups.redirects) == 0
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 

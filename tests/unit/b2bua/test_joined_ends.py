@@ -43,8 +43,7 @@ def refer(first: OutgoingCall, second: OutgoingCall) -> None:
 
 def records(scene: Scene) -> list[CallRecord]:
     """Require that nothing is left, and return both records in the order of their calls."""
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
     found = sorted(scene.exchange.sink.records, key=lambda record: (record.started_at, record.call_id))
     assert [record.callee_in for record in found] == [CALLEE, TARGET]
     assert scene.exchange.statement("acme") == -sum(record.fee + record.tax for record in found)

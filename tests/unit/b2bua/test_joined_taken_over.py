@@ -69,14 +69,6 @@ def interrupt(scene) -> None:
     scene.wire.run_for(5_000)  # calls that go on after a kill are refreshed
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-    for credit in scene.exchange.credits.values():
-        assert credit.reserved == 0
-
-
 def more_phones(scene: Scene) -> dict[str, VirtualPhone]:
     phones = {}
     for index, number in enumerate((THIRD, OUTSIDER)):
@@ -148,7 +140,7 @@ def test_another_phone_of_the_account_takes_a_side_over(scene, how, first):
     leaving, staying = (pickup, other) if first == "newcomer" else (other, pickup)
     leaving.hang_up()
     scene.wire.run_until(lambda: staying.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = scene.exchange.sink.records
     assert {record.end_reason for record in records} == {"Normal"}
     assert (len(records), len({record.ended_at for record in records})) == (2, 1)
@@ -170,8 +162,7 @@ def test_the_newcomer_transfers_the_other_side_once_more_and_is_replaced_itself(
     target = scene.vendor.calls[-1]
     assert (again.is_over, other.is_over) == (True, False)
     assert are_in_touch(scene, other, target)
-    other.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(other)
     assert target.is_over
     to_target = next(each for each in reversed(scene.exchange.sink.records) if each.callee_in == TARGET)
     assert (to_target.mapping_gateway, to_target.sip_call_id_in) == (THIRD, again.call_id) or how == "the caller"
@@ -191,8 +182,7 @@ def test_a_restart_between_offer_and_answer_loses_nothing(tmp_path, how, interru
     scene.wire.run_for(3_000)
     assert (pickup.final, left.is_over, other.is_over) == (200, True, False)
     assert are_connected(pickup, other)
-    other.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(other)
     assert pickup.is_over
 
 
@@ -213,7 +203,7 @@ def test_a_takeover_that_comes_to_no_end_changes_nothing(running, how, ends):
         assert pickup.final == (488 if ends == "refused" else 487)
         assert are_in_touch(running, left, other)
         other.hang_up()
-    settle(running)
+    running.expect_nothing_left()
     assert len(running.exchange.sink.records) == 2
 
 
@@ -227,8 +217,7 @@ def test_no_side_transfers_meanwhile(running):
     assert (left.got["REFER"], other.got["REFER"]) == ([491], [491])
     running.wire.run_for(5_000)
     assert pickup.final == 200
-    other.hang_up()
-    settle(running)
+    running.expect_nothing_left(other)
 
 
 @pytest.mark.parametrize("how", ["the target", "the caller"])
@@ -239,8 +228,7 @@ def test_while_a_side_is_transferred_it_is_not_taken_over(running, how):
     running.wire.run_for(1_000)
     assert taken_by(running, phones[THIRD], left).final == 491
     assert (left.is_over, other.is_over) == (False, False)
-    other.hang_up()
-    settle(running)
+    running.expect_nothing_left(other)
 
 
 def test_each_side_is_of_its_own_account(running):
@@ -250,8 +238,7 @@ def test_each_side_is_of_its_own_account(running):
     pickup = taken_by(running, phones[OUTSIDER], other)
     assert (pickup.final, other.is_over) == (200, True)
     assert are_in_touch(running, left, pickup)
-    left.hang_up()
-    settle(running)
+    running.expect_nothing_left(left)
     assert pickup.is_over
 
 
@@ -277,6 +264,5 @@ def test_relayed_media_follow_the_newcomer_once_the_other_side_has_accepted(how,
     assert (at_one.other, at_two.other) == (at_two.port, at_one.port)
     assert (at_one.source.host, at_one.source.rtp) == place(one.mine)
     assert (at_two.source.host, at_two.source.rtp) == place(two.mine)
-    other.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(other)
     assert relay.open_ports == {}

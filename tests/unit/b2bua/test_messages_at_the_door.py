@@ -173,9 +173,7 @@ def test_an_invite_that_may_not_leave_without_an_answer_ends_the_attempt_and_say
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final != 200 or scene.vendors[1].calls
     assert names(scene, VENDORS[0]) == []
-    call.hang_up()
-    scene.wire.run_for(5_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(call)
     assert [each.code for each in scene.record.attempts][:1] == [0]
 
 
@@ -424,10 +422,7 @@ def test_a_blind_transfer_goes_through_doors_that_keep_everything_a_while():
     first, second = scene.vendor.calls
     assert first is party
     assert first.asked["INVITE"][0].body.partition("\r\nt=")[2] == second.mine.partition("\r\nt=")[2]
-    first.hang_up()
-    scene.wire.run_for(5_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(first)
 
 
 def test_a_takeover_goes_through_doors_that_keep_everything_a_while():

@@ -105,8 +105,7 @@ def test_two_calls_share_a_balance_and_neither_goes_below_it():
     scene = strict_scene("2.00")
     calls = [scene.caller.call(CALLEE) for _ in range(3)]
     scene.wire.run_until(lambda: all(call.is_over for call in calls))
-    scene.wire.run_for(10)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=10)
     assert sum(record.fee for record in scene.exchange.sink.records) == Decimal("2.00")
     assert scene.exchange.credits["acme"].unbooked == Decimal("-2.00")
     assert scene.exchange.residue() == {}
@@ -126,11 +125,9 @@ def test_while_it_rings_a_call_holds_its_first_minute():
     assert (first.final, second.final) == (None, 402)
     assert scene.exchange.credits["acme"].reserved == Decimal("0.60")
     first.cancel()
-    scene.wire.run_for(100)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=100)
     assert scene.caller.call(CALLEE, Intent(hang_up_after_ms=1)).final is None
-    scene.wire.run_for(2_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=2_000)
 
 
 def test_a_short_t1_does_not_shorten_the_money():

@@ -81,6 +81,5 @@ def test_a_finished_call_leaves_nothing_to_the_garbage_collector(script, intent)
     scene.vendor.script = script
     with collected() as names:
         scene.whole_call(intent)
-        scene.wire.run_for(100)
-        assert scene.exchange.leftovers() == {}
+        scene.expect_nothing_left(within_ms=100)
     assert names == set()

@@ -235,8 +235,7 @@ def test_a_body_of_an_answer_is_not_put_into_the_offer_that_follows_it():
     assert len(parts_in(offered)) == 1
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
 
 
 def test_a_required_part_without_a_session_needs_a_side_that_knows_update():

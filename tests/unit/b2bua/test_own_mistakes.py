@@ -27,8 +27,7 @@ def another_call_works(scene):
 
 
 def nothing_is_left(scene):
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
 
 
 def test_in_admission(scene, monkeypatch):

@@ -80,8 +80,7 @@ def test_a_hundred_parallel_calls_to_its_own_gateway_on_money_for_five_carry_exa
     scene.wire.run_until(lambda: all(call.is_over for call in calls))
     scene.wire.run_for(1_000)
     assert sorted(call.final for call in calls) == [200] * 5 + [402] * 95
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
 
 
 def test_rates_of_its_account_are_what_it_pays_and_price_nothing_that_it_is_paid():

@@ -47,8 +47,7 @@ def scene_of(script=None, terms=ASKS, form=PortedNumber.DIALLED, settings=None, 
 def settled(scene):
     scene.wire.run_for(40_000)
     assert len(scene.lookups.portability) == 0
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 

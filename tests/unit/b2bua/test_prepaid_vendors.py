@@ -109,8 +109,7 @@ def test_a_hundred_parallel_calls_on_a_vendors_money_for_five_carry_exactly_five
     scene.wire.run_until(lambda: all(call.is_over for call in calls))
     scene.wire.run_for(1_000)
     assert sorted(call.final for call in calls) == [200] * 5 + [503] * 95
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
 
 
 def test_the_vendor_pays_for_the_time_before_our_200_and_no_more_than_it_has():

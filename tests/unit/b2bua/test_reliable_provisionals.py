@@ -88,8 +88,7 @@ def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene
     assert [prack["RAck"] for prack in scene.vendor.received("PRACK")] == ["7 1 INVITE", "8 1 INVITE"]
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
-    scene.wire.run_for(100)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=100)
 
 
 # -- to the caller ------------------------------------------------------------------------------------------------
@@ -395,8 +394,7 @@ def test_a_caller_that_requires_what_its_trunk_may_not_is_refused():
     scene = scene_of(customer=Reliability.OFF)
     call = scene.whole_call(Intent(headers=INSISTS_ON_RELIABLE))
     assert (call.final, call.refusal["Unsupported"]) == (420, "100rel")
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=0)
 
 
 def test_a_caller_that_does_not_support_what_its_trunk_requires_is_refused():

@@ -53,6 +53,4 @@ def test_a_lower_limit_cuts_no_call_and_counts_the_running_ones(scene):
     second = scene.caller.call(CALLEE)
     scene.wire.run_for(100)
     assert (first.final, first.is_over, second.final) == (200, False, 503)
-    first.hang_up()
-    scene.wire.run_for(100)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(first, within_ms=100)

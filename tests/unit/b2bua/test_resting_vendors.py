@@ -39,8 +39,7 @@ def test_of_24_calls_to_a_mute_vendor_the_first_three_wait_and_the_rest_go_strai
     assert all(pdd_ms >= RESPONSE_MS for _, pdd_ms in tried[:SILENCES])
     assert all(pdd_ms < 20 for _, pdd_ms in tried[SILENCES:])
     assert events(lines) == [("gateway_resting", "203.0.113.1:5060")]
-    scene.wire.run_for(70_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
 
 
 def test_after_its_rest_one_call_is_let_through_and_the_vendor_is_well_when_that_rings():
@@ -103,8 +102,7 @@ def test_callers_who_give_up_before_the_time_to_respond_is_over_let_a_mute_vendo
         call = scene.caller.call(CALLEE, Intent(cancel_after_ms=cancel_after_ms))
         scene.wire.run_until(lambda: call.is_over)  # noqa: B023
     assert call_through(scene)[0] == (["vendor-1"] if rests else ["vendor-0", "vendor-1"])
-    scene.wire.run_for(70_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
 
 
 def test_the_only_vendor_is_tried_although_it_rests():
@@ -287,8 +285,7 @@ def test_failed_calls_of_one_customer_do_not_rest_the_vendor_for_others(script, 
     late = other.call(CALLEE, intent)
     scene.wire.run_until(lambda: late.is_over)
     assert [each.gateway for each in scene.exchange.sink.records[-1].attempts] == ["vendor-1"], "for the other it rests"
-    scene.wire.run_for(70_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
 
 
 def test_calls_of_several_payers_that_fail_let_the_vendor_rest_for_all():

@@ -346,8 +346,7 @@ def test_a_pickup_that_is_refused_cancels_none():
     busy.hang_up()
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
     assert [record.routing_gateway for record in scene.exchange.sink.records] == ["vendor-0", "7002"]
 
 
@@ -364,8 +363,7 @@ def test_a_place_of_the_phone_that_rings_picks_its_only_call_up(ring):
     assert called(scene, "44201").final == 486, "the call that it has picked up is its only one"
     call.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
     assert scene.exchange.sink.records[-1].attempts[-1].reason == "Answered"
 
 
@@ -751,6 +749,5 @@ def test_a_call_is_transferred_to_phones_that_ring_together():
     assert there.theirs.partition("\r\nt=")[2] == target.mine.partition("\r\nt=")[2]
     there.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
     assert sorted(record.routing_gateway for record in scene.exchange.sink.records) == ["7003", "vendor-0"]

@@ -178,8 +178,7 @@ def test_a_step_that_asks_before_the_call_is_identified_is_a_mistake():
     call = waiting.call()
     assert call.final == 500
     assert waiting.asker.asked == []
-    assert waiting.exchange.leftovers() == {}
-    assert waiting.exchange.residue() == {}
+    waiting.expect_nothing_left(within_ms=0)
 
 
 def transferring():

@@ -36,12 +36,6 @@ def media_of(session: str) -> str:
     return session.partition("\r\nt=")[2]
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 def test_another_phone_takes_the_call_over(scene):
     """RFC 3891: an INVITE with Replaces takes the caller's place; the call and its CDR stay one."""
     call = talking(scene)
@@ -56,7 +50,7 @@ def test_another_phone_takes_the_call_over(scene):
     assert media_of(moved.body) == pickup.mine.partition("\r\nt=")[2]
     pickup.hang_up()
     scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert scene.record.end_reason == "Normal"
 
 
@@ -77,8 +71,7 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
     scene.wire.run_for(1_000)
     assert (pickup.got["INVITE"], party.got["INVITE"]) == ([200], [200])
     assert party.theirs.count("m=") == 2
-    pickup.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(pickup)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +84,7 @@ def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
     scene.wire.run_until(lambda: pickup.final is not None)
     assert pickup.final == status
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_an_invite_replaces_one_dialog_only(scene):
@@ -104,8 +96,7 @@ def test_an_invite_replaces_one_dialog_only(scene):
     scene.wire.run_until(lambda: pickup.final is not None)
     assert pickup.final == 400
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
@@ -116,8 +107,7 @@ def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
     scene.wire.run_until(lambda: pickup.final is not None)
     assert pickup.final == 488
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 ELSEWHERE = OFFER.replace("audio 20000 ", "audio 44444 ")
@@ -148,8 +138,7 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
     scene.wire.run_for(2_000 if refreshes == "vendor" else 70_000)
     assert media_of(party.theirs) == media_of(call.mine)
     assert len(party.asked["INVITE"]) == 1 + (refreshes == "switch")
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 # -- phones of one account ----------------------------------------------------------------------------------------
@@ -210,7 +199,7 @@ def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_made
     assert (media_of(party.theirs), media_of(pickup.theirs)) == (media_of(pickup.mine), media_of(party.mine))
     pickup.hang_up()
     scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert (scene.record.mapping_gateway, scene.record.end_reason) == (FIRST, "Normal")
 
 
@@ -235,7 +224,7 @@ def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_was_
     leaving, left = (third, call) if first == "newcomer" else (call, third)
     leaving.hang_up()
     scene.wire.run_until(lambda: left.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     record = scene.record
     assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", FIRST, "Normal")
     assert record.hangup_source == ("callee" if first == "newcomer" else "caller")
@@ -278,7 +267,7 @@ def test_a_phone_that_has_taken_a_call_over_transfers_it_in_its_own_name(office,
     assert (pickup.is_over, second.invite["From"].startswith(f"<sip:{SECOND}@")) == (True, True)
     second.hang_up()
     scene.wire.run_until(lambda: first.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = {record.callee_in: record for record in scene.exchange.sink.records}
     assert (records[CALLEE].mapping_gateway, records[TARGET].mapping_gateway) == (FIRST, SECOND)
     assert records[TARGET].source_address == "203.0.113.60:40001"
@@ -288,8 +277,7 @@ def test_a_phone_that_has_taken_a_call_over_transfers_it_in_its_own_name(office,
 def test_a_phone_that_has_taken_a_call_over_transfers_it_to_no_number_that_it_may_not_dial(office):
     pickup = taken_over(office, numbers=IncomingNumbers(callee_allow=(FIRST,)))
     assert refer(office, pickup) == 403
-    pickup.hang_up()
-    settle(office.scene)
+    office.scene.expect_nothing_left(pickup)
     assert [(record.mapping_gateway, record.end_reason) for record in office.scene.exchange.sink.records] == [
         (SECOND, "Number Not Allowed"), (FIRST, "Normal"),
     ]  # fmt: skip
@@ -303,7 +291,7 @@ def test_a_call_that_was_taken_over_is_transferred_onto_a_call_of_the_phone_that
     assert (pickup.is_over, other.is_over) == (status == 202, status == 202)
     for each in office.scene.vendor.calls:
         each.hang_up()
-    settle(office.scene)
+    office.scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
@@ -333,7 +321,7 @@ def test_a_restart_leaves_a_newcomer_its_own_sip_settings(office, side, is_answe
     assert refer(office, pickup) == 403
     other.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
@@ -348,8 +336,7 @@ def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
     scene.wire.run_for(2_000)
     assert pickup.got["REFER"] == [202]
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
     assert {record.mapping_gateway: record.callee_in for record in scene.exchange.sink.records} == {
         "hq": CALLEE,
         "br": TARGET,
@@ -374,8 +361,7 @@ def test_a_number_that_was_withheld_stays_so_where_the_one_that_took_the_call_ov
     second = scene.vendor.calls[1].invite
     assert CALLER not in second["From"]
     assert second.every("Privacy") == ["id"]
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_a_phone_that_has_taken_a_call_over_names_no_diversion_by_a_number_of_others(office):
@@ -396,8 +382,7 @@ def test_a_phone_that_has_taken_a_call_over_names_no_diversion_by_a_number_of_ot
     assert refer(office, pickup) == 202
     _, second = scene.vendor.calls
     assert [second.invite.every(name) for name in ("Diversion", "History-Info")] == [[], []]
-    second.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(second)
 
 
 @pytest.mark.parametrize("rings", [True, False])
@@ -410,7 +395,7 @@ def test_a_phone_that_is_blocked_takes_no_call_over(office, rings, blocked):
     assert not call.is_over
     call.cancel() if rings else call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize(("is_emergency", "prefix"), [(False, ""), (True, ""), (True, "99")])
@@ -439,7 +424,7 @@ def test_a_phone_takes_a_call_over_from_no_place_and_with_no_agent_that_it_may_n
     records = scene.exchange.sink.records
     assert [(each.end_reason, each.mapping_gateway, each.callee_in) for each in records] == refused
     (pickup if is_emergency else call).hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("replaces", ["caller", "callee"])
@@ -462,8 +447,7 @@ def test_a_call_is_not_transferred_while_another_phone_takes_it_over(office, rep
     referring.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
     scene.wire.run_for(2_000)
     assert referring.got["REFER"][-1] == 202
-    scene.vendor.calls[-1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[-1])
 
 
 def test_a_new_callee_that_never_acknowledges_ends_the_call(office):
@@ -491,7 +475,7 @@ def test_the_bye_to_a_new_callee_waits_behind_its_200_at_the_door():
     call.hang_up()
     scene.wire.run_for(5_000)
     assert (pickup.final, pickup.is_over) == (200, True)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):
@@ -507,7 +491,7 @@ def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):
     assert (pickup.final, there.is_over, call.is_over) == (200, True, False)
     call.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
@@ -519,8 +503,7 @@ def test_a_phone_of_another_account_takes_no_call_over(office, side):
     pickup = office.picked_up(SECOND, call)
     assert pickup.final == 481, "the caller is of another account than the phones"
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 # -- a call that rings --------------------------------------------------------------------------------------------
@@ -555,7 +538,7 @@ def test_another_phone_of_the_account_picks_up_a_call_that_rings(office, extra, 
     scene.wire.run_for(10_000)
     call.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     [record] = scene.exchange.sink.records
     assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", SECOND, "Normal")
     assert (record.customer_account, record.sip_call_id_out, record.codec) == ("big", pickup.call_id, "PCMU")
@@ -593,7 +576,7 @@ def test_another_phone_picks_up_a_call_that_rings_for_a_transfer(office, restart
     assert (pickup.got["INVITE"][-1], media_of(party.theirs)) == (200, media_of(pickup.mine))
     pickup.hang_up()
     scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     records = {record.callee_in: record for record in scene.exchange.sink.records}
     assert [(record.routing_gateway, record.end_reason) for record in records.values()] == [
         (SECOND, "Normal"), (records[CALLEE].routing_gateway, "Normal"),
@@ -610,7 +593,7 @@ def test_a_picked_up_call_that_is_charged_from_its_invite_is_charged_from_the_fi
     pickup = office.picked_up(SECOND, there)
     call.hang_up()
     office.scene.wire.run_until(lambda: pickup.is_over)
-    settle(office.scene)
+    office.scene.expect_nothing_left()
     record = office.scene.record
     assert record.billing_base_ms == record.ended_at - record.started_at
     assert record.hold_time_ms < record.billing_base_ms
@@ -628,7 +611,7 @@ def test_a_phone_without_room_for_the_call_does_not_pick_it_up(office):
     call.cancel()
     busy.hang_up()
     scene.wire.run_until(lambda: call.is_over and busy.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_the_phone_that_picked_up_may_hang_up(office):
@@ -637,7 +620,7 @@ def test_the_phone_that_picked_up_may_hang_up(office):
     pickup = office.picked_up(SECOND, there)
     pickup.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert (scene.record.end_reason, scene.record.hangup_source) == ("Normal", "callee")
 
 
@@ -651,7 +634,7 @@ def test_early_media_of_the_phone_that_rang_do_not_hinder_a_pickup(office, heade
     assert media_of(call.theirs) == media_of(PICKED_UP)
     call.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_an_answer_that_crosses_a_pickup_is_hung_up(office):
@@ -664,7 +647,7 @@ def test_an_answer_that_crosses_a_pickup_is_hung_up(office):
     assert sorted((pickup.is_over, there.is_over)) == [False, True]
     call.hang_up()
     scene.wire.run_for(3_000)
-    settle(scene)
+    scene.expect_nothing_left()
     assert len(scene.exchange.sink.records) == 1
 
 
@@ -676,7 +659,7 @@ def test_only_a_phone_of_the_account_picks_a_call_up(office, by):
     assert call.is_over is False
     call.hang_up() if by == FIRST else call.cancel()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_the_side_that_calls_is_not_replaced_before_the_answer(office):
@@ -690,7 +673,7 @@ def test_the_side_that_calls_is_not_replaced_before_the_answer(office):
     assert office.picked_up(THIRD, call).final == 481
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -712,7 +695,7 @@ def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(off
     scene.wire.run_for(500)
     call.hang_up()
     scene.wire.run_until(lambda: there.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert scene.record.routing_gateway == FIRST
 
 
@@ -732,7 +715,7 @@ def test_a_call_of_a_vendor_that_rings_is_not_picked_up():
     assert pickup.final == 481
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_vendor_that_is_a_customer_too_takes_its_side_over():
@@ -749,5 +732,5 @@ def test_a_vendor_that_is_a_customer_too_takes_its_side_over():
     assert (pickup.final, there.is_over) == (200, True)
     call.hang_up()
     scene.wire.run_until(lambda: pickup.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert (scene.record.routing_gateway, scene.record.vendor_account) == ("vendor-0", "carriers")

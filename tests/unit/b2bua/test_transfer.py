@@ -54,12 +54,6 @@ def both(scene: Scene) -> tuple[IncomingCall, IncomingCall]:
     return first, second
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 def test_blind_transfer_connects_the_other_side_with_the_target(scene):
     call = talking(scene)
     blind(call)
@@ -79,7 +73,7 @@ def test_blind_transfer_connects_the_other_side_with_the_target(scene):
     assert media_of(target.invite) == party.mine.partition("\r\nt=")[2]
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connected_with_the_target(scene):
@@ -99,7 +93,7 @@ def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connecte
     assert media_of(party.asked["INVITE"][-1]) == target.mine.partition("\r\nt=")[2]
     target.hang_up()
     scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
 
 
@@ -109,7 +103,7 @@ def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     blind(call)
     scene.wire.run_for(10_000)
     both(scene)[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
     to_target, to_party = sorted(scene.exchange.sink.records, key=lambda record: record.callee_in)
     assert (to_target.callee_in, to_party.callee_in) == (TARGET, CALLEE)
     assert {record.customer_account for record in (to_target, to_party)} == {"acme"}
@@ -138,7 +132,7 @@ def test_a_transferor_need_not_wait_for_the_answer(scene):
     assert not party.is_over
     target.hang_up()
     scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_target_that_is_busy_leaves_the_call_as_it_was(scene):
@@ -149,8 +143,7 @@ def test_a_target_that_is_busy_leaves_the_call_as_it_was(scene):
     assert told(call) == ["100 Trying", "486 Busy Here"]
     assert not call.is_over
     assert not scene.vendor.calls[0].is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Busy", "Normal"]
 
 
@@ -162,7 +155,7 @@ def test_a_party_without_counterpart_is_released(scene):
     call.hang_up()
     scene.wire.run_for(3_000)
     assert scene.vendor.calls[0].is_over
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_target_that_rings_too_long_is_given_up(scene):
@@ -175,8 +168,7 @@ def test_a_target_that_rings_too_long_is_given_up(scene):
     scene.wire.run_for(2_000)
     assert scene.vendor.calls[1].is_cancelled
     assert told(call)[-1] == "487 Request Terminated"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
@@ -188,7 +180,7 @@ def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
     scene.wire.run_for(1_000)
     assert scene.vendor.calls[1].is_cancelled
     assert call.is_over
-    settle(scene)
+    scene.expect_nothing_left()
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Cancelled"]
 
 
@@ -211,7 +203,7 @@ def test_attended_transfer_connects_two_calls_that_are_there(scene, refer_to):
     assert "a=" not in media_of(moved).replace("a=rtpmap", "").replace("a=fmtp", "").replace("a=ptime", "")
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert len(scene.exchange.sink.records) == 2
 
 
@@ -227,8 +219,7 @@ def test_after_a_transfer_both_may_put_each_other_on_hold(scene):
     party.propose()
     scene.wire.run_for(1_000)
     assert party.got["INVITE"] == [200]
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
 
 
 def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
@@ -237,7 +228,7 @@ def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
     blind(call)
     scene.wire.run_for(5_000)
     assert all(each.is_over for each in both(scene))
-    settle(scene)
+    scene.expect_nothing_left()
     assert {record.end_reason for record in scene.exchange.sink.records} == {"No Common Codec", "Normal"}
 
 
@@ -272,8 +263,7 @@ def test_what_cannot_be_transferred_to_is_refused_and_the_call_goes_on(scene, re
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [status]
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_vendor_may_not_spend_a_customers_money(scene):
@@ -281,8 +271,7 @@ def test_a_vendor_may_not_spend_a_customers_money(scene):
     scene.vendor.only_call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@{ANYWHERE}>"])
     scene.wire.run_for(1_000)
     assert scene.vendor.only_call.got["REFER"] == [403]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert len(scene.exchange.sink.records) == 1
 
 
@@ -297,8 +286,7 @@ def test_a_trunk_that_may_not_transfer_gets_403():
     blind(call)
     scene.wire.run_for(500)
     assert call.got["REFER"] == [403]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_the_target_is_shown_what_the_trunk_says():
@@ -307,8 +295,7 @@ def test_the_target_is_shown_what_the_trunk_says():
     blind(call)
     scene.wire.run_for(3_000)
     assert scene.vendor.calls[1].invite["From"].startswith("<sip:12025550199@")
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_notifications_can_be_declined(scene):
@@ -319,7 +306,7 @@ def test_notifications_can_be_declined(scene):
     assert call.asked["NOTIFY"] == []
     assert call.is_over
     both(scene)[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_money_that_ends_one_of_the_two_calls_ends_both():
@@ -328,7 +315,7 @@ def test_money_that_ends_one_of_the_two_calls_ends_both():
     call = talking(scene)
     blind(call)
     scene.wire.run_for(200_000)
-    settle(scene)
+    scene.expect_nothing_left()
     assert scene.exchange.credits["acme"].balance >= 0
 
 
@@ -343,8 +330,7 @@ def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):
     party, target = both(scene)
     assert not party.is_over
     assert not target.is_over
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -363,8 +349,7 @@ def test_the_first_party_is_offered_another_address_that_the_second_one_answers_
     assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (2, 1)
     assert media_of(party.asked["INVITE"][-1]) == target.mine.partition("\r\nt=")[2]
     assert party.theirs.count("m=audio 30020 ") == 1
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
 
 
 HOLDS = {
@@ -397,8 +382,7 @@ def test_the_first_party_is_offered_a_hold_that_the_second_one_answers_with(hold
     assert "a=sendonly" not in party.theirs
     assert "a=inactive" not in party.theirs
     assert "0.0.0.0" not in party.theirs
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
 
 
 @pytest.mark.parametrize("hold", HOLDS)
@@ -462,8 +446,7 @@ def test_a_party_is_asked_once_where_the_other_one_has_video_that_it_rejects(sce
     scene.wire.run_for(5_000)
     party, target = both(scene)
     assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (1, 1)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 @pytest.mark.parametrize("ends", ["party", "switch"])
@@ -483,7 +466,7 @@ def test_the_transferor_is_notified_of_the_end_before_its_call_ends(scene, ends)
     assert target.is_cancelled
     assert told(call)[-1] == "487 Request Terminated"
     assert call.asked["NOTIFY"][-1]["Subscription-State"] == "terminated;reason=noresource"
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_an_answered_call_is_not_joined_by_a_replaces_for_early_ones_alone(scene):
@@ -495,9 +478,7 @@ def test_an_answered_call_is_not_joined_by_a_replaces_for_early_ones_alone(scene
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [603]
     assert (call.is_over, other.is_over) == (False, False)
-    call.hang_up()
-    other.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, other)
 
 
 VIDEO = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
@@ -530,5 +511,4 @@ def test_a_party_keeps_the_number_of_its_media_when_it_is_connected_to_one_that_
     first.propose("a=sendonly") if has_video == "second" else None
     scene.wire.run_for(6_000)
     assert second.got["INVITE"] == [200]
-    second.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(second)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from doubles.data.builders import catalogue, phone
-from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, press_in_turn, reasons, settle, talking
+from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, press_in_turn, reasons, talking
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
@@ -40,8 +40,7 @@ def test_the_other_side_is_connected_with_the_number_that_follows_the_key(scene,
     assert passed_on(party) == "*", "what only begins the sequence may have been meant for the other side"
     assert set(call.got["INFO"]) == {200}
     assert call.asked["NOTIFY"] == []
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
     assert reasons(scene) == ["Normal", "Normal"]
     assert {record.customer_account for record in scene.exchange.sink.records} == {"acme"}
 
@@ -56,8 +55,7 @@ def test_the_telephone_talks_on_until_the_target_answers(scene):
     assert passed_on(scene.vendor.calls[0]) == "*5"
     scene.wire.run_for(10_000)
     assert call.is_over
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_a_key_takes_the_transfer_back_while_the_target_is_called(scene):
@@ -70,8 +68,7 @@ def test_a_key_takes_the_transfer_back_while_the_target_is_called(scene):
     assert (target.is_over, party.is_over, call.is_over) == (True, False, False)
     press(scene, call, f"*1{TARGET}#")
     assert len(scene.vendor.calls) == 3, "and it may be tried again"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, within_ms=40_000)
 
 
 def test_a_key_takes_the_transfer_back_while_the_number_is_dialled(scene):
@@ -94,8 +91,7 @@ def test_a_key_lets_the_telephone_leave_while_the_target_is_called(scene):
     assert (call.is_over, party.is_over, target.is_over) == (True, False, False)
     scene.wire.run_for(12_000)
     assert not target.is_over
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_target_that_is_not_to_be_had_leaves_the_call_as_it_was(scene):
@@ -105,8 +101,7 @@ def test_a_target_that_is_not_to_be_had_leaves_the_call_as_it_was(scene):
     scene.wire.run_for(3_000)
     assert not call.is_over
     scene.wire.run_for(3_000)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert sorted(reasons(scene)) == ["Busy", "Normal"]
 
 
@@ -115,8 +110,7 @@ def test_a_number_that_may_not_be_called_leaves_its_record_and_the_call_as_it_wa
     press(scene, call, "*1999#")
     assert not call.is_over
     assert reasons(scene) == ["No Matching Rate"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("digits", ["", "#"], ids=["nothing", "an end at once"])
@@ -156,8 +150,7 @@ def test_keys_that_come_too_slowly_are_no_sequence(scene, answer):
     press(scene, call, "*1", every_ms=SEQUENCE_MS + 1_000)
     press(scene, call, "2")
     assert passed_on(scene.vendor.only_call) == "*12"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_key_that_waits_for_its_answer_is_no_pause_of_the_person(scene):
@@ -169,8 +162,7 @@ def test_a_key_that_waits_for_its_answer_is_no_pause_of_the_person(scene):
     scene.wire.run_for(1_000)
     assert passed_on(party) == "*"
     assert [each.invite.start_line.split("@")[0] for each in scene.vendor.calls[1:]] == [f"INVITE sip:{TARGET}"]
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_a_key_that_waits_for_its_answer_over_a_restart_is_no_pause_either(scene):
@@ -182,8 +174,7 @@ def test_a_key_that_waits_for_its_answer_over_a_restart_is_no_pause_either(scene
     press(scene, call, f"1{TARGET}#")
     scene.wire.run_for(1_000)
     assert len(scene.vendor.calls) == 2
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 @pytest.mark.parametrize("keys", ["*", "*14420"], ids=["of a sequence", "of a number"])
@@ -199,8 +190,7 @@ def test_a_key_whose_answer_was_lost_is_no_pause_of_the_person(scene, keys):
     press(scene, call, "#")
     scene.wire.run_for(1_000)
     assert [each.invite.start_line.split("@")[0] for each in scene.vendor.calls[1:]] == [f"INVITE sip:{TARGET}"]
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def ask_for_pictures(scene, call, seconds):
@@ -225,8 +215,7 @@ def test_an_info_without_a_key_keeps_no_sequence_open(scene, answer):
     ask_for_pictures(scene, call, seconds=2)
     press(scene, call, "15")
     assert [info.body for info in party.asked["INFO"][-2:]] == [f"Signal={key}\r\nDuration=160\r\n" for key in "15"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_an_info_without_a_key_delays_no_number(scene):
@@ -234,8 +223,7 @@ def test_an_info_without_a_key_delays_no_number(scene):
     press(scene, call, f"*1{TARGET}")
     ask_for_pictures(scene, call, seconds=DIALLED_MS // 1_000 + 2)
     assert len(scene.vendor.calls) == 2
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_an_answer_after_the_timeout_of_transfers_delays_no_number():
@@ -247,8 +235,7 @@ def test_an_answer_after_the_timeout_of_transfers_delays_no_number():
     scene.wire.delays = delivered
     scene.wire.run_for(DIALLED_MS + 1_000)
     assert len(scene.vendor.calls) == 2
-    scene.vendor.calls[1].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[1])
 
 
 def test_the_other_side_transfers_nothing_by_keys(scene):
@@ -279,7 +266,7 @@ def test_the_other_side_hangs_up_while_the_number_is_dialled(scene):
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(1_000)
     assert call.is_over
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -293,8 +280,7 @@ def test_the_target_is_shown_what_the_operator_says(display, shown):
     press(scene, call, f"*1{TARGET}#")
     assert scene.vendor.calls[1].invite["From"].startswith(f"<sip:{shown}@")
     press(scene, call, "*0")
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
@@ -314,8 +300,7 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
     assert scene.vendor.calls[1].invite["From"].startswith("<sip:1001@")
     assert scene.exchange.switch.calls()[1].call_request.mapping.name == "1001", "its account pays"
     press(scene, made, "*0")
-    made.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(made)
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,6 @@ def refer(call: OutgoingCall, number: str, other: OutgoingCall | None = None) ->
     call.ask("REFER", headers=[f"Refer-To: <sip:{number}@192.0.2.1{replaces}>"])
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(3_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 def held_by_address(scene: Scene, call: OutgoingCall, there: IncomingCall) -> None:
     """Let the caller hold the other side as RFC 2543 has it, and that answer in kind."""
     nowhere = there.mine.replace("c=IN IP4 192.0.2.20", "c=IN IP4 0.0.0.0").replace("1 1", "1 2")
@@ -47,7 +41,7 @@ def test_a_party_held_by_the_zero_address_is_offered_to_the_target_where_it_was(
     assert "c=IN IP4 192.0.2.20" in target.invite.body
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_two_parties_held_by_the_zero_address_talk_after_an_attended_transfer(scene):
@@ -60,4 +54,4 @@ def test_two_parties_held_by_the_zero_address_talk_after_an_attended_transfer(sc
     assert "c=IN IP4 192.0.2.20" in party.asked["INVITE"][-1].body
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()

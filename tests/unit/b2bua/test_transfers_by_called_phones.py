@@ -42,12 +42,6 @@ def scene():
     assert faults_of(packets, SWITCH) == []
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 def records(scene: Scene):
     """Return the records of the incoming call, and of that to the target."""
     incoming = [each for each in scene.exchange.sink.records if each.mapping_gateway == "acme"]
@@ -72,7 +66,7 @@ def test_a_caller_is_connected_with_the_target_and_each_call_is_paid_by_its_own_
     else:
         (call if ends == "caller" else target).hang_up()
     scene.wire.run_until(lambda: call.is_over and target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     first, second = records(scene)
     assert (first.customer_account, first.routing_gateway, first.callee_in) == ("acme", DESK, DESK)
     assert (second.customer_account, second.mapping_gateway, second.callee_in) == ("office", DESK, MATE)
@@ -93,8 +87,7 @@ def test_the_target_may_be_outside_and_its_vendor_is_paid(scene):
     scene.wire.run_for(5_000)
     (target,) = scene.vendor.calls
     assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert records(scene)[1].vendor_account == "carriers"
 
 
@@ -111,7 +104,7 @@ def test_the_phone_connects_its_caller_with_one_that_it_has_called(scene, is_fir
     assert are_connected(call, target)
     (call if is_first else target).hang_up()
     scene.wire.run_until(lambda: call.is_over and target.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     first, second = records(scene)
     assert first.ended_at == second.ended_at
     assert (first.customer_account, second.customer_account) == ("acme", "office")
@@ -128,7 +121,7 @@ def test_the_phone_connects_two_callers(scene, first_ends):
     assert (at_desk.is_over, also_at_desk.is_over) == (True, True)
     (one if first_ends else other).hang_up()
     scene.wire.run_until(lambda: one.is_over and other.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert {record.customer_account for record in scene.exchange.sink.records} == {"acme"}
 
 
@@ -148,8 +141,7 @@ def test_two_that_were_connected_may_put_each_other_on_hold(scene):
         assert are_connected(one, other)
     press(scene, call, "5*0")
     assert passed_on(target) == "5*0"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("script", [refuses(486), refuses(404), RINGS])
@@ -168,8 +160,7 @@ def test_the_phone_has_its_caller_back_where_the_target_is_not_to_be_had(scene, 
     blind(at_desk, MATE)
     scene.wire.run_for(3_000)
     assert (at_desk.is_over, call.is_over, mate.calls[-1].is_over) == (True, False, False)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -187,7 +178,7 @@ def test_a_phone_that_hangs_up_before_the_target_answers_leaves_the_caller_to_it
     assert call.is_over is not is_answered
     if is_answered:
         call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
     first, second = records(scene)
     assert first.hangup_source == ("caller" if is_answered else "callee")
     assert (first.end_reason, second.end_reason) == ("Normal", "Normal" if is_answered else "Busy")
@@ -208,7 +199,7 @@ def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, has_left
     assert mate.calls[0].is_over
     assert at_desk.is_over
     assert notified(at_desk)[2:] == ([] if has_left else ["487 Request Terminated"])
-    settle(scene)
+    scene.expect_nothing_left()
     assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Cancelled", "Normal"]
 
 
@@ -224,7 +215,7 @@ def test_the_phone_is_notified_before_its_bye_where_the_switch_ends_the_call(sce
     (notify,) = [index for index, data in enumerate(sent) if b"\r\n\r\nSIP/2.0 487 " in data]
     (bye,) = [index for index, data in enumerate(sent) if data.startswith(b"BYE ")]
     assert notify < bye
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
@@ -239,9 +230,7 @@ def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
     third = scene.caller.call(DESK, Intent())
     scene.wire.run_until(lambda: third.final is not None)
     assert third.final == 486
-    for each in (call, following):
-        each.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, following)
 
 
 def test_a_phone_without_room_for_another_call_transfers_nothing(scene):
@@ -253,8 +242,7 @@ def test_a_phone_without_room_for_another_call_transfers_nothing(scene):
     (status,) = at_desk.got["REFER"]
     assert status >= 400
     assert (mate.calls, call.is_over) == ([], False)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +260,7 @@ def test_a_phone_that_may_not_transfer_gets_403_and_its_keys_go_to_the_caller(te
     press(scene, at_desk, f"*1{MATE}#")
     assert at_desk.got["REFER"] == [403]
     assert passed_on(call) == f"*1{MATE}#"
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
@@ -284,8 +271,7 @@ def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
     blind(at_desk, MATE)
     scene.wire.run_for(3_000)
     assert (at_desk.got["REFER"], mate.calls, call.is_over) == ([402], [], False)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert records(scene)[1].end_reason == "Insufficient Balance"
 
 
@@ -304,8 +290,7 @@ def test_a_phone_whose_password_servers_of_radius_judge_has_no_target_called_but
     scene.wire.run_for(3_000)
     assert at_desk.got["REFER"] == [403, 202]
     assert are_connected(one, other)
-    one.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(one)
 
 
 @pytest.mark.parametrize("payer", ["acme", "office"])
@@ -318,7 +303,7 @@ def test_money_that_runs_out_on_either_side_ends_both_calls(payer):
     scene.wire.run_for(120_000)
     (target,) = mate.calls
     assert (call.is_over, target.is_over) == (True, True)
-    settle(scene)
+    scene.expect_nothing_left()
     first, second = records(scene)
     assert {first.end_reason, second.end_reason} == {"Normal", "Balance Exhausted"}
     assert (first if payer == "acme" else second).end_reason == "Balance Exhausted"
@@ -342,8 +327,7 @@ def test_the_target_is_shown_a_number_that_the_phone_may_show(display, shown):
     scene.wire.run_for(3_000)
     (target,) = scene.vendor.calls
     assert f"sip:{shown}@" in target.invite["From"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_the_target_is_shown_the_number_of_the_caller_where_the_phone_may_show_that():
@@ -354,8 +338,7 @@ def test_the_target_is_shown_the_number_of_the_caller_where_the_phone_may_show_t
     blind(at_desk, MATE)
     scene.wire.run_for(3_000)
     assert "sip:12025550100@" in mate.calls[0].invite["From"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
@@ -387,8 +370,7 @@ def test_a_number_that_the_called_side_was_not_shown_is_not_in_its_record_nor_se
     blind(side, "1" if is_refused else TARGET)
     scene.wire.run_for(3_000)
     assert side.got["REFER"] == [403 if is_refused else 202]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     first, second = records(scene)
     assert first.caller_in == "12025550100"
     assert (second.customer_account, second.caller_in) == ("office", known or number)
@@ -410,8 +392,7 @@ def test_the_caller_transfers_nothing_while_the_phone_does(scene):
     blind(call, TARGET)
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [491]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_another_account_does_not_reach_the_call_of_a_phone_by_its_replaces(scene):
@@ -422,9 +403,7 @@ def test_another_account_does_not_reach_the_call_of_a_phone_by_its_replaces(scen
     attended(at_desk, foreign)
     scene.wire.run_for(1_000)
     assert (foreign.got["REFER"], at_desk.got["REFER"]) == ([603], [603])
-    for each in (foreign, call):
-        each.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(foreign, call)
 
 
 @pytest.mark.parametrize("reason", ["switched off", "gone", "blocked"])
@@ -441,8 +420,7 @@ def test_a_phone_that_may_not_call_any_more_transfers_nothing(scene, reason):
     scene.wire.run_for(1_000)
     assert at_desk.got["REFER"] == [403]
     assert (mate.calls, call.is_over, at_desk.is_over) == ([], False, False)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_trunk_of_a_vendor_that_has_taken_its_leg_over_transfers_nothing():
@@ -466,8 +444,7 @@ def test_a_trunk_of_a_vendor_that_has_taken_its_leg_over_transfers_nothing():
     assert (call.is_over, newcomer.is_over) == (False, False)
     (live,) = scene.exchange.switch.calls()
     assert len(live.call_request.hold.vendors) == 1
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_trunk_that_registers_transfers_a_call_to_one_of_its_numbers():
@@ -488,8 +465,7 @@ def test_a_trunk_that_registers_transfers_a_call_to_one_of_its_numbers():
     blind(pbx.calls[-1], MATE)
     scene.wire.run_for(3_000)
     assert are_connected(call, mate.calls[-1])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     first, second = records(scene)
     assert (first.customer_account, first.routing_gateway) == ("acme", "pbx")
     assert (second.customer_account, second.mapping_gateway) == ("office", "pbx")
@@ -518,7 +494,7 @@ def test_the_phone_transfers_its_caller_by_keys(scene, keys, leaves):
     assert are_connected(call, target)
     target.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     first, second = records(scene)
     assert first.ended_at == second.ended_at
 
@@ -534,7 +510,7 @@ def test_a_key_gives_the_phone_its_caller_back_while_it_talks_to_the_target(scen
     assert are_connected(call, at_desk)
     at_desk.hang_up()
     scene.wire.run_until(lambda: call.is_over)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_key_lets_the_phone_leave_while_the_target_rings(scene):
@@ -547,8 +523,7 @@ def test_a_key_lets_the_phone_leave_while_the_target_rings(scene):
     assert not call.is_over
     scene.wire.run_for(8_000)
     assert are_connected(call, mate.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_caller_that_does_not_wait_ends_it_for_all(scene):
@@ -558,7 +533,7 @@ def test_a_caller_that_does_not_wait_ends_it_for_all(scene):
     scene.wire.run_for(3_000)
     call.hang_up()
     scene.wire.run_until(lambda: at_desk.is_over and mate.calls[0].is_over)
-    settle(scene)
+    scene.expect_nothing_left()
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
 
 
@@ -577,8 +552,7 @@ def test_keys_of_one_phone_do_not_end_the_transfer_of_the_other(scene):
     scene.wire.run_for(1_000)
     assert scene.vendor.calls[0].is_over
     assert not own.is_over
-    own.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(own)
 
 
 # -- phones that have taken a call over -------------------------------------------------------------------------------
@@ -596,8 +570,7 @@ def test_a_phone_that_has_taken_the_call_over_transfers_it_in_its_own_name(scene
     (target,) = scene.vendor.calls
     assert taken.is_over
     assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     _, second = records(scene)
     assert (second.mapping_gateway, second.customer_account) == (MATE, "office")
     assert second.sip_call_id_in == taken.call_id

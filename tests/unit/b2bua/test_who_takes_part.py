@@ -1,7 +1,7 @@
 """A change of who takes part in a call is written in the same turn, and ends a change of the session in progress."""
 
 import pytest
-from doubles.keypad_scene import TARGET, keypad_scene, press, settle
+from doubles.keypad_scene import TARGET, keypad_scene, press
 from doubles.keypad_scene import talking as telephoning
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene
@@ -59,8 +59,7 @@ def test_a_transferor_that_leaves_and_a_target_that_is_connected_are_written_at_
     call.hang_up()
     assert written_at_once(scene) == 1
     assert written_at_once(scene, 1_000) == 2
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_transfer_to_a_call_that_was_there_is_written_at_once():
@@ -69,8 +68,7 @@ def test_a_transfer_to_a_call_that_was_there_is_written_at_once():
     other, _ = scene.talk()
     attended(call, other)
     assert written_at_once(scene) == 2
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_transferor_that_leaves_by_its_key_is_written_at_once():
@@ -81,8 +79,7 @@ def test_a_transferor_that_leaves_by_its_key_is_written_at_once():
     call.ask("INFO", body="Signal=9\r\nDuration=160\r\n", kind="application/dtmf-relay")
     assert written_at_once(scene) == 1
     assert call.is_over
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
 
 
 @pytest.mark.parametrize("end", ["returns", "leaves"])
@@ -96,8 +93,7 @@ def test_a_consultation_and_its_end_are_written_at_once(end):
     key = "0" if end == "returns" else "9"
     call.ask("INFO", body=f"Signal={key}\r\nDuration=160\r\n", kind="application/dtmf-relay")
     assert written_at_once(scene) == (1 if end == "returns" else 2)
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
 
 
 # -- a change of the session that is in progress ------------------------------------------------------------------
@@ -115,8 +111,7 @@ def test_an_offer_to_the_transferor_is_given_up_when_the_target_is_connected_wit
     assert party.got["INVITE"] == [487]
     call.hang_up()
     scene.wire.run_for(500)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_an_offer_to_a_transferor_that_leaves_by_its_key_is_given_up():
@@ -130,8 +125,7 @@ def test_an_offer_to_a_transferor_that_leaves_by_its_key_is_given_up():
     scene.wire.run_for(100)
     press(scene, call, "9")
     assert party.got["INVITE"] == [487]
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_an_offer_in_the_call_to_the_target_is_given_up_when_the_transferor_leaves_it():
@@ -145,5 +139,4 @@ def test_an_offer_in_the_call_to_the_target_is_given_up_when_the_transferor_leav
     scene.wire.run_for(1_000)
     assert target.got["INVITE"] == [487]
     assert scene.bytes_to(CUSTOMER).count(b"BYE sip:") == 2
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)

@@ -221,9 +221,7 @@ def test_concurrency_is_limited_until_a_call_is_over(scope):
     assert fourth.final == 200
     for call in (second, fourth):
         call.hang_up()
-    scene.wire.run_for(100)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left(within_ms=100)
 
 
 @pytest.mark.parametrize("scope", RATE)
@@ -240,8 +238,7 @@ def test_the_rate_is_limited_in_a_sliding_second_and_refused_calls_do_not_count(
     assert {record.end_reason for record in scene.exchange.sink.records} == {RATE[scope]}
     for call in calls.values():
         call.cancel()
-    scene.wire.run_for(1_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=1_000)
 
 
 def test_a_call_refused_for_a_later_reason_does_not_count_for_the_rate():
@@ -259,8 +256,7 @@ def test_a_gateway_that_fills_up_between_admission_and_attempt_is_passed_over():
     scene.wire.run_for(3_000)
     assert [call.final for call in (first, second, third)] == [None, 200, 503]
     first.cancel()
-    scene.wire.run_for(1_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(within_ms=1_000)
 
 
 def test_a_prepaid_vendor_without_money_is_left_out():

@@ -28,11 +28,6 @@ def scene(tmp_path: Path) -> KilledScene:
     return KilledScene(tmp_path, office())
 
 
-def settle(scene: Scene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-
-
 def restart(scene: KilledScene, how: str) -> None:
     scene.kill() if how == "kill" else scene.stop_and_keep(100)
     scene.wire.run_for(2_000)
@@ -74,7 +69,7 @@ def test_the_two_that_were_connected_go_on(scene, how, kind):
     target.hang_up()
     scene.wire.run_for(2_000)
     assert call.is_over
-    settle(scene)
+    scene.expect_nothing_left()
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
     ended = {record.ended_at for record in scene.exchange.sink.records}
     assert len(ended) == 1
@@ -91,8 +86,7 @@ def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
     scene.wire.run_for(6_000)
     assert notified(at_desk) == ["100 Trying", "180 Ringing", "200 OK"]
     assert are_connected(call, mate.calls[0])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_phone_is_notified_after_a_kill_that_its_transfer_has_failed_and_keeps_its_caller(scene):
@@ -112,8 +106,7 @@ def test_a_phone_is_notified_after_a_kill_that_its_transfer_has_failed_and_keeps
     assert notified(at_desk)[-1] == "200 OK"
     assert at_desk.asked["NOTIFY"][-1]["Event"].startswith("refer;id=")
     assert are_connected(call, mate.calls[-1])
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_caller_whose_phone_had_left_is_released_after_a_kill(scene):
@@ -126,7 +119,7 @@ def test_a_caller_whose_phone_had_left_is_released_after_a_kill(scene):
     scene.wire.run_for(1_000)
     restart(scene, "kill")
     assert (call.is_over, mate.calls[0].is_over) == (True, True)
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
@@ -142,8 +135,7 @@ def test_a_phone_that_talks_to_the_target_goes_on_and_leaves_its_caller_to_it(sc
     scene.wire.run_for(3_000)
     assert at_desk.is_over
     assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 STEPS = {
@@ -178,6 +170,4 @@ def test_a_snapshot_has_all_of_a_transfer(step):
     if step != "ringing":
         assert are_connected(call, scene.vendor.calls[0])
     replace_node(scene)
-    call.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(call)

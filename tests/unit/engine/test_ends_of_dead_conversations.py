@@ -74,8 +74,7 @@ def joined(scene, transfer):
 def ends(scene, billing, reason):
     """Return the records of both calls, once they are over: they say the same of their end, and when it was noticed."""
     scene.wire.run_until(lambda: len(scene.exchange.sink.all_records) == 2, within_ms=10**8)
-    scene.wire.run_for(60_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
     records = sorted(scene.exchange.sink.all_records, key=lambda record: record.started_at)
     said = [json.loads(record.fee_breakdown) for record in records]
     assert {(record.end_reason, record.hangup_source) for record in records} == {(reason, "switch")}

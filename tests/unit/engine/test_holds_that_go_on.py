@@ -7,7 +7,6 @@ import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import follows, revised
-from doubles.keypad_scene import settle
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -216,8 +215,7 @@ def test_ring_back_of_a_transfer_ends_when_the_side_is_talked_to_again(is_moved)
         run(scene)
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
     assert playing(relay) == {}
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, within_ms=40_000)
 
 
 def direction(session: str) -> str:

@@ -129,13 +129,6 @@ def errors_of(logged):
     return {line["call_id"] for line in logged if line["event"] == "kept_call_not_restored" and line["exc_info"]}
 
 
-def settle(scene):
-    """Let what is left of the calls end; nothing may stay."""
-    scene.wire.run_for(2_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
-
-
 @pytest.mark.parametrize(("kind", "name"), [(SavedCall, "restored"), (CallPartsSnapshot, "connect")])
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_an_odd_call_in_talk_goes_on_as_after_a_crash_or_is_lost_and_all_others_go_on_exactly(
@@ -169,8 +162,7 @@ def test_an_odd_call_in_talk_goes_on_as_after_a_crash_or_is_lost_and_all_others_
     assert [record.call_id for record in scene.lost] == ([] if goes_on else [odd_id])
     if goes_on:
         odd.hang_up()
-    ringing.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(ringing)
     assert {record.end_reason for record in scene.sink.records} == ({"Normal"} if goes_on else {"Lost", "Normal"})
 
 
@@ -183,8 +175,7 @@ def test_an_odd_call_that_rings_is_cancelled_and_all_others_go_on(tmp_path, monk
     assert odd.final == 503
     assert len(scene.vendors[1].received("CANCEL")) == 1
     assert states(scene) == [("TALKING", "vendor-1")]
-    talking.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(talking)
 
 
 def test_calls_that_are_joined_go_on_together_as_after_a_crash_where_one_is_odd(tmp_path, monkeypatch):
@@ -234,8 +225,7 @@ def test_a_call_whose_set_up_waits_gets_503_where_it_cannot_go_on(tmp_path, is_m
     scene.wire.run_for(1_000)
     assert waiting.final == 503
     assert (talking.final, talking.is_over, len(scene.exchange.switch.calls())) == (200, False, 1)
-    talking.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(talking)
     assert [record.end_reason for record in scene.sink.records] == ["Normal"]
 
 
@@ -250,7 +240,7 @@ def test_a_question_that_cannot_be_asked_again_ends_its_call_alone(tmp_path):
     scene.stop_and_keep()
     scene.wire.run_for(1_000)
     assert [call.final for call in calls] == [503, 503]
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 # -- a start that fails ------------------------------------------------------------------------------------------------

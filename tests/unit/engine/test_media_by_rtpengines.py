@@ -8,7 +8,7 @@ import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.sessions import follows, revised
-from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
+from doubles.keypad_scene import TARGET, keypad_scene, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -268,7 +268,7 @@ def test_a_side_that_transfers_is_heard_no_more_once_its_target_talks(answers_wi
         call.hang_up()
     else:
         scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left()
     assert engines.calls == {}
 
 
@@ -1274,8 +1274,7 @@ def test_the_rtpengine_is_given_what_two_sides_agreed_on_again_when_one_offers_t
     assert kinds(engines)[4:] == (again if music else [])
     assert len(engines.playing) == len(music and [music])
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Busy"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert engines.calls == {}
 
 
@@ -1309,8 +1308,7 @@ def test_what_two_sides_agreed_on_is_not_given_again_after_the_target_of_a_trans
     scene.wire.run_for(3_000)
     assert kinds(engines)[:2] == [(RtpOffer, 0, 1), (RtpOffer, 0, 2)]
     assert not any(2 in legs for _, *legs in kinds(engines)[2:]), "it is parted from who transfers"
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
     assert engines.calls == {}
 
 
@@ -1336,8 +1334,7 @@ def test_sides_with_keys_agree_anew_after_the_target_of_a_transfer_was_busy():
     assert len(kinds(engines)) > 1
     assert all(1 not in legs for _, *legs in kinds(engines)[1:])
     assert call.asked["INVITE"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert engines.calls == {}
 
 

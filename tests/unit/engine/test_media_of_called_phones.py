@@ -53,8 +53,7 @@ def port_of(relay: VirtualRelay, session: str) -> OpenPort:
 
 
 def settle(scene: Scene, relay: VirtualRelay) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left()
     assert relay.open_ports == {}
 
 

@@ -67,9 +67,7 @@ def host_of(side) -> str:
 
 
 def settle(scene: Scene) -> None:
-    scene.wire.run_for(5_000)
-    assert scene.exchange.leftovers() == {}
-    assert scene.exchange.residue() == {}
+    scene.expect_nothing_left()
     packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
     assert faults_of(packets, SWITCH) == []
 

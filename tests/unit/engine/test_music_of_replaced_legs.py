@@ -83,9 +83,7 @@ class HeldScene(KilledScene):
 
     def ends_well(self) -> None:
         """Hang up, and require that nothing is left."""
-        self.party.hang_up()
-        self.wire.run_for(40_000)
-        assert self.exchange.leftovers() == {}
+        self.expect_nothing_left(self.party)
         assert faults_of(self.wire.packets, SWITCH) == []
 
 

@@ -7,7 +7,7 @@ from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.desk_scene import attended
-from doubles.keypad_scene import keypad_scene, press, settle, talking
+from doubles.keypad_scene import keypad_scene, press, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -455,8 +455,7 @@ def test_a_target_that_has_begun_to_ring_is_heard_once_the_side_that_is_transfer
     assert not early or relay.open_ports[port.other.id].source.host == "192.0.2.30"
     run(scene, 5_000)
     assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert all('"ms":0' not in (record.media or "") for record in scene.exchange.sink.records)
     assert relay.open_ports == {}
 
@@ -481,8 +480,7 @@ def test_early_media_that_follow_ringing_without_any_are_heard(engine, leaves):
         assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
     run(scene, 8_000)
     assert not party.is_over
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_side_that_refreshes_its_session_while_a_target_rings_keeps_its_ring_back():
@@ -498,8 +496,7 @@ def test_a_side_that_refreshes_its_session_while_a_target_rings_keeps_its_ring_b
     assert [port.rings_after_ms for port in relay.open_ports.values() if port.rings_after_ms is not None] == [0]
     run(scene, 6_000)
     assert list(playing(relay)) == ["192.0.2.20"]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_follow():
@@ -513,8 +510,7 @@ def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_f
     call.propose("a=sendrecv")
     run(scene, 3_000)
     assert {number: relay.open_ports[number].other for number in before} == before
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
@@ -535,8 +531,7 @@ def test_it_goes_on_for_a_side_that_can_be_played_neither_early_media_nor_ring_b
     call.hang_up()
     run(scene, 1_500)
     assert playing(relay) == {"192.0.2.20": ("ready", 18, 0)}
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
@@ -593,8 +588,7 @@ def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_for
     partner = None if port.other is None else relay.open_ports.get(port.other.id)
     assert (partner is not None and partner.source.host == "192.0.2.30") == is_forwarded
     assert port.rings_after_ms == (None if is_forwarded else 0)
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
 
 
 def with_opus(session, payload):
@@ -625,8 +619,7 @@ def test_a_target_sends_early_media_by_the_payload_types_that_it_was_offered(ans
     assert port.rings_after_ms == (None if is_forwarded else 0)
     if is_forwarded and answered is not None:
         assert {96, 0} <= set(relay.open_ports[port.other.id].source.payloads), "what the target sends is let through"
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
 
 
 @pytest.mark.parametrize(
@@ -648,8 +641,7 @@ def test_early_media_for_a_side_that_is_transferred_blind_are_forwarded(offer, e
     (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
     assert port.rings_after_ms is None
     assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
 
 
 @pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
@@ -670,8 +662,7 @@ def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who
     assert list(playing(relay)) == ["192.0.2.20"]
     assert {number: port.other for number, port in relay.open_ports.items()} == before
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert relay.open_ports == {}
 
 
@@ -695,8 +686,7 @@ def test_an_answer_that_is_put_back_has_a_version_of_its_own(holds, who):
     holder.ask("INVITE", body=holder.mine)
     run(scene)
     assert holder.theirs == before, "a refresh changes nothing"
-    holder.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(holder)
 
 
 @pytest.mark.parametrize("how", ["REFER", "*1", "*2", "*1 and *0"])
@@ -720,8 +710,7 @@ def test_a_transfer_to_a_busy_target_begins_no_music_where_neither_side_holds(en
     assert (playing(relay), engines.playing) == ({}, {})
     assert not legs & {leg for *_, leg in engines.blocked}
     assert {number: port.other for number, port in relay.open_ports.items()} == before
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_they_are_heard_on_over_a_planned_restart(tmp_path):
@@ -738,9 +727,7 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
     scene.stop_and_keep(200)
     run(scene, 2_000)
     assert {number: port.other for number, port in relay.open_ports.items()} == before
-    for side in (call, party):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party)
 
 
 def scene_with_keys(engine: str):
@@ -786,9 +773,7 @@ def test_a_side_that_waits_during_a_consultation_hears_it_until_that_is_over(end
     {"join": call, "target hangs up": target, "party hangs up": party}[end].hang_up()
     run(scene, 2_000)
     assert playing(relay) == {}
-    for side in (call, party, target):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party, target)
     assert relay.open_ports == {}
 
 
@@ -811,8 +796,7 @@ def test_a_side_that_is_held_hears_it_on_while_the_target_rings_that_the_holder_
         assert all(port.rings_after_ms is None for port in relay.open_ports.values())
         press(scene, call, keys, 100)
     assert len(scene.exchange.sink.records) == 1
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("end", ["join", "target hangs up", "target hangs up, still on hold"])
@@ -840,9 +824,7 @@ def test_an_rtpengine_forwards_the_media_of_who_consults_to_the_target_alone(is_
     assert [tag for _, tag in engines.playing] == [far] * is_on_hold
     assert (own in {tag for *_, tag in engines.blocked}) == (end == "join" or is_on_hold)
     assert far not in {tag for *_, tag in engines.blocked}
-    for side in (call, party, target):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party, target)
     assert engines.calls == {}
 
 
@@ -864,8 +846,7 @@ def test_a_held_side_has_the_ringing_of_the_target_once_who_would_consult_it_has
     assert not early or relay.open_ports[port.other.id].source.host == "192.0.2.30"
     run(scene, 6_000)
     assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def test_a_refused_offer_begins_no_music_between_the_two_that_consult():
@@ -877,15 +858,11 @@ def test_a_refused_offer_begins_no_music_between_the_two_that_consult():
     run(scene)
     assert call.got["INVITE"][-1] == 488
     assert list(playing(relay)) == ["192.0.2.20"]
-    for side in (call, party, target):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party, target)
 
 
 def test_a_consultation_without_music_is_as_it_was():
     scene, relay, call, party, target = consulting("")
     assert playing(relay) == {}
     assert directions(party) == "inactive"
-    for side in (call, party, target):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party, target)

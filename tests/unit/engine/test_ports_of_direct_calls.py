@@ -3,7 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.desk_scene import are_connected
-from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
+from doubles.keypad_scene import KEYS, TARGET, press, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -92,8 +92,7 @@ def test_a_direct_call_is_offered_nothing_where_the_rtpengine_of_a_target_before
     assert not [line for line in lines if line["event"] == "media_moved"]
     refresh(scene, *sides)
     assert are_connected(*sides)
-    sides[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(sides[0])
 
 
 @pytest.mark.parametrize("keys", [BUSY, CONSULTED])
@@ -132,8 +131,7 @@ def test_a_side_is_relayed_to_its_next_target_after_the_rtpengine_of_the_one_bef
     scene.wire.run_for(4_000)
     assert are_connected(call, party)
     refresh(scene, call, party)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("falls_back", [False, True])
@@ -156,8 +154,7 @@ def test_a_direct_call_with_keys_goes_on_where_the_rtpengine_of_a_target_without
     assert offers(sides) == before
     assert not call.is_over
     refresh(scene, *sides)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def sealed(session, key):

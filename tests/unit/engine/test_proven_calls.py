@@ -184,8 +184,7 @@ class TestMidCall:
         assert made.got["REFER"] == [202]
         party.hang_up()
         stage.wire.run_until(lambda: target.is_over)
-        stage.wire.run_for(3_000)
-        assert stage.exchange.leftovers() == {}
+        stage.expect_nothing_left()
         records = stage.exchange.sink.records
         assert {(each.mapping_gateway, each.customer_account, each.end_reason) for each in records} == {
             ("1001", "acme", "Normal")

@@ -97,9 +97,7 @@ def test_a_direct_side_gets_no_ports_that_it_had_for_a_target_before(engine, by,
         scene.stop_and_keep(1_000)
         scene.wire.run_for(2_000)
     assert refresh(scene, at_desk, by) == before
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)
 
 
 def changed(terms, offer):
@@ -126,9 +124,7 @@ def test_a_side_gets_another_version_where_its_description_was_changed_on_its_wa
     if change == "codecs of who waits":
         assert media_of(after.encode())[0].codecs == media_of(before.encode())[0].codecs
     assert refresh(scene, at_desk, by) == after
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)
 
 
 def direction(session):
@@ -168,9 +164,7 @@ def test_a_side_on_hold_may_listen_to_its_music_after_a_refresh(engine, by, is_r
     assert direction(at_desk.mine) == "recvonly"
     scene.wire.run_for(15_000)
     assert (direction(at_desk.theirs), direction(at_desk.mine)) == ("sendrecv", "sendrecv")
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)
 
 
 @pytest.mark.parametrize("by", ["side", "switch"])
@@ -184,9 +178,7 @@ def test_a_side_on_hold_gets_another_version_where_its_codecs_were_changed(engin
     after = refresh(scene, at_desk, by)
     assert direction(after) == "sendonly"
     assert refresh(scene, at_desk, by) == after
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)
 
 
 @pytest.mark.parametrize("by", ["side", "switch"])
@@ -201,9 +193,7 @@ def test_a_side_that_has_refused_the_end_of_its_hold_gets_what_it_had_before(by,
     scene.wire.run_for(1_000)
     leave(scene, call)
     assert refresh(scene, at_desk, by) == before
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)
 
 
 @pytest.mark.parametrize("by", ["side", "switch"])
@@ -217,6 +207,4 @@ def test_a_side_keeps_its_version_where_nothing_was_changed(engine, mode, by, te
     before = at_desk.theirs
     leave(scene, call)
     assert refresh(scene, at_desk, by) == before
-    at_desk.hang_up()
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
+    scene.expect_nothing_left(at_desk)

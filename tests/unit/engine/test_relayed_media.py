@@ -8,7 +8,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import follows, revised
 from doubles.desk_scene import DESK, attended, blind, called, office, registered
-from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
+from doubles.keypad_scene import TARGET, keypad_scene, press, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -1005,8 +1005,7 @@ def test_both_sides_hear_each_other_while_the_target_of_a_transfer_rings_and_aft
         assert {number: relay.open_ports[number].other for number in before} == before
     assert len(scene.vendor.calls) == 2
     assert len(relay.open_ports) == 2
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_side_that_refuses_another_phone_hears_the_one_that_it_had():

@@ -73,9 +73,7 @@ class SceneOfKill(KilledScene):
 
         To an INVITE that comes again the next switch says 100, where the one before had answered it.
         """
-        self.call.hang_up()
-        self.wire.run_for(40_000)
-        assert self.exchange.leftovers() == {}
+        self.expect_nothing_left(self.call)
         assert [each for each in faults_of(self.wire.packets, SWITCH) if "100 Trying" not in each] == []
         (record,) = self.exchange.sink.records
         assert record.end_reason == "Normal"

@@ -7,7 +7,7 @@ import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import revised
 from doubles.desk_scene import DESK, MATE, are_connected, attended, called, registered
-from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
+from doubles.keypad_scene import KEYS, TARGET, press, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -229,9 +229,7 @@ def test_a_side_that_waits_for_a_consultation_may_be_silent(watch):
                 port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
         scene.wire.run_for(5_000)
     assert not any(side.is_over for side in (call, party, target))
-    for side in (call, party, target):
-        side.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, party, target)
 
 
 def run_silent(scene, ms):
@@ -267,8 +265,7 @@ def test_a_call_without_the_relay_may_be_silent_after_two_targets_that_must_be_r
     assert len(scene.exchange.sink.records) == 2
     run_silent(scene, 80_000)
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def after_a_consultation_of_each(engine, encryption=Encryption.OFF):
@@ -306,8 +303,7 @@ def test_a_call_without_the_relay_may_be_silent_after_each_side_has_consulted_a_
     scene, call, _ = after_a_consultation_of_each(engine)
     run_silent(scene, 80_000)
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +325,7 @@ def test_a_call_that_is_relayed_after_it_was_direct_ends_by_silence(engine, encr
     run_silent(scene, 40_000)
     assert (at_desk.is_over, target.is_over) == (True, True)
     assert [record.end_reason for record in scene.exchange.sink.records[2:]] == ["No Media", "No Media"]
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -344,8 +340,7 @@ def test_a_call_on_hold_may_be_silent_while_a_target_is_called_and_after_that_wa
     run_silent(scene, 100_000)
     assert len(scene.exchange.sink.records) == 1
     assert not call.is_over
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -360,8 +355,7 @@ def test_a_party_that_has_held_is_asked_by_a_transfer_whether_it_still_does(goes
     press(scene, call, f"*1{TARGET}#", 100)
     run_silent(scene, 60_000)
     assert party.is_over == (goes_on == "a=sendrecv")
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
 
 
 def sealed(session, key):
@@ -388,8 +382,7 @@ def test_a_target_that_holds_may_be_silent_where_a_transfer_asks_it_for_an_offer
     assert "a=sendonly" in party.theirs
     run_silent(scene, 100_000)
     assert not party.is_over
-    target.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(target)
 
 
 @pytest.mark.parametrize("lacks", ["source", "other"])

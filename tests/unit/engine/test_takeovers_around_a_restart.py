@@ -55,9 +55,7 @@ class TakenOverScene(KilledScene):
 
     def ends_well(self) -> None:
         """Hang up, and require that nothing is left and that no peer has found a fault."""
-        self.party.hang_up()
-        self.wire.run_for(40_000)
-        assert self.exchange.leftovers() == {}
+        self.expect_nothing_left(self.party)
         assert faults_of(self.wire.packets, SWITCH) == []
         (record,) = self.exchange.sink.records
         assert record.end_reason == "Normal"

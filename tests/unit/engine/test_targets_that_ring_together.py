@@ -4,7 +4,6 @@ import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.desk_scene import DESK, blind
-from doubles.keypad_scene import settle
 from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
@@ -141,8 +140,7 @@ def test_a_telephone_that_answers_is_connected_after_the_ringing_of_another_one(
     scene.wire.run_for(5_000)
     assert played(relay) == OTHER
     assert (call.is_over, party.is_over) == (True, False)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert relay.open_ports == {}
 
 
@@ -181,8 +179,7 @@ def test_music_goes_on_once_one_of_two_that_ring_has_declined_for_both(engine, c
     ] == []
     if engine == "relay":
         assert played(relay) == CUSTOMER.host.replace("198.51.100", "192.0.2")
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert (relay.open_ports, engines.calls) == ({}, {})
 
 
@@ -200,8 +197,7 @@ def test_music_goes_on_at_an_rtpengine_once_a_telephone_with_early_media_has_ref
     scene.wire.run_for(2_000)
     assert engines.playing == {}
     scene.wire.run_for(20_000)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
     assert engines.calls == {}
 
 
@@ -238,5 +234,4 @@ def test_one_telephone_with_early_media_is_heard_at_an_rtpengine(leaves, is_rest
     assert heard(engines) == {OTHER}
     scene.wire.run_for(10_000)
     assert heard(engines) == {ONE}
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call, within_ms=40_000)

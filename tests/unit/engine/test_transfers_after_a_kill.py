@@ -34,11 +34,6 @@ def notified(call: OutgoingCall) -> list[tuple[str, str]]:
 RINGING = [("100 Trying", "active"), ("180 Ringing", "active")]
 
 
-def settle(scene: KilledScene) -> None:
-    scene.wire.run_for(40_000)
-    assert scene.exchange.leftovers() == {}
-
-
 def test_a_transfer_to_a_target_that_rang_has_failed_and_the_call_goes_on(scene):
     call = transferring(scene, RINGS)
     for _ in range(2):
@@ -52,8 +47,7 @@ def test_a_transfer_to_a_target_that_rang_has_failed_and_the_call_goes_on(scene)
     scene.wire.run_for(3_000)
     assert notified(call)[-1] == ("200 OK", "terminated")
     assert (call.is_over, party.is_over) == (True, False)
-    party.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(party)
     assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Lost", "Normal", "Normal"]
 
 
@@ -62,8 +56,7 @@ def test_a_transfer_that_had_failed_is_not_notified_again(scene):
     scene.kill()
     scene.wire.run_for(2_000)
     assert notified(call) == [("100 Trying", "active"), ("486 Busy Here", "terminated")]
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_transferor_that_wants_no_notifications_gets_none(scene):
@@ -72,8 +65,7 @@ def test_a_transferor_that_wants_no_notifications_gets_none(scene):
     scene.wire.run_for(2_000)
     assert notified(call) == []
     assert (call.is_over, scene.vendor.calls[0].is_over) == (False, False)
-    call.hang_up()
-    settle(scene)
+    scene.expect_nothing_left(call)
 
 
 def test_a_party_whose_transferor_had_left_is_released(scene):
@@ -84,7 +76,7 @@ def test_a_party_whose_transferor_had_left_is_released(scene):
     scene.wire.run_for(2_000)
     assert notified(call) == RINGING
     assert [each.is_over for each in scene.vendor.calls] == [True, True]
-    settle(scene)
+    scene.expect_nothing_left()
 
 
 def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
@@ -93,5 +85,4 @@ def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
     scene.wire.run_for(5_000)
     assert notified(call) == [*RINGING, ("200 OK", "terminated")]
     assert [each.is_over for each in scene.vendor.calls] == [False, False]
-    scene.vendor.calls[0].hang_up()
-    settle(scene)
+    scene.expect_nothing_left(scene.vendor.calls[0])
