@@ -79,6 +79,10 @@ const PROOFS = `${API}/session/`;
 let csrf = "";
 /** The latest change of a proof: until its answer is there, what is read goes out with the id of before. */
 let changing: Promise<unknown> = Promise.resolve();
+/** After how long a session that is refused is looked for again: the answer with its new id may be on the way to another tab. */
+const ON_THE_WAY_MS = 1_000;
+/** The look for the session of before under way: all that was refused waits for one. */
+let looking: Promise<boolean> | undefined;
 let person: string | undefined;
 /** Whether the person has asked for the end of the session: what is refused from then on is no surprise. */
 let isEnding = false;
@@ -113,10 +117,19 @@ export async function renewed(): Promise<boolean> {
   return session.name === person;
 }
 
+/** Whether the browser has a session of the same person after all, now or a moment later. */
+async function isStillOpen(): Promise<boolean> {
+  const isOpen = () => renewed().catch(() => false);
+  if (await isOpen()) return true;
+  if (!person || isEnding) return false;
+  await new Promise((resolve) => setTimeout(resolve, ON_THE_WAY_MS));
+  return isOpen();
+}
+
 /**
  * Send a request. What is read waits for a new log-in where the session has ended; a change does not, for it would go out
  * later by itself. A log-in in another tab has replaced the token: the change is sent once more with the new one. So is
- * what is read and met the old id of a session whose proof changes.
+ * what is read and met the old id of a session whose proof changes, here or in another tab.
  */
 export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
@@ -127,7 +140,8 @@ export async function sent(request: Request): Promise<Response> {
   let answer = await answering;
   if (!again && answer.status === HTTP_UNAUTHORIZED && !request.url.endsWith(`${API}/session`)) {
     await changing;
-    if (await renewed().catch(() => false)) answer = await fetch(request, terms());
+    looking ??= isStillOpen().finally(() => (looking = undefined));
+    if (await looking) answer = await fetch(request, terms());
   }
   if (
     answer.status === HTTP_UNAUTHORIZED &&

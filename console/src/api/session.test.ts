@@ -29,8 +29,11 @@ const change = () =>
     new Request("https://switch.example/api/v1/jobs", { method: "POST", body: "{}", headers: { "X-CSRF-Token": OLD } }),
   );
 
+const timer = globalThis.setTimeout;
+
 beforeEach(() => {
   changes = [];
+  vi.stubGlobal("setTimeout", (act: () => void, ms = 0) => timer(act, ms / 100)); // a moment is none here
   vi.clearAllMocks();
   noteSession(session("ann", OLD), ended, taken);
 });
@@ -95,6 +98,22 @@ it("reads again what met the old id of a session while its proof was changed", a
   setTimeout(isChanged, 5);
   expect((await put).status).toBe(200);
   expect(await (await read).json()).toEqual({ calls: [] });
+  expect(ended).not.toHaveBeenCalled();
+});
+
+it("looks for the session a second time, once for all requests, where another tab has changed its proof", async () => {
+  let looks = 0;
+  vi.stubGlobal("fetch", async (asked: Request | string) => {
+    const isSession = !(asked instanceof Request);
+    if (isSession) looks += 1;
+    // the other tab has its answer, and the browser the new cookie, after the first look
+    if (looks < 2) return new Response(null, { status: 401 });
+    return Response.json(isSession ? session("ann", NEW) : { calls: [] });
+  });
+  const read = (path: string) => sent(new Request(`https://switch.example/api/v1/${path}`));
+  const answers = await Promise.all([read("status"), read("alarms")]);
+  expect(answers.map((each) => each.status)).toEqual([200, 200]);
+  expect(looks).toBe(2);
   expect(ended).not.toHaveBeenCalled();
 });
 
