@@ -1,17 +1,17 @@
-/** A file of a language in two parts: what the server says is large, and is read with the first such text. */
+/** A file of a language in three parts: what the server says is large, and is read with the first such text. */
 
 import { readFileSync } from "node:fs";
 import type { Plugin } from "vite";
 
-const PART = /^(.*\/text\/[\w-]+\.json)\?(console|server)$/;
+const PART = /^(.*\/text\/[\w-]+\.json)\?(console|switch|server)$/;
 
-/** One part of the texts of a language: `server` by English, and all the others. */
+/** One part of the texts of a language: `switch` and `server` by English, and all the others. */
 export function partOf(text: string, part: string): unknown {
-  const { server = {}, ...console } = JSON.parse(text);
-  return part === "server" ? server : console;
+  const { switch: ofSwitch = {}, server = {}, ...console } = JSON.parse(text);
+  return { switch: ofSwitch, server, console }[part];
 }
 
-/** Let `xx.json?console` and `xx.json?server` be modules of their own. */
+/** Let `xx.json?console`, `xx.json?switch` and `xx.json?server` be modules of their own. */
 export const languageParts = (): Plugin => ({
   name: "language-parts",
   enforce: "pre",

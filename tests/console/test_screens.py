@@ -38,6 +38,9 @@ from console.conftest import (
 )
 from console.made_answers import made_page, made_problem
 from vosd.admin.office.second_factor import STEP_MS, code_at
+from vosd.obs.events import Event
+from vosd.obs.remedies import REMEDIES
+from vosd.routing.breaker import SILENT
 
 SCREENS: Final = {
     "/": "Overview",
@@ -1256,31 +1259,49 @@ def changed(page: Page, method: str, path: str, order: dict[str, str]) -> dict[s
 
 
 AT_WORK: Final[dict[str, Any]] = {"gateway": "at-work", "kind": "routing", "state": "up", "rest": None, "rest_s": None}
+RESTING: Final = AT_WORK | {"state": "resting", "rest": SILENT, "rest_s": 30}
+RAISED: Final = {
+    "alarm": Event.GATEWAY_RESTING.value,
+    "subject": "at-work",
+    "text": f"gateway: at-work, address: 192.0.2.9:5060, why: {SILENT}",
+    "do": REMEDIES[Event.GATEWAY_RESTING],
+}
 
 
-def all_is_well(route: Route) -> None:
-    """Answer a request for gateways or alarms."""
-    route.fulfill(json=made_page(route.request, [AT_WORK] if "quality" in route.request.url else []))
-
-
-@pytest.mark.parametrize(("language", "title"), [("en", "Overview"), ("zh", "总览")])
+@pytest.mark.parametrize("is_raised", [False, True])
+@pytest.mark.parametrize(
+    ("language", "title", "alarm"), [("en", "Overview", "gateway_resting"), ("zh", "总览", "网关暂停")]
+)
 def test_the_first_load_is_small_and_nothing_comes_from_elsewhere(
-    boss: Visitor, site: Watched, browser: Browser, language: str, title: str
+    boss: Visitor, site: Watched, browser: Browser, language: str, title: str, alarm: str, *, is_raised: bool
 ) -> None:
     seen: list[tuple[str, int]] = []
+    asked_for: list[str] = []
+    rows = {"alarms": [RAISED], "quality": [RESTING]} if is_raised else {"alarms": [], "quality": [AT_WORK]}
     person = boss.page.context.storage_state()
     with logged_in(site, browser, person=person, language=language) as visitor:  # nothing is cached yet
         visitor.page.on(
             "requestfinished", lambda request: seen.append((request.url, request.sizes()["responseBodySize"]))
         )
-        # alarms and why a gateway rests are sentences of the server, whose texts are read with the first of them
-        visitor.page.route(re.compile(r"/api/v1/(alarms|gateways/quality)\?"), all_is_well)
-        visitor.go("/", title).get_by_role("link", name=AT_WORK["gateway"]).wait_for()
+
+        visitor.page.on("request", lambda request: asked_for.append(urlsplit(request.url).path))
+
+        def answer(route: Route) -> None:
+            asked = urlsplit(route.request.url).path.rpartition("/")[2]
+            route.fulfill(json=made_page(route.request, rows[asked]))
+
+        visitor.page.route(re.compile(r"/api/v1/(alarms|gateways/quality)\?"), answer)
+        page = visitor.go("/", title)
+        page.get_by_role("link", name=AT_WORK["gateway"]).first.wait_for()
+        if is_raised:
+            page.get_by_role("link", name=alarm).wait_for()
     page = site.api.ask("GET", "/", base="", token=None)
     policy = page.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert {url.split("/")[2] for url, _ in seen} == {visitor.base.split("/")[2]}
     assert 200_000 < sum(size for url, size in seen if "/api/" not in url) < 350_000
+    of_language = [each for each in asked_for if each.startswith(f"/assets/{language}-")]
+    assert len(of_language) == 1 + (is_raised and language != "en")  # of the server's texts those of the switch alone
     assert json.dumps(policy).count("nonce-") == 1
 
 

@@ -100,6 +100,10 @@ NO_STATES: Final = {
     "Permission",
 }
 """Those that the console shows as names, since filters and forms take these, or not at all. Permissions have a test."""
+OF_SWITCH: Final = ("daemon/", "engine/", "media/", "net/", "obs/", "routing/", "storage/faults.py")
+"""Modules whose sentences the first page may show, as what an alarm or a gateway at rest says."""
+PARTS: Final = ("switch", "server")
+"""Parts of the file of a language that have texts by the English ones: the small one is read with the first page."""
 PLACE: Final = re.compile(r"\{\d+\}")
 
 
@@ -111,14 +115,23 @@ def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
         yield from shown(key.keys)
 
 
-def english() -> set[str]:
-    """Return the texts of all declarations that forms are drawn from, of reports, and the sentences of the switch."""
-    found = {*sentences(), *(each.word for each in Cause), *(each.text for each in HangupSource)}
-    found.update(each.value for kind in NAMES for each in kind)
+def english() -> dict[str, str]:
+    """Return the texts of all declarations that forms are drawn from, of reports, and the sentences of the switch.
+
+    Each has the part of the file of a language that it stands in.
+    """
+    said = sentences()
+    names = {*(each.word for each in Cause), *(each.text for each in HangupSource)}
+    names.update(each.value for kind in NAMES for each in kind)
+    found = {*said, *names}
     for kind in map(key_sheets, KINDS):
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
-    return found - {""}
+
+    def is_of_switch(text: str) -> bool:
+        return " " not in text or text in names or said.get(text, "").startswith(OF_SWITCH)
+
+    return {text: "switch" if is_of_switch(text) else "server" for text in found - {""}}
 
 
 def test_each_value_of_the_api_that_the_console_shows_has_words() -> None:
@@ -136,7 +149,7 @@ def test_each_value_of_the_api_that_the_console_shows_has_words() -> None:
         texts = json.loads((TEXTS / f"{language}.json").read_text())
         for name, (part, begin) in TEXTS_OF.items():
             lacking += [(language, name, each) for each in values[name] if begin + each not in texts[part]]
-        known = texts["value"].keys() | texts.get("server", {}).keys()
+        known = texts["value"].keys() | {text for part in PARTS for text in texts.get(part, {})}
         for name in STATES:
             named = values[name] if language != "en" else {each for each in values[name] if "_" in each}
             lacking += [(language, name, each) for each in named - known]
@@ -217,10 +230,12 @@ def test_each_order_that_the_audit_names_has_a_word() -> None:
 def test_each_text_of_the_switch_is_translated(language: str) -> None:
     """A new or changed text in English needs a line in the file of each language; one that is gone takes its line."""
     file = TEXTS / f"{language}.json"
-    texts: dict[str, str] = json.loads(file.read_text())["server"]
-    wanted = english()
-    assert sorted(wanted - texts.keys()) == [], f"add them with their translations to {file}"
-    assert sorted(texts.keys() - wanted) == [], f"nothing says them any more: remove them from {file}"
+    parts: dict[str, dict[str, str]] = {part: json.loads(file.read_text())[part] for part in PARTS}
+    wanted, texts = english(), {text: said for part in parts.values() for text, said in part.items()}
+    missing = [(part, text) for text, part in wanted.items() if text not in parts[part]]
+    assert sorted(missing) == [], f"add them with their translations to these parts of {file}"
+    needless = [(part, text) for part, found in parts.items() for text in found if wanted.get(text) != part]
+    assert sorted(needless) == [], f"nothing says them any more, or they are of the other part: remove them from {file}"
     names = {text: (set(VERBATIM.findall(text)), set(VERBATIM.findall(said))) for text, said in texts.items()}
     assert {text: each for text, each in names.items() if each[0] != each[1]} == {}
     places = {text: (sorted(PLACE.findall(text)), sorted(PLACE.findall(said))) for text, said in texts.items()}

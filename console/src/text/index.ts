@@ -3,7 +3,7 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
-/** The texts of the console itself; those of the server are another part of each file (vite.config.ts). */
+/** The texts of the console itself; those of the server are other parts of each file (languages.ts). */
 const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default", query: "?console" });
 /** The language of the server, and of a browser whose own has no file. */
 export const FALLBACK = "en";

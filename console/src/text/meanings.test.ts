@@ -24,9 +24,11 @@ test("a form speaks the language, and what has no translation stays English", ()
 });
 
 test("a file is a language, with what the console says and what the server says", async () => {
-  const file = JSON.stringify({ language: "Deutsch", value: { up: "bereit" }, server: { "Things.": "Dinge." } });
+  const server = { "Things.": "Dinge." };
+  const file = JSON.stringify({ language: "Deutsch", value: { up: "bereit" }, switch: { down: "aus" }, server });
   expect(partOf(file, "console")).toEqual({ language: "Deutsch", value: { up: "bereit" } });
-  expect(partOf(file, "server")).toEqual({ "Things.": "Dinge." });
+  expect(partOf(file, "switch")).toEqual({ down: "aus" });
+  expect(partOf(file, "server")).toEqual(server);
   expect(partOf(JSON.stringify({ language: "English" }), "server")).toEqual({});
   const files = readdirSync(new URL(".", import.meta.url)).filter((name) => name.endsWith(".json"));
   expect(languages.map((language) => `${language}.json`)).toEqual(files.sort());
@@ -35,5 +37,7 @@ test("a file is a language, with what the console says and what the server says"
 test("a language has the texts of the server from its file, and English where there are none", async () => {
   expect(await readMeanings("en")).toEqual({});
   expect(await readMeanings("xx")).toEqual({});
-  expect(Object.keys(await readMeanings("zh")).length).toBeGreaterThan(400);
+  const chinese = await readMeanings("zh");
+  expect(Object.keys(chinese).length).toBeGreaterThan(2_500);
+  expect(chinese.gateway_down).toBeDefined();
 });

@@ -8,14 +8,20 @@ import { FALLBACK } from "./index";
 import { hasWords, type Meanings, type Say, sayer } from "./sentences";
 import { withoutCommand } from "./withoutcommand";
 
-/** The part `server` of the file of each language (vite.config.ts). */
-const files = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?server" });
+/** The parts `switch` and `server` of the file of each language (languages.ts). */
+const smallFiles = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?switch" });
+const largeFiles = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?server" });
 const NOTHING: Meanings = {};
 /** States and end reasons are shorter. */
 const WORD_MAX = 40;
+/** Several English words in a row, and the commands, which are so in every language. */
+const ENGLISH = /[a-z]{2,} [a-z]{2,}/;
+const COMMANDS = /vosd [a-z -]+/g;
 const unchanged: Say = (english) => english;
 
 const known = new Map<string, Meanings>();
+/** Languages of which all texts were read. */
+const whole = new Set<string>();
 const asked = new Set<string>();
 const followers = new Set<() => void>();
 
@@ -24,20 +30,39 @@ function follow(follower: () => void): () => void {
   return () => followers.delete(follower);
 }
 
-/** The texts of a language; what it lacks is English. */
-export async function readMeanings(language: string): Promise<Meanings> {
-  const texts = (await files[`./${language}.json`]?.()) ?? NOTHING;
+function note(language: string, texts: Meanings): Meanings {
   known.set(language, texts);
   for (const follower of followers) follower();
   return texts;
 }
 
-/** Have the texts of a language read once; where that fails, again with the next text that is said. */
-export function beginServerText(language: string): void {
-  if (language === FALLBACK || asked.has(language)) return;
-  asked.add(language);
-  readMeanings(language).catch(() => asked.delete(language));
+/** The texts of what the running switch says: alarms, and why a gateway rests. They are few. */
+async function readSwitchText(language: string): Promise<void> {
+  const texts = (await smallFiles[`./${language}.json`]?.()) ?? NOTHING;
+  if (!known.has(language)) note(language, texts);
 }
+
+/** All texts of a language; what it lacks is English. */
+export async function readMeanings(language: string): Promise<Meanings> {
+  const file = `./${language}.json`;
+  const [small = NOTHING, large = NOTHING] = await Promise.all([smallFiles[file]?.(), largeFiles[file]?.()]);
+  const texts = whole.has(language) ? known.get(language) : undefined;
+  whole.add(language);
+  return texts ?? note(language, { ...small, ...large });
+}
+
+const READERS = { switch: readSwitchText, server: readMeanings };
+
+/** Have texts of a language read once; where that fails, again with the next text that is said. */
+function begin(language: string, part: keyof typeof READERS): void {
+  const key = `${language} ${part}`;
+  if (language === FALLBACK || asked.has(key)) return;
+  asked.add(key);
+  READERS[part](language).catch(() => asked.delete(key));
+}
+
+/** Have all texts of a language read. */
+export const beginServerText = (language: string): void => begin(language, "server");
 
 const sayers = new WeakMap<Meanings, Say>();
 
@@ -48,9 +73,10 @@ function sayerOf(texts: Meanings, word: (english: string) => string | undefined)
 }
 
 /**
- * Say what the server says, a meaning or a sentence, in the language of the console. Its texts are large: they are read
- * with the first that is no word of the console, and what is said stays English so long. Agents and customers get no
- * commands of the switch, which are for those who operate it.
+ * Say what the server says, a meaning or a sentence, in the language of the console. Its texts are large: those of the
+ * running switch are read with the first that is no word of the console, and all with the first sentence that is none of
+ * these; what is said stays English so long. Agents and customers get no commands of the switch, which are for those who
+ * operate it.
  */
 export function useServerText(): Say {
   const { t, i18n } = useTranslation();
@@ -63,11 +89,12 @@ export function useServerText(): Say {
     return english.length < WORD_MAX && i18n.exists(name) ? t([name]) : undefined;
   };
   const unread: Say = (english) => {
-    const said = word(english);
-    if (said === undefined && hasWords(english)) beginServerText(language);
+    const said = texts ? sayerOf(texts, word)(english) : word(english);
+    if (!texts && said === undefined && hasWords(english)) begin(language, "switch");
+    if (texts && ENGLISH.test((said ?? "").replace(COMMANDS, ""))) beginServerText(language);
     return said ?? english;
   };
-  const say = language === FALLBACK ? unchanged : texts ? sayerOf(texts, word) : unread;
+  const say = language === FALLBACK ? unchanged : texts && whole.has(language) ? sayerOf(texts, word) : unread;
   return isOfAccount ? (english) => withoutCommand(say(english)) : say;
 }
 

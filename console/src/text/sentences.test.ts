@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { sayer } from "./sentences";
 
-const chinese = JSON.parse(readFileSync(new URL("./zh.json", import.meta.url), "utf8")).server;
+const file = JSON.parse(readFileSync(new URL("./zh.json", import.meta.url), "utf8"));
+const chinese = { ...file.switch, ...file.server };
 const VALUES = ["ada-1", "77.5", "b12", "+4930", "k9"];
 
 /** Fill a template, or its translation; of two places side by side the second has what may follow. */

@@ -18,7 +18,7 @@ function leaves(of: unknown, path = ""): Map<string, string> {
 
 /** The texts of the console itself; those of the server have tests of their own. */
 const texts = (name: string) => {
-  const { server: _, ...console } = JSON.parse(readFileSync(join(HERE, name), "utf8"));
+  const { switch: _, server: __, ...console } = JSON.parse(readFileSync(join(HERE, name), "utf8"));
   return leaves(console);
 };
 const fields = (text: string) => (text.match(/\{\{\w+\}\}/g) ?? []).sort();
