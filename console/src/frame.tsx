@@ -24,12 +24,12 @@ import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, memo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "./api/again";
-import { client, content } from "./api/client";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import type { Narrowing } from "./narrowing";
 import { Confirm } from "./parts/confirm";
 import { giveFocus } from "./parts/focus";
+import { statusQuery } from "./parts/status";
 import { groupsOf, keysOf } from "./places";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
 import { useLogOut, useMay, useSession } from "./session";
@@ -163,15 +163,14 @@ function NotInForce() {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const { pathname } = useLocation();
-  const { data } = useQuery({
-    queryKey: ["in force"],
-    queryFn: () => content(client.GET("/status")),
+  const { data: why } = useQuery({
+    ...statusQuery,
+    select: ({ catalogue }) => catalogue.error,
     enabled: useMay("GET /status"),
     refetchInterval: IN_FORCE_MS,
     refetchOnWindowFocus: false,
   });
   const mayCheck = useMay("POST /configuration/check");
-  const why = data?.catalogue.error;
   if (!why || pathname === "/health") return null;
   const [first = why] = why.split("\n", 1);
   return (

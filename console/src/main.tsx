@@ -9,7 +9,7 @@ import { createRoot } from "react-dom/client";
 import { isLate, Problem } from "./api/client";
 import { brand, shadesOf } from "./brand";
 import { router } from "./router";
-import { SessionGate } from "./sessiongate";
+import { SessionGate, sessionQuery } from "./sessiongate";
 import { beginTexts } from "./text";
 import { useIsOnWall } from "./wall";
 import { beginZone } from "./zone";
@@ -79,6 +79,7 @@ function Looks({ children }: { children: ReactNode }) {
   );
 }
 
+void queries.prefetchQuery(sessionQuery); // at once with the texts
 await beginTexts();
 if (place) {
   createRoot(place).render(

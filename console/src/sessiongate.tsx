@@ -1,7 +1,7 @@
 /** The log-in before the pages: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
 import { Button, Center, Loader, Stack } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { SESSION } from "./api/again";
@@ -16,6 +16,8 @@ import { SecondFactorPage } from "./screens/ownlogin";
 import { forgetAll, isOfPages, type Person, SessionContext, useLogOut, waiting } from "./session";
 
 const HTTP_UNAUTHORIZED = 401;
+/** Whether a person was logged in here last: what it may do is asked for at once with the session then. */
+const WAS_OPEN = "vosd.session";
 /** The other windows of the browser, one of which may be seen and never get the focus: each looks who has logged in. */
 const windows = new BroadcastChannel("session");
 
@@ -26,11 +28,7 @@ const windows = new BroadcastChannel("session");
 export function SessionGate({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
   const logOut = useLogOut();
-  const asked = useQuery({
-    queryKey: SESSION,
-    queryFn: () => content(client.GET("/session")).then(withOperations).catch(nullWhereNone),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
+  const asked = useQuery(sessionQuery);
   const session = asked.data ?? null;
   useForgotten(session !== null);
   const [other, setOther] = useState("");
@@ -84,6 +82,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
   useEffect(() => {
     if (name) windows.postMessage(name);
   }, [name]);
+  const mayAsk = session !== null && !session.wants_totp;
+  useEffect(() => {
+    if (mayAsk) localStorage.setItem(WAS_OPEN, "true");
+    else if (!asked.isPending) localStorage.removeItem(WAS_OPEN);
+  }, [mayAsk, asked.isPending]);
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
     leaveField();
@@ -138,10 +141,25 @@ function OtherPerson({ name }: { name: string }) {
   );
 }
 
-async function withOperations(session: Session): Promise<Person> {
+/** The person of the browser's session, with what it may do; null where there is none. */
+export const sessionQuery = queryOptions({
+  queryKey: SESSION,
+  queryFn: () => {
+    const own = localStorage.getItem(WAS_OPEN) ? ownRights() : undefined;
+    own?.catch(() => {}); // why it fails is said where it is waited for
+    return content(client.GET("/session"))
+      .then((session) => withOperations(session, own))
+      .catch(nullWhereNone);
+  },
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+const ownRights = () => content(client.GET("/me"));
+
+async function withOperations(session: Session, own?: ReturnType<typeof ownRights>): Promise<Person> {
   // until its second factor is set up, it may do nothing, nor ask what it may do
   if (session.wants_totp) return { ...session, may: new Set() };
-  const { operations } = await content(client.GET("/me"));
+  const { operations } = await (own ?? ownRights());
   return { ...session, may: new Set(operations.map(({ method, path }) => `${method} ${path}`)) };
 }
 

@@ -412,6 +412,34 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(5)
 
 
+def test_the_first_page_asks_for_all_that_it_needs_at_once_and_for_the_state_once(newcomer: Visit) -> None:
+    page = newcomer().go("/", "Overview")
+    asked: list[str] = []
+    held: list[Route] = []
+    states: list[Route] = []
+    is_begun = False
+
+    def hold(route: Route) -> None:
+        if is_begun:
+            route.continue_()
+        else:
+            held.append(route)
+
+    for place in ("**/assets/en-*", "**/api/v1/session"):
+        page.route(place, hold)
+    route_once(page, "**/api/v1/status", states.append)
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    with page.expect_request("**/api/v1/me"):  # neither the texts nor the session are there
+        page.reload(wait_until="commit")
+    with page.expect_request("**/api/v1/alarms?*"), page.expect_request("**/api/v1/gateways/quality?*"):
+        is_begun = True
+        for each in held:
+            each.continue_()
+    assert asked.count("/api/v1/status") == 1
+    states[0].continue_()
+    page.get_by_role("region", name="Now").wait_for()
+
+
 def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Visit) -> None:
     usd = {"income": "7.236052", "income_currency": "USD", "cost": "1.10", "vendor_currency": "USD", "calls": 205}
     eur = {"income": "1.272", "income_currency": "USD", "cost": "0.442666", "vendor_currency": "EUR", "calls": 26}

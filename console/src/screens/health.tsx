@@ -7,6 +7,7 @@ import { client, content, keyed, type Row, type Schemas, send } from "../api/cli
 import { Act } from "../parts/act";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { statusQuery } from "../parts/status";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, State } from "../parts/values";
@@ -16,11 +17,7 @@ const READ_MS = 5_000;
 
 export function HealthScreen() {
   const { t } = useTranslation();
-  const status = useQuery({
-    queryKey: ["status"],
-    queryFn: () => content(client.GET("/status")),
-    refetchInterval: READ_MS,
-  });
+  const status = useQuery({ ...statusQuery, refetchInterval: READ_MS });
   const ready = useQuery({
     queryKey: ["ready"],
     queryFn: () => content(client.GET("/ready")),

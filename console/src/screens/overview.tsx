@@ -6,7 +6,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
-import { allOf, client, content, type Row, type Schemas } from "../api/client";
+import { allOf, type Row, type Schemas } from "../api/client";
 import { amount, dayBegin } from "../format";
 import type { Narrowing } from "../narrowing";
 import { TimeChart } from "../parts/chart";
@@ -19,6 +19,7 @@ import { Missing, ReportTable, reportOf } from "../parts/reporttable";
 import { moneyOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
+import { statusQuery } from "../parts/status";
 import { Subject } from "../parts/subject";
 import { type Column, Table } from "../parts/table";
 import { Moment, State, useFacts } from "../parts/values";
@@ -145,22 +146,16 @@ function useGateways() {
 
 function Now() {
   const { t } = useTranslation();
-  const status = useQuery({
-    queryKey: ["status"],
-    queryFn: async () => {
-      const found = await content(client.GET("/status"));
-      noted("calls", Number(figure(found.figures, "calls")));
-      return found;
-    },
-    refetchInterval: STATE_MS,
-  });
+  const status = useQuery({ ...statusQuery, refetchInterval: STATE_MS });
   const gateways = useGateways().data;
+  useAlarms(); // asked for at once, and not behind the state beside which they stand
   const calls = useMay("GET /calls") ? "/calls" : undefined;
   const registrations = useMay("GET /registrations") ? "/lists/registrations" : undefined;
   const health = useMay("POST /configuration/check") ? "/health" : undefined;
   const parameters = useMay("GET /parameters") ? "/parameters" : undefined;
   const found = status.data;
   if (!found) return <Reading of={status} />;
+  noted("calls", Number(figure(found.figures, "calls")), 0, status.dataUpdatedAt / 1_000);
   const { machine, database } = found;
   const waiting = Number(figure(found.figures, "spool_rows"));
   const [busiest] = Object.entries(machine.processes ?? {}).sort(([, one], [, other]) => other - one);
