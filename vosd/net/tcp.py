@@ -280,7 +280,9 @@ class StreamFlow:
             self._run(self._connect(peer, name, is_further=is_further))
         elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
             waiting.append(data)
-        else:
+        else:  # of a response the core knows nothing any more
+            self._core.dropped[Drop.WAITED_FOR_CONNECTION] += 1
+            self._warn(peer, f"more than {UNREAD_BYTES_MAX // 1024} kB wait until it is open", name)
             self._loop.call_soon(self._core.unsent, data)
 
     async def _connect(self, peer: PeerEnd, name: str, *, is_further: bool) -> None:

@@ -38,6 +38,9 @@ class Drop(StrEnum):
     """Requests that came so long before that their senders may have given up; a caller that has not repeats its INVITE.
     """
 
+    WAITED_FOR_CONNECTION = "more than can wait for a connection"
+    """Messages to a peer that we are connecting to."""
+
     # By the endpoint.
     MALFORMED_IN_OVERLOAD = "malformed, and too much"
     UNKNOWN_SOURCE = "unknown source"

@@ -561,11 +561,14 @@ async def test_a_peer_that_does_not_read_loses_its_connection(opened, vendor):
 
 async def test_of_what_waits_for_a_connection_the_message_that_is_too_much_fails_alone(opened, vendor):
     node, messages = await opened(), [b"%d" % number + b"x" * 65_000 for number in range(9)]
-    for each in messages:
-        node.send(each, vendor.address)
-    peer, waited = await vendor.arrival(), b"".join(messages[:8])
-    assert await peer.read(len(waited)) == waited
+    with capture_logs() as logs:
+        for each in messages:
+            node.send(each, vendor.address)
+        peer, waited = await vendor.arrival(), b"".join(messages[:8])
+        assert await peer.read(len(waited)) == waited
     assert (node.ear.unsent, node.ear.failures) == (messages[8:], 0)
+    assert node.ear.dropped == {Drop.WAITED_FOR_CONNECTION: 1}
+    assert [line["why"] for line in logs] == ["more than 512 kB wait until it is open"]
 
 
 # -- what is too much ---------------------------------------------------------------------------------------------
