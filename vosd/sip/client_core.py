@@ -174,7 +174,10 @@ class ClientCore:
         if len(ack) > LARGEST_DATAGRAM and not self._store.reliable[peer.flow]:
             peer, ack = self._large_ack(peer, ack, parts.peer)
         answers = dialog.answers
-        transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
+        if answers is None and not dialog.server_name:  # most peers have neither, and a property costs a call
+            transaction.acknowledge(Datagram(peer, ack))
+        else:
+            transaction.acknowledge(ProvenAck.of(peer, ack, answers, dialog.expected_name))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant, body: bytes = b"") -> Client:
         """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
@@ -205,7 +208,7 @@ class ClientCore:
         """Release a dialog of an earlier run, return its BYE; if the INVITE was ours, its 2xx may still need an ACK."""
         if invite_sequence:
             ack = dialog.request("ACK", self._flows.new_via(dialog.peer.flow), invite_sequence, self._agent_header)
-            self._store.send(dialog.peer, ack)
+            self._store.send_ack(ProvenAck.of(dialog.peer, ack, dialog.answers, dialog.expected_name), now)
         return self.send_bye(dialog, headers, now)
 
     def take_left_over(self, parts: InviteParts) -> InviteClient:

@@ -33,7 +33,7 @@ from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classif
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
-from vosd.sip.wire.outgoing import OF_RESPONSES, Datagram, Peer, ResponseStem
+from vosd.sip.wire.outgoing import OF_RESPONSES, Datagram, Peer, ProvenAck, ResponseStem
 from vosd.sip.wire.parse import parse_message
 
 _OUTSIDE_DIALOGS: Final = frozenset({"INVITE", "OPTIONS", "REGISTER"})
@@ -223,9 +223,14 @@ class Endpoint:
 
     def server_name_of(self, data: bytes) -> str:
         """Return the name that the certificate of a connection must bear for a request of ours; empty = any fitting."""
-        transaction = self.store.clients.get(answered(data))
+        key = answered(data)
+        transaction = self.store.clients.get(key)
         if transaction is not None:
             return transaction.server_name
+        if data.startswith(b"ACK "):  # that of a failure has the branch of its INVITE
+            kept = self.store.finished.get(key) or self.store.finished.get(f"{key[:-4]} INVITE")
+            if isinstance(kept, ProvenAck):
+                return kept.server_name
         owner = self.dialogs.owners.get(own_tag(MessageKind.RESPONSE, data))  # ours is that of From: an ACK of a 2xx
         return "" if owner is None or owner.dialog is None else owner.dialog.expected_name
 

@@ -6,7 +6,6 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot
-from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import CancelArrived
 from vosd.sip.flows import Flows
@@ -42,6 +41,8 @@ class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """The reliable response whose PRACK may still come, of a dialog that was closed."""
     accepted_in: str = ""
     """Our tag of the dialog of an INVITE that was answered with 2xx."""
+    server_name: str = ""
+    """The name that the certificate must bear for the message, an ACK."""
 
 
 class RefusedInvite:
@@ -130,9 +131,10 @@ def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> Finish
     if isinstance(entry, Unacknowledged):
         invite = PartsSnapshot.of(entry.parts, endpoint.flows), encode(entry.to_tag)
         return FinishedSnapshot(raw, due_ms, invite=invite)
-    message, answers = (PeerSnapshot.of(entry.peer, endpoint.flows), entry.data), _answers_in(entry)
+    message = PeerSnapshot.of(entry.peer, endpoint.flows), entry.data
+    answers, name = (entry.answers, entry.server_name) if isinstance(entry, ProvenAck) else (None, "")
     gateway = "" if answers is None else answers.gateway
-    return FinishedSnapshot(raw, due_ms, None, message, gateway, AnsweredChallenge.all_of(answers))
+    return FinishedSnapshot(raw, due_ms, None, message, gateway, AnsweredChallenge.all_of(answers), server_name=name)
 
 
 def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:
@@ -144,12 +146,8 @@ def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:
     if snapshot.message is None:
         return snapshot.accepted_in or snapshot.mark or Mark.ABSORB
     peer, data = snapshot.message
-    kept = Datagram(peer.restored(restoration.flows), data)
-    if not snapshot.gateway:
-        return kept
-    call_id = encode(parts_acknowledged(kept).call_id)
-    return ProvenAck.of(kept.peer, data, restoration.answers(call_id, snapshot.gateway, snapshot.asked))
-
-
-def _answers_in(entry: Datagram) -> Answers | None:
-    return entry.answers if isinstance(entry, ProvenAck) else None
+    kept, answers = Datagram(peer.restored(restoration.flows), data), None
+    if snapshot.gateway:
+        call_id = encode(parts_acknowledged(kept).call_id)
+        answers = restoration.answers(call_id, snapshot.gateway, snapshot.asked)
+    return ProvenAck.of(kept.peer, data, answers, snapshot.server_name)

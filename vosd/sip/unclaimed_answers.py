@@ -111,7 +111,7 @@ class UnclaimedAnswers:
             parts = parts_acknowledged(ack)
             if response.to_tag != tag_of(parts.to):
                 return self.take_fork(key, parts, response, now)
-        self._store.out.append(self._readdressed(ack, response))
+        self._store.send_ack(self._readdressed(ack, response), now)
         return None
 
     def _readdressed(self, ack: Datagram, answer: Response) -> Datagram:
@@ -221,7 +221,8 @@ class UnclaimedAnswers:
         self._dropped[Drop.LATE_ANSWER] += 1
         dialog.local_sequence += COUNTED_EARLY_MAX
         via = self._flows.new_via(dialog.peer.flow)
-        ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
-        self._store.out.append(ack)
+        written = dialog.request("ACK", via, parts.sequence, parts.credentials)
+        ack = ProvenAck.of(dialog.peer, written, dialog.answers, dialog.expected_name)
+        self._store.send_ack(ack, now)
         self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
         return self.released(dialog, parts, self._send_bye(dialog, "", now), now)

@@ -95,6 +95,20 @@ def test_requests_within_the_call_need_it_too_where_they_go_to_the_place_of_the_
     scene.wire.run_until(lambda: call.is_over)
 
 
+@pytest.mark.parametrize("next_process", [None, "stop_and_keep"])
+def test_the_ack_of_a_failure_that_comes_again_needs_it_too(tmp_path, next_process):
+    gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=NAME),))
+    scene = KilledScene(tmp_path, catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    if next_process is not None:
+        getattr(scene, next_process)()
+        scene.wire.run_for(100)
+    assert names_of_requests(scene, "ACK") == [NAME]
+
+
 def test_an_address_stands_there_where_the_vendor_is_given_by_it():
     scene = scene_of(vendor_gateway(1))
     scene.whole_call(Intent(hang_up_after_ms=10))

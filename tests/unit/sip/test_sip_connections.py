@@ -478,3 +478,61 @@ def test_a_vendor_that_has_connected_itself_needs_no_certificate_on_the_way_back
     probe.sent()
     assert dialog.peer == own
     assert set(names_needed(probe, dialog, owner).values()) == {""}
+
+
+def answered_once_more(probe: Probe, owner: Keeper) -> None:
+    """End a call; its vendor has not got the ACK, and repeats its 200."""
+    dialog = call(probe, owner, AT_PLACE, peer=PLACE, server_name="one.example")
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
+    probe.sent()
+    probe.receive(reply(probe.log[0], 200, headers=AT_PLACE, body=SDP), PLACE)
+
+
+def answered_by_a_second_fork(probe: Probe, owner: Keeper) -> None:
+    """Answer a call twice."""
+    call(probe, owner, AT_PLACE, peer=PLACE, server_name="one.example")
+    probe.receive(reply(probe.log[0], 200, to_tag="second", headers=AT_PLACE, body=SDP), PLACE)
+
+
+def answered_after_its_cancel(probe: Probe, owner: Keeper) -> None:
+    """Answer a call that was given up."""
+    transaction = probe.call_vendor(owner, peer=PLACE, server_name="one.example")
+    probe.receive(reply(probe.log[0], 180), PLACE)
+    transaction.abandon("", probe.now)
+    probe.sent()
+    probe.receive(reply(probe.log[0], 200, headers=AT_PLACE, body=SDP), PLACE)
+
+
+def answered_after_its_refusal(probe: Probe, owner: Keeper) -> None:
+    """Answer a call by another fork than the one that refused it."""
+    probe.call_vendor(owner, peer=PLACE, server_name="one.example")
+    probe.receive(reply(probe.log[0], 486), PLACE)
+    probe.receive(reply(probe.log[0], 200, to_tag="second", headers=AT_PLACE, body=SDP), PLACE)
+
+
+def left_by_an_earlier_run(probe: Probe, owner: Keeper) -> None:
+    """End a call of which no more is known than its dialog."""
+    dialog = call(probe, owner, AT_PLACE, peer=PLACE, server_name="one.example")
+    probe.endpoint.dialogs.forget("ours", probe.now)
+    probe.sent()
+    probe.endpoint.client.end_left_over(dialog, 1, "", probe.now)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        answered_once_more,
+        answered_by_a_second_fork,
+        answered_after_its_cancel,
+        answered_after_its_refusal,
+        left_by_an_earlier_run,
+    ],
+)
+def test_acks_of_dialogs_that_no_call_owns_need_the_certificate_of_that_name_too(probe, owner, end):
+    """By the connection of another vendor it never arrives, and the one that answered repeats its 200 for 32 s."""
+    end(probe, owner)
+    sent = probe.sent()
+    assert "ACK" in [each.title for each in sent]
+    others = [each for each in sent if each.title in {"ACK", "BYE"}]
+    assert [probe.endpoint.server_name_of(each.data) for each in others] == ["one.example"] * len(others)

@@ -211,7 +211,7 @@ class InviteClient(
             else:
                 self.refused_with = response.status
                 ack = ack_of_failure(self.parts, response.header("to") or "")
-                kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers)
+                kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers, self.parts.server_name)
                 store.out.append(kept)
             # Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1.
             store.finished.keep(self.key, kept, store.timers.transaction_ms, now)

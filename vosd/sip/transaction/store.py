@@ -11,7 +11,8 @@ from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
 from vosd.sip.transaction.finished import FinishedTransactions
 from vosd.sip.transaction.refused import RecentRefusals
-from vosd.sip.wire.outgoing import Datagram, Peer
+from vosd.sip.wire.classify import answered
+from vosd.sip.wire.outgoing import Datagram, Peer, ProvenAck
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.bye_to_user import ByeToUser
@@ -120,6 +121,12 @@ class TransactionStore:
     def send(self, peer: Peer, data: bytes) -> None:
         """Queue a datagram."""
         self.out.append(Datagram(peer, data))
+
+    def send_ack(self, ack: Datagram, now: Instant) -> None:
+        """Queue the ACK of a 2xx whose dialog may have ended; its name is known until nothing repeats it."""
+        self.out.append(ack)
+        if isinstance(ack, ProvenAck) and ack.server_name:
+            self.finished.keep(answered(ack.data), ack, self.timers.transaction_ms, now)
 
     def takes_no_connection(self, peer: Peer, now: Instant) -> None:
         """Note that a connection to a peer failed, or was closed before any response."""

@@ -180,5 +180,6 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
         peer=ack.peer,
         answers=ack.answers if isinstance(ack, ProvenAck) else None,
         credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
+        server_name=ack.server_name if isinstance(ack, ProvenAck) else "",
         nat=Nat.AUTO,  # the configured value is not in the ACK
     )

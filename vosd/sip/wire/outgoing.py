@@ -41,16 +41,21 @@ class Datagram(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProvenAck(Datagram, frozen=True):
-    """The ACK to a peer where we have credentials: another fork that answers must be released with credentials, too."""
+    """The ACK to a peer where we have credentials, or that is proved by its certificate.
 
-    answers: "Answers"
+    Another fork that answers must be released with credentials, too, and by the connection of that name.
+    """
+
+    answers: "Answers | None"
+    server_name: str = ""
+    """The name that the certificate of its connection must bear (``InviteParts``)."""
 
     @classmethod
-    def of(cls, peer: Peer, data: bytes, answers: "Answers | None") -> Datagram:
-        """Return an ACK; a plain datagram without credentials."""
-        if answers is None:
+    def of(cls, peer: Peer, data: bytes, answers: "Answers | None", server_name: str) -> Datagram:
+        """Return an ACK; a plain datagram without credentials and name."""
+        if answers is None and not server_name:
             return Datagram(peer, data)
-        return cls(peer, data, answers)
+        return cls(peer, data, answers, server_name)
 
 
 class StemState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=True, gc=False):
