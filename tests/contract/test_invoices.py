@@ -887,6 +887,46 @@ async def test_an_invoice_that_could_not_be_made_again_is_not_taken_back(site: S
     assert note.cancels == later.id
 
 
+@pytest.mark.parametrize(
+    ("paid_on", "left", "is_asked"),
+    [
+        ("2026-10-20", "0", False),
+        ("2026-10-20", "0.003", False),
+        ("2026-10-20", "0.01", True),
+        ("2026-11-01", "0", False),
+        ("2026-11-03", "0", True),
+    ],
+    ids=["paid before", "all but what no bank transfers", "all but a cent", "paid before it was issued", "paid later"],
+)
+async def test_an_invoice_asks_for_nothing_where_it_is_paid_when_it_is_issued(
+    site: Site, paid_on: str, left: str, is_asked: bool
+) -> None:
+    """A customer who is asked once more may pay twice."""
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0], held_ms=6_001_000)])
+    gross = (await site.run("2026-10", "2026-11-02T12", "acme", draft=True))["acme"].gross
+    assert gross is not None
+    is_later = paid_on > "2026-11-02"
+    if not is_later:
+        await site.pay("acme", format_amount(Decimal(gross) - Decimal(left)), at(paid_on))
+    run = (await site.run("2026-10", "2026-11-02T12", "acme"))["acme"]
+    if is_later:
+        await site.pay("acme", gross, at(paid_on))
+    assert run.id is not None
+    shown = await show_invoice(site.office, operator(), ShowInvoice(id=run.id))
+    assert shown.document.is_settled is not is_asked
+    assert (shown.state is InvoiceState.PAID) is (is_later or not is_asked)
+    pages = PdfReader(io.BytesIO(await print_invoice(site.office, operator(), PrintInvoice(id=run.id)))).pages
+    assert ("Please pay by" in pages[0].extract_text()) is is_asked
+    settings = site.office.definitions.settings
+    async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
+        server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+        site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+        order = SendInvoice(id=run.id, to=("books@example.com",))
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+        message = await asyncio.wait_for(postbox.mails.get(), 20)
+    assert ("Please pay by" in message.get_body().get_content()) is (is_asked and not is_later)
+
+
 async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     run = (await site.run("2026-10", "2026-11-02", draft=True))["acme"]

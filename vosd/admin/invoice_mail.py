@@ -26,6 +26,8 @@ def invoice_mail(
     files: InvoiceFiles,
     identity: int,
     now: int,
+    *,
+    is_paid: bool,
 ) -> EmailMessage:
     """Return the mail; a repeated one has the same Message-ID.
 
@@ -37,6 +39,7 @@ def invoice_mail(
         files: what is attached.
         identity: id of the invoice.
         now: UTC milliseconds.
+        is_paid: whether nothing of it is to be paid.
     """
     message = EmailMessage()
     message["From"] = sender
@@ -48,7 +51,7 @@ def invoice_mail(
     message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
     gross = document.gross.replace(".", words["decimal"])
     lines = [f"{what} {document.number}, {document.issued_on}: {gross} {document.currency}"]
-    if document.due_on and document.closing.startswith("-"):  # else it is paid already
+    if document.due_on and not is_paid:
         lines.append(f"{words['pay_by']} {document.due_on}.")
     message.set_content("\n".join([*lines, "", document.issuer.name, *document.issuer.contact]) + "\n")
     name = "".join(each if each.isalnum() or each in "-_." else "-" for each in document.number)

@@ -215,6 +215,8 @@ class InvoiceDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Payments and other movements that are no charges."""
     closing: str
     """Balance of the account behind, as text."""
+    is_settled: bool = False
+    """Whether nothing of it was to be paid when it was issued: its form asks for nothing."""
 
 
 class InvoiceSums(NamedTuple):

@@ -547,6 +547,14 @@ class SqlInvoices:
                 await _add_credits(connection, firsts[place : place + _ACCOUNTS_AT_ONCE], found)
         return found
 
+    async def credit_behind(self, invoice: StoredInvoice) -> Decimal:
+        """Return the money that an account got, less what was taken away, since the end of an invoice."""
+        end = invoice.end
+        earlier = or_(_entry.seq <= end.floor, and_(_entry.created_at < end.until, _entry.seq <= end.seq))
+        own = _entry.account == invoice.account, _entry.kind.not_in(CHARGES), not_(earlier)
+        async with self._database.reading(unhurried=True) as connection:
+            return await connection.scalar(select(money_sum(_entry.amount)).where(*own)) or ZERO
+
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
         """Return the accounts with issued invoices that were due before a moment, paid or not, in their order."""
         own = *_LIVE, _invoice.c.due_at <= now

@@ -644,6 +644,7 @@ class _Terms:
         is_invoice = draft.kind == INVOICE
         form = NumberForm(issuer.number if is_invoice else issuer.credit_number)
         due = today + timedelta(days=issuer.due_days if wanted.due_days is None else wanted.due_days)
+        is_settled = is_invoice and await _is_settled(self._office.stores, draft)
         series = form.series(today)
         key = draft.issuer, series
         if key not in self._prepared:
@@ -655,14 +656,23 @@ class _Terms:
             written=lambda counted: form.written(today, counted),
             at=now,
             due_at=midnight(due + timedelta(days=1), self.zone),
-            document=lambda number: _encoded(_dated(content, number, today, due)),
+            document=lambda number: _encoded(_dated(content, number, today, due, is_settled=is_settled)),
             template=self._prepared[key],
         )
 
 
-def _dated(content: InvoiceDocument, number: str, today: date, due: date) -> InvoiceDocument:
+async def _is_settled(stores: "SqlStores", draft: StoredInvoice) -> bool:
+    """Return whether the account has no debt up to an invoice that is about to be issued."""
+    if is_paid(-draft.closing, ZERO, draft.currency):
+        return True
+    return is_paid(-draft.closing, await stores.invoices.credit_behind(draft), draft.currency)
+
+
+def _dated(content: InvoiceDocument, number: str, today: date, due: date, *, is_settled: bool) -> InvoiceDocument:
     due_on = due.isoformat() if content.kind == INVOICE else ""
-    return msgspec.structs.replace(content, number=number, issued_on=today.isoformat(), due_on=due_on)
+    return msgspec.structs.replace(
+        content, number=number, issued_on=today.isoformat(), due_on=due_on, is_settled=is_settled
+    )
 
 
 def _encoded(document: InvoiceDocument) -> str:
@@ -998,7 +1008,11 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
     words = words_of(form, document.language)
-    message = invoice_mail(document, words, server.sender, recipients, files, found.id, office.now())
+    paid = (await _paid(office, [found])).get(found.id, ZERO)
+    is_settled = is_paid(found.gross, paid, found.currency)
+    message = invoice_mail(
+        document, words, server.sender, recipients, files, found.id, office.now(), is_paid=is_settled
+    )
     # to its end also where the caller is interrupted: the server may take the mail all the same
     outcome = await to_the_end(_mailed(office, who, order, found, server, message, recipients))
     if outcome is None:
