@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -442,6 +443,23 @@ async def test_a_trial_counts_with_invoices_that_the_close_makes_first(database:
     page = (await close(office)).page
     assert page is not None
     assert page.invoice_periods == ("2026-09-H1", "2026-09-H2")
+
+
+async def test_the_making_and_the_trial_of_invoices_are_seen_in_the_progress(
+    database: Database, tmp_path: Path
+) -> None:
+    """With many accounts they take the longest."""
+    await prepare(database, tmp_path)
+    daily = msgspec.structs.replace(ACCOUNTS[1], invoice=InvoiceTerms(cycle=InvoiceCycle.DAY))
+    office = office_on(database, daily, ACCOUNTS[2], now=NOW, socket=tmp_path / "vosd.sock")
+    for is_trial in (True, False):
+        order, parts = msgspec.structs.replace(ALL_PASSED, is_trial=is_trial), [0.0]
+        await close_month(office, operator(), order, lambda part, _calls, parts=parts: parts.append(part))
+        assert parts == sorted(parts)
+        assert parts[-1] > 0.9
+        steps = [after - before for before, after in pairwise(parts) if before >= 0.5]
+        assert len(steps) >= 30
+        assert max(steps) < 0.2
 
 
 async def test_an_account_that_ended_is_invoiced_by_its_cycle_though_no_other_has_it(

@@ -36,6 +36,8 @@ DIRECTORY = "months"
 """Directory of ``state_dir`` with one for each closed month."""
 _CHECKS = 0.5
 """Part of the time that the checks take."""
+_INVOICES = 0.25
+"""Part of the time that invoices take; in a trial all of the rest."""
 
 
 class MonthOpenError(VosError):
@@ -116,14 +118,15 @@ async def close_month(
     since, until = order.month.bounds(ZoneInfo(zone))
     directory = settings.state_dir / DIRECTORY / month
     archive = MonthArchive(stores, directory, month, since, until)
-    checks = MonthChecks(office, since, until, lambda part: report(_CHECKS * part, 0))
+    checks = MonthChecks(office, since, until, lambda part: _share(report, 0, _CHECKS, part))
     stored = await stores.month_closes.of_month(month)
     missing = () if stored is not None else tuple(await checks.missing())
     if order.is_trial:
         if stored is not None:
             return _shown(directory, stored, is_repeated=True)
         if until <= office.now():
-            missing += await _invoiced(office, who, month, is_trial=True)
+            rest = partial(_share, report, _CHECKS, 1)
+            missing += await _invoiced(office, who, month, rest, is_trial=True)
         return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
     _refuse(order, missing)
     with archive.opened():
@@ -137,12 +140,13 @@ async def close_month(
         closed_until = await stores.checkpoints.closed_until()
         if closed_until is None or closed_until <= until:
             await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
-        missing += await _invoiced(office, who, month)
+        files_from = _CHECKS + _INVOICES
+        missing += await _invoiced(office, who, month, partial(_share, report, _CHECKS, files_from))
         _refuse(order, missing)
         closed_at = office.now()
         closes = await stores.month_closes.all()
         before = [ClosedMonth(each.month, each.closed_at) for each in closes if each.month != month]
-        write = partial(archive.write, report=lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
+        write = partial(archive.write, report=partial(_share, report, files_from, 1))
         written = await write(closed_at, before)
         page = MonthPage(
             month=month,
@@ -168,6 +172,11 @@ async def close_month(
         return _shown(directory, stored, is_repeated=stored.page != made.page)
 
 
+def _share(report: Callable[[float, int], None], begin: float, end: float, part: float, count: int = 0) -> None:
+    """Report a part of a step that takes the time between two parts of the whole."""
+    report(begin + (end - begin) * part, count)
+
+
 def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
     blocking = [each for each in missing if each.obstacle not in order.despite]
     if blocking:
@@ -189,25 +198,30 @@ def _of_outcome(minimums: Sequence[MinimumSheet], outcome: MinimumOutcome) -> tu
 
 
 async def _invoiced(
-    office: Office, who: Principal, month: str, *, is_trial: bool = False
+    office: Office, who: Principal, month: str, report: Callable[[float], None], *, is_trial: bool = False
 ) -> tuple[MissingOfMonth, ...]:
-    """Make the invoices whose periods end in a month; return what is missing.
+    """Make the invoices whose periods end in a month; return what is missing. ``report`` receives a part of 1.
 
     A trial makes none: charges that the invoice of a period before would have are not missing then.
     """
     whole = period_of(month)
     open_ones: list[tuple[str, InvoiceRunSheet]] = []
     drafted: set[str] = set()
-    for cycle in await cycles_of_ledger(office):
-        for period in map(str, periods_that_end(whole.first, whole.behind, cycle)):
-            runs = await run_invoices(office, who, RunInvoices(period=period), is_trial=is_trial)
-            open_ones += [
-                (period, each)
-                for each in runs
-                if each.outcome in UNFINISHED
-                and not (each.outcome is InvoiceOutcome.EARLIER_MISSING and each.account in drafted)
-            ]
-            drafted |= {each.account for each in runs if each.outcome is InvoiceOutcome.DRAFT}
+    cycles = await cycles_of_ledger(office)
+    periods = [str(each) for cycle in cycles for each in periods_that_end(whole.first, whole.behind, cycle)]
+    for number, period in enumerate(periods):
+
+        def passed(part: float, _accounts: int, number: int = number) -> None:
+            report((number + part) / len(periods))
+
+        runs = await run_invoices(office, who, RunInvoices(period=period), passed, is_trial=is_trial)
+        open_ones += [
+            (period, each)
+            for each in runs
+            if each.outcome in UNFINISHED
+            and not (each.outcome is InvoiceOutcome.EARLIER_MISSING and each.account in drafted)
+        ]
+        drafted |= {each.account for each in runs if each.outcome is InvoiceOutcome.DRAFT}
     if not open_ones:
         return ()
     period, first = open_ones[0]
