@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MONTH, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, principal, warn_root
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
 
@@ -45,6 +45,7 @@ def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, a
     given["despite"] = tuple(map(MonthObstacle, given["despite"]))
     order = CloseMonth(month=month, **given)
     if not order.is_trial:
+        warn_root(invocation)
         ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
     with meter("calls") as shown:
         found = in_office(invocation, lambda office: close_month(office, principal(operator), order, shown.show))

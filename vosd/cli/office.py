@@ -104,6 +104,15 @@ def in_reporting_office(invocation: Invocation, act: "Callable[[Office], Awaitab
     return asyncio.run(within())
 
 
+def warn_root(invocation: Invocation) -> None:
+    """Say before a verb that makes files in ``state_dir`` what root has to do where that is another user's."""
+    from vosd.daemon.claim import warning_to_root
+
+    warning = warning_to_root(invocation.settings.state_dir)
+    if warning is not None:
+        invocation.remark(warning)
+
+
 def principal(operator: str | None = None, acting: str | None = None) -> "Principal":
     """Return who gives the order: the person at the terminal, under the name of ``--operator``, or an agent.
 

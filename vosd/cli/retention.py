@@ -11,7 +11,7 @@ from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, principal, warn_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,8 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     from vosd.admin.office.retention import RunRetention, run_retention
 
     who, order = principal(operator), RunRetention(dry_run)
+    if not dry_run:
+        warn_root(invocation)
     done = in_office(invocation, lambda office: run_retention(office, who, order, _Progress().show))
     if as_json:
         output.document(done)

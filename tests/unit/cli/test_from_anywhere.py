@@ -103,8 +103,11 @@ def test_the_database_that_other_verbs_use_is_the_one_that_is_migrated(tree: Pat
     assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
 
 
-def test_root_is_warned_where_the_database_would_be_closed_to_the_user_of_the_switch(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "words", [("migrate",), ("month", "close", "2026-08", "--yes"), ("retention", "run")], ids=lambda words: words[0]
+)
+def test_root_is_warned_where_its_files_would_be_closed_to_the_user_of_the_switch(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     if os.geteuid() == 0:
         os.chown(tree / "var", 65534, -1)
@@ -112,7 +115,7 @@ def test_root_is_warned_where_the_database_would_be_closed_to_the_user_of_the_sw
     warning = f"{tree}/var belongs to the user {owner}, who may not use what root makes there: run this as that user"
     for user in (0, owner):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
-        assert (warning in vosd("migrate").stderr) is (user == 0)
+        assert (warning in CliRunner().invoke(main, words).stderr) is (user == 0)
 
 
 def test_a_new_installation_gets_its_database_in_the_working_directory(
