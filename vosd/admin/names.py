@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from vosd.base.cause import EndReason
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
-from vosd.cdr.ports import Books
-from vosd.storage.ports import CallFilter, Queries
+from vosd.storage.ports import CallFilter
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.control.calls import CallSelection, CallSnapshot
-    from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.stores import SqlStores
 
 NEAR_MAX: Final = 3
 _COMPARED_MAX: Final = 2_000
@@ -95,42 +94,40 @@ def gateway_names(catalogue: "Catalogue") -> frozenset[str]:
     return frozenset((*catalogue.mapping_gateways, *catalogue.routing_gateways))
 
 
-async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queries, books: Books) -> None:
-    """Refuse a filter with an unknown name; a removed account or gateway with calls or money is known.
+async def check_names(wanted: CallFilter, names: ConfiguredNames, stores: "SqlStores", now: int) -> None:
+    """Refuse a filter with an unknown name; a planned one is known, and a removed one with calls or money.
 
-    ``names`` are the configured ones.
+    ``names`` are the configured ones; ``now`` is in UTC milliseconds.
 
     Raises:
         UnknownNameError: with similar names.
         StoreUnavailable: the recorded names cannot be read.
     """
     for account in (wanted.account, wanted.customer, wanted.vendor):
-        await check_account(account, names, queries, books)
+        await check_account(account, names, stores, now)
     for gateway in (wanted.gateway, wanted.mapping_gateway, wanted.routing_gateway):
-        if gateway is None or gateway in (gateways := frozenset().union(*names.gateways_by_list().values())):
+        lists = {} if gateway is None else names.gateways_by_list()
+        if gateway is None or gateway in (gateways := frozenset().union(*lists.values())):
             continue
-        recorded = await queries.calls(CallFilter(gateway=gateway, limit=1))
-        if not recorded:
+        recorded = await stores.queries.calls(CallFilter(gateway=gateway, limit=1))
+        if not recorded and not await _is_planned(gateway, stores, now, lists):
             raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
 
 
-async def check_account(account: str | None, names: ConfiguredNames, queries: Queries, books: Books) -> None:
-    """Refuse an unknown account; a removed one with calls or money is known. Raises as ``check_names`` does."""
+async def check_account(account: str | None, names: ConfiguredNames, stores: "SqlStores", now: int) -> None:
+    """Refuse an unknown account, as ``check_names`` does."""
     if account is None or account in names.accounts():
         return
+    queries = stores.queries
     recorded = await queries.standing(account) or await queries.calls(CallFilter(account=account, limit=1))
-    if not recorded:
-        accounts = {*names.accounts(), *(await books.standings()).standings}
+    if not recorded and not await _is_planned(account, stores, now, {"accounts"}):
+        accounts = {*names.accounts(), *(await stores.books.standings()).standings}
         raise unknown("account", account, accounts, "vosd account list names them")
 
 
-async def is_planned(
-    name: str | None, objects: "SqlObjects", now: int, kinds: Collection[str] = frozenset({"accounts"})
-) -> bool:
-    """Return whether an object of that name, of one of these kinds, begins later; None is none."""
-    if name is None:
-        return False
-    planned = await objects.planned(now)
+async def _is_planned(name: str, stores: "SqlStores", now: int, kinds: Collection[str]) -> bool:
+    """Return whether an object of that name, of one of these kinds, begins later."""
+    planned = await stores.objects.planned(now)
     return any(each.kind in kinds and each.name == name and each.body is not None for each in planned)
 
 

@@ -8,6 +8,7 @@ from doubles.data import builders
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.names import UnknownNameError
 from vosd.admin.office.definitions import (
     EndObject,
     RevertObject,
@@ -19,7 +20,11 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.planned_versions import ListPlanned, list_planned
+from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
+from vosd.admin.office.records import ListRecords, list_records
+from vosd.admin.office.reports import ShowReport, show_report
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.why import ExplainCalls, explain_calls
 from vosd.config.stored_text import BadObjectError
 from vosd.storage.database import Database
 
@@ -69,6 +74,28 @@ async def test_planned_versions_are_listed_by_their_moment_with_what_each_will_c
         ("shop", 2, 3, True, {"overdraft_limit": ("3", "5")}),
     ]
     assert [name for name, *_ in await listed(office, "phones")] == ["7001"]
+
+
+async def found(office: Office, account: str | None, gateway: str | None = None) -> list[object]:
+    """Return what is found by the name of an account or a gateway, in each list that has calls."""
+    who = operator()
+    report = await show_report(office, who, ShowReport(name="revenue", account=account, gateway=gateway))
+    why = await explain_calls(office, who, ExplainCalls(account=account, gateway=gateway))
+    records = list_records(office, who, ListRecords(account=account, gateway=gateway))
+    return [*report.rows, *why.running, *why.ended, *[each async for each in records]]
+
+
+async def test_lists_of_calls_know_names_that_begin_later(office: Office) -> None:
+    """They are empty, as those of a new account; a mistyped name is refused."""
+    await set_object(office, "accounts", "shop", {"currency": "USD"}, LATER)
+    phone = {"account": "south", "password": "very-Secret-word"}
+    await set_object(office, "phones", "7001", phone, LATER)
+    assert await found(office, "shop") == await found(office, None, "7001") == []
+    assert await list_reconciliations(office, operator(), ListReconciliations(account="shop")) == []
+    with pytest.raises(UnknownNameError, match="no account 'shap'"):
+        await found(office, "shap")
+    with pytest.raises(UnknownNameError, match="no gateway '7002'"):
+        await found(office, None, "7002")
 
 
 async def test_a_planned_version_is_called_off_by_the_one_that_it_replaces_for_the_same_moment(office: Office) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec.structs import asdict, replace
 
-from vosd.admin.names import check_names, is_planned
+from vosd.admin.names import check_names
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import call_id_of, refuse_empty
 from vosd.admin.office.errors import OrderError
@@ -110,11 +110,8 @@ async def _check_named(office: Office, order: ListRunningCalls) -> None:
     stores = office.stores  # before the time is counted: to load the libraries of a database takes seconds, too
     async with asyncio.timeout(_DATABASE_S):
         await stores.decks.version()
-    now, lists = office.now(), office.definitions.gateways_by_list()
-    account = None if await is_planned(order.account, stores.objects, now) else order.account
-    gateway = None if await is_planned(order.gateway, stores.objects, now, lists) else order.gateway
-    named = CallFilter(account=account, gateway=gateway)
-    await check_names(named, office.definitions, stores.queries, stores.books)
+    named = CallFilter(account=order.account, gateway=order.gateway)
+    await check_names(named, office.definitions, stores, office.now())
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

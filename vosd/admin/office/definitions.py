@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.ledger import Month
-from vosd.admin.names import check_account, is_planned
+from vosd.admin.names import check_account
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum_then import MinimumsThen
@@ -1373,13 +1373,8 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         if order.limit is not None and len(of_files) >= order.limit:
             break
         await asyncio.sleep(0)
-    if (
-        not found
-        and not of_files
-        and owned is None
-        and not await is_planned(order.account, office.stores.objects, office.now())
-    ):
-        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
+    if not found and not of_files and owned is None:
+        await check_account(order.account, office.definitions, office.stores, office.now())
     return [*heapq.merge(found, of_files, key=lambda each: each.name)][: order.limit]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.names import check_account, is_planned
+from vosd.admin.names import check_account
 from vosd.admin.office.definitions import (
     ChangedObjects,
     ListObjects,
@@ -160,8 +160,8 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
         for row in rows
         if (order.account is None or row.account == order.account) and not (order.free and row.account is not None)
     ]
-    if not wanted and who.account is None and not await is_planned(order.account, office.stores.objects, office.now()):
-        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
+    if not wanted and who.account is None:
+        await check_account(order.account, office.definitions, office.stores, office.now())
     return wanted
 
 

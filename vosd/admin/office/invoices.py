@@ -837,7 +837,7 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
             break
         after = found[-1].id
     if not sheets and scope.agent is None:
-        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
+        await check_account(order.account, office.definitions, office.stores, office.now())
     return sheets
 
 

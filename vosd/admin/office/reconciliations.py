@@ -495,7 +495,7 @@ async def list_reconciliations(office: Office, who: Principal, order: ListReconc
     """
     found = await office.stores.reconciliations.list(ReconciliationFilter(**msgspec.structs.asdict(order)))
     if not found:
-        await check_account(order.account, office.definitions, office.stores.queries, office.stores.books)
+        await check_account(order.account, office.definitions, office.stores, office.now())
     disputes = await office.stores.reconciliations.disputes([each.id for each in found])
     return [_made_sheet(each, disputes.get(each.id)) for each in found]
 

@@ -124,7 +124,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
             is_empty = False
             yield _seen(call, scope)
     if is_empty and scope.agent is None:
-        await check_names(wanted, office.definitions, queries, office.stores.books)
+        await check_names(wanted, office.definitions, office.stores, office.now())
 
 
 @needs(Permission.CALLS_SEE, by_account=True)

@@ -332,7 +332,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     found = await report_of(office.stores, order, scope, now, beside, below, is_inside=_is_inside(who, scope))
     if not found.rows and scope.agent is None:
         named = CallFilter(account=order.account, vendor=order.vendor, gateway=order.gateway)
-        await check_names(named, office.definitions, office.stores.queries, office.stores.books)
+        await check_names(named, office.definitions, office.stores, now)
     return found
 
 

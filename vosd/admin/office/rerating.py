@@ -164,7 +164,7 @@ async def rerate_calls(
             if not left:
                 break
     if not rerating.calls:
-        await check_names(wanted, office.definitions, stores.queries, stores.books)
+        await check_names(wanted, office.definitions, stores, office.now())
     found = msgspec.convert(rerating.to_json(order.top), RerateReport)
     if bookings is None:
         return found

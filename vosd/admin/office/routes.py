@@ -254,7 +254,7 @@ async def simulate_routes(
                 simulation.add(call)
             report(len(calls), calls[-1].started_at)
     if not simulation.seen:
-        await check_names(wanted, office.definitions, stores.queries, stores.books)
+        await check_names(wanted, office.definitions, stores, office.now())
     sees_money = Permission.BOOKS_SEE in who.permissions
     lacking = [] if sees_money else [Permission.BOOKS_SEE]
     return {**simulation.to_json(order.top, with_money=sees_money), "lacking": lacking}

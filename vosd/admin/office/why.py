@@ -121,7 +121,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
     ]
     running = [each for each in running if each.shown.call_id not in over]
     if not found and not running:
-        await check_names(wanted, office.definitions, queries, office.stores.books)
+        await check_names(wanted, office.definitions, office.stores, office.now())
     page = WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
     shown = [call.traced for call in running if call.traced is not None]
     shown += [call.traced for call in ended if call.traced is not None]
