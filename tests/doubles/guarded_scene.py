@@ -6,7 +6,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard, GuardedVendor
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import Script
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -31,6 +31,4 @@ class GuardedScene(Scene):
 
     def call_through(self, **intent: Any) -> OutgoingCall:
         """Make a call and see it to its end."""
-        call = self.caller.call(CALLEE, Intent(**{"hang_up_after_ms": BRIEF, **intent}))
-        self.wire.run_until(lambda: call.is_over)
-        return call
+        return self.whole_call(Intent(**{"hang_up_after_ms": BRIEF, **intent}))

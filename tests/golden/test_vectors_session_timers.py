@@ -42,8 +42,7 @@ def stage(tmp_path):
 
 def answered(scene, intent, script):
     """Make a call; return its ends at the moment of the answer."""
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, intent)
+    call = scene.begun_call(intent, script=script)
     scene.wire.run_until(lambda: call.acks or call.final == 200)
     return call, scene.vendor.only_call
 

@@ -112,8 +112,7 @@ def test_calls_to_numbers_without_cdr_leave_nothing(given, expect):
         scene = Scene(usual_catalogue(special_numbers=numbers))
         for _ in range(given["free_calls_per_hour"] // 1_000):
             call, _there = scene.talk()
-            call.hang_up()
-            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.hang_up(call)
         return scene.exchange.sink.records
 
     without_list, records = records_with(SpecialNumbers()), records_with(SpecialNumbers(no_cdr=(CALLEE,)))

@@ -67,8 +67,7 @@ def a_guarded_call(guard, intent, script, seed, moments):
     scene = GuardedScene(deepcopy(guard))
     if seed is not None:
         scene.wire.delays = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
-    scene.vendor.script = SCRIPTS[script]
-    call = scene.caller.call(CALLEE, INTENTS[intent])
+    call = scene.begun_call(INTENTS[intent], script=SCRIPTS[script])
     scene.wire.after(9_000, partial(do, scene, call, "caller", "proposes"))
     scene.wire.after(20_000, partial(do, scene, call, "caller", "hangs up"))
     for at_ms in moments:

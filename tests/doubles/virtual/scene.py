@@ -65,25 +65,29 @@ class Scene:
         """The record; there must be exactly one."""
         return self.exchange.record
 
-    def whole_call(
-        self, intent: Intent | None = None, *, script: Script | None = None, callee: str = CALLEE
+    def begun_call(
+        self, intent: Intent | None = None, *, script: Script | None = None, callee: str = CALLEE, after_ms: int = 0
     ) -> OutgoingCall:
-        """Make a call and return it once it is over."""
+        """Make a call and return it that long after its INVITE; ``script`` is the first vendor's from now on."""
         if script is not None:
             self.vendor.script = script
         call = self.caller.call(callee, intent)
-        self.wire.run_until(lambda: call.is_over)
+        if after_ms:
+            self.wire.run_for(after_ms)
         return call
 
-    def answered_call(
-        self, intent: Intent | None = None, *, script: Script | None = None, callee: str = CALLEE, talk_ms: int = 0
-    ) -> OutgoingCall:
-        """Make a call and return it that long after it is answered."""
-        if script is not None:
-            self.vendor.script = script
-        call = self.caller.call(callee, intent)
+    def answered_call(self, intent: Intent | None = None, *, talk_ms: int = 0, **terms: Any) -> OutgoingCall:
+        """Make a call and return it that long after it is answered; ``terms`` are those of ``begun_call``."""
+        call = self.begun_call(intent, **terms)
         self.wire.run_until(lambda: call.final == 200)
-        self.wire.run_for(talk_ms)
+        if talk_ms:
+            self.wire.run_for(talk_ms)
+        return call
+
+    def whole_call(self, intent: Intent | None = None, **terms: Any) -> OutgoingCall:
+        """Make a call and return it once it is over; ``terms`` are those of ``begun_call``."""
+        call = self.begun_call(intent, **terms)
+        self.wire.run_until(lambda: call.is_over)
         return call
 
     def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
@@ -95,10 +99,15 @@ class Scene:
         self.wire.run_until(lambda: call.is_over)
         return self.close()
 
+    def hang_up(self, side: Side) -> None:
+        """Let a side hang up, and wait until its call is over."""
+        side.hang_up()
+        self.wire.run_until(lambda: side.is_over)
+
     def finish(self, call: OutgoingCall) -> CallRecord:
         """Let the caller hang up, and close."""
-        call.hang_up()
-        return self.end_of(call)
+        self.hang_up(call)
+        return self.close()
 
     def expect_nothing_left(self, *sides: Side, within_ms: int = 3_000) -> None:
         """Let these hang up, and require that nothing is left of any call."""

@@ -84,9 +84,7 @@ def test_a_redirection_to_tls_takes_its_port_and_is_not_followed_without_tls(con
 
 
 def test_of_a_vendor_that_rings_endlessly_only_the_first_phones_count(scene):
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    call = scene.begun_call(script=RINGS, after_ms=100)
     for phone in range(100):
         scene.vendor.reply(scene.vendor.only_call.invite, 183, tag=f"phone-{phone}", body=ANSWER)
         scene.wire.run_for(5)
@@ -174,8 +172,7 @@ def test_a_session_version_of_any_length_ends_no_call(scene, name):
 def test_a_preference_of_any_length_ends_no_call():
     gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
-    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>;q={'9' * 5_000}",))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>;q={'9' * 5_000}",)))
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 200
     scene.finish(call)
@@ -208,8 +205,7 @@ def test_a_phone_that_has_not_taken_a_call_over_yet_may_not_transfer_it(scene):
     call, there = scene.talk()
     there.will("INVITE", Reply(200, after_ms=3_000))
     scene.wire.delays = lambda packet: () if packet.data.startswith(b"CANCEL") and packet.source == SWITCH else (1,)
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {dialog_of(call)}",), cancel_after_ms=500))
-    scene.wire.run_for(1_000)
+    newcomer = scene.begun_call(Intent(headers=(f"Replaces: {dialog_of(call)}",), cancel_after_ms=500), after_ms=1_000)
     (heard,) = [response for response in scene.caller.received(200) if response["CSeq"] == "1 CANCEL"]
     newcomer.remote = heard["To"]
     refer(newcomer, f"<sip:{TARGET}@192.0.2.1>")

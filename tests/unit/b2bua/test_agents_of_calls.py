@@ -160,8 +160,7 @@ def test_a_call_keeps_its_agents_through_a_reload_that_moves_its_account():
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_restored_call_goes_on_holding_and_charging_all_levels(is_answered):
     scene = scene_of("9", "9", "9")
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000 if is_answered else 500)
+    call = scene.begun_call(after_ms=2_000 if is_answered else 500)
     before = [scene.exchange.credits[name].reserved for name in LEVELS]
     replace_node(scene)
     assert [scene.exchange.credits[name].reserved for name in LEVELS] == before

@@ -8,7 +8,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.timed_scene import TimedScene
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.scene import sides
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, answers_timed
 
@@ -169,8 +169,7 @@ def test_an_unchanged_answer_to_a_refresh_is_not_forwarded_for_its_names():
 
 def test_another_gateway_is_not_offered_the_names_of_a_caller_that_withholds_them_meanwhile(scene):
     scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(2_000, 503)))
-    call = scene.caller.call(CALLEE, Intent(offer=named(OFFER), headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(offer=named(OFFER), headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)), after_ms=1_000)
     call.ask("UPDATE", headers=("Privacy: id",))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

@@ -185,8 +185,7 @@ def test_late_offer_what_is_no_session_description_does_not_pass(scene):
     call.agent.send(ack)
     scene.wire.run_for(10)
     assert [ack.body for ack in scene.vendor.only_call.acks] == [""]
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert b"secret" not in scene.bytes_to(VENDORS[0])
     scene.close()
 

@@ -36,8 +36,7 @@ def rung(scene, final, **intent):
     """Let a vendor answer a call without offer before the PRACK of its own; return the caller's end."""
     lines = Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(10, 200, final)
     scene.vendor.script = Script(lines, awaits_pracks=False)
-    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL, pracks=False, **intent))
-    scene.wire.run_for(700)
+    call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL, pracks=False, **intent), after_ms=700)
     assert (scene.vendor.only_call.final, call.final) == (200, None), "the caller's 200 waits for its PRACK"
     return call
 
@@ -83,8 +82,7 @@ def test_another_offer_in_the_200_is_made_to_the_caller_after_its_ack(scene, is_
     """RFC 3261 section 13.2.1 forbids it, but there are gateways that change their media so."""
     if is_in_time:
         scene.vendor.script = Script((Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200, OTHER)))
-        call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL))
-        scene.wire.run_for(500)
+        call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL), after_ms=500)
     else:
         call = rung(scene, OTHER)
     if is_restarted:
@@ -140,8 +138,7 @@ def test_the_session_of_an_update_before_the_answer_holds_whatever_the_200_descr
     scene, offer, side, final, is_restarted
 ):
     scene.vendor.script = Script((Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(3_000, 200, final)))
-    call = scene.caller.call(CALLEE, Intent(offer=offer, headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(offer=offer, headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
     there = scene.vendor.only_call
     asking, asked = sides(side, call, there)
     asked.will("UPDATE", Reply(body=revised(asked.mine).replace("0000 RTP", "1000 RTP")))

@@ -141,8 +141,7 @@ def test_a_bye_whose_answer_was_lost_with_its_mapping_is_answered_at_the_next_on
 
 
 def test_a_call_whose_invite_comes_again_from_another_port_is_set_up_and_ended_there(home):
-    home.vendor.script = answers(2_000)
-    call = home.caller.call(CALLEE, FROM_HOME)
+    call = home.begun_call(FROM_HOME, script=answers(2_000))
     home.wire.hide(HOME, REMAPPED)  # no response to the first one arrives
     home.wire.run_until(lambda: call.final is not None)
     assert call.final == 200
@@ -161,9 +160,7 @@ def test_an_invite_that_comes_again_from_another_port_is_answered_there_where_th
     scene = Scene(catalogue([trunk, vendor_gateway(0)]))
     scene.caller = Caller(scene.wire, HOME, SWITCH)
     scene.wire.hide(HOME, OUTSIDE)
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, FROM_HOME)
-    scene.wire.run_for(100)
+    call = scene.begun_call(FROM_HOME, script=RINGS, after_ms=100)
     scene.wire.send(REMAPPED, SWITCH, scene.wire.packets[0].data)
     scene.wire.run_for(100)
     assert scene.wire.packets[-1].target == answered_at
@@ -689,8 +686,7 @@ def test_a_call_of_another_phone_stays_where_it_is():
     there = scene.exchange.endpoint.dialogs.owners.get(call.remote.partition(";tag=")[2])
     register(scene, HOME, REMAPPED, cseq=3)
     assert there.dialog.seen_at == Peer(0, *CUSTOMER)
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert scene.exchange.residue() == {}
 
 

@@ -138,8 +138,7 @@ def test_concurrent_calls_are_those_that_go_on():
     scene = scene_of(CallerLimits(concurrent_limit=1, expire_s=10))
     first, _ = scene.talk()
     assert dial(scene).final == 403
-    first.hang_up()
-    scene.wire.run_until(lambda: first.is_over)
+    scene.hang_up(first)
     scene.wire.run_for(10_000)
     assert dial(scene).final == 200
     assert scene.exchange.leftovers() == {}
@@ -156,9 +155,7 @@ def test_a_reload_keeps_the_list_of_gateways_that_stay():
 
 def test_a_call_is_counted_on_when_another_switch_takes_it_over():
     scene = scene_of(CallerLimits(concurrent_limit=2, no_answer_limit=5))
-    scene.vendor.script = answers(60_000)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(cancel_after_ms=5_000), script=answers(60_000), after_ms=1_000)
     replace_node(scene)
     assert lists(scene).active("acme", "12025550100") == 1
     scene.wire.run_until(lambda: call.is_over)

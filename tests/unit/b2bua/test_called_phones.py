@@ -183,8 +183,7 @@ def test_a_call_counts_once_for_the_rate_limit_however_many_devices_ring():
     scene = stage(max_cps=1)
     scene.exchange.telephone(NUMBER, HOME, script=refuses(480)).register(f"<sip:a@{HOME}>;q=1")
     scene.exchange.telephone(NUMBER, OFFICE, script=answers()).register(f"<sip:b@{OFFICE}>;q=0.5")
-    first = scene.caller.call(NUMBER)
-    scene.wire.run_for(100)
+    first = scene.begun_call(callee=NUMBER, after_ms=100)
     assert called(scene).final == 486
     scene.wire.run_until(lambda: first.final == 200)
     scene.wire.run_for(1_000)
@@ -297,8 +296,7 @@ def test_calls_to_and_from_a_phone_share_its_limit():
     made = desk.call("442079")
     scene.wire.run_until(lambda: made.final is not None)
     assert made.final == 503
-    first.hang_up()
-    scene.wire.run_until(lambda: first.is_over)
+    scene.hang_up(first)
     assert [each.end_reason for each in scene.exchange.sink.records] == ["Busy", "Gateway Capacity", "Normal"]
     assert scene.exchange.leftovers() == {}
 

@@ -197,8 +197,7 @@ def test_an_answer_does_not_follow_another_phone_of_its_user(transport):
     scene.wire.hide(HOME, SEEN)
     scene.wire.run_until(lambda: call.final == 200)
     assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
 
 
 @pytest.mark.parametrize("restart", ["no restart", "restart", "crash"])

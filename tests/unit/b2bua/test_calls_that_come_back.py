@@ -27,8 +27,7 @@ def scene_of(*vendors: int, special_numbers: SpecialNumbers | None = None, **ter
 
 def called_back(scene: Scene, **intent: object):
     """Let a customer call, and the vendor that gets the call send it back; return both calls."""
-    scene.vendor.script = TRIES
-    first = scene.caller.call(CALLEE, Intent(caller=CALLER))
+    first = scene.begun_call(Intent(caller=CALLER), script=TRIES)
     scene.wire.run_until(lambda: len(scene.vendor.calls) == 1)
     back = scene.exchange.caller(PARTNER).call(CALLEE, Intent(**{"caller": CALLER, "hops": 68, **intent}))
     scene.wire.run_for(500)
@@ -124,8 +123,7 @@ def test_a_call_is_none_that_comes_back_once_the_first_has_left_the_gateway():
 def test_no_gateway_is_left_for_one_that_the_call_has_come_back_from():
     scene = scene_of(1, 0, progress_timeout_ms=1_000)
     scene.vendors[1].script = refuses(503)
-    scene.vendor.script = RINGS
-    first = scene.caller.call(CALLEE, Intent(caller=CALLER))
+    first = scene.begun_call(Intent(caller=CALLER), script=RINGS)
     scene.wire.run_until(lambda: len(scene.vendor.calls) == 1)
     scene.vendors[1].script = TRIES
     back = scene.exchange.caller(PARTNER).call(CALLEE, Intent(caller=CALLER, hops=68))
@@ -185,9 +183,7 @@ def test_a_call_is_none_that_comes_back_once_the_first_is_over():
 @pytest.mark.parametrize("script", [answers(0), RINGS])
 def test_the_calls_that_are_not_answered_are_forgotten_at_the_answer_or_the_end(script):
     scene = scene_of(0)
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(caller=CALLER))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(caller=CALLER), script=script, after_ms=500)
     running = scene.exchange.switch.services.running
     assert bool(running.sent) is (call.final is None)
     call.hang_up() if call.final == 200 else call.cancel()

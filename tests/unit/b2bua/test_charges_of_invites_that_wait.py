@@ -109,8 +109,7 @@ def test_a_trunk_behind_phones_is_not_paid_where_its_invite_is_not_sent(phones, 
     refusing = Script((Line(0, 180), Line(4_000, 480)))
     for port, name in enumerate(phones, 5_070):
         scene.exchange.telephone(name, Endpoint("203.0.113.66", port), script=refusing).register()
-    call = scene.caller.call(did.number, Intent(cancel_after_ms=5_000 if is_cancelled else None))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(cancel_after_ms=5_000 if is_cancelled else None), callee=did.number, after_ms=2_000)
     keeper.treatments = {"INVITE": WITHHELD}
     record = scene.end_of(call)
     assert scene.vendor.calls == []
@@ -121,9 +120,7 @@ def test_a_trunk_behind_phones_is_not_paid_where_its_invite_is_not_sent(phones, 
 
 def test_a_late_answer_while_the_next_invite_waits_is_paid_once():
     scene, keeper = scene_with(None, vendors=2)
-    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=Script((Line(0, 180),), accepts_cancel=False), after_ms=1_000)
     keeper.treatments = {"INVITE": WITHHELD}
     scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
     scene.wire.run_for(500)
@@ -141,9 +138,7 @@ def test_an_invite_that_waits_over_a_restart_is_charged_from_when_it_leaves(tmp_
     scene, keeper = scene_with(
         Treatment(longest_ms=2_000), scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms)
     )
-    scene.vendor.script = answers(3_000)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=4_000), script=answers(3_000), after_ms=1_000)
     if not waits_again:
         keeper.treatments = {}
     scene.stop_and_keep()
@@ -190,9 +185,7 @@ def test_a_kill_while_the_next_invite_waits_pays_the_vendor_before_until_it_was_
 
 def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
     scene, keeper = scene_with(None)
-    scene.vendor.script = refuses(422, 3_000, headers=("Min-SE: 3600",))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=refuses(422, 3_000, headers=("Min-SE: 3600",)), after_ms=1_000)
     keeper.treatments = {"INVITE": WITHHELD}
     record = scene.end_of(call)
     assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))

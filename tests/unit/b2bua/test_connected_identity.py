@@ -10,7 +10,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.phone import VirtualPhone
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import IncomingCall, Line, Script
 from msgspec.structs import replace
@@ -280,8 +280,7 @@ def test_the_number_of_a_gateway_that_failed_is_not_shown_for_the_next():
         )
     )
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 503)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*KNOWS_UPDATE, "Supported: 100rel")))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(headers=(*KNOWS_UPDATE, "Supported: 100rel")), after_ms=1_000)
     scene.vendor.calls[-1].ask("UPDATE", headers=(FIRST,))
     scene.wire.run_until(lambda: call.final is not None, within_ms=60_000)
     assert scene.vendor.calls[-1].got["UPDATE"] == [200]

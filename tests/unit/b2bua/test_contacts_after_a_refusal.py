@@ -247,8 +247,7 @@ def test_a_contact_at_the_place_where_another_vendor_is_registered_is_left_out()
     scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]))
     live = scene.exchange.switch.live
     live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
-    scene.vendor.script = refuses(302, headers=(at(1, 1),))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), script=refuses(302, headers=(at(1, 1),)))
     assert codes(scene, call) == [302, 200]
     assert scene.record.routing_gateway == "vendor-2"
 
@@ -268,8 +267,7 @@ def test_few_of_many_contacts_are_looked_at(monkeypatch, place, judged, tried):
         GatewaysOfCall, "redirected_to", lambda board, *of, **how: looked_at.append(of) or judge(board, *of, **how)
     )
     contacts = ", ".join(f"<sip:{CALLEE}@{place.format(each)}>" for each in range(1, 201))
-    scene.vendor.script = refuses(302, headers=(f"Contact: {contacts}",))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), script=refuses(302, headers=(f"Contact: {contacts}",)))
     scene.wire.run_until(lambda: call.is_over, within_ms=300_000)
     assert (len(looked_at), len(scene.record.attempts)) == (judged, tried)
 
@@ -289,8 +287,7 @@ def test_at_one_host_the_port_says_whose_place_it_is():
 def test_a_switch_that_goes_on_with_the_call_tries_the_next_contact_too():
     scene = redirected_to(at(1, 0.9), at(2, 0.5))
     scene.vendors[1].script = refuses(404, 2_000)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=1_000)
     replace_node(scene)
     assert codes(scene, call) == [302, 404, 200]
 
@@ -301,7 +298,6 @@ def test_a_switch_that_goes_on_with_the_call_knows_what_was_refused():
         catalogue([TRUNK, vendor_gateway(0), vendor_gateway(1, progress_timeout_ms=3_000), vendor_gateway(2)])
     )
     scene.vendor.script, scene.vendors[1].script, scene.vendors[2].script = refuses(404), TRIES, answers(0)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=1_000)
     replace_node(scene)
     assert codes(scene, call) == [404, 0, 200]

@@ -144,8 +144,7 @@ def test_all_addresses_of_an_offline_gateway_that_was_found_ahead_show_one_numbe
     scene = Scene(catalogue(known, phones=desks, dids=[did], number_pools=[pool]))
     ringing(scene, *OF_TWO, script=refuses(404, 500))
     scene.vendors[1].script = refuses(503)
-    call = scene.caller.call(NUMBER)
-    scene.wire.run_for(200)
+    call = scene.begun_call(callee=NUMBER, after_ms=200)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.final is not None)
@@ -170,8 +169,7 @@ def test_an_offline_gateway_that_is_full_while_the_phones_ring_takes_the_call_if
     desks = [phone("447001"), phone("447002", offline_gateway="vm")]
     did = Did(NUMBER, "acme", phones=OF_TWO, ring=RingOrder.TOGETHER)
     scene = Scene(catalogue(known, phones=desks, dids=[did]))
-    before = scene.caller.call("447002", Intent(hang_up_after_ms=2_000))
-    scene.wire.run_for(100)
+    before = scene.begun_call(Intent(hang_up_after_ms=2_000), callee="447002", after_ms=100)
     ringing(scene, *OF_TWO, script=SILENT)
     assert called(scene).final == 200
     assert before.is_over
@@ -183,8 +181,7 @@ def test_a_phone_that_was_busy_before_its_turn_keeps_no_call_from_the_offline_ga
     desks = [phone("447001", ring=RingOrder.TOGETHER), phone("447002", offline_gateway="vm", max_concurrent=1)]
     scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=OF_TWO)]))
     ringing(scene, *OF_TWO, script=SILENT)
-    before = scene.caller.call("447002", Intent(cancel_after_ms=2_000))
-    scene.wire.run_for(100)
+    before = scene.begun_call(Intent(cancel_after_ms=2_000), callee="447002", after_ms=100)
     assert called(scene).final == 200
     assert before.is_over
     assert scene.vendors[1].calls != []
@@ -195,8 +192,7 @@ def test_what_is_left_of_the_search_outlives_a_restart():
     for script, final in ((SILENT, 200), (refuses(486), 486)):
         scene = with_voicemail(script, *OF_TWO)
         scene.exchange.telephone("447002", OFFICE, script=SILENT).register()
-        call = scene.caller.call(NUMBER)
-        scene.wire.run_for(8_000 if script is SILENT else 2_000)
+        call = scene.begun_call(callee=NUMBER, after_ms=8_000 if script is SILENT else 2_000)
         replace_node(scene)
         scene.wire.run_until(lambda call=call: call.final is not None, within_ms=60_000)
         assert call.final == final

@@ -128,8 +128,7 @@ def test_the_next_gateway_is_offered_the_session_of_the_side_that_stays():
     first = scene.answered_call(talk_ms=1_000)
     (party,) = scene.vendors[0].calls
     scene.vendors[0].script = Script((Line(0, 180), Line(3_000, 503)))
-    second = scene.caller.call(TARGET)
-    scene.wire.run_for(1_000)
+    second = scene.begun_call(callee=TARGET, after_ms=1_000)
     second.remote = second.responses[-1]["To"]
     attended(first, second)
     scene.wire.run_for(6_000)

@@ -6,7 +6,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.scene import sides
 from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import Line, Script
 
@@ -15,8 +15,7 @@ from doubles.virtual.vendor import Line, Script
 def early(scene):
     """A call whose session is agreed upon while it rings, both ends of which know UPDATE."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)
     return call, scene.vendor.only_call
 
 
@@ -42,8 +41,7 @@ def test_an_early_session_is_changed_by_update(scene, early, side):
 def test_before_anything_is_agreed_upon_an_update_has_to_wait(scene, side):
     """RFC 3311 section 5.2, RFC 6337 section 3.1: there is an offer without answer; 500 with Retry-After."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 180, "", KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)), after_ms=100)
     there = scene.vendor.only_call
     asking = call if side == "caller" else there
     update = asking.ask("UPDATE", body=OFFER.replace("1 1", "1 2"))
@@ -62,8 +60,7 @@ def test_an_early_session_is_not_changed_where_the_other_side_knows_no_update(sc
     allow = {"caller": ((), KNOWS_UPDATE), "callee": (KNOWS_UPDATE, ())}[side]
     callers, vendors = reversed(allow) if side == "callee" else (allow[1], allow[0])
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, vendors, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *callers)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *callers)), after_ms=100)
     there = scene.vendor.only_call
     asking = call if side == "caller" else there
     asking.propose(method="UPDATE")
@@ -138,8 +135,7 @@ def test_a_session_that_was_changed_in_one_early_dialog_is_not_that_of_another(s
     other = Script((Line(100, 183, ANSWER.replace("192.0.2.20", "192.0.2.21"), KNOWS_UPDATE, True),))
     timed = "Supported: timer", "Session-Expires: 600;refresher=uac", "Allow: INVITE, ACK, BYE"
     scene.vendor.script = Script((Line(0, 180), Line(2_000, 200, ANSWER, timed)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
     call.propose("a=inactive", method="UPDATE")
     scene.wire.run_for(500)
     winner, ringing = scene.vendor.calls
@@ -189,8 +185,7 @@ def test_the_answer_after_a_422_is_in_another_early_dialog_than_the_session_befo
     other = ANSWER.replace("30000", "31000")
     refusing = Line(300, 422, "", ("Min-SE: 7200",))
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), is_reliable), refusing))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_for(200)
+    call = scene.begun_call(Intent(headers=headers), after_ms=200)
     scene.vendor.script = Script((Line(500, 200, other),))
     scene.wire.run_until(lambda: call.final == 200)
     early, final = call.response(183), call.response(200)
@@ -207,8 +202,7 @@ def test_an_update_without_response_in_one_early_dialog_does_not_delay_offers_in
     other = ANSWER.replace("30000", "31000")
     winner = Script((Line(0, 180, "", KNOWS_UPDATE), Line(2_000, 200, other, KNOWS_UPDATE)))
     scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True),), forks=(winner,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
     first, there = scene.vendor.calls
     asking, asked = sides(side, call, first)
     asked.will("UPDATE", SILENCE)
@@ -229,8 +223,7 @@ def test_a_fork_that_may_have_accepted_an_update_given_up_is_offered_the_session
     other = Script((Line(1_000, 183, ANSWER.replace("30000", "31000"), KNOWS_UPDATE, True),))
     lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 200, "", KNOWS_UPDATE)
     scene.vendor.script = Script(lines, forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
     there, _ = scene.vendor.calls
     there.will("UPDATE", Reply(200, after_ms=2_000))
     call.propose("a=inactive", method="UPDATE")
@@ -255,8 +248,7 @@ def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a
     other = Script((Line(1_000, 183, ANSWER.replace("30000", "31000"), KNOWS_UPDATE, True),))
     lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 200, "", KNOWS_UPDATE)
     scene.vendor.script = Script(lines, forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=500)
     there, _ = scene.vendor.calls
     asking, asked = sides(side, call, there)
     asked.will("UPDATE", Reply(200, after_ms=2_000))

@@ -185,8 +185,7 @@ def test_a_gateway_that_a_reload_adds_while_the_server_is_asked_counts_as_none(f
         Script((Line(0, 100), Line(1_000, 302, "", (f"Contact: {at(1)}",)))),
     )
     scene = scene_of(script, vendor_gateway(0), terms=terms)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=500)
     scene.exchange.swap_catalogue(content_of(redirect_server=terms))
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == final
@@ -327,8 +326,7 @@ def test_a_server_that_is_silent_is_one_also_where_the_time_of_the_call_is_over_
 
 def test_a_server_that_is_asked_again_after_a_restart_for_the_rest_of_a_calls_time_is_not_silent():
     scene = scene_of(SILENT)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(1_500)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=1_500)
     (asked,) = scene.lookups.redirects._open
     scene.lookups.redirects.cancel(asked)
     assert scene.lookups.ask(asked, WhereTo(CALLEE, "12025550100", 69, 2_000)) is None
@@ -348,20 +346,17 @@ def test_a_reload_may_take_the_server_away():
 def test_a_call_that_was_redirected_goes_on_in_another_switch():
     scene = scene_of(contacts(at(1)))
     scene.vendors[1].script = answers(5_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(after_ms=1_000)
     assert len(scene.vendors[1].calls) == 1
     replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert scene.exchange.sink.records[-1].callee_out == OTHER
 
 
 def test_a_switch_that_takes_over_asks_the_open_question_again():
     scene = scene_of(RINGS)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(200)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=200)
     assert len(scene.lookups.redirects) == 1
     asker = ScriptedAsker()
     scene.exchange.surroundings = scene.exchange.surroundings._replace(asker=asker)

@@ -80,8 +80,7 @@ def test_the_next_gateway_is_judged_by_the_moment_at_which_its_turn_comes(limit,
     known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, max_concurrent=1)]
     scene = Scene(catalogue([*known, vendor_gateway(1, **limit)]))
     scene.vendor.script, scene.vendors[1].script = SILENT, script
-    waiting = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    waiting = scene.begun_call(after_ms=1_000)
     scene.whole_call(Intent(hang_up_after_ms=10))
     scene.vendors[1].script = answers(0)
     scene.wire.run_until(lambda: waiting.final is not None)
@@ -94,8 +93,7 @@ def test_a_gateway_that_was_full_at_a_restart_takes_the_call_when_its_turn_comes
     scene = Scene(catalogue([*known, vendor_gateway(1, max_concurrent=1)]))
     scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
     waiting = scene.caller.call(CALLEE)
-    other = scene.caller.call(CALLEE, Intent(hang_up_after_ms=2_000))
-    scene.wire.run_for(1_000)
+    other = scene.begun_call(Intent(hang_up_after_ms=2_000), after_ms=1_000)
     replace_node(scene)
     scene.wire.run_until(lambda: waiting.final is not None)
     assert (other.is_over, waiting.final) == (True, 200)
@@ -296,8 +294,7 @@ def test_vendors_that_ask_for_credentials_or_money_are_logged_once_a_minute(scen
 def test_such_a_vendor_is_named_when_the_next_one_answers_and_not_again_at_the_end(scene):
     scene.vendor.script, scene.vendors[1].script = refuses(401), answers()
     with structlog.testing.capture_logs() as lines:
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=120_000))
-        scene.wire.run_for(10_000)
+        call = scene.begun_call(Intent(hang_up_after_ms=120_000), after_ms=10_000)
         assert refusals(lines) == [("warning", "vendor-0", 401)]
         scene.wire.run_until(lambda: call.is_over)
     assert len(refusals(lines)) == 1

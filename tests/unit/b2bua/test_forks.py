@@ -45,8 +45,7 @@ def test_a_second_phone_that_answers_a_late_offer_is_hung_up_before_the_caller_h
     """RFC 3261 section 13.2.2.4: the caller may take 64*T1 for its ACK, and the second phone would cost as long."""
     slow = Script((Line(0, 180), Line(600, 200, OTHERS)))
     scene.vendor.script = Script((Line(0, 180), Line(500, 200, ANSWER)), forks=(slow,))
-    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(offer="", acknowledges=False), after_ms=1_000)
     winner, loser = scene.vendor.calls
     assert (len(winner.acks), len(loser.acks), loser.is_over) == (0, 1, True)
     call.acknowledge(ANSWER)
@@ -98,8 +97,7 @@ def test_a_phone_whose_early_media_the_caller_has_answers_under_the_same_tag(sce
     """RFC 3261 section 13.2.2.4: the caller matches the 200 with the early dialog that it has with that phone."""
     other = Script((Line(100 + between_ms, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(100, 183, ANSWER, (), True), Line(1_500, 200, ANSWER)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(headers=headers), after_ms=1_000)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
@@ -117,9 +115,7 @@ def test_a_phone_whose_early_media_the_caller_has_answers_under_the_same_tag(sce
 
 def test_a_phone_answers_under_the_tag_of_its_latest_early_media(scene):
     """More early media of a phone that was left have a new tag each time, because of RSeq (RFC 3262 section 4)."""
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), script=RINGS, after_ms=100)
     invite = scene.vendor.only_call.invite
     for phone, session in (("phone-a", ANSWER), ("phone-b", OTHERS), ("phone-a", ANSWER)):
         scene.vendor.reply(invite, 183, tag=phone, body=session)
@@ -129,8 +125,7 @@ def test_a_phone_answers_under_the_tag_of_its_latest_early_media(scene):
     scene.vendor.reply(invite, 200, tag="phone-b", body=OTHERS)
     scene.wire.run_for(100)
     assert call.response(200).to_tag == tags[1]
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     scene.wire.run_for(100)
     assert scene.record.end_reason == "Normal"
 
@@ -139,8 +134,7 @@ def test_a_prack_for_a_phone_that_was_left_is_taken_where_it_is_awaited_and_only
     """RFC 3262 section 3: 481 to a PRACK that matches no response of the early dialog that has no PRACK."""
     other = Script((Line(100, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 486)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(50)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=50)
     first = call.response(183)
     call.remote, call.target = first["To"], first.target
     acknowledge(call, first)
@@ -173,8 +167,7 @@ def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, between_ms, 
     scene.vendor.script = Script(
         (Line(0, 183, ANSWER, (), True),), forks=(Script((Line(between_ms, 183, OTHERS, (), True),)),)
     )
-    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL), after_ms=1_000)
     phones = scene.vendor.calls
     assert [[bool(prack.body) for prack in each.asked["PRACK"]] for each in phones] == [[True], [True]]
     if is_restarted:
@@ -208,8 +201,7 @@ def test_a_caller_is_offered_the_latest_media_of_a_fork_that_it_was_shown_before
     media = revised(ANSWER).replace("30000", "40000")
     other = Script((Line(1_000, 183, OTHERS, (), True),))
     scene.vendor.script = Script((MEDIA, Line(500, 183, media), Line(6_000, 200)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), after_ms=2_000)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
@@ -246,8 +238,7 @@ def test_a_vendor_is_paid_for_each_phone_that_answers_in_vain(is_restarted):
     scene = Scene()
     forks = tuple(Script((Line(0, 180), Line(ms, 200, OTHERS))) for ms in (3_000, 4_000))
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=forks)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=60_000), after_ms=2_000)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.is_over)
@@ -273,8 +264,7 @@ def test_a_vendor_is_paid_for_an_answer_that_comes_after_its_attempt_was_given_u
     scene = Scene()
     scene.vendor.script = Script((Line(0, 180), Line(7_000, 200, ANSWER)), accepts_cancel=False)
     if given_up_by == "the switch":
-        scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+        call = scene.begun_call(Intent(hang_up_after_ms=10_000), script=Script((Line(7_000, 200, ANSWER),)))
     else:
         call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)

@@ -6,7 +6,7 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
@@ -147,8 +147,7 @@ def test_a_side_that_was_replaced_while_it_had_an_info_gets_one_bye(scene, ends)
     party.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(50)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_for(2_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), after_ms=2_000)
     assert call.is_over
     assert party.got["INFO"] == [504]
     assert scene.bytes_to(CUSTOMER).count(b"BYE sip:") == 1

@@ -19,8 +19,7 @@ TARGET = "442071111111"
 
 
 def two_calls(scene: Scene, apart_ms: int) -> tuple[OutgoingCall, OutgoingCall]:
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_for(apart_ms)
+    first = scene.begun_call(after_ms=apart_ms)
     second = scene.answered_call(callee=TARGET, talk_ms=500)
     return first, second
 
@@ -155,8 +154,7 @@ def test_two_timers_that_are_due_at_once_leave_no_dialog_behind():
     call = scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.will("INVITE", SILENCE)
     replaced = f"Replaces: {call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(replaced,)))
-    scene.wire.run_for(40_000)
+    newcomer = scene.begun_call(Intent(headers=(replaced,)), after_ms=40_000)
     assert newcomer.final == 504
     assert call.asked["BYE"]
     assert scene.close().end_reason == "Session Timeout"

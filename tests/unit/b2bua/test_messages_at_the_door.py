@@ -92,9 +92,7 @@ def test_what_follows_waits_behind_a_message_in_order():
 
 def test_the_other_leg_does_not_wait():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(800)
+    call = scene.begun_call(script=answers(500), after_ms=800)
     assert "ACK" in names(scene, VENDORS[0])
     assert call.final is None
     scene.wire.run_for(1_000)
@@ -104,9 +102,7 @@ def test_the_other_leg_does_not_wait():
 
 def test_a_200_that_waits_is_repeated_from_when_it_was_sent():
     scene, _ = scene_with({"200 INVITE": LATE})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_for(2_500)
+    call = scene.begun_call(Intent(acknowledges=False), script=answers(500), after_ms=2_500)
     (first, *others) = [at for at, name in titles(scene, CUSTOMER) if name == "200"]
     assert [at - first for at in others] == [507, 1_507]  # the wheel has ticks of 10 ms
     call.acknowledge()
@@ -167,8 +163,7 @@ def test_no_message_waits_longer_than_the_switch_allows():
 
 def test_an_invite_that_may_not_leave_without_an_answer_ends_the_attempt_and_says_nothing_of_the_vendor():
     scene, keeper = scene_with({"INVITE": NEVER_AND_NEEDED})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_500)
+    call = scene.begun_call(after_ms=1_500)
     keeper.treatments = {}
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final != 200 or scene.vendors[1].calls
@@ -189,8 +184,7 @@ def test_an_offer_that_may_not_leave_is_refused_and_the_call_goes_on():
 
 def test_a_call_whose_200_may_not_leave_is_refused_and_costs_the_customer_nothing():
     scene, _ = scene_with({"200 INVITE": NEVER_AND_NEEDED})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(after_ms=5_000)
     assert call.final == 503
     assert [there.is_over for there in scene.vendor.calls] == [True]
     record = scene.close()
@@ -316,8 +310,7 @@ def test_a_doorkeeper_withholds_a_message_by_a_wait_of_no_time():
 
 def test_a_cancelled_invite_that_waits_leaves_no_trace_on_the_wire():
     scene, keeper = scene_with({"INVITE": Treatment(2_000)})
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=500))
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(Intent(cancel_after_ms=500), after_ms=5_000)
     assert call.final == 487
     assert names(scene, VENDORS[0]) == []
     assert keeper.forgotten == ["INVITE"]
@@ -340,9 +333,7 @@ def test_an_attempt_that_is_given_up_while_its_invite_waits_leaves_no_trace():
 
 def test_a_cancel_that_comes_while_the_200_waits_is_honoured_and_costs_the_customer_nothing():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(Intent(cancel_after_ms=1_000), script=answers(500), after_ms=5_000)
     assert call.final == 487
     assert [there.is_over for there in scene.vendor.calls] == [True]
     record = scene.close()
@@ -353,9 +344,7 @@ def test_a_cancel_that_comes_while_the_200_waits_is_honoured_and_costs_the_custo
 
 def test_a_vendor_that_hangs_up_while_the_200_waits_ends_the_call_without_it():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500, hang_up_after_ms=200)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(script=answers(500, hang_up_after_ms=200), after_ms=5_000)
     assert call.final == 480
     assert scene.close().answered_at is None
     assert scene.exchange.statement("acme") == 0
@@ -363,9 +352,7 @@ def test_a_vendor_that_hangs_up_while_the_200_waits_ends_the_call_without_it():
 
 def test_an_order_to_end_a_call_whose_200_waits_refuses_it():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(700)
+    call = scene.begun_call(script=answers(500), after_ms=700)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     scene.wire.run_for(1_000)
     assert call.final == 500
@@ -400,9 +387,7 @@ def test_a_call_that_ends_while_an_offer_waits_sends_the_bye_alone():
 
 def test_the_answer_waits_and_a_reinvite_of_the_vendor_is_refused_until_its_ack():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(700)
+    call = scene.begun_call(script=answers(500), after_ms=700)
     (there,) = scene.vendor.calls
     there.propose("a=sendonly")
     scene.wire.run_for(3_000)
@@ -445,9 +430,7 @@ def test_a_takeover_goes_through_doors_that_keep_everything_a_while():
 
 def test_a_ringing_vendor_is_cancelled_in_order():
     scene, _ = scene_with({"CANCEL": LATE})
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(Intent(cancel_after_ms=1_000), script=RINGS, after_ms=3_000)
     assert call.final == 487
     assert "CANCEL" in names(scene, VENDORS[0])
     scene.close()
@@ -455,9 +438,7 @@ def test_a_ringing_vendor_is_cancelled_in_order():
 
 def test_a_vendor_that_answers_while_the_cancel_waits_is_hung_up():
     scene, _ = scene_with({"CANCEL": LATE})
-    scene.vendor.script = answers(1_200)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(Intent(cancel_after_ms=1_000), script=answers(1_200), after_ms=3_000)
     assert call.final == 487
     assert [there.is_over for there in scene.vendor.calls] == [True]
     assert "CANCEL" not in names(scene, VENDORS[0])
@@ -489,8 +470,7 @@ def test_a_refusal_that_waits_is_not_disturbed_by_a_cancel():
 
 def test_a_prack_leaves_always():
     scene, _ = scene_with({"PRACK": NEVER_AND_NEEDED})
-    scene.vendor.script = answers_reliably()
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), script=answers_reliably())
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 200
     assert names(scene, VENDORS[0]).count("PRACK") == 1
@@ -499,9 +479,7 @@ def test_a_prack_leaves_always():
 
 def test_a_call_that_an_error_drops_while_its_200_waits_costs_the_customer_nothing(monkeypatch):
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
-    scene.vendor.script = answers(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(700)
+    call = scene.begun_call(script=answers(500), after_ms=700)
     with monkeypatch.context() as patch:
         patch.setattr(Call, "_accepts", mistaken)
         scene.exchange.end_all(EndReason.ADMINISTRATIVE)
@@ -527,8 +505,7 @@ def test_an_invite_that_was_never_sent_says_nothing_of_its_vendor(ends):
 
 def test_the_time_of_a_vendor_to_respond_begins_when_its_invite_is_sent():
     scene, _ = scene_with({"INVITE": Treatment(900)}, usual_catalogue(vendors=1, terms={"response_timeout_ms": 1_000}))
-    scene.vendor.script = Script((Line(800, 180), Line(2_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(800, 180), Line(2_000, 200, ANSWER))))
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 200
     scene.wire.run_for(1_000)
@@ -577,8 +554,7 @@ def watched_scene(treatments):
 @pytest.mark.parametrize("after_ms", [0, 900])
 def test_an_answer_is_counted_and_reported_once_and_not_before_the_200_leaves(after_ms):
     scene, _, reports, destinations = watched_scene({"200 INVITE": Treatment(after_ms)})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(450)
+    call = scene.begun_call(after_ms=450)
     assert (reports.made, destinations.active) == ([], {})
     scene.wire.run_until(lambda: call.final == 200)
     [use] = destinations.active.values()
@@ -598,8 +574,7 @@ def test_an_answer_that_is_taken_back_is_neither_counted_nor_reported(ends):
     treatment = NEVER_AND_NEEDED if ends == "withheld" else Treatment(900)
     scene, _, reports, destinations = watched_scene({"200 INVITE": treatment})
     scene.vendor.script = answers(500, hang_up_after_ms=200 if ends == "hung up" else None)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000 if ends == "cancelled" else None))
-    scene.wire.run_for(700)
+    call = scene.begun_call(Intent(cancel_after_ms=1_000 if ends == "cancelled" else None), after_ms=700)
     if ends == "ordered":
         scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     scene.wire.run_until(lambda: call.final is not None)

@@ -47,8 +47,7 @@ def test_a_bye_that_waited_ends_the_call_when_it_came():
     scene = Scene()
     call, _ = scene.talk()
     scene.exchange.waiting_ms = 250
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     at = scene.exchange.clock.now().wall
     record = scene.close()
     assert at - record.ended_at in range(250, 260)
@@ -57,9 +56,7 @@ def test_a_bye_that_waited_ends_the_call_when_it_came():
 
 def test_a_200_that_waited_is_the_vendors_from_when_it_came_and_the_callers_from_when_it_left():
     scene = Scene()
-    scene.vendor.script = answers(1_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=answers(1_000), after_ms=500)
     scene.exchange.waiting_ms = 250
     scene.wire.run_until(lambda: call.final == 200)
     at = scene.exchange.clock.now().wall
@@ -76,8 +73,7 @@ def test_an_answer_of_a_gateway_given_up_that_waited_is_dated_by_when_it_came():
     scene = Scene(usual_catalogue(vendors=2, terms={"response_timeout_ms": 5_000}))
     scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
     scene.vendors[1].script = answers(100)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(6_000)
+    call = scene.begun_call(after_ms=6_000)
     scene.exchange.waiting_ms = 500
     scene.wire.run_until(lambda: bool(scene.exchange.sink.late_answers))
     scene.exchange.waiting_ms = 0
@@ -96,9 +92,7 @@ def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then
     rich = {"overdraft_limit": Decimal(100)}
     sold = [account("reseller", **rich), account("acme", agent="reseller", **rich)]
     scene = Scene(usual_catalogue(accounts=[*sold, account("carriers", **rich)], charges_ringing=charges_ringing))
-    scene.vendor.script = Script((Line(100, 180), Line(20_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=Script((Line(100, 180), Line(20_000, 200, ANSWER))), after_ms=500)
     scene.exchange.waiting_ms = 12_000
     scene.wire.run_until(lambda: call.final == 200)
     scene.exchange.waiting_ms = 10_000
@@ -118,9 +112,7 @@ def test_a_vendor_that_hung_up_before_the_caller_was_answered_is_paid_until_then
 def test_an_answer_that_waited_for_minutes_is_the_callers_and_the_vendor_is_paid_until_it_hung_up(hangs_up):
     """It ended the call before the vendor's BYE behind it was served, and the vendor was paid for the whole limit."""
     scene = Scene()
-    scene.vendor.script = answers(1_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=answers(1_000), after_ms=500)
     scene.exchange.waiting_ms = ANSWER_WAIT_MS + 20_000
     scene.wire.run_until(lambda: call.final == 200)
     scene.exchange.waiting_ms -= 5_000
@@ -143,9 +135,7 @@ def test_a_vendor_paid_in_advance_is_paid_no_more_than_it_has_for_a_200_that_wai
     """A BYE of the vendor behind the 200 says better for how long, unless its money was used up before."""
     accounts = [account("acme"), account("carriers", overdraft_limit=Decimal(limit))]
     scene = Scene(usual_catalogue(accounts=accounts))
-    scene.vendor.script = answers(1_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=answers(1_000), after_ms=500)
     scene.exchange.waiting_ms = 200_000
     scene.wire.run_until(lambda: call.final == 200)
     if hangs_up_s is not None:
@@ -168,8 +158,7 @@ def test_a_cancel_that_came_before_our_200_and_was_read_behind_it_ends_the_call(
     """Both waited for the start, and the vendor's 200 had come first: the caller has gone, and sends no ACK."""
     scene = Scene(usual_catalogue(charges_ringing=charges_ringing))
     scene.vendor.script = Script((Line(100, 180), Line(50_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(acknowledges=False), after_ms=500)
     scene.exchange.waiting_ms = 42_000
     scene.wire.run_until(lambda: call.final == 200)
     scene.exchange.waiting_ms = 37_000
@@ -204,9 +193,7 @@ def test_a_cancel_that_came_behind_our_200_changes_nothing(acknowledges):
 
 def test_a_cancel_that_waited_ends_the_call_when_it_came():
     scene = Scene()
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(cancel_after_ms=3_000), script=RINGS, after_ms=2_000)
     scene.exchange.waiting_ms = 250
     scene.wire.run_until(lambda: call.is_over)
     at = scene.exchange.clock.now().wall
@@ -233,9 +220,7 @@ def test_a_call_to_a_target_ends_not_before_it_began():
 
 def test_an_answer_that_waited_makes_the_attempt_no_longer():
     scene = Scene()
-    scene.vendor.script = answers(750)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=answers(750), after_ms=500)
     scene.exchange.waiting_ms = 200
     scene.wire.run_until(lambda: call.final == 200)
     scene.exchange.waiting_ms = 0
@@ -251,8 +236,7 @@ def test_the_window_of_new_calls_goes_by_the_clock():
     finals = []
     for waited_ms in (0, 900, 0):
         scene.exchange.waiting_ms = waited_ms
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_for(50)
+        call = scene.begun_call(after_ms=50)
         finals.append(call)
     scene.exchange.waiting_ms = 0
     scene.wire.run_for(500)

@@ -39,8 +39,7 @@ def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected, c
     """Another gateway's name may lead to the same place. That of a 3xx is a peer's word."""
     address = Address(*VENDORS[0], name=NAME, written=NAME, is_redirected=is_redirected)
     scene = scene_of(vendor_gateway(0, addresses=(address,)))
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    call = scene.begun_call(Intent(cancel_after_ms=1_000), script=RINGS)
     scene.wire.run_until(lambda: bool(scene.vendor.received("INVITE")))
     [invite] = scene.exchange.endpoint.store.clients
     sent = scene.exchange.endpoint.store.clients[invite].retry.sent.data
@@ -62,9 +61,7 @@ def names_of_requests(scene, method):
 def test_the_cancel_needs_it_too_where_another_process_sends_it(tmp_path, next_process):
     gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=NAME),))
     scene = KilledScene(tmp_path, catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(script=RINGS, after_ms=2_000)
     if next_process is not None:
         getattr(scene, next_process)()
     if next_process != "kill":  # a start after a kill cancels what rings by itself

@@ -4,7 +4,6 @@ import pytest
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers_reliably
 
@@ -14,9 +13,7 @@ SETTLED_AND_UPDATING = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, 
 
 def proposed_in_prack(scene, script, *replies):
     """Let the caller's PRACK make an offer; return both ends."""
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), script=script, after_ms=100)
     there = scene.vendor.only_call
     there.will("UPDATE", *replies)
     ringing = call.response(183)
@@ -39,9 +36,7 @@ def test_an_offer_in_a_prack_is_the_other_sides_to_answer_in_its_2xx(scene):
 
 
 def test_an_offer_in_a_prack_that_changes_nothing_is_answered_here(scene):
-    scene.vendor.script = SETTLED_AND_UPDATING
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), script=SETTLED_AND_UPDATING, after_ms=100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target
     call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=OFFER)
@@ -83,8 +78,7 @@ def test_an_offer_in_a_prack_that_the_other_side_cannot_be_asked_about_is_488(sc
 def test_an_offer_in_a_prack_that_waits_outlasts_the_ack_of_the_answer(scene):
     lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(300, 180, "", KNOWS_UPDATE, True)
     scene.vendor.script = Script((Line(0, 100), *lines))
-    call = scene.caller.call(CALLEE, Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)), after_ms=100)
     there = scene.vendor.only_call
     there.will("UPDATE", Reply(200, after_ms=3_000))
     call.intent = call.intent._replace(pracks=False)

@@ -44,8 +44,7 @@ def test_a_blocked_gateway_gets_no_new_call_and_its_running_call_goes_on():
 def test_a_block_counts_for_a_call_that_looks_for_its_next_gateway():
     scene = Scene()
     scene.vendors[0].script = refuses(503, after_ms=2_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     scene.exchange.override(override(Target.ROUTING, "vendor-1"))
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 503
@@ -57,8 +56,7 @@ def test_a_block_counts_for_the_other_addresses_of_a_gateway_as_well():
     addresses = tuple(Address(*each) for each in VENDORS[:2])
     scene = Scene(usual_catalogue(vendors=1, terms={"addresses": addresses}))
     scene.vendors[0].script = refuses(503, after_ms=2_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     scene.exchange.override(FIRST)
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 503

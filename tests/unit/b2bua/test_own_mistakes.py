@@ -58,8 +58,7 @@ def test_while_the_call_is_set_up(scene, monkeypatch, part, call_event):
 
 
 def test_in_a_request_within_the_call(scene, monkeypatch):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(after_ms=2_000)
     with monkeypatch.context() as patch:
         patch.setattr(Leg, "request_came", mistaken)
         call.ask("OPTIONS")

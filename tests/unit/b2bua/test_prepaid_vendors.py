@@ -59,8 +59,7 @@ def test_a_call_ends_where_the_money_of_its_vendor_ends(lateness_ms):
 def test_the_vendor_is_held_for_while_it_is_tried_and_released_when_it_fails():
     scene = scene_of("1", "1", failover_after_ringing=True)
     scene.vendors[0].script, scene.vendors[1].script = refuses(503, after_ms=500), RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(400)
+    call = scene.begun_call(after_ms=400)
     assert reserved(scene) == [Decimal("1.20"), Decimal("0.60"), 0]
     scene.wire.run_for(400)
     assert reserved(scene) == [Decimal("1.20"), 0, Decimal("0.60")]
@@ -90,8 +89,7 @@ def test_without_any_vendor_that_can_pay_there_is_no_route():
 def test_money_that_another_call_takes_while_a_gateway_rings_is_not_there_for_the_next_attempt():
     scene = scene_of("5", "0.60", "5", failover_after_ringing=True)
     scene.vendors[0].script = refuses(503, after_ms=1_000)
-    waiting = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    waiting = scene.begun_call(after_ms=100)
     scene.exchange.credits["carrier-1"].post(Decimal("-0.01"))
     scene.wire.run_until(lambda: waiting.final == 200)
     assert waiting.final == 200
@@ -116,8 +114,7 @@ def test_the_vendor_pays_for_the_time_before_our_200_and_no_more_than_it_has():
     """Its answer is three seconds old when the caller's 200 goes out."""
     scene = scene_of("0.65")
     scene.vendor.script = ANSWERS_AT_ONCE_BEHIND_A_PRACK
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(3_010)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_010)
     acknowledge(call)
     record = scene.end_of(call)
     assert record.end_reason == "Balance Exhausted"
@@ -143,8 +140,7 @@ def test_an_answer_waits_for_its_prack_no_longer_than_the_vendor_is_paid_for(lat
 def test_a_prack_that_comes_after_the_vendors_money_has_ended_answers_no_more():
     scene = scene_of("0.10", max_call_seconds=10, lateness_ms=3_000)
     scene.vendor.script = ANSWERS_AT_ONCE_BEHIND_A_PRACK
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(11_500)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=11_500)
     acknowledge(call)
     record = scene.end_of(call)
     assert (call.final, record.answered_at, record.cost) == (504, None, Decimal("0.10"))

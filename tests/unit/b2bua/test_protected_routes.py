@@ -110,8 +110,7 @@ def test_without_room_on_it_the_attempt_goes_on_to_its_own_end():
     scene = stage(None, None, 3_000, response_timeout_ms=8_000, max_concurrent=1)
     for vendor, script in zip(scene.vendors, (SILENT, answers(after_ms=10), answers(after_ms=10)), strict=False):
         vendor.script = script
-    first = scene.caller.call(CALLEE, Intent(hang_up_after_ms=6_000))
-    scene.wire.run_for(3_500)
+    first = scene.begun_call(Intent(hang_up_after_ms=6_000), after_ms=3_500)
     assert first.statuses[-1] == 200
     second = scene.caller.call(CALLEE, SHORT)
     scene.wire.run_until(lambda: first.is_over and second.is_over)
@@ -127,8 +126,7 @@ def test_a_gateway_without_room_when_a_protected_one_joins_is_asked_again_in_its
     scripts = SILENT, Script((Line(0, 100), Line(4_000, 503))), answers()
     for vendor, script in zip(scene.vendors, scripts, strict=True):
         vendor.script = script
-    made = scene.caller.call(CALLEE, SHORT)
-    scene.wire.run_for(2_700)
+    made = scene.begun_call(SHORT, after_ms=2_700)
     occupancy = scene.exchange.switch.live.occupancy
     occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
     occupancy.release(LimitScope.ROUTING, "vendor-2")
@@ -236,8 +234,7 @@ def test_one_without_room_when_it_joins_is_asked_again_when_the_one_that_denies_
         vendor.script = script
     occupancy = scene.exchange.switch.live.occupancy
     occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
-    made = scene.caller.call(CALLEE, SHORT)
-    scene.wire.run_for(free_after_ms)
+    made = scene.begun_call(SHORT, after_ms=free_after_ms)
     occupancy.release(LimitScope.ROUTING, "vendor-2")
     scene.wire.run_until(lambda: made.is_over)
     assert [gateway for gateway, _ in tried(scene.close())] == expected

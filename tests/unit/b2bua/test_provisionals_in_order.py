@@ -3,7 +3,7 @@
 import pytest
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER
+from doubles.virtual.scene import CUSTOMER
 from doubles.virtual.vendor import Line, Script
 
 EARLY_OFFER = Script((Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200)))
@@ -40,8 +40,7 @@ def test_a_vendor_that_rings_without_end_keeps_nothing_waiting_without_end(scene
     """The caller acknowledges nothing: of what waits, media stay and repetitions count once."""
     rings = [Line(number, 180 + number % 2, "") for number in range(1, 60)]
     scene.vendor.script = Script((Line(0, 180), Line(0, 183, ANSWER), *rings, Line(2_000, 486)))
-    call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE, pracks=False))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(headers=INSISTS_ON_RELIABLE, pracks=False), after_ms=1_000)
     call.remote, call.target = call.response(180)["To"], call.response(180).target
     call.ask("PRACK", headers=(f"RAck: {call.response(180)['RSeq']} 1 INVITE",))
     scene.wire.run_until(lambda: call.is_over)
@@ -88,8 +87,7 @@ def test_an_unacknowledged_response_of_an_abandoned_gateway_ends_the_call(scene)
 def test_the_answer_to_an_offer_of_a_gateway_given_up_is_not_given_to_the_next(scene):
     scene.vendor.script = EARLY_OFFER._replace(lines=(*EARLY_OFFER.lines[:2], Line(1, 503)))
     scene.vendors[1].script = EARLY_OFFER
-    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL, pracks=False), after_ms=100)
     early = call.response(183)
     call.remote, call.target = early["To"], early.target
     call.ask("PRACK", body=ANSWER.replace("1 1", "7 7"), headers=(f"RAck: {early['RSeq']} 1 INVITE",))

@@ -21,8 +21,7 @@ def test_prack_crosses_cancel(headers):
 
     def race():
         scene = Scene()
-        scene.vendor.script = Script((Line(0, 100),))
-        call = scene.caller.call(CALLEE, Intent(headers=headers))
+        call = scene.begun_call(Intent(headers=headers), script=Script((Line(0, 100),)))
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
@@ -40,8 +39,7 @@ def test_prack_crosses_the_answer():
 
     def race():
         scene = Scene()
-        scene.vendor.script = Script((Line(0, 100),))
-        call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+        call = scene.begun_call(Intent(headers=SUPPORTS_100REL), script=Script((Line(0, 100),)))
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
@@ -183,8 +181,7 @@ def test_two_phones_answer_one_invite_at_once():
 
     def race():
         scene = Scene()
-        scene.vendor.script = Script((Line(0, 180),), forks=(Script((Line(0, 180),)),))
-        call = scene.caller.call(CALLEE)
+        call = scene.begun_call(script=Script((Line(0, 180),), forks=(Script((Line(0, 180),)),)))
         scene.wire.run_until(lambda: 180 in call.statuses)
         one, other = scene.vendor.calls
 

@@ -310,8 +310,7 @@ def test_no_vendor_is_given_up_for_its_address_that_has_asked_for_a_pause_meanwh
     scene = paused_vendors({"addresses": addresses, "progress_timeout_ms": 6_000})
     scene.vendors[0].script = Script((Line(0, 100), Line(9_000, 180), Line(9_500, 200, ANSWER)))
     scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",))
-    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), callee="112", after_ms=1_000)
     place, now_ms = BreakerPlace("vendor-0", *VENDORS[1]), scene.exchange.clock.now().mono
     scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, now_ms)
     assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 200)]

@@ -9,7 +9,7 @@ from doubles.races import UPDATING
 from doubles.sockets.peer import OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CALLEE, Scene, sides
+from doubles.virtual.scene import Scene, sides
 from doubles.virtual.side import SILENCE, Reply, Side
 
 from vosd.sdp.origin import alike
@@ -302,8 +302,7 @@ def test_a_side_that_accepts_a_newcomer_late_that_was_refused_is_offered_the_ses
     there.will("INVITE", SILENCE if is_known else Reply(100))
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     offer = OFFER.replace("20000", "44000")
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer))
-    scene.wire.run_for(1_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer), after_ms=1_000)
     invite = there.forget_request()
     lose_connection(scene, there, tries=2 if is_known else 1)
     scene.wire.run_for(3_000 if is_known else 60_000)

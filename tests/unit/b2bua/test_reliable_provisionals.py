@@ -78,8 +78,7 @@ def test_a_repeated_reliable_response_is_not_acknowledged_twice(scene):
 
 def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene):
     """RFC 3262 section 4: a gap in RSeq means that one is still on its way."""
-    scene.vendor.script = Script((Line(0, 100),))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 100),)))
     scene.wire.run_until(lambda: scene.vendor.calls)
     there = scene.vendor.only_call
     for number in (7, 9, 8):
@@ -168,8 +167,7 @@ def test_a_caller_without_100rel_has_the_media_of_the_200_that_a_reliable_183_ha
     """Such vendors answer by the description of an announcement; RFC 3261 section 13.2.1 has the second one ignored."""
     other = revised(ANSWER).replace("30000", "40000")
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), *between, Line(1_000, 200, other)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     assert call.response(183).body == ANSWER
     assert [response.body for response in call.responses[2:]] == [other] * len(between)
     if is_restarted:
@@ -207,8 +205,7 @@ def test_the_record_has_the_codec_that_each_leg_was_answered_with(scene):
 def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
     """RFC 3262 section 3: no 2xx before the session in a provisional response is acknowledged."""
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_000)
     assert call.statuses == [183]
     assert len([response for response in call.responses if response.status == 183]) == 3, "at 0, 0.5 and 1.5 s"
     call.remote, call.target = call.response(183)["To"], call.response(183).target
@@ -299,8 +296,7 @@ def test_what_is_paid_for_runs_from_the_callers_200():
     """A minute is held at a time; the vendor's answer is three seconds old when the caller's goes out."""
     scene = Scene(balance="0.60")
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_000)
     call.remote, call.target = call.response(183)["To"], call.response(183).target
     call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
     record = scene.end_of(call)
@@ -319,8 +315,7 @@ def test_the_journal_has_a_call_answered_by_the_vendor_before_the_caller_gets_it
 @pytest.mark.parametrize("status", [200, 481])
 def test_a_prack_that_an_update_has_overtaken_is_taken_once(scene, status):
     scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(500, 200)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target
     call.sequence += 1
@@ -344,8 +339,7 @@ def test_a_prack_that_an_update_has_overtaken_is_taken_once(scene, status):
 )
 def test_a_prack_for_nothing_is_refused(scene, rack, status):
     scene.vendor.script = Script((Line(0, 183, ANSWER),))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target
     call.ask("PRACK", headers=() if rack is None else (f"RAck: {rack.format(ringing['RSeq'])}",))

@@ -2,7 +2,7 @@
 
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import SILENT, answers
 
 NO_GATEWAYS = catalogue([])
@@ -17,9 +17,7 @@ def test_a_call_in_talk_outlives_a_catalogue_without_its_gateways_accounts_and_r
 
 def test_a_call_that_hunts_goes_on_by_the_catalogue_that_admitted_it(scene):
     """The next gateway's account may be gone by now; its rate was copied with the rest of the old catalogue."""
-    scene.vendor.script = SILENT
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), script=SILENT, after_ms=1_000)
     scene.exchange.switch.terms.swap(NO_GATEWAYS)
     record = scene.end_of(call)
     assert (record.routing_gateway, record.vendor_account, record.cost > 0) == ("vendor-1", "carriers", True)
@@ -27,8 +25,7 @@ def test_a_call_that_hunts_goes_on_by_the_catalogue_that_admitted_it(scene):
 
 def test_new_calls_go_by_the_new_catalogue(scene):
     scene.exchange.switch.terms.swap(NO_GATEWAYS)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(40_000)
+    call = scene.begun_call(after_ms=40_000)
     assert call.responses == []
     scene.exchange.switch.terms.swap(usual_catalogue())
     call = scene.whole_call(Intent(hang_up_after_ms=10))
@@ -46,11 +43,9 @@ def test_a_call_keeps_the_rate_it_was_admitted_with(scene):
 
 def test_a_lower_limit_cuts_no_call_and_counts_the_running_ones(scene):
     scene.vendor.script = scene.vendors[1].script = answers(0)
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    first = scene.begun_call(after_ms=100)
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32", max_concurrent=1), vendor_gateway(0)]
     scene.exchange.switch.terms.swap(catalogue(gateways))
-    second = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    second = scene.begun_call(after_ms=100)
     assert (first.final, first.is_over, second.final) == (200, False, 503)
     scene.expect_nothing_left(first, within_ms=100)

@@ -9,7 +9,7 @@ import pytest
 from doubles.data.sessions import answering, revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.scene import sides
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers
 
@@ -229,8 +229,7 @@ def test_a_reinvite_before_the_ack_is_request_pending_for_either_side(scene):
 
 def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(scene):
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=500)
     there = scene.vendor.only_call
     there.propose("a=sendonly")
     scene.wire.run_for(100)

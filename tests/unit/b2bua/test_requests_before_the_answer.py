@@ -6,7 +6,6 @@ A 18x with a To tag makes an early dialog, whether it is sent reliably or not (R
 import pytest
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, TRIES, Line, Script, refuses
 
@@ -21,9 +20,7 @@ both_scripts = pytest.mark.parametrize("script", [UNRELIABLY, RELIABLY], ids=["u
 
 def ringing(scene, script=UNRELIABLY, intent=Intent(headers=SUPPORTS_100REL)):  # noqa: B008 - frozen
     """Make a call that rings; return both ends, which know each other's tags."""
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_for(100)
+    call = scene.begun_call(intent, script=script, after_ms=100)
     rings = next(each for each in call.responses if 180 <= each.status < 190)
     call.remote, call.target = rings["To"], rings.target
     return call, scene.vendor.calls[0]
@@ -93,9 +90,7 @@ def test_keys_while_the_answer_of_the_caller_is_missing_are_forwarded(scene, sid
 
 
 def test_a_key_before_the_vendor_rings_has_no_dialog_to_go_to(scene):
-    scene.vendor.script = TRIES
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    call = scene.begun_call(script=TRIES, after_ms=100)
     there = scene.vendor.only_call
     there.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(100)

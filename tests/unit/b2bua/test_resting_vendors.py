@@ -207,8 +207,7 @@ def test_a_call_is_not_cancelled_for_an_address_that_has_asked_for_a_rest_meanwh
     gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", progress_timeout_ms=3_000)
     scene = Scene(catalogue([TRUNK, gateway]))
     scene.vendor.script, scene.vendors[1].script = Script((Line(0, 100), Line(6_000, 200, ANSWER))), answers(0)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=10), after_ms=1_000)
     place = BreakerPlace("vendor-0", *VENDORS[1])
     scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, scene.exchange.clock.now().mono)
     scene.wire.run_until(lambda: call.is_over)
@@ -249,9 +248,7 @@ def test_an_address_that_asks_for_a_rest_again_gets_all_of_it(delay_ms, invited_
 
 def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():
     scene = two_hosts(1)
-    scene.vendor.script = Script((Line(0, 100), Line(3_000, 200, ANSWER)))
-    earlier = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    earlier = scene.begun_call(script=Script((Line(0, 100), Line(3_000, 200, ANSWER))), after_ms=1_000)
     scene.vendor.script = refuses(503, headers=("Retry-After: 120",))
     assert seconds_of_invites(scene, 125) == [0, 121]
     assert earlier.final == 200

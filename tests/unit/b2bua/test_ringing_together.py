@@ -74,8 +74,7 @@ def called(scene: Scene, number: str = NUMBER, **intent):
 def finish(scene: Scene, call):
     scene.wire.run_for(3_000)
     if not call.is_over:
-        call.hang_up()
-        scene.wire.run_until(lambda: call.is_over)
+        scene.hang_up(call)
     return scene.close()
 
 
@@ -205,8 +204,7 @@ def test_phones_that_ring_together_are_one_attempt_of_a_search(count, calls):
     for index, name in enumerate(names):
         script = answers(500) if index == 24 else refuses(404, 200)
         scene.exchange.telephone(name, Endpoint(PLACES[0].host, 42_000 + index), script=script).register()
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=100)
     if calls:
         replace_node(scene)  # it has no registrations: none is asked for any more
     scene.wire.run_until(lambda: call.final == 200)
@@ -245,8 +243,7 @@ def record_order(record):
 def test_a_caller_who_hangs_up_cancels_all():
     scene = stage()
     desks = rung(scene, RINGS, RINGS, SILENT)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     call.cancel()
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 487
@@ -282,8 +279,7 @@ def test_a_call_that_is_charged_from_its_invite_is_charged_once():
 def test_the_list_of_calls_and_the_call_itself_show_all_that_ring():
     scene = stage()
     rung(scene, RINGS, RINGS, RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=500)
     (live,) = scene.exchange.switch.calls()
     shown = description(live, scene.exchange.clock.now())
     assert sorted([shown.call.routing_gateway, *shown.call.rings_beside]) == list(NAMES)
@@ -322,8 +318,7 @@ def picked_up(scene, taker, there, offer=OTHERS):
 @pytest.mark.parametrize("by", ["7003", "7004"], ids=["one that rings, too", "one that does not"])
 def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
     scene, desks = office()
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     pickup = picked_up(scene, desks[int(by) - 7001], desks[1].only_call)
     assert (pickup.final, call.final) == (200, 200)
     assert [len(desk.received("CANCEL")) for desk in desks] == [1, 1, 1, 0]
@@ -338,14 +333,12 @@ def test_a_pickup_that_is_refused_cancels_none():
     desks[1].script = answers(3_000)
     busy = desks[3].call(CALLEE)
     scene.wire.run_until(lambda: busy.final == 200)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(300)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=300)
     assert picked_up(scene, desks[3], desks[1].only_call).final == 486
     assert [desk.received("CANCEL") for desk in desks] == [[], [], [], []]
     scene.wire.run_until(lambda: call.final == 200)
     busy.hang_up()
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     scene.expect_nothing_left()
     assert [record.routing_gateway for record in scene.exchange.sink.records] == ["vendor-0", "7002"]
 
@@ -354,8 +347,7 @@ def test_a_pickup_that_is_refused_cancels_none():
 def test_a_place_of_the_phone_that_rings_picks_its_only_call_up(ring):
     scene = line(ring=ring)
     desks = places(scene, RINGS, RINGS, RINGS)
-    call = scene.caller.call("44201", Intent())
-    scene.wire.run_for(300)
+    call = scene.begun_call(Intent(), callee="44201", after_ms=300)
     there = next(desk.only_call for desk in desks[1:] if desk.received("INVITE"))
     pickup = picked_up(scene, desks[0], there)
     assert (pickup.final, call.final, there.is_over) == (200, 200, True)
@@ -383,8 +375,7 @@ def test_a_caller_may_send_by_the_payload_types_of_the_phone_that_picks_it_up():
     """Two offers cross in a pickup, so that neither phone has chosen its numbers by those of the other one."""
     relay = VirtualRelay()
     scene, desks = relayed(relay, RINGS, RINGS, RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     pickup = picked_up(scene, desks[2], desks[1].only_call, OTHERS.replace("101", "96"))
     assert (pickup.final, call.final) == (200, 200)
     assert "RTP/AVP 0 96" in call.theirs
@@ -399,8 +390,7 @@ def test_each_phone_has_ports_of_its_own_and_the_caller_is_connected_with_the_on
     relay = VirtualRelay()
     heard = Script((Line(0, 180), Line(500, 183, OTHERS), Line(9_000, 486)))
     scene, desks = relayed(relay, answers(2_000), RINGS, heard)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     assert len(relay.open_ports) == 4
     assert (
         relay.at(_port(desks[2])).other
@@ -424,8 +414,7 @@ def test_the_media_of_all_phones_go_on_in_the_next_process(tmp_path):
     content = catalogue(known, phones=[phone(name) for name in NAMES], dids=[did], media=media)
     scene = KilledScene(tmp_path, content, relay=relay)
     desks = placed(scene, RINGS, answers(2_000), RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     scene.stop_and_keep()
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(500)
@@ -442,8 +431,7 @@ def test_invites_that_wait_to_be_sent_are_sent_by_the_next_process():
     scene = Scene(catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]), doorkeeper=keeper)
     keeper.exchange = scene.exchange
     desks = rung(scene, RINGS, answers(500), RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(10)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=10)
     assert len(keeper.waiting) == 3
     replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
@@ -496,8 +484,7 @@ def test_the_latest_early_media_are_heard_and_each_phone_has_its_own_dialog(head
     scene = stage(count=2)
     first = Script((Line(0, 180), Line(500, 183, ANSWER, (), True), Line(4_000, 200, ANSWER)))
     desks = rung(scene, first, Script((Line(100, 183, OTHERS, (), True),)))
-    call = scene.caller.call(NUMBER, Intent(headers=headers))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(headers=headers), callee=NUMBER, after_ms=2_000)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
@@ -544,8 +531,7 @@ def test_another_phone_is_heard_when_the_one_with_media_refuses():
 def test_a_call_without_offer_rings_all_and_the_winner_offers(is_restarted):
     scene = stage(count=2)
     desks = rung(scene, RINGS, answers(1_000))
-    call = scene.caller.call(NUMBER, Intent(offer="", headers=SUPPORTS_100REL))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL), callee=NUMBER, after_ms=500)
     if is_restarted:
         replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
@@ -660,8 +646,7 @@ def test_the_offline_gateway_takes_the_call_when_no_place_can_be_had():
 def test_a_call_that_rings_several_phones_goes_on_in_another_process(after_ms):
     scene = stage()
     desks = rung(scene, RINGS, answers(2_000), refuses(486, 1_000))
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(after_ms)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=after_ms)
     replace_node(scene)
     scene.wire.run_until(lambda: call.final == 200)
     assert ELSEWHERE in desks[0].received("CANCEL")[0].every("Reason")
@@ -673,8 +658,7 @@ def test_a_call_that_rings_several_phones_goes_on_in_another_process(after_ms):
 def test_the_ring_time_of_the_group_holds_after_a_restart():
     scene = stage(count=2, ring_timeout_ms=5_000)
     rung(scene, RINGS, RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     replace_node(scene)
     scene.wire.run_until(lambda: call.final is not None, within_ms=4_200)
     assert call.final == 480
@@ -684,8 +668,7 @@ def test_the_ring_time_of_the_group_holds_after_a_restart():
 def test_an_order_ends_all_of_them():
     scene = stage()
     desks = rung(scene, RINGS, RINGS, RINGS)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=500)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     scene.wire.run_until(lambda: call.final == 503)
     assert [len(desk.received("CANCEL")) for desk in desks] == [1, 1, 1]
@@ -699,8 +682,7 @@ def test_a_kill_while_several_ring_leaves_no_phone_ringing_and_one_record(tmp_pa
     scene = KilledScene(tmp_path, catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]))
     late = Script((Line(0, 180), Line(1_002, 200, OTHERS)), accepts_cancel=False)
     desks = placed(scene, RINGS, RINGS, late)
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(at_ms)
+    call = scene.begun_call(Intent(), callee=NUMBER, after_ms=at_ms)
     scene.kill(away_ms=100)
     scene.wire.run_for(50_000)
     assert call.final == 503
@@ -721,8 +703,7 @@ def test_a_change_of_session_by_a_phone_whose_media_are_not_forwarded_is_refused
     first = Script((Line(0, 183, ANSWER, (), True),))
     second = Script((Line(500, 183, OTHERS, (), True), Line(4_000, 200, OTHERS)))
     desks = rung(scene, first, second)
-    call = scene.caller.call(NUMBER, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_for(1_500)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), callee=NUMBER, after_ms=1_500)
     left = desks[0].only_call
     left.propose("a=sendonly", method="UPDATE")
     scene.wire.run_for(500)

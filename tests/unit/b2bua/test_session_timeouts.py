@@ -239,8 +239,7 @@ def too_small(min_se):
 
 def test_422_is_answered_with_a_longer_interval_at_the_same_gateway():
     scene = TimedScene(vendors=2)
-    scene.vendor.script = too_small(1_800)
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
+    call = scene.begun_call(KNOWS_ALL, script=too_small(1_800))
     scene.wire.run_until(lambda: scene.vendor.calls)
     scene.vendor.script = answers_timed("1800;refresher=uac")
     scene.wire.run_until(lambda: call.final)
@@ -261,8 +260,7 @@ def test_422_is_answered_with_a_longer_interval_at_the_same_gateway():
 
 def refused_in_turn(scene, *minima):
     """Make a call to a vendor that refuses one INVITE after the other, each by its minimum."""
-    scene.vendor.script = too_small(minima[0])
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
+    call = scene.begun_call(KNOWS_ALL, script=too_small(minima[0]))
     for count, minimum in enumerate(minima[1:], 1):
         scene.wire.run_until(lambda count=count: len(scene.vendor.calls) == count)
         scene.vendor.script = too_small(minimum)
@@ -302,8 +300,7 @@ def test_an_invite_is_sent_five_times_to_a_vendor_whose_minimum_grows_without_en
 @pytest.mark.parametrize("script", [too_small(1_800), too_small(600), too_small(100_000), refuses(422)])
 def test_422_with_the_same_minimum_or_without_sense_is_a_refusal(script):
     scene = TimedScene(vendors=2)
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
+    call = scene.begun_call(KNOWS_ALL, script=script)
     scene.wire.run_until(lambda: call.final)
     assert call.final == 503
     assert [attempt.code for attempt in scene.close().attempts] == [422]
@@ -313,8 +310,7 @@ def test_422_with_the_same_minimum_or_without_sense_is_a_refusal(script):
 
 def test_a_call_given_up_while_the_interval_is_settled_leaves_nothing():
     scene = TimedScene()
-    scene.vendor.script = too_small(1_800)
-    call = scene.caller.call(CALLEE, KNOWS_ALL)
+    call = scene.begun_call(KNOWS_ALL, script=too_small(1_800))
     scene.wire.run_until(lambda: scene.vendor.calls)
     scene.vendor.script = answers(30_000)
     scene.run(1)

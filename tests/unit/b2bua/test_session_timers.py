@@ -6,7 +6,6 @@ import pytest
 from doubles.data.sessions import revised
 from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
 from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import answers_timed
 
@@ -195,8 +194,7 @@ def test_a_longer_interval_is_asked_for_where_a_refresh_gets_422():
 
 def test_a_refresh_waits_for_the_ack_of_the_answer():
     scene = TimedScene({"ttl_s": 90, "segment": 10})
-    scene.vendor.script = TIMED
-    call = scene.caller.call(CALLEE, KNOWS_ALL._replace(acknowledges=False))
+    call = scene.begun_call(KNOWS_ALL._replace(acknowledges=False), script=TIMED)
     scene.run(20)
     assert (call.final, call.asked["UPDATE"]) == (200, [])
     call.acknowledge()

@@ -89,8 +89,7 @@ def test_a_stop_lets_a_call_that_waits_go_on_and_refuses_new_ones():
     assert (call.final, late.final) == (None, 503)
     waiting.answer(Located(PORTED))
     waiting.wire.run_until(lambda: call.final == 200)
-    call.hang_up()
-    waiting.wire.run_until(lambda: call.is_over)
+    waiting.hang_up(call)
     assert not waiting.exchange.switch.has_calls
     assert waiting.exchange.residue() == {}
 
@@ -210,8 +209,7 @@ def test_a_transfer_whose_target_is_refused_by_an_answer_has_failed():
     waiting.answer(Located(""))
     told = [notify.body.removeprefix("SIP/2.0 ").strip() for notify in call.asked["NOTIFY"]]
     assert (told, call.is_over) == (["100 Trying", "403 Forbidden"], False)
-    call.hang_up()
-    waiting.wire.run_until(lambda: call.is_over)
+    waiting.hang_up(call)
     assert waiting.exchange.residue() == {}
 
 

@@ -67,8 +67,7 @@ def test_an_answer_that_is_given_twice_within_the_question_counts_once():
 
 def test_without_an_asker_every_question_is_unanswered_at_once():
     scene = Scene(steps=steps_with(looking_up()))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(50)
+    call = scene.begun_call(after_ms=50)
     assert call.final == 480
     assert scene.close().end_reason == "Unavailable"
 

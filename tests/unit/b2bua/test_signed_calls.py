@@ -541,8 +541,7 @@ def test_a_signer_is_informed_once_that_its_signature_is_wrong(name, waits):
         asker.answers_at_once = not waits
         scene = verifying(VerifyTerms(action=VerifyAction.MARK), asker=asker)
         scene.vendor.script = ends
-        made = scene.caller.call(CALLEE, Intent(headers=(line(scene), *SUPPORTS_100REL), hang_up_after_ms=1_000))
-        scene.wire.run_for(50)
+        made = scene.begun_call(Intent(headers=(line(scene), *SUPPORTS_100REL), hang_up_after_ms=1_000), after_ms=50)
         if waits and scene.vendor.calls == []:
             ticket, question = asker.asked[-1]
             scene.exchange.take_answer(ticket, asker.answer(question))
@@ -865,8 +864,7 @@ def waiting(terms: VerifyTerms = REFUSES) -> tuple[Scene, KnownCertificates]:
 
 def test_a_call_waits_for_the_certificate_and_is_carried_then():
     scene, asker = waiting()
-    made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=1_000))
-    scene.wire.run_for(500)
+    made = scene.begun_call(Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=1_000), after_ms=500)
     assert (made.final, scene.vendor.calls) == (None, [])
     ((ticket, question),) = asker.asked
     assert question.signature.addresses == (URL,)
@@ -906,8 +904,7 @@ def test_the_blacklist_counts_a_call_that_has_waited():
     )
     scene, finals = Scene(content, asker=asker), []
     for _ in range(2):
-        made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=100))
-        scene.wire.run_for(100)
+        made = scene.begun_call(Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=100), after_ms=100)
         scene.exchange.take_answer(asker.asked[-1][0], asker.answer(asker.asked[-1][1]))
         scene.wire.run_for(5_000)
         finals.append(made.final)
@@ -923,8 +920,7 @@ def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is
     steps = STEPS if before == "same version" else tuple(each for each in STEPS if each is not Admission.check_number)
     scene = KilledScene(tmp_path, catalogue(trunks, stir=StirTerms(None, REFUSES)), asker=asker, steps=steps)
     line = signed_by(usual()[1], scene)
-    made = scene.caller.call(CALLEE, Intent(headers=(line,), hang_up_after_ms=1_000))
-    scene.wire.run_for(50)
+    made = scene.begun_call(Intent(headers=(line,), hang_up_after_ms=1_000), after_ms=50)
     if before == "without the name of the step":
         [live_call] = scene.exchange.switch.calls()
         live_call.open_setup.setup.step = ""

@@ -5,7 +5,6 @@ from doubles.announcing import scene_with
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers
 
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS
@@ -78,8 +77,7 @@ def call_in(scene, state):
     if state is CallState.SETUP:
         scene.exchange.switch.services.steps = steps_with(looking_up())
         scene.exchange.switch.services.asker = ScriptedAsker()
-    made = scene.caller.call(CALLEE, INTENT.get(state))
-    scene.wire.run_for(50)
+    made = scene.begun_call(INTENT.get(state), after_ms=50)
     (carried,) = scene.exchange.switch.calls()
     call = carried.call
     sides = call.caller, call.callee

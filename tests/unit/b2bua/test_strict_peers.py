@@ -47,9 +47,7 @@ def test_a_strict_peer_finds_no_fault(flow, lost):
     scene = Scene()
     if lost:
         scene.wire.delays = DropEvery(lost)
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_for(40_000)
+    call = scene.begun_call(intent, script=script, after_ms=40_000)
     if call.final == 200 and not call.is_over:
         call.propose("a=sendonly")
         scene.wire.run_for(20_000)
@@ -97,9 +95,7 @@ def test_a_timestamp_that_is_no_time_is_not_repeated(scene):
 
 def test_an_invite_that_has_expired_is_487(scene):
     """RFC 3261 section 13.3.1: 487 once the seconds of its Expires are over without a final response."""
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(headers=("Expires: 5",)))
-    scene.wire.run_for(4_900)
+    call = scene.begun_call(Intent(headers=("Expires: 5",)), script=RINGS, after_ms=4_900)
     assert call.final is None
     scene.wire.run_for(200)
     assert call.final == 487
@@ -113,8 +109,7 @@ def test_an_invite_that_expires_later_than_any_call_rings_has_no_timer(scene, se
     """Each one far away would be in a tick of its own, and the caller chooses which."""
     scene.vendor.script = RINGS
     before = scene.exchange.endpoint.census()["timers"]
-    call = scene.caller.call(CALLEE, Intent(headers=(f"Expires: {seconds}",)))
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(Intent(headers=(f"Expires: {seconds}",)), after_ms=1_000)
     assert call.final is None
     assert scene.exchange.endpoint.census()["timers"] == before
     call.cancel()
@@ -201,8 +196,7 @@ def test_a_prack_that_crosses_the_end_of_an_answered_call_is_taken_and_no_other(
 
 def test_a_caller_may_say_where_it_is_before_anything_is_agreed_upon(scene):
     """RFC 3311 section 5.2: an UPDATE without an offer needs to wait for no answer."""
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE, Intent(headers=KNOWS_UPDATE))
+    call = scene.begun_call(Intent(headers=KNOWS_UPDATE), script=RINGS)
     scene.wire.run_until(lambda: 180 in call.statuses)
     call.remote, call.target = call.response(180)["To"], call.response(180).target
     call.ask("UPDATE")
@@ -277,8 +271,7 @@ def test_notifications_identify_the_second_refer_of_a_dialog():
     events = [notify["Event"] for notify in call.asked["NOTIFY"]]
     assert events == ["refer"] * 2 + ["refer;id=3"] * 2
     assert faults_of(scene.wire.packets, SWITCH) == []
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
 
 
 def _referring_scene():

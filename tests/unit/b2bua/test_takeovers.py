@@ -59,8 +59,7 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
     video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     call, party = scene.talk(Intent(offer=OFFER + video), answers(500, body=ANSWER + video.replace("4002", "6002")))
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_for(1_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), after_ms=1_000)
     assert (pickup.final, call.is_over, party.is_over) == (200, True, False)
     assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
     assert "m=video 0 " in party.theirs
@@ -129,8 +128,7 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
     party.will("INVITE", reply)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     headers = (f"Replaces: {call.call_id};{tags}",)
-    pickup = scene.caller.call(CALLEE, Intent(ELSEWHERE, cancel_after_ms=cancel_after_ms, headers=headers))
-    scene.wire.run_for(2_000)
+    pickup = scene.begun_call(Intent(ELSEWHERE, cancel_after_ms=cancel_after_ms, headers=headers), after_ms=2_000)
     assert pickup.final == final
     assert "44444" in party.asked["INVITE"][-1].body
     if refreshes == "vendor":
@@ -684,8 +682,7 @@ def test_the_side_that_calls_is_not_replaced_before_the_answer(office):
 def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(office, offer):
     scene = office.scene
     office.phones[FIRST].script = answers(4_000)
-    call = scene.caller.call(FIRST)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(callee=FIRST, after_ms=1_000)
     there = office.phones[FIRST].only_call
     tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     pickup = office.phones[SECOND].call(FIRST, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
@@ -704,9 +701,7 @@ def test_a_call_of_a_vendor_that_rings_is_not_picked_up():
     scene = Scene(
         catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, vendor_gateway(0)], accounts=RICH)
     )
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=RINGS, after_ms=1_000)
     there = scene.vendor.only_call
     tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     other = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))

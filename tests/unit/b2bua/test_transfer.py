@@ -440,8 +440,7 @@ def test_a_party_is_asked_once_where_the_other_one_has_video_that_it_rejects(sce
     video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     call = talking(scene)
     scene.vendor.script = answers(500, body=ANSWER + video.replace("4002", "6002"))
-    other = scene.caller.call(CALLEE, Intent(OFFER + video))
-    scene.wire.run_for(2_000)
+    other = scene.begun_call(Intent(OFFER + video), after_ms=2_000)
     attended(call, other)
     scene.wire.run_for(5_000)
     party, target = both(scene)

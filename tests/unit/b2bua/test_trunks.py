@@ -49,8 +49,7 @@ def test_with_vos3000s_dialect_the_numbers_are_those_of_to_and_from():
     scene.caller.calls[call.call_id] = call
     call.invite()
     scene.wire.run_until(lambda: call.final is not None)
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert scene.vendor.only_call.invite.start_line.startswith(f"INVITE sip:{CALLEE}@")
     record = scene.close()
     assert (record.callee_in, record.caller_in) == (CALLEE, "12025550100")

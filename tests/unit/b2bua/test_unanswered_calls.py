@@ -108,8 +108,7 @@ def test_cancel_that_crosses_the_vendors_200_hangs_that_up(scene):
 
 def test_bye_on_an_early_dialog_is_as_good_as_cancel(scene):
     """RFC 3261 section 15: a caller may end an early dialog with BYE."""
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=RINGS)
     scene.wire.run_until(lambda: 180 in call.statuses)
     call.remote = call.responses[-1]["To"]
     call.hang_up()
@@ -123,8 +122,7 @@ def test_bye_on_an_early_dialog_is_as_good_as_cancel(scene):
 @pytest.mark.parametrize("is_reliable", [False, True])
 def test_a_bye_of_the_vendor_on_an_early_dialog_gets_481(scene, is_reliable):
     """RFC 3261 section 15: the called side refuses the INVITE instead."""
-    scene.vendor.script = Script((Line(0, 100), Line(0, 180, is_reliable=is_reliable)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 100), Line(0, 180, is_reliable=is_reliable))))
     scene.wire.run_until(lambda: 180 in call.statuses)
     there = scene.vendor.only_call
     there.ask("BYE")
@@ -182,9 +180,7 @@ def test_progress_that_is_no_ringing_keeps_the_call_waiting_and_is_not_passed_on
 @pytest.mark.parametrize("script", [RINGS, TRIES, SILENT])
 @pytest.mark.parametrize("reason", [EndReason.ADMINISTRATIVE, EndReason.SHUTDOWN])
 def test_an_order_ends_a_call_that_is_not_answered(scene, script, reason):
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=script, after_ms=1_000)
     scene.exchange.end_all(reason)
     record = scene.end_of(call)
     assert call.final == 503
@@ -194,8 +190,7 @@ def test_an_order_ends_a_call_that_is_not_answered(scene, script, reason):
 
 
 def test_an_order_ends_a_call_in_talk_on_both_sides(scene):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(after_ms=5_000)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     record = scene.end_of(call)
     assert scene.vendor.only_call.is_over

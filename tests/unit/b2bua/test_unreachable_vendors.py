@@ -3,7 +3,7 @@
 import pytest
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.scene import VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -38,8 +38,7 @@ def attempts_of(record):
 
 def test_vendors_without_connection_are_unreachable_and_not_silent(scene):
     """RFC 3261 section 8.1.3.1: an error of the transport counts as 503, a missing response as 408."""
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    call = scene.begun_call(after_ms=100)
     connection_fails(scene, 0)
     scene.wire.run_for(100)
     connection_fails(scene, 1)
@@ -51,8 +50,7 @@ def test_vendors_without_connection_are_unreachable_and_not_silent(scene):
 
 def test_a_vendor_that_responds_says_more_than_one_without_connection(scene):
     scene.vendors[1].script = refuses(500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    call = scene.begun_call(after_ms=100)
     connection_fails(scene, 0)
     record = scene.end_of(call)
     assert end_of(record) == ("Unavailable", "callee", 500, 41)
@@ -61,8 +59,7 @@ def test_a_vendor_that_responds_says_more_than_one_without_connection(scene):
 
 def test_a_vendor_that_refuses_the_connection_is_followed_by_the_next(scene):
     scene.vendors[1].script = answers()
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=100)
     connection_fails(scene, 0)
     scene.wire.run_until(lambda: call.is_over)
     assert attempts_of(scene.close()) == [(0, "Unreachable"), (200, "Answered")]
@@ -71,8 +68,7 @@ def test_a_vendor_that_refuses_the_connection_is_followed_by_the_next(scene):
 def test_an_address_without_connection_rests_after_three_calls(scene):
     scene.vendors[1].script = answers()
     for _ in range(3):
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
-        scene.wire.run_for(100)
+        call = scene.begun_call(Intent(hang_up_after_ms=100), after_ms=100)
         connection_fails(scene, 0)
         scene.wire.run_until(lambda call=call: call.is_over)
     call = scene.whole_call(Intent(hang_up_after_ms=100))

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, VENDORS
+from doubles.virtual.scene import VENDORS
 from doubles.virtual.vendor import Line, Script
 
 
@@ -29,8 +29,7 @@ def test_an_answer_that_cannot_be_written_down_is_a_refused_call(scene, sdp):
 
 def test_an_answer_that_waited_and_cannot_be_written_down_costs_what_the_vendor_bills(scene):
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_000)
     scene.exchange.sink.takes_answers = False
     call.remote, call.target = call.response(183)["To"], call.response(183).target
     call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))

@@ -6,7 +6,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.scene import sides
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
@@ -31,8 +31,7 @@ def update_in_flight(scene, side, attribute="a=sendrecv", status=200, after_ms=4
     """
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
     intent = Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_for(100)
+    call = scene.begun_call(intent, after_ms=100)
     asking, asked = sides(side, call, scene.vendor.only_call)
     answer = moved(asked.mine, *({"a=sendonly": ["a=recvonly"]}.get(attribute, [attribute])))
     asked.will("UPDATE", Reply(status, answer if status == 200 else None, after_ms))
@@ -159,8 +158,7 @@ def test_an_update_in_flight_with_the_fork_that_answers_holds(scene, side, body,
     """The caller had agreed on another session with a fork that it was shown before."""
     last = Script((Line(500, 183, FORKED, KNOWS_UPDATE, True), Line(2_000, 200, body)))
     scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True),), forks=(last,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
-    scene.wire.run_for(200)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=200)
     call.propose("a=sendonly", method="UPDATE")
     scene.wire.run_for(1_700)
     first, there = scene.vendor.calls
@@ -188,8 +186,7 @@ def test_an_offer_in_a_prack_that_is_answered_after_the_vendor_has_answered_hold
     """It is an UPDATE for the vendor, and its answer is in the 2xx to the PRACK (RFC 3262 section 5)."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
     intent = Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False, pracks=False)
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_for(100)
+    call = scene.begun_call(intent, after_ms=100)
     ringing, there = call.response(183), scene.vendor.only_call
     call.remote, call.target = ringing["To"], ringing.target
     there.will("UPDATE", Reply(body=moved(ANSWER), after_ms=400))

@@ -84,8 +84,7 @@ def test_until_it_registers_the_next_vendor_has_its_calls():
     assert scene.finish(call).routing_gateway == "vendor-1"
     box(scene).register()
     again = called(scene)
-    again.hang_up()
-    scene.wire.run_until(lambda: again.is_over)
+    scene.hang_up(again)
     assert [record.routing_gateway for record in scene.exchange.sink.records] == ["vendor-1", "dynamic"]
 
 

@@ -69,8 +69,7 @@ def test_without_another_gateway_to_try_a_100_is_waited_upon_until_the_ring_time
 def test_a_gateway_that_says_100_is_kept_while_the_next_has_no_room():
     gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, max_concurrent=1)]
     scene = Scene(catalogue([TRUNK, *gateways]))
-    scene.vendor.script = TRIES
-    first = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
+    first = scene.begun_call(Intent(hang_up_after_ms=60_000), script=TRIES)
     scene.wire.run_until(lambda: first.final == 200)  # takes the only place at the second vendor
     scene.vendor.script = Script((Line(0, 100), Line(10_000, 180), Line(15_000, 200, ANSWER)))
     second = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
@@ -129,8 +128,7 @@ def test_a_gateway_without_room_when_another_might_be_left_for_it_is_asked_again
 ):
     gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, **limit)]
     scene = Scene(catalogue([TRUNK, *gateways]))
-    scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), script=Script((Line(0, 100), Line(8_000, 503))))
     occupied_at(scene, 5_400, until_ms)
     record = scene.end_of(call)
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 503), ("vendor-1", 200)]
@@ -140,8 +138,7 @@ def test_a_gateway_without_room_when_another_might_be_left_for_it_is_asked_again
 def test_a_gateway_that_still_has_no_room_then_is_left_out_and_the_record_says_so_once():
     gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, max_concurrent=1)]
     scene = Scene(catalogue([TRUNK, *gateways]))
-    scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 100), Line(8_000, 503))))
     occupied_at(scene, 5_400, 9_000)
     assert call.final == 503
     record = scene.close()
@@ -155,8 +152,7 @@ def test_a_vendor_without_funds_meanwhile_is_asked_again_too():
     gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, account="carrier-1")]
     scene = Scene(catalogue([TRUNK, *gateways], accounts=[carriers(), carrier]))
     scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(7_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=7_000)
     scene.exchange.credits["carrier-1"].committed(Decimal(1), 2)
     assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 503), ("vendor-1", 200)]
 
@@ -173,8 +169,7 @@ def test_a_gateway_that_says_100_is_kept_while_the_vendor_of_the_next_may_spend_
     credit = scene.exchange.credits["carrier-1"]
     credit.spending = Spending(limits, "UTC", scene.exchange.clock.now().wall)
     scene.vendor.script = Script((Line(0, 100), Line(9_000, 180), Line(10_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-    scene.wire.run_for(5_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=5_000)
     credit.spending.ended(Decimal(5))  # other calls
     assert [(each.gateway, each.code) for each in scene.end_of(call).attempts] == [("vendor-0", 200)]
 

@@ -119,8 +119,7 @@ def test_a_switch_with_sockets_of_one_family_does_not_look_at_families():
 def test_it_is_tried_where_the_relay_has_both_families():
     media = parameters(MediaMode.AUTO)
     scene = scene_with(vendor_gateway(1, addresses=V6), media=media, relay=VirtualRelay())
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(after_ms=1_000)
     (invite,) = [each.data for each in scene.wire.packets if each.target.host == V6[0].host][:1]
     assert b"c=IN IP6 2001:db8::1\r\n" in invite
     call.cancel()

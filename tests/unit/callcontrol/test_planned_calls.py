@@ -222,8 +222,7 @@ def test_a_shared_limit_that_is_reached_before_the_second_address_leaves_nothing
     terms = {"plans": [plan], "customer": {"routing_plan": "one"}, "vendors": {"addresses": addresses}}
     scene = Scene(content(**terms, carriers={"max_cps": 1}))
     scene.vendors[1].script, scene.vendors[2].script = SILENT, answers(0)
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_for(4_500)
+    first = scene.begun_call(after_ms=4_500)
     second = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: first.final is not None)
     assert first.final == 408, "the second call has taken the place of this second"

@@ -105,8 +105,7 @@ def test_a_restored_choice_has_the_flags_that_it_had(flag, is_set):
 def test_a_vendor_that_is_tried_after_a_reload_is_paid_by_the_terms_of_the_catalogue_that_admitted_the_call(sell, buy):
     scene = Scene(content(sell, buy))
     scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(hang_up_after_ms=10_000), after_ms=100)
     dearer = CountedTable("buy", "3.00")
     scene.exchange.switch.terms.swap(content(sell, dearer))
     record = scene.end_of(call)

@@ -216,8 +216,7 @@ def test_concurrency_is_limited_until_a_call_is_over(scope):
     assert scene.record.end_reason == CONCURRENCY[scope]
     first.hang_up()
     scene.wire.run_for(100)
-    fourth = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    fourth = scene.begun_call(after_ms=2_000)
     assert fourth.final == 200
     for call in (second, fourth):
         call.hang_up()
@@ -249,11 +248,9 @@ def test_a_call_refused_for_a_later_reason_does_not_count_for_the_rate():
 
 def test_a_gateway_that_fills_up_between_admission_and_attempt_is_passed_over():
     scene = Scene(usual_catalogue(terms={"max_concurrent": 1}))
-    scene.vendor.script = RINGS
-    first = scene.caller.call(CALLEE)
+    first = scene.begun_call(script=RINGS)
     second = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-    third = scene.caller.call(CALLEE)
-    scene.wire.run_for(3_000)
+    third = scene.begun_call(after_ms=3_000)
     assert [call.final for call in (first, second, third)] == [None, 200, 503]
     first.cancel()
     scene.expect_nothing_left(within_ms=1_000)

@@ -133,8 +133,7 @@ def test_a_lost_description_costs_no_more_than_the_sound():
 
 def test_another_early_dialog_begins_after_early_media_of_the_vendor():
     scene, _ = scene_with()
-    scene.vendor.script = Script((Line(100, 183, ANSWER), Line(500, 486)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(100, 183, ANSWER), Line(500, 486))))
     scene.wire.run_until(lambda: call.final is not None)
     first, second = [each for each in call.responses if each.status == 183]
     assert first["To"] != second["To"]

@@ -137,8 +137,7 @@ def test_it_has_limits_as_others_have():
 
 def test_an_order_ends_it():
     scene, relay = scene_with()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(300)
+    call = scene.begun_call(after_ms=300)
     scene.exchange.end_all(EndReason.SHUTDOWN)
     scene.wire.run_for(100)
     assert call.final == 503
@@ -148,8 +147,7 @@ def test_an_order_ends_it():
 
 def test_the_next_switch_goes_on_with_it():
     scene, relay = scene_with(announcing(max_concurrent=1))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(300)
+    call = scene.begun_call(after_ms=300)
     replace_node(scene)
     scene.wire.run_for(300)
     assert scene.exchange.switch.live.occupancy.total() > 0

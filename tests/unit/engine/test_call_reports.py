@@ -111,8 +111,7 @@ async def test_a_caller_that_gives_up_while_it_rings_and_a_refused_call_have_end
     scene.vendor.script = answers(60_000)
 
     def play() -> None:
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_for(2_000)
+        call = scene.begun_call(after_ms=2_000)
         call.cancel()
         scene.wire.run_until(lambda: call.is_over)
         call_and_wait(scene, "99123")

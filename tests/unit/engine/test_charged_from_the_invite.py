@@ -11,7 +11,7 @@ from doubles.month_of_calls import past_of
 from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, RINGS, Line, Script, answers, refuses
 
 from vosd.admin.rerate import Rerating
@@ -55,9 +55,7 @@ def scene_of(*, balance="100", **given) -> Scene:
 
 
 def ring(scene, ms, intent=None):
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_for(ms)
-    return call
+    return scene.begun_call(intent, after_ms=ms)
 
 
 def end(scene, call):
@@ -162,8 +160,7 @@ def test_an_attempt_that_was_given_up_and_answers_late_is_paid_once():
 def test_an_attempt_that_answers_late_while_the_end_of_its_call_is_announced_is_paid_once(tmp_path, ends):
     """The call lasts during the announcement, and its record is that of the end before."""
     scene, _ = scene_with({"No Answer": "busy"}, directory=tmp_path, charges_ringing=True)
-    scene.vendor.script = Script((Line(0, 180),), accepts_cancel=False)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 180),), accepts_cancel=False))
     scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
     scene.wire.run_for(300)
     scene.vendor.only_call.respond(Line(0, 200, ANSWER))

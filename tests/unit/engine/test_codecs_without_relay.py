@@ -63,8 +63,7 @@ def test_a_call_without_any_common_codec_ends_with_488():
 
 def test_the_record_names_the_latest_vendor_that_was_sent_the_call():
     scene = Scene(content((), ("PCMU",), ("G729",)))
-    scene.vendor.script = refuses(503)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(503))
     scene.wire.run_until(lambda: call.final == 503)
     assert not scene.vendors[1].calls
     record = scene.close()

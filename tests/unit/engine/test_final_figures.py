@@ -216,8 +216,7 @@ def test_the_record_has_the_last_figures_of_phones_whose_place_others_have_taken
             scene.exchange.poll_rtpengines()
             scene.wire.run_for(100)
         tags = f"to-tag={before.remote.rpartition('tag=')[2]};from-tag={before.tag}"
-        call = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {before.call_id};{tags}",)))
-        scene.wire.run_for(3_000)
+        call = scene.begun_call(Intent(headers=(f"Replaces: {before.call_id};{tags}",)), after_ms=3_000)
         assert before.is_over
     hear(scene, engines, call, 7)
     there.hang_up()

@@ -80,8 +80,7 @@ def test_telephones_that_ring_together_are_named_by_their_legs_while_and_after_t
     scripts = {"7001": refuses(486, 2_000), "7002": refuses(404, 1_000)}
     for name, place in places.items():
         scene.exchange.telephone(name, place, script=scripts[name]).register()
-    call = scene.caller.call(CALLEE, Intent())
-    scene.wire.run_for(1_500)
+    call = scene.begun_call(Intent(), after_ms=1_500)
     (live,) = scene.exchange.switch.calls()
     assert asyncio.run(scene.exchange.followers.running(live.call, "acme")).gateways == ("7001", "7002")
     scene.wire.run_until(lambda: call.is_over)
@@ -125,8 +124,7 @@ def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
     scene.vendor.script = answers(1_000)
     with scene.exchange.followers.follow_calls(CallSought()) as follower:
         assert news(scene, follower) == []
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-        scene.wire.run_for(500)
+        call = scene.begun_call(Intent(hang_up_after_ms=5_000), after_ms=500)
         (first,) = news(scene, follower)
         assert news(scene, follower) == []
         scene.wire.run_for(1_000)
@@ -211,8 +209,7 @@ def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
 def test_the_gateway_that_is_being_tried_is_named(scene):
     scene.vendors[0].script = SILENT
     with scene.exchange.followers.follow_calls(CallSought()) as follower:
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_for(100)
+        call = scene.begun_call(after_ms=100)
         assert news(scene, follower)[0].gateways == ("vendor-0",)
         scene.wire.run_for(5_000)
         assert news(scene, follower)[0].gateways == ("vendor-0", "vendor-1")

@@ -3,7 +3,6 @@
 import pytest
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
-from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import Line, Script
 
 
@@ -53,8 +52,7 @@ def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_r
     scene = KilledScene(tmp_path)
     scene.is_database_away = is_database_away
     first, second = (Script((Line(0, 180), Line(after_ms, 200, ANSWER))) for after_ms in (6_000, 7_000))
-    scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(first, second))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(first, second)))
     scene.wire.run_until(lambda: len(scene.exchange.sink.late_answers) == 2)
     answers = [each for each in scene.wire.packets if each.source == scene.vendor.address]
     (sent,) = [each for each in answers if each.data.startswith(b"SIP/2.0 200") and b" INVITE" in each.data][-1:]

@@ -7,7 +7,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.hep import read_hep
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import refuses
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,8 +122,7 @@ def test_only_the_messages_of_failed_calls_are_copied_where_that_is_wanted():
     scene.finish(scene.talk()[0])
     assert packets == []
     scene, packets = copied_scene(HepOnly.FAILED)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(486))
     scene.wire.run_until(lambda: call.final == 486)
     record = scene.close()
     starts = [each["content"].split(b" ")[0] for each in messages_in(packets)]

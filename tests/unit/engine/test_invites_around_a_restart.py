@@ -47,6 +47,5 @@ def test_a_2xx_without_ack_goes_to_where_its_invite_comes_from_after_a_restart(s
     assert len(scene.vendor.calls) == 1, "it is no other call"
     scene.wire.run_for(60_000)
     assert not call.is_over
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert scene.record.end_reason == "Normal"

@@ -3,7 +3,7 @@
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.killed import KilledScene
-from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 from msgspec.structs import replace
 
@@ -19,8 +19,7 @@ DEAR = rate_group("dear", applied_rate("9.00"))
 def records_of(scene, script, *, gone=False, is_kept):
     """Return the record of a call that rings while the switch is stopped, without what differs between two runs."""
     scene.vendors[2].script = script
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(after_ms=2_000)
     if gone:
         scene.content = catalogue([TRUNK, vendor_gateway(2)])
     if is_kept:

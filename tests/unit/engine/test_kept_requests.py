@@ -53,9 +53,7 @@ def unanswered_bye(tmp_path, others, unanswered_ms):
 
 def unanswered_cancel(tmp_path, others, unanswered_ms):
     scene = begin(tmp_path, others)
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(script=RINGS, after_ms=2_000)
     scene.wire.attach(VENDORS[0], lambda _packet: None)
     call.cancel()
     scene.wire.run_for(unanswered_ms)

@@ -38,11 +38,9 @@ def begin(tmp_path, *scripts):
     for vendor, script in zip(scene.vendors, scripts, strict=True):
         vendor.script = script
     scene.vendors[1].script = answers()
-    talking = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    talking = scene.begun_call(after_ms=2_000)
     scene.vendors[1].script = scripts[1]
-    ringing = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    ringing = scene.begun_call(after_ms=2_000)
     assert states(scene) == [("TALKING", "vendor-1"), ("RINGING", "vendor-1")]
     return scene, talking, ringing
 
@@ -73,8 +71,7 @@ def test_a_gateway_that_was_given_up_and_may_answer_yet_may_leave_the_file(tmp_p
     first = [vendor_gateway(0, response_timeout_ms=1_000), vendor_gateway(1)]
     scene = KilledScene(tmp_path, catalogue([TRUNK, *first]))
     scene.vendors[0].script, scene.vendors[1].script = SILENT, RINGS_AND_ANSWERS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(after_ms=2_000)
     assert states(scene) == [("RINGING", "vendor-1")]
     restart(scene, content_of(1))
     scene.wire.run_until(lambda: call.final == 200)
@@ -99,8 +96,7 @@ def test_a_protected_gateway_that_comes_next_may_leave_the_file(tmp_path, left, 
     scene.exchange.swap_catalogue(catalogue([TRUNK, *protected]))
     for vendor, script in zip(scene.vendors, (TRIES, RINGS_AND_REFUSES, answers()), strict=True):
         vendor.script = script
-    ringing = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    ringing = scene.begun_call(after_ms=2_000)
     assert states(scene) == [("RINGING", "vendor-1")]
     restart(scene, catalogue([TRUNK, *(protected[each] for each in left)]))
     scene.wire.run_until(lambda: ringing.final is not None)
@@ -182,8 +178,7 @@ def test_calls_that_are_joined_go_on_together_as_after_a_crash_where_one_is_odd(
     scene, other, _ = begin(tmp_path, refuses(480), RINGS_AND_ANSWERS, answers())
     scene.wire.run_for(6_000)
     scene.vendors[1].script = answers()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(3_000)
+    call = scene.begun_call(after_ms=3_000)
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(5_000)
     party, target = scene.vendors[1].calls[-2:]
@@ -210,13 +205,10 @@ def test_a_call_whose_set_up_waits_gets_503_where_it_cannot_go_on(tmp_path, is_m
     """An upgrade may lack the step that has asked; where a gateway has left the file no call is restored as it was."""
     asking = {"steps": steps_with(looking_up()), "asker": ScriptedAsker()}
     scene = KilledScene(tmp_path, content_of(0, 1), **asking)
-    scene.vendor.script = answers()
-    talking = scene.caller.call(CALLEE)
-    scene.wire.run_for(50)
+    talking = scene.begun_call(script=answers(), after_ms=50)
     scene.exchange.take_answer(asking["asker"].asked[-1].ticket, Located(CALLEE))
     scene.wire.run_for(2_000)
-    waiting = scene.caller.call(CALLEE)
-    scene.wire.run_for(50)
+    waiting = scene.begun_call(after_ms=50)
     if is_missing:
         scene.content = content_of(1)
     else:
@@ -252,8 +244,7 @@ def test_a_start_that_fails_while_it_takes_calls_over_has_none_and_leaves_all_of
 ):
     """What it has made of the calls is not in its journal: it must not keep them in place of the earlier run."""
     scene, talking, ringing = begin(tmp_path, refuses(480), RINGS_AND_ANSWERS, answers())
-    other = scene.caller.call(TARGET)
-    scene.wire.run_for(100)
+    other = scene.begun_call(callee=TARGET, after_ms=100)
     seen = []
 
     def resumed(journal, call):

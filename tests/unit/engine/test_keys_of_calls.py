@@ -306,8 +306,7 @@ def test_a_stop_lets_no_description_of_the_vendor_out_that_waits_for_an_rtpengin
     scene, engines = scene_with(SEALED, vendor)
     answer = sealed(ANSWER) if vendor is SEALED else ANSWER
     scene.vendor.script = Script((Line(500, 183, answer), Line(2_000, 200, answer)))
-    call = scene.caller.call(CALLEE, Intent(offer=sealed(OFFER), headers=headers))
-    scene.wire.run_for(400)
+    call = scene.begun_call(Intent(offer=sealed(OFFER), headers=headers), after_ms=400)
     engines.is_silent = True
     scene.wire.run_for(400)
     scene.exchange.switch.continuation.open_doors(scene.exchange.clock.now())

@@ -38,8 +38,7 @@ def ringing(directory, for_ms=5_000, **given):
     scene = KilledScene(directory, content(**given))
     for vendor in scene.vendors:
         vendor.script = RINGS_ON
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(for_ms)
+    call = scene.begun_call(after_ms=for_ms)
     return scene, call
 
 
@@ -150,8 +149,7 @@ def test_a_minute_that_the_ringing_has_paid_is_not_paid_again(tmp_path):
 def test_seconds_of_an_announcement_before_a_kill_are_charged_to_no_one(tmp_path, answers_late, stops_before):
     """The call had ended: these seconds were in its record, and once more in that of a late answer."""
     scene, _ = scene_with({"No Answer": "long"}, directory=tmp_path, charges_ringing=True)
-    scene.vendor.script = RINGS_ON
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=RINGS_ON)
     scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
     scene.wire.run_for(4_000)
     if answers_late:
@@ -171,8 +169,7 @@ def test_seconds_of_an_announcement_before_a_kill_are_charged_to_no_one(tmp_path
 def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path):
     """The gateway repeats its 200, whose ACK was lost."""
     scene, _ = scene_with({"No Answer": "long"}, directory=tmp_path, charges_ringing=True)
-    scene.vendor.script = RINGS_ON
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=RINGS_ON)
     scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
     scene.wire.run_for(4_000)
     answer(scene)

@@ -134,8 +134,7 @@ def test_an_answer_that_was_booked_during_an_announcement_before_the_kill_costs_
 ):
     """A second was charged again where the vendor repeated its 200."""
     scene, _ = scene_with({"No Answer": "long"}, directory=tmp_path)
-    scene.vendor.script = RINGS_ON
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=RINGS_ON)
     scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
     scene.wire.run_for(4_000)
     answer(scene, 0)

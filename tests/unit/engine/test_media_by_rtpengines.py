@@ -152,8 +152,7 @@ def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its
     scene, engines = scene_with(vendors=2)
     scene.vendor.script = Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_000, 503)))
     scene.vendors[1].script = Script((Line(0, 180), Line(500, 200, OTHER_ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(300)
+    call = scene.begun_call(after_ms=300)
     assert blocked(engines) == [1]
     scene.wire.run_for(400)
     assert blocked(engines) == []
@@ -227,8 +226,7 @@ def test_of_telephones_that_ring_together_the_one_is_heard_that_has_described_it
     )
     for index, (name, script) in enumerate(zip(names, scripts, strict=True)):
         scene.exchange.telephone(name, Endpoint("203.0.113.66", 40_000 + index), script=script).register()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(after_ms=1_000)
     assert blocked(engines) == [2]
     scene.wire.run_for(1_000)
     assert blocked(engines) == [1]
@@ -304,8 +302,7 @@ def test_a_port_that_could_not_be_blocked_is_tried_again_unless_its_side_is_desc
 
     engines._reply = refuse_once
     scene.vendor.script = Script((Line(0, 180), *([Line(300, 183, ANSWER)] if describes else []), Line(9_000, 486)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     assert blocked(engines) == []
     for _ in range(6):
         scene.exchange.poll_rtpengines()
@@ -466,8 +463,7 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
         monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
     monkeypatch.setattr("doubles.virtual.scene.VENDORS", (Endpoint("2001:db8:5::1", 5060), *VENDORS[1:]))
     scene, engines = scene_with(PooledRtpEngines())
-    scene.vendor.script = Script((Line(0, 200, media),))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 200, media),)))
     scene.wire.run_until(lambda: call.final is not None)
     scene.wire.run_for(3_000)
     if media == ANSWER:
@@ -600,8 +596,7 @@ def test_an_offer_that_comes_in_the_answer_is_the_vendors():
 @pytest.mark.parametrize("script", [refuses(486), Script((Line(0, 180),))])
 def test_a_call_that_is_not_answered_leaves_nothing(script):
     scene, engines = scene_with()
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    call = scene.begun_call(Intent(cancel_after_ms=2_000), script=script)
     scene.wire.run_until(lambda: call.final in {486, 487})
     scene.close()
     assert engines.calls == {}
@@ -874,9 +869,7 @@ def test_sides_without_ports_are_not_offered_any_again_and_again():
 
 def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     scene, engines = scene_with()
-    scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=Script((Line(0, 180), Line(5_000, 200, ANSWER))), after_ms=1_000)
     engines.lose("one")
     for _ in range(20):
         scene.exchange.poll_rtpengines()
@@ -1057,9 +1050,7 @@ def test_a_call_whose_rtpengine_is_lost_waits_for_one_until_its_media_are_silent
 def test_an_answer_whose_offer_was_lost_with_its_rtpengine_ends_the_call():
     """The keys that the vendor has answered are those of an rtpengine that is gone."""
     scene, engines = sealed_scene()
-    scene.vendor.script = Script((Line(0, 180), Line(3_000, 200, SEALED_ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    call = scene.begun_call(script=Script((Line(0, 180), Line(3_000, 200, SEALED_ANSWER))), after_ms=1_000)
     engines.lose("one")
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 503
@@ -1410,8 +1401,7 @@ def test_early_media_for_which_there_are_no_ports_do_not_shape_the_answer(header
     scene, engines = scene_with()
     early = refused_early_media(engines)
     scene.vendor.script = Script((Line(0, 183, early), Line(5_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(headers=headers), after_ms=2_000)
     assert [response.body for response in call.responses if response.status == 183] == [""]
     scene.wire.run_until(lambda: call.final == 200)
     assert len(media_of(call.theirs.encode())) == 1

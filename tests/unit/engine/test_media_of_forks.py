@@ -53,9 +53,7 @@ def rings(scene, another):
             for index, script in enumerate((Script((SETTLES,)), Script((Line(0, 180), ANSWERS)))):
                 place = Endpoint("203.0.113.66", 41_000 + index)
                 scene.exchange.telephone(NAMES[index], place, script=script).register()
-    call = scene.caller.call(number, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(500)
-    return call
+    return scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), callee=number, after_ms=500)
 
 
 def answered(scene, call):
@@ -109,8 +107,7 @@ def test_media_of_an_update_in_flight_are_those_of_the_fork_that_answers_before_
     scene = stage(media := media())
     last = Script((Line(500, 183, OTHER, KNOWS_UPDATE, True), Line(2_000, 200)))
     scene.vendor.script = Script((SETTLES,), forks=(last,))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(1_900)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=1_900)
     asking, asked = sides(side, call, scene.vendor.calls[1])
     asked.will("UPDATE", Reply(body=revised(asked.mine).replace("000 RTP", "500 RTP"), after_ms=400))
     asking.ask("UPDATE", body=revised(asking.mine).replace("000 RTP", "500 RTP"))

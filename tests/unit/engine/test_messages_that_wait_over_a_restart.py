@@ -58,9 +58,7 @@ def test_an_invite_that_waited_at_a_kill_is_never_sent_and_its_caller_is_refused
 @pytest.mark.parametrize("is_described_again", [False, True])
 def test_a_200_that_waited_at_a_kill_is_examined_and_sent_by_the_next_process(scene, keeper, is_described_again):
     keeper.treatments = {"200 INVITE": LATE}
-    scene.vendor.script = answers(300)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=answers(300), after_ms=500)
     if is_described_again:
         scene.exchange.switch.calls()[0].moved(at_once=True)
         scene.exchange.flush()
@@ -102,8 +100,7 @@ def test_an_offer_that_waited_at_a_kill_is_given_up_and_the_call_goes_on(scene, 
 
 def test_an_ack_that_waited_at_a_kill_is_sent_when_the_vendor_repeats_its_200(scene, keeper):
     keeper.treatments = {"ACK": LATE}
-    scene.vendor.script = answers(300)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=answers(300))
     killed(scene, keeper, 600)
     scene.wire.run_for(5_000)
     (there,) = scene.vendor.calls
@@ -143,8 +140,7 @@ def test_an_invite_that_waits_is_withdrawn_by_the_process_that_goes_on_with_it(k
     scene = Scene(doorkeeper=keeper)
     keeper.exchange = scene.exchange
     keeper.treatments = {"INVITE": LATE}
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(300)
+    call = scene.begun_call(after_ms=300)
     replace_node(scene)
     scene.wire.run_for(300)
     call.cancel()
@@ -158,9 +154,7 @@ def test_an_invite_that_waits_is_withdrawn_by_the_process_that_goes_on_with_it(k
 def test_the_record_names_the_vendor_that_was_tried_where_the_next_one_was_never_sent_its_invite(keeper, is_restarted):
     scene = Scene(usual_catalogue(vendors=2), doorkeeper=keeper)
     keeper.exchange = scene.exchange
-    scene.vendor.script = refuses(503, 500)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    call = scene.begun_call(script=refuses(503, 500), after_ms=100)
     keeper.treatments = {"INVITE": NEVER_AND_NEEDED}
     scene.wire.run_until(lambda: bool(keeper.waiting))
     if is_restarted:
@@ -176,8 +170,7 @@ def test_the_record_names_the_vendor_that_was_tried_where_the_next_one_was_never
 @pytest.mark.parametrize("title", ["200 INVITE", "ACK", "180 INVITE"])
 def test_what_else_waits_at_a_stop_leaves_before_it(scene, keeper, title):
     keeper.treatments = {title: LATE}
-    scene.vendor.script = answers(300)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=answers(300))
     stopped(scene, keeper, 600)
     scene.wire.run_for(3_000)
     assert call.final == 200

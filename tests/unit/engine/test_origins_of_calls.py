@@ -240,8 +240,7 @@ class TestMediaAddresses:
         settled = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))
         for offer, script, status, final in ((OFFER, settled, 403, 200), ("", answers_reliably(body=OFFER), 200, 403)):
             stage.vendor.script = script
-            made = stage.caller.call(CALLEE, Intent(offer=offer, headers=SUPPORTS_100REL, pracks=False))
-            stage.wire.run_for(100)
+            made = stage.begun_call(Intent(offer=offer, headers=SUPPORTS_100REL, pracks=False), after_ms=100)
             ringing = next(each for each in made.responses if each.every("RSeq"))
             made.remote, made.target = ringing["To"], ringing.target
             made.ask(

@@ -9,7 +9,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, answers
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -143,9 +143,7 @@ def test_a_direct_call_with_keys_goes_on_where_the_rtpengine_of_a_target_without
         rtpengines=engines,
         relay=relay,
     )
-    scene.vendor.script = answers(0, body=sealed(ANSWER, "B"))
-    call = scene.caller.call(CALLEE, Intent(sealed(OFFER, "A")))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(sealed(OFFER, "A")), script=answers(0, body=sealed(ANSWER, "B")), after_ms=2_000)
     sides = after_a_target(scene, CONSULTED, call)
     before = offers(sides)
     engines.up["two"] = not falls_back

@@ -424,16 +424,14 @@ async def test_the_class_of_its_server_is_in_every_record_of_a_call(desk: Desk):
     with RadiusServer() as server:
         made = await desk.begin(server, clock=scene.exchange.clock, interim_s=60)
         made.serve()
-        call = scene.caller.call(CALLEE)
-        scene.wire.run_for(1_000)
+        call = scene.begun_call(after_ms=1_000)
         (live,) = scene.exchange.switch.calls()
         live.call_request.radius_classes = (b"\x00gold", b"0x41")
         scene.wire.run_for(2_000)
         made.answered(live.call.arrival, live.call.journey, live.call_request)
         scene.wire.run_for(60_000)
         made.tidy()
-        call.hang_up()
-        scene.wire.run_until(lambda: call.is_over)
+        scene.hang_up(call)
         made.ended(scene.record)
         packets = await taken(server, 4)
         assert scene.record.radius_class == "00676f6c64 30783431"

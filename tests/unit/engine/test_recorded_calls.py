@@ -139,8 +139,7 @@ def test_early_media_of_attempts_are_in_one_file_over_midnight():
 
 def test_early_media_of_a_call_that_is_not_answered_are_in_a_file_that_its_record_names():
     scene, relay = scene_with(vendor=100)
-    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 183, ANSWER), Line(500, 503))))
     scene.wire.run_until(lambda: call.final == 503)
     record = scene.close()
     assert names(record, relay.recordings[0])

@@ -134,8 +134,7 @@ def test_a_gateway_that_joins_a_group_brings_its_calls_and_takes_them_away_when_
 def test_a_search_that_began_before_goes_on_by_the_limits_of_now(limited):
     stage = Scene(content(vendors=2))
     stage.vendors[0].script = refuses(503, after_ms=2_000)
-    made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
-    stage.wire.run_for(500)
+    made = stage.begun_call(Intent(hang_up_after_ms=60_000), after_ms=500)
     members = "vendor-0", "vendor-1"
     stage.exchange.swap_catalogue(content(limited, vendors=2, members=members))
     stage.wire.run_for(5_000)
@@ -159,10 +158,8 @@ def test_a_search_that_began_before_is_refused_where_the_limit_of_now_is_reached
 def test_calls_that_ring_or_wait_for_an_answer_are_counted_once():
     asker = ScriptedAsker(lambda _ticket, _question: None)
     stage = Scene(content(), steps=steps_with(looking_up()), asker=asker)
-    stage.vendor.script = RINGS
-    waiting = stage.caller.call(CALLEE)
-    ringing = stage.caller.call(CALLEE)
-    stage.wire.run_for(50)
+    waiting = stage.begun_call(script=RINGS)
+    ringing = stage.begun_call(after_ms=50)
     stage.exchange.take_answer(asker.asked[1].ticket, Located(CALLEE))
     stage.wire.run_for(200)
     stage.exchange.swap_catalogue(content("group of the customer"))

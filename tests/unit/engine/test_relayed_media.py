@@ -171,8 +171,7 @@ def test_a_call_that_is_not_relayed_keeps_its_descriptions_to_the_byte():
 
 def test_a_rejected_call_leaves_no_port_open():
     scene, relay = scene_with()
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(486))
     scene.wire.run_until(lambda: call.final == 486)
     assert relay.open_ports == {}
     assert relay.opened == 2
@@ -181,8 +180,7 @@ def test_a_rejected_call_leaves_no_port_open():
 
 def test_a_cancelled_call_leaves_no_port_open():
     scene, relay = scene_with()
-    scene.vendor.script = Script((Line(0, 180),))
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    call = scene.begun_call(Intent(cancel_after_ms=2_000), script=Script((Line(0, 180),)))
     scene.wire.run_until(lambda: call.final == 487)
     assert relay.open_ports == {}
     scene.close()
@@ -224,8 +222,7 @@ def test_the_caller_has_no_port_any_more_when_a_vendor_answers_that_is_not_relay
     scene, relay = scene_past_the_relay(local_ring=ring_back)
     scene.vendor.script = Script((*early, Line(500, 503)))
     scene.vendors[1].script = Script((Line(500, 183, OTHER_ANSWER), Line(1_000, 200, OTHER_ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(700)
+    call = scene.begun_call(after_ms=700)
     assert len(relay.open_ports) == 1
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(100)
@@ -502,8 +499,7 @@ def test_a_leg_that_is_over_gets_no_port_for_what_it_is_still_sent():
     change = scene.exchange.media.keeper.examine(WaitingMessage(leg.door, message, leg), scene.exchange.clock.now())
     assert change == MessageChange("X-Kept: 1\r\n", b"")
     assert relay.opened == 4
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     assert relay.open_ports == {}
 
 
@@ -560,8 +556,7 @@ def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_a
             other = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda other=other: other.final == 503)
             assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 100
-            call.hang_up()
-            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.hang_up(call)
             assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 0
             call, _ = scene.talk()
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
@@ -576,12 +571,10 @@ def test_the_alarm_of_a_full_range_holds_while_each_port_that_becomes_free_is_ta
         for _ in range(3):
             other = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda other=other: other.final == 503)
-            call.hang_up()
-            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.hang_up(call)
             call, _ = scene.talk()
             assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 100
-        call.hang_up()
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.hang_up(call)
         assert media.used_percents(scene.exchange.clock.now())[ON.ports] == 0
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE]
@@ -750,8 +743,7 @@ def test_an_answer_that_the_caller_cannot_be_sent_is_hung_up_and_the_next_gatewa
 
 def test_a_call_whose_only_answer_cannot_be_relayed_ends_with_488():
     scene, relay = scene_with()
-    scene.vendor.script = Script((Line(0, 200, ANSWER.replace("30000", "70000")),))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 200, ANSWER.replace("30000", "70000")),)))
     scene.wire.run_until(lambda: call.final == 488)
     record = scene.close()
     assert record.end_reason == "No Common Codec"
@@ -775,8 +767,7 @@ def test_early_media_that_are_left_out_of_the_response_do_not_shape_the_answer(h
     scene = KilledScene(tmp_path, catalogue(trunks, media=ON), relay=relay)
     broken = ANSWER.replace("30000", "70000") + "m=video 0 RTP/AVP 31\r\n" * 9
     scene.vendor.script = Script((Line(0, 183, broken), Line(5_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=headers))
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(Intent(headers=headers), after_ms=2_000)
     assert [response.body for response in call.responses if response.status == 183] == [""]
     if is_restored:
         scene.stop_and_keep()
@@ -837,8 +828,7 @@ def test_a_trunk_says_which_silence_ends_its_calls(watch, talks, ends):
         scene.wire.run_for(5_000)
     assert call.is_over is ends
     if not ends:
-        call.hang_up()
-        scene.wire.run_until(lambda: call.is_over)
+        scene.hang_up(call)
     scene.close()
 
 
@@ -937,16 +927,13 @@ def test_the_record_has_the_media_of_phones_whose_place_others_have_taken(tmp_pa
     relay = VirtualRelay()
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     scene = KilledScene(tmp_path, catalogue(trunks, media=ON), relay=relay)
-    scene.vendor.script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(script=Script((Line(0, 200, ANSWER),)), after_ms=2_000)
     other = scene.vendor.calls[0]
     for number, packets in enumerate((4_000, 2_000, 1_000)):
         port = relay.at(place(call.theirs)[1])
         port.figures = PortFigures(port.port.id, "192.0.2.10", 20_000 + number, 0, packets, expected=packets, lost=40)
         if number < 2:
-            call = scene.caller.call(CALLEE, Intent(headers=(replacing(call),)))
-            scene.wire.run_for(3_000)
+            call = scene.begun_call(Intent(headers=(replacing(call),)), after_ms=3_000)
             assert call.final == 200
     if is_killed:
         scene.kill()

@@ -7,7 +7,7 @@ from doubles.desk_scene import blind
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, sides, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, sides, vendor_gateway
 from doubles.virtual.vendor import Line, Script, answers
 
 from vosd.sdp.media import media_of
@@ -98,9 +98,7 @@ def test_a_hold_leaves_both_sides_at_their_ports(who, method, tmp_path):
 def test_a_call_that_rang_over_the_restart_is_relayed_when_it_is_answered(has_early_media, tmp_path):
     scene, relay = stage(tmp_path)
     ringing = Line(0, 183, ANSWER) if has_early_media else Line(0, 180)
-    scene.vendor.script = Script((ringing, Line(6_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(script=Script((ringing, Line(6_000, 200, ANSWER))), after_ms=2_000)
     restart_without_engine(scene)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
@@ -117,8 +115,7 @@ def test_a_gateway_that_is_tried_next_is_not_relayed(tmp_path):
     scene, relay = stage(tmp_path)
     scene.vendors[0].script = Script((Line(0, 180), Line(6_000, 503)))
     scene.vendors[1].script = answers(1_000, body=OF_NEXT)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(after_ms=2_000)
     restart_without_engine(scene)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

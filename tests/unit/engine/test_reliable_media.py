@@ -128,9 +128,7 @@ def test_a_vendor_that_answers_by_an_unusable_offer_is_hung_up_and_the_next_one_
 
 def pracked(scene, script, body, *, offer):
     """Let the caller's PRACK have a description."""
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(offer, headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(offer, headers=SUPPORTS_100REL, pracks=False), script=script, after_ms=100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target
     call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=body)
@@ -166,8 +164,7 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
     relay = VirtualRelay()
     scene = relaying(relay)
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)
     there = scene.vendor.only_call
     there.mine = ANSWER.replace("30000", "31000")
     there.propose("a=sendrecv", method="UPDATE")
@@ -182,8 +179,7 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
 def updated_at_the_answer(scene, side, body, answers, *attributes):
     """Let the vendor answer while an UPDATE of one side has no response, which is then the one that is given."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=100)
     there = scene.vendor.only_call
     asking, asked = sides(side, call, there)
     asked.will("UPDATE", Reply(answers, revised(asked.mine).replace("0000 RTP", "1000 RTP"), after_ms=400))
@@ -240,8 +236,7 @@ def test_the_caller_is_offered_the_answer_where_an_rtpengine_is_silent_about_an_
     engines = VirtualRtpEngines()
     scene = Scene(with_rtpengines(), rtpengines=engines)
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=100)
     there, engines.is_silent = scene.vendor.only_call, True
     call.propose("a=sendonly", method="UPDATE")
     scene.wire.run_for(100)
@@ -303,8 +298,7 @@ def changing(scene):
     """Return a caller and a vendor that have agreed on a session while it rings, both of which know UPDATE."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
     scene.vendors[1].script = ANSWERS
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(100)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)
     return call, scene.vendor.only_call
 
 
@@ -413,8 +407,7 @@ def test_a_call_that_has_gone_on_with_another_one_outlives_a_late_failure_of_an_
     else:
         scene.vendor.script = Script((settles, Line(1_000, 503)))
         scene.vendors[1].script = Script((rings, Line(3_000, 200, OTHER_ANSWER, KNOWS_UPDATE)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
-    scene.wire.run_for(700)
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=700)
     engines.fails = "silent"
     call.propose("a=sendrecv", method="UPDATE")
     scene.wire.run_for(100)

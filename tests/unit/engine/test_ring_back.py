@@ -7,7 +7,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
 from vosd.sdp.media import media_of
@@ -55,8 +55,7 @@ def described(call):
 
 
 def ringing(scene: Scene, intent: Intent | None = None, answer: str = ANSWER):
-    scene.vendor.script = Script((Line(0, 180), Line(3_000, 200, answer)))
-    call = scene.caller.call(CALLEE, intent or Intent())
+    call = scene.begun_call(intent or Intent(), script=Script((Line(0, 180), Line(3_000, 200, answer))))
     scene.wire.run_until(lambda: any(response.status == 180 for response in call.responses))
     return call, next(response for response in call.responses if response.status == 180)
 
@@ -81,8 +80,7 @@ def test_it_begins_again_for_the_next_vendor_because_media_of_the_first_have_end
     scene, relay = scene_with()
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 180), Line(2_000, 503)))
     scene.vendors[1].script = Script((Line(0, 180), Line(3_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
     port.rings_after_ms = None  # as the worker does at the first packet of the vendor
     scene.wire.run_for(1_000)
@@ -128,8 +126,7 @@ def test_a_caller_that_gets_no_early_media_hears_its_own_tone():
 
 def test_an_announcement_ends_it_in_another_early_dialog():
     scene, relay = scene_with(announcements={"Busy": "busy"}, sounds=SOUNDS)
-    scene.vendor.script = Script((Line(0, 180), Line(3_000, 486)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 180), Line(3_000, 486))))
     scene.wire.run_until(lambda: any(response.status == 183 for response in call.responses))
     ringing, announced = [response for response in call.responses if response.body]
     assert ringing["To"] != announced["To"]
@@ -209,9 +206,7 @@ def test_a_vendor_that_rings_again_after_its_early_media_goes_on_with_them():
 @pytest.mark.parametrize("status", [180, 183])
 def test_a_callee_that_describes_its_media_and_sends_none_does_not_keep_the_caller_in_silence(status):
     scene, relay = scene_with()
-    scene.vendor.script = Script((Line(0, status, ANSWER), Line(3_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=Script((Line(0, status, ANSWER), Line(3_000, 200, ANSWER))), after_ms=500)
     (early,) = described(call)
     assert early[2][0] == "PCMU"
     port = relay.at(media_of(call.response(status).body.encode())[0].port)
@@ -225,9 +220,7 @@ def test_a_callee_that_describes_its_media_and_sends_none_does_not_keep_the_call
 def test_media_of_the_callee_end_the_tone_for_good():
     scene, relay = scene_with()
     lines = Line(0, 183, ANSWER), Line(1_000, 183, ANSWER), Line(1_500, 180), Line(3_000, 200, ANSWER)
-    scene.vendor.script = Script(lines)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(script=Script(lines), after_ms=500)
     port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
     port.rings_after_ms = None  # as the worker does at the first packet of the vendor
     scene.wire.run_for(2_000)
@@ -240,8 +233,7 @@ def test_the_next_vendor_that_describes_its_media_has_a_tone_again():
     scene, relay = scene_with()
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 503)))
     scene.vendors[1].script = Script((Line(0, 183, ANSWER), Line(3_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(500)
+    call = scene.begun_call(after_ms=500)
     port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
     port.rings_after_ms = None  # as the worker does at the first packet of the vendor
     scene.wire.run_for(1_000)
@@ -255,8 +247,7 @@ def test_an_answer_without_a_description_ends_the_tone():
     """The reliable response before it had the description (RFC 6337 section 2.1)."""
     scene, relay = scene_with()
     scene.vendor.script = Script((Line(0, 183, ANSWER, is_reliable=True), Line(3_000, 200)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), after_ms=500)
     assert [port.rings_after_ms for port in relay.open_ports.values() if port.rings_as] == [2_000]
     scene.wire.run_until(lambda: call.final == 200)
     assert call.response(200).body == ""
@@ -278,8 +269,7 @@ def test_an_answer_without_a_description_ends_the_tone():
 def test_no_tone_is_played_beside_a_description_where_it_cannot_be_or_is_not_wanted(offer, answer, named):
     scene, relay = scene_with(**named)
     scene.vendor.script = Script((Line(0, 183, answer), Line(1_000, 200, answer)))
-    call = scene.caller.call(CALLEE, Intent(offer))
-    scene.wire.run_for(500)
+    call = scene.begun_call(Intent(offer), after_ms=500)
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
     scene.wire.run_until(lambda: call.final == 200)
     scene.finish(call)
@@ -287,8 +277,7 @@ def test_no_tone_is_played_beside_a_description_where_it_cannot_be_or_is_not_wan
 
 def test_a_call_that_is_refused_after_the_tone_leaves_nothing():
     scene, relay = scene_with()
-    scene.vendor.script = Script((Line(0, 180), Line(100, 180), Line(2_000, 486)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 180), Line(100, 180), Line(2_000, 486))))
     scene.wire.run_until(lambda: call.final == 486)
     assert relay.open_ports == {}
     scene.close()

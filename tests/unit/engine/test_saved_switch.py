@@ -127,9 +127,7 @@ def test_describing_a_call_changes_nothing_about_it():
 def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
     """Headers of an INVITE that become columns of a CDR reach the arrival, the request and the journal's record."""
     scene = Scene()
-    scene.vendor.script = RINGS
-    ringing = scene.caller.call(CALLEE)
-    scene.wire.run_for(100)
+    ringing = scene.begun_call(script=RINGS, after_ms=100)
     call, _ = scene.talk(script=answers())
     exchange = scene.exchange
     for live_call in exchange.switch.calls():
@@ -168,9 +166,7 @@ def test_a_call_is_not_restored_without_its_gateway():
 def test_an_attempt_that_cannot_begin_again_ends_its_own_call_only(monkeypatch):
     scene = Scene()
     talking, _ = scene.talk(script=answers())
-    scene.vendor.script = RINGS
-    ringing = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    ringing = scene.begun_call(script=RINGS, after_ms=1_000)
 
     def fails(_search, _now):
         raise ValueError("it cannot begin")
@@ -191,8 +187,7 @@ def test_a_call_to_a_phone_is_restored_with_the_called_half_of_the_phone(is_answ
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32")], phones=[desk]))
     there = scene.exchange.telephone(desk.number, DESK, script=answers() if is_answered else RINGS)
     there.register()
-    call = scene.caller.call(desk.number)
-    scene.wire.run_for(2_000)
+    call = scene.begun_call(callee=desk.number, after_ms=2_000)
     saved, _ = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
     assert scene.exchange.switch.continuation.missing_for(saved) is None
     restored(scene)
@@ -224,9 +219,7 @@ def test_a_restored_call_occupies_what_it_did():
 def test_a_call_to_a_special_number_stays_one(numbers, recorded, rate_group, answers_first):
     """Restored while it rings, or in talk: it costs its customer nothing, with and without CDR."""
     scene = Scene(usual_catalogue(vendors=1, special_numbers=numbers), balance="0")
-    scene.vendor.script = answers(1_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_500 if answers_first else 500)
+    call = scene.begun_call(script=answers(1_000), after_ms=1_500 if answers_first else 500)
     restored(scene)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(5_000)

@@ -43,8 +43,7 @@ def test_a_call_that_was_picked_up_while_it_rang_goes_on(tmp_path: Path, after_m
     scene = KilledScene(tmp_path, office())
     desk, mate = registered(scene)
     desk.script = RINGS
-    call = scene.caller.call(DESK)
-    scene.wire.run_for(1_500)
+    call = scene.begun_call(callee=DESK, after_ms=1_500)
     newcomer = takes_over(scene, desk.calls[-1], mate)
     expect_it_goes_on(scene, call, newcomer, after_ms)
 

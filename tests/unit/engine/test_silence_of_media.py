@@ -406,9 +406,7 @@ def test_a_call_that_cannot_begin_again_leaves_the_ports_of_the_others_as_they_a
     scene = KilledScene(tmp_path, content(), relay=relay)
     call, _ = scene.talk()
     before = {number: (each.source, each.other) for number, each in relay.open_ports.items()}
-    scene.vendor.script = RINGS
-    ringing = scene.caller.call(CALLEE)
-    scene.wire.run_for(1_000)
+    ringing = scene.begun_call(script=RINGS, after_ms=1_000)
 
     def fails(_search, _now):
         raise ValueError("it cannot begin")

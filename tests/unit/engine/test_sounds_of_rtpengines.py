@@ -164,8 +164,7 @@ def test_a_caller_gets_a_sound_in_the_family_of_its_media_whatever_its_sip_has(d
     if of_engines == "its own family":
         have_one_family(monkeypatch, wanted)
     scene = scene_with(PooledRtpEngines())
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", described)))
+    call = scene.begun_call(Intent(offer=OFFER.replace("IP4 192.0.2.10", described)), script=refuses(486))
     run(scene, 1_000)
     early = next(each for each in call.responses if each.status == 183)
     assert media_of(early.body.encode())[0].host in wanted.values()
@@ -178,8 +177,7 @@ def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_gets_the_code
     have_one_family(monkeypatch, dict(HOSTS))
     engines = PooledRtpEngines()
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))
+    call = scene.begun_call(Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")), script=refuses(486))
     run(scene, 500)
     assert (call.final, engines.playing) == (486, {})
     scene.close()
@@ -189,8 +187,7 @@ def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_gets_the_code
 
 def test_the_callers_hear_why_their_call_fails(engines):
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(486))
     run(scene, 1_000)
     early = next(each for each in call.responses if each.status == 183)
     medium = media_of(early.body.encode())[0]
@@ -209,8 +206,7 @@ def test_the_callers_hear_why_their_call_fails(engines):
 
 def test_a_caller_whose_rtpengine_is_lost_in_its_sound_gets_the_code_at_once(engines):
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=refuses(486))
     run(scene, 900)
     began_by = scene.wire.clock.now().mono
     assert (call.final, len(engines.playing)) == (None, 1)
@@ -260,8 +256,7 @@ def test_the_loss_of_an_rtpengine_ends_many_sounds_a_few_at_a_time(engines, monk
 @pytest.mark.parametrize("ends", ["cancelled", "over"])
 def test_a_sound_that_has_ended_before_its_rtpengine_is_lost_changes_nothing(engines, ends):
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=900 if ends == "cancelled" else None))
+    call = scene.begun_call(Intent(cancel_after_ms=900 if ends == "cancelled" else None), script=refuses(486))
     run(scene, 4_000)
     engines.lose("one")
     run(scene, 100)
@@ -273,8 +268,7 @@ def test_a_sound_that_has_ended_before_its_rtpengine_is_lost_changes_nothing(eng
 def test_a_caller_is_not_played_codecs_that_its_trunk_may_not_use(engines):
     media = MediaSettings(codecs=("G729", "G722"))
     scene = scene_with(engines, vendor_gateway(0), customer_media=media)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(offer=OFFER.replace("AVP 0", "AVP 0 18")))
+    call = scene.begun_call(Intent(offer=OFFER.replace("AVP 0", "AVP 0 18")), script=refuses(486))
     run(scene, 1_000)
     early = next(each for each in call.responses if each.status == 183)
     assert media_of(early.body.encode())[0].payloads == (18,)
@@ -296,8 +290,7 @@ def test_a_caller_without_a_codec_that_its_trunk_may_use_gets_the_code_alone(eng
 
 def test_an_encrypted_caller_hears_it_encrypted(engines):
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(offer=SEALED_OFFER))
+    call = scene.begun_call(Intent(offer=SEALED_OFFER), script=refuses(486))
     run(scene, 1_000)
     early = next(each for each in call.responses if each.status == 183)
     assert protection_of(early.body.encode()) is Protection.SDES
@@ -309,8 +302,7 @@ def test_an_encrypted_caller_hears_it_encrypted(engines):
 @pytest.mark.parametrize("fault", ["cannot_play", "is_silent"])
 def test_without_the_sound_the_caller_gets_the_code_at_once(engines, fault):
     scene = scene_with(engines)
-    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(100, 486)))
-    call = scene.caller.call(CALLEE)
+    call = scene.begun_call(script=Script((Line(0, 183, ANSWER), Line(100, 486))))
     scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
     setattr(engines, fault, True)
     run(scene, 1_800)
@@ -321,8 +313,7 @@ def test_without_the_sound_the_caller_gets_the_code_at_once(engines, fault):
 
 def test_a_caller_that_hangs_up_meanwhile_leaves_nothing(engines):
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=900))
+    call = scene.begun_call(Intent(cancel_after_ms=900), script=refuses(486))
     run(scene, 1_500)
     assert call.final == 487
     assert (engines.calls, engines.playing) == ({}, {})
@@ -333,8 +324,7 @@ def test_a_caller_that_hangs_up_meanwhile_leaves_nothing(engines):
 def test_a_caller_that_hangs_up_while_the_sound_is_asked_for_leaves_nothing(cancel_after_ms):
     engines = PooledRtpEngines(after_ms=40)
     scene = scene_with(engines)
-    scene.vendor.script = refuses(486)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=cancel_after_ms))
+    call = scene.begun_call(Intent(cancel_after_ms=cancel_after_ms), script=refuses(486))
     run(scene, 3_000)
     assert call.final == 487
     assert len({each.call for each in engines.sessions}) == 2, "the sound was asked for"

@@ -112,8 +112,7 @@ def test_a_vendor_pays_for_the_time_before_our_200_out_of_what_it_has(tmp_path, 
     scene.exchange.credits["carriers"].committed(Decimal("0.61"), 2)
     scene.balances["carriers"] = scene.exchange.credits["carriers"].snapshot()
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
-    scene.wire.run_for(3_010)
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_010)
     early = call.response(183)
     call.remote, call.target = early["To"], early.target
     call.ask("PRACK", headers=(f"RAck: {early['RSeq']} 1 INVITE",))

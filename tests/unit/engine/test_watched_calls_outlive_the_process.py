@@ -40,9 +40,7 @@ def ticks(scene):
 @pytest.mark.parametrize("is_answered", [True, False], ids=["talking", "ringing"])
 def test_a_watched_call_is_kept_over_a_stop_and_counted_once(is_answered):
     scene = Scene(watched())
-    scene.vendor.script = answers(RINGS_MS)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_for(RINGS_MS + 500 if is_answered else RINGS_MS - 500)
+    call = scene.begun_call(script=answers(RINGS_MS), after_ms=RINGS_MS + 500 if is_answered else RINGS_MS - 500)
     kept = scene.exchange.switch.continuation.keep()
     assert kept.left == []
     assert len(kept.answered if is_answered else kept.others) == 1

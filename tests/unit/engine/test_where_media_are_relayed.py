@@ -47,8 +47,7 @@ def outcome(parameters, caller, callee, encryption=Encryption.OFF, offer=""):
     step, told = live.call.callee.leg.facts.media.step, made[1].calls[-1].theirs
     is_relayed = bool(relay.open_ports)
     assert ("192.0.2.1" in told) is is_relayed
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
+    scene.hang_up(call)
     document = scene.exchange.record.media
     assert (None if document is None else json.loads(document)["step"]) == (step if is_relayed else None)
     return step, is_relayed
