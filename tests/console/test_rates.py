@@ -336,6 +336,20 @@ def test_a_header_is_read_as_the_server_reads_it(site: Watched, boss: Visitor) -
     assert "no UTF-8, so Windows-1252" in page.get_by_role("note").inner_text()
 
 
+def test_a_sheet_that_was_saved_after_it_was_chosen_is_to_be_chosen_again(boss: Visitor, tmp_path: Path) -> None:
+    """Browsers do not send it, and say no more than that the request has failed."""
+    sheet = tmp_path / "mended.csv"
+    sheet.write_text("prefix,price\n44,not a price\n")
+    page = boss.go("/rates/wholesale?tab=import", "wholesale")
+    page.locator("input[type=file]").set_input_files(sheet)
+    page.get_by_text("mended.csv").first.wait_for()
+    sheet.write_text("prefix,price_per_minute\n44,0.02\n")
+    page.get_by_role("button", name="Compare with the present rates").click()
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("mended.csv was changed, moved or deleted after it was chosen: nothing was sent")
+    expect(said).to_contain_text("Choose it again")
+
+
 def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:
     page = boss.go("/rates/wholesale?tab=import", "wholesale")
     chosen(page, "prefix,billing_rate\n44,dear\n")

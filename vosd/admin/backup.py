@@ -16,7 +16,7 @@ import msgspec
 from vosd import __version__
 from vosd.admin.backup_file import BackupError, BackupManifest, BackupWriter, check_room, reserved, written
 from vosd.cdr.columns import iso_utc
-from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, opened
+from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, entries, opened
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import Settings
 from vosd.storage.copies import rows, sqlite, target
@@ -160,8 +160,8 @@ class _Copy:
                 continue
             with file:
                 self._writer.add(f"{STATE}/{JOURNAL}/{Path(file.name).name}", file)
-        refused = sorted((self._state_dir / QUARANTINE).glob("*.json"))
-        self._take_files((*refused, *sorted(self._state_dir.glob("*.json"))))
+        for directory in (self._state_dir / QUARANTINE, self._state_dir):
+            self._take_files(sorted(entries(directory, "*.json")))
 
     def take_documents(self) -> None:
         """Copy the files that the database does not have any more, or never had."""

@@ -269,20 +269,23 @@ def _oldest_outside(state_dir: Path) -> tuple[int | None, int | None]:
     """Return when the oldest call began that the journal or the quarantine has, and that of booked files that are kept.
 
     Raises:
-        RetentionError: there is no journal, so it is not known which calls may be booked yet.
+        RetentionError: there is no journal, or it cannot be read, so it is not known which calls may be booked yet.
     """
     directory = state_dir / JOURNAL
     if not directory.is_dir():
         message = f"{directory} is not here: run this where the switch runs, its journal says what must be kept"
         raise RetentionError(message)
-    waiting = oldest_call(directory, files.IN_USE, files.UNBOOKED, files.DAMAGED)
-    kept = oldest_call(directory, files.KEPT)  # behind the others: a file that is booked meanwhile is not passed over
-    outside = [each for each in (waiting, _oldest_refused(state_dir / QUARANTINE)) if each is not None]
+    try:
+        waiting = oldest_call(directory, files.IN_USE, files.UNBOOKED, files.DAMAGED)
+        kept = oldest_call(directory, files.KEPT)  # behind the others: one that is booked meanwhile is not passed over
+        outside = [each for each in (waiting, _oldest_refused(state_dir / QUARANTINE)) if each is not None]
+    except PermissionError as error:
+        raise RetentionError(f"{error.filename} cannot be read: run this as the user of the switch") from error
     return min(outside, default=None), kept
 
 
 def _oldest_refused(directory: Path) -> int | None:
-    digits = (path.stem.replace("-", "")[:12] for path in directory.glob("*.json"))
+    digits = (path.stem.replace("-", "")[:12] for path in files.entries(directory, "*.json"))
     return min((int(each, 16) for each in digits if all(digit in "0123456789abcdef" for digit in each)), default=None)
 
 

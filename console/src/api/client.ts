@@ -47,6 +47,20 @@ function failReading(failure: Error): never {
   throw failure instanceof TypeError ? new CutOff(failure.message, { cause: failure }) : failure;
 }
 
+/** A file that was changed, moved or deleted after it was chosen: browsers send it no more. Its message is the name. */
+export class FileChanged extends Error {}
+
+/** A file as the content of a request; one that browsers do not send fails it as if the switch were away. */
+export async function fileContent(file: File): Promise<File> {
+  await file
+    .slice(0, 1)
+    .arrayBuffer()
+    .catch((failure: Error) => {
+      throw new FileChanged(file.name, { cause: failure });
+    });
+  return file;
+}
+
 /** Whether an answer has not come in time. */
 export const isLate = (error: Error): boolean => [error, error.cause].some(isTimeout);
 const isTimeout = (error: unknown) => error instanceof DOMException && error.name === "TimeoutError";

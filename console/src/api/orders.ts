@@ -1,7 +1,7 @@
 /** Orders that are carried out once, however often they are given until their answer has come. */
 
 import { useState } from "react";
-import { ChangedSince, isStale, Problem, wasRepeated } from "./client";
+import { ChangedSince, FileChanged, isStale, Problem, wasRepeated } from "./client";
 import { JobFailed } from "./jobs";
 
 const HTTP_CONFLICT = 409;
@@ -28,8 +28,8 @@ const isOfProxy = (failure: unknown): boolean =>
 /** Tell whether what has failed may have been carried out: no answer of the switch says that it was not. */
 export function mayBeCarriedOut(failure: unknown): boolean {
   // what stands between, such as a proxy, has problems without a code
-  const isKnown = failure instanceof ChangedSince || failure instanceof DoneOtherwise || isOfProxy(failure);
-  return !isKnown && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
+  const isKnown = [ChangedSince, DoneOtherwise, FileChanged].some((kind) => failure instanceof kind);
+  return !isKnown && !isOfProxy(failure) && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
 }
 
 /** Tell whether what has failed says that the page may show what does not hold any more. */

@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas, unlessOther } from "../api/client";
+import { client, content, fileContent, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, endOfDay, enteredMoment } from "../format";
 import { Change } from "../parts/change";
@@ -128,7 +128,7 @@ function Import() {
             },
           },
           headers: { "Content-Type": isCompressed(file?.name ?? "") ? "application/gzip" : "text/csv" },
-          body: file as never,
+          body: (file && (await fileContent(file))) as never,
           bodySerializer: (body: unknown) => body as Blob,
         }),
       );

@@ -17,7 +17,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { memo, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
+import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
@@ -140,7 +140,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           },
         },
         headers: { "Content-Type": contentType(chosen.file.name), ...headers },
-        body: chosen.file as never,
+        body: (await fileContent(chosen.file)) as never,
         bodySerializer: (body: unknown) => body as Blob,
       }),
     );

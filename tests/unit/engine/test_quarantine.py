@@ -57,6 +57,8 @@ def test_a_directory_that_this_user_may_not_read_is_no_empty_quarantine(director
     said = "quarantine cannot be read: run this as the user of the switch"
     with closed(directory.parent if is_above else directory), pytest.raises(QuarantineError, match=said):
         Quarantine(directory).read()
+    with closed(directory.parent if is_above else directory), pytest.raises(QuarantineError, match=said):
+        Quarantine(directory).ids()
 
 
 def test_the_calls_of_a_vendor_and_time_are_counted_with_the_files_that_cannot_be_read(directory):

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Thread
 from typing import BinaryIO, Final, NamedTuple
@@ -61,9 +62,28 @@ def numbered(path: Path) -> int:
 
 
 def listed(directory: Path, *suffixes: str) -> list[Path]:
-    """Return the journal's files with these suffixes, oldest first; none if there is no journal."""
-    found = [path for path in directory.glob(f"{_STEM}.*") if path.suffix in suffixes]
+    """Return the journal's files with these suffixes, oldest first; none if there is no journal.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    found = [path for path in entries(directory, f"{_STEM}.*") if path.suffix in suffixes]
     return sorted(found, key=numbered)
+
+
+def entries(directory: Path, pattern: str) -> list[Path]:
+    """Return the entries of a directory whose names match, in any order; none if the directory is not there.
+
+    ``Path.glob`` finds none either in a directory that cannot be read.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    try:
+        with os.scandir(directory) as found:
+            return [directory / entry.name for entry in found if fnmatchcase(entry.name, pattern)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def opened(path: Path) -> BinaryIO | None:

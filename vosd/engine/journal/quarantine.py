@@ -17,6 +17,7 @@ from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
+from vosd.engine.journal.files import entries
 from vosd.obs.events import Event
 from vosd.processes.whole_file import replace_file, sync_directory
 
@@ -86,12 +87,9 @@ class Quarantine:
         """Count the records again: another process may have booked some.
 
         Raises:
-            QuarantineError: the directory above may not be read by this user.
+            QuarantineError: the directory, or the one above, may not be read by this user.
         """
-        try:
-            self._ids = {path.stem for path in self._directory.glob(f"*{_SUFFIX}")}
-        except PermissionError as error:
-            raise self._forbidden() from error
+        self._ids = {path.stem for path in self._paths()}
         return len(self._ids)
 
     def ids(self) -> frozenset[str]:
@@ -159,13 +157,7 @@ class Quarantine:
             QuarantineError: the directory may not be read by this user.
         """
         records, unreadable = [], []
-        try:
-            paths = sorted(path for path in self._directory.iterdir() if path.suffix == _SUFFIX)
-        except FileNotFoundError:
-            paths = []
-        except PermissionError as error:
-            raise self._forbidden() from error
-        for path in paths:
+        for path in sorted(self._paths()):
             try:
                 records.append(_decode(path.read_bytes()))
             except FileNotFoundError:
@@ -174,6 +166,12 @@ class Quarantine:
                 unreadable.append(Unreadable(path, str(error)))
         records.sort(key=lambda each: (each.refused_at, each.record.call_id))
         return Content(records, unreadable)
+
+    def _paths(self) -> list[Path]:
+        try:
+            return entries(self._directory, f"*{_SUFFIX}")
+        except PermissionError as error:
+            raise self._forbidden() from error
 
     def _forbidden(self) -> QuarantineError:
         return QuarantineError(f"{self._directory} cannot be read: run this as the user of the switch")
