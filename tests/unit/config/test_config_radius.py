@@ -79,6 +79,25 @@ def test_users_whose_passwords_others_judge_need_none_here(tmp_path, users):
 
 
 @pytest.mark.parametrize(
+    ("mistaken", "said"),
+    [
+        ({"radius": {"servers": [{"address": "192.0.2.3"}], "authenticate": "phones"}}, "radius.servers[0].secret"),
+        ({"radius": {"servers": [SERVER], "authenticate": "phone"}}, "radius.authenticate"),
+        ({"radius": {"servers": [SERVER], "authenticate": "all"}, "limits": {"max_cps": "many"}}, "limits.max_cps"),
+    ],
+)
+def test_a_mistake_of_the_installation_is_none_of_its_phones(tmp_path, mistaken, said):
+    phones = [{"number": str(number), "account": "acme"} for number in range(1_001, 1_009)]
+    known = {"accounts": [{"id": "acme"}], "phones": phones}
+    with pytest.raises(ConfigError) as refused:
+        loaded(tmp_path, **known, **mistaken)
+    assert [said in line for line in str(refused.value).splitlines() if ": warning" not in line] == [True]
+    with pytest.raises(ConfigError) as refused:
+        loaded(tmp_path, **known, **mistaken | {"radius": {"servers": []}})
+    assert str(refused.value).count(".password: expected one of") == len(phones)
+
+
+@pytest.mark.parametrize(
     ("section", "said"),
     [
         ({"timeout": "1"}, "servers: expected at least one server"),

@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Final
 
 from vosd.config.assembly.conversion import full_conversion
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.radius import RadiusAccountingKeys, RadiusKeys, RadiusServerKeys
+from vosd.config.reader.document import Section
 from vosd.engine.settings import AccountedCalls, AccountingSettings
 from vosd.radius.servers import DeathRules
-from vosd.radius.settings import RadiusServer, RadiusSettings
+from vosd.radius.settings import RadiusServer, RadiusSettings, RadiusUsers
 
 _SERVER: Final = full_conversion(
     RadiusServerKeys,
@@ -32,6 +34,21 @@ _ACCOUNTING: Final = full_conversion(
     AccountingSettings,
     elsewhere={"timeout": "the servers, as accounting asks them", "tries": "the servers, as accounting asks them"},
 )
+
+
+def default_keys(document: Section) -> InstallationKeys:
+    """Return the keys that hold where those of the installation have a mistake, for the checks of everything else.
+
+    Users whose passwords servers judge are known all the same: each would be reported as one without a password.
+    """
+    keys, entry = InstallationKeys(), document.entries.get("radius")
+    if entry is None or not isinstance(entry.node, Section):
+        return keys
+    try:
+        users = RadiusUsers(entry.node.text_of("authenticate").lower() or RadiusUsers.OFF)
+    except ValueError:  # this is the mistake
+        users = RadiusUsers.ALL
+    return keys.model_copy(update={"radius": keys.radius.model_copy(update={"authenticate": users})})
 
 
 def radius_settings(keys: RadiusKeys, node: str) -> RadiusSettings | None:
