@@ -4,6 +4,7 @@ import inspect
 from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import permutations
 from pathlib import Path
 
 import aiomysql
@@ -97,7 +98,7 @@ def test_parameters_that_the_driver_of_the_database_takes_are_none(site):
     assert site.load(f"database: {{url: '{url}'}}").settings.database_url.reveal() == url
 
 
-@pytest.mark.parametrize("sign", ["@", "/", "?", "#"])
+@pytest.mark.parametrize("sign", ["@", "/", "?", "#", *map("".join, permutations("@/?#", 2)), "@/?", "@x/charset?"])
 def test_signs_of_a_password_that_end_a_part_of_the_url_are_named(site, sign):
     (error,) = site.errors(f"database: {{url: 'mysql+aiomysql://vosd:hun{sign}ter@127.0.0.1:3306/vosd'}}")
     assert error.endswith("; in the password write %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %")

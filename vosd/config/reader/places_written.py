@@ -39,11 +39,12 @@ def flaw_of_url(text: str) -> str | None:
     try:
         url = urlsplit(text)
         file = url.path.removeprefix("/")
-        behind = url.path + url.fragment + ("" if "@" in url.netloc else url.query)
+        parameters = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
+        is_query = "@" in url.netloc and bool(file) and set(parameters) <= set(_PARAMETERS)
+        behind = url.path + url.fragment + ("" if is_query else url.query)
         if url.netloc.count("@") > 1 or "@" in behind:
             # Otherwise a part of the password would be parsed as the host, and shown.
             return f"{URL}; {_ESCAPES}"
-        parameters = [name for name, _ in parse_qsl(url.query, keep_blank_values=True)]
         if url.scheme == "sqlite+aiosqlite":
             complete = not url.netloc and bool(file) and ":memory:" not in file
             if complete and parameters:
