@@ -18,6 +18,8 @@ from typing import Final
 from vosd.base.errors import VosError
 from vosd.config.places import LOCK, Installation, recorded_in
 
+ROOM_BYTES: Final = 1 << 20
+"""Less room than this is none: what did not fit may have been larger."""
 _RUNNING: Final = "running"
 """Stands behind the pid of a switch until it has ended in order; earlier versions, and commands, have the pid alone."""
 
@@ -116,10 +118,17 @@ def expected_usable(state_dir: Path) -> Iterator[None]:
         is_within = isinstance(file, str | os.PathLike) and Path(file).is_relative_to(state_dir)
         if isinstance(error, PermissionError) and is_within:
             raise StateDirectoryError(_closed(file, state_dir)) from error
-        if error.errno == errno.ENOSPC and (is_within or file is None):  # to write names no file
+        # To write names no file. It may have been another disk, or the kernel has no more watches of files.
+        if error.errno == errno.ENOSPC and (is_within or (file is None and _is_full(state_dir))):
             message = f"state_dir {state_dir}: {error.strerror}: make room there (df, df -i)"
             raise StateDirectoryError(message) from error
         raise
+
+
+def _is_full(directory: Path) -> bool:
+    """Return whether the disk of a directory has no room for this user, or for further files."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize < ROOM_BYTES or (disk.f_files > 0 and not disk.f_favail)
 
 
 def warning_to_root(directory: Path) -> str | None:

@@ -163,10 +163,20 @@ def test_a_read_only_disk_is_not_one_of_another_user(
         pass
 
 
-def test_a_full_disk_is_that_of_the_directory_where_no_other_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("blocks", "files", "is_its_own"), [(0, 100, True), (1_000_000, 0, True), (1_000_000, 100, False)]
+)
+def test_a_full_disk_is_that_of_the_directory_where_no_other_file_is_named_and_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, files: int, is_its_own: bool
+) -> None:
+    disk = SimpleNamespace(f_flag=0, f_bavail=blocks, f_frsize=4_096, f_files=200, f_favail=files)
+    monkeypatch.setattr(os, "statvfs", lambda _path: disk)
     with (
         Path("/dev/full").open("wb", buffering=0) as full,
-        pytest.raises(StateDirectoryError, match=rf"^state_dir {tmp_path}: No space left .*: make room there"),
+        pytest.raises((StateDirectoryError, OSError)) as raised,
         expected_usable(tmp_path),
     ):
         full.write(b"x")
+    said = str(raised.value)
+    assert said.startswith(f"state_dir {tmp_path}: No space left") is is_its_own
+    assert ("make room there" in said) is is_its_own
