@@ -91,11 +91,19 @@ async def test_a_server_over_udp_that_has_moved_is_found_by_its_name_and_no_pack
         assert asked == {"hep.example.net"}
 
 
-async def test_the_next_address_of_a_server_over_udp_is_taken_where_one_refuses(monkeypatch):
+NO_WAY = "255.255.255.255"
+"""An address that the kernel sends nothing to, as one without a route."""
+
+
+@pytest.mark.parametrize(
+    "addresses", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", NO_WAY, "127.0.0.2"), (NO_WAY, "127.0.0.2")]
+)
+async def test_the_next_address_of_a_server_over_udp_is_taken_where_one_refuses(monkeypatch, addresses):
     monkeypatch.setattr(hep_sender, "LOOK_UP_S", 0)
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0.01)
 
     def look_up(_host, *_terms, **_options):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in ("127.0.0.1", "127.0.0.2")]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     sender = HepSender()

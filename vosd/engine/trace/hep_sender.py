@@ -49,17 +49,16 @@ class _Way(Protocol):
 class _Datagrams:
     """A socket for UDP: a packet that the kernel does not take at once is dropped."""
 
-    def __init__(self, address: str, server: HepServer) -> None:
-        """Raises OSError if no packet can be sent there."""
-        self._sock = _connected(address, server.port)
-        self._address = address
+    def __init__(self, addresses: Sequence[str], server: HepServer) -> None:
+        """Use the first address that packets can be sent to; raises OSError if there is none."""
+        self._address, self._sock = _connected(addresses, server.port)
         self._server = server
         self._is_refused = False
         """Whether the address has refused packets since the name was looked up."""
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Datagrams":
-        return cls((await _addresses(server))[0], server)
+        return cls(await _addresses(server), server)
 
     async def closed(self) -> None:
         """Send to where the name of the server leads; return if no packet can be sent there.
@@ -74,15 +73,14 @@ class _Datagrams:
                 continue
             at = found.index(self._address) if self._address in found else -1
             refused, self._is_refused = self._is_refused, False
-            following = found[(at + 1) % len(found)] if at < 0 or refused else self._address
-            if following == self._address:
+            if at >= 0 and not (refused and len(found) > 1):
                 continue
             before = self._sock
+            following = [*found[at + 1 :], *found[: at + 1]]  # the present one comes last
             try:
-                self._sock = _connected(following, self._server.port)  # another source address may be the right one
+                self._address, self._sock = _connected(following, self._server.port)  # perhaps from another source
             except OSError:
                 return
-            self._address = following
             before.close()
 
     def send(self, packet: bytes) -> bool:
@@ -99,20 +97,24 @@ class _Datagrams:
         self._sock.close()
 
 
-def _connected(address: str, port: int) -> socket.socket:
-    """Return a socket for packets to an address.
+def _connected(addresses: Sequence[str], port: int) -> tuple[str, socket.socket]:
+    """Return the first address that packets can be sent to, and a socket for them.
 
     Raises:
-        OSError: no packet can be sent there.
+        OSError: there is none.
     """
-    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setblocking(False)
-    try:
-        sock.connect((address, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    failed: OSError | None = None
+    for address in addresses:
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        try:
+            sock.connect((address, port))
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return address, sock
+    raise failed or OSError("the name of the server has no address")
 
 
 async def _addresses(server: HepServer) -> Sequence[str]:
