@@ -184,8 +184,12 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     run(*staged.vosd, "check", "-c", configuration, cwd=tmp_path)
 
     configuration.write_text("# mine\n" + text)
+    command, of_another = root / "usr/local/bin/vosd", Path("/srv/trial/bin/vosd")
+    command.unlink()
+    command.symlink_to(of_another)
     before = contents_of(release)
     run(*staged.install, cwd=TREE, environ=staged.environ())
+    assert command.readlink() == of_another
     assert configuration.read_text().startswith("# mine\n")
 
     upgraded = program.resolve().parents[1]
