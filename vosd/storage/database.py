@@ -65,6 +65,8 @@ _SESSION_OF_MYSQL: Final = (
     # No limit: from 200 keys in a statement on the server would go by the statistics of the table instead of looking
     # into the index. Those of a table that has grown since it was opened are old, and it reads all rows.
     "eq_range_index_dive_limit = 0"
+    # On from MariaDB 11.6.2: an UPDATE without an index would wait for rows that it does not change.
+    " /*M!110602 , innodb_snapshot_isolation = OFF */"
 )
 _NO_SUCH_TABLE_OR_COLUMN: Final = frozenset({1054, 1146})
 _NO_SUCH_IN_SQLITE: Final = re.compile("no such (table|column)|has no column named|^NOT NULL constraint failed")
