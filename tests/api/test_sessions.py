@@ -47,11 +47,8 @@ class Page:
 
     def in_office(self, act: Any) -> Any:
         async def within() -> Any:
-            database = Database(f"sqlite+aiosqlite:///{self.directory / 'vosd.db'}")
-            try:
+            async with Database(f"sqlite+aiosqlite:///{self.directory / 'vosd.db'}") as database:
                 return await act(office_on(database, now=time.time_ns() // 1_000_000))
-            finally:
-                await database.close()
 
         return asyncio.run(within())
 

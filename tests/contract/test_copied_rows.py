@@ -33,9 +33,8 @@ def small_packets(mariadb_server):
 @pytest.fixture
 async def database(small_packets, mariadb_url):
     await asyncio.to_thread(migrate_on_server, mariadb_url)
-    database = Database(mariadb_url)
-    yield database
-    await database.close()
+    async with Database(mariadb_url) as database:
+        yield database
 
 
 async def copied(database: Database) -> io.BytesIO:

@@ -69,9 +69,8 @@ async def _fill(url: str) -> None:
 async def database(undivided, mariadb_url):
     """Such a database."""
     await asyncio.to_thread(write_on_server, undivided, mariadb_url)
-    database = Database(mariadb_url)
-    yield database
-    await database.close()
+    async with Database(mariadb_url) as database:
+        yield database
 
 
 def call(index: int):

@@ -436,9 +436,8 @@ async def test_a_month_that_is_empty_afterwards_is_dropped_as_a_partition(mariad
 @pytest.fixture
 async def on_server(mariadb_url):
     await asyncio.to_thread(migrate_on_server, mariadb_url)
-    database = Database(mariadb_url)
-    yield database
-    await database.close()
+    async with Database(mariadb_url) as database:
+        yield database
 
 
 async def _closed_call(database):

@@ -1916,16 +1916,13 @@ def test_a_run_that_is_killed_at_any_step_is_completed_by_the_next(tmp_path: Pat
         await first.close()
 
     async def act(steps: Steps | Traces | None) -> list[tuple[str, str | None]]:
-        database = Database(f"sqlite+aiosqlite:///{file}")
-        try:
+        async with Database(f"sqlite+aiosqlite:///{file}") as database:
             site = Site(database)
             if steps is not None:
                 for name in ("after_cursor_execute", "commit"):
                     event.listen(database.engine.sync_engine, name, lambda *_: steps.step())
             await site.run("2026-10", "2026-11-02")
             return sorted((each.account, each.number) for each in await site.listed())
-        finally:
-            await database.close()
 
     asyncio.run(book())
     copy_database(before, file)

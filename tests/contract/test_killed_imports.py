@@ -31,20 +31,14 @@ async def rows(database: Database) -> list[list[tuple[Any, ...]]]:
 
 
 async def added(url: str, version: int) -> list[list[tuple[Any, ...]]]:
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         await SqlDecks(database).add(deck(version), CHUNKS)
         return await rows(database)
-    finally:
-        await database.close()
 
 
 async def found(url: str) -> list[list[tuple[Any, ...]]]:
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         return await rows(database)
-    finally:
-        await database.close()
 
 
 def killed_at(url: str, number: int) -> bool:

@@ -47,12 +47,8 @@ def schema_of(connection: Connection) -> tuple[object, ...]:
 
 
 async def made(url: str) -> tuple[object, ...]:
-    database = Database(url)
-    try:
-        async with database.reading() as connection:
-            return await connection.run_sync(schema_of)
-    finally:
-        await database.close()
+    async with Database(url) as database, database.reading() as connection:
+        return await connection.run_sync(schema_of)
 
 
 async def test_a_migration_that_is_killed_behind_any_of_its_steps_is_repeated(mariadb_url, mariadb_server):

@@ -27,9 +27,8 @@ async def lease(store_url, store, ended):
     if store_url is None:
         yield MemoryLease(store.books, ended.__contains__)
         return
-    database = Database(store_url)
-    yield SqlLease(database, ended.__contains__)
-    await database.close()
+    async with Database(store_url) as database:
+        yield SqlLease(database, ended.__contains__)
 
 
 async def test_the_holder_renews_and_every_renewal_counts_on(lease):

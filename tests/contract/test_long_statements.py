@@ -20,8 +20,7 @@ ENDLESS = text("SELECT COUNT(*) FROM seq_1_to_1000000000 AS a WHERE a.seq % 7 = 
 
 @pytest.mark.mariadb
 async def test_a_statement_that_takes_too_long_is_ended_and_the_connection_is_used_again(mariadb_url):
-    database = Database(mariadb_url, statement_s=0.2)
-    try:
+    async with Database(mariadb_url, statement_s=0.2) as database:
         for kind in (database.reading, database.writing):
             with pytest.raises(StatementTooLong, match=r"longer than 0\.2 s") as ended:
                 async with kind() as connection:
@@ -30,8 +29,6 @@ async def test_a_statement_that_takes_too_long_is_ended_and_the_connection_is_us
             assert (ended.value.code, "since" in ended.value.remedy) == ("statement_too_long", True)
         async with database.reading() as connection:
             assert (await connection.execute(text("SELECT 1"))).scalar() == 1
-    finally:
-        await database.close()
 
 
 @pytest.mark.mariadb

@@ -41,9 +41,8 @@ def url(request) -> str:
 
 @pytest.fixture
 async def database(url):
-    database = Database(url)
-    yield database
-    await database.close()
+    async with Database(url) as database:
+        yield database
 
 
 async def copy_migrated(url: str) -> None:

@@ -38,9 +38,8 @@ async def mortal(installed, request):
     """That server, and a migrated database in it."""
     url = installed.create_database(f"vosd_{abs(hash(request.node.name))}")
     await asyncio.to_thread(migrate_on_server, url)
-    database = Database(url, patience_s=1)
-    yield installed, database
-    await database.close()
+    async with Database(url, patience_s=1) as database:
+        yield installed, database
 
 
 @pytest.mark.mariadb

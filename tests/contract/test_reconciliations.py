@@ -950,11 +950,8 @@ def with_store(url: str, number: int, steps: Steps | None = None) -> int:
         return -1 if kept is None else len([each async for each in store.chunks(kept.id)])
 
     async def run() -> int:
-        database = Database(url)
-        try:
+        async with Database(url) as database:
             return await act(database)
-        finally:
-            await database.close()
 
     return asyncio.run(run())
 

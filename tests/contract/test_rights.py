@@ -81,9 +81,8 @@ def run(cursor, statements: str) -> None:
 
 @pytest.fixture
 async def database(port):
-    database = Database(URL.format(user="vosd", password="choose-another", port=port))
-    yield database
-    await database.close()
+    async with Database(URL.format(user="vosd", password="choose-another", port=port)) as database:
+        yield database
 
 
 def test_the_page_has_every_table():
@@ -180,9 +179,6 @@ async def test_a_right_that_is_missing_is_named_with_what_to_do(database):
 
 
 async def test_a_user_without_any_right_is_sent_to_the_list_of_rights_and_not_to_its_password(port):
-    database = Database(URL.format(user="newcomer", password="choose-a-third", port=port))
-    try:
+    async with Database(URL.format(user="newcomer", password="choose-a-third", port=port)) as database:
         with pytest.raises(StoreUnavailable, match=r"1044.*no right to it: docs/database-rights\.md"):
             await database.check_schema()
-    finally:
-        await database.close()

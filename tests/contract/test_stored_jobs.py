@@ -50,11 +50,8 @@ def url(request, tmp_path_factory) -> str:
 
 def on(url: str, act: Callable[[Database], Awaitable[Any]]) -> Any:
     async def run() -> Any:
-        database = Database(url)
-        try:
+        async with Database(url) as database:
             return await act(database)
-        finally:
-            await database.close()
 
     return asyncio.run(run())
 

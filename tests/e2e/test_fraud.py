@@ -32,8 +32,7 @@ EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--c
 
 async def book_past(url: str) -> None:
     """Book a call of two minutes of the account to the class two days ago, and one yesterday."""
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         for days in (1, 2):
             at = NOW - days * DAY_MS
             call = answered_call(
@@ -41,8 +40,6 @@ async def book_past(url: str) -> None:
                 started_at=at, answered_at=at, vendor_answered_at=at, ended_at=at + 120_000, hold_time_ms=120_000,
             )  # fmt: skip
             await SqlBooks(database).book([call])
-    finally:
-        await database.close()
 
 
 def test_a_class_that_an_account_suddenly_uses_is_blocked_for_it_until_an_operator_clears_it(tmp_path: Path) -> None:

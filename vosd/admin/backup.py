@@ -111,13 +111,10 @@ class _Copy:
         _remove(copy)
         try:
             self._take_pages(file, copy, show)
-            of_copy = Database(f"sqlite+aiosqlite:///{copy}")
-            try:
-                async with of_copy.reading(unhurried=True) as connection:
-                    self.revision = await target.revision_of(connection)
-                    self.commits = await target.commits_of(connection)
-            finally:
-                await of_copy.close()
+            url = f"sqlite+aiosqlite:///{copy}"
+            async with Database(url) as of_copy, of_copy.reading(unhurried=True) as connection:
+                self.revision = await target.revision_of(connection)
+                self.commits = await target.commits_of(connection)
             self._add_pages(copy, show)
         finally:
             _remove(copy)

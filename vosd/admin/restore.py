@@ -149,15 +149,12 @@ async def restore_database(
         StoreUnavailable: the database is away, or another restore, a migration or a division is under way.
         OSError: a file cannot be written.
     """
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         check_fits(backup, database)
         if database.file is not None:
             replaced = await _restore_file(backup, database, database.file, show, now, may_replace=may_replace)
         else:
             replaced = await _restore_rows(backup, database, url, show, may_replace=may_replace)
-    finally:
-        await database.close()
     if backup.manifest.schema != newest_revision():
         await migrate_async(url)
     return replaced
@@ -165,11 +162,8 @@ async def restore_database(
 
 async def rows_now(url: str) -> dict[str, int]:
     """Return the rows of each table."""
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         return await target.rows_in(database)
-    finally:
-        await database.close()
 
 
 def check_state(backup: BackupReader, settings: Settings, choice: JournalChoice | None) -> JournalChoice | None:
@@ -283,15 +277,16 @@ async def _restore_rows(
     for table in backup.manifest.tables:
         with backup.member(f"{TABLES}/{table}.rows") as file:
             await rows.check_rows_fit(database, table, file)
-    locking = Database(url)  # a migration changes the settings of its session
-    try:
-        async with locking.writing(unhurried=True) as connection, alone(connection, locking.place):
-            # Another restore may have ended since, and a switch may have begun to run.
-            had_content = await target.check_free(database, may_replace=may_replace)
-            await _begin_anew(connection, backup.manifest.schema)
-            await _fill(backup, database, show, lambda: check_held(connection, locking.place))
-    finally:
-        await locking.close()
+    # the lock has a connection of its own: a migration changes the settings of its session
+    async with (
+        Database(url) as locking,
+        locking.writing(unhurried=True) as connection,
+        alone(connection, locking.place),
+    ):
+        # Another restore may have ended since, and a switch may have begun to run.
+        had_content = await target.check_free(database, may_replace=may_replace)
+        await _begin_anew(connection, backup.manifest.schema)
+        await _fill(backup, database, show, lambda: check_held(connection, locking.place))
     return "its tables were dropped" if had_content else None
 
 

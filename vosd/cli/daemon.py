@@ -412,15 +412,12 @@ async def _divide(url: str) -> None:
     from vosd.storage.database import Database
     from vosd.storage.dividing import divide, rows_to_copy
 
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         total, done = max(await rows_to_copy(database), 1), 0
         with meter("rows") as shown:
             async for step in divide(database, time.time_ns() // 1_000_000):
                 done += step.rows
                 shown.show(done / total, done)
-    finally:
-        await database.close()
 
 
 @click.command(cls=Verb)

@@ -36,11 +36,8 @@ def main() -> None:
 
 async def compare_all(order: BilateralOrder) -> BilateralOutcome:
     """Compare a span with every partner, all at the same time."""
-    database = Database(order.database, was_used=lambda: True)
     names = HostNames(len(order.partners), "names of partners")
-    calls = SqlEndedCalls(database)
-    try:
+    async with Database(order.database, was_used=lambda: True) as database:
+        calls = SqlEndedCalls(database)
         compared = (compared_with(each, calls, names, order.since, order.until) for each in order.partners)
         return BilateralOutcome(tuple(await asyncio.gather(*compared)))
-    finally:
-        await database.close()

@@ -623,15 +623,13 @@ class Daemon:
         url = loaded.settings.database_url.reveal()
         if not self._database.is_other_login(url):
             return
-        tried = Database(url, patience_s=COMMAND_PATIENCE_S)
         try:
-            await tried.check_schema()
+            async with Database(url, patience_s=COMMAND_PATIENCE_S) as tried:
+                await tried.check_schema()
         except DatabaseRefusesUs as error:
             raise login_as_mistake(error, loaded) from error
         except StoreUnavailable:
             pass
-        finally:
-            await tried.close()
 
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self._check_login(loaded)

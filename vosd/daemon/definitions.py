@@ -128,11 +128,8 @@ class StoredDefinitions:
 
     async def _with(self, wanted: Wanted, read: Callable[[Database], Awaitable[Read]]) -> Read:
         url = wanted.database_url
-        database = Database(url, was_used=partial(was_used, wanted.state_dir, url))
-        try:
+        async with Database(url, was_used=partial(was_used, wanted.state_dir, url)) as database:
             return await read(database)
-        finally:
-            await database.close()
 
     async def _fetch(self, decks: Iterable[DeckVersion], store: DeckStore, kept: KeptCatalogue) -> None:
         for deck in decks:

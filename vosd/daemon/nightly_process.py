@@ -92,12 +92,9 @@ def main() -> None:
 async def work_of_the_night(order: NightlyOrder) -> NightlyOutcome:
     """Do the work of an order. A work is done although another one has failed."""
     try:
-        database = Database(order.url, was_used=lambda: True)
-        try:
+        async with Database(order.url, was_used=lambda: True) as database:
             await database.check_schema()
             return await _work_on(database, order)
-        finally:
-            await database.close()
     except (VosError, OSError) as error:
         return NightlyOutcome(failed=dict.fromkeys(order.works, str(error)))
 

@@ -106,12 +106,11 @@ def main() -> None:
 async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
     """Make a report and deliver it; ``now`` is UTC milliseconds. The same order again replaces the file."""
     try:
-        database = Database(order.url, statement_s=order.statement_s, replica=order.replica, was_used=lambda: True)
-        try:
+        async with Database(
+            order.url, statement_s=order.statement_s, replica=order.replica, was_used=lambda: True
+        ) as database:
             await check_has_come(database, order.until)
             content = await _made(SqlStores(database), order, now)
-        finally:
-            await database.close()
         if order.directory is not None:
             await asyncio.to_thread(_write, Path(order.directory), order, content)
         if order.mail is not None:

@@ -45,8 +45,7 @@ def main() -> None:
 
 async def _outcome(order: RetentionOrder) -> RetentionOutcome:
     try:
-        database = Database(order.url, was_used=lambda: True)
-        try:
+        async with Database(order.url, was_used=lambda: True) as database:
             await database.check_schema()
             await check_has_come(database, order.now)
             begun = time.monotonic()
@@ -58,8 +57,6 @@ async def _outcome(order: RetentionOrder) -> RetentionOutcome:
                 lambda: order.now + round(1_000 * (time.monotonic() - begun)),
             )
             return RetentionOutcome(await retention.run())
-        finally:
-            await database.close()
     except (VosError, OSError) as error:
         return RetentionOutcome(None, str(error))
     except Exception as error:  # noqa: BLE001  the boundary: the switch, which logs it, would see a dead process only

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection, ExceptionContext
@@ -242,6 +242,12 @@ class Database:
         Another file of the same name has another number.
         """
         return _file_number(self.engine.url.database)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection."""

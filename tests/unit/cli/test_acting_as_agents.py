@@ -77,11 +77,8 @@ async def book(url: str) -> None:
         Posting("top", Decimal(-1), f"{call_id(1)}/agent-2", "USD"),
     )
     of_acme = msgspec.structs.replace(plain, charges=charges, postings=postings)
-    database = Database(url)
-    try:
+    async with Database(url) as database:
         await SqlBooks(database).book([of_acme, answered_call(2, customer_account="other", vendor_account="carrier")])
-    finally:
-        await database.close()
 
 
 def vosd(site: Path, *words: str) -> Result:

@@ -70,9 +70,8 @@ def children() -> list[int]:
 
 @pytest.fixture
 async def database(tmp_path):
-    database = Database(migrated(tmp_path / "vosd.db"))
-    yield database
-    await database.close()
+    async with Database(migrated(tmp_path / "vosd.db")) as database:
+        yield database
 
 
 async def added_up(database) -> None:

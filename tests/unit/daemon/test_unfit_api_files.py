@@ -113,9 +113,8 @@ class Site:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Database]:
-        database = Database(self._url)
-        yield database
-        await database.close()
+        async with Database(self._url) as database:
+            yield database
 
 
 @pytest.fixture

@@ -58,9 +58,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(url)
-    yield office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
-    await database.close()
+    async with Database(url) as database:
+        yield office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
 
 
 @pytest.fixture

@@ -30,15 +30,14 @@ OFFICE = {
 
 @pytest.fixture
 async def office(tmp_path: Path):
-    database = Database(migrated(tmp_path / "vosd.db"))
-    yield office_on(
-        database,
-        builders.account("south"),
-        builders.account("shop", agent="south"),
-        now=0,
-        socket=tmp_path / "vosd.sock",
-    )
-    await database.close()
+    async with Database(migrated(tmp_path / "vosd.db")) as database:
+        yield office_on(
+            database,
+            builders.account("south"),
+            builders.account("shop", agent="south"),
+            now=0,
+            socket=tmp_path / "vosd.sock",
+        )
 
 
 async def drawn(office: Office, keys: object, first: str = "2026-12-23", days: int = 2, who=None) -> CalendarDays:

@@ -47,9 +47,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def office(url: str) -> AsyncIterator[Office]:
-    database = Database(url)
-    yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
-    await database.close()
+    async with Database(url) as database:
+        yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
 
 
 def sheet(**prices: str) -> list[str]:

@@ -81,9 +81,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    database = Database(url)
-    yield database
-    await database.close()
+    async with Database(url) as database:
+        yield database
 
 
 @pytest.fixture

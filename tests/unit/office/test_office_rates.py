@@ -49,9 +49,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def office(url: str) -> AsyncIterator[Office]:
-    database = Database(url)
-    yield office_on(database, *ACCOUNTS, now=NOW)
-    await database.close()
+    async with Database(url) as database:
+        yield office_on(database, *ACCOUNTS, now=NOW)
 
 
 async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) -> None:

@@ -54,9 +54,8 @@ BUSY = AddView(page=ViewPage.CDRS, name="busy", query="reason=Busy&columns=calle
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(migrated(tmp_path / "vosd.db"))
-    yield office_on(database, builders.account("shop"), now=NOW)
-    await database.close()
+    async with Database(migrated(tmp_path / "vosd.db")) as database:
+        yield office_on(database, builders.account("shop"), now=NOW)
 
 
 async def names_of(office: Office, who: Principal) -> list[str]:

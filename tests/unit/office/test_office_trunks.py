@@ -36,15 +36,14 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(url)
-    yield office_on(
-        database,
-        builders.account("south"),
-        builders.account("shop", agent="south"),
-        now=NOW,
-        socket=tmp_path / "vosd.sock",
-    )
-    await database.close()
+    async with Database(url) as database:
+        yield office_on(
+            database,
+            builders.account("south"),
+            builders.account("shop", agent="south"),
+            now=NOW,
+            socket=tmp_path / "vosd.sock",
+        )
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,14 @@ SOON, LATER = NOW + 60_000, NOW + 120_000
 
 @pytest.fixture
 async def office(tmp_path: Path) -> Any:
-    database = Database(migrated(tmp_path / "vosd.db"))
-    yield office_on(
-        database,
-        builders.account("south"),
-        builders.account("below", agent="south"),
-        now=NOW,
-        socket=tmp_path / "vosd.sock",
-    )
-    await database.close()
+    async with Database(migrated(tmp_path / "vosd.db")) as database:
+        yield office_on(
+            database,
+            builders.account("south"),
+            builders.account("below", agent="south"),
+            now=NOW,
+            socket=tmp_path / "vosd.sock",
+        )
 
 
 async def set_object(office: Office, kind: str, name: str, keys: Any, at: int | None = None) -> None:

@@ -69,9 +69,8 @@ LIMITED: Final = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps"
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(migrated(tmp_path / "vosd.db"))
-    yield database
-    await database.close()
+    async with Database(migrated(tmp_path / "vosd.db")) as database:
+        yield database
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from vosd.storage.migrate import migrate_async
 @pytest.fixture
 async def database(sqlite_url):
     await migrate_async(sqlite_url)
-    database = Database(sqlite_url)
-    yield database
-    await database.close()
+    async with Database(sqlite_url) as database:
+        yield database
 
 
 @pytest.mark.parametrize(
@@ -77,13 +76,10 @@ async def test_a_mysql_session_is_in_utc_strict_escapes_by_backslash_and_looks_f
 @pytest.mark.parametrize("set_in_url", ["autocommit=0", "autocommit=1&client_flag=a&connect_timeout=b&local_infile=c",
                                         "echo=1&init_command=x&sql_mode=ANSI_QUOTES&use_unicode=0"])  # fmt: skip
 async def test_a_mysql_session_is_as_ever_where_the_url_asks_for_another(mariadb_url, set_in_url):
-    database = Database(f"{mariadb_url}?program_name=vosd&{set_in_url}")
-    try:
+    async with Database(f"{mariadb_url}?program_name=vosd&{set_in_url}") as database:
         async with database.writing() as connection:
             row = (await connection.exec_driver_sql("SELECT @@autocommit, LOCATE('ANSI', @@sql_mode), 'é'")).one()
         assert tuple(row) == (0, 0, "é")
-    finally:
-        await database.close()
 
 
 @pytest.mark.parametrize("directory", ["", "{}/"])
