@@ -14,10 +14,9 @@ from vosd.base.number import without_separators
 from vosd.routing.failover import FLOW_FAILED, AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
-from vosd.sip.headers.contact import preference
+from vosd.sip.headers.contact import by_preference
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 from vosd.trunks.dialect import Redirects
@@ -339,7 +338,7 @@ class Hunt:
             self.named.add(_hop_key(self.latest))
         remaining = [each for each in self.next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
         next_hops: list[NextHop] = []
-        for contact in _by_preference(redirect)[:CONTACTS_JUDGED_MAX]:
+        for contact in by_preference(redirect.headers("contact"))[:CONTACTS_JUDGED_MAX]:
             next_hop = self._next_hop_of(choice, seen_at, contact, now)
             if next_hop is not None and _hop_key(next_hop) not in self.named:
                 self.named.add(_hop_key(next_hop))
@@ -427,14 +426,3 @@ def _hop_key(next_hop: NextHop) -> tuple[str, ...]:
     choice, address = next_hop
     transport = address.transport or "udp"
     return choice.callee_out, address.host, str(address.port or DEFAULT_PORTS[transport]), transport
-
-
-def _by_preference(redirect: Response) -> list[NameAddr]:
-    """Return the contacts of a 3xx, the highest q first (RFC 3261 section 20.10)."""
-    contacts = []
-    for value in redirect.headers("contact"):
-        try:
-            contacts.append(NameAddr.parse(value))
-        except ParseError:
-            continue  # a malformed contact is left out
-    return sorted(contacts, key=lambda contact: preference(contact.param("q")), reverse=True)

@@ -23,7 +23,16 @@ from vosd.admin.export_profile import (
 )
 from vosd.base.money import PLACES
 from vosd.catalogue.problems import ConfigError, ProblemList, suggestion
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, choice, one_or_many, switch, whole
+from vosd.config.reader.fields import (
+    ExpectedError,
+    FromText,
+    KeyProblemError,
+    choice,
+    one_or_many,
+    switch,
+    text_where,
+    whole,
+)
 from vosd.config.reader.fields import line_of_text as line
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.model import Keys
@@ -37,12 +46,7 @@ _ACCOUNT: Final = line(1, 64)
 
 
 def _file_name() -> FromText:
-    def read(text: str) -> str:
-        if not _NAME.match(text):
-            raise ValueError
-        return text
-
-    return FromText("1 to 64 letters, digits and _ . - (no dot or hyphen at the beginning)", read)
+    return text_where(_NAME.match, "1 to 64 letters, digits and _ . - (no dot or hyphen at the beginning)")
 
 
 def _column() -> FromText:

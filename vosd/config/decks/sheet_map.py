@@ -13,7 +13,15 @@ from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, sugges
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.document import parse_document
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, line_of_text, one_or_many, whole
+from vosd.config.reader.fields import (
+    ExpectedError,
+    FromText,
+    KeyProblemError,
+    line_of_text,
+    one_or_many,
+    text_where,
+    whole,
+)
 from vosd.config.reader.includes import FILE_BYTES_MAX, read_text
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
@@ -71,12 +79,7 @@ def _constants() -> FromText:
 
 
 def _date_format() -> FromText:
-    def read(text: str) -> str:
-        if not is_date_format(text):
-            raise ValueError
-        return text
-
-    return FromText(DATE_FORMAT_EXPECTED, read)
+    return text_where(is_date_format, DATE_FORMAT_EXPECTED)
 
 
 def text_encoding() -> FromText:
@@ -93,13 +96,7 @@ def text_encoding() -> FromText:
 
 def decimal_mark() -> FromText:
     """Read a decimal mark."""
-
-    def read(text: str) -> str:
-        if text not in {".", ","}:
-            raise ValueError
-        return text
-
-    return FromText("'.' or ','", read)
+    return text_where(lambda text: text in {".", ","}, "'.' or ','")
 
 
 Words = tuple[Annotated[str, line_of_text(1, 100)], ...]

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.billing.spending import SpendAction
 from vosd.config.reader.amounts import price
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, text_where, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
@@ -19,13 +19,7 @@ _MINUTES_MAX: Final = 10_000_000
 
 def class_name() -> FromText:
     """Read the name of a class of destinations."""
-
-    def read(text: str) -> str:
-        if not _NAME.match(text):
-            raise ValueError
-        return text
-
-    return FromText("a name of 1 to 24 letters, digits, dots, dashes and underscores", read)
+    return text_where(_NAME.match, "a name of 1 to 24 letters, digits, dots, dashes and underscores")
 
 
 class DestinationClassKeys(Keys):

@@ -39,7 +39,16 @@ from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, REPORT_SECONDS, STA
 from vosd.config.reader.addresses import http_listener, network
 from vosd.config.reader.addresses import ip as ip_address
 from vosd.config.reader.amounts import overdraft
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, object_name, one_or_many, switch, whole
+from vosd.config.reader.fields import (
+    FromText,
+    KeyProblemError,
+    choice,
+    object_name,
+    one_or_many,
+    switch,
+    text_where,
+    whole,
+)
 from vosd.config.reader.files import database_url, file_path, socket_path
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -67,13 +76,7 @@ _PATH: Final = re.compile(r"/[!-~]{0,199}\Z")
 
 def url_path() -> FromText:
     """Read the path of a URL, with a query or without."""
-
-    def read(text: str) -> str:
-        if not _PATH.match(text):
-            raise ValueError
-        return text
-
-    return FromText("a path such as /phones, at most 200 characters without blanks", read)
+    return text_where(_PATH.match, "a path such as /phones, at most 200 characters without blanks")
 
 
 class PhoneServiceKeys(Keys):

@@ -10,7 +10,7 @@ from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import destination
-from vosd.config.reader.fields import FromText, KeyProblemError, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, milliseconds, one_or_many, switch, text_where, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.gateways import Address
@@ -37,13 +37,7 @@ def lookup_url() -> FromText:
 
 def json_field() -> FromText:
     """Read the name of a field of a JSON document, with dots for fields inside of others."""
-
-    def read(text: str) -> str:
-        if not _FIELD.match(text):
-            raise ValueError
-        return text
-
-    return FromText("the name of a field, such as lrn or result.lrn", read)
+    return text_where(_FIELD.match, "the name of a field, such as lrn or result.lrn")
 
 
 def _is_plain(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.config.reader.codes import causes_instead
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, text_where, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values
@@ -18,13 +18,9 @@ _DIGITS_MAX: Final = 4
 
 def few_digits() -> FromText:
     """Read a country code or a prefix."""
-
-    def read(text: str) -> str:
-        if not (text.isascii() and text.isdigit() and 1 <= len(text) <= _DIGITS_MAX):
-            raise ValueError
-        return text
-
-    return FromText(f"1 to {_DIGITS_MAX} digits", read)
+    return text_where(
+        lambda text: text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX, f"1 to {_DIGITS_MAX} digits"
+    )
 
 
 class ResponseHeaderKeys(Keys):

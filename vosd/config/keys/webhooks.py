@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
-from vosd.config.reader.fields import FromText, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import FromText, milliseconds, one_or_many, switch, text_where, whole
 from vosd.config.reader.model import Keys
 from vosd.control.events import TYPES_BY_NAME
 
@@ -32,21 +32,13 @@ def report_url() -> FromText:
 
 
 def _event_type() -> FromText:
-    def read(text: str) -> str:
-        if text not in TYPES_BY_NAME:
-            raise ValueError
-        return text
-
-    return FromText("a type of events such as call.ended, or a subject such as call", read)
+    return text_where(
+        lambda text: text in TYPES_BY_NAME, "a type of events such as call.ended, or a subject such as call"
+    )
 
 
 def _receiver_name() -> FromText:
-    def read(text: str) -> str:
-        if not _NAME.fullmatch(text):
-            raise ValueError
-        return text
-
-    return FromText("up to 40 lower-case letters, digits and hyphens, a letter first", read)
+    return text_where(_NAME.fullmatch, "up to 40 lower-case letters, digits and hyphens, a letter first")
 
 
 class ReceiverKeys(Keys):

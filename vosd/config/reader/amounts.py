@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from vosd.base.money import PLACES, parse_amount
-from vosd.config.reader.fields import DECIMAL, FromText, ValueForm, ValueShape, plain
+from vosd.config.reader.fields import DECIMAL, FromText, ValueForm, ValueShape, plain, text_where
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 UNLIMITED: Final = "unlimited"
@@ -104,13 +104,7 @@ def percent() -> FromText:
 
 def currency_code() -> FromText:
     """Read an ISO 4217 code."""
-
-    def read(text: str) -> str:
-        if not _CURRENCY.match(text):
-            raise ValueError
-        return text
-
-    return FromText("an ISO 4217 code, such as USD", read)
+    return text_where(_CURRENCY.match, "an ISO 4217 code, such as USD")
 
 
 def _up_to(most: int, unit: str = "") -> ValueShape:

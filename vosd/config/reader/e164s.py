@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError
+from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, text_where
 
 _PATTERN: Final = re.compile(r"\d{1,32}\*?\Z", re.ASCII)
 _WITH_MEMO: Final = re.compile(r"(\d{1,32}\*?)\s*(?:\(([^()]{0,200})\))?\s*(?:,\s*(?=\d)|\Z)", re.ASCII)
@@ -70,21 +70,9 @@ def services_with_numbers() -> FromText:
 
 def digits(most: int) -> FromText:
     """Read up to so many digits; an empty text is none."""
-
-    def read(text: str) -> str:
-        if not re.fullmatch(rf"[0-9]{{0,{most}}}", text):
-            raise ValueError
-        return text
-
-    return FromText(f"up to {most} digits, or nothing", read)
+    return text_where(lambda text: re.fullmatch(rf"[0-9]{{0,{most}}}", text), f"up to {most} digits, or nothing")
 
 
 def short_codes() -> FromText:
     """Read one number of a list of short numbers."""
-
-    def read(text: str) -> str:
-        if not _SHORT.match(text):
-            raise ValueError
-        return text
-
-    return FromText("a number of 2 to 8 digits", read)
+    return text_where(_SHORT.match, "a number of 2 to 8 digits")

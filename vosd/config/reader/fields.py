@@ -140,6 +140,17 @@ def limit() -> FromText:
     return FromText("a whole number from 1 to 1000000; leave the key out for no limit", read, shape=shape)
 
 
+def text_where(fits: Callable[[str], object], expected: str, *, shape: ValueShape = _PLAIN) -> FromText:
+    """Read text that fits as it is."""
+
+    def read(text: str) -> str:
+        if not fits(text):
+            raise ValueError
+        return text
+
+    return FromText(expected, read, shape=shape)
+
+
 def milliseconds_of(text: str, lowest_ms: int, highest_ms: int) -> int:
     """Convert seconds with up to three decimals to whole milliseconds.
 
@@ -236,13 +247,7 @@ def line_of_text(shortest: int, longest: int) -> FromText:
 
 def mail_address() -> FromText:
     """Read an e-mail address without a name."""
-
-    def read(text: str) -> str:
-        if not _ADDRESS.match(text):
-            raise ValueError
-        return text
-
-    return FromText("an address such as noc@example.com", read)
+    return text_where(_ADDRESS.match, "an address such as noc@example.com")
 
 
 def moment() -> FromText:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from vosd.config.reader.fields import FromText
+from vosd.config.reader.fields import FromText, text_where
 
 _DIGITS: Final = re.compile(r"\d{1,32}\Z", re.ASCII)
 _WITH_WILDCARDS: Final = re.compile(r"(?=\?*\d)[\d?]{1,32}\Z", re.ASCII)
@@ -37,35 +37,17 @@ def wild_prefix() -> FromText:
 
 def plain_prefix() -> FromText:
     """Read a called prefix."""
-
-    def read(text: str) -> str:
-        if not _DIGITS.match(text):
-            raise ValueError
-        return text
-
-    return FromText("digits without + or blanks", read)
+    return text_where(_DIGITS.match, "digits without + or blanks")
 
 
 def dialled_prefix() -> FromText:
     """Read what a customer dials before the number to choose a gateway."""
-
-    def read(text: str) -> str:
-        if not _TECH_PREFIX.match(text):
-            raise ValueError
-        return text
-
-    return FromText("1 to 32 characters of 0-9, * and #", read)
+    return text_where(_TECH_PREFIX.match, "1 to 32 characters of 0-9, * and #")
 
 
 def telephone_number() -> FromText:
     """Read the number of a telephone."""
-
-    def read(text: str) -> str:
-        if not _TELEPHONE.match(text):
-            raise ValueError
-        return text
-
-    return FromText("a number of 1 to 32 characters of 0-9, * and #, with a leading + or without", read)
+    return text_where(_TELEPHONE.match, "a number of 1 to 32 characters of 0-9, * and #, with a leading + or without")
 
 
 def _prefix(text: str) -> str:

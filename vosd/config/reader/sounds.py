@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vosd.config.reader.fields import FromText, KeyProblemError
+from vosd.config.reader.fields import FromText, KeyProblemError, text_where
 from vosd.trunks.announcements import ANNOUNCED, NO_SOUND
 
 SOUNDS_MAX: Final = 500
@@ -29,13 +29,7 @@ def sound_name() -> FromText:
 
 def named_sound() -> FromText:
     """Read the name of a sound."""
-
-    def read(text: str) -> str:
-        if not _NAME.match(text) or text.lower() == _NONE:
-            raise ValueError
-        return text
-
-    return FromText("the name of a sound of media.sounds", read)
+    return text_where(lambda text: _NAME.match(text) and text.lower() != _NONE, "the name of a sound of media.sounds")
 
 
 def sound_files() -> FromText:

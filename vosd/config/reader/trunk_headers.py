@@ -6,7 +6,7 @@ from typing import Final
 
 from vosd.base.host import domain
 from vosd.config.reader.addresses import destination
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError
+from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, text_where
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.compose import escape_user, host_text
 from vosd.sip.wire.errors import ParseError
@@ -48,24 +48,15 @@ def uri_host(*, with_port: bool) -> FromText:
 
 def uri_user() -> FromText:
     """Read the user part of a URI."""
-
-    def read(text: str) -> str:
-        if not 1 <= len(text) <= 64 or not text.isprintable() or escape_user(text) != text:
-            raise ValueError
-        return text
-
-    return FromText("1 to 64 characters of a user part, such as trunk2 or +4930123456", read)
+    return text_where(
+        lambda text: 1 <= len(text) <= 64 and text.isprintable() and escape_user(text) == text,
+        "1 to 64 characters of a user part, such as trunk2 or +4930123456",
+    )
 
 
 def product() -> FromText:
     """Read what User-Agent and Server say."""
-
-    def read(text: str) -> str:
-        if not _PRODUCT.match(text):
-            raise ValueError
-        return text
-
-    return FromText("1 to 128 printable ASCII characters", read)
+    return text_where(_PRODUCT.match, "1 to 128 printable ASCII characters")
 
 
 def route_value() -> FromText:

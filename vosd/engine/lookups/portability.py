@@ -15,10 +15,8 @@ from vosd.engine.lookups.availability import Availability
 from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.lookups.sip_question import SipQuestion, Wiring
 from vosd.engine.settings import PortabilitySettings
-from vosd.sip.headers.contact import preference
-from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.contact import by_preference
 from vosd.sip.headers.portability import portability_of
-from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 
 OPEN_MAX: Final = 256
@@ -210,15 +208,10 @@ def _routing_number(redirect: Response) -> str:
     Raises:
         LookupFailedError: it has no Contact that can be read, or a routing number that cannot be used.
     """
-    contacts = []
-    for value in redirect.headers("contact"):
-        try:
-            contacts.append(NameAddr.parse(value))
-        except ParseError:
-            continue  # another one may say it
+    contacts = by_preference(redirect.headers("contact"))
     if not contacts:
         raise LookupFailedError("no Contact in the answer that can be read")
-    uri = max(contacts, key=lambda each: preference(each.param("q"))).uri
+    uri = contacts[0].uri
     said = portability_of(uri)
     if said.is_unusable:
         raise LookupFailedError(f"no routing number in the answer: {uri[:40]!r}")

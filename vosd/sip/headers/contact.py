@@ -1,6 +1,8 @@
 """Contacts of a REGISTER: address, duration and preference (section 20.10)."""
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vosd.sip.headers.name_addr import NameAddr
@@ -68,6 +70,15 @@ def preference(q: str | None) -> int:
         return SURELY
     whole, _, fraction = q.partition(".")
     return 1_000 * int(whole) + int((fraction + "000")[:3])
+
+
+def by_preference(values: Iterable[str]) -> list[NameAddr]:
+    """Return the contacts of a 3xx, the highest q first (RFC 3261 section 20.10); malformed ones are left out."""
+    contacts = []
+    for value in values:
+        with suppress(ParseError):
+            contacts.append(NameAddr.parse(value))
+    return sorted(contacts, key=lambda contact: preference(contact.param("q")), reverse=True)
 
 
 def seconds(text: str) -> int:
