@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
@@ -72,6 +73,33 @@ def test_an_object_that_others_use_does_not_end_and_they_are_named(api: Api) -> 
     ends = [{"kind": "rate_groups", "name": name, "action": "delete"} for name in ("usable-2", "usable")]
     (mistake,) = api.ask("POST", "/bulk", {"objects": ends}).json["errors"]
     assert (mistake["field"], mistake["detail"]) == ("objects[1]", said)
+
+
+def test_objects_are_found_by_their_captions_and_by_what_leads_calls_to_them_and_not_by_passwords(api: Api) -> None:
+    keys = {"currency": "USD", "name": "Größe & Co", "contact": "ann@found.example", "memo": "pays late"}
+    assert api.ask("POST", "/accounts", {"name": "finder", "keys": keys}).status == 201
+    phone = {"account": "finder", "password": "zebra-onyx-quill-79", "caller_numbers": ["4930471"]}
+    trunk = {"account": "finder", "hosts": ["192.0.2.147"]}
+    for path, made in (
+        ("/phones", {"name": "8472", "keys": phone, "memo": "for the porter"}),
+        ("/mapping-gateways", {"name": "finder-in", "keys": trunk}),
+    ):
+        assert api.ask("POST", path, made).status == 201
+    assert api.ask("POST", "/dids/import", {"text": "number\n49304710-49304719\n4930472\n"}).status == 200
+
+    def found(path: str, part: str, name: str = "name") -> list[str]:
+        return [each[name] for each in api.ask("GET", f"{path}?{urlencode({'containing': part})}").json["items"]]
+
+    for part in ("GRÖßE", "größe & co", "ann@found", "Pays"):
+        assert found("/accounts", part) == found("/balances", part, "id") == ["finder"], part
+    assert found("/phones", "4930471") == found("/phones", "PORTER") == ["8472"]
+    assert found("/phones", "zebra") == found("/phones", "onyx-quill") == []
+    assert found("/mapping-gateways", "192.0.2.147") == found("/mapping-gateways", "FINDER") == ["finder-in"]
+    assert found("/dids", "49304715") == ["49304710-49304719"]
+    assert found("/dids", "493047") == ["49304710-49304719", "4930472"]
+    assert api.ask("PATCH", "/accounts/finder", {"keys": {"memo": "pays at once"}}).status == 200
+    assert found("/balances", "pays late", "id") == []
+    assert found("/balances", "at once", "id") == ["finder"]
 
 
 def test_conditions_of_a_change_are_obeyed_or_refused(api: Api) -> None:
@@ -275,6 +303,8 @@ def test_objects_of_the_files_are_listed_with_their_place_and_not_changed(api: A
     assert having == [name for name in found if "sell" in name]
     assert having
     assert api.ask("GET", "/accounts?containing=sell&beginning=x").json["items"] == []
+    having = [each["id"] for each in api.ask("GET", "/balances?containing=SELL&limit=1000").json["items"]]
+    assert having == [name for name in found if "sell" in name]
     assert found["reseller"]["keys"] == {"rights": ["accounts", "sub_payments", "gateways"]}
     assert {each["source"] for each in api.ask("GET", "/accounts?source=database").json["items"]} <= {"database"}
     for method, path, body in (

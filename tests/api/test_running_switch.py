@@ -230,6 +230,8 @@ def test_a_registration_is_forgotten_until_the_phone_registers_again(site: Watch
                        lambda: site.cli("registrations", "--forget", "7001")):  # fmt: skip
             phone.register()
             assert {row["name"] for row in site.items("/registrations?direction=inbound")} == {"7001"}
+            assert {row["name"] for row in site.items("/registrations?containing=SIP:7001")} == {"7001"}
+            assert site.items("/registrations?containing=none") == []
             outcome = forget()
             assert (outcome["name"], outcome["bindings"] >= 1) == ("7001", True)
             assert site.items("/registrations") == []

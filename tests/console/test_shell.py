@@ -5,7 +5,7 @@ import re
 from datetime import datetime
 from time import time_ns
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -274,9 +274,14 @@ def test_a_return_to_the_window_of_a_search_reads_no_lists_again(newcomer: Visit
 
 
 def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
+    asked: list[dict[str, str]] = []
+    boss.page.on("request", lambda request: asked.append(dict(parse_qsl(urlsplit(request.url).query))))
     page = boss.go("/found?q=carrier", "Search: carrier")
     page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
+    searching = [each for each in asked if "carrier" in each.values()]
+    assert sum("containing" in each for each in searching) >= 7
+    assert max(int(each["limit"]) for each in searching) == 50  # of lists of any length
     page = boss.go("/found?q=no-such-thing")
     expect(page.get_by_role("status")).to_have_text(
         "Nothing has this number, name or address. Looked for in: Accounts, Invoices, Gateways, Phones, Registrations, "

@@ -222,19 +222,6 @@ async def test_the_first_objects_whose_names_begin_with_a_text_are_read(objects,
     assert [each.name for each in behind] == [name for name in sorted(found) if name > "a-1"]
 
 
-@pytest.mark.parametrize(
-    ("containing", "found"),
-    [("bc", ["abc", "xBCx"]), ("BC", ["abc", "xBCx"]), ("_", ["a_1"]), ("%", []), ("é", ["né"]), ("none", [])],
-)
-async def test_the_first_objects_that_have_a_text_in_their_names_are_read(objects, containing, found):
-    names = ("abc", "a_1", "né", "xBCx")
-    await objects.add([msgspec.structs.replace(ACME, name=name) for name in names])
-    read = await objects.first(STARTED, 100, "accounts", containing=containing)
-    assert [each.name for each in read] == sorted(found)
-    behind = await objects.first(STARTED, 1, "accounts", "abc", containing=containing)
-    assert [each.name for each in behind] == [name for name in sorted(found) if name > "abc"][:1]
-
-
 async def test_the_first_objects_are_read_in_few_statements_where_thousands_have_ended(objects, database):
     versions = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)]
     await objects.add([*versions, *(next_of(each, body=None) for each in versions[:-1])])

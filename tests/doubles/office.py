@@ -19,6 +19,7 @@ from vosd.admin.office.ports import CheckedDefinitions, ObjectKindSheet, Paramet
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
+from vosd.base.search_text import Searched, SearchText
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
@@ -33,7 +34,7 @@ from vosd.config.drawn_calendar import drawn_calendar
 from vosd.config.key_sheets import key_sheets
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.reading import read_section
-from vosd.config.stored_text import check_kind, section_of
+from vosd.config.stored_text import section_of
 from vosd.config.text_values import number_for_text
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
@@ -87,6 +88,16 @@ class Defined:
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
+
+    def search_text(self, kind: str) -> SearchText:
+        """Return the texts of the accounts, or the names of other objects."""
+        if kind == "accounts":
+            found = [Searched(each.id, each.name or "", each.memo or "") for each in self._accounts.values()]
+        else:
+            found = [
+                Searched(name) for name in {*self._lists.get(kind, ()), *self._payers, *self._written.get(kind, {})}
+            ]
+        return SearchText(found)
 
     def confirm_above(self, login: str) -> Decimal | None:
         """Return the limit of a person, else of all."""
@@ -169,10 +180,6 @@ class Defined:
     def written_object(self, kind: str, name: str) -> WrittenObject | None:
         """Return one object of the files."""
         return self._written.get(kind, {}).get(name)
-
-    def check_kind(self, kind: str) -> None:
-        """Refuse kinds that the database cannot define."""
-        check_kind(kind)
 
     def number_for_text(self, kind: str, keys: Any) -> tuple[str, Any] | None:
         """Return what production does."""

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import SourceLine
+from vosd.base.search_text import Searched
+from vosd.catalogue.problems import SourceLine, suggestion
 
 KINDS: Final[Mapping[str, str | None]] = {
     "accounts": "id",
@@ -30,6 +31,17 @@ KINDS: Final[Mapping[str, str | None]] = {
     "parameters": None,
 }
 """Sections whose objects the database may define, and the key with the name; None = the section has names as keys."""
+
+
+class BadObjectError(VosError):
+    """The text is not the keys of one object; the message says where and what is expected."""
+
+
+def check_kind(kind: str) -> None:
+    """Raise BadObjectError where the database cannot define objects of a kind."""
+    if kind not in KINDS:
+        message = f"{kind!r} is no kind of object; {suggestion(kind, KINDS)}"
+        raise BadObjectError(message)
 
 
 class ObjectsMoved(VosError):  # noqa: N818 - states what was found
@@ -96,6 +108,10 @@ class SearchedObjects(Mapping[str, ObjectVersion]):
 
         A key that is missing has an empty text; None in place of the texts: they may name variables of the environment.
         """
+
+    @abstractmethod
+    def searched(self, shown: Sequence[str], inner: Sequence[str]) -> Sequence[Searched]:
+        """Return the texts of some keys of each object, the memo of its version among the inner ones."""
 
 
 class ObjectStore(Protocol):

@@ -279,8 +279,9 @@ def _definitions_beside(invocation: Invocation, wanted: "Wanted") -> "Stored":
 
 def _is_export(path: Path, state_dir: Path) -> bool:
     """Return whether a file has objects alone, as ``vosd definitions export`` writes it, and no switch ran on it."""
+    from vosd.catalogue.stored_objects import BadObjectError
     from vosd.config.places import recorded_in, state_dir_found_from
-    from vosd.config.stored_text import BadObjectError, read_objects
+    from vosd.config.stored_text import read_objects
 
     if recorded_in(state_dir_found_from(path, state_dir)) is not None:
         return False

@@ -61,7 +61,7 @@ class ObjectKind(click.ParamType[str]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the kind; another one is wrong usage."""
-        from vosd.config.stored_text import BadObjectError, check_kind
+        from vosd.catalogue.stored_objects import BadObjectError, check_kind
 
         try:
             check_kind(value)

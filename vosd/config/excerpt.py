@@ -28,6 +28,7 @@ from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_temp
 if TYPE_CHECKING:
     from vosd.admin.office.ports import ParameterSheet
     from vosd.admin.rate_areas import RateGroupSheet
+    from vosd.base.search_text import SearchText
     from vosd.billing.accounts import Account
     from vosd.billing.currencies import Currencies
     from vosd.billing.period_rates import PeriodRates
@@ -105,6 +106,7 @@ class Excerpt:
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
         self._agents: Mapping[str, str] | None = None
+        self._search_texts: dict[str, SearchText] = {}
         self._written_currencies: ReadCurrencies | None = None
         self.texts: Texts | None = None
         """Place of the files of YAML; None = the disk."""
@@ -515,6 +517,17 @@ class Excerpt:
             return sections.of_files
         return {name: each for name, each in sections.items() if version_at(each.place) is None}
 
+    def search_text(self, kind: str) -> "SearchText":
+        """Return the texts by which objects of a kind are found, put together once."""
+        from vosd.config.search_texts import search_text
+
+        files = self.written(kind)
+        found = self._search_texts.get(kind)
+        if found is None:
+            found = search_text(kind, files, (self._stored or {}).get(kind, {}))
+            self._search_texts[kind] = found
+        return found
+
     def _installation(self) -> "tuple[InstallationKeys, ParameterKeys]":
         from vosd.config.assembly.parameters import defaults_of, take_parameters
         from vosd.config.keys.installation import InstallationKeys
@@ -607,6 +620,7 @@ class Excerpt:
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         self._agents = self._written_currencies = None
+        self._search_texts = {}
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

@@ -18,10 +18,9 @@ import msgspec
 import yaml
 
 from vosd.base.edited import edited
-from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
-from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine, suggestion
-from vosd.catalogue.stored_objects import KINDS, ObjectVersion
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
+from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion, check_kind
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, with_variables
 from vosd.config.stored import Stored
 
@@ -29,10 +28,6 @@ _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 """Names that are the same when they are quoted, as nearly all are."""
-
-
-class BadObjectError(VosError):
-    """The text is not the keys of one object; the message says where and what is expected."""
 
 
 class Object(NamedTuple):
@@ -248,13 +243,6 @@ def yaml_of_objects(objects: Iterable[ObjectVersion]) -> str:
         else:
             sections.setdefault(each.kind, []).append({name_key: each.name, **keys})
     return yaml_of(sections)
-
-
-def check_kind(kind: str) -> None:
-    """Raise BadObjectError where the database cannot define objects of a kind."""
-    if kind not in KINDS:
-        message = f"{kind!r} is no kind of object; {suggestion(kind, KINDS)}"
-        raise BadObjectError(message)
 
 
 def read_object(kind: str, name: str, text: str, file: str, environ: Mapping[str, str]) -> Object:

@@ -57,6 +57,9 @@ class GatewayRow(msgspec.Struct, frozen=True):
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):
     """List every gateway with its state, its calls and its figures of the last hour."""
 
+    containing: str = ""
+    """Only those with this in their names, whether letters are capital or small."""
+
 
 class InboundRow(msgspec.Struct, frozen=True, tag_field="direction", tag="inbound"):
     """A phone or gateway that is registered with the switch."""
@@ -108,6 +111,9 @@ class OutboundRow(msgspec.Struct, frozen=True, tag_field="direction", tag="outbo
 
 class ListRegistrations(Order[list[InboundRow | OutboundRow]], frozen=True, tag="registrations"):
     """List registrations in both directions."""
+
+    containing: str = ""
+    """Only those with this in name, contact, address or User-Agent, whether letters are capital or small."""
 
 
 class ForgottenRegistrations(msgspec.Struct, frozen=True):

@@ -92,7 +92,7 @@ from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, snapshot
-from vosd.engine.registration.bindings import inbound
+from vosd.engine.registration.bindings import has_part, inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
 from vosd.routing.dynamic_lists import ListedCaller
@@ -179,16 +179,22 @@ class Commands:
         """Count the running calls of each account."""
         return counts_by_account(self._service.switch.calls())
 
-    async def registrations(self, _order: ListRegistrations) -> list[InboundRow | OutboundRow]:
+    async def registrations(self, order: ListRegistrations) -> list[InboundRow | OutboundRow]:
         """List registrations in both directions."""
-        return [*await self._registered_with_us(), *self._service.node.vendors.registrations.rows()]
+        part = order.containing.lower()
+        ours = self._service.node.vendors.registrations.rows()
+        return [
+            *await self._registered_with_us(part),
+            *(each for each in ours if part in f"{each.name}\n{each.contact}\n{each.server}".lower()),
+        ]
 
-    async def _registered_with_us(self) -> list[InboundRow]:
+    async def _registered_with_us(self, part: str) -> list[InboundRow]:
         listeners = self._service.listeners
         rows: list[InboundRow] = []
-        for registration in self._service.registrations.listed():
-            rows.append(inbound(registration, listeners))
-            if len(rows) % ROWS_AT_ONCE == 0:
+        for count, each in enumerate(self._service.registrations.listed(), start=1):
+            if not part or has_part(each, part):
+                rows.append(inbound(each, listeners))
+            if count % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run
         return rows
 
@@ -352,12 +358,12 @@ class Commands:
         _log.info("blacklist_cleared", caller=number or "all", cleared=cleared)
         return ClearedCallers(number, cleared)
 
-    async def gateways(self, _order: ListGateways) -> list[GatewayRow]:
+    async def gateways(self, order: ListGateways) -> list[GatewayRow]:
         """List every gateway with its state, its calls and its figures of the last hour."""
         shown: list[GatewayRow] = []
         registrations, silenced = self._service.registrations, self._silenced.sources()
         for row in self._service.gateways.rows(
-            self._service.switch.live, registrations.names(), registrations.departed(), silenced
+            self._service.switch.live, registrations.names(), registrations.departed(), silenced, order.containing
         ):
             shown.append(row)
             if len(shown) % ROWS_AT_ONCE == 0:

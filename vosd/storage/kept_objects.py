@@ -5,7 +5,7 @@ The database may be away when a switch starts, and a command about one account n
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
+from vosd.base.search_text import Searched
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.processes.whole_file import DRAFT
 
@@ -96,6 +97,13 @@ class KeptObjects:
             (name, None if has_variable else ["" if text is None else str(text) for text in texts])
             for name, has_variable, *texts in rows
         ]
+
+    def searched(self, kind: str, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
+        """Return ``SearchedObjects.searched`` of a kind."""
+        text = "coalesce(json_extract(body, ?), '') || ' '"
+        texts = (" || ".join([text] * len(keys)) or "''" for keys in (shown, inner))
+        query = f"SELECT name, {next(texts)}, {next(texts)} || coalesce(memo, '') FROM object WHERE kind = ?"  # noqa: S608 - constants
+        return [*map(Searched._make, self._rows(query, *(f'$."{key}"' for key in (*shown, *inner)), kind))]
 
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""
@@ -202,6 +210,10 @@ class KeptKind(SearchedObjects):
     def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:
         """Return the names of the objects that may have one of some keys, and the texts of these keys."""
         return self._kept.texts(self._kind, *keys)
+
+    def searched(self, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
+        """Return the texts of some keys of each object, the memo of its version among the inner ones."""
+        return self._kept.searched(self._kind, shown, inner)
 
     def _loaded(self) -> dict[str, ObjectVersion]:
         if not self._has_all:

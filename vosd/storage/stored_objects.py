@@ -108,12 +108,10 @@ class SqlObjects:
         kind: str | None = None,
         after: str | None = None,
         beginning: str = "",
-        containing: str = "",
     ) -> list[ObjectVersion]:
         """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
 
-        ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it;
-        ``containing``: only those with it in their names, whether letters are capital or small.
+        ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it.
 
         Raises:
             StoreUnavailable: try again.
@@ -125,8 +123,6 @@ class SqlObjects:
             wanted &= _row.name > after
         if beginning:  # LIKE of SQLite takes small letters for capital ones
             wanted &= (_row.name >= beginning) & (_row.name < f"{beginning}{_LAST_CHARACTER}")
-        if containing:  # names are read from the primary key, and rows of those that fit alone
-            wanted &= func.instr(func.lower(_row.name), func.lower(containing)) > 0
         # The primary key has the names in order. For a moment, or a kind in ORDER BY that is given, MariaDB sorts all.
         columns = (_row.kind, _row.name) if kind is None else (_row.name,)
         name = select(*columns).distinct().order_by(*columns)

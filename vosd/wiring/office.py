@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
+    from vosd.base.search_text import SearchText
     from vosd.billing.accounts import Account
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
@@ -69,6 +70,9 @@ class _Configured:
         if template is None:
             return written.keys()
         return [name for name, each in written.items() if each.text_of("template") == template]
+
+    def search_text(self, kind: str) -> "SearchText":
+        return self._switch.excerpt.search_text(kind)
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         from vosd.config.written_objects import written_object
@@ -134,11 +138,6 @@ class _Configured:
         problems = chain(loaded.api_problems, later, loaded.problems, *loaded.reports_by_group())
         currencies = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
         return CheckedDefinitions(problems, currencies, loaded.account_places)
-
-    def check_kind(self, kind: str) -> None:
-        from vosd.config.stored_text import check_kind
-
-        check_kind(kind)
 
     def number_for_text(self, kind: str, keys: "Any") -> "tuple[str, Any] | None":
         from vosd.config.text_values import number_for_text

@@ -2,6 +2,7 @@
 
 import { Button, Group, Select, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
+import { keepPreviousData } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { listText, type Query, type Row } from "../api/client";
@@ -60,23 +61,14 @@ export function AccountsScreen() {
   const { q, sort, type, blocked, currency } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
   const word = useStateWord();
-  const wanted = (q ?? "").toLowerCase();
-  // what is looked for may be on any page
+  const [wanted = ""] = useDebouncedValue(q, TYPED_MS);
   const order = { limit: PAGE_ROWS, sort, type, blocked, currency };
   const found = useRows(
     "/balances",
-    { ...order, last_call: true, calls: true },
-    { isWhole: wanted !== "", refetchInterval: USE_MS },
+    { ...order, containing: wanted, last_call: true, calls: true },
+    { refetchInterval: USE_MS, placeholderData: keepPreviousData },
   );
-  const rows = wanted
-    ? found.rows.filter((row) =>
-        [row.id, row.name, row.memo].some((text) =>
-          String(text ?? "")
-            .toLowerCase()
-            .includes(wanted),
-        ),
-      )
-    : found.rows;
+  const { rows } = found;
   const isFound = wanted !== "" && found.table.read === "success" && !found.hasMore && rows.length <= NAMED_MAX;
   const names = isFound ? listText(rows.map((row) => String(row.id))) : "";
   const isShort = encodeURIComponent(names).length <= NAMED_CHARS_MAX;
@@ -148,7 +140,7 @@ export function AccountsScreen() {
             currencies.map((value) => ({ value, label: value })),
           ),
         ]}
-        <RowCount of={found} shown={rows.length} />
+        <RowCount of={found} />
       </Group>
       <ProblemText error={found.error} again={found.again} />
       <Table

@@ -4,7 +4,16 @@ import { Stack, Title } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
 import { Link, Navigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { allOf, Problem, pageOf, queryText, type Row } from "../api/client";
+import {
+  allOf,
+  listText,
+  type Page as PageOfRows,
+  Problem,
+  pageOf,
+  type Query,
+  queryText,
+  type Row,
+} from "../api/client";
 import { searchFor } from "../format";
 import type { Narrowing } from "../narrowing";
 import { Go } from "../parts/go";
@@ -17,6 +26,8 @@ import { useSession } from "../session";
 import { gatewayColumns } from "./columns";
 
 const SHOWN = 5;
+/** Rows of a place that are read: where there are more, the one that is called so may be behind them. */
+const READ_MAX = 50;
 const NOT_FOUND = 404;
 
 /** Where to look: what is asked, which rows fit, and where all of them are. */
@@ -108,20 +119,6 @@ const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly C
   { name: "source", kind: "state" },
 ];
 
-/** Whether a row has the text anywhere in its values, in lists and objects among them, too. */
-function hasText(value: unknown, text: string): boolean {
-  if (value === null || value === undefined) return false;
-  if (typeof value === "object") return Object.values(value).some((each) => hasText(each, text));
-  return String(value).toLowerCase().includes(text);
-}
-
-/** Whether a number is among those of an entry, which is a part of its only one, or in a range of as many digits. */
-export function isNumberOf(entry: string, number: string): boolean {
-  const [first = "", last] = entry.split("-");
-  if (last === undefined) return first.includes(number);
-  return number.length === first.length && first <= number && number <= last;
-}
-
 const SITE = "/64";
 const SITE_GROUPS = 4;
 
@@ -157,13 +154,16 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
     one: () => ({ to: "/cdrs", search: { [field]: value } }),
     isOfCalls: true,
   });
-  // the API cannot narrow these by a part of a name
-  const read = (path: string, fits: (row: Row) => boolean, fields?: string) => () =>
-    allOf(path, { fields }).then((rows) => rows.filter(fits));
+  const read = (path: string, named: Query, fields?: string) => async () => {
+    const page = await pageOf(path, { containing: wanted, fields, limit: READ_MAX });
+    if (page.next === null) return page.items;
+    const one = await pageOf(path, { ...named, fields, limit: 1 }).catch(noPageWhereRefused);
+    return [...one.items, ...page.items];
+  };
   const trunks = (list: "mapping" | "routing"): Place => ({
     name: `kind.${list}_gateways`,
     needs: `GET /${list}-gateways`,
-    read: read(`/${list}-gateways`, (row) => hasText([row.name, row.memo, row.keys], wanted)),
+    read: read(`/${list}-gateways`, { name: value }),
     columns: trunkColumns(`${list}_gateways`),
     all: { to: `/objects/${list}_gateways` },
     one: ({ name }) => ({
@@ -173,7 +173,7 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
   const registered: Place = {
     name: "nav.registrations",
     needs: "GET /registrations",
-    read: read("/registrations", (row) => hasText([row.name, row.contact, row.received, row.user_agent], wanted)),
+    read: read("/registrations", { name: value }),
     columns: REGISTERED,
     all: { to: "/lists/registrations" },
     one: (row) => ({ to: "/lists/registrations", search: { name: String(row.name) } }),
@@ -187,18 +187,15 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
     one: (row) => ({ to: "/lists/sources", search: { source: String(row.source) } }),
   });
   if (to === "address") {
-    const blocked = sources(read("/sources", (row) => isOfSource(String(row.source), wanted)));
+    const isMeant = (row: Row) => isOfSource(String(row.source), wanted);
+    const blocked = sources(() => allOf("/sources").then((rows) => rows.filter(isMeant))); // those are few
     return [trunks("mapping"), trunks("routing"), registered, blocked];
   }
   if (to === "sip_call_id") return [calls("sip_call_id")];
   const accounts: Place = {
     name: "nav.customers",
     needs: "GET /balances",
-    read: read(
-      "/balances",
-      (row) => hasText([row.id, row.name, row.memo, row.contact], wanted),
-      "id,name,memo,contact,balance,currency",
-    ),
+    read: read("/balances", { accounts: listText([value]) }, "id,name,balance,currency"),
     columns: seesInvoices ? [...ACCOUNTS, INVOICES_OF] : ACCOUNTS,
     all: { to: "/accounts", search: { q: value } },
     one: (row) => ({ to: `/accounts/${encodeURIComponent(String(row.id))}` }),
@@ -216,32 +213,40 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
   const gateways: Place = {
     name: "nav.gateways",
     needs: "GET /gateways/quality",
-    read: read("/gateways/quality", (row) => hasText(row.gateway, wanted)),
+    read: read("/gateways/quality", { gateway: value }),
     columns: gatewayColumns.slice(0, 5),
     all: { to: "/gateways", search: { q: value } },
     one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.gateway))}` }),
   };
-  const objects = (kind: "phones" | "dids", fits: (row: Row) => boolean): Place => ({
+  const objects = (kind: "phones" | "dids"): Place => ({
     name: `kind.${kind}`,
     needs: `GET /${kind}`,
-    read: read(`/${kind}`, fits, "name,memo,keys"),
+    read: read(`/${kind}`, { name: value }, "name,memo,keys"),
     columns: objectColumns(kind),
     all: { to: `/objects/${kind}` },
     one: ({ name }) => ({ to: `/objects/${kind}/${encodeURIComponent(String(name))}` }),
   });
-  const phones = objects("phones", (row) => hasText([row.name, row.memo, keyOf(row, "caller_numbers")], wanted));
-  const dids = objects("dids", (row) => isNumberOf(String(row.name), wanted));
   const attacked = sources(() => pageOf("/sources", { username: value, limit: SHOWN }).then((page) => page.items));
   const rates: Place = {
     name: "nav.rates",
     needs: "GET /rates/groups/{rate_group}/areas", // which their pages show
-    read: read("/rates/groups", (row) => hasText([row.name, row.memo], wanted), "name,currency,memo"),
+    read: read("/rates/groups", { name: value }, "name,currency,memo"),
     columns: RATES,
     all: { to: "/rates" },
     one: ({ name }) => ({ to: `/rates/${encodeURIComponent(String(name))}` }),
   };
   if (to !== "number")
-    return [accounts, invoices, gateways, phones, registered, trunks("mapping"), trunks("routing"), rates, attacked];
+    return [
+      accounts,
+      invoices,
+      gateways,
+      objects("phones"),
+      registered,
+      trunks("mapping"),
+      trunks("routing"),
+      rates,
+      attacked,
+    ];
   const running = (field: "caller" | "callee"): Place => ({
     name: `found.running_${field}`,
     needs: "GET /calls",
@@ -258,8 +263,8 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
     calls("caller"),
     accounts,
     invoices,
-    phones,
-    dids,
+    objects("phones"),
+    objects("dids"),
     registered,
     attacked,
   ];
@@ -272,10 +277,11 @@ function InvoicesOf({ account }: { account: string }) {
 }
 
 /** A text names nothing where the API does not take it: an account with spaces, for example. */
-const noneWhereRefused = (error: unknown): Row[] => {
-  if (error instanceof Problem && error.status === NOT_FOUND) return [];
+const noPageWhereRefused = (error: unknown): PageOfRows => {
+  if (error instanceof Problem && error.status === NOT_FOUND) return { items: [], next: null };
   throw error;
 };
+const noneWhereRefused = (error: unknown) => noPageWhereRefused(error).items;
 
 const NAMES = ["id", "name", "gateway"];
 
@@ -308,7 +314,7 @@ export function FoundScreen() {
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],
       queryFn: () => place.read().catch(noneWhereRefused),
-      // whole lists are read for it, which a return to its window within a minute is no reason to do again
+      // a dozen lists are asked for it, which a return to its window within a minute is no reason to do again
       staleTime: 60_000,
     })),
   });

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
-from vosd.catalogue.stored_objects import KINDS, ObjectVersion
+from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion
 from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.stored_text import (
-    BadObjectError,
     Object,
     document_of,
     naming_objects,

@@ -1,7 +1,8 @@
 """Texts of keys in a long list: objects with a template are looked at only where a template has such a key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from vosd.base.search_text import Searched
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.config.reader.document import Entry, Scalar, Section
@@ -10,20 +11,23 @@ from vosd.config.reader.long_lists import LongList
 PLACE = SourceLine("vosd.yaml", 1)
 
 
-class Searched(SearchedObjects):
+class NotedObjects(SearchedObjects):
     """Objects of a database that note what they are searched for."""
 
     def __init__(self, found: dict[str, dict[str, str]]) -> None:
         self._found = found
-        self.searched: list[tuple[str, ...]] = []
+        self.asked: list[tuple[str, ...]] = []
 
     def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:
-        self.searched.append(keys)
+        self.asked.append(keys)
         return [
             (name, [each.get(key, "") for key in keys])
             for name, each in self._found.items()
             if any(key in each for key in keys)
         ]
+
+    def searched(self, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
+        raise NotImplementedError
 
     def __getitem__(self, name: str) -> ObjectVersion:
         raise KeyError(name)
@@ -40,7 +44,9 @@ def section(**keys: str) -> Section:
 
 
 def test_objects_are_searched_for_templates_only_where_one_has_the_key() -> None:
-    stored = Searched({"a": {"template": "led"}, "b": {"agent": "top", "template": "led"}, "c": {"template": "none"}})
+    stored = NotedObjects(
+        {"a": {"template": "led"}, "b": {"agent": "top", "template": "led"}, "c": {"template": "none"}}
+    )
     items = [section(id="f", template="led"), section(id="g", agent="base")]
 
     def agents(**of_template: str) -> dict[str, str]:
@@ -49,4 +55,4 @@ def test_objects_are_searched_for_templates_only_where_one_has_the_key() -> None
 
     assert agents(agent="chief") == {"a": "chief", "b": "top", "f": "chief", "g": "base"}
     assert agents(max_cps="3") == {"b": "top", "g": "base"}
-    assert stored.searched == [("template", "agent"), ("agent",)]
+    assert stored.asked == [("template", "agent"), ("agent",)]

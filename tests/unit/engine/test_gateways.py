@@ -54,6 +54,11 @@ def stage():
     )
 
 
+def test_gateways_are_found_by_a_part_of_their_names(stage):
+    rows = stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset(), "W")
+    assert [each.gateway for each in rows] == ["nowhere", "wide"]
+
+
 def test_a_gateway_without_problems_is_up(stage):
     row = stage.row("trunk")
     assert (row.kind, row.state, row.calls, row.max_concurrent) == ("routing", "up", 0, 5)

@@ -112,6 +112,39 @@ async def listed(office: Office, who: Any = None, **order: Any) -> list[AccountS
     return await list_accounts(office, who or operator(), ListAccounts(**order))
 
 
+async def test_accounts_are_found_by_a_part_of_their_texts_each_by_those_that_one_may_see(
+    with_accounts: Callable[..., Office],
+) -> None:
+    west = builders.account("west", agent="south", group="g")
+    named = msgspec.structs.replace(west, name="Western Acme Ltd")
+    office = with_accounts(*ACCOUNTS, named)
+
+    async def found(part: str, who: Any = None, **order: Any) -> list[str]:
+        return [each.id for each in await listed(office, who, containing=part, **order)]
+
+    assert await found("ACME") == ["acme", "west"]
+    assert await found("acme", limit=1) == ["acme"]
+    assert await found("acme", limit=1, after="acme") == await found("acme", agent="south") == ["west"]
+    assert await found("acme", agent="south", all=True) == ["acme", "west"]
+    assert await found("acme", accounts=("acme", "idle")) == ["acme"]
+    assert await found("acme", group="g", limit=1) == ["west"]
+    assert await found("slow") == ["acme"]
+    assert await found("nothing") == []
+    assert await found("acme", agent("mid")) == ["acme"]
+    assert await found("acme", agent("south")) == ["acme", "west"]
+    assert await found("slow", agent("south")) == await found("idle", agent("south")) == []
+
+
+async def test_an_account_that_is_no_longer_configured_is_found_by_its_id(
+    with_accounts: Callable[..., Office],
+) -> None:
+    await pay(with_accounts(*ACCOUNTS))
+    left = with_accounts(builders.account("acme-2"))
+    assert [each.id for each in await listed(left, containing="acme")] == ["acme", "acme-2"]
+    assert [each.id for each in await listed(left, containing="acme", after="acme")] == ["acme-2"]
+    assert [each.id for each in await listed(left, containing="acm")] == ["acme-2"]
+
+
 async def test_an_account_is_shown_in_the_currency_of_its_money_where_the_files_say_another_one(
     with_accounts: Callable[..., Office],
 ) -> None:

@@ -54,8 +54,7 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
-from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
-from vosd.config.stored_text import BadObjectError
+from vosd.catalogue.stored_objects import BadObjectError, ObjectsMoved, ObjectVersion
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import (
     CatalogueState,

@@ -57,6 +57,11 @@ async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) ->
     order = ListRateGroups()
     assert [each.name for each in await list_rate_groups(office, operator(), order)] == ["sell", "cheap"]
     assert [each.name for each in await list_rate_groups(office, agent("south"), order)] == ["cheap"]
+    for part, found in (("EL", ["sell"]), ("ea", ["cheap"]), ("ll", ["sell"]), ("none", [])):
+        seen = await list_rate_groups(office, operator(), ListRateGroups(part))
+        assert [each.name for each in seen] == found
+        own = await list_rate_groups(office, agent("south"), ListRateGroups(part))
+        assert [each.name for each in own] == [name for name in found if name == "cheap"]
 
 
 async def test_agents_and_customers_read_no_notes_on_rate_groups_nor_what_they_are_made_of(url: str) -> None:

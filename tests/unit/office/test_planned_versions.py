@@ -25,7 +25,7 @@ from vosd.admin.office.records import ListRecords, list_records
 from vosd.admin.office.reports import ShowReport, show_report
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.why import ExplainCalls, explain_calls
-from vosd.config.stored_text import BadObjectError
+from vosd.catalogue.stored_objects import BadObjectError
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000

@@ -31,6 +31,18 @@ def test_each_object_is_found_by_kind_and_name(kept):
     assert kept.state() == KeptState(7, 100, 200)
 
 
+def test_the_texts_of_some_keys_are_read_without_the_objects(kept):
+    body = '{"hosts": ["192.0.2.1", "192.0.2.2"], "account": "acme", "password": "secret"}'
+    trunks = [msgspec.structs.replace(TRUNK, name="in", body=body), msgspec.structs.replace(SHOP, kind=TRUNK.kind)]
+    kept.write(KeptState(8, 300, None), trunks, everything=True)
+    found = kept.by_kind()["mapping_gateways"].searched(("account", "groups"), ("hosts",))
+    assert [(name, shown.split(), inner.split()) for name, shown, inner in found] == [
+        ("in", ["acme"], ['["192.0.2.1","192.0.2.2"]', "why"]),
+        ("shop", [], []),
+    ]
+    assert [each.name for each in kept.by_kind()["mapping_gateways"].searched((), ())] == ["in", "shop"]
+
+
 def test_many_objects_of_a_kind_are_not_read_one_by_one(kept, monkeypatch):
     many = {f"a{number}": msgspec.structs.replace(ACME, name=f"a{number}") for number in range(100)}
     kept.write(KeptState(8, 300, None), many.values(), everything=True)

@@ -180,6 +180,9 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Agent: accounts directly below it."""
     all: bool = False
     """With an agent: those below its sub-agents, too."""
+    containing: str = ""
+    """Only those with this in their id, name, contact or memo, whether letters are capital or small; agents and
+    customers: in id or name. One that is no longer configured: whose id it is."""
     accounts: tuple[str, ...] = ()
     r"""Names with commas, a comma of a name as ``\,``; those that are no account are left out. Empty = all."""
     limit: int | None = None
@@ -217,11 +220,20 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     def listed(names: Iterable[str]) -> Iterator[str]:
         return (name for name in names if (below is None or name in below) and scope.sees(name))
 
+    def first_of(names: Iterable[str]) -> list[str]:
+        return [*islice(listed(names), None if order.group is not None else order.limit)]
+
     def left_over(changes: ChangedStandings) -> list[str]:
         return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
 
     books, limit = office.stores.books, order.limit
-    if order.accounts:
+    if order.containing:
+        after = order.after or ""
+        some = first_of(_containing(office, scope, order.containing, after))
+        some = [name for name in some if not order.accounts or name in order.accounts]
+        changes = await books.standings_of([*some, order.containing])
+        wanted = sorted((*some, *(name for name in listed(left_over(changes)) if name > after)))
+    elif order.accounts:
         named = dict.fromkeys(order.accounts) if order.after is None else sorted({*order.accounts})
         changes = await books.standings_of(named)
         there = {*accounts, *left_over(changes)}
@@ -255,6 +267,14 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         charged = await charged_today(office.stores, configured_ones, office.now())
         shown = [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in shown]
     return shown
+
+
+def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:
+    """Return the configured accounts behind one that have a text, by name, or of those that an agent sees."""
+    texts = office.definitions.search_text("accounts")
+    if scope.visible is None:
+        return texts.having(part, after)
+    return (name for name in sorted(scope.visible) if name > after and texts.has(name, part, is_inner=False))
 
 
 async def _with_calls(office: Office, who: Principal, sheets: list[AccountSheet]) -> list[AccountSheet]:

@@ -23,6 +23,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
+from vosd.catalogue.stored_objects import check_kind
 
 OBJECTS_AT_MOST: Final = 10_000
 MISTAKES_AT_MOST: Final = 100
@@ -152,7 +153,7 @@ def _unfit(office: Office, objects: Sequence[BulkObject]) -> Iterator[BulkMistak
     bad: dict[str, str] = {}
     for kind in {each.kind for each in objects}:
         try:
-            office.definitions.check_kind(kind)
+            check_kind(kind)
         except VosError as error:
             bad[kind] = str(error)
     for number, each in enumerate(objects):

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import json
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -38,7 +38,7 @@ from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.planned_objects import ChangeCheck, states_before, states_of
 from vosd.catalogue.problems import ConfigError, is_secret
-from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
+from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, check_kind, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError, OtherVersionError
@@ -720,7 +720,7 @@ async def planned(
 ) -> Plan:
     """Compare wanted objects with those of the database by the rules of an agent's objects; None = by no rules."""
     for kind in {each.kind for each in objects}:
-        office.definitions.check_kind(kind)
+        check_kind(kind)
     plan = Plan([], [], [])
     for found in await compared_each(office, who, terms, objects, owned):
         if isinstance(found, VosError):
@@ -1197,7 +1197,8 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beginning: str = ""
     """Only those whose names begin with this."""
     containing: str = ""
-    """Only those with this in their names, whether letters are capital or small."""
+    """Only those of a kind with this in their names, captions, addresses or numbers, whether letters are capital or
+    small. A number is in the range that has it."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -1210,14 +1211,15 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
     """
     owned = owned_by(office, office.scope_of(who))
     if order.kind is not None:
-        office.definitions.check_kind(order.kind)
-    if order.name is not None and order.kind is None:
+        check_kind(order.kind)
+    if order.kind is None and (order.name is not None or order.containing):
         raise OrderError("kind", "is missing", "name one beside `name`")
-    if order.kind is not None and (order.name is not None or order.account is not None or owned is not None):
+    is_by_name = order.name is not None or order.account is not None or owned is not None or order.containing != ""
+    if order.kind is not None and is_by_name:
         return await _named(office, who, order, order.kind, owned)
     store, most = office.stores.objects, order.limit
     if most is not None and owned is None:
-        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning, order.containing)
+        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning)
     else:
         found = (await store.current(office.now())).found
         objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
@@ -1233,8 +1235,18 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
 
 
 def _is_listed(order: ListObjects, name: str) -> bool:
-    is_part = order.containing.lower() in name.lower()
-    return is_part and name > (order.after or "") and name.startswith(order.beginning)
+    return name > (order.after or "") and name.startswith(order.beginning)
+
+
+def _chosen(office: Office, order: ListObjects, kind: str, names: Iterable[str], *, is_agent: bool) -> Iterator[str]:
+    """Yield those of some names that are asked for, by the texts that the principal may know of."""
+    of_account = _names_of(office, order, kind)
+    texts = office.definitions.search_text(kind) if order.containing else None
+    for name in names:
+        if not _is_listed(order, name) or (of_account is not None and name not in of_account):
+            continue
+        if texts is None or texts.has(name, order.containing, is_inner=not is_agent):
+            yield name
 
 
 def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
@@ -1248,11 +1260,14 @@ async def _named(
     office: Office, who: Principal, order: ListObjects, kind: str, owned: AgentObjects | None
 ) -> list[ObjectVersion]:
     """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
-    names = [order.name] if order.name is not None else owned.names(kind) if owned is not None else None
-    of_account = _names_of(office, order, kind)
-    if names is None:
-        names = sorted(of_account or ())
-    waiting = [name for name in names if _is_listed(order, name) and (of_account is None or name in of_account)]
+    names: Iterable[str] | None = [order.name] if order.name is not None else None
+    if names is None and owned is not None:
+        names = owned.names(kind)
+    if names is None and order.containing:
+        names = office.definitions.search_text(kind).having(order.containing, order.after or "")
+    elif names is None:
+        names = sorted(_names_of(office, order, kind) or ())
+    waiting = _chosen(office, order, kind, names, is_agent=owned is not None)
     is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
     shown: list[ObjectVersion] = []
     for part in in_parts(waiting, _HIDDEN_AT_ONCE):
@@ -1365,8 +1380,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         await asyncio.sleep(0)
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    of_account = _names_of(office, order, order.kind)
-    names = sorted(name for name in wanted if _is_listed(order, name) and (of_account is None or name in of_account))
+    names = sorted(_chosen(office, order, order.kind, wanted, is_agent=owned is not None))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))
@@ -1453,7 +1467,7 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
 async def show_definition(office: Office, who: Principal, order: ShowObject) -> DefinitionSheet:
     """Return one object, of the database or of the files; raises as ``show_object``."""
     owned = owned_by(office, office.scope_of(who))
-    office.definitions.check_kind(order.kind)
+    check_kind(order.kind)
     if order.version is None:
         sheet = _written(office, order.kind, order.name, owned)
         if sheet is not None:
@@ -1538,7 +1552,7 @@ def _change_of(before: ObjectVersion | None, after: ObjectVersion) -> dict[str, 
 
 async def _history(office: Office, kind: str, name: str, owned: AgentObjects | None) -> Sequence[ObjectVersion]:
     """Return the versions of an object, the newest first; of an agent those while it was in its tree."""
-    office.definitions.check_kind(kind)
+    check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if owned is not None:
         versions = owned.history(versions, office.now())

@@ -11,7 +11,7 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import ObjectVersion, check_kind
 
 
 class ListPlanned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ async def list_planned(office: Office, who: Principal, order: ListPlanned) -> li
         StoreUnavailable: try again.
     """
     if order.kind is not None:
-        office.definitions.check_kind(order.kind)
+        check_kind(order.kind)
     now = office.now()
     planned = [each for each in await office.stores.objects.planned(now) if order.kind in {None, each.kind}]
     holding = {(each.begins_at, each.kind, each.name): each for each in planned}.values()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
+    from vosd.base.search_text import SearchText
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
@@ -140,6 +141,10 @@ class ConfiguredObjects(Protocol):
         """
         ...
 
+    def search_text(self, kind: str) -> "SearchText":
+        """Return the texts by which the objects of a kind are found, of files and database; raises ConfigError."""
+        ...
+
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         """Return one of them; None where the files have none of that name; raises ConfigError."""
         ...
@@ -198,10 +203,6 @@ class ConfiguredObjects(Protocol):
 
     def checked(self, planned: Sequence[ObjectVersion] = ()) -> "CheckedDefinitions":
         """Check the whole configuration as it is now, and, where it is valid, at the first planned moments."""
-        ...
-
-    def check_kind(self, kind: str) -> None:
-        """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
 
     def number_for_text(self, kind: str, keys: Any) -> tuple[str, Any] | None:

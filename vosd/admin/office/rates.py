@@ -26,18 +26,21 @@ DURATION_MAX_MS: Final = 10**12 - 1
 class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rate groups; of an agent those that it may give, of a customer its own."""
 
+    containing: str = ""
+    """Only those with this in name or memo, whether letters are capital or small; agents and customers: in the name."""
+
 
 @needs(Permission.RATES_SEE, by_account=True)
-async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroups) -> list[RateGroupSheet]:
+async def list_rate_groups(office: Office, who: Principal, order: ListRateGroups) -> list[RateGroupSheet]:
     """Return them in the order of the configuration.
 
     Raises:
         ConfigError: a rate group has mistakes.
     """
     agent, definitions = office.scope_of(who).agent, office.definitions
-    groups = definitions.rate_groups()
+    groups, part = definitions.rate_groups(), order.containing.lower()
     if agent is None:
-        return [*groups]
+        return [each for each in groups if part in f"{each.name}\n{each.memo or ''}".lower()]
     accounts = definitions.accounts()
     given: Collection[str] | None = [accounts[agent].rate_group or ""]
     if who.role is not Role.CUSTOMER:
@@ -46,7 +49,7 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
     return [
         RateGroupSheet(each.name, each.currency, each.price_per, each.rates)
         for each in groups
-        if each.name not in hidden and (given is None or each.name in given)
+        if each.name not in hidden and (given is None or each.name in given) and part in each.name.lower()
     ]
 
 

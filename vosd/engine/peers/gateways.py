@@ -118,19 +118,24 @@ class Gateways(Counting):
         return self._figures.latest(LimitScope.MAPPING, customer, self._clock.now().mono, at_least)
 
     def rows(
-        self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
+        self,
+        live: LiveState,
+        registered: Set[str],
+        departed: Container[str],
+        silenced: Container[str],
+        containing: str = "",
     ) -> Iterator[GatewayRow]:
         """Yield every gateway except phones, routing ones first, then the groups that have limits.
 
         ``registered`` holds names that are registered with us, ``departed`` those that were, ``silenced`` the blocked
-        sources as ``base.host.source_of`` names them.
+        sources as ``base.host.source_of`` names them. ``containing``: only those with this in their names.
         """
-        catalogue, figures, now = self._catalogue, self._figures, self._clock.now()
+        catalogue, figures, now, part = self._catalogue, self._figures, self._clock.now(), containing.lower()
         vendors = LiveVendors(catalogue, live)
         arriving = dict(live.occupancy.lately(LimitScope.MAPPING, now.mono))
         leaving = dict(live.occupancy.lately(LimitScope.ROUTING, now.mono))
         for load in self.loads(live, registered, departed, silenced):
-            if load is None:
+            if load is None or part not in load.gateway.lower():
                 continue
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
@@ -151,7 +156,8 @@ class Gateways(Counting):
             yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, rest, currency, ner, groups=groups)
         together = dict(live.occupancy.lately(LimitScope.GROUP, now.mono))
         for load in self.group_loads(live):
-            yield _row(load, Hour(), {}, together.get(load.gateway, 0))
+            if part in load.gateway.lower():
+                yield _row(load, Hour(), {}, together.get(load.gateway, 0))
 
     def group_loads(self, live: LiveState) -> Iterator[GatewayLoad]:
         """Yield the gateway groups with limits; calls of others are not counted."""

@@ -617,6 +617,12 @@ def _moved(binding: Binding, peer: Peer) -> Binding:
     return binding if peer == binding.peer else msgspec.structs.replace(binding, peer=peer)
 
 
+def has_part(registration: ListedBinding, part: str) -> bool:
+    """Return whether a registration has a text of small letters in its name, contact, address or User-Agent."""
+    name, _, binding = registration
+    return part in f"{name}\n{binding.contact}\n{binding.peer}\n{binding.user_agent}".lower()
+
+
 def inbound(registration: ListedBinding, listeners: Sequence[Listener]) -> InboundRow:
     """Return a registration as ``vosd registrations`` shows it."""
     name, kind, binding = registration

@@ -1,0 +1,62 @@
+"""The texts by which objects of the configuration are found: names, captions, and a few keys; no passwords."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from vosd.base.search_text import Searched, SearchText
+from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
+from vosd.config.reader.document import Node, Scalar, Section
+from vosd.config.reader.lists import ACCOUNTS
+
+SHOWN: Final[Mapping[str, Sequence[str]]] = {
+    ACCOUNTS: ("name",),
+    "mapping_gateways": ("account", "hosts", "tech_prefix"),
+    "phones": ("account", "hosts", "caller_numbers"),
+}
+"""Keys by which agents and customers find their objects, too."""
+INNER: Final[Mapping[str, Sequence[str]]] = {
+    ACCOUNTS: ("contact", "memo"),
+    "mapping_gateways": ("certificate_names", "groups"),
+    "routing_gateways": ("account", "address", "groups", "outbound_proxy", "partner", "tech_prefix"),
+    "dids": ("account",),
+}
+"""Keys of which they learn nothing."""
+
+
+def search_text(kind: str, files: Mapping[str, Section], stored: Mapping[str, ObjectVersion]) -> SearchText:
+    """Return the texts of the objects of a kind: those of the files, and others that the database defines."""
+    shown, inner = SHOWN.get(kind, ()), INNER.get(kind, ())
+    written = (Searched(name, _of_section(each, shown), _of_section(each, inner)) for name, each in files.items())
+    if isinstance(stored, SearchedObjects):
+        found = iter(stored.searched(shown, inner))
+    else:
+        found = _of_versions(stored, shown, inner)
+    return SearchText([*written, *(each for each in found if each.name not in files)])
+
+
+def _of_versions(stored: Mapping[str, ObjectVersion], shown: Sequence[str], inner: Sequence[str]) -> Iterator[Searched]:
+    for name, each in stored.items():
+        keys = msgspec.json.decode(each.body or "{}")
+        texts = (*(_text(keys.get(key)) for key in inner), each.memo or "")
+        yield Searched(name, " ".join(_text(keys.get(key)) for key in shown), " ".join(texts))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _of_section(section: Section, keys: Sequence[str]) -> str:
+    return " ".join(text for key in keys if key in section.entries for text in _written(section.entries[key].node))
+
+
+def _written(node: Node) -> Iterator[str]:
+    if isinstance(node, Scalar):
+        yield node.text
+        return
+    inner = [each.node for each in node.entries.values()] if isinstance(node, Section) else node.items
+    for each in inner:
+        yield from _written(each)
