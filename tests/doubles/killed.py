@@ -157,19 +157,23 @@ class KilledScene(Scene):
             self.exchange.credits[posting.account].post(posting.amount)
         self.exchange.sink.ended(record)
 
-    def kill(self, away_ms: int = 0, tear: Callable[["KilledScene", Path], None] | None = None) -> None:
-        """Kill the switch; start the next one after ``away_ms``. ``tear`` may cut what was not synced."""
+    def kill(
+        self, away_ms: int = 0, tear: Callable[["KilledScene", Path], None] | None = None, *, then_ms: int = 0
+    ) -> None:
+        """Kill the switch; start the next one after ``away_ms``, and go on until ``then_ms`` after the kill.
+
+        ``tear`` may cut what was not synced.
+        """
         self.is_down = True
         journal = self.sink.journal
         journal._output.backlog = 0
         journal._output._buffer.clear()
         if tear is not None:
             tear(self, listed(self.directory, IN_USE)[-1])
-        self.wire._clockworks.clear()
-        self.wire.after(away_ms, self._start)
+        self._start_after(away_ms, then_ms)
 
-    def stop_and_keep(self, away_ms: int = 0) -> None:
-        """Stop the switch as with ``on_sigterm: keep``; start the next one after ``away_ms``."""
+    def stop_and_keep(self, away_ms: int = 0, *, then_ms: int = 0) -> None:
+        """Stop the switch as with ``on_sigterm: keep``; start the next one as ``kill`` does."""
         self.is_down = True
         now = self.exchange.clock.now()
         self.exchange.switch.continuation.open_doors(now)
@@ -178,8 +182,13 @@ class KilledScene(Scene):
         self.leftovers.note_over(now)
         hand_on(self.sink.journal, kept, now)
         self.sink.journal.close()
+        self._start_after(away_ms, then_ms)
+
+    def _start_after(self, away_ms: int, then_ms: int) -> None:
         self.wire._clockworks.clear()
         self.wire.after(away_ms, self._start)
+        if then_ms:
+            self.wire.run_for(then_ms)
 
     def _start(self) -> None:
         self.is_down = False

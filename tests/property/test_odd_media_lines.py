@@ -65,8 +65,7 @@ def carried(engine, plan):
     is_answered = call.final == 200
     if is_answered:
         call.mine, scene.vendor.calls[-1].mine = later, later_answer
-        call.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(call, "a=sendonly")
         scene.finish(call)
     else:
         scene.close()

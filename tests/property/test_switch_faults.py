@@ -95,17 +95,14 @@ WHOLE: Final = (
 def caller_hangs_up(scene):
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     scene.vendor.script = answers_reliably()
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(61_000)
+    scene.await_answer(call, talk_ms=61_000)
     call.hang_up()
 
 
 def vendor_hangs_up_after_a_hold(scene):
     call, there = scene.talk(Intent(headers=KNOWS_UPDATE))
-    there.propose("a=sendonly")
-    scene.wire.run_for(5_000)
-    call.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(40_000)
+    scene.propose(there, "a=sendonly", wait_ms=5_000)
+    scene.propose(call, "a=sendrecv", method="UPDATE", wait_ms=40_000)
     there.hang_up()
 
 

@@ -79,9 +79,7 @@ class Scene:
     def answered_call(self, intent: Intent | None = None, *, talk_ms: int = 0, **terms: Any) -> OutgoingCall:
         """Make a call and return it that long after it is answered; ``terms`` are those of ``begun_call``."""
         call = self.begun_call(intent, **terms)
-        self.wire.run_until(lambda: call.final == 200)
-        if talk_ms:
-            self.wire.run_for(talk_ms)
+        self.await_answer(call, talk_ms=talk_ms)
         return call
 
     def whole_call(self, intent: Intent | None = None, **terms: Any) -> OutgoingCall:
@@ -93,6 +91,17 @@ class Scene:
     def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
         """Make a call that is answered; return both ends once they are a second into it."""
         return self.answered_call(intent, script=script, talk_ms=1_000), self.vendor.calls[-1]
+
+    def await_answer(self, call: OutgoingCall, *, talk_ms: int) -> None:
+        """Wait until a call is answered, and so long after it."""
+        self.wire.run_until(lambda: call.final == 200)
+        if talk_ms:
+            self.wire.run_for(talk_ms)
+
+    def propose(self, side: Side, *attributes: str, wait_ms: int = 1_000, **terms: Any) -> None:
+        """Let a side offer its next session, as ``Side.propose`` does, and let time pass."""
+        side.propose(*attributes, **terms)
+        self.wire.run_for(wait_ms)
 
     def end_of(self, call: OutgoingCall) -> CallRecord:
         """Wait until a call is over, and close."""

@@ -15,8 +15,7 @@ def test_a_late_ack_has_a_time_of_its_own(scene):
     call = scene.answered_call(Intent(acknowledges=False), script=answers(), talk_ms=3_000)
     call.acknowledge()
     scene.wire.run_for(1_000)
-    call.propose("a=sendonly")
-    scene.wire.run_for(5_000)
+    scene.propose(call, "a=sendonly", wait_ms=5_000)
     record = scene.finish(call)
     assert record.acknowledged_at - record.answered_at in range(3_000, 3_010), "the first ACK counts"
     assert record.hold_time_ms >= 9_000, "what is billed runs from the answer"

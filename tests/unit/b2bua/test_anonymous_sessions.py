@@ -102,8 +102,7 @@ def test_privacy_in_the_200_after_a_reliable_answer_sends_the_caller_no_other_on
     scene.wire.run_for(5_000)
     assert call.asked["INVITE"] == []
     there.mine = named(ANSWER)
-    there.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(there, "a=sendonly")
     (offer,) = call.asked["INVITE"]
     assert ("a=sendonly" in offer.body, "s=-\r\n" in offer.body, "anne@" in offer.body) == (True, True, False)
     scene.finish(call)
@@ -126,8 +125,7 @@ def test_privacy_in_a_message_without_a_session_holds_for_the_next_one(scene, si
         asking.will("INFO", Reply(200, headers=("Privacy: id",)))
         asked.ask("INFO", body="Signal=1\r\nDuration=160\r\n", kind="application/dtmf-relay")
     scene.wire.run_for(1_000)
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     assert ("a=sendonly" in asked.theirs, "s=-\r\n" in asked.theirs, "anne@" in asked.theirs) == (True, True, False)
     scene.finish(call)
 
@@ -171,8 +169,7 @@ def test_another_gateway_is_not_offered_the_names_of_a_caller_that_withholds_the
     scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(2_000, 503)))
     call = scene.begun_call(Intent(offer=named(OFFER), headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)), after_ms=1_000)
     call.ask("UPDATE", headers=("Privacy: id",))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert [each.theirs for vendor in scene.vendors for each in vendor.calls] == [named(OFFER), OFFER]
     scene.finish(call)
 
@@ -207,10 +204,8 @@ def test_privacy_in_a_message_without_a_session_holds_after_a_crash(tmp_path, si
     asking, asked = sides(side, call, there)
     asking.ask("INFO", headers=("Privacy: id",))
     scene.wire.run_for(5_000)
-    scene.kill()
-    scene.wire.run_for(3_000)
-    asking.propose("a=inactive")
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=3_000)
+    scene.propose(asking, "a=inactive", wait_ms=2_000)
     assert ("a=inactive" in asked.theirs, "s=-\r\n" in asked.theirs, "anne@" in asked.theirs) == (True, True, False)
     scene.finish(call)
 
@@ -225,8 +220,7 @@ def test_names_are_withheld_and_versions_go_on_after_a_restart(tmp_path, side, h
     call, there = scene.talk(intent, script)
     asking, asked = sides(side, call, there)
     if is_changed:
-        asking.propose("a=sendonly")
-        scene.wire.run_for(2_000)
+        scene.propose(asking, "a=sendonly", wait_ms=2_000)
     before = version_of(asked.theirs)
     scene.kill() if how == "kill" else scene.stop_and_keep()
     scene.wire.run_for(3_000)

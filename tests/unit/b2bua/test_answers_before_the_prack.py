@@ -118,14 +118,12 @@ def test_a_switch_killed_before_the_callers_ack_goes_on_with_the_session(tmp_pat
     call = rung(scene, final, acknowledges=False)
     acknowledge_ringing(call, ANSWER)
     scene.wire.run_until(lambda: call.final == 200)
-    scene.kill()
-    scene.wire.run_for(1_500)
+    scene.kill(then_ms=1_500)
     call.acknowledge()
     scene.wire.run_for(1_000)
     there = scene.vendor.only_call
     assert {ack.body for ack in there.acks} == {ANSWER}
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
     assert scene.finish(call).end_reason == "Normal"
 

@@ -208,8 +208,7 @@ def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     party.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
     scene.wire.run_for(500)
     assert (party.got["UPDATE"], party.got["INFO"]) == ([200], [200])
-    party.propose("a=sendonly")
-    scene.wire.run_for(500)
+    scene.propose(party, "a=sendonly")
     assert party.got["INVITE"] == [491]
     kind, body = mixed(BodyPart("application/sdp", party.mine.encode()), IAM)
     asking = party.ask("INVITE", body=body, kind=kind)  # there is no side that its part could be required of

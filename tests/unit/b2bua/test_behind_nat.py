@@ -194,8 +194,7 @@ def test_a_private_description_is_believed_from_where_the_latest_offer_came_from
     scene = with_public_contact()
     call, there = scene.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
     scene.wire.hide(CUSTOMER, MOVED)
-    call.propose(method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(call, method=method)
     (live,) = scene.exchange.switch.services.running.all()
     leg = live.call.caller.leg
     (source,) = leg.facts.media.sources
@@ -214,8 +213,7 @@ def test_a_telephone_that_comes_behind_nat_in_mid_call_is_asked_where_it_is():
     scene.wire.hide(CUSTOMER, MOVED)
     written = call.request
     call.request = lambda *terms, **more: written(*terms, **more).replace(f"<sip:{CUSTOMER}>", f"<sip:{HOME}>")
-    call.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(call)
     there.hang_up()
     scene.wire.run_until(lambda: call.is_over)
     assert {packet.target for packet in scene.wire.packets if packet.data.startswith(f"BYE sip:{HOME}".encode())} == {
@@ -259,11 +257,9 @@ def test_requests_to_a_vendor_behind_nat_go_where_the_invite_went(nat):
     call, there = scene.talk()
     assert call.theirs == ANSWER_OUTSIDE
     assert len(there.acks) == 1
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert call.got == {"INVITE": [200]}
-    there.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(there, "a=sendonly")
     assert call.theirs == there.mine.replace(VENDOR_INSIDE.host, VENDORS[0].host)
     scene.finish(call)
     assert there.is_over
@@ -630,8 +626,7 @@ def test_a_phone_whose_later_contact_shows_its_nat_takes_its_call_along_as_well(
     assert not there.dialog.is_behind_nat
     written = call.request
     call.request = lambda *terms, **more: written(*terms, **more).replace(f"<sip:{MOVED}>", f"<sip:{NUMBER}@{HOME}>")
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert there.dialog.is_behind_nat
     scene.wire.hide(MOVED, REMAPPED)
     desk.register()
@@ -704,8 +699,7 @@ def test_two_phones_behind_one_nat_get_their_private_addresses():
     assert there.theirs == offer
     assert call.theirs == ANSWER.replace("192.0.2.20", HOME.host)
     call.propose("a=sendonly")
-    there.propose()
-    scene.wire.run_for(5_000)
+    scene.propose(there, wait_ms=5_000)
     assert call.agrees_with(there)
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over and there.is_over)

@@ -25,8 +25,7 @@ def test_a_proposal_that_crosses_is_asked_again_after_a_wait_drawn_for_the_owner
         for _ in range(ROUNDS):
             asked.will("INVITE", Reply(491))
             before = len(scene.wire.packets)
-            asking.propose("a=sendonly")
-            scene.wire.run_for(6_000)
+            scene.propose(asking, "a=sendonly", wait_ms=6_000)
             invites = [
                 packet.sent_at
                 for packet in scene.wire.packets[before:]

@@ -177,8 +177,7 @@ def test_an_offer_of_the_one_who_leaves_that_was_withdrawn_has_its_final_respons
     target = scene.vendor.calls[-1]
     scene.wire.run_for(1_000)
     party.will("INVITE", reply)
-    call.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", wait_ms=100)
     refer(call, replacing(other))
     scene.wire.run_for(5_000)
     if reply is SILENCE:
@@ -224,8 +223,7 @@ def test_an_update_of_the_one_who_leaves_has_its_response_before_the_target_is_o
     target = scene.vendor.calls[-1]
     target.will("UPDATE", reply)
     party.will("INVITE", Reply(after_ms=2 * SLOW_MS))
-    other.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(10)
+    scene.propose(other, "a=sendrecv", method="UPDATE", wait_ms=10)
     refer(call, replacing(other))
     scene.wire.run_for(100)
     if is_restarted:

@@ -144,8 +144,7 @@ def test_within_the_call_each_side_is_reached_through_the_proxies_it_has_named(b
     script = Script((Line(0, 180), Line(100, 200, ANSWER, () if behind == "caller" else (route,))))
     call, there = scene.talk(Intent(headers=headers), script)
     asked, asking = sides(behind, call, there)
-    asking.propose("a=sendonly")
-    scene.wire.run_for(10)
+    scene.propose(asking, "a=sendonly", wait_ms=10)
     (through,) = proxy.received("INVITE")
     assert through["Route"] == f"<sip:{proxy.address};lr>"
     assert through.start_line == f"INVITE sip:{asked.agent.address} SIP/2.0"

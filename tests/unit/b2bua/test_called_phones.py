@@ -185,8 +185,7 @@ def test_a_call_counts_once_for_the_rate_limit_however_many_devices_ring():
     scene.exchange.telephone(NUMBER, OFFICE, script=answers()).register(f"<sip:b@{OFFICE}>;q=0.5")
     first = scene.begun_call(callee=NUMBER, after_ms=100)
     assert called(scene).final == 486
-    scene.wire.run_until(lambda: first.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(first, talk_ms=1_000)
     assert called(scene).final == 200
     scene.wire.run_for(1_000)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)

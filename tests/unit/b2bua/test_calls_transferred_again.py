@@ -91,8 +91,7 @@ def test_the_second_phone_moves_the_caller_on_and_each_call_is_paid_while_it_had
     assert (at_mate.is_over, call.is_over) == (True, False)
     assert are_connected(call, target)
     interrupt(scene)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in target.theirs
     (to_mate,) = scene.exchange.sink.records  # it has no side left
     target.hang_up()
@@ -169,8 +168,7 @@ def test_both_talk_on_where_the_second_target_is_not_to_be_had(scene, script):
     scene.wire.run_for(35_000)
     assert notified(at_mate)[-1][0] == "4"
     interrupt(scene)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in at_mate.theirs
     scene.vendor.script = answers()
     blind(at_mate, SECOND)
@@ -187,13 +185,11 @@ def test_a_switch_that_is_killed_while_the_second_target_rings_notifies_the_phon
     scene.vendor.script = RINGS
     blind(at_mate, TARGET)
     scene.wire.run_for(1_000)
-    scene.kill()
-    scene.wire.run_for(5_000)
+    scene.kill(then_ms=5_000)
     assert notified(at_mate)[-1] == "503 Service Unavailable"
     assert scene.vendor.calls[0].is_over
     assert (call.is_over, at_mate.is_over) == (False, False)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in at_mate.theirs
     scene.expect_nothing_left(call)
     assert at_mate.is_over
@@ -379,8 +375,7 @@ def test_the_second_phone_has_the_caller_back(scene, how):
     assert target.is_over
     assert are_connected(call, at_mate)
     interrupt(scene)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in at_mate.theirs
     press(scene, at_mate, f"*1{SECOND}#")
     scene.wire.run_for(3_000)

@@ -153,8 +153,7 @@ def test_a_kill_while_the_first_invite_waits_charges_no_one(tmp_path):
     scene.caller.call(CALLEE)
     scene.wire.run_for(1_500)
     keeper.treatments = {}
-    scene.kill()
-    scene.wire.run_for(70_000)
+    scene.kill(then_ms=70_000)
     assert [(record.end_reason, record.postings) for record in scene.exchange.sink.all_records] == [("Lost", ())]
 
 
@@ -170,8 +169,7 @@ def test_a_kill_while_the_next_invite_waits_pays_the_vendor_before_until_it_was_
     keeper.treatments = {"INVITE": WITHHELD}
     scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
     scene.wire.run_for(1_500)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     if answers_late:
         scene.vendor.only_call.respond(Line(0, 200, ANSWER))
     scene.wire.run_for(70_000)
@@ -218,8 +216,7 @@ def test_a_kill_behind_a_late_answer_while_the_next_invite_waits_pays_it_once(tm
     scene.wire.run_for(500)
     scene.vendor.only_call.respond(Line(0, 200, ANSWER))
     scene.wire.run_for(500)
-    scene.kill()
-    scene.wire.run_for(70_000)
+    scene.kill(then_ms=70_000)
     late, lost = scene.exchange.sink.all_records
     assert (late.routing_gateway, late.vendor_billed_seconds) == ("vendor-0", 12)
     assert (lost.end_reason, lost.cost, lost.vendor_account, lost.billed_seconds) == ("Lost", 0, None, 11)
@@ -265,8 +262,7 @@ def test_a_late_answer_behind_a_kill_is_paid_from_when_its_invite_left(tmp_path,
     scene.wire.run_until(lambda: scene.vendor.calls)
     left_at = scene.exchange.clock.now().wall
     scene.wire.run_for(4_000)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     scene.vendor.only_call.respond(Line(0, 200, ANSWER))
     scene.wire.run_for(40_000)
     (lost,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers

@@ -220,8 +220,7 @@ def test_the_number_of_a_phone_that_takes_the_call_over_takes_the_place_of_that_
     call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
     newcomer = take_over(mate, at_desk, *said, *KNOWS_UPDATE)
     scene.wire.run_until(lambda: newcomer.final == 200)
-    newcomer.propose("a=sendonly")
-    scene.wire.run_for(3_000)
+    scene.propose(newcomer, "a=sendonly", wait_ms=3_000)
     newcomer.ask("UPDATE", headers=(FIRST,))
     scene.wire.run_for(3_000)
     assert are_connected(call, newcomer)
@@ -264,8 +263,7 @@ def test_a_phone_that_gives_up_taking_the_call_over_does_not_leave_its_number(sa
     newcomer.cancel()
     scene.wire.run_for(8_000)
     assert (newcomer.final, at_desk.is_over) == (487, False)
-    at_desk.propose("a=sendonly")
-    scene.wire.run_for(3_000)
+    scene.propose(at_desk, "a=sendonly", wait_ms=3_000)
     assert shown(scene, "INVITE") == [ours(scene, MATE), []]
     scene.finish(call)
 

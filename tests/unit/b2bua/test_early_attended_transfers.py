@@ -66,8 +66,7 @@ def test_the_caller_is_connected_with_the_target_once_it_answers(scene, how):
     assert notified(at_desk)[2:] == ["200 OK"]
     assert (at_desk.is_over, call.is_over, target.is_over) == (True, False, False)
     assert are_connected(call, target)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in target.theirs
     target.hang_up()
     scene.wire.run_until(lambda: call.is_over)
@@ -113,8 +112,7 @@ def test_a_target_that_does_not_answer_leaves_the_caller_to_the_phone_while_it_i
     assert scene.vendor.calls[0].is_over
     if not has_left:
         assert notified(at_desk)[-1][0] == "4"
-        call.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(call, "a=sendonly")
         assert at_desk.agrees_with(call)
         call.hang_up()
     scene.expect_nothing_left()

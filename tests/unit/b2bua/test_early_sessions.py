@@ -63,8 +63,7 @@ def test_an_early_session_is_not_changed_where_the_other_side_knows_no_update(sc
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *callers)), after_ms=100)
     there = scene.vendor.only_call
     asking = call if side == "caller" else there
-    asking.propose(method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(asking, method="UPDATE", wait_ms=100)
     assert asking.got["UPDATE"] == [488]
     there.respond(Line(0, 200))
     scene.wire.run_for(100)
@@ -76,8 +75,7 @@ def test_an_early_session_is_not_changed_where_the_other_side_knows_no_update(sc
 def test_an_early_update_that_is_refused_changes_nothing(scene, early, status):
     call, there = early
     there.will("UPDATE", *[Reply(status)] * 5)
-    call.propose("a=inactive", method="UPDATE")
-    scene.wire.run_for(20_000)
+    scene.propose(call, "a=inactive", method="UPDATE", wait_ms=20_000)
     assert call.got["UPDATE"] == [status]
     there.respond(Line(0, 200))
     scene.wire.run_for(100)
@@ -88,8 +86,7 @@ def test_an_early_update_that_is_refused_changes_nothing(scene, early, status):
 def test_a_pending_early_update_is_let_go_with_the_call(scene, early):
     call, there = early
     there.will("UPDATE", SILENCE)
-    call.propose("a=inactive", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=inactive", method="UPDATE", wait_ms=100)
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
     assert call.got["UPDATE"] == [487]
@@ -108,8 +105,7 @@ def test_a_session_that_an_update_has_changed_holds_when_the_call_is_answered(sc
     if side == "caller":
         asked.will("UPDATE", Reply(200, revised(ANSWER.replace("30000", "31000"))))
     asking.mine = asking.mine.replace("m=audio ", "m=audio 1")
-    asking.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(asking, "a=sendrecv", method="UPDATE", wait_ms=100)
     mine, theirs = there.mine, there.theirs
     if is_restarted:
         replace_node(scene)
@@ -123,8 +119,7 @@ def test_a_session_that_an_update_has_changed_holds_when_the_call_is_answered(sc
     scene.wire.run_for(100)
     assert there.got["INVITE"] == [200]
     assert (there.theirs, call.asked["INVITE"]) == (theirs, []), "an unchanged description is a refresh"
-    call.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", wait_ms=100)
     assert call.agrees_with(there)
     scene.finish(call)
 
@@ -136,8 +131,7 @@ def test_a_session_that_was_changed_in_one_early_dialog_is_not_that_of_another(s
     timed = "Supported: timer", "Session-Expires: 600;refresher=uac", "Allow: INVITE, ACK, BYE"
     scene.vendor.script = Script((Line(0, 180), Line(2_000, 200, ANSWER, timed)), forks=(other,))
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
-    call.propose("a=inactive", method="UPDATE")
-    scene.wire.run_for(500)
+    scene.propose(call, "a=inactive", method="UPDATE")
     winner, ringing = scene.vendor.calls
     assert [len(each.asked["UPDATE"]) for each in (winner, ringing)] == [0, 1]
     if is_restarted:
@@ -158,14 +152,12 @@ def test_an_update_that_waits_outlasts_the_ack_of_the_answer(scene, early, ends)
     """The ACK of the INVITE says nothing of the UPDATE: that has its own response, or 487 with the end of the call."""
     call, there = early
     there.will("UPDATE", Reply(200, after_ms=2_000))
-    call.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", method="UPDATE", wait_ms=100)
     there.respond(Line(0, 200))
     scene.wire.run_for(200)
     leaving = {"caller": call, "callee": there}.get(ends)
     if leaving is None:
-        there.propose("a=recvonly")
-        scene.wire.run_for(100)
+        scene.propose(there, "a=recvonly", wait_ms=100)
         assert there.got["INVITE"] == [491], "one change at a time"
     else:
         leaving.hang_up()
@@ -207,11 +199,9 @@ def test_an_update_without_response_in_one_early_dialog_does_not_delay_offers_in
     asking, asked = sides(side, call, first)
     asked.will("UPDATE", SILENCE)
     asking.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     for each in (call, there):
-        each.propose("a=sendonly")
-        scene.wire.run_for(100)
+        scene.propose(each, "a=sendonly", wait_ms=100)
         assert each.got["INVITE"] == [200]
         assert call.agrees_with(there)
     scene.finish(call)
@@ -226,16 +216,13 @@ def test_a_fork_that_may_have_accepted_an_update_given_up_is_offered_the_session
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
     there, _ = scene.vendor.calls
     there.will("UPDATE", Reply(200, after_ms=2_000))
-    call.propose("a=inactive", method="UPDATE")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=inactive", method="UPDATE")
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert call.got["UPDATE"] == [487]
     assert (len(there.asked["INVITE"]), "a=inactive" in there.theirs) == (1, False)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
     scene.finish(call)
 
@@ -255,12 +242,10 @@ def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a
     asking.propose("a=inactive", method="UPDATE")
     scene.wire.run_until(lambda: call.final == 200)
     if is_killed:
-        scene.kill()
-        scene.wire.run_for(1_500)
+        scene.kill(then_ms=1_500)
     call.acknowledge()
     scene.wire.run_for(4_000)
     assert (len(asked.asked["INVITE"]), "a=inactive" in asked.theirs) == (1, False)
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     assert (asking.got["INVITE"], "a=sendonly" in asked.theirs) == ([200], True)
     scene.finish(call)

@@ -100,15 +100,13 @@ def test_a_phone_whose_early_media_the_caller_has_answers_under_the_same_tag(sce
     call = scene.begun_call(Intent(headers=headers), after_ms=1_000)
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     winner = scene.vendor.calls[0]
     tags = {response.body: response.to_tag for response in call.responses if response.status == 183}
     assert len(set(tags.values())) == 2
     assert call.response(200).to_tag == tags[ANSWER]
     assert call.theirs == winner.mine == ANSWER
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert call.got["INVITE"] == [200]
     assert scene.finish(call).end_reason == "Normal"
 
@@ -175,8 +173,7 @@ def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, between_ms, 
     phones[winner].respond(Line(0, 200))
     scene.wire.run_for(100)
     assert [ack.body for ack in phones[winner].acks] == [""]
-    call.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", wait_ms=100)
     assert call.agrees_with(phones[winner])
     scene.finish(call)
 
@@ -204,8 +201,7 @@ def test_a_caller_is_offered_the_latest_media_of_a_fork_that_it_was_shown_before
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL), after_ms=2_000)
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2_000)
+    scene.await_answer(call, talk_ms=2_000)
     assert ["m=audio 40000" in each.body for each in call.asked["INVITE"]] == [True]
     assert "m=audio 40000" in call.theirs
     scene.finish(call)

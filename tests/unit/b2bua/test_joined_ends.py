@@ -165,8 +165,7 @@ def test_a_side_that_denies_the_call_is_hung_up_all_the_same(scene, status):
     """RFC 3261 section 12.2.1.2: it may have meant the one request, and what is up is charged for."""
     call, there = scene.talk()
     there.will("INVITE", Reply(status))
-    call.propose("a=sendonly")
-    scene.wire.run_for(2_000)
+    scene.propose(call, "a=sendonly", wait_ms=2_000)
     assert len(there.asked["BYE"]) == 1
     assert call.is_over
     assert scene.close().end_reason == ("Normal" if status == 481 else "Session Timeout")
@@ -226,8 +225,7 @@ def test_two_sides_are_introduced_after_all_where_what_one_proposes_meanwhile_is
     scene.wire.run_until(lambda: there.asked["INVITE"])
     scene.wire.run_for(3)
     other.will("INVITE", *map(Reply, refusals))
-    there.propose("a=sendonly")
-    scene.wire.run_for(40_000)
+    scene.propose(there, "a=sendonly", wait_ms=40_000)
     assert there.got["INVITE"] == refusals[-1:]
     assert media_of(there.theirs) == media_of(other.mine)
     assert media_of(other.theirs) == media_of(there.mine)
@@ -261,8 +259,7 @@ def test_a_side_that_hangs_up_while_what_it_proposes_waits_is_not_introduced(sce
     scene.wire.run_until(lambda: there.asked["INVITE"])
     scene.wire.run_for(3)
     other.will("INVITE", Reply(491))
-    there.propose("a=sendonly")
-    scene.wire.run_for(50)
+    scene.propose(there, "a=sendonly", wait_ms=50)
     other.hang_up()
     scene.wire.run_for(40_000)
     assert len(there.asked["INVITE"]) == 1

@@ -90,12 +90,10 @@ def are_in_touch(scene: Scene, one: Side, other: Side) -> bool:
     if not are_connected(one, other):
         return False
     for side, far in ((one, other), (other, one)):
-        side.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(side, "a=sendonly")
         if "a=sendonly" not in far.theirs:
             return False
-        side.propose("a=sendrecv")
-        scene.wire.run_for(1_000)
+        scene.propose(side, "a=sendrecv")
     return are_connected(one, other)
 
 

@@ -63,8 +63,7 @@ def test_a_session_description_is_changed_in_every_message_that_carries_one():
     call, there = scene.talk(script=Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))))
     assert [response.body.encode() for response in call.responses if response.body] == [REWRITTEN, REWRITTEN]
     assert there.theirs.encode() == REWRITTEN
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert there.theirs.encode() == REWRITTEN
     assert all(keeper.taken)
     scene.finish(call)
@@ -175,8 +174,7 @@ def test_an_invite_that_may_not_leave_without_an_answer_ends_the_attempt_and_say
 def test_an_offer_that_may_not_leave_is_refused_and_the_call_goes_on():
     scene, _ = scene_with({"re-INVITE": NEVER_AND_NEEDED})
     call, there = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(2_000)
+    scene.propose(call, "a=sendonly", wait_ms=2_000)
     assert call.got["INVITE"] == [503]
     assert "INVITE" not in there.asked
     scene.finish(call)
@@ -364,8 +362,7 @@ def test_an_order_to_end_a_call_whose_200_waits_refuses_it():
 def test_a_reinvite_that_waits_is_withdrawn_when_its_origin_cancels_it():
     scene, _ = scene_with({"re-INVITE": Treatment(2_000)})
     call, there = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(300)
+    scene.propose(call, "a=sendonly", wait_ms=300)
     call.asking[-1].cancel()
     scene.wire.run_for(4_000)
     assert call.got["INVITE"] == [487]
@@ -376,8 +373,7 @@ def test_a_reinvite_that_waits_is_withdrawn_when_its_origin_cancels_it():
 def test_a_call_that_ends_while_an_offer_waits_sends_the_bye_alone():
     scene, _ = scene_with({"re-INVITE": Treatment(2_000)})
     call, there = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(300)
+    scene.propose(call, "a=sendonly", wait_ms=300)
     call.hang_up()
     scene.wire.run_for(4_000)
     assert there.is_over
@@ -389,8 +385,7 @@ def test_the_answer_waits_and_a_reinvite_of_the_vendor_is_refused_until_its_ack(
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
     call = scene.begun_call(script=answers(500), after_ms=700)
     (there,) = scene.vendor.calls
-    there.propose("a=sendonly")
-    scene.wire.run_for(3_000)
+    scene.propose(there, "a=sendonly", wait_ms=3_000)
     assert there.got["INVITE"][0] == 491
     assert call.final == 200
     scene.finish(call)

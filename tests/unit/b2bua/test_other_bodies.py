@@ -215,8 +215,7 @@ def test_a_prack_with_the_answer_carries_other_bodies():
     call._switch_to(response)
     call.theirs, call.mine = response.body, ANSWER
     call.ask("PRACK", headers=(f"RAck: {response['RSeq']} {response['CSeq']}",), **beside(ANSWER, SUSPEND))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert parts_in(scene.vendor.only_call.asked["PRACK"][0]) == [BodyPart(SESSION, ANSWER.encode()), SUSPEND]
     scene.finish(call)
 

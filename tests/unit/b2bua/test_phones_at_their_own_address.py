@@ -64,8 +64,7 @@ def calling(scene):
     desk = scene.exchange.telephone(NUMBER, DESK)
     register(scene, DESK)
     call = desk.call(CALLEE, Intent(headers=KNOWS_UPDATE))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     return scene.vendor.only_call, call
 
 
@@ -97,10 +96,8 @@ def test_a_call_goes_on_over_the_next_connection_of_its_phone(begin, transport, 
         scene.wire.hide(DESK, after)
     register(scene, after)
     assert peer_of(scene) == Peer(0, *after)
-    far.propose("a=sendonly")
-    scene.wire.run_for(1_000)
-    far.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(1_000)
+    scene.propose(far, "a=sendonly")
+    scene.propose(far, "a=sendrecv", method="UPDATE")
     far.ask("INFO", body="Signal=1\r\n", kind="application/dtmf-relay")
     scene.wire.run_for(1_000)
     assert far.got == {"INVITE": [200], "UPDATE": [200], "INFO": [200]}
@@ -117,8 +114,7 @@ def test_a_phone_that_names_the_port_where_it_listens_is_followed_as_well(scene,
     call, there = called(scene, instance=INSTANCE if contact == AGAIN else "")
     lose(scene)
     register(scene, AGAIN, contact, instance=INSTANCE if contact == AGAIN else "")
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert call.got == {"INVITE": [200]}
     scene.finish(call)
     assert there.is_over
@@ -149,8 +145,7 @@ def test_a_call_follows_its_phone_after_a_restart(tmp_path, begin, restart, is_b
     scene.wire.run_for(1_000)
     if not is_back:
         register(scene, after)
-    far.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(far, "a=sendonly")
     assert far.got == {"INVITE": [200]}
     far.hang_up()
     scene.wire.run_until(lambda: far.is_over and there.is_over)
@@ -228,8 +223,7 @@ def test_media_of_a_phone_that_has_moved_are_where_it_says(begin, after):
     _, there = begin(scene)
     lose(scene, after)
     register(scene, after)
-    there.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(1_000)
+    scene.propose(there, "a=sendrecv", method="UPDATE")
     assert there.got == {"UPDATE": [200]}
     assert [each.seen_at for each in engines.sessions] == [UNSET] * 4
     assert peer_of(scene) == Peer(0, *after)

@@ -127,8 +127,7 @@ def test_a_call_of_another_process_follows_as_well(tmp_path):
     scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
     call, at_home = connected(scene)
     scene.wire.run_for(2_000)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     assert scene.lost == []
     scene.wire.hide(HOME, AGAIN)
     register(scene, AGAIN)
@@ -148,8 +147,7 @@ def test_a_phone_that_is_not_back_yet_learns_of_the_hang_up_when_it_is(tmp_path)
     scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
     call, at_home = connected(scene)
     scene.wire.run_for(2_000)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     scene.wire.hide(HOME, AGAIN)
     scene.hang_up(call)
     lose_connection(scene)
@@ -166,8 +164,7 @@ def test_a_leg_that_is_hung_up_at_a_start_waits_for_its_phone_as_well(tmp_path):
     scene.wire.run_for(2_000)
     scene.wire.hide(HOME, AGAIN)
     scene.hang_up(call)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     lose_connection(scene)
     assert not at_home.only_call.is_over
     register(scene, AGAIN)
@@ -205,8 +202,7 @@ def bytes_sent_to(scene, address, method):
 def test_a_phone_that_connects_again_while_it_rings_gets_what_follows_over_its_next_connection(scene, script):
     call, at_home = ringing(scene, script)
     register(scene, AGAIN)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert bytes_sent_to(scene, AGAIN, b"ACK")
     assert scene.finish(call).end_reason == "Normal"
     assert at_home.only_call.is_over
@@ -253,8 +249,7 @@ def test_a_phone_that_answers_before_it_registers_gets_the_ack_of_its_repeated_a
 def test_nothing_of_a_ringing_call_follows_another_one(scene, number, contact):
     call, _ = ringing(scene)
     register(scene, ELSEWHERE, contact, number=number)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     call.hang_up()
     scene.wire.run_for(10_000)
     assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
@@ -281,8 +276,7 @@ def test_a_ringing_phone_is_cancelled_at_its_next_connection_after_a_crash(tmp_p
     call = scene.caller.call(NUMBER)
     scene.wire.run_until(lambda: call.statuses)
     scene.wire.hide(HOME, AGAIN)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     lose_connection(scene)
     assert not at_home.only_call.is_cancelled
     register(scene, AGAIN)
@@ -297,12 +291,10 @@ def test_a_ringing_call_of_another_process_follows_its_phone_as_well(tmp_path, i
     call, at_home = ringing(scene)
     if is_back:
         register(scene, AGAIN)
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     if not is_back:
         register(scene, AGAIN)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert bytes_sent_to(scene, AGAIN, b"ACK")
     assert scene.finish(call).end_reason == "Normal"
     assert at_home.only_call.is_over
@@ -351,8 +343,7 @@ def test_a_phone_that_rings_gets_its_ack_while_another_one_takes_its_binding(lis
     call, at_home = ringing_at_home(scene, ANSWERS_LATE)
     register_another(scene)
     assert len(scene.exchange.registrations.addresses(NUMBER)) == 1
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert bytes_sent_to(scene, SEEN, b"ACK")
     assert bytes_sent_to(scene, ELSEWHERE, b"") == []
     assert dialog(scene).peer == Peer(0, *SEEN)
@@ -374,8 +365,7 @@ def test_a_phone_that_rings_is_cancelled_while_another_one_takes_its_binding(lis
 def test_a_repeated_answer_is_acknowledged_where_it_came_from_though_its_call_may_have_moved():
     scene = Scene(content(), listeners=OVER_UDP)
     call, _ = ringing_at_home(scene, ANSWERS_LATE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     [answer] = [
         each.data
         for each in scene.wire.packets
@@ -397,13 +387,11 @@ def test_a_call_follows_its_own_phone_where_another_one_connects_before(scene, r
     own, other = (INSTANCE, OTHER_INSTANCE) if has_instance else ("", "")
     call, at_home = ringing_at_home(scene, ANSWERS_LATE, own)
     if not rings:
-        scene.wire.run_until(lambda: call.final == 200)
-        scene.wire.run_for(1_000)
+        scene.await_answer(call, talk_ms=1_000)
     lose(scene)
     register_another(scene, other)
     register(scene, AGAIN, instance=own)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert dialog(scene).peer == Peer(0, *AGAIN)
     assert bytes_sent_to(scene, ELSEWHERE, b"") == []
     assert scene.finish(call).end_reason == "Normal"
@@ -445,8 +433,7 @@ def test_a_call_stays_at_its_phone_while_another_one_takes_its_binding(listeners
     scene = Scene(content(), listeners=listeners)
     scene.exchange.registrations.has_accepted = lambda _peer: True
     call, at_home = ringing_at_home(scene, ANSWERS_LATE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     register_another(scene)
     assert dialog(scene).peer == Peer(0, *SEEN)
     if not is_same_place:
@@ -480,10 +467,8 @@ def test_another_process_knows_the_phone_that_rings(tmp_path, is_killed):
 def test_a_call_of_another_process_follows_its_own_phone(tmp_path):
     scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
     call, at_home = ringing_at_home(scene, ANSWERS_LATE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2_000)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=2_000)
+    scene.kill(then_ms=1_000)
     scene.wire.hide(HOME, AGAIN)
     register_another(scene)
     register(scene, AGAIN)
@@ -506,8 +491,7 @@ def test_a_phone_that_nat_has_moved_while_it_rang_is_cancelled_there_after_a_cra
     _, at_home = ringing_at_home(scene, RINGS)
     scene.wire.hide(HOME, AGAIN)
     register(scene, AGAIN)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     assert at_home.only_call.is_cancelled
     assert bytes_sent_to(scene, SEEN, b"CANCEL") == []
 
@@ -522,14 +506,12 @@ def test_a_call_follows_its_phone_that_has_another_contact_since_it_connected_ag
     """Phones write the port of their connection into their Contact, or the address that a network gives them."""
     call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
     if not rings:
-        scene.wire.run_until(lambda: call.final == 200)
-        scene.wire.run_for(1_000)
+        scene.await_answer(call, talk_ms=1_000)
     if is_lost:
         lose(scene)
     scene.wire.hide(HOME, AGAIN)
     register(scene, AGAIN, contact, instance=INSTANCE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert dialog(scene).peer == Peer(0, *AGAIN)
     assert scene.finish(call).end_reason == "Normal"
     assert at_home.only_call.is_over
@@ -541,8 +523,7 @@ def test_a_call_follows_no_other_contact_of_its_call_id_alone(scene, contact):
     call, _ = ringing_at_home(scene, ANSWERS_LATE)
     lose(scene)
     register(scene, ELSEWHERE, contact, call_id=call_id_of(HOME))
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert dialog(scene).peer == Peer(0, *SEEN)
     assert bytes_sent_to(scene, ELSEWHERE, b"") == []
 
@@ -550,8 +531,7 @@ def test_a_call_follows_no_other_contact_of_its_call_id_alone(scene, contact):
 def test_a_call_stays_on_its_transport(scene):
     """A request with the Via of one transport cannot be sent over another one, and the phone may have left neither."""
     call, _ = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     here, there = dialog(scene).peer, RegisteredPlace(Peer(1, *AGAIN), f"sip:{NUMBER}@{AGAIN}", dialog(scene).device)
     scene.exchange.endpoint.dialogs.connected_again(NUMBER, there, [there], scene.exchange.clock.now())
     scene.exchange.endpoint.dialogs.peer_moved(NUMBER, here, there, scene.exchange.clock.now())
@@ -591,8 +571,7 @@ def ringing_over_one_of_two(scene, script, other=INSTANCE, other_call_id=None, c
 def test_a_phone_that_answers_over_its_other_flow_gets_the_ack_there(scene, contact):
     call, at_home = ringing_over_one_of_two(scene, ANSWERS_LATE, contact=contact)
     lose(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert bytes_sent_to(scene, AGAIN, b"ACK")
     assert dialog(scene).peer == Peer(0, *AGAIN)
     assert scene.finish(call).end_reason == "Normal"
@@ -602,8 +581,7 @@ def test_a_phone_that_answers_over_its_other_flow_gets_the_ack_there(scene, cont
 def test_a_repeated_answer_is_acknowledged_over_the_other_flow(scene):
     """The flow is lost before the ACK has arrived over it."""
     call, _ = ringing_over_one_of_two(scene, ANSWERS_LATE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     [answer] = [
         each.data for each in scene.wire.packets if each.data.startswith(b"SIP/2.0 200 ") and each.source == SEEN
     ]
@@ -637,11 +615,9 @@ def test_nothing_of_a_call_goes_to_another_device_when_its_connection_is_lost(sc
     """It has the same user, the same private Contact and an open connection."""
     call, _ = ringing_over_one_of_two(scene, ANSWERS_LATE, other=OTHER_INSTANCE, other_call_id=OTHER_CALL_ID)
     if is_answered:
-        scene.wire.run_until(lambda: call.final == 200)
-        scene.wire.run_for(1_000)
+        scene.await_answer(call, talk_ms=1_000)
     lose(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(5_000)
+    scene.await_answer(call, talk_ms=5_000)
     assert dialog(scene).peer == Peer(0, *SEEN)
     assert bytes_sent_to(scene, AGAIN, b"") == []
 

@@ -65,8 +65,7 @@ def test_a_2xx_without_an_answer_is_taken_for_one_to_a_refresh_alone(scene, ends
     assert asking.theirs == agreed
     assert alike(asked.theirs.encode(), theirs.encode())
     assert len(asked.asked["INVITE"]) == (method == "INVITE") + (not is_refresh)
-    asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly", method=method)
     assert asking.got[method][1:] == [200]
     for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
         assert alike(mine.encode(), theirs.encode())
@@ -82,8 +81,7 @@ def test_after_a_refusal_a_refresh_of_the_other_side_is_answered_with_what_was_a
     call, there = ends_that_update
     asking, asked = sides(side, call, there)
     asked.will(method, Reply(488))
-    asking.propose("a=inactive", method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=inactive", method=method)
     asked.ask(method, body=asked.mine)
     scene.wire.run_for(1_000)
     assert asked.got == {method: [200]}
@@ -99,8 +97,7 @@ def test_a_side_that_knows_the_call_no_more_ends_it(scene, ends_that_update, sid
     call, there = ends_that_update
     asking, asked = sides(side, call, there)
     asked.will(method, Reply(status))
-    asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly", method=method)
     assert asking.got[method] == [504]
     assert asking.is_over
     record = scene.close()
@@ -131,13 +128,11 @@ def test_a_side_that_thinks_for_ever_is_asked_no_longer_and_the_call_lives_on(sc
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(40_000)
+    scene.propose(asking, "a=sendonly", wait_ms=40_000)
     assert asking.got == {"INVITE": [504]}
     assert len(asked.asked["CANCEL"]) == 1
     assert call.agrees_with(there)
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     assert asking.got == {"INVITE": [504, 200]}
     assert call.agrees_with(there)
     assert scene.finish(call).end_reason == "Normal"
@@ -171,8 +166,7 @@ def test_a_side_that_cannot_be_reached_refuses_the_change_alone(over_tcp, side, 
     assert asking.got == {method: [503]}
     assert asking.mine != refused
     asked.will(method, Reply(200))
-    asking.propose("a=inactive", method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=inactive", method=method)
     assert asking.got == {method: [503, 200]}
     assert scene.finish(call).end_reason == "Normal"
 
@@ -185,8 +179,7 @@ def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp,
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     asked.forget_request()
     lose_connection(scene, asked, tries=1)
     if is_cancelled:
@@ -196,8 +189,7 @@ def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp,
     assert asking.got == {"INVITE": [487 if is_cancelled else 504]}
     assert call.agrees_with(there)
     scene.wire.run_for(60_000)
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     assert asking.got["INVITE"][1:] == [200]
     assert call.agrees_with(there)
     assert scene.finish(call).end_reason == "Normal"
@@ -211,8 +203,7 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     invite = asked.forget_request()
     lose_connection(scene, asked, tries=1)
     scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
@@ -232,15 +223,13 @@ def test_a_2xx_that_comes_late_amid_another_change_that_is_refused_leaves_both_s
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     invite = asked.forget_request()
     lose_connection(scene, asked, tries=1)
     scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
     scene.wire.run_for(10_000)
     asking.will("INVITE", Reply(488, after_ms=2_000))
-    asked.propose("a=inactive")
-    scene.wire.run_for(500)
+    scene.propose(asked, "a=inactive")
     asked.answer_forgotten(invite, Reply(200))
     scene.wire.run_for(60_000)
     assert (asking.got, asked.got) == ({"INVITE": [504]}, {"INVITE": [488]})
@@ -256,8 +245,7 @@ def test_a_side_that_has_accepted_late_and_refuses_the_session_in_force_is_offer
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     invite = asked.forget_request()
     lose_connection(scene, asked, tries=1)
     scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
@@ -280,8 +268,7 @@ def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_
     call, there = scene.talk(Intent(headers=KNOWS_UPDATE), UPDATING)
     asking, asked = sides(side, call, there)
     asked.will(method, SILENCE)
-    asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly", method=method)
     request = asked.forget_request()
     lose_connection(scene, asked)
     scene.wire.run_for(3_000)
@@ -323,8 +310,7 @@ def test_a_cancelled_proposal_is_cancelled_on_the_other_side_too(scene, side):
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(200, after_ms=10_000))
     asking.acknowledges = True
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     asking.asking[0].cancel()
     scene.wire.run_for(1_000)
     assert len(asked.asked["CANCEL"]) == 1
@@ -338,8 +324,7 @@ def test_a_proposal_of_a_call_that_ends_is_answered_and_withdrawn(scene, side):
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(200, after_ms=10_000))
-    asking.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(asking, "a=sendonly")
     asking.hang_up()
     scene.wire.run_for(1_000)
     assert asking.got == {"INVITE": [487], "BYE": [200]}

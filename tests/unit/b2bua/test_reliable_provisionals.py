@@ -172,8 +172,7 @@ def test_a_caller_without_100rel_has_the_media_of_the_200_that_a_reliable_183_ha
     assert [response.body for response in call.responses[2:]] == [other] * len(between)
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2_000)
+    scene.await_answer(call, talk_ms=2_000)
     assert call.response(200).body == other
     assert call.agrees_with(scene.vendor.only_call)
     assert call.asked["INVITE"] == []

@@ -144,11 +144,9 @@ def test_a_peer_that_moves_is_asked_at_its_new_address(scene, ends_that_update, 
     moved = scene.exchange.caller(mover.agent.address._replace(port=5099))
     moved.calls[call.call_id] = moved.calls[there.call_id] = mover
     old, mover.agent = mover.agent, moved
-    mover.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(mover, "a=sendonly", wait_ms=100)
     assert mover.got == {"INVITE": [200]}
-    other.propose()
-    scene.wire.run_for(100)
+    scene.propose(other, wait_ms=100)
     assert len(moved.received("INVITE")) == 1
     assert old.received("INVITE")[1:] == []
     assert call.agrees_with(there)
@@ -192,8 +190,7 @@ def test_a_side_that_is_busy_with_a_proposal_of_its_own_is_asked_again(scene, si
 def test_a_side_that_is_always_busy_refuses_in_the_end(scene):
     call, there = scene.talk()
     there.will("INVITE", *[Reply(491)] * 20)
-    call.propose("a=sendonly")
-    scene.wire.run_for(30_000)
+    scene.propose(call, "a=sendonly", wait_ms=30_000)
     assert len(there.asked["INVITE"]) == 5
     assert call.got == {"INVITE": [491]}
     assert call.agrees_with(there)
@@ -216,12 +213,10 @@ def test_a_reinvite_before_the_ack_is_request_pending_for_either_side(scene):
     call = scene.answered_call(Intent(acknowledges=False))
     there = scene.vendor.only_call
     call.propose("a=sendonly")
-    there.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(there, "a=sendonly", wait_ms=100)
     assert (call.got, there.got) == ({"INVITE": [491]}, {"INVITE": [491]})
     call.acknowledge()
-    call.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", wait_ms=100)
     assert call.got == {"INVITE": [491, 200]}
     assert call.agrees_with(there)
     scene.finish(call)
@@ -231,8 +226,7 @@ def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(s
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=500)
     there = scene.vendor.only_call
-    there.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(there, "a=sendonly", wait_ms=100)
     assert there.got == {"INVITE": [491]}
     call.cancel()
     scene.end_of(call)

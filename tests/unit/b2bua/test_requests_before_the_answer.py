@@ -27,8 +27,7 @@ def ringing(scene, script=UNRELIABLY, intent=Intent(headers=SUPPORTS_100REL)):  
 
 
 def finish(scene, call):
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(100)
+    scene.await_answer(call, talk_ms=100)
     return scene.finish(call)
 
 
@@ -146,8 +145,7 @@ def test_the_requests_of_an_early_dialog_count_in_the_call(scene):
     """RFC 3261 section 12.2.1.1: an INFO and the BYE after it have growing numbers in one dialog."""
     call, _ = ringing(scene)
     call.ask("INFO", body=KEY, kind=RELAY)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(100)
+    scene.await_answer(call, talk_ms=100)
     scene.finish(call)
     numbers = [int(each["CSeq"].split()[0]) for method in ("INFO", "BYE") for each in scene.vendor.received(method)]
     assert numbers == sorted(set(numbers))

@@ -398,8 +398,7 @@ def test_each_phone_has_ports_of_its_own_and_the_caller_is_connected_with_the_on
     )
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     assert len(relay.open_ports) == 2
     assert relay.at(_port(desks[0])).other == relay.at(_port_of(call.theirs)).port
     assert finish(scene, call).routing_gateway == "7001"
@@ -416,8 +415,7 @@ def test_the_media_of_all_phones_go_on_in_the_next_process(tmp_path):
     desks = placed(scene, RINGS, answers(2_000), RINGS)
     call = scene.begun_call(Intent(), callee=NUMBER, after_ms=1_000)
     scene.stop_and_keep()
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     assert relay.at(_port(desks[1])).other == relay.at(_port_of(call.theirs)).port
     assert len(relay.open_ports) == 2
     assert finish(scene, call).routing_gateway == "7002"
@@ -510,8 +508,7 @@ def test_a_phone_that_is_not_heard_answers_under_the_tag_of_its_own_media(have_e
     tags = {each.body: each.to_tag for each in call.responses if each.status == 183}
     assert call.response(200).to_tag == tags[ANSWER]
     scene.wire.run_for(1_000)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert call.got["INVITE"] == [200]
     assert finish(scene, call).routing_gateway == "7001"
 
@@ -534,8 +531,7 @@ def test_a_call_without_offer_rings_all_and_the_winner_offers(is_restarted):
     call = scene.begun_call(Intent(offer="", headers=SUPPORTS_100REL), callee=NUMBER, after_ms=500)
     if is_restarted:
         replace_node(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     assert "100rel" not in desks[0].received("INVITE")[0].listed("Supported")
     assert desks[1].calls[0].theirs
     assert finish(scene, call).end_reason == "Normal"
@@ -683,8 +679,7 @@ def test_a_kill_while_several_ring_leaves_no_phone_ringing_and_one_record(tmp_pa
     late = Script((Line(0, 180), Line(1_002, 200, OTHERS)), accepts_cancel=False)
     desks = placed(scene, RINGS, RINGS, late)
     call = scene.begun_call(Intent(), callee=NUMBER, after_ms=at_ms)
-    scene.kill(away_ms=100)
-    scene.wire.run_for(50_000)
+    scene.kill(away_ms=100, then_ms=50_000)
     assert call.final == 503
     assert [len(desk.received("CANCEL")) for desk in desks[:2]] == [1, 1]
     assert all(each.is_over or each.final != 200 for desk in desks for each in desk.calls)
@@ -705,8 +700,7 @@ def test_a_change_of_session_by_a_phone_whose_media_are_not_forwarded_is_refused
     desks = rung(scene, first, second)
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL), callee=NUMBER, after_ms=1_500)
     left = desks[0].only_call
-    left.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(500)
+    scene.propose(left, "a=sendonly", method="UPDATE")
     assert left.got["UPDATE"] == [500]
     assert not call.asked.get("UPDATE")
     scene.wire.run_until(lambda: call.final == 200)
@@ -720,8 +714,7 @@ def test_a_call_is_transferred_to_phones_that_ring_together():
     scene = Scene(catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]))
     desks = rung(scene, answers(), RINGS, answers(2_000))
     call = desks[0].call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     call.ask("REFER", headers=(f"Refer-To: <sip:{NUMBER}@192.0.2.1>",))
     scene.wire.run_for(5_000)
     there, target = scene.vendor.only_call, desks[2].only_call

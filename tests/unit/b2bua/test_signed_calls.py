@@ -925,8 +925,7 @@ def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is
         [live_call] = scene.exchange.switch.calls()
         live_call.open_setup.setup.step = ""
     scene.exchange.surroundings = scene.exchange.surroundings._replace(steps=STEPS)
-    scene.stop_and_keep()
-    scene.wire.run_for(200)
+    scene.stop_and_keep(then_ms=200)
     ticket, question = asker.asked[-1]
     assert (len(asker.asked), question.signature.addresses) == (2, (URL,))
     scene.exchange.take_answer(ticket, asker.answer(question))

@@ -49,8 +49,7 @@ def test_a_strict_peer_finds_no_fault(flow, lost):
         scene.wire.delays = DropEvery(lost)
     call = scene.begun_call(intent, script=script, after_ms=40_000)
     if call.final == 200 and not call.is_over:
-        call.propose("a=sendonly")
-        scene.wire.run_for(20_000)
+        scene.propose(call, "a=sendonly", wait_ms=20_000)
         scene.vendor.calls[0].ask("OPTIONS")
         scene.wire.run_for(20_000)
         call.hang_up()
@@ -228,19 +227,15 @@ def test_a_refused_proposal_does_not_move_its_origin(scene, ends_that_update, si
     old = mover.agent
     moved = mover.agent = scene.exchange.caller(old.address._replace(port=5099))
     moved.calls[mover.call_id] = mover
-    mover.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(mover, "a=sendonly", wait_ms=100)
     assert mover.got == {"INVITE": [488]}
     mover.agent = old
-    other.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(other, "a=sendonly", wait_ms=100)
     assert other.got == {"INVITE": [200]}
     assert moved.received("INVITE") == []
     mover.agent = moved
-    mover.propose("a=inactive")
-    scene.wire.run_for(100)
-    other.propose()
-    scene.wire.run_for(100)
+    scene.propose(mover, "a=inactive", wait_ms=100)
+    scene.propose(other, wait_ms=100)
     assert len(moved.received("INVITE")) == 1, "what is accepted holds"
     scene.finish(call)
 
@@ -287,8 +282,7 @@ def test_allow_is_the_same_in_every_message(scene):
     scene.wire.send(CUSTOMER, SWITCH, request("MESSAGE", uri="sip:192.0.2.1", branch="z9hG4bK-2", call_id="other"))
     call, there = scene.talk()
     call.ask("OPTIONS")
-    there.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(there, "a=sendonly")
     scene.finish(call)
     said = [re.findall(rb"(?m)^Allow: (.*)\r", packet.data) for packet in scene.wire.packets if packet.source == SWITCH]
     allowed = [each for message in said for each in message]

@@ -63,11 +63,9 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
     assert (pickup.final, call.is_over, party.is_over) == (200, True, False)
     assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
     assert "m=video 0 " in party.theirs
-    pickup.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(pickup, "a=sendonly")
     assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
-    party.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(party, "a=sendrecv")
     assert (pickup.got["INVITE"], party.got["INVITE"]) == ([200], [200])
     assert party.theirs.count("m=") == 2
     scene.expect_nothing_left(pickup)
@@ -189,8 +187,7 @@ def office() -> Office:
 def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_made_it(office):
     scene = office.scene
     call = office.phones[FIRST].call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     pickup = office.picked_up(SECOND, call)
     assert (pickup.final, call.is_over) == (200, True)
     party = scene.vendor.only_call
@@ -213,8 +210,7 @@ def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_was_
     if is_restarted:
         replace_node(scene)
     for side, other in ((call, pickup), (pickup, call)):
-        side.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(side, "a=sendonly")
         assert side.got["INVITE"][-1] == 200
         assert media_of(other.theirs) == media_of(side.mine)
     third = office.picked_up(THIRD, pickup)
@@ -313,8 +309,7 @@ def test_a_restart_leaves_a_newcomer_its_own_sip_settings(office, side, is_answe
     replace_node(scene)
     scene.wire.run_for(2_000)
     assert (pickup.final, left.is_over) == (200, True)
-    other.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(other, "a=sendonly")
     assert pickup.asked["INVITE"][-1]["User-Agent"] == "Desk/2"
     assert refer(office, pickup) == 403
     other.hang_up()
@@ -375,8 +370,7 @@ def test_a_phone_that_has_taken_a_call_over_names_no_diversion_by_a_number_of_ot
     pickup = office.phones[SECOND].call(
         FIRST, Intent(PICKED_UP, headers=(f"Replaces: {call.call_id};{tags}", *diverted))
     )
-    scene.wire.run_until(lambda: pickup.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(pickup, talk_ms=1_000)
     assert refer(office, pickup) == 202
     _, second = scene.vendor.calls
     assert [second.invite.every(name) for name in ("Diversion", "History-Info")] == [[], []]
@@ -430,8 +424,7 @@ def test_a_call_is_not_transferred_while_another_phone_takes_it_over(office, rep
     scene = office.scene
     phones = office.phones
     call = phones[FIRST].call(CALLEE if replaces == "caller" else THIRD)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     there = scene.vendor.only_call if replaces == "caller" else phones[THIRD].only_call
     left, asked = (call, there) if replaces == "caller" else (there, call)
     asked.will("INVITE", Reply(200, after_ms=900))
@@ -529,8 +522,7 @@ def test_another_phone_of_the_account_picks_up_a_call_that_rings(office, extra, 
     if is_restarted:
         replace_node(scene)
     for side, other in ((call, pickup), (pickup, call)):
-        side.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(side, "a=sendonly")
         assert side.got["INVITE"][-1] == 200
         assert media_of(other.theirs) == media_of(side.mine)
     scene.wire.run_for(10_000)
@@ -569,8 +561,7 @@ def test_another_phone_picks_up_a_call_that_rings_for_a_transfer(office, restart
     assert (media_of(party.theirs), media_of(pickup.theirs)) == (media_of(pickup.mine), media_of(party.mine))
     if restarted_when == "it is picked up":
         replace_node(scene)
-    pickup.propose("a=sendonly")
-    scene.wire.run_for(10_000)
+    scene.propose(pickup, "a=sendonly", wait_ms=10_000)
     assert (pickup.got["INVITE"][-1], media_of(party.theirs)) == (200, media_of(pickup.mine))
     pickup.hang_up()
     scene.wire.run_until(lambda: party.is_over)
@@ -602,8 +593,7 @@ def test_a_phone_without_room_for_the_call_does_not_pick_it_up(office):
     full = [*(phone(number, max_concurrent=1) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
     scene.exchange.swap_catalogue(catalogue(office.known, phones=full, accounts=RICH))
     busy = office.phones[THIRD].call(SECOND)
-    scene.wire.run_until(lambda: busy.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(busy, talk_ms=1_000)
     call, there = ringing(office)
     assert office.picked_up(SECOND, there).final == 486
     call.cancel()
@@ -688,8 +678,7 @@ def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(off
     pickup = office.phones[SECOND].call(FIRST, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
     scene.wire.run_for(1_000)
     assert pickup.final == 488
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
     call.hang_up()
     scene.wire.run_until(lambda: there.is_over)
     scene.expect_nothing_left()

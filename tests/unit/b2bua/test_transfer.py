@@ -81,8 +81,7 @@ def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connecte
     call = talking(scene)
     (party,) = scene.vendor.calls
     party.will("INVITE", Reply(100))
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     invite = party.forget_request()
     blind(call)
     scene.wire.run_until(lambda: bool(party.asked["CANCEL"]))
@@ -216,8 +215,7 @@ def test_after_a_transfer_both_may_put_each_other_on_hold(scene):
     scene.wire.run_for(1_000)
     assert target.got["INVITE"] == [200]
     assert media_of(party.asked["INVITE"][-1]) == offer.partition("\r\nt=")[2]
-    party.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(party)
     assert party.got["INVITE"] == [200]
     scene.expect_nothing_left(target)
 
@@ -376,8 +374,7 @@ def test_the_first_party_is_offered_a_hold_that_the_second_one_answers_with(hold
     assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (2, 1)
     assert ("c=IN IP4 0.0.0.0" if hold == "zero address" else hold) in party.theirs
     target.mine = target.mine.replace("0.0.0.0", "192.0.2.20")
-    target.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(target)
     assert target.got["INVITE"] == [200]
     assert "a=sendonly" not in party.theirs
     assert "a=inactive" not in party.theirs

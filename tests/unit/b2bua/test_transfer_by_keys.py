@@ -293,8 +293,7 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
     scene = Scene(catalogue([vendor_gateway(0)], phones=[desk]))
     scene.vendor.by_number = {TARGET: RINGS}
     made = scene.exchange.caller(HOME).call(CALLEE, Intent(caller="4930555", login=Login("1001", "secret")))
-    scene.wire.run_until(lambda: made.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(made, talk_ms=500)
     assert scene.vendor.calls[0].invite["From"].startswith("<sip:4930555@")
     press(scene, made, f"*1{TARGET}#")
     assert scene.vendor.calls[1].invite["From"].startswith("<sip:1001@")

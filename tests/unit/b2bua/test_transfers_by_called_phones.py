@@ -132,12 +132,10 @@ def test_two_that_were_connected_may_put_each_other_on_hold(scene):
     scene.wire.run_for(3_000)
     (target,) = mate.calls
     for one, other in ((call, target), (target, call)):
-        one.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(one, "a=sendonly")
         assert "a=recvonly" in one.theirs
         assert "a=sendonly" in other.theirs
-        one.propose("a=sendrecv")
-        scene.wire.run_for(1_000)
+        scene.propose(one, "a=sendrecv")
         assert are_connected(one, other)
     press(scene, call, "5*0")
     assert passed_on(target) == "5*0"
@@ -153,8 +151,7 @@ def test_the_phone_has_its_caller_back_where_the_target_is_not_to_be_had(scene, 
     scene.wire.run_for(35_000)
     assert notified(at_desk)[-1][0] == "4"
     assert (call.is_over, at_desk.is_over) == (False, False)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert at_desk.agrees_with(call)
     mate.script = answers()
     blind(at_desk, MATE)

@@ -79,8 +79,7 @@ def test_the_session_of_an_update_that_is_answered_after_the_vendor_has_answered
         call.mine = offer
     assert call.agrees_with(there)
     for each in (call, there):
-        each.propose("a=sendrecv")
-        scene.wire.run_for(1_000)
+        scene.propose(each, "a=sendrecv")
         assert (each.got["INVITE"].pop(), call.agrees_with(there)) == (200, True)
     scene.finish(call)
 
@@ -116,8 +115,7 @@ def test_after_a_kill_the_session_of_an_update_holds_that_was_answered_before_th
     asking, _, _ = update_in_flight(scene, side)
     call, there = answer(scene, body)
     scene.wire.run_for(500)
-    scene.kill()
-    scene.wire.run_for(1_500)
+    scene.kill(then_ms=1_500)
     call.acknowledge()
     scene.wire.run_for(5_000)
     assert asking.got["UPDATE"] == [200]
@@ -140,8 +138,7 @@ def test_the_session_of_an_update_holds_that_is_answered_while_the_200_waits_for
     call.intent = call.intent._replace(pracks=True)
     scene.wire.run_until(lambda: call.final == 200)
     if is_killed:
-        scene.kill()
-        scene.wire.run_for(1_500)
+        scene.kill(then_ms=1_500)
     call.acknowledge()
     scene.wire.run_for(5_000)
     # A caller that has answered the UPDATE may have taken the media of the 183 after it.
@@ -159,8 +156,7 @@ def test_an_update_in_flight_with_the_fork_that_answers_holds(scene, side, body,
     last = Script((Line(500, 183, FORKED, KNOWS_UPDATE, True), Line(2_000, 200, body)))
     scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True),), forks=(last,))
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=200)
-    call.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(1_700)
+    scene.propose(call, "a=sendonly", method="UPDATE", wait_ms=1_700)
     first, there = scene.vendor.calls
     asking, asked = sides(side, call, there)
     asked.will("UPDATE", Reply(body=moved(asked.mine), after_ms=400))

@@ -106,8 +106,7 @@ def test_an_offer_to_the_transferor_is_given_up_when_the_target_is_connected_wit
     (party,) = scene.vendor.calls
     call.will("INVITE", SILENCE)
     press(scene, call, f"*2{TARGET}#", every_ms=50)
-    party.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(party, "a=sendonly")
     assert party.got["INVITE"] == [487]
     call.hang_up()
     scene.wire.run_for(500)
@@ -121,8 +120,7 @@ def test_an_offer_to_a_transferor_that_leaves_by_its_key_is_given_up():
     (party,) = scene.vendor.calls
     press(scene, call, f"*1{TARGET}#*")
     call.will("INVITE", SILENCE)
-    party.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(party, "a=sendonly", wait_ms=100)
     press(scene, call, "9")
     assert party.got["INVITE"] == [487]
     scene.expect_nothing_left(party)
@@ -133,8 +131,7 @@ def test_an_offer_in_the_call_to_the_target_is_given_up_when_the_transferor_leav
     call, party = scene.talk()
     other, target = scene.talk()
     other.will("INVITE", SILENCE)
-    target.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(target, "a=sendonly", wait_ms=100)
     attended(call, other)
     scene.wire.run_for(1_000)
     assert target.got["INVITE"] == [487]

@@ -107,8 +107,7 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     (live,) = scene.exchange.switch.calls()
     live.call_request.radius_classes = (b"gold",)  # as the gate says of a call that it lets in
     live.call_request.attestation = "A"  # as a verified signature says; a withheld number is not signed
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     there = scene.vendor.only_call
     scene.wire.run_for(55_000)
     call.hang_up('Reason: Q.850;cause=16;text="bye"')

@@ -40,16 +40,14 @@ def test_the_call_to_a_target_has_class_interval_and_longest_call_of_the_phone_t
         for place, number in enumerate((FIRST, SECOND))
     }
     call = desks[FIRST].call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     if by == SECOND:
         tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
         call = desks[SECOND].call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
         scene.wire.run_for(2_000)
         assert call.final == 200
     if is_killed:
-        scene.kill()
-        scene.wire.run_for(1_000)
+        scene.kill(then_ms=1_000)
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(3_000)
     requests = {live.call_request.callee: live.call_request for live in scene.exchange.switch.calls()}

@@ -295,8 +295,7 @@ def test_a_killed_switch_leaves_no_port(tmp_path):
     scene, relay = scene_with(directory=tmp_path)
     call = refused(scene)
     early(scene, call)
-    scene.kill()
-    scene.wire.run_for(60_000)
+    scene.kill(then_ms=60_000)
     assert relay.open_ports == {}
 
 

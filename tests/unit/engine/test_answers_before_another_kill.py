@@ -58,8 +58,7 @@ def rows(record):
 def test_the_answer_of_the_latest_vendor_is_in_the_books_before_another_kill(tmp_path, first, row, restart, after_ms):
     """It waited for the INVITE of the vendor before, in memory alone, and was lost with its cost."""
     scene = ringing(tmp_path, first)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     answer(scene.vendors[1].only_call)
     again(scene, restart, after_ms)
     scene.wire.run_for(70_000)
@@ -75,8 +74,7 @@ def test_the_vendor_before_that_is_paid_for_its_later_answer_all_the_same(tmp_pa
     """The record of the call is written, and stays the only one."""
     scene = ringing(tmp_path)
     scene.is_database_away = database_is_away
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     answer(scene.vendors[1].only_call)
     again(scene, restart)
     answer(scene.vendors[0].only_call)
@@ -95,8 +93,7 @@ def test_the_vendor_before_that_is_paid_for_its_later_answer_all_the_same(tmp_pa
 def test_a_further_fork_that_answers_behind_another_kill_leaves_no_second_record(tmp_path, restart, charges_ringing):
     forks = RINGS_ON._replace(forks=(RINGS_ON,))
     scene = ringing(tmp_path, latest=forks, charges_ringing=charges_ringing)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     one, other = scene.vendors[1].calls
     answer(one)
     again(scene, restart)
@@ -116,8 +113,7 @@ def test_an_invite_that_was_refused_before_the_kill_is_not_awaited(tmp_path, seg
     latest = RINGS_ON._replace(accepts_cancel=True)
     scene = ringing(tmp_path, refuses(503), latest, segment_bytes=segment_bytes, charges_ringing=charges_ringing)
     before = len(scene.wire.packets)
-    scene.kill()
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=2_000)
     sent = [(each.target, each.data.split()[0]) for each in scene.wire.packets[before:] if each.source.port == 5060]
     assert not [each for each in sent if each[0] == scene.vendors[0].address]
     assert (scene.vendors[1].address, b"CANCEL") in sent
@@ -133,10 +129,8 @@ def test_a_restart_between_two_marks_keeps_the_end_of_an_invite_whose_cancel_has
     scene.wire.delays = lambda packet: (
         () if packet.data.startswith(b"SIP/2.0 200") and b" CANCEL\r\n" in packet.data else (1,)
     )
-    scene.kill()
-    scene.wire.run_for(after_ms)
-    scene.stop_and_keep(100)
-    scene.wire.run_for(70_000)
+    scene.kill(then_ms=after_ms)
+    scene.stop_and_keep(100, then_ms=70_000)
     [cut] = scene.exchange.sink.all_records
     assert rows(cut) == [("vendor-0", "Unavailable", 503), ("vendor-1", "Lost", 487)]
 
@@ -172,8 +166,7 @@ def test_another_fork_that_answers_what_was_refused_before_the_kill_is_paid(
     scene = ringing(tmp_path, FORKS, latest, segment_bytes=segment_bytes, charges_ringing=charges_ringing)
     refused, fork = scene.vendors[0].calls
     before = len(scene.wire.packets)
-    scene.kill()
-    scene.wire.run_for(after_ms)
+    scene.kill(then_ms=after_ms)
     assert not [each for each in scene.wire.packets[before:] if each.target == scene.vendors[0].address]
     answer(fork)
     scene.wire.run_for(1_000)
@@ -196,8 +189,7 @@ def test_another_fork_whose_answer_is_booked_before_the_kill_is_paid_once(tmp_pa
     fork = scene.vendors[0].calls[1]
     answer(fork)
     scene.wire.run_for(500)
-    scene.kill()
-    scene.wire.run_for(300)
+    scene.kill(then_ms=300)
     answer(fork)
     scene.wire.run_for(70_000)
     late, cut = sorted(scene.exchange.sink.all_records, key=lambda record: record.end_reason)

@@ -60,11 +60,9 @@ def test_the_two_that_were_connected_go_on(scene, how, kind):
     assert scene.lost == []
     assert (call.is_over, target.is_over) == (False, False)
     assert occupied(scene) == {DESK: 0, MATE: 1}
-    target.propose("a=sendonly")
-    scene.wire.run_for(2_000)
+    scene.propose(target, "a=sendonly", wait_ms=2_000)
     assert "a=sendonly" in call.theirs
-    target.propose("a=sendrecv")
-    scene.wire.run_for(2_000)
+    scene.propose(target, "a=sendrecv", wait_ms=2_000)
     assert are_connected(call, target)
     target.hang_up()
     scene.wire.run_for(2_000)

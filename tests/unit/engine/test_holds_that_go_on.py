@@ -71,8 +71,7 @@ def offer(scene: Scene, one, other, session: str, answer: str) -> None:
 def test_a_hold_that_goes_on_in_another_codec_has_its_music_in_that_one(who, codec, heard):
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert playing(relay) == {30_000: ("PCMU", 0)}
     holds = with_direction(in_codec(call.mine, codec), "sendonly")
     listens = with_direction(in_codec(party.mine, codec), "recvonly")
@@ -81,8 +80,7 @@ def test_a_hold_that_goes_on_in_another_codec_has_its_music_in_that_one(who, cod
     offer(scene, one, other, session, answer)
     assert playing(relay) == heard
     run(scene, 3_000)
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     played = json.loads(scene.finish(call).media)["played"]
     assert [each["codec"] for each in played] == ["PCMU", *(codec for codec, _ in heard.values())]
@@ -91,12 +89,10 @@ def test_a_hold_that_goes_on_in_another_codec_has_its_music_in_that_one(who, cod
 def test_a_hold_that_goes_on_as_before_has_its_music_without_a_break():
     scene, relay = scene_with()
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     (playing_on,) = (port for port in relay.open_ports.values() if port.playing is not None)
     before = playing_on.playing
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert playing_on.playing is before
     scene.finish(call)
 
@@ -104,8 +100,7 @@ def test_a_hold_that_goes_on_as_before_has_its_music_without_a_break():
 def test_another_codec_that_is_refused_leaves_the_music_as_it_was():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     party.will("INVITE", Reply(488))
     call.ask("INVITE", body=with_direction(in_codec(call.mine, G729), "sendonly"))
     run(scene)
@@ -116,8 +111,7 @@ def test_another_codec_that_is_refused_leaves_the_music_as_it_was():
 def test_an_rtpengine_plays_it_in_the_other_codec_and_keeps_the_holder_back_all_the_time():
     scene, engines = scene_with(engine=MediaEngine.RTPENGINE)
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     blocked, orders = set(engines.blocked), engines.orders
     before = len(orders)
     holds, listens = in_codec(call.mine, PCMA), in_codec(party.mine, PCMA)
@@ -125,8 +119,7 @@ def test_an_rtpengine_plays_it_in_the_other_codec_and_keeps_the_holder_back_all_
     assert (len(engines.playing), engines.blocked) == (1, blocked)
     kinds = [type(each).__name__ for each in orders[before:]]
     assert (kinds.count("RtpPlay"), kinds.count("RtpStopPlaying"), kinds.count("RtpUnblock")) == (1, 0, 0)
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert (engines.playing, engines.blocked) == ({}, set())
     played = json.loads(scene.finish(call).media)["played"]
     assert [each["codec"] for each in played] == ["PCMU", "PCMA"]
@@ -141,13 +134,11 @@ def moved(session: str, port: int) -> str:
 def test_music_goes_on_at_the_port_to_which_a_hold_moves_the_audio():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     holds, listens = moved(call.mine, 20_010), moved(party.mine, 30_010)
     offer(scene, call, party, holds + "a=sendonly\r\n", listens + "a=recvonly\r\n")
     assert playing(relay) == {30_010: ("PCMU", 0)}
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     scene.finish(call)
 
@@ -156,8 +147,7 @@ def test_music_goes_on_at_the_port_to_which_a_hold_moves_the_audio():
 def test_music_ends_where_the_call_is_resumed_at_another_port(tmp_path, restart):
     scene, relay = scene_with(tmp_path if restart else None)
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     if restart:
         scene.kill()
         run(scene)
@@ -185,8 +175,7 @@ def test_music_ends_at_the_port_that_plays_it_where_each_offer_names_a_medium_th
 def test_a_port_whose_music_has_no_memory_has_the_media_of_the_holder_although_the_audio_has_another_one():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     (port,) = (number for number, port in relay.open_ports.items() if port.playing is not None)
     call.ask("INVITE", body=moved(call.mine, 20_010) + "a=sendonly\r\n")
     party.will("INVITE", Reply(200, moved(party.mine, 30_010) + "a=recvonly\r\n", 400))
@@ -203,16 +192,14 @@ def test_ring_back_of_a_transfer_ends_when_the_side_is_talked_to_again(is_moved)
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(9_000, 486)))}
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     run(scene, 1_000)
     assert [port.source.rtp for port in relay.open_ports.values() if port.rings_after_ms is not None] == [30_000]
     if is_moved:
         offer(scene, call, party, moved(call.mine, 20_010), moved(party.mine, 30_010))
     else:
-        call.propose()
-        run(scene)
+        scene.propose(call)
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
     assert playing(relay) == {}
     scene.expect_nothing_left(call, within_ms=40_000)
@@ -242,8 +229,7 @@ def test_inactive_in_an_answer_is_sendonly_for_one_alone_that_has_offered_to_lis
     run(scene)
     assert direction(call.theirs) == told
     assert len(playing(relay) if engine is MediaEngine.RELAY else relay.playing) == (told == "sendonly")
-    party.propose()
-    run(scene)
+    scene.propose(party)
     assert party.got["INVITE"] == [200]
     scene.finish(call)
 
@@ -252,20 +238,16 @@ def test_inactive_in_an_answer_is_sendonly_for_one_alone_that_has_offered_to_lis
 def test_a_side_that_holds_is_offered_inactive_as_it_is_and_hears_music_once_it_holds_no_longer(engine):
     scene, relay = scene_with(engine=engine)
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     call.will("INVITE", Reply(200, with_direction(call.mine, "inactive")))
-    party.propose("a=inactive")
-    run(scene)
+    scene.propose(party, "a=inactive")
     assert (direction(call.theirs), direction(party.theirs)) == ("inactive", "inactive")
     assert (playing(relay) if engine is MediaEngine.RELAY else relay.playing) == {}
     party.will("INVITE", Reply(200, with_direction(party.mine, "inactive")))
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert direction(call.theirs) == "sendonly"
     assert len(playing(relay) if engine is MediaEngine.RELAY else relay.playing) == 1
-    party.propose()
-    run(scene)
+    scene.propose(party)
     assert (playing(relay) if engine is MediaEngine.RELAY else relay.playing) == {}
     scene.finish(call)
 
@@ -276,8 +258,7 @@ def test_a_side_that_begins_or_ends_to_hold_is_sent_the_same_description_by_anot
     scene, _ = scene_with(engine=engine)
     call, party = scene.talk()
     party.will("INVITE", Reply(200, with_direction(party.mine, "inactive")))
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     told, kept = [party.theirs], call.mine
     for session in (party.mine, party.mine, revised(party.mine)):
         call.will("INVITE", Reply(200, kept))

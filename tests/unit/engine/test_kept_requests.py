@@ -83,8 +83,7 @@ def test_the_refusal_of_a_call_that_is_over_is_repeated_until_its_ack(tmp_path, 
     scene.caller.call(CALLEE)
     scene.wire.run_for(5_000)
     before = len(scene.wire.packets)
-    scene.stop_and_keep()
-    scene.wire.run_for(LASTS_MS)
+    scene.stop_and_keep(then_ms=LASTS_MS)
     refusals = [packet for packet in scene.wire.packets[before:] if packet.data.startswith(b"SIP/2.0 486")]
     assert len(refusals) > 3
     assert not any(
@@ -98,8 +97,7 @@ def test_a_bye_that_waits_for_the_ack_of_our_200_is_sent_when_it_comes(tmp_path)
     scene.vendor.calls[0].hang_up()
     scene.wire.run_for(6_000)
     assert not call.is_over
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     assert not call.is_over
     call.acknowledge()
     scene.wire.run_for(1_000)
@@ -127,8 +125,7 @@ def with_info(tmp_path, said, then="", asks="vendor", content=()):
         tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
         scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(300)
-    scene.stop_and_keep()
-    scene.wire.run_for(10)
+    scene.stop_and_keep(then_ms=10)
     return scene, asking, party
 
 

@@ -49,8 +49,7 @@ def restart(scene, content):
     """Stop the switch and start it with another file; its calls are as they were."""
     before = states(scene)
     scene.content = content
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     assert states(scene) == before
     assert scene.lost == []
 
@@ -134,8 +133,7 @@ def test_an_odd_call_in_talk_goes_on_as_after_a_crash_or_is_lost_and_all_others_
     scene, odd, ringing = begin(tmp_path, refuses(480), RINGS_AND_ANSWERS, answers())
     [odd_id, ringing_id] = [each.call_id for each in scene.exchange.switch.calls()]
     scene.vendors[1].calls[0].will("INVITE", Reply(200, after_ms=1_500))
-    odd.propose("a=sendonly")
-    scene.wire.run_for(500)
+    scene.propose(odd, "a=sendonly")
 
     def is_odd(described):
         parts = getattr(described, "parts", described)
@@ -146,8 +144,7 @@ def test_an_odd_call_in_talk_goes_on_as_after_a_crash_or_is_lost_and_all_others_
 
     make_odd(monkeypatch, kind, name, is_odd)
     with capture_logs() as logged:
-        scene.stop_and_keep()
-        scene.wire.run_for(100)
+        scene.stop_and_keep(then_ms=100)
     assert errors_of(logged) == {odd_id}
     assert {each.call_id for each in scene.exchange.switch.calls()} == (
         {odd_id, ringing_id} if goes_on else {ringing_id}
@@ -166,8 +163,7 @@ def test_an_odd_call_that_rings_is_cancelled_and_all_others_go_on(tmp_path, monk
     scene, talking, odd = begin(tmp_path, refuses(480), RINGS, answers())
     odd_id = scene.exchange.switch.calls()[1].call_id
     make_odd(monkeypatch, SavedCall, "restored", lambda saved: saved.parts.arrival.call_id == odd_id)
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     assert odd.final == 503
     assert len(scene.vendors[1].received("CANCEL")) == 1
     assert states(scene) == [("TALKING", "vendor-1")]
@@ -188,8 +184,7 @@ def test_calls_that_are_joined_go_on_together_as_after_a_crash_where_one_is_odd(
         lambda saved: saved.parts.arrival.call_id == odd_id and saved.deadline is not None,
     )  # fmt: skip
     with capture_logs() as logged:
-        scene.stop_and_keep()
-        scene.wire.run_for(1_000)
+        scene.stop_and_keep(then_ms=1_000)
     assert errors_of(logged) == {odd_id}
     assert scene.lost == []
     assert len(scene.exchange.switch.calls()) == 4
@@ -213,8 +208,7 @@ def test_a_call_whose_set_up_waits_gets_503_where_it_cannot_go_on(tmp_path, is_m
         scene.content = content_of(1)
     else:
         scene.exchange.surroundings = scene.exchange.surroundings._replace(steps=STEPS[:2])
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     assert waiting.final == 503
     assert (talking.final, talking.is_over, len(scene.exchange.switch.calls())) == (200, False, 1)
     scene.expect_nothing_left(talking)
@@ -229,8 +223,7 @@ def test_a_question_that_cannot_be_asked_again_ends_its_call_alone(tmp_path):
     calls = [scene.caller.call(CALLEE) for _ in range(2)]
     scene.wire.run_for(50)
     scene.exchange.surroundings = scene.exchange.surroundings._replace(asker=ScriptedAsker(fail))
-    scene.stop_and_keep()
-    scene.wire.run_for(1_000)
+    scene.stop_and_keep(then_ms=1_000)
     assert [call.final for call in calls] == [503, 503]
     scene.expect_nothing_left()
 
@@ -274,9 +267,7 @@ def test_an_invite_that_a_killed_switch_has_left_is_waited_for_once_by_the_one_a
     scene.vendor.script = (answers(20_000) if answers_late else RINGS)._replace(accepts_cancel=False)
     scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
-    scene.kill()
-    scene.wire.run_for(300)
-    scene.stop_and_keep()
-    scene.wire.run_for(80_000)
+    scene.kill(then_ms=300)
+    scene.stop_and_keep(then_ms=80_000)
     assert scene.vendor.only_call.is_over is answers_late
     assert scene.exchange.leftovers() == {}

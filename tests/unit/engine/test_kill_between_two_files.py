@@ -19,8 +19,7 @@ def test_calls_have_lasted_as_long_as_they_have_talked_whichever_file_they_are_i
     journal._segment_bytes = 1
     journal.tick(clock.now(), has_calls=True)
     assert len(journal._carrying.left) == CALLS - AT_ONCE
-    scene.kill(0)
-    scene.wire.run_for(GOES_ON_MS)
+    scene.kill(0, then_ms=GOES_ON_MS)
     assert scene.lost == []
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     records = scene.exchange.sink.records

@@ -58,8 +58,7 @@ def test_a_vendor_that_answers_behind_the_kill_is_paid_once_from_its_invite(tmp_
     """It was paid for the ringing alone, and its answer was in no record."""
     scene, _ = ringing(tmp_path)
     for _ in range(kills):
-        scene.kill(away_ms=100)
-        scene.wire.run_for(500)
+        scene.kill(away_ms=100, then_ms=500)
     answer(scene)
     scene.wire.run_for(40_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
@@ -94,8 +93,7 @@ def test_its_record_says_what_that_of_a_call_which_was_given_up_says(tmp_path):
 
 def test_a_vendor_that_was_left_before_the_kill_is_paid_for_its_own_attempt(tmp_path):
     scene, _ = ringing(tmp_path, 7_000, vendors=2, ring_ms=5_000)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     answer(scene, 0)
     scene.wire.run_for(40_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
@@ -110,8 +108,7 @@ def test_a_vendor_that_was_left_before_the_kill_is_paid_for_its_own_attempt(tmp_
 def test_without_an_answer_the_ringing_is_all(tmp_path, accepts_cancel):
     scene, _ = ringing(tmp_path)
     scene.vendor.only_call.script = Script((Line(0, 180),), accepts_cancel=accepts_cancel)
-    scene.kill()
-    scene.wire.run_for(100_000)
+    scene.kill(then_ms=100_000)
     (cut,) = scene.exchange.sink.all_records
     assert (cut.end_reason, cut.cost) == ("Lost", Decimal("0.025"))
 
@@ -123,8 +120,7 @@ def test_a_vendor_without_a_rate_leaves_a_line_in_the_log_alone(tmp_path):
     scene.vendor.script = RINGS_ON
     scene.caller.call(CALLEE)
     scene.wire.run_for(5_000)
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     with capture_logs() as lines:
         answer(scene)
         scene.wire.run_for(40_000)
@@ -135,8 +131,7 @@ def test_a_vendor_without_a_rate_leaves_a_line_in_the_log_alone(tmp_path):
 
 def test_a_minute_that_the_ringing_has_paid_is_not_paid_again(tmp_path):
     scene, _ = ringing(tmp_path, buy=applied_rate("0.30", 60))
-    scene.kill()
-    scene.wire.run_for(500)
+    scene.kill(then_ms=500)
     answer(scene)
     scene.wire.run_for(40_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
@@ -157,8 +152,7 @@ def test_seconds_of_an_announcement_before_a_kill_are_charged_to_no_one(tmp_path
     if stops_before:
         scene.stop_and_keep()
     scene.wire.run_for(6_000)
-    scene.kill()
-    scene.wire.run_for(60_000)
+    scene.kill(then_ms=60_000)
     *late, cut = scene.exchange.sink.all_records
     assert (cut.end_reason, cut.billed_seconds, cut.vendor_billed_seconds) == ("Lost", 60, 60)
     assert [row.reason for row in cut.attempts][:1] == ["No Answer"]
@@ -175,8 +169,7 @@ def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path)
     answer(scene)
     scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
     sent = next(each for each in reversed(scene.wire.packets) if each.data.startswith(b"SIP/2.0 200"))
-    scene.kill()
-    scene.wire.run_for(10)
+    scene.kill(then_ms=10)
     scene.wire.send(sent.source, sent.target, sent.data)
     scene.wire.run_for(60_000)
     assert [record.end_reason for record in scene.exchange.sink.all_records] == ["Cancelled", "Lost"]
@@ -192,8 +185,7 @@ def test_a_late_answer_that_was_booked_is_not_booked_again_while_another_vendor_
     sent = next(each for each in reversed(scene.wire.packets) if each.data.startswith(b"SIP/2.0 200"))
     scene.wire.run_for(after_ms)
     for _ in range(kills):
-        scene.kill(10)
-        scene.wire.run_for(10)
+        scene.kill(10, then_ms=10)
         scene.wire.send(sent.source, sent.target, sent.data)
         scene.wire.run_for(1_500)
     answer(scene, 1)

@@ -60,8 +60,7 @@ def repeated(scene, packet):
 
 def killed_and_repeated(scene, packet):
     """Kill the switch, have the next process get a packet once more, and run until all is over."""
-    scene.kill(10)
-    scene.wire.run_for(10)
+    scene.kill(10, then_ms=10)
     repeated(scene, packet)
     scene.wire.run_for(70_000)
 
@@ -76,8 +75,7 @@ def test_a_vendor_that_was_left_before_the_kill_is_paid_for_its_answer_behind_it
     """The record of the call has the row of the answer; the cost of it needs a record of its own."""
     scene = ringing(tmp_path)
     for _ in range(kills):
-        scene.kill()
-        scene.wire.run_for(500)
+        scene.kill(then_ms=500)
     answer(scene, 0)
     if latest_too:
         answer(scene, 1)
@@ -104,8 +102,7 @@ def test_an_answer_that_was_booked_before_the_kill_is_not_booked_again(tmp_path,
     sent = latest_answer(scene)
     scene.wire.run_for(3_000)
     for _ in range(kills):
-        scene.kill(10)
-        scene.wire.run_for(10)
+        scene.kill(10, then_ms=10)
         repeated(scene, sent)
     scene.wire.run_for(70_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
@@ -140,8 +137,7 @@ def test_an_answer_that_was_booked_during_an_announcement_before_the_kill_costs_
     answer(scene, 0)
     scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
     sent = latest_answer(scene)
-    scene.kill()
-    scene.wire.run_for(10)
+    scene.kill(then_ms=10)
     repeated(scene, sent)
     scene.wire.run_for(60_000)
     (cut,), (late,) = scene.exchange.sink.records, scene.exchange.sink.late_answers
@@ -184,8 +180,7 @@ def test_an_answer_that_was_booked_after_the_end_of_its_call_is_not_booked_again
 ):
     scene = cancelled(tmp_path, 100, charges_ringing=charges_ringing)
     if stops:
-        scene.stop_and_keep()
-        scene.wire.run_for(100)
+        scene.stop_and_keep(then_ms=100)
     answer(scene, 0)
     scene.wire.run_until(lambda: scene.exchange.sink.late_answers)
     sent = latest_answer(scene)
@@ -196,8 +191,7 @@ def test_an_answer_that_was_booked_after_the_end_of_its_call_is_not_booked_again
 
 def test_an_answer_to_a_call_that_ended_long_before_the_kill_has_no_record(tmp_path):
     scene = cancelled(tmp_path, 100, charges_ringing=False)
-    scene.kill(33_000)
-    scene.wire.run_for(34_000)
+    scene.kill(33_000, then_ms=34_000)
     answer(scene, 0)
     scene.wire.run_for(70_000)
     assert len(scene.exchange.sink.all_records) == 1
@@ -206,8 +200,7 @@ def test_an_answer_to_a_call_that_ended_long_before_the_kill_has_no_record(tmp_p
 
 def test_what_was_noted_for_late_answers_is_dropped_when_none_can_come(tmp_path):
     scene = cancelled(tmp_path, 100, charges_ringing=False)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     assert scene.leftovers._ended
     scene.wire.run_for(35_000)
     assert not scene.leftovers._ended

@@ -332,8 +332,7 @@ def test_a_side_that_moves_within_the_call_is_written_down_where_it_is(scene_of_
     moved = scene.exchange.caller(mover.agent.address._replace(port=5099))
     moved.calls[call.call_id] = moved.calls[there.call_id] = mover
     mover.agent = moved
-    mover.propose("a=sendonly")
-    scene.wire.run_for(100)
+    scene.propose(mover, "a=sendonly", wait_ms=100)
     [kept] = scene.exchange.sink.open.values()
     targets = {leg.call_id: leg.target for leg in kept.legs}
     assert b":5099" in targets[mover.call_id.encode()]

@@ -158,8 +158,7 @@ def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its
     assert blocked(engines) == []
     scene.wire.run_for(500)
     assert blocked(engines) == [1, 2]
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert blocked(engines) == [1], "the vendor that has refused is not heard in the call"
     scene.finish(call)
 
@@ -230,8 +229,7 @@ def test_of_telephones_that_ring_together_the_one_is_heard_that_has_described_it
     assert blocked(engines) == [2]
     scene.wire.run_for(1_000)
     assert blocked(engines) == [1]
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(2_000)
+    scene.await_answer(call, talk_ms=2_000)
     assert blocked(engines) == [2]
     scene.finish(call)
 
@@ -248,8 +246,7 @@ def test_a_side_that_transfers_is_heard_no_more_once_its_target_talks(answers_wi
     call = talking(scene)
     (caller,) = {int(each.author) for each in engines.sessions}
     if music:
-        call.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(call, "a=sendonly")
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
 
     def is_heard():
@@ -260,8 +257,7 @@ def test_a_side_that_transfers_is_heard_no_more_once_its_target_talks(answers_wi
     scene.wire.run_for(4_000)
     assert is_heard() is (answers_with == 486 and not music)
     if answers_with == 486:
-        call.propose("a=sendrecv")
-        scene.wire.run_for(1_000)
+        scene.propose(call, "a=sendrecv")
         assert is_heard()
         call.hang_up()
     else:
@@ -349,10 +345,8 @@ def test_a_hold_and_a_new_offer_of_the_other_side_are_offers_of_their_authors():
     scene, engines = scene_with()
     call, there = scene.talk()
     before = place(there.theirs), place(call.theirs)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
-    there.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
+    scene.propose(there)
     assert kinds(engines)[2:] == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1), (RtpOffer, 1, 0), (RtpAnswer, 1, 0)]
     assert (place(there.theirs), place(call.theirs)) == before
     scene.finish(call)
@@ -547,8 +541,7 @@ def test_a_side_on_hold_from_the_start_that_answers_with_the_other_family_than_i
     scene.vendor.script = Script((Line(0, 200, ANSWER.replace("IP4 192.0.2.20", "IP4 0.0.0.0")),))
     call, there = scene.talk()
     there.will("INVITE", Reply(200, revised(in_version_6(ANSWER))))
-    call.propose()
-    scene.wire.run_for(3_000)
+    scene.propose(call, wait_ms=3_000)
     assert call.is_over
     assert scene.close().end_reason == "No Common Codec"
     assert engines.calls == {}
@@ -648,8 +641,7 @@ def test_without_an_rtpengine_the_relay_takes_over_where_that_is_wanted():
     call, there = scene.talk()
     assert place(there.theirs)[0] == place(call.theirs)[0] == "192.0.2.1"
     engines.up["one"] = True
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert engines.sessions == [], "a call stays where it is"
     record = scene.finish(call)
     assert json.loads(record.media)["engine"] == "relay"
@@ -1082,8 +1074,7 @@ def test_a_refresh_of_an_encrypted_side_repeats_its_description_and_its_keys():
         scene.wire.run_for(1_000)
     assert (there.theirs, call.theirs) == before
     assert len(engines.sessions) == asked
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert len(engines.sessions) == asked + 2
     scene.finish(call)
 
@@ -1096,8 +1087,7 @@ def test_an_offer_of_another_family_is_refused_where_keys_are_made():
     scene.wire.run_for(2_000)
     assert (answer.final and answer.final.status, there.asked.get("INVITE"), call.theirs) == (488, None, before)
     assert engines.ignored == []
-    call.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(call)
     assert len(engines.sessions) > asked
     scene.finish(call)
 
@@ -1187,11 +1177,9 @@ def test_an_offer_that_got_no_keys_is_not_taken_for_a_refresh_when_it_comes_agai
     scene, engines = sealed_scene()
     call, there = scene.talk()
     engines.is_silent = True
-    call.propose("a=sendonly")
-    scene.wire.run_for(3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     engines.is_silent = False
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in there.theirs
     scene.finish(call)
 
@@ -1250,8 +1238,7 @@ def test_the_rtpengine_is_given_what_two_sides_agreed_on_again_when_one_offers_t
     scene = keypad_scene(parameters={"media": parameters, "sounds": sounds}, rtpengines=engines)
     scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, OTHER_ANSWER), Line(5_000, 486)))}
     call = talking(scene)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert len(engines.playing) == len(music and [music])
     engines.sessions.clear()
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])

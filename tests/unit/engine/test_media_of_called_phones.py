@@ -230,8 +230,7 @@ def test_another_port_of_an_rtpengine_is_another_version_also_where_both_phones_
     assert (call.is_over, at_desk.is_over, target.is_over) == (False, True, False)
     assert place(call.theirs) != before
     for one, other in ((call, target), (target, call)):
-        one.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(one, "a=sendonly")
         assert one.got["INVITE"][-1] == 200
         assert "a=sendonly" in other.theirs
     call.hang_up()

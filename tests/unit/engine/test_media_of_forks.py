@@ -57,8 +57,7 @@ def rings(scene, another):
 
 
 def answered(scene, call):
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(500)
+    scene.await_answer(call, talk_ms=500)
 
 
 def places(relay):

@@ -86,8 +86,7 @@ def test_a_side_that_is_relayed_from_now_on_keeps_the_origin_of_its_session(engi
     assert (relayed.is_over, direct.is_over) == (False, False)
     assert (is_direct(relayed), is_direct(direct)) == (False, False)
     for one, other in ((relayed, direct), (direct, relayed)):
-        one.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(one, "a=sendonly")
         assert one.got["INVITE"][-1] == 200
         assert "a=sendonly" in other.theirs
     assert [address_of_origin(each.theirs.encode()) for each in (relayed, direct)] == before
@@ -120,8 +119,7 @@ def test_the_call_of_a_target_is_relayed_as_the_two_that_will_talk_say(modes, is
     assert (call.is_over, party.is_over, target.is_over) == (True, False, False)
     assert (is_direct(party), is_direct(target)) == (not is_relayed, not is_relayed)
     assert is_relayed or are_connected(party, target)
-    target.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(target, "a=sendonly")
     assert "a=sendonly" in party.theirs
     target.hang_up()
     settle(scene)
@@ -152,8 +150,7 @@ def test_a_direct_call_stays_as_it_is_where_a_target_that_must_be_relayed_is_bus
     else:
         scene.wire.run_for(5_000)
         assert notified(call)[-1][0] == "4"
-        call.propose("a=sendonly")
-        scene.wire.run_for(1_000)
+        scene.propose(call, "a=sendonly")
         assert host_of(party) == "192.0.2.10"
         assert before.partition("\r\nc=")[0].rpartition(" ")[2] in party.theirs
         call.hang_up()
@@ -255,8 +252,7 @@ def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_dire
     scene.wire.run_for(4_000)
     assert not is_direct(call)
     for hold in holds:
-        call.propose(f"a={hold}")
-        scene.wire.run_for(500)
+        scene.propose(call, f"a={hold}")
     press(scene, call, "*0")
     scene.wire.run_for(4_000)
     assert not call.is_over
@@ -319,8 +315,7 @@ def test_a_side_that_is_offered_the_hold_by_which_the_other_one_answers_has_musi
     held, holder = (target, party) if who.startswith("party") else (party, target)
     assert "a=sendonly" in held.asked["INVITE"][-1].body
     assert (has_music(held), has_music(holder)) == (True, False)
-    holder.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(holder, "a=sendrecv")
     assert not has_music(held)
     party.hang_up()
     settle(scene)
@@ -351,8 +346,7 @@ def test_a_refresh_of_a_party_that_has_refused_the_hold_of_a_target_leaves_music
     assert has_music(party)
     scene.wire.run_for(60_000)
     assert (party.is_over, target.is_over) == (False, False)
-    target.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(target, "a=sendrecv")
     assert not has_music(party)
     party.hang_up()
     settle(scene)

@@ -33,8 +33,7 @@ def killed(scene, keeper, after_ms):
     """Kill the switch in a while; the next one asks nothing."""
     scene.wire.run_for(after_ms)
     keeper.treatments = {}
-    scene.kill()
-    scene.wire.run_for(50)
+    scene.kill(then_ms=50)
 
 
 def is_empty(scene):
@@ -117,8 +116,7 @@ def test_an_ack_that_waited_at_a_kill_is_sent_when_the_vendor_repeats_its_200(sc
 def stopped(scene, keeper, after_ms):
     scene.wire.run_for(after_ms)
     keeper.treatments = {}
-    scene.stop_and_keep(100)
-    scene.wire.run_for(200)
+    scene.stop_and_keep(100, then_ms=200)
 
 
 @pytest.mark.parametrize("treatment", [LATE, NEVER_AND_NEEDED])

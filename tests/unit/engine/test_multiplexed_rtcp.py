@@ -46,8 +46,7 @@ def multiplexing(scene):
 
 def offer_without(scene, call, *attributes):
     call.mine = OFFER
-    call.propose(*attributes)
-    scene.wire.run_for(1_000)
+    scene.propose(call, *attributes)
 
 
 def test_a_caller_that_offers_no_multiplexing_any_more_is_answered_without_at_a_pair_of_ports():
@@ -72,10 +71,8 @@ def test_a_caller_that_goes_on_with_multiplexing_keeps_its_port():
     scene, relay = scene_with()
     call, there = multiplexing(scene)
     before = at(relay, call.theirs)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
-    there.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
+    scene.propose(there)
     assert MUX in call.theirs
     assert at(relay, call.theirs) is before
     scene.finish(call)
@@ -98,10 +95,8 @@ def test_an_offer_to_a_side_that_multiplexes_no_more_does_not_move_its_port():
     call, there = multiplexing(scene)
     before = at(relay, call.theirs)
     call.will("INVITE", Reply(body=OFFER.replace("1 1", "1 2")))
-    there.propose("a=sendonly")
-    scene.wire.run_for(1_000)
-    there.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(there, "a=sendonly")
+    scene.propose(there, "a=sendrecv")
     assert at(relay, call.theirs) is before
     assert (before.source.rtcp, before.port.rtcp) == (20_001, None)
     offer_without(scene, call)
@@ -158,8 +153,7 @@ def test_the_journal_has_the_pair_of_ports(tmp_path):
     offer_without(scene, call)
     pair = at(relay, call.theirs).port
     scene.wire.run_for(2_000)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     assert at(relay, call.theirs).port == pair
     assert len(relay.open_ports) == 2
     there.hang_up()

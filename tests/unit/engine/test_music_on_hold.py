@@ -63,12 +63,10 @@ def run(scene: Scene, ms: int = 500) -> None:
 def test_the_side_that_is_held_hears_it_until_the_call_is_resumed():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     assert playing(relay) == {"192.0.2.20": ("busy", 0, 0)}
     assert directions(party) == "sendonly"
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     record = scene.finish(call)
     assert '"played":[{"to":"callee","sound":"busy","codec":"PCMU","ms":2998' in record.media
@@ -78,8 +76,7 @@ def test_the_side_that_is_held_hears_it_until_the_call_is_resumed():
 def test_the_side_that_is_called_may_hold_as_well():
     scene, relay = scene_with(music="", callee="other")
     call, party = scene.talk()
-    party.propose("a=sendonly")
-    run(scene)
+    scene.propose(party, "a=sendonly", wait_ms=500)
     assert playing(relay) == {"192.0.2.10": ("other", 0, 0)}
     party.hang_up()
     run(scene)
@@ -102,8 +99,7 @@ def test_the_side_that_is_called_may_hold_as_well():
 def test_the_trunk_of_the_holder_goes_before_the_installation(named, heard):
     scene, relay = scene_with(**named)
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert [name for name, *_ in playing(relay).values()] == ([heard] if heard else [])
     scene.finish(call)
 
@@ -111,13 +107,11 @@ def test_the_trunk_of_the_holder_goes_before_the_installation(named, heard):
 def test_a_hold_in_both_directions_lets_the_other_side_listen_and_answers_the_holder_as_it_wants():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     assert directions(party) == "sendonly"
     assert media_of(call.theirs.encode())[0].direction == "inactive"
     assert list(playing(relay)) == ["192.0.2.20"]
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert directions(party) == "sendrecv"
     assert media_of(call.theirs.encode())[0].direction == "sendrecv"
     assert playing(relay) == {}
@@ -127,8 +121,7 @@ def test_a_hold_in_both_directions_lets_the_other_side_listen_and_answers_the_ho
 def test_without_music_a_hold_in_both_directions_stays_one():
     scene, _ = scene_with(music="")
     call, party = scene.talk()
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     assert directions(party) == "inactive"
     scene.finish(call)
 
@@ -146,8 +139,7 @@ def test_a_hold_that_is_refused_plays_nothing():
     scene, relay = scene_with()
     call, party = scene.talk()
     party.will("INVITE", Reply(488))
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert playing(relay) == {}
     scene.finish(call)
 
@@ -157,15 +149,12 @@ def test_it_goes_on_where_the_holder_is_refused_what_it_proposes_next(status):
     """RFC 3264 section 8: the session stays as it was."""
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     held = playing(relay)
     party.will("INVITE", Reply(status))
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert (call.got["INVITE"][-1], playing(relay)) == (status, held)
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     scene.finish(call)
 
@@ -173,10 +162,8 @@ def test_it_goes_on_where_the_holder_is_refused_what_it_proposes_next(status):
 def test_the_latest_description_says_which_side_holds():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
-    party.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
+    scene.propose(party, "a=sendonly")
     assert list(playing(relay)) == ["192.0.2.10"]
     scene.finish(call)
 
@@ -189,8 +176,7 @@ def test_music_goes_on_until_the_other_side_has_answered_for_a_newcomer_and_is_p
     """INVITE with Replaces: one that accepts it with ``sendonly`` holds it."""
     scene, relay = scene_with()
     call, party = scene.talk()
-    (party if holds_on else call).propose("a=sendonly")
-    run(scene)
+    scene.propose(party if holds_on else call, "a=sendonly")
     before = playing(relay)
     assert list(before) == ["192.0.2.10" if holds_on else "192.0.2.20"]
     answer = revised(party.mine, "a=sendonly" if holds_on else "a=sendrecv")
@@ -229,12 +215,10 @@ def test_a_side_that_asked_to_listen_alone_hears_the_other_one(method):
     party.ask("INVITE", body=party.mine)
     run(scene)
     assert (party.got["INVITE"][-1], len(call.asked.get("INVITE", ()))) == (200, asked), "a refresh changes nothing"
-    party.propose("a=sendonly")
-    run(scene)
+    scene.propose(party, "a=sendonly")
     assert playing(relay) == {}
     party.will("INVITE", Reply(200, asking("sendonly", party.mine)))
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert list(playing(relay)) == ["192.0.2.10"], "it wants to talk, and is held"
     assert scene.finish(call).media.count('"sound"') == 1
 
@@ -243,14 +227,11 @@ def test_a_refused_offer_leaves_a_side_that_sends_to_a_listener_one_that_holds_n
     scene, relay = scene_with()
     call, party = scene.talk()
     party.will("INVITE", Reply(200, asking("sendonly", party.mine)))
-    call.propose("a=recvonly")
-    run(scene)
+    scene.propose(call, "a=recvonly")
     call.will("INVITE", Reply(488))
-    party.propose()
-    run(scene)
+    scene.propose(party)
     assert (party.got["INVITE"], playing(relay)) == ([488], {})
-    party.propose("a=sendonly")
-    run(scene)
+    scene.propose(party, "a=sendonly")
     assert playing(relay) == {}
     scene.finish(call)
 
@@ -258,11 +239,9 @@ def test_a_refused_offer_leaves_a_side_that_sends_to_a_listener_one_that_holds_n
 def test_a_side_that_is_held_hears_it_on_when_it_offers_to_listen():
     scene, relay = scene_with()
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     call.will("INVITE", Reply(200, asking("sendonly", call.mine)))
-    party.propose("a=recvonly")
-    run(scene)
+    scene.propose(party, "a=recvonly")
     assert party.got["INVITE"] == [200]
     assert list(playing(relay)) == ["192.0.2.20"]
     scene.finish(call)
@@ -283,8 +262,7 @@ def test_a_listener_is_held_by_one_that_sends_nothing(answer):
 def test_it_is_played_in_the_codec_that_was_agreed():
     scene, relay = scene_with(music="ready")
     call, _ = scene.talk(Intent(G729), answers(body=G729.replace("192.0.2.10", "192.0.2.20")))
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert playing(relay) == {"192.0.2.20": ("ready", 18, 0)}
     scene.finish(call)
 
@@ -295,8 +273,7 @@ def test_a_side_that_encrypts_hears_the_holder(transport):
     offer, answer = (each.replace("RTP/AVP", transport) + lines for each in (OFFER, ANSWER))
     scene, relay = scene_with()
     call, _ = scene.talk(Intent(offer), answers(body=answer))
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert playing(relay) == {}
     scene.finish(call)
 
@@ -304,8 +281,7 @@ def test_a_side_that_encrypts_hears_the_holder(transport):
 def test_without_a_codec_in_common_the_media_of_the_holder_pass():
     scene, relay = scene_with(music="ready")
     call, party = scene.talk()
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     assert playing(relay) == {}
     assert directions(party) == "inactive"
     scene.finish(call)
@@ -314,13 +290,11 @@ def test_without_a_codec_in_common_the_media_of_the_holder_pass():
 def test_the_next_switch_ends_it_with_the_hold():
     scene, relay = scene_with()
     call, _ = scene.talk()
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     replace_node(scene)
     run(scene)
     assert list(playing(relay)) == ["192.0.2.20"]
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     assert '"sound":"busy"' in scene.finish(call).media
 
@@ -329,15 +303,13 @@ def test_the_next_switch_ends_it_with_the_hold():
 def test_it_goes_on_after_a_kill(tmp_path, are_workers_gone):
     scene, relay = scene_with(kind=KilledScene, directory=tmp_path)
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 5_000)
+    scene.propose(call, "a=sendonly", wait_ms=5_000)
     if are_workers_gone:
         relay.open_ports.clear()
     scene.kill()
     run(scene)
     assert list(playing(relay)) == ["192.0.2.20"]
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert playing(relay) == {}
     scene.finish(call)
     assert relay.open_ports == {}
@@ -348,13 +320,11 @@ def test_without_memory_for_it_the_media_of_the_holder_pass(is_known_at_once):
     scene, relay = scene_with()
     call, _ = scene.talk()
     relay.has_memory = not is_known_at_once
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     for port in tuple(relay.open_ports):
         scene.exchange.switch.media_events.sound_failed(port, scene.wire.clock.now())
     assert playing(relay) == {}
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert '"played":[]' in scene.finish(call).media
 
 
@@ -369,8 +339,7 @@ def test_a_side_that_is_transferred_hears_it_until_the_target_rings_and_then_rin
     scene.vendor.by_number = {TARGET: Script((Line(3_000, 180), Line(6_000, 200, ANSWER)))}
     call, party = scene.talk()
     if is_held:
-        call.propose("a=sendonly")
-        run(scene)
+        scene.propose(call, "a=sendonly")
     refer(scene, call)
     call.hang_up()
     run(scene)
@@ -390,8 +359,7 @@ def test_it_goes_on_where_the_target_is_busy_and_who_transfers_has_stayed(early)
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, early), Line(5_000, 486)))}
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     before = {number: port.other for number, port in relay.open_ports.items()}
     refer(scene, call)
     assert list(playing(relay)) == ["192.0.2.20"], "its target may ring for long"
@@ -401,8 +369,7 @@ def test_it_goes_on_where_the_target_is_busy_and_who_transfers_has_stayed(early)
     assert list(playing(relay)) == ["192.0.2.20"]
     assert {number: port.other for number, port in relay.open_ports.items()} == before
     assert all(port.rings_after_ms is None for port in relay.open_ports.values())
-    call.propose("a=sendrecv")
-    run(scene)
+    scene.propose(call, "a=sendrecv")
     assert playing(relay) == {}
     call.hang_up()
     run(scene, 1_000)
@@ -413,8 +380,7 @@ def test_early_media_of_the_target_are_heard_in_place_of_it():
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, ANSWER.replace("192.0.2.20", "192.0.2.30")),))}
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
     call.hang_up()
     run(scene)
@@ -437,8 +403,7 @@ def test_a_target_that_has_begun_to_ring_is_heard_once_the_side_that_is_transfer
     scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 200, answer)))}
     call, party = scene.talk()
     if is_held:
-        call.propose("a=sendonly")
-        run(scene)
+        scene.propose(call, "a=sendonly")
     if how == "blind":
         refer(scene, call)
     else:
@@ -468,8 +433,7 @@ def test_early_media_that_follow_ringing_without_any_are_heard(engine, leaves):
     scene.vendor.by_number = {TARGET: early}
     call = talking(scene)
     party = scene.vendor.only_call
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
     if leaves:
         call.hang_up()
@@ -487,8 +451,7 @@ def test_a_side_that_refreshes_its_session_while_a_target_rings_keeps_its_ring_b
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(6_000, 486)))}
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
     party.ask("INVITE", body=party.mine)
     run(scene)
@@ -504,11 +467,9 @@ def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_f
     scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(3_000, 183, EARLY), Line(6_000, 486)))}
     call, _ = scene.talk()
     before = {number: port.other for number, port in relay.open_ports.items()}
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
-    call.propose("a=sendrecv")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendrecv", wait_ms=3_000)
     assert {number: relay.open_ports[number].other for number in before} == before
     scene.expect_nothing_left(call)
 
@@ -521,8 +482,7 @@ def test_it_goes_on_for_a_side_that_can_be_played_neither_early_media_nor_ring_b
     scene, relay = scene_with(music="ready")
     scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(8_000, 200, early or EARLY)))}
     call, party = scene.talk(Intent(ONLY_G729), answers(body=ONLY_G729.replace("192.0.2.10", "192.0.2.20")))
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     own = scene.caller.call(TARGET, Intent(OFFER))
     run(scene, 1_000)
     own.remote = own.responses[-1]["To"]
@@ -573,8 +533,7 @@ def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_for
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(0, 183, answer), Line(8_000, 200, answer)))}
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     own = scene.caller.call(TARGET, Intent(offer))
     run(scene, 1_000)
     own.remote = own.responses[-1]["To"]
@@ -608,8 +567,7 @@ def test_a_target_sends_early_media_by_the_payload_types_that_it_was_offered(ans
     scene.vendor.by_number = {TARGET: Script((Line(0, 183, early), Line(8_000, 200, early)))}
     wide, answer = OFFER if known is None else with_opus(OFFER, known), ANSWER
     call, _ = scene.talk(Intent(wide), answers(body=answer if known is None else with_opus(answer, known)))
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     own = scene.caller.call(TARGET, Intent(with_opus(OFFER, 96)))
     run(scene, 1_000)
     own.remote = own.responses[-1]["To"]
@@ -631,10 +589,8 @@ def test_early_media_for_a_side_that_is_transferred_blind_are_forwarded(offer, e
     scene.vendor.by_number = {TARGET: Script((Line(1_000, 183, early), Line(8_000, 200, early)))}
     call, party = scene.talk(Intent(OFFER), answers(body=ANSWER))
     party.mine = party.mine + offer.removeprefix(OFFER)
-    party.propose()
-    run(scene)
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(party)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
     call.hang_up()
     run(scene, 1_500)
@@ -649,8 +605,7 @@ def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(5_000, 486)))}
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     before = {number: port.other for number, port in relay.open_ports.items()}
     own = scene.caller.call(TARGET)
     run(scene, 1_000)
@@ -677,8 +632,7 @@ def test_an_answer_that_is_put_back_has_a_version_of_its_own(holds, who):
     run(scene, 2_000)
     holder = scene.vendor.calls[-1 if who == "target" else 0]
     for hold in (*holds, "sendrecv"):
-        holder.propose(f"a={hold}")
-        run(scene)
+        scene.propose(holder, f"a={hold}")
         answer = {"inactive": "inactive", "sendonly": "recvonly", "sendrecv": "sendrecv"}[hold]
         assert media_of(holder.theirs.encode())[0].direction == answer
     assert holder.got["INVITE"] == [200] * 3
@@ -718,8 +672,7 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
     early = ANSWER.replace("192.0.2.20", "192.0.2.30")
     scene.vendor.by_number = {TARGET: Script((Line(1_000, 183, early), Line(20_000, 200, early)))}
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     refer(scene, call)
     run(scene, 1_000)
     before = {number: port.other for number, port in relay.open_ports.items()}
@@ -784,8 +737,7 @@ def test_a_side_that_is_held_hears_it_on_while_the_target_rings_that_the_holder_
     scene, relay, engines = scene_with_keys(engine)
     scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 486)))}
     call = talking(scene)
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     before = playing(relay), dict(engines.playing), {number: port.other for number, port in relay.open_ports.items()}
     assert len(before[0]) + len(before[1]) == 1
     press(scene, call, f"*2{TARGET}#", 100)
@@ -809,8 +761,7 @@ def test_an_rtpengine_forwards_the_media_of_who_consults_to_the_target_alone(is_
     party = scene.vendor.only_call
     own, far = engines.sessions[0].author, engines.sessions[0].reader
     if is_held:
-        call.propose("a=sendonly")
-        run(scene)
+        scene.propose(call, "a=sendonly")
     press(scene, call, f"*2{TARGET}#")
     run(scene, 2_500)
     assert [tag for _, tag in engines.playing] == [far]
@@ -834,8 +785,7 @@ def test_a_held_side_has_the_ringing_of_the_target_once_who_would_consult_it_has
     scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 200, EARLY)))}
     call = talking(scene)
     party = scene.vendor.only_call
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     press(scene, call, f"*2{TARGET}#", 100)
     run(scene)
     call.hang_up()
@@ -851,11 +801,9 @@ def test_a_held_side_has_the_ringing_of_the_target_once_who_would_consult_it_has
 
 def test_a_refused_offer_begins_no_music_between_the_two_that_consult():
     scene, relay, call, party, target = consulting()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     target.will("INVITE", Reply(488))
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert call.got["INVITE"][-1] == 488
     assert list(playing(relay)) == ["192.0.2.20"]
     scene.expect_nothing_left(call, party, target)

@@ -38,8 +38,7 @@ def restart(scene, how):
         scene.kill()
     else:
         for _ in range(2 if how == "keep twice" else 1):
-            scene.stop_and_keep()
-            scene.wire.run_for(1_000)
+            scene.stop_and_keep(then_ms=1_000)
     scene.wire.run_for(3_000)
 
 
@@ -50,8 +49,7 @@ def test_a_call_goes_on_whatever_its_trunks_and_accounts_are_called(tmp_path, ho
     scene = KilledScene(tmp_path, content_of({**USUAL, holder: name}))
     call, there = scene.talk(script=answers())
     if how == "kill after a change":
-        call.propose("a=sendonly")
-        scene.wire.run_for(2_000)
+        scene.propose(call, "a=sendonly", wait_ms=2_000)
         how = "kill"
     restart(scene, how)
     assert scene.lost == []
@@ -78,8 +76,7 @@ def test_an_account_with_such_a_name_that_is_gone_keeps_its_overdraft_limit(tmp_
     scene = KilledScene(tmp_path, content)
     call, _ = scene.talk(script=answers())
     if moves:
-        call.propose("a=sendonly")
-        scene.wire.run_for(2_000)
+        scene.propose(call, "a=sendonly", wait_ms=2_000)
     scene.sink.journal.close()
     open_calls = new_journal(tmp_path).open().open_calls
     gone = accounts_gone(open_calls.values(), dataclasses.replace(content, accounts={}))

@@ -37,8 +37,7 @@ def scene(tmp_path) -> KilledScene:
 def test_a_call_without_legs_is_lost_and_the_other_goes_on(scene, monkeypatch):
     monkeypatch.setattr(killed, "new_journal", OddJournal)
     with capture_logs() as logged:
-        scene.kill()
-        scene.wire.run_for(5_000)
+        scene.kill(then_ms=5_000)
     assert len(scene.lost) == 1
     assert len(scene.exchange.switch.calls()) == 1
     why = [line["why"] for line in logged if line["event"] == "call_not_continued"]
@@ -46,8 +45,7 @@ def test_a_call_without_legs_is_lost_and_the_other_goes_on(scene, monkeypatch):
 
 
 def test_a_call_that_is_given_up_after_it_was_restored_occupies_nothing(scene):
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     switch, exchange = scene.exchange.switch, scene.exchange
     now = exchange.clock.now()
     resumption = Resumption(switch._endpoint, switch.services, switch._intake, switch._intake.settings, now)

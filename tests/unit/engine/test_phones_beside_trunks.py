@@ -70,8 +70,7 @@ def test_a_phone_takes_over_calls_of_its_account_there(number):
     desk.register()
     other.register()
     made = desk.call(CALLEE)
-    stage.wire.run_until(lambda: made.final == 200)
-    stage.wire.run_for(1_000)
+    stage.await_answer(made, talk_ms=1_000)
     tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
     pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {made.call_id};{tags}",)))
     stage.wire.run_for(3_000)

@@ -59,8 +59,7 @@ def test_a_kill_takes_less_than_one_interval_from_what_is_proven(tmp_path, chang
     assert whole_ms > TALKED_MS - INTERVAL_MS
     scene = silenced(tmp_path / "killed", changes=changes, **terms)
     if is_kept_before:
-        scene.stop_and_keep()
-        scene.wire.run_for(1_000)
+        scene.stop_and_keep(then_ms=1_000)
     scene.kill(1_000)
     assert whole_ms - INTERVAL_MS < held_ms(scene) <= whole_ms
 
@@ -71,8 +70,7 @@ def test_starts_that_follow_each_other_prove_nothing_of_a_peer_that_is_gone(tmp_
     whole_ms = held_ms(silenced(tmp_path / "whole", changes=changes))
     scene = silenced(tmp_path / "killed", changes=changes)
     for _ in range(8):
-        scene.kill(1_000)
-        scene.wire.run_for(INTERVAL_MS // 2)
+        scene.kill(1_000, then_ms=INTERVAL_MS // 2)
     assert whole_ms - INTERVAL_MS < held_ms(scene) <= whole_ms
 
 

@@ -78,8 +78,7 @@ class TestCallsOfPhones:
         stage = scene()
         made = call(stage, RIGHT)
         stage.wire.run_until(lambda: made.final == 200)
-        made.propose()
-        stage.wire.run_for(200)
+        stage.propose(made, wait_ms=200)
         assert made.got == {"INVITE": [200]}
         stage.finish(made)
         assert made.got["BYE"] == [200]
@@ -172,8 +171,7 @@ class TestMidCall:
     def talking(self, *phones):
         stage = scene(*phones)
         made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=RIGHT, caller="1001"))
-        stage.wire.run_until(lambda: made.final == 200)
-        stage.wire.run_for(1_000)
+        stage.await_answer(made, talk_ms=1_000)
         return stage, made
 
     def test_a_phone_transfers_its_call_and_pays_for_both(self):

@@ -70,8 +70,7 @@ def scene_over_kills(directory: Path, **recorded):
 def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     scene, relay = scene_with(**named)
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     record = scene.finish(call)
     day = datetime.fromtimestamp(record.started_at / 1_000, UTC).date().isoformat()
     assert relay.recordings == [Path(f"/recordings/{day}/{record.call_id}.pcap")]
@@ -158,8 +157,7 @@ def test_early_media_are_named_by_the_record_of_a_call_that_a_kill_has_found_ans
     scene, relay = scene_over_kills(tmp_path, vendor=100, next_vendor=0)
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
     call, _ = scene.talk()
-    scene.kill()
-    scene.wire.run_for(1_500)
+    scene.kill(then_ms=1_500)
     assert names(scene.finish(call), relay.recordings[0])
 
 
@@ -190,8 +188,7 @@ def test_a_recording_that_could_not_begin_after_a_kill_is_named_nowhere(tmp_path
     port = relay.at(media_of(there.theirs.encode())[0].port).port.id
     if are_workers_gone:
         relay.open_ports.clear()
-    scene.kill()
-    scene.wire.run_for(1_500)
+    scene.kill(then_ms=1_500)
     relay.recording_failed(port)
     assert json.loads(scene.finish(call).media)["recording"] is None
 

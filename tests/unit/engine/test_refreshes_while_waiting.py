@@ -94,8 +94,7 @@ def test_a_direct_side_gets_no_ports_that_it_had_for_a_target_before(engine, by,
     leave(scene, call)
     before = at_desk.theirs
     if is_restarted:
-        scene.stop_and_keep(1_000)
-        scene.wire.run_for(2_000)
+        scene.stop_and_keep(1_000, then_ms=2_000)
     assert refresh(scene, at_desk, by) == before
     scene.expect_nothing_left(at_desk)
 
@@ -151,15 +150,13 @@ def test_a_side_on_hold_may_listen_to_its_music_after_a_refresh(engine, by, is_r
     scene, desk = stage(tmp_path, engine, MediaMode.ON, music_on_hold="busy")
     scene.vendors[1].script = Script((Line(0, 180 if rings else 100), Line(12_000, 200, OF_TARGET)))
     call, at_desk = called(scene, desk)
-    call.propose("a=inactive")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=inactive")
     leave(scene, call)
     before = at_desk.theirs
     assert (direction(before), direction(at_desk.mine)) == ("sendonly", "recvonly")
     assert bool(played(scene, at_desk.agent.address.host)) == (engine is RTPENGINE or not rings)
     if is_restarted:
-        scene.stop_and_keep(1_000)
-        scene.wire.run_for(2_000)
+        scene.stop_and_keep(1_000, then_ms=2_000)
     assert refresh(scene, at_desk, by) == before
     assert direction(at_desk.mine) == "recvonly"
     scene.wire.run_for(15_000)
@@ -172,8 +169,7 @@ def test_a_side_on_hold_may_listen_to_its_music_after_a_refresh(engine, by, is_r
 def test_a_side_on_hold_gets_another_version_where_its_codecs_were_changed(engine, by, tmp_path):
     scene, desk = stage(tmp_path, engine, MediaMode.ON, customer=FEW, music_on_hold="busy")
     call, at_desk = called(scene, desk, offer=WIDE)
-    call.propose("a=inactive")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=inactive")
     leave(scene, call)
     after = refresh(scene, at_desk, by)
     assert direction(after) == "sendonly"
@@ -185,12 +181,10 @@ def test_a_side_on_hold_gets_another_version_where_its_codecs_were_changed(engin
 def test_a_side_that_has_refused_the_end_of_its_hold_gets_what_it_had_before(by, tmp_path):
     scene, desk = stage(tmp_path, RELAY, MediaMode.ON, music_on_hold="busy")
     call, at_desk = called(scene, desk)
-    call.propose("a=inactive")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=inactive")
     before = at_desk.theirs
     at_desk.will("INVITE", Reply(488))
-    call.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendrecv")
     leave(scene, call)
     assert refresh(scene, at_desk, by) == before
     scene.expect_nothing_left(at_desk)

@@ -224,15 +224,13 @@ def test_the_caller_has_no_port_any_more_when_a_vendor_answers_that_is_not_relay
     scene.vendors[1].script = Script((Line(500, 183, OTHER_ANSWER), Line(1_000, 200, OTHER_ANSWER)))
     call = scene.begun_call(after_ms=700)
     assert len(relay.open_ports) == 1
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(100)
+    scene.await_answer(call, talk_ms=100)
     assert relay.open_ports == {}
     described = {(response.to_tag, place(response.body)[0]) for response in call.responses if response.body}
     tag = call.response(200).to_tag
     assert {host for to, host in described if to == tag} == {"192.0.2.30"}
     assert {host for to, host in described if to != tag} <= {SWITCH_HOST}
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert (place(call.theirs), place(scene.vendors[1].only_call.theirs)) == (place(OTHER_ANSWER), place(OFFER))
     assert scene.finish(call).media is None
 
@@ -245,8 +243,7 @@ def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_its_sip_has():
     of_caller, of_callee = ports(relay, call, there)
     assert (of_caller.port.host, of_callee.port.host) == (SIX, SWITCH_HOST)
     call.propose("a=sendonly")
-    there.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(there)
     assert ports(relay, call, there) == (of_caller, of_callee)
     assert (place(call.theirs)[0], place(there.theirs)[0]) == (SIX, SWITCH_HOST)
     scene.finish(call)
@@ -272,8 +269,7 @@ def test_a_family_that_another_socket_alone_has_is_used_where_its_address_can_be
     of_caller, of_callee = ports(relay, call, there)
     assert (place(call.theirs)[0], place(there.theirs)[0]) == (expected, SWITCH_HOST)
     assert (of_caller.port.host, of_callee.port.host) == (expected, SWITCH_HOST)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert place(call.theirs)[0] == expected
     scene.finish(call)
 
@@ -364,8 +360,7 @@ def test_a_hold_keeps_the_ports_and_reaches_the_other_side():
     scene, relay = scene_with()
     call, there = scene.talk()
     before = ports(relay, call, there)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in there.theirs
     assert "a=recvonly" in call.theirs or "a=sendonly" not in call.theirs
     assert ports(relay, call, there) == before
@@ -417,8 +412,7 @@ def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
     call, there = scene.talk()
     of_caller, of_callee = ports(relay, call, there)
     there.mine = ANSWER.replace("30000", "30500").replace("o=- 1 1", "o=- 1 2")
-    there.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(there)
     assert of_callee.source.rtp == 30_500
     assert place(call.theirs)[1] == of_caller.port.rtp
     scene.finish(call)
@@ -436,8 +430,7 @@ def test_either_side_may_send_by_the_payload_types_of_the_other_one_from_the_ans
     assert set(of_callee.source.payloads) == {0, 101, 96}
     assert (of_caller.source.taken()[0], of_callee.source.taken()[0]) == ((0, 101), (0, 96))
     before = of_caller.source, of_callee.source
-    call.propose("a=sendrecv")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendrecv")
     assert (of_caller.source, of_callee.source) == before
     scene.finish(call)
 
@@ -455,8 +448,7 @@ def test_media_stay_as_they_were_where_an_offer_is_refused(method, is_refused):
     if is_refused:
         there.will("INVITE", Reply(488))
         there.will("UPDATE", Reply(488))
-    call.propose(method=method)
-    scene.wire.run_for(1_000)
+    scene.propose(call, method=method)
     assert (of_caller.source == before) is is_refused
     assert of_caller.source.rtp == (20_000 if is_refused else 20_500)
     assert [media.before_offer for media in scene.exchange.media.parts.legs.all_media()] == [None, None]
@@ -468,8 +460,7 @@ def test_a_side_that_rejects_all_media_shows_no_address_of_its_own():
     scene, _ = scene_with()
     call, there = scene.talk()
     there.mine = ANSWER.replace("30000", "0").replace("o=- 1 1", "o=- 1 2")
-    there.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(there)
     assert "m=audio 0 " in call.theirs
     assert "192.0.2.20" not in call.theirs
     assert call.theirs.count(f"IN IP4 {SWITCH_HOST}\r\n") == 2
@@ -835,8 +826,7 @@ def test_a_trunk_says_which_silence_ends_its_calls(watch, talks, ends):
 def test_a_call_on_hold_may_be_silent_for_longer():
     scene, _ = silent_call(caller={"hold_timeout_ms": 60_000}, vendor={"hold_timeout_ms": 60_000})
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(50_000)
+    scene.propose(call, "a=sendonly", wait_ms=50_000)
     assert not call.is_over
     assert scene.end_of(call).end_reason == "No Media"
 
@@ -847,8 +837,7 @@ def test_a_call_that_one_side_only_listens_to_may_be_silent_for_longer():
     scene, _ = silent_call(caller=terms, vendor=terms)
     call, there = scene.talk()
     there.will("INVITE", Reply(200, revised(there.mine, "a=sendonly")))
-    call.propose("a=recvonly")
-    scene.wire.run_for(50_000)
+    scene.propose(call, "a=recvonly", wait_ms=50_000)
     assert not call.is_over
     assert scene.end_of(call).end_reason == "No Media"
 
@@ -859,8 +848,7 @@ def test_fax_may_be_silent():
     fax = "m=image 20000 udptl t38\r\na=T38FaxVersion:0\r\n"
     call.mine = there.answers = None or OFFER.split("m=")[0] + fax
     there.mine = ANSWER.split("m=")[0] + fax.replace("20000", "30000")
-    call.propose()
-    scene.wire.run_for(60_000)
+    scene.propose(call, wait_ms=60_000)
     assert not call.is_over
     scene.finish(call)
 
@@ -970,8 +958,7 @@ def test_the_codec_of_the_most_packets_is_named_where_the_last_description_has_i
     call, there = scene.talk()
     call.mine = OFFER.partition("m=")[0] + f"m={later}\r\n"
     there.mine = ANSWER.partition("m=")[0] + f"m={later}\r\n".replace("20000", "30000")
-    call.propose()
-    scene.wire.run_for(1_000)
+    scene.propose(call)
     for each in ports(relay, call, there):
         each.figures = PortFigures(each.port.id, "192.0.2.10", 20_000, 0, 500, expected=500)
     legs = media(scene.finish(call))["legs"]

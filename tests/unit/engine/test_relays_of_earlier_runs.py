@@ -86,8 +86,7 @@ def test_a_hold_leaves_both_sides_at_their_ports(who, method, tmp_path):
     places, connected = [place_in(each.theirs) for each in (call, party)], connections(relay)
     one, other = sides(who, call, party)
     for direction in ("sendonly", "sendrecv"):
-        one.propose(f"a={direction}", method=method)
-        scene.wire.run_for(1_000)
+        scene.propose(one, f"a={direction}", method=method)
         assert media_of(other.theirs.encode())[0].direction == direction
         assert [place_in(each.theirs) for each in (call, party)] == places
         assert connections(relay) == connected != set()
@@ -100,8 +99,7 @@ def test_a_call_that_rang_over_the_restart_is_relayed_when_it_is_answered(has_ea
     ringing = Line(0, 183, ANSWER) if has_early_media else Line(0, 180)
     call = scene.begun_call(script=Script((ringing, Line(6_000, 200, ANSWER))), after_ms=2_000)
     restart_without_engine(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     party = scene.vendor.only_call
     assert [host(call), host(party)] == [OF_SWITCH] * 2
     assert len(connections(relay)) == 2
@@ -117,8 +115,7 @@ def test_a_gateway_that_is_tried_next_is_not_relayed(tmp_path):
     scene.vendors[1].script = answers(1_000, body=OF_NEXT)
     call = scene.begun_call(after_ms=2_000)
     restart_without_engine(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     party = scene.vendors[1].only_call
     assert OF_SWITCH not in {host(call), host(party)}
     assert relay.open_ports == {}

@@ -167,8 +167,7 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)
     there = scene.vendor.only_call
     there.mine = ANSWER.replace("30000", "31000")
-    there.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(there, "a=sendrecv", method="UPDATE", wait_ms=100)
     there.respond(Line(0, 200))
     scene.wire.run_for(100)
     sources = (each.source for each in relay.open_ports.values())
@@ -238,8 +237,7 @@ def test_the_caller_is_offered_the_answer_where_an_rtpengine_is_silent_about_an_
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=100)
     there, engines.is_silent = scene.vendor.only_call, True
-    call.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendonly", method="UPDATE", wait_ms=100)
     there.respond(Line(0, 200, revised(ANSWER).replace("30000", "34000")))
     scene.wire.run_for(100)
     if is_acknowledged_first:
@@ -409,8 +407,7 @@ def test_a_call_that_has_gone_on_with_another_one_outlives_a_late_failure_of_an_
         scene.vendors[1].script = Script((rings, Line(3_000, 200, OTHER_ANSWER, KNOWS_UPDATE)))
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=700)
     engines.fails = "silent"
-    call.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(100)
+    scene.propose(call, "a=sendrecv", method="UPDATE", wait_ms=100)
     assert "UPDATE" not in call.got
     engines.fails = ""
     engines.is_silent = False
@@ -425,8 +422,7 @@ def test_a_call_goes_on_after_a_stop_while_the_answer_to_an_update_waits_for_an_
     scene = KilledScene(tmp_path, with_rtpengines(), rtpengines=engines)
     call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
     engines.fails = "silent"
-    call.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(200)
+    scene.propose(call, "a=sendonly", method="UPDATE", wait_ms=200)
     assert (len(there.asked["UPDATE"]), call.got) == (1, {})
     scene.stop_and_keep()
     engines.fails = ""

@@ -87,15 +87,13 @@ def test_an_offer_whose_answer_was_lost_around_a_kill_is_answered_when_it_comes_
     """The journal has the session that was agreed, with the CSeq of the offer: the peer was left with the old one."""
     scene = SceneOfKill(tmp_path, side)
     scene.lose(method)
-    scene.asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_500)
+    scene.propose(scene.asking, "a=sendonly", method=method, wait_ms=1_500)
     assert (scene.asking.got.get(method), len(scene.other.asked["INVITE"])) == (None, 1)
     scene.kill_and_heal()
     scene.wire.run_for(10_000)
     assert scene.asking.got[method] == [200]
     assert len(scene.other.asked["INVITE"]) == 1, "nothing has changed for the other side since"
-    scene.asking.propose("a=sendrecv", method=method)
-    scene.wire.run_for(5_000)
+    scene.propose(scene.asking, "a=sendrecv", method=method, wait_ms=5_000)
     assert (scene.asking.got[method], len(scene.other.asked["INVITE"])) == ([200, 200], 2)
     scene.ends_well()
 
@@ -103,13 +101,11 @@ def test_an_offer_whose_answer_was_lost_around_a_kill_is_answered_when_it_comes_
 def test_only_the_latest_request_of_before_the_kill_may_come_again(tmp_path: Path) -> None:
     scene = SceneOfKill(tmp_path, "caller")
     scene.lose("UPDATE")
-    scene.asking.propose("a=sendonly", method="UPDATE")
-    scene.wire.run_for(1_500)
+    scene.propose(scene.asking, "a=sendonly", method="UPDATE", wait_ms=1_500)
     (update, *_) = [each.data for each in scene.wire.packets if each.data.startswith(b"UPDATE ")]
     scene.kill_and_heal()
     scene.wire.run_for(10_000)
-    scene.asking.propose("a=sendrecv", method="UPDATE")
-    scene.wire.run_for(5_000)
+    scene.propose(scene.asking, "a=sendrecv", method="UPDATE", wait_ms=5_000)
     before = len(scene.wire.packets)
     scene.wire.send(scene.asking.agent.address, SWITCH, update.replace(b";branch=", b";branch=z9hG4bK-other-"))
     scene.wire.run_for(100)
@@ -128,13 +124,11 @@ def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_w
     asked = scene.asking.ask("INVITE", body=revised(scene.asking.mine, "a=sendonly"))
     scene.wire.run_for(after_ms)
     assert [each.status for each in asked.responses] == [100]
-    scene.kill(20)
-    scene.wire.run_for(100)
+    scene.kill(20, then_ms=100)
     assert scene.asking.got["INVITE"] == [500]
     assert asked.final is not None
     assert 0 <= int(asked.final["Retry-After"]) <= 10
-    scene.asking.propose("a=sendonly")
-    scene.wire.run_for(40_000)
+    scene.propose(scene.asking, "a=sendonly", wait_ms=40_000)
     assert scene.asking.got["INVITE"] == [500, 200]
     scene.ends_well()
 
@@ -146,8 +140,7 @@ def test_a_re_invite_that_had_its_response_before_the_kill_gets_nothing_more(
 ) -> None:
     scene = SceneOfKill(tmp_path, "caller")
     scene.other.will("INVITE", Reply(status, after_ms=after_ms))
-    scene.asking.propose("a=sendonly")
-    scene.wire.run_for(until_ms)
+    scene.propose(scene.asking, "a=sendonly", wait_ms=until_ms)
     assert scene.asking.got["INVITE"] == [status]
     scene.kill(20)
     before = len(scene.wire.packets)
@@ -214,8 +207,7 @@ def test_media_go_to_where_they_went_before_an_update_that_has_no_answer_at_a_ki
         return () if is_update and not comes_again else delays(packet)
 
     scene.wire.delays = silent
-    scene.kill(20)
-    scene.wire.run_for(40_000)
+    scene.kill(20, then_ms=40_000)
     assert scene.asking.got["UPDATE"] == [488 if comes_again else 0]
     assert [each.source for each in relay.open_ports.values()] == before
     if engine is MediaEngine.RTPENGINE:
@@ -246,8 +238,7 @@ def test_media_go_to_where_an_offer_has_them_that_was_accepted_before_a_kill(
     scene.asking.ask(method, body=offered_elsewhere(scene))
     scene.wire.run_for(after_ms)
     agreed = [each.source for each in relay.open_ports.values()], len(rtpengines.sessions)
-    scene.kill(20)
-    scene.wire.run_for(20_000)
+    scene.kill(20, then_ms=20_000)
     assert scene.asking.got[method] == [200]
     assert ([each.source for each in relay.open_ports.values()], len(rtpengines.sessions)) == agreed
     refresh = scene.other.ask("INVITE", body=scene.other.mine)
@@ -279,8 +270,7 @@ def test_media_stay_after_a_kill_where_an_earlier_offer_was_refused(tmp_path: Pa
     scene.wire.run_for(5_000)
     agreed = [each.source for each in relay.open_ports.values()]
     assert int(ELSEWHERE) in [each.rtp for each in agreed if each is not None]
-    scene.kill(20)
-    scene.wire.run_for(500)
+    scene.kill(20, then_ms=500)
     assert [each.source for each in relay.open_ports.values()] == agreed
     scene.ends_well()
 
@@ -298,8 +288,7 @@ def test_the_other_side_is_answered_by_the_session_of_before_an_offer_that_is_re
     scene.other.will("INVITE", Reply(488, after_ms=3_000))
     scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
     scene.wire.run_for(1_500)
-    scene.kill(20)
-    scene.wire.run_for(4_000)
+    scene.kill(20, then_ms=4_000)
     refresh = scene.other.ask("INVITE", body=scene.other.mine)
     scene.wire.run_for(1_000)
     assert refresh.final is not None
@@ -374,8 +363,7 @@ def test_a_side_that_makes_an_offer_after_a_kill_because_it_was_asked_for_one_is
     scene.other.will("INVITE", Reply(200, after_ms=3_000))
     scene.asking.ask("INVITE", body="")
     scene.wire.run_for(1_500)
-    scene.kill(20)
-    scene.wire.run_for(20_000)
+    scene.kill(20, then_ms=20_000)
     assert [bool(each.body) for each in scene.other.asked["INVITE"]] == [False, True]
     scene.ends_well()
 
@@ -386,8 +374,7 @@ def test_an_offer_that_is_accepted_after_a_kill_and_after_another_one_was_refuse
     scene.other.will("INVITE", Reply(200, after_ms=10_000))
     scene.asking.ask("INVITE", body=offered_elsewhere(scene))
     scene.wire.run_for(1_500)
-    scene.kill(20)
-    scene.wire.run_for(2_000)
+    scene.kill(20, then_ms=2_000)
     scene.other.will("INVITE", Reply(500))
     scene.asking.ask("INVITE", body=offered_elsewhere(scene))
     scene.wire.run_for(20_000)
@@ -410,8 +397,7 @@ def test_an_offer_of_the_last_second_before_a_kill_that_is_accepted_after_it_is_
     scene.other.will("INVITE", Reply(200, after_ms=2_000))
     scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
     scene.wire.run_for(300)
-    scene.kill(20)
-    scene.wire.run_for(20_000)
+    scene.kill(20, then_ms=20_000)
     assert len(scene.other.asked["INVITE"]) == 2
     assert [each.source for each in relay.open_ports.values()] == before
     assert "a=sendonly" not in scene.other.theirs
@@ -426,8 +412,7 @@ def test_a_200_to_an_offer_of_before_a_kill_that_comes_again_is_followed_by_no_o
     scene.other.will("INVITE", Reply(200, after_ms=2_000))
     scene.asking.ask("INVITE", body=revised(offered_elsewhere(scene), "a=sendonly"))
     scene.wire.run_for(300)
-    scene.kill(20)
-    scene.wire.run_for(2_500)
+    scene.kill(20, then_ms=2_500)
     (answer, *_) = [
         each.data
         for each in scene.wire.packets

@@ -186,10 +186,8 @@ def test_early_media_after_ring_back_are_sent_reliably_to_a_caller_that_supports
 def test_a_switch_that_is_killed_after_the_answer_knows_the_dialog_of_it(tmp_path):
     scene, _ = scene_with(directory=tmp_path)
     call, _ = ringing(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_500)
-    scene.kill()
-    scene.wire.run_for(10_000)
+    scene.await_answer(call, talk_ms=1_500)
+    scene.kill(then_ms=10_000)
     assert scene.finish(call).end_reason == "Normal"
 
 

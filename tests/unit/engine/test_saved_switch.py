@@ -221,8 +221,7 @@ def test_a_call_to_a_special_number_stays_one(numbers, recorded, rate_group, ans
     scene = Scene(usual_catalogue(vendors=1, special_numbers=numbers), balance="0")
     call = scene.begun_call(script=answers(1_000), after_ms=1_500 if answers_first else 500)
     restored(scene)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(5_000)
+    scene.await_answer(call, talk_ms=5_000)
     record = scene.finish(call)
     assert (record.recorded, record.rate_group, record.fee) == (recorded, rate_group, 0)
     assert bool(record.cost) is recorded

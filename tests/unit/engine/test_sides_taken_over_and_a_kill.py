@@ -29,8 +29,7 @@ def takes_over(scene: Scene, side: Side, agent: VirtualPhone) -> OutgoingCall:
 
 def expect_it_goes_on(scene: KilledScene, one: Side, other: Side, after_ms: int) -> None:
     scene.wire.run_for(after_ms)
-    scene.kill(20)
-    scene.wire.run_for(40_000)
+    scene.kill(20, then_ms=40_000)
     assert (one.is_over, other.is_over) == (False, False)
     one.hang_up()
     scene.wire.run_for(40_000)
@@ -92,8 +91,7 @@ def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_
     newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
     delays = scene.wire.delays
     scene.wire.delays = _without_acks(delays)
-    scene.wire.run_until(lambda: newcomer.final == 200)
-    scene.wire.run_for(50)
+    scene.await_answer(newcomer, talk_ms=50)
     scene.kill(40_000)
     scene.wire.delays = delays
     scene.wire.run_for(80_000)

@@ -67,10 +67,8 @@ def test_silence_counts_anew_when_a_hold_is_over():
     scene = Scene(content(), relay=relay)
     call, _ = scene.talk()
     hear(scene, relay)
-    call.propose("a=sendonly")
-    scene.wire.run_for(SILENT_MS)
-    call.propose("a=sendrecv")
-    scene.wire.run_for(5_000)
+    scene.propose(call, "a=sendonly", wait_ms=SILENT_MS)
+    scene.propose(call, "a=sendrecv", wait_ms=5_000)
     assert not call.is_over
     hear(scene, relay)
     scene.wire.run_for(9_000)
@@ -175,8 +173,7 @@ def test_calls_go_on_over_a_kill_at_an_rtpengine_whose_figures_are_not_known_yet
             scene.wire.run_for(5_000)
 
     talk(6)
-    scene.kill(1_000)
-    scene.wire.run_for(1_500)
+    scene.kill(1_000, then_ms=1_500)
     talk(6)
     assert not call.is_over
     scene.finish(call)
@@ -334,8 +331,7 @@ def test_a_call_that_is_relayed_after_it_was_direct_ends_by_silence(engine, encr
 def test_a_call_on_hold_may_be_silent_while_a_target_is_called_and_after_that_was_busy(holder, how, engine):
     scene = transferring(engine, MediaMode.MUST_ON, Line(0, 180), Line(40_000, 486))
     call = talking(scene)
-    (call, scene.vendors[0].only_call)[holder].propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose((call, scene.vendors[0].only_call)[holder], "a=sendonly")
     press(scene, call, f"{how}{TARGET}#", 100)
     run_silent(scene, 100_000)
     assert len(scene.exchange.sink.records) == 1
@@ -349,8 +345,7 @@ def test_a_party_that_has_held_is_asked_by_a_transfer_whether_it_still_does(goes
     scene = transferring(engine, MediaMode.MUST_ON, Line(1_000, 200, ANSWER.replace("192.0.2.20", "192.0.2.30")))
     call = talking(scene)
     party = scene.vendors[0].only_call
-    party.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(party, "a=sendonly")
     party.will("INVITE", Reply(200, revised(party.mine, goes_on)))
     press(scene, call, f"*1{TARGET}#", 100)
     run_silent(scene, 60_000)
@@ -412,8 +407,7 @@ def test_a_call_that_cannot_begin_again_leaves_the_ports_of_the_others_as_they_a
         raise ValueError("it cannot begin")
 
     monkeypatch.setattr(CalleeSearch, "begin_again", fails)
-    scene.stop_and_keep(500)
-    scene.wire.run_for(1_500)
+    scene.stop_and_keep(500, then_ms=1_500)
     assert ringing.final == 503
     assert {number: (each.source, each.other) for number, each in relay.open_ports.items()} == before
     call.hang_up()
@@ -465,8 +459,7 @@ def test_sides_of_a_call_whose_ports_are_lost_are_offered_others(tmp_path, monke
     assert of_caller.other == of_callee.port
     assert (of_caller.source.rtp, of_callee.source.rtp) == (20_000, 30_000)
     assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now()), "it is offered once"
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     assert "a=sendonly" in there.theirs
     scene.finish(call)
     assert relay.open_ports == {}
@@ -497,8 +490,7 @@ def test_ports_of_ours_are_no_destination_also_those_of_calls_of_an_earlier_proc
     media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON, ports=PortRange(20_000, 20_999))
     scene.content = catalogue(content().mapping_gateways.values(), media=media)
     scene.exchange._configured = scene.content
-    scene.kill(1_000)
-    scene.wire.run_for(1_500)
+    scene.kill(1_000, then_ms=1_500)
     ports = sorted(port_of(each.theirs) for each in (call, there))
     spared = {each for host, each in relay.spared if host == SWITCH.host}
     assert spared >= {PortRange(SWITCH.port, SWITCH.port), PortRange(20_000, 20_999)}
@@ -512,11 +504,9 @@ def test_a_call_of_another_engine_is_offered_ports_of_the_one_that_runs(tmp_path
     scene = KilledScene(tmp_path, content(), relay=VirtualRelay())
     call, _ = scene.talk()
     scene.exchange._relay, scene.exchange._rtpengines = None, engines
-    scene.kill(1_000)
-    scene.wire.run_for(1_500)
+    scene.kill(1_000, then_ms=1_500)
     before = len(scene.wire.packets)
-    call.propose("a=sendonly")
-    scene.wire.run_for(1_000)
+    scene.propose(call, "a=sendonly")
     (offer,) = (packet.data for packet in scene.wire.packets[before:] if packet.data.startswith(b"INVITE sip:203."))
     assert media_of(offer.partition(b"\r\n\r\n")[2])[0].host == HOSTS["one"]
     assert f"IN IP4 {SWITCH.host}\r\ns=".encode() in offer, "the origin of a session stays (RFC 3264 section 8)"

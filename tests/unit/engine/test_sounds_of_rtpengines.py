@@ -55,14 +55,12 @@ def run(scene, ms=500):
 def test_the_side_that_is_held_hears_music_and_not_the_holder(engines):
     scene = scene_with(engines, music="busy")
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     ((name, holder),) = {(each[1], each[2]) for each in engines.blocked}
     ((played_at, held),) = engines.playing
     assert (played_at, engines.playing[played_at, held][0]) == (name, "/srv/busy.wav")
     assert held != holder
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert (engines.playing, engines.blocked) == ({}, set())
     media = json.loads(scene.finish(call).media)
     assert [(each["to"], each["sound"]) for each in media["played"]] == [("callee", "busy")]
@@ -72,8 +70,7 @@ def test_the_side_that_is_held_hears_music_and_not_the_holder(engines):
 def test_music_that_was_played_by_an_rtpengine_that_is_lost_is_recorded(engines):
     scene = scene_with(engines, music="busy")
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     engines.lose("one")
     run(scene)
     media = json.loads(scene.finish(call).media)
@@ -85,8 +82,7 @@ def test_music_begins_again_at_the_next_rtpengine(engines):
     """The holder was heard there: it may send, and nothing was played in its place."""
     scene = scene_with(engines, music="busy")
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene, 3_000)
+    scene.propose(call, "a=sendonly", wait_ms=3_000)
     engines.lose("one")
     engines.blocked.clear()
     for _ in range(20):
@@ -94,8 +90,7 @@ def test_music_begins_again_at_the_next_rtpengine(engines):
         run(scene)
     assert [file for file, _ in engines.playing.values()] == ["/srv/busy.wav"]
     assert [engine for engine, *_ in engines.blocked] == ["two"]
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert (engines.playing, engines.blocked) == ({}, set())
     scene.finish(call)
 
@@ -104,8 +99,7 @@ def test_a_side_that_asked_to_listen_alone_hears_the_other_one(engines):
     scene = scene_with(engines, music="busy")
     call, party = scene.talk()
     party.will("INVITE", Reply(200, revised(party.mine, "a=sendonly")))
-    call.propose("a=recvonly")
-    run(scene)
+    scene.propose(call, "a=recvonly")
     assert (engines.playing, engines.blocked) == ({}, set())
     scene.finish(call)
 
@@ -113,8 +107,7 @@ def test_a_side_that_asked_to_listen_alone_hears_the_other_one(engines):
 def test_a_side_that_is_offered_inactive_is_told_that_it_may_listen(engines):
     scene = scene_with(engines, music="busy")
     call, party = scene.talk()
-    call.propose("a=inactive")
-    run(scene)
+    scene.propose(call, "a=inactive")
     assert media_of(engines.sessions[-2].sdp.encode())[0].direction == "sendonly"
     assert media_of(party.theirs.encode())[0].direction == "sendonly"
     assert len(engines.playing) == 1
@@ -127,11 +120,9 @@ def test_a_refused_offer_leaves_the_engine_a_side_that_it_can_play_to(engines, h
     """It is given the offer again that was agreed on last, as it was given it at first."""
     scene = scene_with(engines, music="busy")
     call, party = scene.talk()
-    call.propose(f"a={hold}")
-    run(scene)
+    scene.propose(call, f"a={hold}")
     party.will("INVITE", Reply(488))
-    call.propose()
-    run(scene)
+    scene.propose(call)
     assert call.got["INVITE"][-1] == 488
     last = next(each for each in reversed(engines.sessions) if isinstance(each, RtpOffer))
     assert media_of(last.sdp.encode())[0].direction == "sendonly"
@@ -143,8 +134,7 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
     engines.cannot_play = True
     scene = scene_with(engines, music="busy")
     call, _ = scene.talk()
-    call.propose("a=sendonly")
-    run(scene)
+    scene.propose(call, "a=sendonly")
     assert engines.blocked == set()
     assert json.loads(scene.finish(call).media)["played"] == []
 

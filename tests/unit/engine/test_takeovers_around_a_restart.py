@@ -70,8 +70,7 @@ def test_after_a_kill_both_sides_of_the_call_talk_with_each_other(
     """The far side stayed with the session of a newcomer that was gone; through a relay both sides were silent."""
     scene = TakenOverScene(tmp_path, engine, status)
     scene.wire.run_for(after_ms)
-    scene.kill(20)
-    scene.wire.run_for(500)
+    scene.kill(20, then_ms=500)
     assert scene.connected() == scene.connections
     if engine is MediaEngine.RTPENGINE:
         assert [NEWCOMER in each.sdp for each in scene.rtpengines.sessions] == [
@@ -99,8 +98,7 @@ def test_a_newcomer_waits_for_its_answer_over_a_stop_that_keeps_calls(
     scene = TakenOverScene(tmp_path, engine, status)
     scene.wire.run_for(after_ms)
     asked = scene.connected(), len(scene.rtpengines.sessions)
-    scene.stop_and_keep()
-    scene.wire.run_for(500)
+    scene.stop_and_keep(then_ms=500)
     assert (scene.connected(), len(scene.rtpengines.sessions)) == asked
     if engine is MediaEngine.RTPENGINE:
         scene.exchange.poll_rtpengines()

@@ -44,8 +44,7 @@ def ringing(tmp_path, engine, one, other):
 def transferred(scene, *, leaves):
     """Let the caller hold its party and transfer it; return both."""
     call, party = scene.talk()
-    call.propose("a=sendonly")
-    scene.wire.run_for(500)
+    scene.propose(call, "a=sendonly")
     blind(call, DESK)
     scene.wire.run_for(300)
     if leaves:
@@ -116,15 +115,13 @@ def test_a_side_that_is_transferred_has_the_ringing_that_goes_on(case, leaves, i
         passed_ms = at_ms
         assert played(relay) == what
         if is_restarted:
-            scene.stop_and_keep(100)
-            scene.wire.run_for(200)
+            scene.stop_and_keep(100, then_ms=200)
             passed_ms += 200
     scene.wire.run_for(25_000)
     assert party.is_over == leaves, "both have refused"
     if not leaves:
         assert played(relay) == MUSIC
-        call.propose("a=sendrecv")
-        scene.wire.run_for(500)
+        scene.propose(call, "a=sendrecv")
         assert played(relay) == CUSTOMER.host.replace("198.51.100", "192.0.2")
         call.hang_up()
     scene.wire.run_for(5_000)
@@ -163,16 +160,14 @@ def test_music_goes_on_once_one_of_two_that_ring_has_declined_for_both(engine, c
     scene.wire.run_for(500)
     has_music = (lambda: played(relay) == MUSIC) if engine == "relay" else (lambda: bool(engines.playing))
     if is_restarted:
-        scene.stop_and_keep(100)
-        scene.wire.run_for(200)
+        scene.stop_and_keep(100, then_ms=200)
     assert engine == "rtpengine" or not has_music()
     scene.wire.run_for(3_000)
     assert has_music()
     call.ask("INVITE", body=call.mine)
     scene.wire.run_for(500)
     assert has_music()
-    call.propose("a=sendrecv")
-    scene.wire.run_for(500)
+    scene.propose(call, "a=sendrecv")
     assert engines.playing == {}
     assert [
         each.source.host for each in relay.open_ports.values() if each.rings_after_ms is not None or each.playing

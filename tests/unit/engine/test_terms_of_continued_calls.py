@@ -56,8 +56,7 @@ def begin(tmp_path, first, move, intent=None, script=None, balance="100"):
 def test_a_call_without_session_timer_keeps_its_longest_duration(tmp_path, move):
     scene, _, _ = begin(tmp_path, content(BEFORE), move)
     scene.content = content(AFTER)
-    scene.kill()
-    scene.wire.run_for(LIMIT_S * 1_000)
+    scene.kill(then_ms=LIMIT_S * 1_000)
     record = scene.record
     assert record.end_reason == "Maximum Duration"
     assert record.hold_time_ms == LIMIT_S * 1_000
@@ -70,8 +69,7 @@ def test_a_call_lasts_no_longer_than_its_vendor_takes_calls(tmp_path, move):
     vendors = [vendor_gateway(index, max_call_seconds=60 * (1 + index)) for index in range(2)]
     scene, _, _ = begin(tmp_path, catalogue([trunk, *vendors]), move)
     scene.content = catalogue([trunk, *map(vendor_gateway, range(2))])
-    scene.kill()
-    scene.wire.run_for(200_000)
+    scene.kill(then_ms=200_000)
     record = scene.close()
     assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 60_000)
 
@@ -94,8 +92,7 @@ def test_a_call_holds_of_each_account_after_a_kill_what_it_held_before(tmp_path,
     scene, _, _ = begin(tmp_path, content(TIMED, accounts=accounts), move)
     before = held(scene)
     assert [(name, granted_s) for name, _, granted_s, _ in before[1]] == [("acme", 30), ("south", 90), ("carriers", 60)]
-    scene.kill()
-    scene.wire.run_for(1)
+    scene.kill(then_ms=1)
     assert held(scene) == before
 
 
@@ -131,8 +128,7 @@ def test_a_session_is_refreshed_as_it_was_agreed(tmp_path, move):
         tmp_path, content(BEFORE), move, Intent(headers=KNOWS_TIMER), answers_timed("120;refresher=uac")
     )
     scene.content = content(AFTER)
-    scene.kill()
-    scene.wire.run_for(20_000)
+    scene.kill(then_ms=20_000)
     refreshes = len(there.asked["INVITE"]) + len(there.asked["UPDATE"])
     scene.wire.run_for(120_000)
     # one part of three of the interval, as agreed; by the new file it would be a half
@@ -146,8 +142,7 @@ def test_a_call_whose_peer_vanishes_is_billed_as_it_was_made(tmp_path, move):
     first = content(TIMED, dead_call_billing=DeadCallBilling.PROOF)
     scene, call, there = begin(tmp_path, first, move, script=answers_timed("120;refresher=uac"))
     scene.content = content(TIMED)
-    scene.kill()
-    scene.wire.run_for(10_000)
+    scene.kill(then_ms=10_000)
     call.gone = there.gone = 0
     scene.wire.run_for(400_000)
     record = scene.record
@@ -163,8 +158,7 @@ def test_a_call_of_trunks_and_accounts_that_are_gone_goes_on_and_is_billed(tmp_p
     first = content(BEFORE)
     scene, call, there = begin(tmp_path, first, move)
     scene.content = without(first, trunks=trunks, accounts=accounts)
-    scene.kill()
-    scene.wire.run_for(80_000)
+    scene.kill(then_ms=80_000)
     assert scene.lost == []
     (call if ends == "caller" else there).hang_up()
     scene.wire.run_until(lambda: call.is_over and there.is_over)
@@ -181,8 +175,7 @@ def test_the_money_of_an_account_that_is_gone_ends_its_call_in_time(tmp_path, mo
     first = content(TIMED)
     scene, _, _ = begin(tmp_path, first, move, balance="1.50")
     scene.content = without(first)
-    scene.kill()
-    scene.wire.run_for(200_000)
+    scene.kill(then_ms=200_000)
     record = scene.close()
     assert record.end_reason == "Balance Exhausted"
     assert record.fee == Decimal("1.50")
@@ -193,8 +186,7 @@ def test_a_trunk_that_is_gone_begins_no_other_call_by_a_transfer(tmp_path, move)
     first = content(BEFORE)
     scene, call, _ = begin(tmp_path, first, move)
     scene.content = without(first)
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     call.ask("REFER", headers=(f"Refer-To: <sip:{CALLEE}@192.0.2.1>",))
     scene.wire.run_for(2_000)
     assert call.got["REFER"][0] >= 400
@@ -211,8 +203,7 @@ def test_a_trunk_that_has_taken_a_call_over_and_is_gone_begins_none_either(tmp_p
     pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(2_000)
     scene.content = catalogue(kept if is_gone else [mine, *kept])
-    scene.kill()
-    scene.wire.run_for(1_000)
+    scene.kill(then_ms=1_000)
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{CALLEE}@192.0.2.1>",))
     scene.wire.run_for(2_000)
     assert (scene.lost, pickup.got["REFER"]) == ([], [status])

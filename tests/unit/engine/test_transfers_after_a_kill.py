@@ -37,8 +37,7 @@ RINGING = [("100 Trying", "active"), ("180 Ringing", "active")]
 def test_a_transfer_to_a_target_that_rang_has_failed_and_the_call_goes_on(scene):
     call = transferring(scene, RINGS)
     for _ in range(2):
-        scene.kill()
-        scene.wire.run_for(2_000)
+        scene.kill(then_ms=2_000)
         assert notified(call) == [*RINGING, ("503 Service Unavailable", "terminated")]
     party, target = scene.vendor.calls
     assert (target.is_over, party.is_over, call.is_over) == (True, False, False)
@@ -53,16 +52,14 @@ def test_a_transfer_to_a_target_that_rang_has_failed_and_the_call_goes_on(scene)
 
 def test_a_transfer_that_had_failed_is_not_notified_again(scene):
     call = transferring(scene, refuses(486))
-    scene.kill()
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=2_000)
     assert notified(call) == [("100 Trying", "active"), ("486 Busy Here", "terminated")]
     scene.expect_nothing_left(call)
 
 
 def test_a_transferor_that_wants_no_notifications_gets_none(scene):
     call = transferring(scene, RINGS, "Refer-Sub: false")
-    scene.kill()
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=2_000)
     assert notified(call) == []
     assert (call.is_over, scene.vendor.calls[0].is_over) == (False, False)
     scene.expect_nothing_left(call)
@@ -72,8 +69,7 @@ def test_a_party_whose_transferor_had_left_is_released(scene):
     call = transferring(scene, RINGS)
     call.hang_up()
     scene.wire.run_for(1_000)
-    scene.kill()
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=2_000)
     assert notified(call) == RINGING
     assert [each.is_over for each in scene.vendor.calls] == [True, True]
     scene.expect_nothing_left()
@@ -81,8 +77,7 @@ def test_a_party_whose_transferor_had_left_is_released(scene):
 
 def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
     call = transferring(scene, answers(3_000))
-    scene.stop_and_keep(100)
-    scene.wire.run_for(5_000)
+    scene.stop_and_keep(100, then_ms=5_000)
     assert notified(call) == [*RINGING, ("200 OK", "terminated")]
     assert [each.is_over for each in scene.vendor.calls] == [False, False]
     scene.expect_nothing_left(scene.vendor.calls[0])

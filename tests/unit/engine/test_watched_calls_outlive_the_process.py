@@ -47,8 +47,7 @@ def test_a_watched_call_is_kept_over_a_stop_and_counted_once(is_answered):
     replace_node(scene)
     use = ticks(scene)
     assert use.running == is_answered
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
+    scene.await_answer(call, talk_ms=1_000)
     assert (ticks(scene).running, use.running, use.held > 0) == (1, 1, True)
     assert scene.finish(call).end_reason == "Normal"
     assert (use.running, use.held) == (0, 0)
@@ -57,12 +56,10 @@ def test_a_watched_call_is_kept_over_a_stop_and_counted_once(is_answered):
 def test_a_watched_call_that_has_changed_goes_on_after_a_kill(tmp_path):
     scene = KilledScene(tmp_path, watched())
     call, _ = scene.talk(script=answers())
-    call.propose("a=sendonly")
-    scene.wire.run_for(2_000)
+    scene.propose(call, "a=sendonly", wait_ms=2_000)
     [live_call] = scene.exchange.switch.calls()
     assert scene.exchange.switch.continuation.describe(live_call.call_id).saved
-    scene.kill()
-    scene.wire.run_for(2_000)
+    scene.kill(then_ms=2_000)
     assert scene.lost == []
     use = ticks(scene)
     assert use.running == 1
