@@ -81,7 +81,7 @@ def calls(count: int, every_ms: int) -> list[CallReport]:
         (lambda number: 100 <= number < 112, 500),
         (lambda number: 100 <= number < 150, 65_000),  # all connections wait for these at the same time
         (lambda number: number % 80 == 0, 500),
-        (lambda number: number % 16 == 0, 2_500),  # 2.5 a second, each unanswered for half a minute
+        (lambda number: number % 16 == 0, 500),  # 2.5 a second, each unanswered for half a minute
     ],
     ids=["twelve in a row", "more than connections", "one in eighty", "one in sixteen"],
 )
