@@ -20,6 +20,7 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.fake_switch import FakeSwitch
+from doubles.journals import write_ended
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import event, insert, update
@@ -274,8 +275,7 @@ async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Of
     journal = Journal(tmp_path / "journal")
     journal.open()
     journal.settle()
-    journal.ended(answered_call(77, **TERMS))
-    journal.flush()
+    write_ended(journal, answered_call(77, **TERMS))
     journal.close()
     of_october = answered_call(OCTOBER + 78 - STARTED)
     quarantine = Quarantine(tmp_path / DIRECTORY)

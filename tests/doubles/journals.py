@@ -9,6 +9,7 @@ from doubles.data.builders import applied_rate
 from doubles.data.records import answered_call
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import OpenCall
+from vosd.cdr.record import CallRecord
 from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.earlier import read_segments
@@ -28,6 +29,12 @@ def opened(directory: Path, **terms: Any) -> Journal:
     begun(remains, journal, Instant(*[max(remains.last_mono, STARTED.mono)] * 2))
     journal.settle()
     return journal
+
+
+def write_ended(journal: Journal, record: CallRecord) -> None:
+    """Write the record of a call at once."""
+    journal.ended(record)
+    journal.flush()
 
 
 def begun(remains: Remains, journal: Journal, now: Instant, boot: str = "one boot") -> None:

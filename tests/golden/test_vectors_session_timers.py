@@ -141,7 +141,6 @@ def test_a_peer_without_timer_may_not_talk_for_ever(stage, given, expect, withou
         assert (scene.record.end_reason, scene.record.hangup_source) == ("Maximum Duration", "switch")
     else:
         assert scene.exchange.sink.records == []
-        call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(call, wait_ms=1_000)
         assert scene.record.end_reason == "Normal"
     assert scene.exchange.residue() == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from doubles.data.records import answered_call, call_id, rejected
-from doubles.journals import files_of, open_call, opened
+from doubles.journals import files_of, open_call, opened, write_ended
 
 from vosd.cli.main import main
 from vosd.engine.journal.quarantine import Quarantine
@@ -137,8 +137,7 @@ def test_a_damaged_file_is_described_and_the_whole_one_is_fine(installation):
     assert [part["call_id"] for part in found["damaged"]] == [call_id(2)]
     assert call_id(2) in installation.run("spool", "check", str(path)).stdout
     whole = opened(installation.directory / "whole")
-    whole.ended(answered_call(1))
-    whole.flush()
+    write_ended(whole, answered_call(1))
     [name] = files_of(installation.directory / "whole")
     result = installation.run("spool", "check", str(installation.directory / "whole" / name))
     assert (result.exit_code, "1 ended; no damaged parts" in result.stdout) == (0, True)

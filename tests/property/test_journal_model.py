@@ -6,7 +6,7 @@ from pathlib import Path
 
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.exploring import examples
-from doubles.journals import begun, crash_and_read, new_journal, open_call
+from doubles.journals import begun, crash_and_read, new_journal, open_call, write_ended
 from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -50,13 +50,11 @@ class Model:
                     self.open[call_id(self._number)] = self._now
             case "end" if chosen:
                 ended = chosen[which % len(chosen)]
-                self.journal.ended(answered_call(int(ended[-12:], 16)))
-                self.journal.flush()
+                write_ended(self.journal, answered_call(int(ended[-12:], 16)))
                 del self.open[ended]
                 self.unbooked.add(ended)
             case "refuse":
-                self.journal.ended(refused_call(self._number))
-                self.journal.flush()
+                write_ended(self.journal, refused_call(self._number))
                 self.unbooked.add(call_id(self._number))
                 if self.journal._output.backlog:
                     self._unwritten.add(call_id(self._number))

@@ -82,6 +82,12 @@ class Scene:
         self.await_answer(call, talk_ms=talk_ms)
         return call
 
+    def settled_call(self, intent: Intent | None = None, **terms: Any) -> OutgoingCall:
+        """Make a call and return it once it has a final response; ``terms`` are those of ``begun_call``."""
+        call = self.begun_call(intent, **terms)
+        self.wire.run_until(lambda: call.final is not None)
+        return call
+
     def whole_call(self, intent: Intent | None = None, **terms: Any) -> OutgoingCall:
         """Make a call and return it once it is over; ``terms`` are those of ``begun_call``."""
         call = self.begun_call(intent, **terms)
@@ -108,10 +114,18 @@ class Scene:
         self.wire.run_until(lambda: call.is_over)
         return self.close()
 
-    def hang_up(self, side: Side) -> None:
-        """Let a side hang up, and wait until its call is over."""
+    def hang_up(self, side: Side, *, wait_ms: int | None = None) -> None:
+        """Let a side hang up, and wait until its call is over, or as long as is said."""
         side.hang_up()
-        self.wire.run_until(lambda: side.is_over)
+        if wait_ms is None:
+            self.wire.run_until(lambda: side.is_over)
+        else:
+            self.wire.run_for(wait_ms)
+
+    def poll_rtpengines(self, *, wait_ms: int = 100) -> None:
+        """Ask the rtpengines for the figures of all calls, and let time pass."""
+        self.exchange.poll_rtpengines()
+        self.wire.run_for(wait_ms)
 
     def finish(self, call: OutgoingCall) -> CallRecord:
         """Let the caller hang up, and close."""

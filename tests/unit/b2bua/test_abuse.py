@@ -172,8 +172,7 @@ def test_a_session_version_of_any_length_ends_no_call(scene, name):
 def test_a_preference_of_any_length_ends_no_call():
     gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
-    call = scene.begun_call(script=refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>;q={'9' * 5_000}",)))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(script=refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>;q={'9' * 5_000}",)))
     assert call.final == 200
     scene.finish(call)
 

@@ -133,8 +133,7 @@ def test_the_limits_of_an_agent_count_all_calls_below_it():
     assert [call.final for call in calls] == [None, None, 503]
     calls[0].cancel()
     scene.wire.run_for(1_000)
-    again = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: again.final is not None)
+    again = scene.settled_call()
     assert again.final == 200
     for call in (calls[1], again):
         call.hang_up()

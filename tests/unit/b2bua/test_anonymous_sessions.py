@@ -138,8 +138,7 @@ def test_privacy_in_a_response_that_comes_after_the_end_of_the_call_changes_noth
     asked.will("INFO", Reply(200, after_ms=1_000, headers=privacy))
     asking.ask("INFO", body="Signal=1\r\nDuration=160\r\n", kind="application/dtmf-relay")
     scene.wire.run_for(100)
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert asking.got["INFO"] == [200]
     assert scene.close().end_reason == "Normal"
 

@@ -69,8 +69,7 @@ def test_both_hang_up_at_the_same_moment(scene):
     """BYE crossing BYE: both get 200, the record has one end."""
     call = scene.answered_call(talk_ms=3_000)
     scene.vendor.only_call.hang_up()
-    call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(call, wait_ms=100)
     assert call.got["BYE"] == [200]
     assert scene.vendor.only_call.got["BYE"] == [200]
     assert scene.close().end_reason == "Normal"
@@ -79,8 +78,7 @@ def test_both_hang_up_at_the_same_moment(scene):
 def test_callee_hangs_up_before_the_callers_ack_and_our_bye_waits_for_it(scene):
     """RFC 3261 section 15.1.1: no BYE to a caller whose ACK is missing, until it came or 64·T1 are over."""
     call = scene.answered_call(Intent(acknowledges=False))
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(400)
+    scene.hang_up(scene.vendor.only_call, wait_ms=400)
     assert scene.exchange.record.hangup_source == "callee"
     assert scene.caller.received("BYE") == []
     call.acknowledge()
@@ -92,8 +90,7 @@ def test_callee_hangs_up_before_the_callers_ack_and_our_bye_waits_for_it(scene):
 
 def test_callee_hangs_up_and_the_callers_ack_never_comes(scene):
     scene.answered_call(Intent(acknowledges=False))
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(31_000)
+    scene.hang_up(scene.vendor.only_call, wait_ms=31_000)
     assert scene.caller.received("BYE") == []
     scene.wire.run_for(2_000)
     assert len(scene.caller.received("BYE")) == 1
@@ -103,10 +100,8 @@ def test_callee_hangs_up_and_the_callers_ack_never_comes(scene):
 
 def test_callee_hangs_up_before_the_ack_and_the_caller_hangs_up_instead_of_acknowledging(scene):
     call = scene.answered_call(Intent(acknowledges=False))
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(100)
-    call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(scene.vendor.only_call, wait_ms=100)
+    scene.hang_up(call, wait_ms=100)
     assert call.got["BYE"] == [200]
     assert scene.caller.received("BYE") == []
     scene.close()
@@ -201,8 +196,7 @@ def test_late_offer_without_any_ack_ends_both_legs_and_acknowledges_the_vendor(s
 
 def test_late_offer_a_callee_that_hangs_up_before_the_ack_is_acknowledged_too(scene):
     call = scene.answered_call(Intent(offer="", acknowledges=False))
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(scene.vendor.only_call, wait_ms=100)
     assert len(scene.vendor.only_call.acks) == 1
     call.acknowledge()
     scene.wire.run_for(100)

@@ -58,8 +58,7 @@ def test_the_telephone_talks_to_the_target_and_the_party_is_put_on_hold(scene):
     press(scene, call, "7")
     assert passed_on(target) == "7"
     assert passed_on(party) == "*"
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     scene.expect_nothing_left(party)
 
 
@@ -76,8 +75,7 @@ def test_when_the_telephone_leaves_the_two_others_talk(scene, how):
     assert latest(target) == media_of(party.mine)
     press(scene, party, "3")
     assert passed_on(target).endswith("3")
-    target.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(target, wait_ms=1_000)
     assert party.is_over
     scene.expect_nothing_left()
     assert reasons(scene) == ["Normal", "Normal"]
@@ -112,8 +110,7 @@ def test_without_the_target_a_party_that_was_busy_is_not_put_on_hold_late(scene)
     first = party.ask("INVITE", body=party.mine)
     scene.wire.run_for(800)
     target = scene.vendor.calls[1]
-    target.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(target, wait_ms=500)
     first.acknowledge()
     party.acknowledges = True
     scene.wire.run_for(10_000)
@@ -126,8 +123,7 @@ def test_without_the_target_a_party_that_was_busy_is_not_put_on_hold_late(scene)
 
 def test_a_party_that_does_not_wait_ends_it_for_all(scene):
     call, party, target = consulting(scene)
-    party.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(party, wait_ms=2_000)
     assert call.is_over
     assert target.is_over
     scene.expect_nothing_left()
@@ -157,8 +153,7 @@ def test_a_party_that_may_not_be_put_on_hold_waits_all_the_same(scene):
     party.will("INVITE", Reply(488))
     press(scene, call, f"*2{TARGET}#")
     scene.wire.run_for(2_000)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
     target = scene.vendor.calls[1]
     assert (party.is_over, target.is_over) == (False, False)
     assert latest(party) == media_of(target.mine)
@@ -174,8 +169,7 @@ def test_a_party_that_waits_gets_the_offer_that_it_asks_for(scene):
     assert (asking.final.status, asking.final.body) == (200, told)
     scene.wire.run_for(40_000)
     assert (call.is_over, party.is_over, target.is_over) == (False, False, False)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
     assert latest(party) == media_of(target.mine)
     scene.expect_nothing_left(party)
     assert reasons(scene) == ["Normal", "Normal"]
@@ -195,8 +189,7 @@ def test_a_party_that_waits_asks_again_before_its_ack_has_arrived(scene, refresh
     party.acknowledges = True
     scene.wire.run_for(40_000)
     assert (call.is_over, party.is_over, target.is_over) == (False, False, False)
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     scene.expect_nothing_left(party)
     assert reasons(scene) == ["Normal", "Normal"]
 
@@ -217,8 +210,7 @@ def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     assert "application/isup" not in asking.final["Accept"]
     assert len(call.asked["INVITE"]) == told
     assert call.asked["INFO"] == target.asked["INFO"] == []
-    call.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(call, wait_ms=2_000)
     scene.expect_nothing_left(target)
 
 
@@ -299,8 +291,7 @@ def test_everything_is_held(session, held):
 def test_the_call_to_the_target_is_paid_like_any_other(scene):
     call, _, target = consulting(scene)
     scene.wire.run_for(10_000)
-    call.hang_up()
-    scene.wire.run_for(10_000)
+    scene.hang_up(call, wait_ms=10_000)
     scene.expect_nothing_left(target)
     first, second = scene.exchange.sink.records
     assert {first.customer_account, second.customer_account} == {"acme"}

@@ -75,8 +75,7 @@ def test_without_nat_the_contact_is_followed_and_the_session_goes_through_untouc
     scene = at_home(Nat.NO)
     call, there = scene.talk(FROM_HOME)
     assert there.theirs == OFFER_AT_HOME
-    there.hang_up()
-    scene.wire.run_for(60_000)
+    scene.hang_up(there, wait_ms=60_000)
     assert not call.is_over
     assert scene.exchange.residue() == {}
 
@@ -147,8 +146,7 @@ def test_a_call_whose_invite_comes_again_from_another_port_is_set_up_and_ended_t
     assert call.final == 200
     home.wire.run_for(1_000)
     assert (REMAPPED.host, REMAPPED.port) in written_down(home), "a BYE after a crash finds it there"
-    home.vendor.only_call.hang_up()
-    home.wire.run_for(1_000)
+    home.hang_up(home.vendor.only_call, wait_ms=1_000)
     assert call.is_over
     home.close()
 
@@ -720,7 +718,6 @@ def test_a_name_in_contact_leads_a_peer_from_outside_neither_to_this_machine_nor
     send = scene.caller.send
     scene.caller.send = lambda text: send(text.replace(f"<sip:{CUSTOMER}>", "<sip:1001@pbx.example:22222>"))
     scene.answered_call(script=Script((Line(0, 200, ANSWER),)))
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(scene.vendor.only_call, wait_ms=100)
     [bye] = [packet for packet in scene.wire.packets if packet.data.startswith(b"BYE") and packet.source == SWITCH]
     assert bye.target == (Address(inside, 22_222) if nat is Nat.NO and inside == "10.0.0.7" else CUSTOMER)

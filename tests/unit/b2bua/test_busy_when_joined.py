@@ -73,8 +73,7 @@ def talk_together(scene, party, target):
     assert (party.is_over, target.is_over) == (False, False)
     assert media_of(party.theirs) == media_of(target.mine)
     assert media_of(target.theirs) == media_of(party.mine)
-    target.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(target, wait_ms=2_000)
     assert party.is_over
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
     scene.expect_nothing_left(within_ms=0)
@@ -200,8 +199,7 @@ def test_a_hold_that_was_withdrawn_has_its_final_response_before_the_side_is_con
     scene.wire.run_until(lambda: len(party.asked["INVITE"]) == 1)
     target = scene.vendor.calls[-1]
     scene.wire.run_for(200)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
     assert refused(scene) == []
     assert len(party.asked["INVITE"]) == 2
     talk_together(scene, party, target)

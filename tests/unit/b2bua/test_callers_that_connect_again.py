@@ -219,8 +219,7 @@ def test_a_call_whose_phone_is_unknown_goes_to_each_that_may_be_it(tmp_path, res
     scene.wire.run_for(1_000)
     register(scene, ELSEWHERE, call_id="registrations@elsewhere", instance="theirs")
     if is_late:
-        scene.vendor.only_call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(scene.vendor.only_call, wait_ms=1_000)
         assert not call.is_over
     register(scene, AGAIN, instance="ours")
     scene.wire.run_for(1_000)

@@ -163,8 +163,7 @@ def test_two_switches_with_three_gateways_each_to_the_other_make_two_calls_of_on
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, *gateways]))
     other = SendsBack(scene.wire, SENDS_BACK, scene.caller.switch, TRIES)
     other.partner = scene.exchange.caller(Endpoint(SENDS_BACK.host, 5090))
-    call = scene.caller.call(CALLEE, Intent(caller=CALLER))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(caller=CALLER))
     assert (call.final, len(other.calls)) == (482, 1)
     scene.wire.run_for(64_000)
     assert [each.end_reason for each in scene.exchange.sink.records] == ["Loop", "Unavailable"]

@@ -243,8 +243,7 @@ def test_the_end_of_the_side_that_stays_ends_the_ringing_target(running, has_lef
     blind(at_mate, TARGET)
     running.wire.run_for(1_000)
     if has_left:
-        at_mate.hang_up()
-        running.wire.run_for(500)
+        running.hang_up(at_mate, wait_ms=500)
     call.hang_up() if ends == "caller" else running.exchange.end_all(EndReason.ADMINISTRATIVE)
     running.wire.run_for(3_000)
     assert (call.is_over, at_mate.is_over, running.vendor.calls[0].is_over) == (True, True, True)

@@ -303,8 +303,7 @@ def test_an_invite_sent_again_for_another_reason_has_credentials_at_once(behind:
 def test_a_challenge_after_the_caller_has_gone_is_not_answered(behind: Stage):
     guard = Guard()
     scene = behind(guard)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=0))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(cancel_after_ms=0))
     scene.wire.run_for(40_000)
     assert call.final == 487
     assert guard.passed == 0
@@ -326,8 +325,7 @@ def test_an_unwanted_answer_is_ended_with_credentials(behind: Stage):
     guard = Guard(methods=EVERYTHING, uses=1)
     late = Script(answers(20_000).lines, accepts_cancel=False)
     scene = behind(guard, script=late)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
-    scene.wire.run_until(lambda: call.final is not None)
+    scene.settled_call(Intent(cancel_after_ms=5_000))
     scene.wire.run_for(30_000)
     assert scene.guarded.only_call.is_over
     assert scene.guarded.received("ACK")[-1]["Authorization"]
@@ -360,8 +358,7 @@ def test_a_large_invite_is_authenticated_on_its_connection(behind: Stage):
 
 def test_endless_ringing_is_cancelled_with_the_cseq_of_the_authenticated_invite(behind: Stage):
     scene = behind(Guard(), script=RINGS)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
-    scene.wire.run_until(lambda: call.final is not None)
+    scene.settled_call(Intent(cancel_after_ms=3_000))
     scene.wire.run_for(2_000)
     (cancel,) = scene.guarded.received("CANCEL")
     assert cancel["CSeq"] == "2 CANCEL"

@@ -299,7 +299,6 @@ def test_a_phone_says_no_number_but_those_that_it_may_show(said, number):
     telephone.register()
     lines = (f"P-Asserted-Identity: <sip:{said}@bank.example>",)
     telephone.script = Script((Line(0, 180), Line(500, 200, ANSWER, lines)))
-    call = scene.caller.call("44201", Intent())
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(), callee="44201")
     assert shown(scene, "SIP/2.0 200") == [ours(scene, number) if number else []]
     scene.finish(call)

@@ -88,8 +88,7 @@ def test_a_phone_that_hangs_up_all_at_once_leaves_the_caller_to_the_target(scene
     if hangs_up == "cancel first":
         own.cancel()  # crosses the 487
     scene.wire.run_for(200)
-    at_desk.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(at_desk, wait_ms=500)
     call.propose("a=sendonly")  # no other side can take it now
     scene.wire.run_for(6_000)
     (target,) = scene.vendor.calls
@@ -144,10 +143,8 @@ def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, ends):
     attended(at_desk, own)
     scene.wire.run_for(1_000)
     if ends == "desk's call":
-        at_desk.hang_up()
-        scene.wire.run_for(500)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+        scene.hang_up(at_desk, wait_ms=500)
+    scene.hang_up(call, wait_ms=3_000)
     assert (at_desk.is_over, scene.vendor.calls[0].is_over) == (True, True)
     scene.expect_nothing_left()
     assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Cancelled", "Normal"]
@@ -255,8 +252,7 @@ def test_a_call_that_was_moved_to_the_phone_is_moved_on(scene):
     (at_mate,) = mate.calls
     own = ringing(scene, mate, TARGET)
     attended(at_mate, own)
-    at_mate.hang_up()
-    scene.wire.run_for(6_000)
+    scene.hang_up(at_mate, wait_ms=6_000)
     assert are_connected(call, scene.vendor.calls[0])
     scene.expect_nothing_left(call)
     assert len(scene.exchange.sink.records) == 3

@@ -74,6 +74,5 @@ def test_a_fault_of_the_caller_does_not_reach_the_vendor(changes, dialect):
 @pytest.mark.parametrize("header", OF_VENDORS, ids=lambda header: header.partition(":")[0])
 def test_a_fault_of_the_vendor_does_not_reach_the_caller(scene, header, status):
     final = () if status != 183 else (Line(900, 486),)
-    call = scene.begun_call(script=Script((Line(0, 100), Line(100, status, headers=(header,)), *final)))
-    scene.wire.run_until(lambda: call.final is not None)
+    scene.settled_call(script=Script((Line(0, 100), Line(100, status, headers=(header,)), *final)))
     assert problems_told(scene, CUSTOMER) == []

@@ -147,8 +147,7 @@ def test_headers_of_a_transferors_bye_are_not_those_of_a_later_end():
     scene.wire.run_for(1_000)
     call.hang_up("X-Agent: transferor")
     scene.wire.run_for(60_000)
-    scene.vendor.calls[-1].hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(scene.vendor.calls[-1], wait_ms=1_000)
     (bye,) = party.asked["BYE"]
     assert bye.every("X-Agent") == []
 

@@ -168,8 +168,7 @@ def test_a_key_that_is_answered_after_the_end_of_the_call_has_its_answer_with_th
     asked.will("INFO", Reply(said, after_ms=2_000))
     asking.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(500)
-    ends[0].hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(ends[0], wait_ms=40_000)
     assert [status for status in asking.got["INFO"] if status >= 200] == [said or 504]
     place = CUSTOMER if side == "caller" else VENDORS[0]
     (answer,) = [

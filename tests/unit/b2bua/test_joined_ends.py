@@ -66,8 +66,7 @@ def test_a_party_that_hangs_up_after_both_have_run_out_is_billed_to_the_second(l
     join(scene, apart_ms=0)
     answered_at = max(record.record.answered_at or 0 for record in scene.exchange.sink.open.values())
     scene.wire.run_for(answered_at + 30_000 - scene.exchange.clock.now().wall + 5)
-    scene.vendor.calls[1].hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(scene.vendor.calls[1], wait_ms=5_000)
     assert [record.hold_time_ms for record in records(scene)] == [30_000, 30_000]
     assert {record.end_reason for record in scene.exchange.sink.records} == {"Maximum Duration"}
 
@@ -93,8 +92,7 @@ def test_a_bye_that_waited_for_its_turn_ends_no_call_before_its_answer(scene):
     """It came when the one call was there and the other was not yet."""
     join(scene, apart_ms=10_000)
     scene.exchange.waiting_ms = 6_000
-    scene.vendor.calls[0].hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(scene.vendor.calls[0], wait_ms=1_000)
     first, second = records(scene)
     assert first.ended_at < second.answered_at
     assert (second.hold_time_ms, second.ended_at) == (0, second.answered_at)
@@ -130,8 +128,7 @@ def test_a_target_that_an_error_in_the_switch_drops_leaves_the_call_as_it_was(sc
     scene.wire.run_for(1_000)
     assert not party.is_over
     assert call.asked["NOTIFY"][-1].body.startswith("SIP/2.0 500 ")
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     assert [record.end_reason for record in records(scene)] == ["Normal", "Lost"]
 
 
@@ -209,8 +206,7 @@ def test_a_side_that_proposes_something_itself_while_it_is_introduced_goes_first
     assert media_of(other.theirs) == media_of(offer)
     assert media_of(there.theirs) == media_of(other.mine)
     assert not there.is_over
-    there.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(there, wait_ms=1_000)
     assert {record.end_reason for record in records(scene)} == {"Normal"}
 
 
@@ -229,8 +225,7 @@ def test_two_sides_are_introduced_after_all_where_what_one_proposes_meanwhile_is
     assert there.got["INVITE"] == refusals[-1:]
     assert media_of(there.theirs) == media_of(other.mine)
     assert media_of(other.theirs) == media_of(there.mine)
-    there.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(there, wait_ms=1_000)
     assert {record.end_reason for record in records(scene)} == {"Normal"}
 
 
@@ -260,8 +255,7 @@ def test_a_side_that_hangs_up_while_what_it_proposes_waits_is_not_introduced(sce
     scene.wire.run_for(3)
     other.will("INVITE", Reply(491))
     scene.propose(there, "a=sendonly", wait_ms=50)
-    other.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(other, wait_ms=40_000)
     assert len(there.asked["INVITE"]) == 1
     assert {record.end_reason for record in records(scene)} == {"Normal"}
 
@@ -286,8 +280,7 @@ def test_two_sides_are_introduced_once_after_two_491_of_each(scene, party_busy, 
     assert media_of(target.theirs) == media_of(party.mine)
     scene.wire.run_for(30_000)
     assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (party_busy + 1, target_busy + 1)
-    party.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(party, wait_ms=1_000)
     assert {record.end_reason for record in records(scene)} == {"Normal"}
     assert scene.exchange.leftovers() == {}
 
@@ -314,8 +307,7 @@ def test_two_sides_that_both_propose_while_they_are_introduced_agree_in_the_end(
     counted = [len(each.asked["INVITE"]) for each in (one, other)]
     scene.wire.run_for(30_000)
     assert counted == [len(each.asked["INVITE"]) for each in (one, other)]
-    one.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(one, wait_ms=1_000)
     assert {record.end_reason for record in records(scene)} == {"Normal"}
     assert scene.exchange.leftovers() == {}
 

@@ -193,8 +193,7 @@ def test_a_takeover_that_comes_to_no_end_changes_nothing(running, how, ends):
     other.will("INVITE", Reply(488) if ends == "refused" else Reply(200, after_ms=5_000))
     pickup = taken_by(running, phones[THIRD], left, cancel_after_ms=500 if ends == "cancelled" else None)
     if ends.endswith("hangs up"):
-        (other if ends == "the other side hangs up" else left).hang_up()
-        running.wire.run_for(10_000)
+        running.hang_up(other if ends == "the other side hangs up" else left, wait_ms=10_000)
         assert (left.is_over, other.is_over, pickup.final) == (True, True, 487)
     else:
         running.wire.run_for(10_000)

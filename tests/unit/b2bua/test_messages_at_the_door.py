@@ -132,8 +132,7 @@ def test_a_reliable_response_waits_and_is_acknowledged_after_it_was_sent():
 def test_a_bye_that_waits_ends_the_call_at_once_and_leaves_later():
     scene, _ = scene_with({"BYE": LATE})
     call, there = scene.talk()
-    call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(call, wait_ms=100)
     assert scene.record.end_reason == "Normal"
     assert not there.is_over
     scene.wire.run_for(1_000)
@@ -196,8 +195,7 @@ def test_a_bye_an_ack_and_a_refusal_leave_always():
     call, there = scene.talk()
     scene.wire.run_for(1_000)
     assert there.acks
-    call.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(call, wait_ms=2_000)
     assert there.is_over
     scene.close()
 
@@ -296,8 +294,7 @@ def test_an_error_of_a_doorkeeper_that_is_to_forget_a_message_ends_no_call():
 
 def test_a_doorkeeper_withholds_a_message_by_a_wait_of_no_time():
     scene, _ = scene_with({"INVITE": Treatment(longest_ms=0, may_leave=False)})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    scene.settled_call()
     assert names(scene, VENDORS[0]) == []
     assert scene.record.attempts[0].code == 0
     scene.close()
@@ -320,8 +317,7 @@ def test_an_attempt_that_is_given_up_while_its_invite_waits_leaves_no_trace():
     gateways = usual_catalogue(terms={"response_timeout_ms": 500})
     scene, keeper = scene_with({"INVITE": Treatment(2_000)}, gateways)
     keeper.then = lambda _waiting: keeper.__setattr__("treatments", {})
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     assert call.final == 200
     assert names(scene, VENDORS[0]) == []
     assert scene.vendors[1].calls
@@ -374,8 +370,7 @@ def test_a_call_that_ends_while_an_offer_waits_sends_the_bye_alone():
     scene, _ = scene_with({"re-INVITE": Treatment(2_000)})
     call, there = scene.talk()
     scene.propose(call, "a=sendonly", wait_ms=300)
-    call.hang_up()
-    scene.wire.run_for(4_000)
+    scene.hang_up(call, wait_ms=4_000)
     assert there.is_over
     assert "INVITE" not in there.asked
     scene.close()
@@ -411,14 +406,12 @@ def test_a_takeover_goes_through_doors_that_keep_everything_a_while():
     call, party = scene.talk()
     scene.wire.run_for(1_000)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(2_000)
     assert pickup.final == 200
     assert call.is_over
     assert len(party.asked["INVITE"]) == 1
-    pickup.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(pickup, wait_ms=5_000)
     assert party.is_over
     scene.close()
 
@@ -465,8 +458,7 @@ def test_a_refusal_that_waits_is_not_disturbed_by_a_cancel():
 
 def test_a_prack_leaves_always():
     scene, _ = scene_with({"PRACK": NEVER_AND_NEEDED})
-    call = scene.begun_call(Intent(headers=SUPPORTS_100REL), script=answers_reliably())
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(headers=SUPPORTS_100REL), script=answers_reliably())
     assert call.final == 200
     assert names(scene, VENDORS[0]).count("PRACK") == 1
     scene.finish(call)
@@ -492,16 +484,14 @@ def test_an_invite_that_was_never_sent_says_nothing_of_its_vendor(ends):
     noted = []
     attempts = scene.exchange.switch.services.attempts
     attempts.over = lambda _leg, _payer, outcome, _now: noted.append(outcome)
-    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000 if ends == "cancel" else None))
-    scene.wire.run_until(lambda: call.final is not None)
+    scene.settled_call(Intent(cancel_after_ms=1_000 if ends == "cancel" else None))
     assert names(scene, VENDORS[0]) == []
     assert noted == [None]
 
 
 def test_the_time_of_a_vendor_to_respond_begins_when_its_invite_is_sent():
     scene, _ = scene_with({"INVITE": Treatment(900)}, usual_catalogue(vendors=1, terms={"response_timeout_ms": 1_000}))
-    call = scene.begun_call(script=Script((Line(800, 180), Line(2_000, 200, ANSWER))))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(script=Script((Line(800, 180), Line(2_000, 200, ANSWER))))
     assert call.final == 200
     scene.wire.run_for(1_000)
     (attempt,) = scene.finish(call).attempts
@@ -587,5 +577,4 @@ def test_the_call_of_a_transfer_is_reported_as_answered_although_no_caller_gets_
     call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
     scene.wire.run_for(6_000)
     assert [state for state, _ in reports.made].count("answered") == 2
-    party.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(party, wait_ms=5_000)

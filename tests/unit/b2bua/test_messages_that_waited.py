@@ -140,13 +140,11 @@ def test_a_vendor_paid_in_advance_is_paid_no_more_than_it_has_for_a_200_that_wai
     scene.wire.run_until(lambda: call.final == 200)
     if hangs_up_s is not None:
         scene.exchange.waiting_ms -= 1_000 * hangs_up_s
-        scene.vendor.calls[0].hang_up()
-        scene.wire.run_for(100)
+        scene.hang_up(scene.vendor.calls[0], wait_ms=100)
     scene.exchange.waiting_ms = 0
     scene.wire.run_for(3_000)
     if not call.is_over:
-        call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(call, wait_ms=1_000)
     record = scene.close()
     assert record.vendor_billed_seconds == (paid_s if hangs_up_s is None else min(hangs_up_s, paid_s))
     assert record.cost <= Decimal(limit)
@@ -165,8 +163,7 @@ def test_a_cancel_that_came_before_our_200_and_was_read_behind_it_ends_the_call(
     call.agent.send(call._cancel_text)
     scene.wire.run_for(20)
     scene.exchange.waiting_ms = 0
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     record = scene.close()
     assert call.is_over
     assert (record.end_reason, record.hangup_source, record.sip_code) == ("Normal", "caller", 200)
@@ -208,8 +205,7 @@ def test_a_call_to_a_target_ends_not_before_it_began():
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(100)
     scene.exchange.waiting_ms = 300
-    scene.vendor.calls[0].hang_up()
-    scene.wire.run_for(40)
+    scene.hang_up(scene.vendor.calls[0], wait_ms=40)
     scene.exchange.waiting_ms = 0
     scene.wire.run_for(3_000)
     records = scene.exchange.sink.records
@@ -242,6 +238,5 @@ def test_the_window_of_new_calls_goes_by_the_clock():
     scene.wire.run_for(500)
     assert [call.final for call in finals] == [200, 200, 503]
     scene.wire.run_for(1_000)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     assert call.final == 200

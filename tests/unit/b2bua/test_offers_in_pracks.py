@@ -87,7 +87,6 @@ def test_an_offer_in_a_prack_that_waits_outlasts_the_ack_of_the_answer(scene):
     scene.wire.run_for(100)
     there.respond(Line(0, 200))
     scene.wire.run_for(200)
-    there.hang_up()
-    scene.wire.run_for(9_000)
+    scene.hang_up(there, wait_ms=9_000)
     assert [response.status for response in prack.responses] == [487]
     scene.close()

@@ -1,7 +1,7 @@
 """Operational overrides and calls: the next call follows them, a running one goes on."""
 
 from doubles.data.builders import override
-from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.scene import VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import Line, Script, answers, refuses
 
 from vosd.catalogue.overrides import Setting, Target
@@ -11,8 +11,7 @@ FIRST = override(Target.ROUTING, "vendor-0", memo="no audio")
 
 
 def dial(scene: Scene):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     scene.wire.run_for(1_000)
     return call
 

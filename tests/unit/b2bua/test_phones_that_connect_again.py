@@ -250,8 +250,7 @@ def test_nothing_of_a_ringing_call_follows_another_one(scene, number, contact):
     call, _ = ringing(scene)
     register(scene, ELSEWHERE, contact, number=number)
     scene.await_answer(call, talk_ms=1_000)
-    call.hang_up()
-    scene.wire.run_for(10_000)
+    scene.hang_up(call, wait_ms=10_000)
     assert [each.data for each in scene.wire.packets if each.target == ELSEWHERE] == []
 
 
@@ -411,8 +410,7 @@ def test_a_phone_gets_its_bye_though_another_one_is_registered_when_its_connecti
     if is_first:
         register_another(scene, other)
     scene.wire.hide(HOME, AGAIN)
-    call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(call, wait_ms=100)
     lose(scene)
     if not is_first:
         register_another(scene, other)
@@ -543,8 +541,7 @@ def test_a_bye_that_waits_is_sent_to_the_other_contact_of_the_same_instance(scen
     call, at_home = ringing_at_home(scene, ANSWERS_LATE, INSTANCE)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.hide(HOME, AGAIN)
-    call.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(call, wait_ms=100)
     lose(scene)
     scene.wire.run_for(10_000)
     register(scene, AGAIN, contact, instance=INSTANCE)

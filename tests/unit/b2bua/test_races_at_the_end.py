@@ -119,8 +119,7 @@ def test_a_bye_that_gets_481_ends_the_call_all_the_same(side):
     scene, call, there = in_talk()
     leaving, asked = sides(side, call, there)
     asked.will("BYE", Reply(481))
-    leaving.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(leaving, wait_ms=100)
     asked.over()
     assert ended(scene, call, there) == ("Normal", side)
     assert leaving.got["BYE"] == [200]

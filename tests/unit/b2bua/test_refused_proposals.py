@@ -325,8 +325,7 @@ def test_a_proposal_of_a_call_that_ends_is_answered_and_withdrawn(scene, side):
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(200, after_ms=10_000))
     scene.propose(asking, "a=sendonly")
-    asking.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(asking, wait_ms=1_000)
     assert asking.got == {"INVITE": [487], "BYE": [200]}
     assert asked.is_over
     assert scene.close().end_reason == "Normal"

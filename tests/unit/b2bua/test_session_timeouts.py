@@ -433,6 +433,5 @@ def test_a_party_refreshes_its_session_while_the_target_of_its_transfer_rings(me
     scene.wire.run_for(20_000)
     target = scene.vendor.calls[-1]
     assert (party.is_over, target.final) == (False, 200)
-    target.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(target, wait_ms=1_000)
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]

@@ -40,8 +40,7 @@ def test_another_phone_takes_the_call_over(scene):
     """RFC 3891: an INVITE with Replaces takes the caller's place; the call and its CDR stay one."""
     call = talking(scene)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(1_000)
     assert pickup.final == 200
     assert call.is_over
@@ -77,8 +76,7 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
 def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
     call = talking(scene)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}{extra}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     assert pickup.final == status
     assert not call.is_over
     scene.expect_nothing_left(call)
@@ -89,8 +87,7 @@ def test_an_invite_replaces_one_dialog_only(scene):
     call = talking(scene)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     named = f"Replaces: {call.call_id};{tags}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(named, named)))
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(Intent(headers=(named, named)))
     assert pickup.final == 400
     assert not call.is_over
     scene.expect_nothing_left(call)
@@ -100,8 +97,7 @@ def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
     call = talking(scene)
     scene.vendor.only_call.will("INVITE", Reply(488))
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     assert pickup.final == 488
     assert not call.is_over
     scene.expect_nothing_left(call)
@@ -173,8 +169,7 @@ class Office:
 
     def called(self) -> tuple[OutgoingCall, IncomingCall]:
         """Call the first phone; return both sides."""
-        call = self.scene.caller.call(FIRST)
-        self.scene.wire.run_until(lambda: call.final is not None)
+        call = self.scene.settled_call(callee=FIRST)
         self.scene.wire.run_for(1_000)
         return call, self.phones[FIRST].only_call
 
@@ -463,8 +458,7 @@ def test_the_bye_to_a_new_callee_waits_behind_its_200_at_the_door():
     pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
     scene.wire.run_for(1_000)
     assert (pickup.final, there.is_over) == (None, True)
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert (pickup.final, pickup.is_over) == (200, True)
     scene.expect_nothing_left()
 
@@ -550,8 +544,7 @@ def test_another_phone_picks_up_a_call_that_rings_for_a_transfer(office, restart
     scene.wire.run_for(1_000)
     party, there = scene.vendor.only_call, office.phones[FIRST].only_call
     if has_left:
-        call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(call, wait_ms=1_000)
     if restarted_when == "it rings":
         replace_node(scene)
     pickup = office.picked_up(SECOND, there)
@@ -633,8 +626,7 @@ def test_an_answer_that_crosses_a_pickup_is_hung_up(office):
     pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
     scene.wire.run_for(3_000)
     assert sorted((pickup.is_over, there.is_over)) == [False, True]
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
     scene.expect_nothing_left()
     assert len(scene.exchange.sink.records) == 1
 

@@ -124,8 +124,7 @@ def test_a_transferor_need_not_wait_for_the_answer(scene):
     call = talking(scene)
     blind(call)
     scene.wire.run_for(100)
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     party, target = both(scene)
     assert len(party.asked["INVITE"]) == 1
     assert not party.is_over
@@ -151,8 +150,7 @@ def test_a_party_without_counterpart_is_released(scene):
     call = talking(scene)
     blind(call)
     scene.wire.run_for(100)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
     assert scene.vendor.calls[0].is_over
     scene.expect_nothing_left()
 
@@ -175,8 +173,7 @@ def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
     call = talking(scene)
     blind(call)
     scene.wire.run_for(1_000)
-    scene.vendor.calls[0].hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(scene.vendor.calls[0], wait_ms=1_000)
     assert scene.vendor.calls[1].is_cancelled
     assert call.is_over
     scene.expect_nothing_left()
@@ -323,8 +320,7 @@ def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):
     call = talking(scene)
     blind(call)
     scene.wire.run_for(1_001)
-    call.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(call, wait_ms=2_000)
     party, target = both(scene)
     assert not party.is_over
     assert not target.is_over

@@ -263,8 +263,7 @@ def test_who_hangs_up_while_dialling_leaves_nothing_behind(scene):
 def test_the_other_side_hangs_up_while_the_number_is_dialled(scene):
     call = talking(scene)
     press(scene, call, "*144")
-    scene.vendor.only_call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(scene.vendor.only_call, wait_ms=1_000)
     assert call.is_over
     scene.expect_nothing_left()
 

@@ -167,8 +167,7 @@ def test_a_phone_that_hangs_up_before_the_target_answers_leaves_the_caller_to_it
     call, at_desk = called(scene, desk)
     blind(at_desk, MATE)
     scene.wire.run_for(500)
-    at_desk.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(at_desk, wait_ms=500)
     call.propose("a=sendonly")  # no other side can take it now
     press(scene, call, "5")
     scene.wire.run_for(5_000)
@@ -189,10 +188,8 @@ def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, has_left
     blind(at_desk, MATE)
     scene.wire.run_for(1_000)
     if has_left:
-        at_desk.hang_up()
-        scene.wire.run_for(500)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+        scene.hang_up(at_desk, wait_ms=500)
+    scene.hang_up(call, wait_ms=3_000)
     assert mate.calls[0].is_over
     assert at_desk.is_over
     assert notified(at_desk)[2:] == ([] if has_left else ["487 Request Terminated"])
@@ -224,8 +221,7 @@ def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
     scene.wire.run_for(3_000)
     following, _ = called(scene, desk)
     assert following.final == 200
-    third = scene.caller.call(DESK, Intent())
-    scene.wire.run_until(lambda: third.final is not None)
+    third = scene.settled_call(Intent(), callee=DESK)
     assert third.final == 486
     scene.expect_nothing_left(call, following)
 

@@ -19,8 +19,7 @@ def test_a_vendor_that_never_answers_our_bye_is_named_with_its_call_id():
     call, there = scene.talk()
     silence(scene)
     with capture_logs() as logs:
-        call.hang_up()
-        scene.wire.run_for(31_000)
+        scene.hang_up(call, wait_ms=31_000)
         assert warnings_of(logs) == []
         scene.wire.run_for(5_000)
     (warning,) = warnings_of(logs)

@@ -108,8 +108,7 @@ def test_an_offer_to_the_transferor_is_given_up_when_the_target_is_connected_wit
     press(scene, call, f"*2{TARGET}#", every_ms=50)
     scene.propose(party, "a=sendonly")
     assert party.got["INVITE"] == [487]
-    call.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(call, wait_ms=500)
     scene.expect_nothing_left(party)
 
 

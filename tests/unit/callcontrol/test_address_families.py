@@ -111,8 +111,7 @@ def test_a_call_without_another_one_ends_with_488_and_the_record_says_why():
 
 def test_a_switch_with_sockets_of_one_family_does_not_look_at_families():
     scene = scene_with(vendor_gateway(1, addresses=V6), listeners=LISTENERS[:1])
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     assert call.final != 488
 
 

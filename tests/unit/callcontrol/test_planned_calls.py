@@ -155,8 +155,7 @@ def test_what_a_call_occupies_beside_its_gateway_is_released():
     occupancy = scene.exchange.switch.live.occupancy
     for vendor in scene.vendors:
         vendor.script = answers(0)
-    first = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: first.final is not None)
+    first = scene.settled_call()
     held = [occupancy.active(LimitScope.VENDOR, "carrier-1"), occupancy.active(LimitScope.ROUTE, "narrow/44/vendor-1")]
     assert (first.final, held) == (200, [1, 1])
     second, third = scene.caller.call(CALLEE), scene.caller.call(CALLEE)
@@ -228,6 +227,5 @@ def test_a_shared_limit_that_is_reached_before_the_second_address_leaves_nothing
     assert first.final == 408, "the second call has taken the place of this second"
     scene.wire.run_until(lambda: second.final is not None)
     assert second.final == 200
-    second.hang_up()
-    scene.wire.run_for(70_000)
+    scene.hang_up(second, wait_ms=70_000)
     assert scene.exchange.switch.live.occupancy.total() == 0

@@ -99,8 +99,7 @@ def test_a_conversation_with_a_peer_of_its_kind(examples, kind):
     scene = Scene(catalogue([customer, vendor_gateway(0, dialect=callee.dialect)]))
     answer = ("P-Early-Media: sendrecv", "P-Asserted-Identity: <sip:+44207@ims.example>", "Server: Peer/1")
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, answer), Line(1_000, 200, ANSWER, answer)))
-    call = scene.caller.call(CALLEE, Intent(headers=talk.caller))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(headers=talk.caller))
     assert call.final == 200
     record = scene.finish(call)
     invite = scene.bytes_to(vendor_gateway_address(scene)).decode().split("\r\n\r\n")[0]

@@ -10,7 +10,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway, switch_settings
 from doubles.data.records import answered_call
 from doubles.filling_disk import small_disk
-from doubles.journals import begun
+from doubles.journals import begun, write_ended
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -181,8 +181,7 @@ def test_a_full_disk_is_a_figure_and_the_reason_for_which_the_switch_is_not_read
 
     assert found() == (0, 1, ())
     disk = small_disk(monkeypatch)(0)
-    journal.ended(answered_call(1))
-    journal.flush()
+    write_ended(journal, answered_call(1))
     line = "the disk of state_dir is full or fails: no new call is taken (vosd alarms)"
     assert found() == (1, 0, (line,)), "also where the reserve has taken all that waited"
     disk.room = PLENTY

@@ -56,7 +56,6 @@ def test_the_call_to_a_target_has_class_interval_and_longest_call_of_the_phone_t
         CALLEE: (int(FIRST) - 5_000, int(FIRST), (FIRST.encode(), b"\0")),
         TARGET: (int(by) - 5_000, int(by), (by.encode(), b"\0")),
     }
-    scene.vendor.calls[0].hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(scene.vendor.calls[0], wait_ms=2_000)
     classes = {record.callee_in: record.radius_class for record in scene.exchange.sink.records}
     assert classes == {CALLEE: f"{FIRST.encode().hex()} 00", TARGET: f"{by.encode().hex()} 00"}

@@ -214,8 +214,7 @@ def test_concurrency_is_limited_until_a_call_is_over(scope):
     scene.wire.run_for(2_000)
     assert [call.final for call in (first, second, third)] == [200, 200, 503]
     assert scene.record.end_reason == CONCURRENCY[scope]
-    first.hang_up()
-    scene.wire.run_for(100)
+    scene.hang_up(first, wait_ms=100)
     fourth = scene.begun_call(after_ms=2_000)
     assert fourth.final == 200
     for call in (second, fourth):

@@ -133,8 +133,7 @@ def test_a_lost_description_costs_no_more_than_the_sound():
 
 def test_another_early_dialog_begins_after_early_media_of_the_vendor():
     scene, _ = scene_with()
-    call = scene.begun_call(script=Script((Line(100, 183, ANSWER), Line(500, 486))))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(script=Script((Line(100, 183, ANSWER), Line(500, 486))))
     first, second = [each for each in call.responses if each.status == 183]
     assert first["To"] != second["To"]
     assert media_of(first.body.encode())[0].host == "192.0.2.20"
@@ -271,8 +270,7 @@ def test_a_bye_of_the_caller_ends_it_at_once():
     scene, relay = scene_with()
     call = refused(scene)
     early(scene, call)
-    call.hang_up()
-    scene.wire.run_for(200)
+    scene.hang_up(call, wait_ms=200)
     assert call.final == 487
     assert relay.open_ports == {}
     scene.close()

@@ -64,8 +64,7 @@ def test_the_two_that_were_connected_go_on(scene, how, kind):
     assert "a=sendonly" in call.theirs
     scene.propose(target, "a=sendrecv", wait_ms=2_000)
     assert are_connected(call, target)
-    target.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(target, wait_ms=2_000)
     assert call.is_over
     scene.expect_nothing_left()
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
@@ -113,8 +112,7 @@ def test_a_caller_whose_phone_had_left_is_released_after_a_kill(scene):
     call, at_desk = called(scene, desk)
     blind(at_desk, MATE)
     scene.wire.run_for(1_000)
-    at_desk.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(at_desk, wait_ms=1_000)
     restart(scene, "kill")
     assert (call.is_over, mate.calls[0].is_over) == (True, True)
     scene.expect_nothing_left()

@@ -5,7 +5,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
 from vosd.media.rtpengine_orders import RtpOffer
@@ -37,6 +37,5 @@ def test_they_call(encryption, transport):
     scene = Scene(catalogue(trunks, media=media), rtpengines=DtlsEngines())
     scene.vendor.script = Script((Line(0, 200, ANSWER),))
     offer = f"{OFFER.replace('RTP/AVP', transport)}{PRINT}\r\na=setup:actpass\r\n"
-    call = scene.caller.call(CALLEE, Intent(offer=offer))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(offer=offer))
     assert call.final == 200

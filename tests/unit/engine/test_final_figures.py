@@ -95,8 +95,7 @@ def test_a_call_that_has_had_another_gateway_is_asked_for_its_figures_before_it_
     scene, engines, late = scene_with(vendors=2)
     scene.vendors[0].script = refuses(503)
     scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     scene.wire.run_for(1_000)
     hear(scene, engines, call, 150)
     before = len(engines.orders)
@@ -193,8 +192,7 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     assert second.is_over
     hear(scene, engines, party, 300)
     hear(scene, engines, target, 290)
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert engines.calls == {}
     assert len(scene.exchange.sink.records) == len(late.documents) == 2
     legs = [legs_of(each) for each in late.documents.values() if each]
@@ -213,14 +211,12 @@ def test_the_record_has_the_last_figures_of_phones_whose_place_others_have_taken
         before = call
         hear(scene, engines, before, 50 + number)
         if is_asked:
-            scene.exchange.poll_rtpengines()
-            scene.wire.run_for(100)
+            scene.poll_rtpengines()
         tags = f"to-tag={before.remote.rpartition('tag=')[2]};from-tag={before.tag}"
         call = scene.begun_call(Intent(headers=(f"Replaces: {before.call_id};{tags}",)), after_ms=3_000)
         assert before.is_over
     hear(scene, engines, call, 7)
-    there.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(there, wait_ms=3_000)
     (document,) = late.documents.values()
     caller, _ = legs_of(document)
     assert caller["packets_in"] == sum(50 + number for number in range(phones)) + 7

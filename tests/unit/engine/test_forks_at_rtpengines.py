@@ -40,8 +40,7 @@ def test_ports_that_one_telephone_does_not_take_end_no_call_of_the_others(monkey
         answer = ANSWER_6 if ":" in host else ANSWER
         script = Script((Line(0, 180), Line(3_000, 200, answer))) if index == winner else RINGS
         scene.exchange.telephone(name, Place(host, 40_000 + index), script=script).register()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     scene.wire.run_for(5_000)
     assert call.final == 200
     assert engines.calls

@@ -14,8 +14,7 @@ def after_a_kill(scene, restart, *, after_ms):
     if restart is not None:
         restart(scene, 1_000)
     scene.wire.run_for(10_000)
-    call.hang_up()
-    scene.wire.run_for(60_000)
+    scene.hang_up(call, wait_ms=60_000)
     assert [len(there.asked["BYE"]) > 0 for there in scene.vendor.calls] == [True, True]
     return scene.exchange.sink.all_records
 
@@ -62,8 +61,7 @@ def test_a_fork_that_was_released_and_repeats_its_answer_behind_a_kill_has_one_r
         scene.wire.run_for(100)
         scene.wire.send(sent.source, sent.target, sent.data)
         scene.wire.run_for(3_000)
-    call.hang_up()
-    scene.wire.run_for(60_000)
+    scene.hang_up(call, wait_ms=60_000)
     late, (record,) = scene.exchange.sink.late_answers, scene.exchange.sink.records
     assert [row.reason for row in record.attempts] == ["Answered", "Forked", "Forked"]
     assert len({each.call_id for each in late}) == 2

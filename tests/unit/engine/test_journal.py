@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from doubles.data.records import answered_call, call_id, refused_call
-from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 from structlog.typing import EventDict
 
 from vosd.base.clock import Instant
@@ -45,8 +45,7 @@ def test_a_fresh_journal_is_empty_and_for_its_owner_only(directory):
 
 def test_flushed_records_survive_and_unflushed_ones_do_not(directory):
     journal = opened(directory)
-    journal.ended(answered_call(1))
-    journal.flush()
+    write_ended(journal, answered_call(1))
     journal.ended(answered_call(2))
     assert crash_and_read(directory).unbooked.keys() == {call_id(1)}
 
@@ -92,8 +91,7 @@ def test_the_last_recorded_instant_is_that_of_any_record(directory):
 def test_what_one_life_left_the_next_writes_again_and_nothing_is_lost_between(directory):
     first = opened(directory)
     first.answered(open_call(1))
-    first.ended(answered_call(2))
-    first.flush()
+    write_ended(first, answered_call(2))
 
     second = new_journal(directory)
     remains = second.open()
@@ -110,8 +108,7 @@ def test_what_one_life_left_the_next_writes_again_and_nothing_is_lost_between(di
 def test_settling_removes_only_the_files_of_the_earlier_run(directory):
     first = opened(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     for index in range(8):
-        first.ended(answered_call(index))
-        first.flush()
+        write_ended(first, answered_call(index))
     second = new_journal(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     remains = second.open()
     assert len(remains.unbooked) == 8
@@ -155,8 +152,7 @@ def test_an_unusable_directory_is_an_error_with_a_remedy(tmp_path):
 def test_a_full_segment_is_followed_by_the_next(directory):
     journal = opened(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     for index in range(10):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     names = files_of(directory)
     assert len(names) > 2
     assert all(int(later[8:16]) == int(earlier[8:16]) + 1 for earlier, later in pairwise(names))
@@ -167,8 +163,7 @@ def test_a_segment_goes_when_all_its_calls_are_booked_and_no_sooner(directory):
     journal = opened(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     records = [answered_call(index) for index in range(10)]
     for record in records:
-        journal.ended(record)
-        journal.flush()
+        write_ended(journal, record)
     first = files_of(directory)[0]
     journal.booked([record.call_id for record in records[1:]])
     assert files_of(directory)[0] == first, "its first call waits still"
@@ -185,8 +180,7 @@ def test_calls_still_running_are_carried_into_the_next_segment(directory):
     journal.mark(Instant(60_000, 1_790_000_060_000))
     journal.flush()
     for index in range(20):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
     assert len(files_of(directory)) <= 2, "the rest was dropped"
     remains = crash_and_read(directory)
@@ -207,10 +201,8 @@ def test_a_call_that_ends_in_a_later_segment_is_not_open_any_more(directory):
     journal = opened(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     journal.answered(open_call(1))
     for index in range(10, 16):
-        journal.ended(answered_call(index))
-        journal.flush()
-    journal.ended(answered_call(1))
-    journal.flush()
+        write_ended(journal, answered_call(index))
+    write_ended(journal, answered_call(1))
     remains = crash_and_read(directory)
     assert remains.open_calls == {}
     assert call_id(1) in remains.unbooked
@@ -238,13 +230,11 @@ def test_without_a_new_file_the_old_one_goes_on(directory, monkeypatch, logged: 
     with monkeypatch.context() as patch:
         patch.setattr(files_module.os, "open", no_more_files)
         for index in range(10):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
     assert len(files_of(directory)) == 1
     assert {line["event"] for line in logged} == {"journal_file_not_created"}
     for index in range(10, 20):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert len(files_of(directory)) > 1
     assert len(crash_and_read(directory).unbooked) == 20
 
@@ -264,6 +254,5 @@ def test_the_latest_time_of_any_record_stays_where_the_clock_was_set_back(direct
 def test_the_end_of_a_call_is_a_time_of_the_journal(directory):
     journal = opened(directory)
     record = answered_call(1)
-    journal.ended(record)
-    journal.flush()
+    write_ended(journal, record)
     assert crash_and_read(directory).latest_wall == record.ended_at

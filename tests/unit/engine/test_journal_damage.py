@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import structlog
 from doubles.data.records import answered_call, call_id
-from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened, write_ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,8 +134,7 @@ def test_a_lost_page_brings_no_ended_call_back_and_what_follows_it_is_read(direc
 def test_a_booked_call_is_over_even_without_an_end_record(directory):
     journal = opened(directory)
     journal.answered(open_call(0))
-    journal.ended(answered_call(0))
-    journal.flush()
+    write_ended(journal, answered_call(0))
     [name] = files_of(directory)
     cut_from = len((directory / name).read_bytes()) - len(ended_frame(answered_call(0), 65_000))
     cut_to = (directory / name).stat().st_size

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doubles.data.records import answered_call, call_id
-from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 from doubles.recording import Database
 from doubles.small_disk import Disk
 
@@ -139,8 +139,7 @@ async def test_a_copy_of_the_ends_of_a_newer_file_says_that_it_is_booked_or_has_
     for record in await second.waiting.read_back(CALLS):
         if record.call_id == call_id(DAMAGED_CALL):
             second.booked([record.call_id])
-    second.ended(answered_call(3))
-    second.flush()
+    write_ended(second, answered_call(3))
     second._begin_segment()
     damage(listed(directory, UNBOOKED)[0], index=3)
     damage(listed(directory, UNBOOKED)[0])
@@ -160,8 +159,7 @@ async def test_an_answer_in_the_file_before_is_found(directory):
             journal.answered(open_call(index, ANSWERED))
         disk.room = 0
         for index in range(CALLS):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
     assert len(files_of(directory)) == 2
     start(directory, Instant(100_000, DAYS))
     assert len(crash_and_read(directory).unbooked) == 0

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from doubles.data.records import answered_call, call_id
 from doubles.filling_disk import Disk, small_disk
-from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED
@@ -45,8 +45,7 @@ def test_from_the_first_write_error_on_no_new_call_is_taken_and_that_is_logged_o
     disk(1_000)
     assert not journal.is_overfull
     for index in range(5):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         assert journal.is_overfull
     assert [line["event"] for line in logged] == ["journal_write_failed"]
     assert "no new call" in logged[0]["means"]
@@ -59,8 +58,7 @@ def test_calls_that_run_when_the_disk_is_full_can_be_ended_on_disk(directory, di
         journal.answered(open_call(index))
     disk(0)
     for index in range(8):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     remains = crash_and_read(directory)
     assert remains.unbooked.keys() == {call_id(index) for index in range(8)}
     assert remains.open_calls == {}
@@ -78,8 +76,7 @@ def test_of_the_reserve_an_answer_takes_only_what_no_end_needs(directory, disk):
     assert 0 < accepted <= RESERVE_BYTES // END_BYTES - 8
     assert len(crash_and_read(directory).open_calls) == 8 + accepted
     for index in [*range(8), *range(100, 100 + accepted)]:
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert len(crash_and_read(directory).unbooked) == 8 + accepted
 
 
@@ -104,12 +101,10 @@ def test_what_could_not_be_written_is_written_once_the_disk_is_back(directory, d
     (directory / "reserve").unlink()
     full = disk(0)
     for index in range(5):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     tries = full.tries
     for _ in range(50):
-        journal.ended(answered_call(5))
-        journal.flush()
+        write_ended(journal, answered_call(5))
     assert full.tries == tries, "a full disk is tried once a second, not with every call"
     full.room = PLENTY
     journal.tick(LATER, has_calls=True)
@@ -128,8 +123,7 @@ def test_a_disk_that_has_recovered_has_a_reserve_again(directory, disk):
     journal = opened(directory)
     for _ in range(2):
         full = disk(0)
-        journal.ended(answered_call(1))
-        journal.flush()
+        write_ended(journal, answered_call(1))
         assert journal.is_overfull
         full.room = PLENTY
         journal.tick(LATER, has_calls=False)
@@ -142,13 +136,11 @@ def test_a_disk_that_has_recovered_has_a_reserve_again(directory, disk):
 def test_booked_files_make_room_for_a_full_disk(directory, disk, logged):
     journal = opened(directory, segment_bytes=3_000, keep=KeepSettings())
     for index in range(10):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
     kept = [name for name in files_of(directory) if name.endswith(".kept")]
     full = disk(0)
-    journal.ended(answered_call(11))
-    journal.flush()
+    write_ended(journal, answered_call(11))
     real = full.posix_fallocate
 
     def freed(*arguments: int) -> None:
@@ -220,8 +212,7 @@ def test_a_switch_that_starts_without_room_for_the_reserve_takes_no_call_until_t
 def test_a_start_on_a_nearly_full_disk_has_room_for_the_ends_of_the_calls_that_go_on(directory, disk, logged):
     journal = opened(directory, segment_bytes=3_000, keep=KeepSettings())
     for index in range(10):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
     journal.answered(open_call(20))
     (directory / "reserve").unlink()
@@ -241,15 +232,13 @@ def test_a_start_on_a_nearly_full_disk_has_room_for_the_ends_of_the_calls_that_g
     again.settle()
     assert [line["file"] for line in logged if line["event"] == "journal_kept_file_removed"] == kept[:2]
     full.room = 0
-    again.ended(answered_call(20))
-    again.flush()
+    write_ended(again, answered_call(20))
     assert call_id(20) in crash_and_read(directory).unbooked
 
 
 def test_on_a_full_disk_the_files_of_the_earlier_run_stay(directory, disk):
     first = opened(directory, reserve_bytes=1)
-    first.ended(answered_call(1))
-    first.flush()
+    write_ended(first, answered_call(1))
     second = new_journal(directory, reserve_bytes=1)
     for record in second.open().unbooked.values():
         second.ended(record)
@@ -263,8 +252,7 @@ def test_on_a_full_disk_the_files_of_the_earlier_run_stay(directory, disk):
 def test_a_start_on_a_full_disk_gives_up_booked_files_and_loses_nothing(directory, disk):
     first = opened(directory, segment_bytes=3_000)
     for index in range(6):
-        first.ended(answered_call(index))
-        first.flush()
+        write_ended(first, answered_call(index))
         first.booked([call_id(index)])
     first.answered(open_call(9))
     (directory / "reserve").unlink()
@@ -287,8 +275,7 @@ def test_a_start_on_a_full_disk_gives_up_booked_files_and_loses_nothing(director
 
 def test_a_disk_that_does_not_sync_keeps_the_files_of_the_earlier_run(directory, monkeypatch, logged):
     first = opened(directory)
-    first.ended(answered_call(1))
-    first.flush()
+    write_ended(first, answered_call(1))
     second = new_journal(directory)
     second.open()
 
@@ -369,8 +356,7 @@ async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypa
     monkeypatch.setattr(output_module.os, "fdatasync", sync)
     task = asyncio.create_task(journal.keep_synced())
     for index in range(10):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     async with asyncio.timeout(30):
         await synced.wait()
     task.cancel()
@@ -392,8 +378,7 @@ async def test_a_sync_that_fails_is_a_failure_of_the_disk_and_tried_again(direct
     task = asyncio.create_task(journal.keep_synced())
     async with asyncio.timeout(30):
         for index in range(2):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
             await tried.acquire()
     task.cancel()
     assert journal.is_overfull

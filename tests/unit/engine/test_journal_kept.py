@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doubles.data.records import answered_call, call_id, rejected
-from doubles.journals import files_of, open_call, opened
+from doubles.journals import files_of, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import KeepSettings
@@ -25,8 +25,7 @@ def directory(tmp_path: Path) -> Path:
 def booked_calls(journal, numbers: range) -> None:
     for index in numbers:
         journal.answered(open_call(index))
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
 
 
@@ -115,8 +114,7 @@ def test_no_more_files_are_kept_than_were_set_and_unbooked_ones_do_not_count(dir
     journal.ended(answered_call(100))  # waits for the database
     journal.flush()
     for index in range(101, 121):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
     assert len(kept(directory)) == 3
     assert len(files_of(directory)) > 8, "the file with the call that waits, and all that follow it, stay in use"
@@ -146,8 +144,7 @@ def test_every_ended_call_can_be_read_booked_or_not(directory):
     journal = opened(directory, segment_bytes=SMALL)
     journal.answered(open_call(100))
     booked_calls(journal, range(10))
-    journal.ended(answered_call(10))
-    journal.flush()
+    write_ended(journal, answered_call(10))
     reading = KeptJournal(directory)
     assert {record.call_id for record in reading.ended()} == {call_id(index) for index in range(11)}
     assert reading.open_calls.keys() == {call_id(100)}
@@ -168,8 +165,7 @@ def test_files_that_are_renamed_or_removed_while_they_are_read_hinder_nothing(di
     journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_files=2))
     records = [answered_call(index) for index in range(12)]
     for record in records:
-        journal.ended(record)
-        journal.flush()
+        write_ended(journal, record)
     found = []
     for record in KeptJournal(directory).ended():
         found.append(record.call_id)

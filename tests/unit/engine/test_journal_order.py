@@ -5,6 +5,7 @@ from pathlib import Path
 import structlog
 from doubles import journals
 from doubles.data.records import answered_call, call_id, rejected
+from doubles.journals import write_ended
 
 from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import journal as journal_module
@@ -24,8 +25,7 @@ def after_a_crash(tmp_path: Path):
 
 def fill(journal: Journal, numbers: range) -> None:
     for index in numbers:
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
         journal.booked([call_id(index)])
 
 
@@ -35,8 +35,7 @@ def test_a_younger_segment_stays_while_an_older_one_is_needed(tmp_path):
     journal.ended(answered_call(2))  # waits for the database and so keeps the first segment
     journal.flush()
     fill(journal, range(10, 20))
-    journal.ended(answered_call(1))
-    journal.flush()
+    write_ended(journal, answered_call(1))
     journal.booked([call_id(1)])
     fill(journal, range(20, 40))
     remains = after_a_crash(tmp_path)
@@ -47,8 +46,7 @@ def test_a_younger_segment_stays_while_an_older_one_is_needed(tmp_path):
 async def test_a_refused_call_leaves_the_journal_for_the_quarantine_and_keeps_no_file_in_use(tmp_path):
     journal = opened(tmp_path)
     refused = answered_call(1)
-    journal.ended(refused)
-    journal.flush()
+    write_ended(journal, refused)
     await journal.refused(rejected("a name too long", refused))
     fill(journal, range(10, 30))
     assert journal.unbooked == 1
@@ -60,8 +58,7 @@ async def test_a_refused_call_leaves_the_journal_for_the_quarantine_and_keeps_no
 async def test_a_refused_call_that_cannot_be_quarantined_stays_in_the_journal(tmp_path):
     journal = opened(tmp_path)
     refused = answered_call(1)
-    journal.ended(refused)
-    journal.flush()
+    write_ended(journal, refused)
     (tmp_path / "quarantine").write_text("a file is in the way")
     with structlog.testing.capture_logs() as logged:
         await journal.refused(rejected("a name too long", refused))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 from doubles.data.records import answered_call, call_id
-from doubles.journals import crash_and_read, open_call, opened
+from doubles.journals import crash_and_read, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
 from vosd.engine.journal.earlier import read_segments
@@ -31,8 +31,7 @@ def test_calls_are_in_a_new_file_within_a_second(tmp_path: Path, remove: Callabl
     journal = opened(directory)
     for index in range(6):
         journal.answered(open_call(index))
-    journal.ended(answered_call(5))
-    journal.flush()
+    write_ended(journal, answered_call(5))
     remove(directory)
     journal.ended(answered_call(4))
     journal.in_memory = lambda: [answered_call(5), answered_call(4)]
@@ -42,8 +41,7 @@ def test_calls_are_in_a_new_file_within_a_second(tmp_path: Path, remove: Callabl
     assert [line["event"] for line in logged] == ["journal_removed", "journal_recovered", "journal_removed"]
     assert (logged[2]["written_again"], logged[2]["not_in_memory"]) == (2, 0)
     assert journal.answered(open_call(7))
-    journal.ended(answered_call(6))
-    journal.flush()
+    write_ended(journal, answered_call(6))
     remains = crash_and_read(directory)
     assert remains.open_calls.keys() == {call_id(index) for index in (0, 1, 2, 3, 7)}
     assert remains.unbooked.keys() == {call_id(index) for index in (4, 5, 6)}
@@ -58,8 +56,7 @@ def test_ended_calls_of_an_older_file_are_written_again_within_a_minute_of_its_r
     journal = opened(directory, segment_bytes=2_000)
     ended = [answered_call(index) for index in range(6)]
     for record in ended:
-        journal.ended(record)
-        journal.flush()
+        write_ended(journal, record)
     journal.waiting.leave_on_disk(call_id(1))
     journal.in_memory = lambda: [ended[0], *ended[2:]]
     journal.tick(LATER, has_calls=True)
@@ -108,8 +105,7 @@ def test_calls_are_booked_before_the_removal_is_noticed(tmp_path: Path, remove: 
     directory = tmp_path / "state" / "journal"
     journal = opened(directory, segment_bytes=2_000)
     for index in range(6):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     remove(directory)
     journal.booked(map(call_id, range(6)))
     assert journal.unbooked == 0

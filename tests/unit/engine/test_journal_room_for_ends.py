@@ -11,7 +11,7 @@ from doubles.data.records import answered_call, call_id
 from doubles.ended_calls import ended_call
 from doubles.ended_calls import open_call as rated_call
 from doubles.filling_disk import Disk, small_disk
-from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
 from vosd.billing.parties import CallSide, Party
@@ -48,8 +48,7 @@ def test_the_reserve_has_room_for_the_ends_of_all_calls_however_many(directory, 
         assert journal.answered(open_call(index))
     disk(0)
     for index in range(MANY):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     remains = crash_and_read(directory)
     assert (remains.open_calls, len(remains.unbooked)) == ({}, MANY)
 
@@ -64,8 +63,7 @@ def test_the_charges_of_agents_have_room_as_well(directory, disk):
         assert journal.answered(rated_call(index, *rates, agents))
     disk(0)
     for index in range(count):
-        journal.ended(ended_call(index, *rates, agents))
-        journal.flush()
+        write_ended(journal, ended_call(index, *rates, agents))
     remains = crash_and_read(directory)
     assert (remains.open_calls, len(remains.unbooked)) == ({}, count)
     assert journal._ends == 0
@@ -119,8 +117,7 @@ def test_what_is_no_end_takes_no_room_of_ends(directory, disk):
         journal.booked([call_id(index)])
     assert crash_and_read(directory).last_mono > 10_000 + 1_000 * (599 - SPARED_MARKS), "else no call would go on"
     for index in range(calls):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert crash_and_read(directory).open_calls == {}
 
 
@@ -131,8 +128,7 @@ def test_a_file_is_not_begun_where_what_it_begins_with_would_take_the_room_of_th
     before = files_of(directory)
     disk(30_000)
     for index in range(100, 108):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert files_of(directory) == before
     assert not journal.is_overfull
     assert {(line["event"], line["error"]) for line in logged} == {
@@ -173,8 +169,7 @@ def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(dir
     assert again.is_overfull
     full.room = 0
     for index in range(3):
-        again.ended(answered_call(index))
-        again.flush()
+        write_ended(again, answered_call(index))
     assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in range(3)}
 
 
@@ -192,8 +187,7 @@ def test_a_start_keeps_the_reserve_that_it_finds_where_it_cannot_be_enlarged(dir
     assert [line["room_for_ends"] for line in logged] == [RESERVE_BYTES // 2 // END_BYTES]
     full.room = 0
     for index in range(3):
-        again.ended(answered_call(index))
-        again.flush()
+        write_ended(again, answered_call(index))
     assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in range(3)}
 
 
@@ -201,8 +195,7 @@ def test_a_start_releases_what_earlier_reserves_did_not_use(directory, disk, log
     journal = opened(directory)
     journal.answered(open_call(1))
     full = disk(0)
-    journal.ended(answered_call(2))
-    journal.flush()
+    write_ended(journal, answered_call(2))
     used = listed(directory, IN_USE)[-1]
     assert used.stat().st_size == RESERVE_BYTES
     real = full.posix_fallocate

@@ -14,7 +14,7 @@ import structlog
 from doubles.data.records import answered_call, call_id
 from doubles.few_files import used_up
 from doubles.filling_disk import Disk, small_disk
-from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import Journal, KeepSettings
@@ -85,8 +85,7 @@ async def test_a_sync_opens_nothing(directory, monkeypatch, logged):
     monkeypatch.setattr(output_module.os, "fdatasync", sync)
     task = asyncio.create_task(journal.keep_synced())
     with used_up():
-        journal.ended(answered_call(1))
-        journal.flush()
+        write_ended(journal, answered_call(1))
         async with asyncio.timeout(30):
             await synced.wait()
         await asyncio.sleep(0)
@@ -117,8 +116,7 @@ def test_files_are_begun_with_the_spare_descriptors(directory, logged):
     journal = opened(directory, segment_bytes=3_000, keep=KeepSettings())
     with used_up():
         for index in range(20):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
     assert logged == []
     assert len(files_of(directory)) > 3
     assert len(crash_and_read(directory).unbooked) == 20
@@ -206,8 +204,7 @@ def test_booked_files_are_pruned_with_the_spare_descriptors(directory, logged):
     journal = opened(directory, segment_bytes=3_000, keep=KeepSettings(keep_files=2))
     with used_up():
         for index in range(300):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
             journal.booked([call_id(index)])
     assert len(kept_in(directory)) == 2
     journal.close()
@@ -252,13 +249,11 @@ def test_a_new_file_whose_directory_cannot_be_synced_leaves_neither_its_name_nor
     with monkeypatch.context() as patch:
         patch.setattr(Files, "sync_directory", fails)
         for index in range(20):
-            journal.ended(answered_call(index))
-            journal.flush()
+            write_ended(journal, answered_call(index))
         assert files_of(directory) == names
         assert count_of_open_files() == open_files
     for index in range(20, 30):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert len(files_of(directory)) > len(names)
     assert len(crash_and_read(directory).unbooked) == 30
     journal.close()
@@ -268,14 +263,12 @@ def test_the_disk_is_found_to_be_well_where_the_name_of_the_next_file_is_taken(d
     """A file that could not be removed after its directory was not synced, as on a disk that fails."""
     journal = opened(directory)
     full = disk(0)
-    journal.ended(answered_call(1))
-    journal.flush()
+    write_ended(journal, answered_call(1))
     (directory / f"journal-{journal._output.number + 1:08d}.log").touch()
     full.room = PLENTY
     journal.tick(LATER, has_calls=False)
     assert not journal.is_overfull
-    journal.ended(answered_call(2))
-    journal.flush()
+    write_ended(journal, answered_call(2))
     assert crash_and_read(directory).unbooked.keys() == {call_id(1), call_id(2)}
     journal.booked([call_id(1), call_id(2)])
     journal.close()

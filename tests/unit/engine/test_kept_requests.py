@@ -46,8 +46,7 @@ def unanswered_bye(tmp_path, others, unanswered_ms):
     call, _ = scene.talk()
     scene.wire.run_for(5_000)
     scene.wire.attach(VENDORS[0], lambda _packet: None)
-    call.hang_up()
-    scene.wire.run_for(unanswered_ms)
+    scene.hang_up(call, wait_ms=unanswered_ms)
     return scene
 
 
@@ -94,8 +93,7 @@ def test_the_refusal_of_a_call_that_is_over_is_repeated_until_its_ack(tmp_path, 
 def test_a_bye_that_waits_for_the_ack_of_our_200_is_sent_when_it_comes(tmp_path):
     scene = begin(tmp_path, 0)
     call = scene.answered_call(Intent(acknowledges=False), talk_ms=1_000)
-    scene.vendor.calls[0].hang_up()
-    scene.wire.run_for(6_000)
+    scene.hang_up(scene.vendor.calls[0], wait_ms=6_000)
     assert not call.is_over
     scene.stop_and_keep(then_ms=1_000)
     assert not call.is_over

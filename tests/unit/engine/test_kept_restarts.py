@@ -74,8 +74,7 @@ def test_a_gateway_that_was_given_up_and_may_answer_yet_may_leave_the_file(tmp_p
     assert states(scene) == [("RINGING", "vendor-1")]
     restart(scene, content_of(1))
     scene.wire.run_until(lambda: call.final == 200)
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     assert scene.record.end_reason == "Normal"
 
 
@@ -189,8 +188,7 @@ def test_calls_that_are_joined_go_on_together_as_after_a_crash_where_one_is_odd(
     assert scene.lost == []
     assert len(scene.exchange.switch.calls()) == 4
     assert not party.is_over
-    party.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(party, wait_ms=1_000)
     assert target.is_over
     assert not other.is_over
 

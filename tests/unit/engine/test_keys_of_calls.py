@@ -60,8 +60,7 @@ def hear(scene, engines, *sides, packets):
         engines.packets[port] = engines.packets.get(port, 0) + packets
         engines.last_packet_s[port] = scene.exchange.clock.now().wall // 1_000
     for _ in range(10):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
 
 
 def transfer(scene, call):
@@ -71,8 +70,7 @@ def transfer(scene, call):
 
 def poll(scene, seconds=5):
     for _ in range(2 * seconds):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
 
 
 def expect_understood(engines, *sides):
@@ -132,8 +130,7 @@ def test_a_switch_that_is_killed_while_both_sides_agree_on_keys_has_them_agree_i
     call.will("INVITE", Reply(after_ms=600))
     there.will("INVITE", Reply(after_ms=150))
     engines.lose("one")
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(after_ms)
+    scene.poll_rtpengines(wait_ms=after_ms)
     scene.kill(200, then_ms=3_000)
     engines.lose("one")
     poll(scene, 10)
@@ -150,8 +147,7 @@ def test_a_blind_transfer_of_an_encrypted_call(customer, vendor):
     assert call.is_over
     target = scene.vendor.calls[-1]
     expect_understood(engines, party, target)
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert engines.calls == {}
 
 
@@ -188,8 +184,7 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     for _ in range(12):
         hear(scene, engines, party, target, packets=20)
     assert not party.is_over
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert engines.calls == {}
     legs = [json.loads(each.media)["legs"]["callee"] for each in scene.exchange.sink.records]
     assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
@@ -209,8 +204,7 @@ def test_a_transfer_by_keys_with_a_consultation_of_an_encrypted_call(customer, v
     scene.wire.run_for(3_000)
     left = (party, target) if key == "*9" else (call, party)
     expect_understood(engines, *left)
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert engines.calls == {}
 
 
@@ -220,14 +214,12 @@ def test_another_telephone_takes_an_encrypted_call_over(customer, vendor):
     call, party = talk(scene, customer)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     offer = sealed(OFFER) if customer is SEALED else OFFER
-    other = scene.caller.call(CALLEE, Intent(offer=offer, headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: other.final is not None)
+    other = scene.settled_call(Intent(offer=offer, headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(1_000)
     assert other.final == 200
     assert call.is_over
     expect_understood(engines, other, party)
-    other.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(other, wait_ms=3_000)
     assert engines.calls == {}
 
 
@@ -236,8 +228,7 @@ def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
     call, party = talk(scene, OPEN)
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, sealed(ANSWER))))
     transfer(scene, call)
-    call.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(call, wait_ms=500)
     (first,) = (
         each.call
         for each in scene.exchange.switch.services.running.all()
@@ -253,8 +244,7 @@ def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
     assert key_in(party.theirs) == before
     scene.wire.run_for(5_000)
     expect_understood(engines, party, scene.vendor.calls[-1])
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert engines.calls == {}
 
 
@@ -326,8 +316,7 @@ def test_early_media_without_keys_of_a_fork_do_not_reach_the_caller():
     assert [bool(key_in(body)) for body in early if body] == [True] * len([body for body in early if body])
     assert all(key_in(each.sdp) for each in engines.sessions)
     expect_understood(engines, call)
-    call.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(call, wait_ms=40_000)
     assert engines.calls == {}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id
-from doubles.journals import crash_and_read, open_call, opened
+from doubles.journals import crash_and_read, open_call, opened, write_ended
 from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE, PEER, VIA
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
@@ -40,8 +40,7 @@ def test_an_invite_without_answer_is_left_until_its_call_is_answered_or_over(dir
     for index in range(3):
         journal.placed(PlacedCall(call_id(index), INVITE))
     journal.answered(open_call(1))
-    journal.ended(answered_call(2))
-    journal.flush()
+    write_ended(journal, answered_call(2))
     [left] = [each for each in crash_and_read(directory).legs() if each.invites]
     assert (left.call_id, left.invites, left.dialogs) == (call_id(0), (INVITE,), ())
 
@@ -50,8 +49,7 @@ def test_the_legs_of_an_answered_call_are_left_until_it_is_over(directory):
     journal = opened(directory)
     for index in (1, 2):
         journal.answered(open_call(index), Description((DIALOG,)))
-    journal.ended(answered_call(2, hangup_source="callee"))
-    journal.flush()
+    write_ended(journal, answered_call(2, hangup_source="callee"))
     [left] = crash_and_read(directory).legs()
     assert (left.call_id, left.dialogs) == (call_id(1), (DIALOG,))
 
@@ -80,8 +78,7 @@ def test_a_new_file_begins_with_the_legs_as_they_are_by_then(directory):
     journal.describe = {call_id(1): Description((moved,))}.__getitem__
     journal.answered(open_call(1), Description((DIALOG,)))
     for index in range(2, 6):
-        journal.ended(answered_call(index))
-        journal.flush()
+        write_ended(journal, answered_call(index))
     assert len(list(directory.glob("*.log"))) > 1
     for older in sorted(directory.glob("*.log"))[:-1]:
         older.unlink()
@@ -113,8 +110,7 @@ def test_a_side_whose_bye_may_not_have_left_is_hung_up_once_more(directory):
         (call_id(0), (DIALOG,)),
         (call_id(1), (CALLER_SIDE,)),
     ]
-    journal.ended(msgspec.structs.replace(long_after, ended_at=long_after.ended_at + 5_000))
-    journal.flush()
+    write_ended(journal, msgspec.structs.replace(long_after, ended_at=long_after.ended_at + 5_000))
     assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(2)]
 
 
@@ -125,8 +121,7 @@ def test_a_caller_who_has_not_acknowledged_the_answer_is_hung_up_for_as_long_as_
     first = answered_call(0, hangup_source="callee")
     journal.ended(first)
     for index, later_ms in ((1, 31_000), (2, 33_000)):
-        journal.ended(replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
-        journal.flush()
+        write_ended(journal, replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
         left = [each.call_id for each in crash_and_read(directory).legs() if each.dialogs == (CALLER_SIDE,)]
         assert left == ([call_id(0)] if later_ms < 32_000 else [])
 
@@ -143,8 +138,7 @@ def test_a_side_on_a_connection_is_hung_up_for_as_long_as_its_bye_may_wait_for_a
     first = answered_call(0, hangup_source="callee")
     journal.ended(first)
     for index, later_ms in ((1, wait_ms - 1_000), (2, wait_ms + 1_000)):
-        journal.ended(replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
-        journal.flush()
+        write_ended(journal, replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
         left = [each.call_id for each in crash_and_read(directory).legs() if each.dialogs == (on_tcp,)]
         assert left == ([call_id(0)] if later_ms < wait_ms else [])
 
@@ -178,8 +172,7 @@ def test_an_acknowledgement_that_is_written_after_the_end_counts(directory):
     journal.mark(Instant(5_010, 5_010))
     journal.flush()
     assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(1), call_id(0)]
-    journal.ended(replace_end(answered_call(1, hangup_source="caller"), first.ended_at + 5_000))
-    journal.flush()
+    write_ended(journal, replace_end(answered_call(1, hangup_source="caller"), first.ended_at + 5_000))
     assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(1)]
 
 
@@ -197,8 +190,7 @@ def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(dir
     second.left_over.leave(left, ManualClock().now())
     second.placed(PlacedCall(call_id(5), INVITE))
     for index in range(10, 30):
-        second.ended(answered_call(index))
-        second.flush()
+        write_ended(second, answered_call(index))
         second.booked([call_id(index)])
     remains = crash_and_read(directory)
     assert list(remains.left_over.values()) == left
@@ -223,8 +215,7 @@ def test_a_caller_is_left_until_his_call_is_answered_for_him_or_over(directory):
     waiting = msgspec.structs.replace(unheard.record, answered_at=None)
     journal.answered(msgspec.structs.replace(unheard, record=waiting))
     journal.answered(open_call(2))
-    journal.ended(answered_call(3))
-    journal.flush()
+    write_ended(journal, answered_call(3))
     assert crash_and_read(directory).callers == {call_id(0): CALLER, call_id(1): CALLER}
 
 

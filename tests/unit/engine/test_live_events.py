@@ -10,7 +10,7 @@ from doubles.live_events import balance_low, call_ended
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.scene import Scene
 from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.office.events import for_agents
@@ -59,8 +59,7 @@ def test_an_agent_is_told_the_same_number_and_price_of_an_answered_call_as_the_r
     scene = Scene()
     scene.vendor.script = answers(1_000)
     with events_of(scene).followed() as follower:
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
-        scene.wire.run_until(lambda: call.final is not None)
+        call = scene.settled_call(Intent(hang_up_after_ms=5_000))
         scene.wire.run_for(100)
         (row,) = (snapshot(each, scene.exchange.clock.now()) for each in scene.exchange.switch.calls())
         told = next(each for each in follower.batch().events if each.type is EventType.CALL_ANSWERED)

@@ -183,8 +183,7 @@ def test_a_vendor_that_has_refused_is_blocked_before_the_next_one_may_talk_and_a
     scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
     call = scene.answered_call(talk_ms=1_000)
     for _ in range(10):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
     assert len(refused) == 1
     assert blocked(engines) == [1]
     scene.finish(call)
@@ -204,8 +203,7 @@ def test_a_leg_that_the_process_before_has_left_at_an_rtpengine_is_blocked():
     (legs,) = engines.calls.values()
     legs["999"] = [50_000]
     for _ in range(10):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
     assert [tag for *_, tag in engines.blocked] == ["999"]
     assert blocks(engines)["999"] == 1
     scene.finish(call)
@@ -279,8 +277,7 @@ def test_a_side_whose_media_could_not_be_let_through_is_tried_again():
     engines._reply = refuse_once
     call, _ = scene.talk()
     assert blocked(engines) == [1]
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(100)
+    scene.poll_rtpengines()
     assert blocked(engines) == []
     scene.finish(call)
 
@@ -301,8 +298,7 @@ def test_a_port_that_could_not_be_blocked_is_tried_again_unless_its_side_is_desc
     call = scene.begun_call(after_ms=500)
     assert blocked(engines) == []
     for _ in range(6):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
     assert blocked(engines) == ([] if describes else [1])
     scene.wire.run_until(lambda: call.final == 486)
     scene.close()
@@ -457,8 +453,7 @@ def test_a_vendor_may_take_media_of_the_other_family_than_its_sip_has(media, mon
         monkeypatch.setitem(HOSTS_6, name, HOSTS[name])
     monkeypatch.setattr("doubles.virtual.scene.VENDORS", (Endpoint("2001:db8:5::1", 5060), *VENDORS[1:]))
     scene, engines = scene_with(PooledRtpEngines())
-    call = scene.begun_call(script=Script((Line(0, 200, media),)))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(script=Script((Line(0, 200, media),)))
     scene.wire.run_for(3_000)
     if media == ANSWER:
         assert (call.final, place(call.theirs)[0]) == (200, HOSTS["two"])
@@ -571,8 +566,7 @@ def test_a_vendor_behind_nat_is_reached_at_the_address_of_its_sip_whatever_famil
 def test_a_vendor_behind_nat_that_is_believed_by_its_description_alone_is_not_reached_at_that_of_its_sip():
     """A real rtpengine ignores an address of the other family: the call was answered and charged without a sound."""
     scene = nat_scene(MediaTrust.SDP)
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     scene.wire.run_for(3_000)
     record = scene.close()
     assert (call.final, record.billed_seconds, record.vendor_billed_seconds) == (503, 0, 0)
@@ -653,12 +647,10 @@ def test_silence_ends_a_call_once_it_is_certain():
     call, there = scene.talk()
     for _ in range(3):
         hear(scene, engines, call.theirs, there.theirs)
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(5_000)
+        scene.poll_rtpengines(wait_ms=5_000)
     assert not call.is_over
     for _ in range(5):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(5_000)
+        scene.poll_rtpengines(wait_ms=5_000)
     assert call.is_over
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
@@ -670,11 +662,9 @@ def test_packets_that_came_since_the_figures_were_asked_for_keep_a_call():
     scene, engines = scene_with(timeout_ms=10_000)
     call, there = scene.talk()
     hear(scene, engines, call.theirs, there.theirs)
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(7_000)
+    scene.poll_rtpengines(wait_ms=7_000)
     hear(scene, engines, call.theirs, there.theirs)
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(8_000)
+    scene.poll_rtpengines(wait_ms=8_000)
     assert not call.is_over
     scene.finish(call)
 
@@ -684,8 +674,7 @@ def test_calls_of_one_that_is_lost_are_moved_by_offers_to_both_sides():
     call, there = scene.talk()
     engines.lose("one")
     for _ in range(8):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
     ((engine, _),) = engines.calls
     assert engine == "two"
@@ -700,17 +689,14 @@ def test_silence_is_counted_anew_at_the_next_one_and_packets_go_on():
     call, there = scene.talk()
     for _ in range(3):
         hear(scene, engines, call.theirs, there.theirs)
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(5_000)
+        scene.poll_rtpengines(wait_ms=5_000)
     engines.lose("one")
     for _ in range(12):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
         hear(scene, engines, call.theirs, there.theirs)
     scene.wire.run_for(8_000)
     assert not call.is_over
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(100)
+    scene.poll_rtpengines()
     packets = json.loads(scene.finish(call).media)["legs"]["caller"]["packets_in"]
     assert 10 <= packets <= 15
 
@@ -729,13 +715,11 @@ def test_a_call_that_loses_the_next_one_as_well_is_moved_again():
     scene, engines = scene_with()
     call, there = scene.talk()
     engines.lose("one")
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(200)
+    scene.poll_rtpengines(wait_ms=200)
     engines.lose("two")
     engines.up["one"] = True
     for _ in range(12):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     ((engine, _),) = engines.calls
     assert engine == "one"
     ports = engines.calls[engine, next(iter(engines.calls))[1]].values()
@@ -750,8 +734,7 @@ def test_calls_move_to_the_relay_where_no_other_works_and_that_is_wanted():
     engines.up["two"] = False
     engines.lose("one")
     for _ in range(8):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert place(there.theirs)[0] == place(call.theirs)[0] == "192.0.2.1"
     assert {each.source.rtp for each in relay.open_ports.values()} == {20_000, 30_000}
     scene.finish(call)
@@ -765,13 +748,11 @@ def test_the_record_of_a_call_that_has_moved_has_the_figures_of_both_engines():
     call, there = scene.talk()
     for _ in range(6):
         hear(scene, engines, call.theirs, there.theirs)
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(5_000)
+        scene.poll_rtpengines(wait_ms=5_000)
     engines.up["two"] = False
     engines.lose("one")
     for _ in range(24):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert not call.is_over
     port = relay.at(place(call.theirs)[1])
     port.figures = PortFigures(
@@ -832,8 +813,7 @@ def test_a_call_goes_on_whose_rtpengine_was_started_anew_while_the_switch_was_aw
     before = place(call.theirs), place(there.theirs)
     engines.calls.clear()
     for _ in range(10):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
     after = place(call.theirs), place(there.theirs)
     assert not set(before) & set(after)
     assert len(engines.calls) == 1
@@ -852,8 +832,7 @@ def test_sides_without_ports_are_not_offered_any_again_and_again():
     moves = scene.exchange.media.moves
     moves.add(live.call)
     for _ in range(10):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
     assert not moves.go_on(scene.exchange.clock.now())
     assert scene.bytes_to(CUSTOMER).count(b"INVITE sip:") <= 1
     scene.finish(call)
@@ -864,8 +843,7 @@ def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     call = scene.begun_call(script=Script((Line(0, 180), Line(5_000, 200, ANSWER))), after_ms=1_000)
     engines.lose("one")
     for _ in range(20):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert call.final == 200
     there = scene.vendor.only_call
     assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
@@ -885,13 +863,11 @@ def test_sides_that_a_transfer_has_joined_are_moved_like_those_of_one_call():
     assert second.is_over
     engines.lose("one")
     for _ in range(20):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert [place(each.theirs)[0] for each in (party, target)] == [HOSTS["two"]] * 2
     assert len(engines.calls) == 1
     assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
-    party.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(party, wait_ms=5_000)
     assert engines.calls == {}
 
 
@@ -926,8 +902,7 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     assert place(target.theirs)[0] == place(party.theirs)[0] == "192.0.2.1"
     assert both[0].other == both[1].port
     assert engines.calls == {}
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     assert relay.open_ports == {}
 
 
@@ -1009,8 +984,7 @@ def test_an_encrypted_call_ends_where_the_relay_would_take_over_without_its_keys
     engines.up["two"] = False
     engines.lose("one")
     for _ in range(4):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert call.is_over
     assert relay.open_ports == {}
     record = scene.close()
@@ -1026,8 +1000,7 @@ def test_a_call_whose_rtpengine_is_lost_waits_for_one_until_its_media_are_silent
     engines.lose("one")
     for second in range(40):
         engines.up["one"] = returns and second > 20
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(1_000)
+        scene.poll_rtpengines(wait_ms=1_000)
         assert call.is_over is (not returns and second >= 30)
         if returns and second > 25:
             hear(scene, engines, call.theirs, there.theirs)
@@ -1057,8 +1030,7 @@ def test_a_call_with_one_that_may_encrypt_and_does_not_moves_to_the_next_rtpengi
     call, there = scene.talk()
     engines.lose("one")
     for _ in range(8):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
     assert not any(each.opportunistic for each in engines.sessions[2:] if isinstance(each.opportunistic, tuple))
     scene.finish(call)
@@ -1134,8 +1106,7 @@ OF_BOTH = [("2001:db8::10", "192.0.2.10"), ("2001:db8::10", "5b7f2c1e.local")]
 def test_a_caller_whose_candidates_are_all_of_a_family_that_no_rtpengine_has_is_refused(hosts, monkeypatch):
     """It was answered, and charged, without a packet."""
     scene, engines = ice_scene(monkeypatch, of_caller=True)
-    call = scene.caller.call(CALLEE, Intent(offer=with_ice(in_version_6(OFFER), *hosts)))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(offer=with_ice(in_version_6(OFFER), *hosts)))
     scene.wire.run_for(3_000)
     if hosts == OF_VERSION_6:
         assert call.final == 503
@@ -1213,8 +1184,7 @@ def test_telephones_that_ring_together_are_legs_at_rtpengines_and_one_of_them_is
     ]
     for desk in desks:
         desk.register()
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call()
     scene.wire.run_for(1_000)
     assert call.final == 200
     offers = [each for each in engines.sessions if isinstance(each, RtpOffer)]
@@ -1307,8 +1277,7 @@ def test_sides_with_keys_agree_anew_after_the_target_of_a_transfer_was_busy():
     scene.wire.run_for(3_000)
     assert kinds(engines) == [(RtpOffer, 0, 1)]
     for _ in range(3):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert len(kinds(engines)) > 1
     assert all(1 not in legs for _, *legs in kinds(engines)[1:])
     assert call.asked["INVITE"]
@@ -1325,8 +1294,7 @@ def test_a_side_that_refuses_the_ports_of_the_next_one_is_offered_them_again(ref
     sides[refusing].will("INVITE", Reply(status), Reply(status))
     engines.lose("one")
     for _ in range(60):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert [place(side.theirs)[0] for side in sides] == [HOSTS["two"]] * 2
     assert len(sides[refusing].asked["INVITE"]) - len(sides[1 - refusing].asked["INVITE"]) == 2
     assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
@@ -1343,8 +1311,7 @@ def test_a_side_that_refuses_other_ports_each_time_is_offered_them_at_growing_in
     for _ in range(10):
         before = len(there.asked["INVITE"])
         for _ in range(120):
-            scene.exchange.poll_rtpengines()
-            scene.wire.run_for(500)
+            scene.poll_rtpengines(wait_ms=500)
         offers.append(len(there.asked["INVITE"]) - before)
     assert 5 < offers[0] < 10
     assert max(offers[2:]) == 1
@@ -1359,11 +1326,9 @@ def test_calls_that_wait_for_their_next_move_hold_up_no_other():
     *waiting, latest = scene.exchange.switch.calls()
     for live in waiting:
         scene.exchange.media.moves.add(live.call)
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(50)
+    scene.poll_rtpengines(wait_ms=50)
     scene.exchange.media.moves.add(latest.call)
-    scene.exchange.poll_rtpengines()
-    scene.wire.run_for(50)
+    scene.poll_rtpengines(wait_ms=50)
     assert [len(call.asked["INVITE"]) for call, _ in sides] == [1] * len(sides)
     for call, _ in sides:
         call.hang_up()

@@ -64,8 +64,7 @@ def test_lost_packets_of_phones_are_counted_of_no_trunk():
     for call in (called(scene, desk)[0], dialled(scene, desk)):
         for port in relay.open_ports.values():
             port.figures = msgspec.structs.replace(port.figures, expected=3_000, lost=300)
-        call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(call, wait_ms=1_000)
     parts, now = scene.exchange.media.parts, scene.exchange.clock.now()
     assert dict(parts.customer_losses.percents(now.mono)) == {"acme": 10.0}
     assert dict(parts.losses.percents(now.mono)) == {}
@@ -206,12 +205,10 @@ def test_an_rtpengine_connects_the_two_and_they_are_moved_to_another_like_those_
     assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["one"]] * 2
     engines.lose("one")
     for _ in range(20):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["two"]] * 2
     assert len(engines.calls) == 1
-    target.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(target, wait_ms=5_000)
     assert call.is_over
     assert engines.calls == {}
 
@@ -233,8 +230,7 @@ def test_another_port_of_an_rtpengine_is_another_version_also_where_both_phones_
         scene.propose(one, "a=sendonly")
         assert one.got["INVITE"][-1] == 200
         assert "a=sendonly" in other.theirs
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert target.is_over
     assert engines.calls == {}
 
@@ -250,8 +246,7 @@ def test_the_caller_hears_music_while_it_waits(way):
     if way == "the phone leaves":
         blind(at_desk, MATE)
         scene.wire.run_for(1_000)
-        at_desk.hang_up()
-        scene.wire.run_for(500)
+        scene.hang_up(at_desk, wait_ms=500)
         assert of_caller.playing is not None
         scene.wire.run_for(2_000)
         assert of_caller.playing is None, "the target rings"
@@ -299,8 +294,7 @@ def test_the_caller_hears_music_and_then_the_second_target(way):
         scene.wire.run_for(1_000)
         assert of_caller.other == port_of(relay, at_mate.theirs).port, "they talk on"
         if way == "the phone leaves":
-            at_mate.hang_up()
-            scene.wire.run_for(500)
+            scene.hang_up(at_mate, wait_ms=500)
             assert of_caller.playing is not None
             scene.wire.run_for(2_000)
             assert of_caller.playing is None, "the target rings"
@@ -370,7 +364,6 @@ def test_an_rtpengine_connects_the_two_that_are_left_of_three():
     assert (call.is_over, at_mate.is_over, target.is_over) == (False, True, False)
     assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["one"]] * 2
     assert len(engines.calls) == 1
-    target.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(target, wait_ms=5_000)
     assert call.is_over
     assert engines.calls == {}

@@ -147,8 +147,7 @@ def test_a_fork_that_an_rtpengine_encrypts_agrees_anew_only_where_another_was_sh
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     answered(scene, call)
     for _ in range(3):
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(500)
+        scene.poll_rtpengines(wait_ms=500)
     asked = [bool(each.asked["INVITE"]) for each in (call, *scene.vendor.calls)]
     if returns:
         assert asked == [True, True, False]

@@ -139,8 +139,7 @@ def test_a_direct_call_stays_as_it_is_where_a_target_that_must_be_relayed_is_bus
     blind(call, NUMBERS[1])
     scene.wire.run_for(1_000)
     if leaves:
-        call.hang_up()
-        scene.wire.run_for(1_000)
+        scene.hang_up(call, wait_ms=1_000)
         party.propose()  # it may refresh its session alone, and is sent the one that it has
         party.ask("UPDATE")
         scene.wire.run_for(1_000)

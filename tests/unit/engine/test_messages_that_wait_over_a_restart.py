@@ -65,8 +65,7 @@ def test_a_200_that_waited_at_a_kill_is_examined_and_sent_by_the_next_process(sc
     scene.wire.run_for(1_000)
     assert call.final == 200
     assert keeper.seen.count("200 INVITE") == 2
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert [there.is_over for there in scene.vendor.calls] == [True]
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal"]
     assert is_empty(scene)
@@ -91,8 +90,7 @@ def test_an_offer_that_waited_at_a_kill_is_given_up_and_the_call_goes_on(scene, 
     scene.wire.run_for(5_000)
     assert "INVITE" not in names(scene, VENDORS[0])[1:]
     assert not there.is_over
-    call.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(call, wait_ms=40_000)
     assert there.is_over
     assert is_empty(scene)
 
@@ -104,8 +102,7 @@ def test_an_ack_that_waited_at_a_kill_is_sent_when_the_vendor_repeats_its_200(sc
     scene.wire.run_for(5_000)
     (there,) = scene.vendor.calls
     assert there.acks
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert there.is_over
     assert is_empty(scene)
 
@@ -129,8 +126,7 @@ def test_an_invite_that_waited_at_a_stop_is_examined_and_sent_by_the_next_proces
     assert keeper.seen.count("INVITE") == 2
     assert names(scene, VENDORS[0]).count("INVITE") == 1
     scene.wire.run_for(1_000)
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert is_empty(scene)
 
 
@@ -173,8 +169,7 @@ def test_what_else_waits_at_a_stop_leaves_before_it(scene, keeper, title):
     scene.wire.run_for(3_000)
     assert call.final == 200
     assert scene.vendor.calls[0].acks
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert [there.is_over for there in scene.vendor.calls] == [True]
     assert is_empty(scene)
 
@@ -197,6 +192,5 @@ def test_an_offer_that_may_not_leave_is_refused_at_a_stop(scene, keeper):
     scene.wire.run_for(1_000)
     assert call.got["INVITE"] == [503]
     assert not there.is_over
-    call.hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(call, wait_ms=5_000)
     assert is_empty(scene)

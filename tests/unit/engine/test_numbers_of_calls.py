@@ -44,8 +44,7 @@ def invites(scene):
 
 def called(scene, callee=CALLEE, caller="12025550100", **intent):
     """Make a call, end it where it is answered, and return its record."""
-    call = scene.caller.call(callee, Intent(caller=caller, **intent))
-    scene.wire.run_until(lambda: call.final is not None)
+    call = scene.settled_call(Intent(caller=caller, **intent), callee=callee)
     if call.final == 200:
         scene.wire.run_for(1_000)
         call.hang_up()

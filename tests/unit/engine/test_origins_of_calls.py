@@ -317,8 +317,7 @@ class TestMediaAddresses:
         stage.exchange.switch.media_events.source_found(port.port, port.source.judged_for, self.HOST, now)
         stage.wire.run_until(lambda: made.is_over and there.is_over)
         assert not other.is_over
-        other.hang_up()
-        stage.wire.run_for(1_000)
+        stage.hang_up(other, wait_ms=1_000)
         assert [record.end_reason for record in stage.exchange.sink.records] == ["Lost", "Normal"]
 
     def test_emergency_numbers_are_known_behind_the_rewriting_of_their_trunk(self):

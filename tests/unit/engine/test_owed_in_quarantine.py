@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from doubles.data.records import answered_call, call_id, rejected
-from doubles.journals import crash_and_read, files_of, not_noted, opened
+from doubles.journals import crash_and_read, files_of, not_noted, opened, write_ended
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
@@ -62,8 +62,7 @@ def scene(tmp_path: Path) -> Scene:
 
 @pytest.mark.parametrize("order", ["retry", "salvage"])
 async def test_a_call_that_a_salvage_put_there_is_owed_at_once_and_once_until_it_is_booked(scene, tmp_path, order):
-    scene.journal.ended(CALL)
-    scene.journal.flush()
+    write_ended(scene.journal, CALL)
     file = tmp_path / "journal" / files_of(tmp_path / "journal")[0]
     scene.database.refuses = True
     for _ in range(2):
@@ -77,8 +76,7 @@ async def test_a_call_that_a_salvage_put_there_is_owed_at_once_and_once_until_it
 
 
 async def test_a_call_that_waits_for_the_database_is_owed_once_though_a_salvage_puts_it_there(scene, tmp_path):
-    scene.journal.ended(CALL)
-    scene.journal.flush()
+    write_ended(scene.journal, CALL)
     scene.credit.post(Decimal(-1))
     scene.database.refuses = True
     scene.recorder.add(CALL)

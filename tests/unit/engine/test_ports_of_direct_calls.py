@@ -44,8 +44,7 @@ def after_a_target(scene, keys, call):
     press(scene, call, f"{keys}{TARGET}#", 100)
     scene.wire.run_for(4_000)
     if keys == CONSULTED:
-        scene.vendors[1].only_call.hang_up()
-        scene.wire.run_for(4_000)
+        scene.hang_up(scene.vendors[1].only_call, wait_ms=4_000)
     party = scene.vendors[0].only_call
     assert are_connected(call, party)
     return call, party
@@ -109,8 +108,7 @@ def test_a_direct_call_is_offered_nothing_where_a_port_from_before_is_lost_over_
     assert offers(sides) == before
     refresh(scene, *sides)
     assert are_connected(*sides)
-    sides[0].hang_up()
-    scene.wire.run_for(5_000)
+    scene.hang_up(sides[0], wait_ms=5_000)
     assert relay.open_ports == {}
 
 
@@ -127,8 +125,7 @@ def test_a_side_is_relayed_to_its_next_target_after_the_rtpengine_of_the_one_bef
     scene.wire.run_for(4_000)
     target = scene.vendors[1].calls[-1]
     assert [media_of(each.theirs.encode())[0].host for each in (call, target)] == [HOSTS["two"]] * 2
-    target.hang_up()
-    scene.wire.run_for(4_000)
+    scene.hang_up(target, wait_ms=4_000)
     assert are_connected(call, party)
     refresh(scene, call, party)
     scene.expect_nothing_left(call)

@@ -100,8 +100,7 @@ def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
     assert call.is_over
     assert not party.is_over
     assert [port.recording for port in relay.open_ports.values()] == [file, file]
-    party.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(party, wait_ms=40_000)
     assert relay.open_ports == {}
 
 
@@ -165,8 +164,7 @@ def test_a_share_of_calls_is_recorded():
     scene, relay = scene_with(trunk=50)
     for _ in range(12):
         call = scene.answered_call()
-        call.hang_up()
-        scene.wire.run_for(40_000)
+        scene.hang_up(call, wait_ms=40_000)
     ids = [record.call_id for record in scene.exchange.sink.records]
     wanted = [each for each in ids if crc32(each.encode()) % 100 < 50]
     assert [path.stem for path in relay.recordings] == wanted
@@ -217,8 +215,7 @@ def test_an_error_at_the_end_of_a_leg_keeps_no_port_open():
     scene.exchange.media.parts.recordings = Failing(relay, Path("/recordings"))
     call, _ = scene.talk()
     with capture_logs():
-        call.hang_up()
-        scene.wire.run_for(70_000)
+        scene.hang_up(call, wait_ms=70_000)
     assert scene.exchange.media.counted() == (0, 0)
     (record,) = scene.exchange.sink.records
     assert record.answered_at is not None

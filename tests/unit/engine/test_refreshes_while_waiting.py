@@ -54,8 +54,7 @@ def leave(scene, call):
     """Let the caller transfer its party to a target that rings, and hang up."""
     blind(call, NEXT)
     scene.wire.run_for(500)
-    call.hang_up()
-    scene.wire.run_for(500)
+    scene.hang_up(call, wait_ms=500)
 
 
 def refresh(scene, side, by):
@@ -88,8 +87,7 @@ def test_a_direct_side_gets_no_ports_that_it_had_for_a_target_before(engine, by,
     for side in (call, at_desk):
         press(scene, side, f"*2{TARGET}#", 100)
         scene.wire.run_for(4_000)
-        scene.vendors[0].calls[-1].hang_up()
-        scene.wire.run_for(4_000)
+        scene.hang_up(scene.vendors[0].calls[-1], wait_ms=4_000)
         assert are_connected(call, at_desk)
     leave(scene, call)
     before = at_desk.theirs

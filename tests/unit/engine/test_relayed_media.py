@@ -900,8 +900,7 @@ def test_the_record_has_the_media_of_a_caller_that_has_left_by_a_transfer(tmp_pa
     assert call.is_over
     if is_killed:
         scene.kill()
-    party.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(party, wait_ms=3_000)
     records = sorted(scene.exchange.sink.records, key=lambda record: record.call_id)
     first, second = (media(record)["legs"] for record in records)
     assert (first["caller"]["packets_in"], first["caller"]["latched"]) == (152, "192.0.2.10:20000")
@@ -925,8 +924,7 @@ def test_the_record_has_the_media_of_phones_whose_place_others_have_taken(tmp_pa
             assert call.final == 200
     if is_killed:
         scene.kill()
-    other.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(other, wait_ms=3_000)
     (record,) = scene.exchange.sink.records
     legs = media(record)["legs"]
     assert (legs["caller"]["packets_in"], legs["caller"]["latched"]) == (7_000, "192.0.2.10:20002")
@@ -989,8 +987,7 @@ def test_a_side_that_refuses_another_phone_hears_the_one_that_it_had():
     party.will("INVITE", Reply(488))
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     other = Intent(OFFER.replace("audio 20000", "audio 20002"), headers=(f"Replaces: {call.call_id};{tags}",))
-    pickup = scene.caller.call(CALLEE, other)
-    scene.wire.run_until(lambda: pickup.final is not None)
+    pickup = scene.settled_call(other)
     scene.wire.run_for(1_000)
     assert pickup.final == 488
     assert {number: (port.other, port.source) for number, port in relay.open_ports.items()} == before

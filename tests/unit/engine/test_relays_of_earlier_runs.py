@@ -50,8 +50,7 @@ def connections(relay):
 
 
 def finish(scene, relay, call):
-    call.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(call, wait_ms=40_000)
     assert relay.open_ports == {}
     assert scene.exchange.leftovers() == {}
 
@@ -129,8 +128,7 @@ def test_the_target_of_a_transfer_is_relayed_as_the_call_before(tmp_path):
     restart_without_engine(scene)
     blind(call, NEXT)
     scene.wire.run_for(4_000)
-    call.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(call, wait_ms=2_000)
     target = scene.vendors[2].only_call
     assert [host(target), host(party)] == [OF_SWITCH] * 2
     assert connections(relay) == {("192.0.2.20", "192.0.2.30"), ("192.0.2.30", "192.0.2.20")}

@@ -89,8 +89,7 @@ def test_a_step_that_asks_no_more_decides_at_the_deadline(step, code):
     assert call.final is None
     waiting.wire.run_for(100 + ANSWERED_MS)
     assert call.final == code
-    call.hang_up()
-    waiting.wire.run_for(1_000)
+    waiting.hang_up(call, wait_ms=1_000)
     assert waiting.close().sip_code == code
 
 
@@ -149,8 +148,7 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
     assert searching.call.arrival.caller_in == searching.call.search.hunt.outcomes[0].text == RAW
     assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
     ringing.cancel()
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     assert [record.caller_in for record in exchange.sink.records] == [RAW, RAW]
 
 
@@ -175,8 +173,7 @@ def test_an_attempt_that_cannot_begin_again_ends_its_own_call_only(monkeypatch):
     restored(scene)
     scene.wire.run_for(1_000)
     assert ringing.final == 503
-    talking.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(talking, wait_ms=1_000)
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Lost", "Normal"]
     assert scene.exchange.leftovers() == {}
 

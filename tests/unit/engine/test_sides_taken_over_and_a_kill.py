@@ -31,8 +31,7 @@ def expect_it_goes_on(scene: KilledScene, one: Side, other: Side, after_ms: int)
     scene.wire.run_for(after_ms)
     scene.kill(20, then_ms=40_000)
     assert (one.is_over, other.is_over) == (False, False)
-    one.hang_up()
-    scene.wire.run_for(40_000)
+    scene.hang_up(one, wait_ms=40_000)
     assert other.is_over
     assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
 

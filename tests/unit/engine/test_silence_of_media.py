@@ -169,8 +169,7 @@ def test_calls_go_on_over_a_kill_at_an_rtpengine_whose_figures_are_not_known_yet
             for port in (port_of(call.theirs), port_of(there.theirs)):
                 engines.packets[port] = engines.packets.get(port, 0) + 1
                 engines.last_packet_s[port] = scene.exchange.clock.now().wall // 1_000
-            scene.exchange.poll_rtpengines()
-            scene.wire.run_for(5_000)
+            scene.poll_rtpengines(wait_ms=5_000)
 
     talk(6)
     scene.kill(1_000, then_ms=1_500)
@@ -410,8 +409,7 @@ def test_a_call_that_cannot_begin_again_leaves_the_ports_of_the_others_as_they_a
     scene.stop_and_keep(500, then_ms=1_500)
     assert ringing.final == 503
     assert {number: (each.source, each.other) for number, each in relay.open_ports.items()} == before
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     assert relay.open_ports == {}
 
 
@@ -429,8 +427,7 @@ def test_a_clock_that_is_set_while_an_rtpengine_is_not_asked_ends_no_call(set_at
         for port in (port_of(call.theirs), port_of(there.theirs)):
             engines.packets[port] = engines.packets.get(port, 0) + 1
             engines.last_packet_s[port] = (scene.exchange.clock.now().wall - offset_ms) // 1_000
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(4_500)
+        scene.poll_rtpengines(wait_ms=4_500)
     assert not call.is_over
     scene.finish(call)
 
@@ -495,8 +492,7 @@ def test_ports_of_ours_are_no_destination_also_those_of_calls_of_an_earlier_proc
     spared = {each for host, each in relay.spared if host == SWITCH.host}
     assert spared >= {PortRange(SWITCH.port, SWITCH.port), PortRange(20_000, 20_999)}
     assert PortRange(ports[0], ports[-1] + 1) in spared, "one range, however many calls there are"
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
 
 
 def test_a_call_of_another_engine_is_offered_ports_of_the_one_that_runs(tmp_path):

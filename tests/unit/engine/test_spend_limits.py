@@ -7,7 +7,7 @@ import pytest
 import structlog
 from doubles.data.builders import account, applied_rate, catalogue, switch_settings
 from doubles.data.records import answered_call
-from doubles.journals import new_journal, opened
+from doubles.journals import new_journal, opened, write_ended
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -73,10 +73,10 @@ async def test_a_call_of_yesterday_that_waits_to_be_booked_spends_nothing_of_tod
     for number, ended_at in enumerate((midnight - 12 * HOUR_MS, midnight - 6 * HOUR_MS, midnight + 540_000)):
         owed = (Posting("acme", Decimal(-30), f"call-{number}/customer", "USD"),)
         at = ended_at - 60_000
-        journal.ended(
-            answered_call(number, call_id=uuid7(at, bytes(10)), started_at=at, ended_at=ended_at, postings=owed)
+        write_ended(
+            journal,
+            answered_call(number, call_id=uuid7(at, bytes(10)), started_at=at, ended_at=ended_at, postings=owed),
         )
-        journal.flush()
     balances = Balances(await store_with("1000"), clock)
     limits = tuple(SpendLimit(per, Decimal(95), SpendAction.BLOCK) for per in SpendPeriod)
     await balances.adopt({"acme": account("acme", spend_limits=limits)})

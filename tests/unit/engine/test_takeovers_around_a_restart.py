@@ -101,8 +101,7 @@ def test_a_newcomer_waits_for_its_answer_over_a_stop_that_keeps_calls(
     scene.stop_and_keep(then_ms=500)
     assert (scene.connected(), len(scene.rtpengines.sessions)) == asked
     if engine is MediaEngine.RTPENGINE:
-        scene.exchange.poll_rtpengines()
-        scene.wire.run_for(100)
+        scene.poll_rtpengines()
         assert {tag for *_, tag in scene.rtpengines.blocked} == {scene.rtpengines.sessions[2].author}
     scene.wire.run_for(20_000)
     assert (scene.pickup.final, scene.call.is_over, scene.pickup.is_over) == (status, status == 200, status != 200)

@@ -207,8 +207,7 @@ def test_a_trunk_that_has_taken_a_call_over_and_is_gone_begins_none_either(tmp_p
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{CALLEE}@192.0.2.1>",))
     scene.wire.run_for(2_000)
     assert (scene.lost, pickup.got["REFER"]) == ([], [status])
-    there.hang_up()
-    scene.wire.run_for(2_000)
+    scene.hang_up(there, wait_ms=2_000)
     payers = {each.mapping_gateway for each in scene.exchange.sink.records if each.end_reason == "Normal"}
     assert payers == ({"acme"} if is_gone else {"acme", "branch"})
 

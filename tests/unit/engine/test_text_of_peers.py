@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id
 from doubles.fake_switch import FakeSwitch
-from doubles.journals import crash_and_read, open_call, opened
+from doubles.journals import crash_and_read, open_call, opened, write_ended
 from doubles.kept_log import log_as_it_was
 from doubles.sockets.loopback import Endpoint
 
@@ -50,8 +50,7 @@ def test_a_record_is_journalled_and_read_as_the_database_shows_it(tmp_path):
     journal = opened(tmp_path)
     ended = answered_call(2, **ODD)
     journal.answered(odd_open_call())
-    journal.ended(ended)
-    journal.flush()
+    write_ended(journal, ended)
     found = crash_and_read(tmp_path)
     (unbooked,) = found.unbooked.values()
     assert texts_of(found.open_calls[call_id(1)].record) == texts_of(unbooked) == ODD_SHOWN

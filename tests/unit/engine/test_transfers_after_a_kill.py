@@ -67,8 +67,7 @@ def test_a_transferor_that_wants_no_notifications_gets_none(scene):
 
 def test_a_party_whose_transferor_had_left_is_released(scene):
     call = transferring(scene, RINGS)
-    call.hang_up()
-    scene.wire.run_for(1_000)
+    scene.hang_up(call, wait_ms=1_000)
     scene.kill(then_ms=2_000)
     assert notified(call) == RINGING
     assert [each.is_over for each in scene.vendor.calls] == [True, True]

@@ -308,8 +308,7 @@ def test_a_transfer_to_ambiguous_text_is_refused(target):
     call.ask("REFER", headers=[f"Refer-To: <{target}>"])
     scene.wire.run_for(3_000)
     assert (len(scene.vendor.calls), scene.exchange.sink.records[-1].sip_code) == (1, 484)
-    call.hang_up()
-    scene.wire.run_for(3_000)
+    scene.hang_up(call, wait_ms=3_000)
 
 
 @pytest.mark.parametrize(
