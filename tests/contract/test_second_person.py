@@ -29,8 +29,10 @@ from vosd.admin.office.payments import (
     refuse_payment,
     undo_payment,
 )
+from vosd.admin.office.people import AddPerson, add_person
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import AddToken, add_token, principal_of
 from vosd.storage.ports import ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
@@ -43,6 +45,7 @@ def person(name, login):
 
 
 ANN, BOB = person("ann", "ann"), person("bob", "bob")
+LIMITS = {"clerk": Decimal(10), "director": None}
 
 
 class ByHand:
@@ -53,12 +56,23 @@ class ByHand:
 
     def at(self, now=NOW):
         accounts = (account("acme"), account("other"))
-        return office_on(self._database, *accounts, now=now, confirm_above=Decimal(100))
+        limits = {"confirm_above": Decimal(100), "confirm_above_by": LIMITS}
+        return office_on(self._database, *accounts, now=now, **limits)
 
-    async def pay(self, amount, kind=PaymentType.PAYMENT, **changes):
+    async def pay(self, amount, kind=PaymentType.PAYMENT, who=ANN, **changes):
         amount = None if kind is PaymentType.ZERO else Decimal(amount)
         wanted = {"account": "acme", "amount": amount, "type": kind, "reference": "bank-1"} | changes
-        return await book_payment(self.at(), ANN, BookPayment(**wanted))
+        return await book_payment(self.at(), who, BookPayment(**wanted))
+
+    async def person(self, name):
+        """Add a person of the page."""
+        await add_person(self.at(), BOB, AddPerson(name=name, role="administrator"))
+        return msgspec.structs.replace(person(name, name), means=Means.PAGE)
+
+    async def token(self, maker, name="mine"):
+        """Make a token, and return its principal."""
+        made = await add_token(self.at(), maker, AddToken(name=name, role="administrator"))
+        return await principal_of(self.at(), made.token, "192.0.2.7")
 
     async def confirm(self, number, who, now=NOW):
         return await confirm_payment(self.at(now), who, ConfirmPayment(number))
@@ -99,6 +113,45 @@ async def test_a_payment_above_the_limit_is_booked_when_another_person_has_confi
     (receipt,) = await by_hand.pay("100.00000001")
     assert receipt.repeated
     assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_token_counts_as_the_person_who_has_made_it_or_the_token_that_has_made_it(database, by_hand):
+    ann, eve = await by_hand.person("ann"), await by_hand.person("eve")
+    first, second = await by_hand.token(ann, "first"), await by_hand.token(ann, "second")
+    of_eve = await by_hand.token(eve, "of eve")
+    deeper = await by_hand.token(first, "deeper")
+    behind_ann = (ann, first, second, deeper)
+    for number, asker in enumerate(behind_ann):
+        waits = await by_hand.pay("500", who=asker, reference=f"bank-{number}")
+        for same in behind_ann:
+            with pytest.raises(OwnPaymentError, match=f"^payment {waits.id} was asked for by {asker.name} "):
+                await by_hand.confirm(waits.id, same)
+        (receipt,) = await by_hand.confirm(waits.id, of_eve)
+        assert receipt.after == f"{500 * (number + 1)}.00"
+    waits = await by_hand.pay("500", who=of_eve, reference="bank-9")
+    await by_hand.confirm(waits.id, deeper)
+
+
+async def test_tokens_of_the_terminal_are_programs_of_their_own_and_count_for_those_that_they_make(by_hand):
+    first, other = await by_hand.token(ANN, "crm"), await by_hand.token(ANN, "bank")
+    deeper = await by_hand.token(first, "deeper")
+    waits = await by_hand.pay("500", who=first)
+    with pytest.raises(OwnPaymentError):
+        await by_hand.confirm(waits.id, deeper)
+    await by_hand.confirm(waits.id, other)
+
+
+async def test_a_token_books_alone_at_most_what_each_of_its_makers_does(by_hand):
+    clerk, director = await by_hand.person("clerk"), await by_hand.person("director")
+    of_clerk = await by_hand.token(clerk)
+    deeper = await by_hand.token(of_clerk, "deeper")
+    for number, who in enumerate((clerk, of_clerk, deeper)):
+        for amount, waits in (("10", False), ("10.01", True)):
+            booked = await by_hand.pay(amount, who=who, reference=f"{amount}-{number}")
+            assert isinstance(booked, WaitingSheet) == waits
+    of_director = await by_hand.token(director)
+    assert isinstance(await by_hand.pay("101", who=of_director, reference="d1"), WaitingSheet)
+    assert not isinstance(await by_hand.pay("101", who=director, reference="d2"), WaitingSheet)
 
 
 async def test_two_who_confirm_at_once_book_once_and_one_who_refuses_meanwhile_ends_it(database, by_hand):

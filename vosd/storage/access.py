@@ -134,6 +134,13 @@ class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
     person: Maker | None
     """Person who has made the last of them; None = it was made at the terminal, or its maker is not known."""
 
+    @property
+    def makers(self) -> tuple[str, ...]:
+        """Logins of those who have made the token, each by the next one, a person last."""
+        tokens = tuple(f"{OF_TOKEN}{token.id}" for token, _ in self.tokens[1:])
+        first = self.tokens[-1][0].maker
+        return tokens if first in {None, AT_TERMINAL} else (*tokens, str(first))
+
 
 class SqlAccess:
     """Reads and writes tokens and roles. Every method raises StoreUnavailable: try again."""

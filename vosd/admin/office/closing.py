@@ -13,7 +13,7 @@ from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, book_for
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
-from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType
+from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, alone_at_most
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -77,7 +77,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
-    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above(who.login)
+    accounts, confirm_above = office.definitions.accounts(), alone_at_most(office, who)
     configured(accounts, name)
     await _check_idle(switch, name)
     await _check_owes_nothing(stores.queries, name)  # else the minimum is booked, and the close refused all the same

@@ -12,7 +12,7 @@ from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import AboveLimitError, needs_second
+from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
@@ -141,7 +141,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     rates = {(each.role, each.level): each.tax_rate_after for each in earlier}
     changes = changes_of(record, order.charges, rates)
     correction = Correction(record.call_id, changes, reference, who.recorded, order.memo, office.now())
-    if order.is_trial or office.definitions.confirm_above(who.login) is not None:
+    if order.is_trial or alone_at_most(office, who) is not None:
         wanted = await office.stores.corrections.preview([correction])
         _check_limit(office, who, wanted)
         if order.is_trial:
@@ -157,7 +157,7 @@ def _check_limit(office: Office, who: Principal, wanted: Iterable[CorrectedCharg
     """Raise AboveLimitError where an entry is more than the person books alone; no correction waits for another one."""
     for each in wanted:
         if each.is_new and needs_second(office, who, each.amount):
-            limit = office.definitions.confirm_above(who.login) or ZERO
+            limit = alone_at_most(office, who) or ZERO
             message = (
                 f"account {each.account} would get {format_amount(each.amount)}, more than billing.confirm_above of "
                 f"{format_amount(limit)}: a person with a higher limit corrects it"

@@ -36,6 +36,7 @@ from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
+from vosd.storage.access import OF_TOKEN
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import (
@@ -411,13 +412,16 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        OwnPaymentError: the principal has asked for it.
+        OwnPaymentError: the principal has asked for it, or one and the same person is behind both.
         NotWaiting: it does not wait.
         UnknownAccountError, OtherCurrency, TooLittleLeft, StoreUnavailable: it waits on.
     """
     asked = await office.stores.waiting_payments.find(order.id)
-    if who.login == asked.login or who.recorded == asked.operator:
-        message = f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it"
+    if who.person == await _person_behind(office, asked.login) or who.recorded == asked.operator:
+        message = (
+            f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it; "
+            "a token counts as the person who has made it"
+        )
         raise OwnPaymentError(message)
     confirmed = f"{_CONFIRMED} by {who.recorded}"
     wanted = ManualBooking(
@@ -431,6 +435,14 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         return await _book(office, wanted, asked.operator, settles, line)
     except TooLittleLeft as error:  # it is confirmed as it was asked for, and that was without `force`
         raise TooLittleLeft(error.said, "refuse it, and order another one with `force`") from error
+
+
+async def _person_behind(office: Office, login: str) -> str:
+    """Return what ``Principal.person`` was of a login."""
+    if not login.startswith(OF_TOKEN):
+        return login
+    line = await office.stores.access.line_of(login.removeprefix(OF_TOKEN))
+    return line.makers[-1] if line is not None and line.makers else login
 
 
 def without_second_person(kind: str, memo: str) -> str:
@@ -515,8 +527,17 @@ async def book_by_hand(
 
 def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
     """Return whether an amount is more than this person books alone."""
-    limit = office.definitions.confirm_above(who.login)
+    limit = alone_at_most(office, who)
     return limit is not None and abs(amount) > limit
+
+
+def alone_at_most(office: Office, who: Principal) -> Decimal | None:
+    """Return the highest amount that a person books alone, and a token no more than those who have made it.
+
+    None = any.
+    """
+    limits = map(office.definitions.confirm_above, (who.login, *who.makers))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def waiting_of(payment: Payment, who: Principal) -> WaitingPayment:

@@ -58,6 +58,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Account for which an agent or a customer acts."""
     bounds: TokenBounds | None = None
     """Bounds of the token that has proved it; None = it has none."""
+    makers: tuple[str, ...] = ()
+    """Logins of those who have made the token, each by the next one: tokens, and last a person, unless the terminal has
+    made the last of them."""
     request: RequestKey | None = None
     """The request that has the order, where it may be repeated: it is kept in the transaction of the change."""
     job: JobRun | None = None
@@ -67,6 +70,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def recorded(self) -> str:
         """The operator that ledger and overrides name: an agent is recorded as such."""
         return recorded_as(self.account) if self.role is Role.AGENT and self.account is not None else self.name
+
+    @property
+    def person(self) -> str:
+        """Login of the person behind a token, or of the first token, which the terminal has made; else its own."""
+        return self.makers[-1] if self.makers else self.login
 
     def audit_line(self, order: msgspec.Struct, subject: str, at: int) -> AuditLine:
         """Return the line of a change that was made by an order at a moment (UTC milliseconds)."""

@@ -311,6 +311,7 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
         source=source,
         account=found.account,
         bounds=TokenBounds(found.networks, found.expires_at) if found.networks or found.expires_at else None,
+        makers=line.makers,
     )
 
 
