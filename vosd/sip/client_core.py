@@ -164,11 +164,13 @@ class ClientCore:
         draft = None
         if answers is not None:
             draft = RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted, is_fixed=is_fixed)
-        self._send(client, dialog, self._write(dialog, method, headers, body), draft, now, is_fixed=is_fixed)
+        self._send(client, dialog, self._write(dialog, method, headers, body, now), draft, now, is_fixed=is_fixed)
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
         peer, parts = dialog.peer, transaction.parts
+        if peer in self._store.unreachable:
+            peer = self._flows.by_udp(peer, dialog.seen_at) or peer
         via = self._flows.vias[peer.flow] + self._token()
         ack = dialog.request("ACK", via, parts.sequence, parts.credentials + headers, body)
         if len(ack) > LARGEST_DATAGRAM and not self._store.reliable[peer.flow]:
@@ -198,10 +200,10 @@ class ClientCore:
         )
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, "BYE", headers, body, is_proven=answers.are_wanted)
-        key, data, spare = self._write(dialog, "BYE", headers, body)
+        key, peer, data, spare, spare_data = self._write(dialog, "BYE", headers, body, now)
         if dialog.server_name:  # most peers have none, and a property costs a call
             bye.server_name = dialog.expected_name
-        bye.begin(key, dialog.peer, data, now, spare, draft)
+        bye.begin(key, peer, data, now, spare, draft, spare_data)
         return bye
 
     def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> Client:
@@ -298,7 +300,13 @@ class ClientCore:
             peer = None if draft.is_fixed else self._by_tcp(draft.dialog, data, now)
             if peer is not None:
                 by_tcp = replace(parts, via=self._flows.same_branch(parts.via, peer.flow), peer=peer)
-                return _Written(by_tcp, self._through(data, parts.peer.flow, peer.flow), (parts, data))
+                return _Written(by_tcp, self._flows.through(data, parts.peer.flow, peer.flow), (parts, data))
+            by_udp = self._flows.by_udp(parts.peer, draft.dialog.seen_at)
+            if by_udp is not None:
+                other = replace(parts, via=self._flows.same_branch(parts.via, by_udp.flow), peer=by_udp)
+                fallback = other, self._for_udp(data, parts.peer.flow, by_udp.flow)
+                may_connect = self._store.may_connect(parts.peer, now)
+                return _Written(parts, data, fallback) if may_connect else _Written(*fallback, None)
             beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
             return _Written(parts, data, None if beside is None else (replace(parts, peer=beside), data))
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
@@ -334,51 +342,58 @@ class ClientCore:
         by_tcp = peer._replace(flow=flow)
         return by_tcp if self._store.may_connect(by_tcp, now) else None
 
-    def _through(self, data: bytes, old: int, flow: int) -> bytes:
-        """Return a request with the Via of another flow and the same branch."""
-        vias = self._flows.vias
-        return data.replace(f"\r\nVia: {vias[old]}".encode(), f"\r\nVia: {vias[flow]}".encode(), 1)
+    def _for_udp(self, data: bytes, old: int, flow: int) -> bytes:
+        """Return a request for a connection as it goes by a UDP flow: our Contact names that, too."""
+        contacts = self._flows.contacts
+        return self._flows.through(data, old, flow).replace(contacts[old].encode(), contacts[flow].encode(), 1)
 
     def _large_ack(self, peer: Peer, ack: bytes, asked: Peer) -> tuple[Peer, bytes]:
         """Return an ACK that is too large for UDP: over the connection of its INVITE, if that had one."""
         if not self._store.reliable[asked.flow] or asked[1:] != peer[1:]:
             return peer, ack
-        return asked, self._through(ack, peer.flow, asked.flow)
+        return asked, self._flows.through(ack, peer.flow, asked.flow)
 
     def _send(
         self,
         client: Client,
         dialog: Dialog,
-        written: tuple[str, bytes, Peer | None],
+        written: tuple[str, Peer, bytes, Peer | None, bytes],
         draft: RequestDraft | None,
         now: Instant,
         *,
         is_fixed: bool,
     ) -> None:
         """Send a request as it was written, or by TCP if it is too large."""
-        key, data, spare = written
+        key, peer, data, spare, spare_data = written
         client.server_name = dialog.expected_name
         if len(data) > LARGEST_DATAGRAM and not is_fixed:
-            peer = self._by_tcp(dialog, data, now)
-            if peer is not None:
-                by_tcp = self._through(data, dialog.peer.flow, peer.flow)
-                client.begin(key, peer, by_tcp, now, dialog.peer, draft, data)
+            other = self._by_tcp(dialog, data, now)
+            if other is not None:
+                client.begin(key, other, self._flows.through(data, peer.flow, other.flow), now, peer, draft, data)
                 return
-        client.begin(key, dialog.peer, data, now, spare, draft)
+        client.begin(key, peer, data, now, spare, draft, spare_data)
 
-    def _write(self, dialog: Dialog, method: str, headers: str, body: bytes) -> tuple[str, bytes, Peer | None]:
+    def _write(
+        self, dialog: Dialog, method: str, headers: str, body: bytes, now: Instant
+    ) -> tuple[str, Peer, bytes, Peer | None, bytes]:
+        """Return the key of a request within a dialog, where it goes and what it is, and the same of its spare."""
         dialog.local_sequence += 1
         if dialog.answers is not None:
             headers = dialog.answers.lines(method, dialog.request_uri, body, self._token()) + headers
-        flow, token = dialog.peer.flow, self._token()
-        via = self._flows.vias[flow] + token
+        peer, token = dialog.peer, self._token()
+        via = self._flows.vias[peer.flow] + token
+        key = f"{self._flows.mark}{token} {method}"
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
-        spare = None
-        if self._store.reliable[flow]:
-            # What is outside a dialog goes to a Contact alone: its owner repeats it, and has other addresses.
-            beside = self._flows.beside if dialog.remote_tag else self._flows.elsewhere
-            spare = beside(dialog.next_stop, dialog.peer)
-        return f"{self._flows.mark}{token} {method}", data, spare
+        if not self._store.reliable[peer.flow]:
+            return key, peer, data, None, b""
+        by_udp = self._flows.by_udp(peer, dialog.seen_at)
+        if by_udp is not None:
+            other = self._for_udp(data, peer.flow, by_udp.flow)
+            may_connect = self._store.may_connect(peer, now)
+            return (key, peer, data, by_udp, other) if may_connect else (key, by_udp, other, None, b"")
+        # What is outside a dialog goes to a Contact alone: its owner repeats it, and has other addresses.
+        beside = self._flows.beside if dialog.remote_tag else self._flows.elsewhere
+        return key, peer, data, beside(dialog.next_stop, peer), b""
 
     # -- proof --------------------------------------------------------------------------------------------------
 
@@ -390,7 +405,7 @@ class ClientCore:
         event = transaction.response_came(challenge, now)
         if draft is None or not _can_prove(draft.dialog.answers, draft.rounds, challenge, is_proven=draft.is_proven):
             return event
-        written = self._write(draft.dialog, draft.method, draft.headers, draft.body)
+        written = self._write(draft.dialog, draft.method, draft.headers, draft.body, now)
         again = replace(draft, rounds=draft.rounds + 1, is_proven=True)
         self._send(transaction, draft.dialog, written, again, now, is_fixed=draft.is_fixed)
         return None

@@ -155,6 +155,18 @@ class Flows:
         """Return the Via value of another flow with the branch of ``via``."""
         return self.vias[flow] + via.rpartition(self.mark)[2]
 
+    def by_udp(self, peer: Peer, seen_at: Peer) -> Peer | None:
+        """Return where a peer was seen over UDP whose Contact or route leads to a connection; None = it was not.
+
+        Where it accepts none, it is reached there (section 18.4): its BYE must arrive.
+        """
+        return seen_at if self.reliable[peer.flow] and not self.reliable[seen_at.flow] else None
+
+    def through(self, request: bytes, old: int, flow: int) -> bytes:
+        """Return a request with the Via of another flow and the same branch."""
+        vias = self.vias
+        return request.replace(f"\r\nVia: {vias[old]}".encode(), f"\r\nVia: {vias[flow]}".encode(), 1)
+
     def towards(self, host: str, transport: str | None = None, interface: str | None = None) -> int:
         """Return the flow for packets to an address: the configured interface, else the first suitable listener.
 

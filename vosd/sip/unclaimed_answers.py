@@ -115,11 +115,14 @@ class UnclaimedAnswers:
         return None
 
     def _readdressed(self, ack: Datagram, answer: Response) -> Datagram:
-        """Return an ACK as it goes to where a registered user is reached by now, who may have connected again."""
+        """Return an ACK as it goes to where its peer is reached by now: a registered user may have connected again."""
         owner = self._dialogs.owners.get(tag_of(answer.header("from") or ""))
         dialog = None if owner is None else owner.dialog
         if dialog is None or (dialog.call_id, dialog.remote_tag) != (answer.call_id, answer.to_tag):
             return ack
+        by_udp = self._flows.by_udp(ack.peer, dialog.seen_at)
+        if by_udp is not None:  # it may have accepted no connection for the first one
+            return replace(ack, peer=by_udp, data=self._flows.through(ack.data, ack.peer.flow, by_udp.flow))
         after = dialog.moved_over(ack.peer)
         return ack if after is None else replace(ack, peer=after)
 
@@ -141,8 +144,9 @@ class UnclaimedAnswers:
         dialog = None if owner is None else owner.dialog
         if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
             if is_invite:
-                via = self._flows.new_via(dialog.peer.flow)
-                self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, ""))
+                peer = self._flows.by_udp(dialog.peer, dialog.seen_at) or dialog.peer
+                request = dialog.request("ACK", self._flows.new_via(peer.flow), answer.cseq.number, "")
+                self._store.send(peer, request)
             return self.of_live_dialog(dialog, answer, now)
         # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
         # to any address, with a Call-ID and tags of its choice, or connect to it.
