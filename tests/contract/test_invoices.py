@@ -29,6 +29,7 @@ from doubles.ledger_entries import entries_of
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
+from doubles.turns import turns
 from pypdf import PdfReader
 from sqlalchemy import delete, event, insert, select, text, update
 
@@ -1238,8 +1239,7 @@ async def listening(*commands: str) -> AsyncIterator[Postbox]:
         yield postbox
     finally:
         postbox.close()
-        for _ in range(5):
-            await asyncio.sleep(0)  # its connections are closed by the loop
+        await turns(5)  # its connections are closed by the loop
 
 
 async def test_charges_of_a_period_without_invoice_keep_the_next_one_from_being_made(site: Site) -> None:

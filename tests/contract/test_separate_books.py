@@ -12,6 +12,7 @@ import pytest
 import structlog
 from doubles import forked_bookkeeper
 from doubles.data.records import answered_call, call_id
+from doubles.turns import turns
 
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.processes.channel import message
@@ -126,12 +127,11 @@ async def test_a_process_that_was_killed_before_it_read_its_channel_is_started_a
 @MARIADB_ALONE
 async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at_all(books):
     expected = 0
-    for turns in (0, 3, 30, 300, 1_000):
+    for count in (0, 3, 30, 300, 1_000):
         indices = range(expected, expected + 100)
         expected += 100
         booking = asyncio.ensure_future(books.book(calls(*indices)))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await turns(count)
         if books.pid is not None and not booking.done():
             os.kill(books.pid, signal.SIGKILL)
         assert (await booking).standings["acme"] == Standing(-expected * FEE, expected)
@@ -141,8 +141,7 @@ async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at
 async def test_a_batch_that_was_cancelled_does_not_reply_to_the_next_one(books):
     await books.book(calls(1))
     booking = asyncio.ensure_future(books.book(calls(2, 3)))
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     booking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await booking

@@ -1,12 +1,12 @@
 """Requests beyond what their sender may: one line at once, and one with the number of the others a minute later."""
 
-import asyncio
 from pathlib import Path
 
 from doubles.api import AGENT, CUSTOMER, VIEWER, identify
 from doubles.asgi import answered
 from doubles.migrated import migrated
 from doubles.office import agent, customer
+from doubles.turns import turns
 from structlog.testing import capture_logs
 
 from vosd.admin.office.principal import Principal
@@ -23,8 +23,7 @@ def ask(refused: RefusedRequests, who: Principal, path: str = "/api/v1/accounts/
 
 
 async def turn() -> None:
-    for _ in range(3):  # a timer of no time is due in the next turn of the loop
-        await asyncio.sleep(0)
+    await turns(3)  # a timer of no time is due in the next turn of the loop
 
 
 async def test_the_first_request_is_logged_and_the_others_are_counted_in_the_next_line() -> None:

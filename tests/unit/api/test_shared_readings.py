@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from doubles.turns import turns
 
 from vosd.api.shared_readings import SharedReadings
 from vosd.cdr.ports import StoreUnavailable
@@ -23,8 +24,7 @@ class Slow:
 
 
 async def _rest() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
 
 
 async def test_who_asks_while_it_is_read_gets_what_is_read_after_that_once_for_all():

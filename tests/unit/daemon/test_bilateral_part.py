@@ -11,6 +11,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
@@ -182,8 +183,7 @@ async def test_it_is_made_a_minute_after_the_end_of_each_five_minutes(monkeypatc
     clock = ManualClock(0, wall=DUE - 1_000)
     part = BilateralPart("", (), clock, lambda: CATALOGUE)  # type: ignore[arg-type,return-value]
     await part.begin()
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns(5)
     assert made.empty()
     clock.move_to(1_000)
     async with asyncio.timeout(30):

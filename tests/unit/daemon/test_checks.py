@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 from doubles.migrated import migrated
+from doubles.turns import turns
 
 from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in, found_in, question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
@@ -199,8 +200,7 @@ async def test_the_process_of_a_large_configuration_is_ready_before_the_first_ch
     assert await process.questions.get() == ["first"]
     process.answer(CheckedObjects({}, {}))
     await first
-    for _ in range(10):  # turns in which it would end
-        await asyncio.sleep(0)
+    await turns(10)  # turns in which it would end
     assert (len(processes), process.returncode) == (1, None)
     await small.close()
     await large.close()

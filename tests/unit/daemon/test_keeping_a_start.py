@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from doubles.kept_log import log_as_it_was
+from doubles.turns import turns
 
 from vosd.catalogue.losses import Busy
 from vosd.catalogue.problems import ConfigError
@@ -153,8 +154,7 @@ async def test_sockets_are_read_until_it_is_kept(site: Site, monkeypatch: pytest
     monkeypatch.setattr(daemon.service, "keep", keep_no_calls)
     await daemon.configuration.begin()
     draining = asyncio.create_task(daemon.drain(signal.SIGTERM))
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     assert not paused
     site.is_let.set()
     await draining

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from doubles.service_manager import ServiceManager
+from doubles.turns import turns
 from structlog.testing import capture_logs
 
 from vosd.cdr.ports import StoreUnavailable
@@ -78,8 +79,7 @@ async def test_an_attempt_that_reads_much_is_not_ended(monkeypatch: pytest.Monke
     has_read: list[bool] = []
 
     async def check() -> None:
-        for _ in range(10):  # turns of the event loop, the deadline is over
-            await asyncio.sleep(0)
+        await turns(10)  # turns of the event loop, the deadline is over
         has_read.append(True)
 
     await until_database_answers(check, Notifier(None), deadline=deadline, reads_much=True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 
 from vosd.daemon.daily import Daily, next_run
@@ -54,8 +55,7 @@ class Day:
         self.runs.clear()
         for _ in range(minutes):
             self.clock.move_to(self.clock.now().mono + 60_000)
-            for _ in range(4):
-                await asyncio.sleep(0)
+            await turns(4)
         return list(self.runs)
 
 

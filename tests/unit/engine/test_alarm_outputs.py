@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from doubles.postbox import Postbox
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 from e2e.conditions import a_moment
 from structlog.testing import capture_logs
@@ -104,8 +105,7 @@ async def hook() -> AsyncIterator[Hook]:
     await made.listen()
     yield made
     made.close()
-    for _ in range(5):
-        await asyncio.sleep(0)  # its connections are closed by the loop
+    await turns(5)  # its connections are closed by the loop
 
 
 def webhook_of(url: str, level: Level = Level.INFO) -> AlarmWebhook:
@@ -340,8 +340,7 @@ async def postbox() -> AsyncIterator[Postbox]:
     await made.listen()
     yield made
     made.close()
-    for _ in range(5):
-        await asyncio.sleep(0)  # its connections are closed by the loop
+    await turns(5)  # its connections are closed by the loop
 
 
 def mail_settings(port: int) -> MailSettings:
@@ -497,11 +496,9 @@ async def test_a_recipient_that_was_put_off_and_that_a_reload_takes_out_is_not_t
     task = asyncio.create_task(output.run())
     output.put(*changes_of(1))
     await asyncio.wait_for(delivered.wait(), PATIENCE_S)
-    for _ in range(5):
-        await asyncio.sleep(0)  # it waits for the next try, which a reload lets come at once
+    await turns(5)  # it waits for the next try, which a reload lets come at once
     output.adjust(AlarmSettings(mail=replace(settings, recipients=("noc@example.com",))))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns(5)
     output.put(*changes_of(1, "lease_lost"))
     mails = [await asyncio.wait_for(postbox.mails.get(), PATIENCE_S) for _ in range(2)]
     assert mails[1]["To"] == "noc@example.com"

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 import structlog
+from doubles.turns import turns
 
 from vosd.engine import background
 from vosd.sip.drops import Drop
@@ -87,5 +88,4 @@ async def test_only_new_drops_are_logged_by_reason() -> None:
 
 async def several_turns() -> None:
     """Let other tasks run a few times."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns(5)

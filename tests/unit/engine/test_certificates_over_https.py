@@ -3,9 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from functools import partial
 from threading import Event, Semaphore
 from typing import Any
 
@@ -14,6 +13,7 @@ from doubles.certificate_server import CertificateServer, Page
 from doubles.certificates import Authority
 from doubles.silent_names import SilentNames
 from doubles.sti import UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, usual
+from doubles.turns import until
 from doubles.virtual.clock import ManualClock
 
 from vosd.b2bua.ports import SetupAnswer
@@ -102,13 +102,6 @@ class Fetching:
     async def refreshed(self) -> None:
         """Wait for the fetches that go on beside calls."""
         await asyncio.wait_for(asyncio.gather(*self.store._open.values()), PATIENCE_S)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await turn()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from doubles.data.builders import account, catalogue, switch_settings
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 from doubles.watched_database import MemoryStandings
 
@@ -70,12 +71,10 @@ async def test_a_start_does_not_wait_for_the_copy_whose_age_is_noted_when_it_is_
         await stop(first)
         service = await started(tmp_path, store, lease, copy)
     try:
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await turns(10)
         assert (copy.by_account, copy.at) == ({}, None)
         copy.may_write.set()
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await turns(10)
         assert [*copy.by_account] == ["acme"]
         assert copy.at is not None
     finally:
@@ -95,8 +94,7 @@ async def test_a_stop_writes_the_copy_however_slow_its_disk_is(tmp_path: Path, m
     async with asyncio.timeout(10):
         while copy.begun == begun:  # noqa: ASYNC110 - the tasks are cancelled first
             await asyncio.sleep(0)
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     copy.may_write.set()
     await stopping
     assert [*copy.by_account] == ["acme"]
@@ -114,8 +112,7 @@ async def test_a_copy_is_not_of_now_before_it_has_what_a_first_start_has_read(
     monkeypatch.setattr(DatabaseWatch, "compare", compare)
     store, copy = MemoryStore(), MemoryStandings()
     service = await started(tmp_path, store, MemoryLease(store), copy)
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     assert not service.database.is_compared
     assert (copy.by_account, copy.at) == ({}, None)
     await stop(service)

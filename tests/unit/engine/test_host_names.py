@@ -3,10 +3,10 @@
 import asyncio
 import gc
 import socket
-from functools import partial
 
 import pytest
 from doubles.silent_names import SilentNames
+from doubles.turns import until
 
 from vosd.engine import host_names as module
 from vosd.engine.host_names import HostNames
@@ -57,10 +57,8 @@ async def test_no_look_up_waits_for_a_thread(resolver):
     with pytest.raises(OSError, match="2 other names are being looked up"):
         await names.addresses("good.example")
     resolver.released.set()
-    turn = partial(asyncio.sleep, 0)
+    await until(lambda: not names.is_open("a.example"))
     async with asyncio.timeout(PATIENCE_S):
-        while names.is_open("a.example"):
-            await turn()
         assert await names.addresses("good.example") == ["127.0.0.1"]
 
 

@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from threading import Event, current_thread
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from doubles.certificates import Authority
 from doubles.silent_names import SilentNames
+from doubles.turns import until
 
 from vosd import __version__
 from vosd.base.secret import Secret
@@ -216,11 +216,8 @@ async def test_a_lookup_connects_to_the_latest_address_while_the_name_server_is_
     assert await lookup.look_up("1") == "4420"
     resolver.dead = {"numbers.example"}
     waiting = asyncio.create_task(lookup.look_up("2"))
-    turn = partial(asyncio.sleep, 0)
     try:
-        async with asyncio.timeout(10):
-            while resolver.asked["numbers.example"] < 2:
-                await turn()
+        await until(lambda: resolver.asked["numbers.example"] >= 2)
         assert [await lookup.look_up(number) for number in "345"] == ["4420"] * 3
         assert not waiting.done()
     finally:

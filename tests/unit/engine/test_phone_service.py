@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 
 import pytest
 from doubles.data.registering import register_request
+from doubles.turns import until
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
@@ -116,14 +116,6 @@ async def home(program: Program) -> AsyncIterator[Home]:
     yield made
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until a condition holds that has no event."""
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await turn()
 
 
 def told(logs) -> list[dict[str, object]]:

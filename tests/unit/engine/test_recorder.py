@@ -11,6 +11,7 @@ from doubles.data.records import answered_call, call_id, rejected
 from doubles.memory.store import MemoryStore
 from doubles.recording import Database, call, end
 from doubles.sockets.relay import until
+from doubles.turns import turns
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import BookedBatch, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
@@ -108,8 +109,7 @@ async def test_a_full_batch_does_not_wait(database, journal, credits):
     task = asyncio.create_task(recorder.run())
     for index in range(2):
         end(recorder, journal, credits, call(index))
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     assert database.offered == []
     end(recorder, journal, credits, call(2))
     await asyncio.wait_for(recorder.drained(), 30)

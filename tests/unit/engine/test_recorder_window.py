@@ -14,6 +14,7 @@ from doubles.data.records import call_id
 from doubles.journals import crash_and_read, opened
 from doubles.recording import Database, call, end
 from doubles.small_disk import Disk
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 
 from vosd.base.clock import Instant
@@ -136,8 +137,7 @@ async def test_after_an_error_of_a_batch_no_second_reader_meets_the_first(
         nonlocal reading, most_at_once
         reading += 1
         most_at_once = max(most_at_once, reading)
-        for _ in range(50):  # longer than the other task takes to begin again
-            await asyncio.sleep(0)
+        await turns(50)  # longer than the other task takes to begin again
         reading -= 1
         return await real_read(most)
 
@@ -425,8 +425,7 @@ async def test_reading_that_is_cut_off_ends_with_its_thread_which_has_the_file(n
     reading = asyncio.create_task(journal.waiting.read_back(6))
     assert await asyncio.to_thread(has_begun.wait, 30)
     reading.cancel()
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
     assert not reading.done()
     may_go_on.set()
     with pytest.raises(asyncio.CancelledError):

@@ -2,14 +2,14 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.report_server import ReportServer
+from doubles.turns import turns, until
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
@@ -73,13 +73,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "LAST_REPORTS_S", 0.5)
     monkeypatch.setattr(reporter, "TICK_S", 0.01)
     monkeypatch.setattr(delivery, "WELL_MS", 0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await turn()
 
 
 async def taken(server: ReportServer, count: int) -> list[dict[str, Any]]:
@@ -224,8 +217,7 @@ async def test_while_the_switch_is_overloaded_reports_wait(desk):
         desk.is_busy = True
         made = await desk.begin(server.url)
         made.ended(answered_call(1))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await turns(20)
         assert server.attempts == 0
         desk.is_busy = False
         await taken(server, 1)

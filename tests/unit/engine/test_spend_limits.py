@@ -11,6 +11,7 @@ from doubles.journals import new_journal, opened, write_ended
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
@@ -167,8 +168,7 @@ async def test_an_hour_begins_while_the_database_does_not_answer(monkeypatch):
     tasks = [asyncio.create_task(each()) for each in (balances.run, balances.watch)]
     await asked.wait()
     clock.move_to(clock.now().mono + HOUR_MS)
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turns(20)
     assert not any(balances.credits[name].spending.spent(SpendPeriod.HOUR) for name in ("acme", "bingo"))
     for task in tasks:
         task.cancel()
@@ -185,8 +185,7 @@ async def test_the_calls_of_a_limit_that_a_reload_sets_are_looked_at_in_steps_wi
         credit.resume(applied_rate("0.60"), Decimal(36), 3_600, 60)
     await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
     watching = asyncio.create_task(balances.watch())
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turns(20)
     watching.cancel()
     assert credit.spending.parts(SpendPeriod.HOUR, credit.reserved) == (0, 5 * Decimal("6.60"))
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from ipaddress import ip_network
 
 import pytest
+from doubles.turns import until
 
 from vosd.metrics import server, slots
 from vosd.metrics.server import MetricsPage, MetricsServer
@@ -40,12 +41,6 @@ async def serving(allow: str = "127.0.0.0/8"):
     async with await asyncio.start_server(pages.accept, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         yield pages, partial(asyncio.open_connection, "127.0.0.1", port)
-
-
-async def until(is_so) -> None:
-    async with asyncio.timeout(30):
-        while not is_so():  # noqa: ASYNC110  what changes it knows of no test
-            await asyncio.sleep(0)
 
 
 async def answer(connect, request: bytes) -> bytes:

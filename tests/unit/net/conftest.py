@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import pytest
 from doubles.certificates import Authority
+from doubles.turns import turns, until
 
 from vosd.base.clock import Instant
 from vosd.net import udp
@@ -303,8 +303,7 @@ class Vendor:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for _ in range(3):  # a connection that was accepted in this turn has no peer yet
-            await asyncio.sleep(0)
+        await turns(3)  # a connection that was accepted in this turn has no peer yet
         await asyncio.gather(*(peer.close() for peer in self._peers))
 
 
@@ -335,11 +334,3 @@ def connections(
         most, per_source, unknown, idle_ms, unknown_rate_per_source=0, most_unknown_per_source=unknown_per_source
     )
     return TransportSettings(connections=limits)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until a condition holds that has no event."""
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await turn()

@@ -4,6 +4,7 @@ import socket
 from contextlib import ExitStack, closing
 
 import pytest
+from doubles.turns import until
 from doubles.virtual.probe import SDP, request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, Transp
 from vosd.net.tls import TlsContexts
 from vosd.sip.flows import Flows, Listener
 
-from .conftest import PeerEnd, until
+from .conftest import PeerEnd
 
 HOST = "127.0.0.1"
 REUSE = TransportSettings(connections=ConnectionLimits(alias=True))

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 import uvloop
+from doubles.turns import until
 from structlog.testing import capture_logs
 
 from vosd.net import icmp_errors, udp
@@ -14,7 +15,7 @@ from vosd.net.transports import Transports
 from vosd.sip.settings import Limits
 from vosd.sip.wire.outgoing import Peer
 
-from .conftest import Ear, until
+from .conftest import Ear
 
 
 def dead_port(host: str = "127.0.0.1") -> tuple[str, int]:

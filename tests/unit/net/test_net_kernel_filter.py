@@ -5,6 +5,7 @@ import socket
 from contextlib import ExitStack
 
 import pytest
+from doubles.turns import until
 from doubles.virtual.probe import request
 
 from vosd.net import entrance
@@ -13,7 +14,7 @@ from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.obs.events import Event
 
-from .conftest import UNKNOWN_SOURCE, until
+from .conftest import UNKNOWN_SOURCE
 
 OPTIONS = request("OPTIONS")
 JUNK = b"\x01" * 400

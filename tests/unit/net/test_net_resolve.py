@@ -10,6 +10,7 @@ import dns.message
 import dns.resolver
 import pytest
 from doubles.nameserver import Mood, NameServer
+from doubles.turns import turns
 
 from vosd.net import resolve
 from vosd.net.resolve import NameServerResolver, system_name_servers
@@ -201,8 +202,7 @@ async def test_a_question_that_is_given_up_leaves_no_socket_behind(server):
     before = descriptors()
     for steps in range(12):
         asking = asyncio.create_task(resolver.ask(A))
-        for _ in range(steps):
-            await asyncio.sleep(0)
+        await turns(steps)
         asking.cancel()
         await asyncio.wait([asking])
         assert descriptors() == before, steps

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, ExitStack
 from types import SimpleNamespace
 
 import pytest
+from doubles.turns import until
 from doubles.virtual import probe
 from doubles.virtual.probe import SDP, Keeper, Probe, request
 from structlog.testing import capture_logs
@@ -24,7 +25,7 @@ from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.stream import PONG
 
-from .conftest import UNKNOWN_SOURCE, Vendor, connections, until
+from .conftest import UNKNOWN_SOURCE, Vendor, connections
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from doubles.turns import until
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
@@ -14,7 +15,7 @@ from vosd.net.stream_pings import StreamPings
 from vosd.net.tls import TlsContexts
 from vosd.sip.wire.stream import PING, PONG
 
-from .conftest import PATIENCE_S, UNKNOWN_SOURCE, until
+from .conftest import PATIENCE_S, UNKNOWN_SOURCE
 
 OPTIONS = request("OPTIONS")
 MINUTE = ConnectionLimits(ping_ms=60_000, pong_ms=10_000)

@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from doubles.turns import until
 
 from vosd.net import stream_turns
 from vosd.net.stream_turns import LEFT_S, TURN_S, StreamTurns
-
-from .conftest import until
 
 
 class Clock:

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 from doubles.filtered import filtered
+from doubles.turns import until
 from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
@@ -20,7 +21,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 
-from .conftest import PATIENCE_S, UNKNOWN_SOURCE, connections, until
+from .conftest import PATIENCE_S, UNKNOWN_SOURCE, connections
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from doubles.certificates import Authority, Certificate
 from doubles.data.builders import routing_gateway
+from doubles.turns import until
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
@@ -29,7 +30,7 @@ from vosd.sip.wire.outgoing import Peer as Source
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
 
-from .conftest import PATIENCE_S, until
+from .conftest import PATIENCE_S
 
 OPTIONS = request("OPTIONS")
 TLS = ("tls", "127.0.0.1")

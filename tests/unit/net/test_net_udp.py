@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from doubles.turns import until
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
@@ -16,7 +17,7 @@ from vosd.net.datagrams import BATCH
 from vosd.net.sockets import ListenerUnusableError, named, reachable_address
 from vosd.sip.drops import Drop
 
-from .conftest import PATIENCE_S, until
+from .conftest import PATIENCE_S
 
 OPTIONS = request("OPTIONS")
 

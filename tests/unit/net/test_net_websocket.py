@@ -5,6 +5,7 @@ import base64
 from itertools import pairwise
 
 import pytest
+from doubles.turns import until
 from doubles.virtual.probe import SDP, request
 from doubles.websocket_peer import ORIGIN, FrameReader, OpCode, check_response, frame, request_of
 from hypothesis import given
@@ -18,7 +19,7 @@ from vosd.net.websocket import SLICE_BYTES, WebSocketFramer
 from vosd.sip.settings import Limits
 from vosd.sip.wire.parse import parse_message
 
-from .conftest import UNKNOWN_SOURCE, Peer, connections, until
+from .conftest import UNKNOWN_SOURCE, Peer, connections
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")

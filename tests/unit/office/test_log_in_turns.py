@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from doubles.turns import turns
 
 from vosd.admin.office.log_in_turns import (
     ROOM,
@@ -45,8 +46,7 @@ class Door:
 
 async def settled() -> None:
     """Let each task come as far as it can."""
-    for _ in range(6):
-        await asyncio.sleep(0)
+    await turns(6)
 
 
 async def refused(*log_ins: asyncio.Task[None]) -> list[str]:
