@@ -10,6 +10,7 @@ from doubles.ledger_entries import entries_of
 from doubles.office import office_on
 
 from vosd.admin.names import UnknownAccountError
+from vosd.admin.office import payments
 from vosd.admin.office.payment_file import BadPaymentFile, FilePayment, ImportPayments, import_payments
 from vosd.admin.office.payments import (
     BookPayment,
@@ -33,7 +34,7 @@ from vosd.admin.office.people import AddPerson, add_person
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import AddToken, add_token, principal_of
-from vosd.storage.ports import ReferenceTaken, TooLittleLeft
+from vosd.storage.ports import BalanceMoved, ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
 
@@ -207,6 +208,44 @@ async def test_what_is_taken_is_checked_when_it_is_confirmed_and_waits_on_where_
     zero = await by_hand.pay("0", PaymentType.ZERO, reference="z")
     assert (zero.amount, (await by_hand.confirm(zero.id, BOB))[0].after) == ("-150.00", "0.00")
     assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_zero_that_waits_books_at_most_what_was_asked_for(database, by_hand):
+    for number in range(2):
+        await by_hand.pay("75", reference=f"bank-{number}")
+    zero = await by_hand.pay("0", PaymentType.ZERO, reference="z")
+    for number, (amount, balance) in enumerate((("0.01", "150.01"), ("-100", "50.01"), ("-60", "-9.99"))):
+        await by_hand.pay(amount, PaymentType.ADJUSTMENT, reference=f"a-{number}")
+        if balance == "50.01":
+            continue
+        with pytest.raises(BalanceMoved, match=f"^account acme has {balance} by now, and at most -150.00 was to be"):
+            await by_hand.confirm(zero.id, BOB)
+    assert await by_hand.waiting() == [zero]
+    await by_hand.pay("70", PaymentType.ADJUSTMENT, reference="b")
+    (receipt,) = await by_hand.confirm(zero.id, BOB)
+    assert (receipt.before, receipt.amount, receipt.after) == ("60.01", "-60.01", "0.00")
+    assert (await by_hand.confirm(zero.id, BOB))[0].repeated
+    assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_zero_of_one_person_is_not_above_the_limit_where_the_balance_moves_meanwhile(by_hand, monkeypatch):
+    await by_hand.pay("60")
+    read, references = payments.known_standing, iter("xy")
+
+    async def stale(*of_account):
+        standing = await read(*of_account)
+        monkeypatch.setattr(payments, "known_standing", read)
+        await by_hand.pay("60", reference=next(references))
+        return standing
+
+    monkeypatch.setattr(payments, "known_standing", stale)
+    with pytest.raises(BalanceMoved, match=r"has 120.00 by now, and at most -100.00 was to be booked"):
+        await by_hand.pay("0", PaymentType.ZERO, reference="z")
+    await by_hand.pay("-60", PaymentType.ADJUSTMENT, reference="a")
+    monkeypatch.setattr(payments, "known_standing", stale)
+    await by_hand.pay("-30", PaymentType.ADJUSTMENT, reference="b")
+    (receipt,) = await by_hand.pay("0", PaymentType.ZERO, reference="z")
+    assert (receipt.before, receipt.after) == ("90.00", "0.00"), "what came meanwhile is zeroed, too"
 
 
 async def test_nothing_waits_that_could_never_be_booked(by_hand):

@@ -26,6 +26,7 @@ from vosd.storage.ports import (
     ReferenceTaken,
     UndoneEntry,
     both_or_none,
+    check_at_most,
     check_currency,
     check_rest,
     check_same_currency,
@@ -59,6 +60,7 @@ class SqlPayments:
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
             TooLittleLeft: less than ``least_left`` would be left.
+            BalanceMoved: ``ZERO`` needs more than ``at_most``.
             ContentRefused: the amount has too many digits, or account or reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
@@ -275,10 +277,14 @@ async def _append(
 
     Raises:
         TooLittleLeft: less than ``least_left`` would be left.
+        BalanceMoved: ``ZERO`` needs more than ``at_most``.
         BalanceTooLarge: the amount, or the balance with it, fits in no column.
     """
     check_rest(payment, standing.balance)
-    amount = -standing.balance if payment.kind is EntryKind.ZERO else payment.amount
+    amount = payment.amount
+    if payment.kind is EntryKind.ZERO:
+        amount = -standing.balance
+        check_at_most(payment, amount)
     after = standing.balance + amount
     check_size(payment.account, amount, after, connection.dialect.name)
     added = await connection.execute(

@@ -71,6 +71,10 @@ class TooLittleLeft(VosError):  # noqa: N818 - states what was found
         self.remedy = remedy
 
 
+class BalanceMoved(VosError):  # noqa: N818 - states what was found
+    """Bringing the balance to zero takes more by now than was ordered."""
+
+
 class OtherCurrency(VosError):  # noqa: N818 - states what was found
     """The account's ledger is in another currency than the payment."""
 
@@ -113,6 +117,8 @@ class Payment:
     """ISO 4217; None = the currency of the account."""
     must_exist: bool = False
     """Whether the account must have a row already, because the configuration does not name it."""
+    at_most: Decimal | None = None
+    """Of ``ZERO``: refuse it where the balance needs more than this amount, or one of the other sign; None = any."""
     least_left: Decimal | None = None
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
     available: Decimal | None = None
@@ -307,6 +313,7 @@ class Payments(Protocol):
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
             TooLittleLeft: less than ``least_left`` would be left.
+            BalanceMoved: ``ZERO`` needs more than ``at_most``.
             StoreUnavailable: probably nothing was booked; try again with the same reference.
         """
         ...
@@ -443,6 +450,20 @@ def check_rest(payment: Payment, before: Decimal) -> None:
             f"account {payment.account} has {format_amount(spare)} to spare beside what running calls hold, "
             f"less than {format_amount(-payment.amount)}",
             "`force` books it all the same",
+        )
+
+
+def check_at_most(payment: Payment, amount: Decimal) -> None:
+    """Check the amount that brings a balance to zero.
+
+    Raises:
+        BalanceMoved: it is beyond what the payment says.
+    """
+    most = payment.at_most
+    if most is not None and not min(ZERO, most) <= amount <= max(ZERO, most):
+        raise BalanceMoved(
+            f"account {payment.account} has {format_amount(-amount)} by now, and at most {format_amount(most)} was to "
+            "be booked: order it anew, and refuse it where it waits"
         )
 
 

@@ -25,7 +25,7 @@ class WaitingPayment(NamedTuple):
     kind: EntryKind
     reference: str
     amount: Decimal
-    """As the ledger gets it, of ``ZERO`` the balance when it was asked for; of a transfer what is moved."""
+    """As the ledger gets it, of ``ZERO`` for the balance when it was asked for; of a transfer what is moved."""
     forced: bool
     memo: str | None
     operator: str

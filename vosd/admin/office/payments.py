@@ -83,6 +83,8 @@ class ManualBooking(msgspec.Struct, frozen=True, kw_only=True):
     kind: EntryKind
     amount: Decimal = ZERO
     """As the ledger gets it: a refund is below zero. Of a transfer what is moved; ``ZERO`` has none."""
+    at_most: Decimal | None = None
+    """Of ``ZERO``: the most that it books, with its sign; None = any."""
     reference: str
     memo: str | None = None
     target: str = ""
@@ -408,13 +410,13 @@ class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.MONEY_BOOK)
 async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment) -> Receipts:
-    """Book it as it was asked for; the entry names both persons.
+    """Book it as it was asked for; the entry names both persons. A ``zero`` books at most the amount that is listed.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
         OwnPaymentError: the principal has asked for it, or one and the same person is behind both.
         NotWaiting: it does not wait.
-        UnknownAccountError, OtherCurrency, TooLittleLeft, StoreUnavailable: it waits on.
+        UnknownAccountError, OtherCurrency, TooLittleLeft, BalanceMoved, StoreUnavailable: it waits on.
     """
     asked = await office.stores.waiting_payments.find(order.id)
     if who.person == await _person_behind(office, asked.login) or who.recorded == asked.operator:
@@ -423,10 +425,10 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
             "a token counts as the person who has made it"
         )
         raise OwnPaymentError(message)
-    confirmed = f"{_CONFIRMED} by {who.recorded}"
+    confirmed, is_zero = f"{_CONFIRMED} by {who.recorded}", asked.kind is EntryKind.ZERO
     wanted = ManualBooking(
         account=asked.account, kind=asked.kind, reference=asked.reference, target=asked.target, forced=asked.forced,
-        amount=ZERO if asked.kind is EntryKind.ZERO else asked.amount,
+        amount=ZERO if is_zero else asked.amount, at_most=asked.amount if is_zero else None,
         memo=f"{confirmed}: {asked.memo}" if asked.memo else confirmed,
     )  # fmt: skip
     settles = Settlement(order.id, who.recorded, office.now())
@@ -495,12 +497,14 @@ async def book_by_hand(
     Raises:
         WasRefusedError: it was refused before.
         UnknownAccountError, ReferenceTaken, OtherCurrency, TooLittleLeft, StoreUnavailable: as ``add_payment``.
+        BalanceMoved: a ``zero`` is above the limit now; order it again.
     """
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
     amount = wanted.amount
     if wanted.kind is EntryKind.ZERO:
         standing = await known_standing(lambda: accounts, stores.queries, wanted.account)
-        amount = ZERO if standing is None else -standing.balance
+        amount, limit = ZERO if standing is None else -standing.balance, alone_at_most(office, who)
+        wanted = msgspec.structs.replace(wanted, at_most=None if limit is None else limit.copy_sign(amount))
     if not needs_second(office, who, amount) or await _is_booked(office, who, wanted):
         try:
             return await _book(office, wanted, who.recorded, None, audit)
@@ -616,7 +620,7 @@ def _payment(
 ) -> Payment:
     return Payment(
         account=order.account, kind=order.kind, reference=order.reference, made_at=now, amount=order.amount,
-        operator=operator, memo=order.memo, least_left=least, settles=settles,
+        at_most=order.at_most, operator=operator, memo=order.memo, least_left=least, settles=settles,
     )  # fmt: skip
 
 

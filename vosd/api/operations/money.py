@@ -176,8 +176,8 @@ _ENTRIES_OF_ACCOUNT: Final = Listing(
     "id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first", ends_first=True
 )
 _BOOKING_PROBLEMS: Final = (
-    "balance_too_large", "may_not_act", "other_currency", "out_of_scope", "own_payment", "reference_taken",
-    "right_lacking", "too_little_left", "unknown_account", "was_refused",
+    "balance_moved", "balance_too_large", "may_not_act", "other_currency", "out_of_scope", "own_payment",
+    "reference_taken", "right_lacking", "too_little_left", "unknown_account", "was_refused",
 )  # fmt: skip
 
 OPERATIONS: Final = (
@@ -371,6 +371,7 @@ OPERATIONS: Final = (
         run=confirm,
         result=Booked,
         problems=(
+            "balance_moved",
             "balance_too_large",
             "not_waiting",
             "other_currency",
