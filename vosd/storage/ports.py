@@ -118,7 +118,7 @@ class Payment:
     must_exist: bool = False
     """Whether the account must have a row already, because the configuration does not name it."""
     at_most: Decimal | None = None
-    """Of ``ZERO``: refuse it where the balance needs more than this amount, or one of the other sign; None = any."""
+    """Refuse ``ZERO`` where the balance needs more than this amount, or one of the other sign; None = any."""
     least_left: Decimal | None = None
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
     available: Decimal | None = None

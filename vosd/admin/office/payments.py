@@ -84,7 +84,7 @@ class ManualBooking(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal = ZERO
     """As the ledger gets it: a refund is below zero. Of a transfer what is moved; ``ZERO`` has none."""
     at_most: Decimal | None = None
-    """Of ``ZERO``: the most that it books, with its sign; None = any."""
+    """Most that ``ZERO`` books, with its sign; None = any."""
     reference: str
     memo: str | None = None
     target: str = ""
