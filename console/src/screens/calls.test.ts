@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOfAccount, grouped, inOrder } from "./calls";
+import { callsOfAccount, grouped, inOrder, pricedCalls } from "./calls";
 
 it("counts calls by a field, the most first, and has those of each in hand, to choose them at once", () => {
   const rows = [
@@ -9,16 +9,29 @@ it("counts calls by a field, the most first, and has those of each in hand, to c
     { call_id: "4", vendor: null },
   ];
   expect(grouped(rows, "vendor")).toEqual([
-    { vendor: "y", calls: 2, ids: ["2", "3"], answered: 1, priced: [] },
-    { vendor: "x", calls: 1, ids: ["1"], answered: 0, priced: [] },
-    { vendor: "", calls: 1, ids: ["4"], answered: 0, priced: [] },
+    { vendor: "y", calls: 2, answered: 1, of: [rows[1], rows[2]] },
+    { vendor: "x", calls: 1, answered: 0, of: [rows[0]] },
+    { vendor: "", calls: 1, answered: 0, of: [rows[3]] },
   ]);
 });
 
 it("prices the answered calls of a group, and no others", () => {
   const call = { vendor: "x", answered_at: "t", price_per_minute: "0.60", currency: "USD" };
   const rows = [call, { ...call, answered_at: null }, { ...call, price_per_minute: null }];
-  expect(grouped(rows, "vendor")[0]?.priced).toEqual([{ since: "t", price: "0.60", currency: "USD" }]);
+  expect(pricedCalls(rows)).toEqual([{ since: "t", price: "0.60", currency: "USD" }]);
+});
+
+it("looks at no price of calls before their group is drawn", () => {
+  let looks = 0;
+  const call = {
+    answered_at: "t",
+    get price_per_minute() {
+      looks += 1;
+      return "0.60";
+    },
+  };
+  const [group] = grouped([call, call], "vendor");
+  expect([group?.calls, group?.answered, looks]).toEqual([2, 2, 0]);
 });
 
 it("groups calls by the first digits of the called number", () => {

@@ -1,6 +1,6 @@
 /** Running calls: all, filtered or grouped; some or all are hung up. */
 
-import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, Group, SegmentedControl, TextInput } from "@mantine/core";
 import { useDocumentVisibility } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -131,9 +131,9 @@ const NAMED_CALLS = 5;
 /** A field of a call by which calls are grouped; destinations are the first digits of the called number. */
 function groupOf(row: Row, field: string): string {
   if (field !== "destination") return String(row[field] ?? "");
-  return String(row.callee ?? "")
-    .replace(/^\+/, "")
-    .slice(0, DESTINATION_DIGITS);
+  const callee = String(row.callee ?? "");
+  const first = callee.startsWith("+") ? 1 : 0;
+  return callee.slice(first, first + DESTINATION_DIGITS);
 }
 
 /** Those of the calls that an account pays for or carries. */
@@ -145,7 +145,7 @@ export function callsOfAccount(rows: readonly Row[], account: string): readonly 
 const isOver = (row: Row): boolean => isGone(row) || row[OLD] === true;
 
 /** Those of the calls that cost something by now: answered ones that have a price. */
-function pricedCalls(rows: readonly Row[]): PricedCall[] {
+export function pricedCalls(rows: readonly Row[]): PricedCall[] {
   return rows
     .filter((row) => row.answered_at && row.price_per_minute && !row[OLD])
     .map((row) => ({
@@ -242,7 +242,10 @@ export function CallsScreen() {
       : ofAccount;
     return inOrder(found, search.sort);
   }, [rows, wanted, search, below.names]);
-  const ending = useMemo(() => rows.filter((row) => chosen.has(String(row.call_id))), [rows, chosen]);
+  const ending = useMemo(
+    () => (chosen.size > 0 ? rows.filter((row) => chosen.has(String(row.call_id))) : NO_CALLS),
+    [rows, chosen],
+  );
   const hangUp = useMutation({
     mutationFn: async (calls: readonly Row[]) => {
       const wanted = calls.map((row) => String(row.call_id));
@@ -275,9 +278,9 @@ export function CallsScreen() {
     isUsed: isTableUsed || ending.length > 0,
     asked: search,
   });
-  const choose = (ids: readonly string[], isWanted: boolean) => {
+  const choose = (calls: readonly Row[], isWanted: boolean) => {
     const next = new Set(chosen);
-    for (const id of ids) isWanted ? next.add(id) : next.delete(id);
+    for (const call of calls) isWanted ? next.add(String(call.call_id)) : next.delete(String(call.call_id));
     setChosen(next);
   };
   const columns = useMemo((): Column[] => {
@@ -305,25 +308,34 @@ export function CallsScreen() {
   };
   const groupChoice = (row: Row, field: string) => {
     if (isGone(row)) return null;
-    const ids = row.ids as string[];
+    const of = row.of as readonly Row[];
     return (
-      <Checkbox
-        size="xs"
+      <input
+        type="checkbox"
         aria-label={t("calls.select_group", { name: row[field] || "–" })}
-        checked={ids.every((id) => chosen.has(id))}
-        onChange={(event) => choose(ids, event.currentTarget.checked)}
+        checked={of.every((call) => chosen.has(String(call.call_id)))}
+        onChange={(event) => choose(of, event.currentTarget.checked)}
       />
+    );
+  };
+  /** The name of a group, which leads to its calls; other filters stay. */
+  const callsOf = (name: string) => {
+    if (!name) return <span className="quiet">–</span>;
+    return (
+      <Go to={`/calls?${queryText({ ...search, group: undefined, [field ?? ""]: name })}`} isOfRow>
+        {name}
+      </Go>
     );
   };
   const groupColumns = (field: string): readonly Column[] => [
     ...(mayEnd ? [{ name: "choose", show: (row: Row) => groupChoice(row, field) }] : []),
-    { name: field, show: (row) => <CallsOf name={String(row[field])} field={field} /> },
+    { name: field, show: (row) => callsOf(String(row[field])) },
     { name: "calls", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.calls)) },
     { name: "answered", kind: "number", show: (row) => (isGone(row) ? 0 : Number(row.answered)) },
     {
       name: "cost_so_far",
       kind: "number",
-      show: (row) => <CostOf calls={isGone(row) ? [] : (row.priced as PricedCall[])} />,
+      show: (row) => <CostOf calls={isGone(row) ? [] : pricedCalls(row.of as readonly Row[])} />,
     },
   ];
   return (
@@ -434,23 +446,12 @@ function Ending({ calls }: { calls: readonly Row[] }) {
   );
 }
 
-/** The name of a group, which leads to its calls; other filters stay. */
-function CallsOf({ name, field }: { name: string; field: string }) {
-  const { group: _, ...search } = useSearch({ from: "/calls" });
-  if (!name) return <span className="quiet">–</span>;
-  return (
-    <Go to={`/calls?${queryText({ ...search, [field]: name })}`} isOfRow>
-      {name}
-    </Go>
-  );
-}
-
 /** A call that has ended by itself meanwhile is no failure. */
 function goneWell(error: unknown): void {
   if (!(error instanceof Problem && error.status === HTTP_NOT_FOUND)) throw error;
 }
 
-/** Calls by a field: how many there are and which, how many are answered, and what these cost; the most first. */
+/** Calls by a field: how many there are, how many are answered, and which; the most first. */
 export function grouped(rows: readonly Row[], field: string): Row[] {
   const found = new Map<string, Row[]>();
   for (const row of rows) {
@@ -464,9 +465,8 @@ export function grouped(rows: readonly Row[], field: string): Row[] {
       [field]: name,
       ...(calls[0]?.[OLD] ? { [OLD]: true } : {}),
       calls: calls.length,
-      ids: calls.map((row) => String(row.call_id)),
-      answered: calls.filter((row) => row.answered_at).length,
-      priced: pricedCalls(calls),
+      answered: calls.reduce((count, row) => (row.answered_at ? count + 1 : count), 0),
+      of: calls, // what they cost is added up for the groups that are drawn
     }))
     .sort((one, other) => other.calls - one.calls);
 }
