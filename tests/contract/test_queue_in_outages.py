@@ -227,6 +227,19 @@ async def test_rows_that_another_program_holds_keep_the_calls_of_their_accounts_
     assert [each["event"] for each in log if each["event"] == "database_back"] == ["database_back"]
 
 
+async def test_a_row_that_another_program_holds_keeps_no_batch_of_other_accounts_waiting(url: str) -> None:
+    """As some servers do, which read all rows of a table where a statement names many of them."""
+    names = [f"acc-{number:02}" for number in range(50)]
+    async with Database(url, patience_s=2) as database, Database(url) as other:
+        await SqlBooks(database).open_accounts(names)
+        async with other.writing() as rows:
+            await rows.exec_driver_sql("SELECT balance FROM account WHERE id = 'acc-05' FOR UPDATE")
+            named = [name for name in names if name != "acc-05"]
+            async with asyncio.timeout(30):
+                await SqlBooks(database).open_accounts(named)
+                assert await SqlBooks(database).locked_accounts(names) == {"acc-05"}
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     with mounted(tmp_path / "disk", "160m") as disk:

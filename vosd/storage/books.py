@@ -93,6 +93,7 @@ class SqlBooks:
         wanted, locked = [] if self._database.is_sqlite else sorted(set(accounts)), set[str]()
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
             query = select(_account.id).where(_account.id.in_(wanted[start : start + _OPENED_AT_ONCE]))
+            query = query.with_hint(schema.account, "FORCE INDEX (PRIMARY)", "mysql")
             async with self._database.writing() as connection:
                 free = frozenset(await connection.scalars(query.with_for_update(skip_locked=True)))
                 locked.update(frozenset(await connection.scalars(query)) - free)
@@ -348,12 +349,14 @@ async def lock_accounts(
 
     An account without a row gets one, which the commit numbered ``mark`` changed, in its currency of ``currencies``,
     and checkpoints of the dates that are closed.
-    Rows are locked in the order of ids, so that two writers cannot wait for each other.
+    Rows are locked in the order of ids, so that two writers cannot wait for each other. The hint is for MySQL and for
+    MariaDB from 11 on: where a batch names many of the accounts they read, and lock, all of them.
     """
     if not accounts:
         return {}
     table = schema.account.c
     query = select(table.id, table.balance, table.seq, table.currency).where(table.id.in_(accounts))
+    query = query.with_hint(schema.account, "FORCE INDEX (PRIMARY)", "mysql")
     rows = (await connection.execute(query.order_by(table.id).with_for_update())).all()
     locked = {row.id: LockedAccount(Standing(row.balance, row.seq), row.currency) for row in rows}
     wanted = currencies or {}
