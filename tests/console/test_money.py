@@ -215,12 +215,73 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
         before[0] - Decimal("12.345678"),
         before[1] + Decimal("12.345678"),
     )
-    route_once(page, "**/api/v1/transfers", escape_and_lose)
+    route_once(page, "**/api/v1/payments/*/undo", escape_and_lose)
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("alert").wait_for()
     page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
     page.get_by_text("rival: booked 12.345678").wait_for()
     assert (balance(site, "rival"), balance(site, "other")) == before
+    page = boss.go("/payments?account=rival", "Payments")
+    booked = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="12.345678")
+    expect(booked).to_have_count(2)
+    expect(booked.get_by_role("button", name="Take back")).to_have_count(0)  # what is undone cannot be undone again
+    expect(booked.get_by_text("taken back", exact=True)).to_have_count(1)
+
+
+def test_a_transfer_of_the_page_of_an_account_is_undone_as_a_whole(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "undone")
+    before = balance(site, "rival"), balance(site, "other")
+    page = boss.go("/accounts/rival", "rival")
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("To the account").fill("other")
+    asked.get_by_label("Amount in USD").fill("0.63")
+    asked.get_by_label("Memo").fill("undone soon")
+    asked.get_by_role("button", name="Continue").click()
+    asked.get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("status").filter(has_text="0.63 USD").get_by_role("button", name="Undo").click()
+    page.get_by_text("rival: booked 0.63").wait_for()
+    assert (balance(site, "rival"), balance(site, "other")) == before
+    page = boss.go("/payments?account=other", "Payments")
+    booked = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="undone soon")
+    expect(booked.filter(has_text="from rival").get_by_text("taken back", exact=True)).to_have_count(1)
+
+
+def test_a_transfer_is_ordered_by_the_keyboard_and_the_form_of_its_amount_is_said(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "typed")
+    page = boss.go("/payments?tab=transfer", "Payments")
+    amount = page.get_by_label("Amount")
+    page.get_by_label("From account").fill("rival")
+    for wrong in ("1,5", "1.", "\uff11\uff12"):
+        amount.fill(wrong)
+        page.get_by_label("To account").fill("other")
+        page.keyboard.press("Enter")
+        assert amount.evaluate("field => field.validity.patternMismatch"), wrong
+        expect(amount).to_be_focused()  # with the words of the browser, which end with the title
+        expect(amount).to_have_attribute("title", "Digits, with a dot before decimals: 10.50")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    amount.fill("0.41")
+    page.keyboard.press("Enter")
+    asked = page.get_by_role("dialog", name="Move 0.41 from rival to other?")
+    asked.get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("status").filter(has_text="other: booked 0.41").first.wait_for()
+    expect(asked).to_have_count(0)
+    expect(amount).to_be_focused()
+    expect(amount).to_have_value("")
+    assert violations(page) == []
+
+
+def test_a_credit_without_bound_is_said_without_a_currency(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/accounts/other", "other")
+    page.get_by_role("button", name="Credit", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Overdraft limit in USD, or unlimited").fill("unlimited")
+    page.get_by_role("dialog").get_by_role("button", name="Continue").click()
+    asked = page.get_by_role("dialog", name="Overdraft limit of other: unlimited?", exact=True)
+    asked.get_by_role("button", name="Credit", exact=True).click()
+    done = page.get_by_role("status").filter(has_text="The overdraft limit is unlimited")
+    expect(done).not_to_contain_text("USD")
+    done.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone").wait_for()
 
 
 def test_a_transfer_whose_answer_was_lost_is_not_made_again_with_another_memo(site: Watched, boss: Visitor) -> None:

@@ -1042,6 +1042,15 @@ def test_a_payment_of_an_agent_names_both_accounts(visit: Visit) -> None:
     ).wait_for()
 
 
+def test_an_agent_that_pays_to_its_own_account_is_asked_for_a_payment(visit: Visit) -> None:
+    page = visit("agent", "reseller").go("/accounts/reseller", "reseller")
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("3")
+    page.get_by_role("button", name="Continue").click()
+    asked = page.get_by_role("dialog", name="Book 3 USD on reseller?")
+    expect(asked).not_to_contain_text("Both entries")
+
+
 def test_the_page_of_an_agent_has_the_running_and_the_last_calls_of_the_accounts_below_it(
     site: Watched, visit: Visit
 ) -> None:

@@ -21,6 +21,7 @@ import { Problem } from "../api/client";
 import { isPageOld, type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
+import { AmountInput } from "./amountinput";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
@@ -308,16 +309,10 @@ function AskedField({
           onChange={(event) => onChange(event.currentTarget.value)}
         />
       );
+    case "amount":
+      return <AmountInput {...common} value={value} onChange={(event) => onChange(event.currentTarget.value)} />;
     default:
-      return (
-        <TextInput
-          {...common}
-          inputMode={ask.kind === "amount" ? "decimal" : undefined}
-          pattern={ask.kind === "amount" ? "[0-9]+([.][0-9]+)?" : undefined}
-          value={value}
-          onChange={(event) => onChange(event.currentTarget.value)}
-        />
-      );
+      return <TextInput {...common} value={value} onChange={(event) => onChange(event.currentTarget.value)} />;
   }
 }
 

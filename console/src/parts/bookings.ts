@@ -1,4 +1,4 @@
-/** Bookings in words, and transfers with their way back. */
+/** Bookings in words, and transfers. */
 
 import { useTranslation } from "react-i18next";
 import { client, content, type Schemas } from "../api/client";
@@ -58,10 +58,4 @@ export function transfer(source: string, target: string, sum: string, memo: stri
       body: { source, target, amount: sum, memo: memo || undefined },
     }),
   );
-}
-
-/** What takes a transfer back. However often it is pressed, it has one key: the money moves once. */
-export function transferBack(source: string, target: string, sum: string, memo: string): () => Promise<Booked> {
-  const key = crypto.randomUUID();
-  return () => transfer(target, source, sum, memo, key);
 }

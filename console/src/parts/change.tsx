@@ -31,6 +31,8 @@ interface ChangeProps {
   /** Whether the page says what has failed: the question closes then. */
   isSaidByPage?: (failure: Error) => boolean;
   size?: ButtonProps["size"];
+  /** The button of a form asks the question where its fields are in order; the browser says what is not. */
+  type?: "submit";
 }
 
 /** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
@@ -47,6 +49,7 @@ export function Change(props: ChangeProps) {
       <Opener
         act={props.act}
         size={props.size ?? "xs"}
+        type={props.type}
         variant="default"
         c={props.isDanger ? "var(--bad)" : undefined}
         disabled={props.disabled}

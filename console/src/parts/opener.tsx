@@ -23,7 +23,13 @@ export function Opener({ act, isAtWork = false, onOpen, ...props }: OpenerProps)
   };
   return (
     <>
-      <OrderButton {...props} isAtWork={isAtWork || wanted !== null} onClick={() => setWanted(act)}>
+      <OrderButton
+        {...props}
+        isAtWork={isAtWork || wanted !== null}
+        onClick={({ currentTarget: { form, type } }) => {
+          if (type !== "submit" || !form || form.checkValidity()) setWanted(act);
+        }}
+      >
         {act}
       </OrderButton>
       {wanted !== null && <WhenRead onRead={open} />}

@@ -2,8 +2,9 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row } from "../api/client";
+import { client, content, type Row, type Schemas } from "../api/client";
 import { amount, less } from "../format";
+import { useMay } from "../session";
 import { Act } from "./act";
 import { useBooked } from "./bookings";
 import { Reading } from "./problem";
@@ -13,7 +14,7 @@ const KINDS = new Set(["payment", "adjustment", "refund", "zero", "transfer"]);
 const UNDO = /^(?:invoice\/\S+ )?undo \d+$/;
 
 /** Take back an entry, once for a key. */
-export const takeBack = (id: number, key: string, memo?: string) =>
+const takeBack = (id: number, key: string, memo?: string) =>
   content(
     client.POST("/payments/{id}/undo", {
       params: { path: { id } },
@@ -21,6 +22,21 @@ export const takeBack = (id: number, key: string, memo?: string) =>
       body: { memo: memo || undefined },
     }),
   );
+
+/**
+ * What takes back what was booked now, where the person may: a transfer as a whole, by the number of either entry.
+ * However often it is pressed, it has one key, and an entry is taken back once.
+ */
+export function useWayBack(): (booked: Schemas["Booked"]) => (() => Promise<{ said: string }>) | undefined {
+  const say = useBooked();
+  const may = useMay("POST /payments/{id}/undo");
+  return ({ receipts }) => {
+    const id = receipts?.[0]?.id;
+    if (!may || !id) return undefined;
+    const key = crypto.randomUUID();
+    return async () => ({ said: say(await takeBack(id, key)) });
+  };
+}
 
 /** The button, or that the payment was taken back. */
 export function TakeBack({ row }: { row: Row }) {

@@ -12,7 +12,8 @@ import { cleared, override } from "../api/overrides";
 import { amount, dayBegin, enteredEnd } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
-import { transfer, transferBack, useBooked } from "../parts/bookings";
+import { AmountInput } from "../parts/amountinput";
+import { transfer, useBooked } from "../parts/bookings";
 import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
@@ -20,7 +21,7 @@ import { ProblemText, Reading } from "../parts/problem";
 import { Missing, ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
 import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
-import { TakeBack, takeBack } from "../parts/takeback";
+import { TakeBack, useWayBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
@@ -362,6 +363,7 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
   const { t } = useTranslation();
   const { account: own } = useSession();
   const source = own ?? account;
+  const back = useWayBack();
   return (
     <Act
       needs="POST /transfers"
@@ -386,13 +388,12 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
       said={({ receipts }, { target, amount: sum = "" }) =>
         receipts?.length ? t("customer.transferred", { amount: amount(sum), currency, target }) : t("customer.waiting")
       }
-      undo={({ receipts }, { target = "", amount: sum = "", memo = "" }) =>
-        // the way back is from another account
-        receipts?.length && own === null ? transferBack(source, target, sum, memo) : undefined
-      }
+      undo={back}
     />
   );
 }
+
+const UNLIMITED = "unlimited";
 
 /** Another overdraft limit until it is cleared or expires. */
 function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
@@ -402,6 +403,8 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
     const now = await content(client.GET("/accounts/{account}/balance", { params: { path: { account } } }));
     return now.overdraft_limit ?? null;
   };
+  const inWords = (entered = "") =>
+    entered === UNLIMITED ? t("value.unlimited") : `${amount(entered)} ${currency}`.trim();
   return (
     <Act
       needs="POST /accounts/{account}/overrides"
@@ -413,13 +416,13 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
           name: "overdraft_limit",
           label: t("customer.credit_limit", { currency }),
           required: true,
-          begin: limit === null || limit === undefined ? "unlimited" : String(limit),
+          begin: limit === null || limit === undefined ? UNLIMITED : String(limit),
         },
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("customer.memo") },
       ]}
       question={({ overdraft_limit = "" }) => ({
-        title: t("customer.credit_confirm", { account, limit: `${amount(overdraft_limit)} ${currency}` }),
+        title: t("customer.credit_confirm", { account, limit: inWords(overdraft_limit) }),
         lead: t("customer.credit_lead"),
       })}
       run={({ overdraft_limit = "", until, memo }, key, again) => {
@@ -427,7 +430,7 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         const act = () => override(may, "accounts", account, { overdraft_limit }, terms, key);
         return unlessOther(limit ?? null, limitNow, act, again);
       }}
-      said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
+      said={(_, { overdraft_limit }) => t("customer.credited", { limit: inWords(overdraft_limit) })}
       undo={(undo) => undo}
     />
   );
@@ -519,7 +522,9 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const orders = useOrders();
   const { account: own } = useSession();
-  const mayUndo = useMay("POST /payments/{id}/undo");
+  // what an agent books for another account leaves its own one
+  const isMoved = own !== null && own !== account;
+  const back = useWayBack();
   const word = useStateWord();
   const [entered, setEntered] = useState<Entered | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -541,11 +546,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       ),
     onSuccess: (done) => {
       const booked = inWords(done);
-      const [receipt, other] = done.receipts ?? [];
-      const key = crypto.randomUUID();
-      const id = other || !mayUndo ? undefined : receipt?.id;
-      const undo = id && (async () => ({ said: inWords(await takeBack(id, key)) }));
-      say(orders.isRepeat ? t("act.repeated", { said: booked }) : booked, undo || undefined);
+      say(orders.isRepeat ? t("act.repeated", { said: booked }) : booked, back(done));
       setAsks(false);
       setEntered(null);
     },
@@ -569,12 +570,11 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         {entered && (
           <form onSubmit={check}>
             <Stack>
-              <TextInput
+              <AmountInput
                 label={t("customer.amount", { currency })}
                 data-autofocus
                 required
-                inputMode="decimal"
-                pattern={`${entered.type === "adjustment" ? "-?" : ""}[0-9]+([.][0-9]+)?`}
+                mayBeNegative={entered.type === "adjustment"}
                 value={entered.amount}
                 onChange={(event) => setEntered({ ...entered, amount: event.currentTarget.value })}
               />
@@ -603,20 +603,19 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         opened={asks}
         opener={opener}
         title={
-          own === null
-            ? t(`customer.confirm_${entered?.type ?? "payment"}`, {
-                amount: amount(entered?.amount ?? ""),
-                currency,
-                account,
-              })
-            : // what an agent books leaves its own account
-              t("payments.move_title", {
+          isMoved
+            ? t("payments.move_title", {
                 amount: `${amount(entered?.amount ?? "")} ${currency}`,
                 source: own,
                 target: account,
               })
+            : t(`customer.confirm_${entered?.type ?? "payment"}`, {
+                amount: amount(entered?.amount ?? ""),
+                currency,
+                account,
+              })
         }
-        lead={t(own === null ? "customer.confirm_lead" : "payments.move_lead")}
+        lead={t(isMoved ? "payments.move_lead" : "customer.confirm_lead")}
         act={t("customer.book")}
         isAtWork={book.isPending}
         error={book.error}

@@ -8,6 +8,7 @@ import { readAgain } from "../api/again";
 import { client, content, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
 import { isPageOld, useOrders } from "../api/orders";
 import { amount } from "../format";
+import { AmountInput } from "../parts/amountinput";
 import { type Done, DoneText } from "../parts/change";
 import { OrderButton } from "../parts/orderbutton";
 import { Facts } from "../parts/page";
@@ -27,7 +28,6 @@ interface Entered {
   tax: string;
   billed_seconds: string;
 }
-const AMOUNT = "[0-9]+([.][0-9]+)?";
 const FIELDS = ["fee", "tax", "billed_seconds"] as const;
 
 function correct(call_id: string, charges: Wanted[], memo: string, terms: { dry_run?: boolean; key?: string }) {
@@ -185,13 +185,11 @@ export function Correction({ call_id }: { call_id: string }) {
                   </legend>
                   <Group gap="xs">
                     {(["fee", "tax"] as const).map((field) => (
-                      <TextInput
+                      <AmountInput
                         key={field}
                         label={t(`column.${field}`)}
                         data-autofocus={(index === 0 && field === "fee") || undefined}
                         required
-                        inputMode="decimal"
-                        pattern={AMOUNT}
                         value={each[field]}
                         onChange={(event) => set(index, field, event.currentTarget.value)}
                       />

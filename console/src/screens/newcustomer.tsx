@@ -11,6 +11,7 @@ import { amount } from "../format";
 import { useKind } from "../forms/editor";
 import { Form } from "../forms/form";
 import { cleaned, type Keys, type Kind, type Mistakes, mistakesOf } from "../forms/keys";
+import { AmountInput } from "../parts/amountinput";
 import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -207,11 +208,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
         </Group>
         {mayPay && (
           <Group align="end" gap="xs">
-            <TextInput
+            <AmountInput
               size="xs"
               label={t("customers.payment")}
-              inputMode="decimal"
-              pattern="[0-9]+([.][0-9]+)?"
               value={payment.amount}
               onChange={(event) => setPayment({ ...payment, amount: event.currentTarget.value })}
             />

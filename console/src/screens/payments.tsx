@@ -3,13 +3,14 @@
 import { Alert, Button, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { type ChangeEvent, type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
 import { amount, less } from "../format";
-import { namesOf, sum, transfer, transferBack, useBooked, useBookingTitle } from "../parts/bookings";
+import { AmountInput } from "../parts/amountinput";
+import { namesOf, sum, transfer, useBooked, useBookingTitle } from "../parts/bookings";
 import { Change, DoneText } from "../parts/change";
 import { Confirm } from "../parts/confirm";
 import { Download, WORKBOOK } from "../parts/download";
@@ -22,7 +23,7 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
-import { TakeBack } from "../parts/takeback";
+import { TakeBack, useWayBack } from "../parts/takeback";
 import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
@@ -32,7 +33,6 @@ import { beginServerText, ServerText, useServerText } from "../text/meanings";
 const HTTP_UNAUTHORIZED = 401;
 const NO_PAYMENTS: Schemas["PaymentsOfFile"]["payments"] = [];
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
-const AMOUNT = "[0-9]+([.][0-9]+)?";
 
 export function PaymentsScreen() {
   const { t } = useTranslation();
@@ -242,33 +242,30 @@ function Transfer() {
   const unsaved = useUnsaved(
     (["source", "target", "amount", "memo"] as const).some((each) => entered[each] !== none[each]),
   );
-  const isWhole = entered.source && entered.target && new RegExp(`^${AMOUNT}$`).test(entered.amount);
+  const back = useWayBack();
+  const field = (name: keyof typeof none) => ({
+    label: t(`payments.${name}`),
+    value: entered[name],
+    onChange: (event: ChangeEvent<HTMLInputElement>) => setEntered({ ...entered, [name]: event.currentTarget.value }),
+  });
   return (
-    <Group align="end" gap="xs">
-      {(["source", "target", "amount", "memo"] as const).map((field) => (
-        <TextInput
-          key={field}
-          label={t(`payments.${field}`)}
-          readOnly={field === "source" && own !== null}
-          inputMode={field === "amount" ? "decimal" : undefined}
-          value={entered[field]}
-          onChange={(event) => setEntered({ ...entered, [field]: event.currentTarget.value })}
-        />
-      ))}
+    <Group component="form" align="end" gap="xs" onSubmit={(event: FormEvent) => event.preventDefault()}>
+      <TextInput {...field("source")} required readOnly={own !== null} />
+      <TextInput {...field("target")} required />
+      <AmountInput {...field("amount")} required />
+      <TextInput {...field("memo")} />
       <Change
         size="sm"
+        type="submit"
         saysAbove
         act={t("payments.move")}
-        disabled={!isWhole}
         title={t("payments.move_title", { ...entered, amount: amount(entered.amount) })}
         lead={t("payments.move_lead")}
         onDone={() => setEntered(none)}
         run={async (key) => {
           const { source, target, amount: sum, memo } = entered;
           const booked = await transfer(source, target, sum, memo, key);
-          const back = transferBack(source, target, sum, memo);
-          const undo = async () => ({ said: say(await back()) });
-          return { said: say(booked), undo: booked.receipts?.length && own === null ? undo : undefined };
+          return { said: say(booked), undo: back(booked) };
         }}
       />
       {unsaved.question}
