@@ -439,5 +439,6 @@ def _text(facts: Mapping[str, object], without: Iterable[str]) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as one line; what callers send may hold control characters, and bytes that are not UTF-8."""
-    text = str(value)[:_VALUE_CHARACTERS_MAX]
+    whole = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = whole[:_VALUE_CHARACTERS_MAX]
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -1,8 +1,11 @@
 """BYEs that a peer does not answer: it may believe that the call goes on, and bill it."""
 
-from doubles.virtual.scene import VENDORS, Scene
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.wire import delivered
 from structlog.testing import capture_logs
+
+from vosd.trunks.gateways import Address
 
 
 def silence(scene):
@@ -28,6 +31,18 @@ def test_a_vendor_that_never_answers_our_bye_is_named_with_its_call_id():
     assert warning["sip_call_id"] == there.call_id == scene.record.sip_call_id_out
     assert warning["log_level"] == "warning"
     assert scene.exchange.residue() == {}
+
+
+def test_of_vendors_that_share_a_host_the_one_at_the_silent_port_is_named():
+    beside = routing_gateway("beside", "49", addresses=(Address(VENDORS[0].host, VENDORS[0].port + 1),))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), beside, vendor_gateway(0)]))
+    call, _ = scene.talk()
+    silence(scene)
+    with capture_logs() as logs:
+        call.hang_up()
+        scene.wire.run_for(36_000)
+    (warning,) = warnings_of(logs)
+    assert warning["gateways"] == ["vendor-0"]
 
 
 def test_a_vendor_that_answers_our_bye_is_not_mentioned():

@@ -137,6 +137,12 @@ def test_what_a_caller_sends_is_shown_as_one_line_without_control_characters():
     assert len(change.alarm.text) < 300
 
 
+def test_names_in_the_facts_of_an_alarm_have_commas_between_them():
+    facts = {"peer": "198.51.100.7:5060", "gateways": ["north-1", "north-2"], "unanswered": 1}
+    (change,) = Alarms().note("bye_unanswered", facts, 0)
+    assert change.alarm.text == "gateways: north-1, north-2, unanswered: 1"
+
+
 def test_every_bad_state_is_an_alarm_that_its_opposite_clears_with_the_same_facts():
     assert set(BACK) <= set(KINDS)
     for raised, back in BACK.items():

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -25,10 +25,14 @@ from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnknownSourceIgnored
 from vosd.sip.transaction.client import Client
+from vosd.sip.wire.outgoing import Peer
 from vosd.traffic.live_counts import AttemptsWithoutCdr
 from vosd.trunks.gateways import RoutingGateway
 
 _CALL_ID: Final = b"\r\nCall-ID: "
+
+VendorsByHost: TypeAlias = Mapping[str, Mapping[str, Sequence[int | None]]]
+"""Routing gateways by their configured hosts, and the ports that each has there."""
 
 _log = structlog.get_logger()
 
@@ -39,8 +43,7 @@ class Notices(Counting):
     def __init__(self, endpoint: Endpoint) -> None:
         """``endpoint`` is asked to report BYEs that are not answered."""
         endpoint.set_unclaimed_owner(self)
-        self.vendors: Mapping[str, Sequence[str]] = {}
-        """Names of the routing gateways at each configured host."""
+        self.vendors: VendorsByHost = {}
         self.near_matches = NearMatches()
         self._log_limiter = LogLimiter()
         self.byes_unanswered = 0
@@ -138,7 +141,7 @@ class Notices(Counting):
             _log.warning(
                 Event.BYE_UNANSWERED.value,
                 peer=str(peer),
-                gateways=list(self.vendors.get(peer.host, ())),
+                gateways=self._vendors_at(peer),
                 sip_call_id=_call_id_of(data),
                 unanswered=self.byes_unanswered,
             )
@@ -152,7 +155,7 @@ class Notices(Counting):
             _log.warning(
                 Event.BYE_REFUSED.value,
                 peer=str(peer),
-                gateways=list(self.vendors.get(peer.host, ())),
+                gateways=self._vendors_at(peer),
                 sip_call_id=_call_id_of(data),
                 code=event.response.status,
             )
@@ -165,6 +168,14 @@ class Notices(Counting):
             _log.warning(
                 Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
             )
+
+    def _vendors_at(self, peer: Peer) -> list[str]:
+        """Return the routing gateways at an address, which may stand for other vendors at its other ports.
+
+        Those of its host where none has that port: a peer may have named another one.
+        """
+        at_host = self.vendors.get(peer.host, {})
+        return [name for name, ports in at_host.items() if peer.port in ports] or list(at_host)
 
     def totals(self) -> Mapping[Figure, int]:
         """Return the counters since the start, for ``vosd status``."""
@@ -190,12 +201,12 @@ def caller_listed(listing: ListedCaller) -> None:
     )
 
 
-def vendors_by_host(gateways: Iterable[RoutingGateway]) -> Mapping[str, Sequence[str]]:
-    """Return the names of the routing gateways at each host that is configured."""
-    found: dict[str, list[str]] = {}
+def vendors_by_host(gateways: Iterable[RoutingGateway]) -> VendorsByHost:
+    """Return the names of the routing gateways at each host that is configured, with their ports."""
+    found: dict[str, dict[str, list[int | None]]] = {}
     for gateway in gateways:
-        for host in dict.fromkeys(address.host for address in gateway.places):
-            found.setdefault(host, []).append(gateway.name)
+        for address in gateway.places:
+            found.setdefault(address.host, {}).setdefault(gateway.name, []).append(address.port)
     return found
 
 
