@@ -92,6 +92,24 @@ def test_ports_are_first_looked_at_when_silence_may_have_ended_a_call(monkeypatc
     assert scene.close().end_reason == "No Media"
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("lacking", ["200", "ACK"])
+def test_a_relayed_call_in_which_one_side_has_never_described_a_session_ends_by_silence(engine, lacking):
+    """From such a side nothing can come, and nothing else ends the call before its longest time."""
+    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
+    scene = Scene(content(engine), **by_engine)
+    if lacking == "200":
+        call = scene.answered_call(script=answers(body=""))
+    else:
+        call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=OFFER))
+        call.acknowledge("")
+    run_silent(scene, 30_000)
+    assert call.is_over
+    record = scene.close()
+    assert record.end_reason == "No Media"
+    assert 10_000 <= record.hold_time_ms <= 16_000
+
+
 def test_silence_counts_anew_when_a_fax_is_over():
     relay = VirtualRelay()
     scene = Scene(content(), relay=relay)

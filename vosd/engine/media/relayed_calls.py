@@ -75,7 +75,8 @@ class RelayedCalls:
         if callee is None:
             return None
         leg = call.caller.leg if callee.progress.has_left else callee.leg
-        if leg is None or leg.facts.media is None or not leg.facts.media.ports:
+        media = None if leg is None else leg.facts.media
+        if media is None or not (media.ports or media.is_relayed):
             return None
         rtpengines, ports, relay = self._parts.rtpengines, self._parts.at_engines, self._parts.relay
         if rtpengines is None and relay is not None:

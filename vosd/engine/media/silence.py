@@ -34,6 +34,7 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     """
     callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
     caller, bridge = call.caller.leg, call.conversation.bridge
+    is_whole = caller is not None and callee is not None
     if bridge is not None:  # after a transfer, one side is the leg of another call
         caller = bridge.opposite(callee) if caller is None and callee is not None else caller
         callee = bridge.opposite(caller) if callee is None and caller is not None else callee
@@ -43,12 +44,15 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
     one, other = caller.facts.media, callee.facts.media
     # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
-    # from the time when it was connected with another side.
-    if one is None or other is None or not all(each.ports and each.origin for each in (one, other)):
+    # from the time when it was connected with another side. But a call that is relayed may have a side that has never
+    # described a session: from there nothing can come.
+    if one is None or other is None:
         return None
-    if one.is_direct or other.is_direct:
+    needed = any if is_whole and not is_waiting and other.is_relayed else all
+    if not needed(each.ports and each.origin for each in (one, other)):
         return None
-    if one.is_fax and other.is_fax:  # else it was offered and refused
+    # A fax that one side alone has was offered and refused.
+    if one.is_direct or other.is_direct or (one.is_fax and other.is_fax):
         return None
     begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
     received_ms = [_answered_ms(leg, answered_at) for leg in (caller, callee)]
