@@ -245,6 +245,31 @@ async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(o
     assert (again.charges, await audited(office)) == (0, [("RerateCalls", "rerate-today", "ann")])
 
 
+async def test_a_run_by_another_group_is_refused_above_the_limit_of_its_person(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = next(iter(office.definitions.catalogue().rate_groups))
+    limits = {"ann": Decimal("0.10"), "bob": Decimal("0.09")}
+    monkeypatch.setattr(office.definitions, "confirm_above", limits.__getitem__)
+
+    async def booked(who: str, **more: str) -> int:
+        order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong group", **more)
+        return (await rerate_calls(office, operator(who), order, ignore)).booked.charges
+
+    said = r"^account acme would be corrected by 0.10, more than billing.confirm_above of 0.09: a person with a higher"
+    with pytest.raises(AboveLimitError, match=said):
+        await booked("bob", deck=group)
+    assert await audited(office) == []
+    assert await booked("ann", deck=group) == 1
+    assert await booked("bob", deck=group) == 0, "a repeat books nothing"
+
+
+async def test_a_run_by_the_configured_rates_has_no_limit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(office.definitions, "confirm_above", lambda _: Decimal(0))
+    order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates")
+    assert (await rerate_calls(office, operator(), order, ignore)).booked.charges == 1
+
+
 @pytest.mark.parametrize(
     "act",
     [

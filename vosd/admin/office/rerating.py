@@ -19,6 +19,7 @@ from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
@@ -123,17 +124,23 @@ async def rerate_calls(
 ) -> RerateReport:
     """Rate the calls again, and book the differences if that is ordered; the running switch knows the balances then.
 
+    By another group, a person books no more than alone: who says the group says the prices.
+
     ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
         UnknownNameError: the rate group is unknown; or no call fits, and the account is.
+        AboveLimitError: the differences by the other group are above the limit of the person; nothing was booked.
         ConfigError: the configuration is invalid.
         DroppedPeriod: calls of the span were dropped or masked.
         NoSuchCall: a call was dropped meanwhile; some calls may be corrected.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
     stores = office.stores
+    if order.book and order.deck is not None and alone_at_most(office, who) is not None:
+        trial = msgspec.structs.replace(order, book=False, memo=None, reference=None)
+        _check_limit(office, who, order, await rerate_calls(office, who, trial, _unsaid))
     catalogue = office.definitions.catalogue(written_rates_win=True)  # those of a deck before, in a copy
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
@@ -171,6 +178,22 @@ async def rerate_calls(
     await bookings.finish()
     untold = await refresh_balances(office.switch) if bookings.charges else ""
     return msgspec.structs.replace(found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+
+
+def _unsaid(_calls: int, _last_began: int) -> None:
+    """Say nothing of how far a trial is, for the run begins anew behind it."""
+
+
+def _check_limit(office: Office, who: Principal, order: RerateCalls, trial: RerateReport) -> None:
+    """Raise AboveLimitError where the account would be corrected by more than the person books alone."""
+    amount = sum((abs(Decimal(each.difference)) for each in trial.accounts), ZERO)
+    if needs_second(office, who, amount):
+        limit = alone_at_most(office, who) or ZERO
+        message = (
+            f"account {order.account} would be corrected by {format_amount(amount)}, more than billing.confirm_above "
+            f"of {format_amount(limit)}: a person with a higher limit books it"
+        )
+        raise AboveLimitError(message)
 
 
 async def _is_or_was_agent(office: Office, account: str | None) -> bool:
