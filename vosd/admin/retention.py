@@ -272,10 +272,10 @@ def _oldest_outside(state_dir: Path) -> tuple[int | None, int | None]:
         RetentionError: there is no journal, or it cannot be read, so it is not known which calls may be booked yet.
     """
     directory = state_dir / JOURNAL
-    if not directory.is_dir():
-        message = f"{directory} is not here: run this where the switch runs, its journal says what must be kept"
-        raise RetentionError(message)
     try:
+        if not directory.is_dir():
+            message = f"{directory} is not here: run this where the switch runs, its journal says what must be kept"
+            raise RetentionError(message)
         waiting = oldest_call(directory, files.IN_USE, files.UNBOOKED, files.DAMAGED)
         kept = oldest_call(directory, files.KEPT)  # behind the others: one that is booked meanwhile is not passed over
         outside = [each for each in (waiting, _oldest_refused(state_dir / QUARANTINE)) if each is not None]

@@ -28,7 +28,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
+from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore, sent_ack
 from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classify, own_tag, to_tag, top_via
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
@@ -228,7 +228,7 @@ class Endpoint:
         if transaction is not None:
             return transaction.server_name
         if data.startswith(b"ACK "):  # that of a failure has the branch of its INVITE
-            kept = self.store.finished.get(key) or self.store.finished.get(f"{key[:-4]} INVITE")
+            kept = self.store.finished.get(sent_ack(key)) or self.store.finished.get(f"{key[:-4]} INVITE")
             if isinstance(kept, ProvenAck):
                 return kept.server_name
         owner = self.dialogs.owners.get(own_tag(MessageKind.RESPONSE, data))  # ours is that of From: an ACK of a 2xx

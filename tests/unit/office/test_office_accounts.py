@@ -127,6 +127,7 @@ async def test_accounts_are_found_by_a_part_of_their_texts_each_by_those_that_on
     assert await found("acme", limit=1, after="acme") == await found("acme", agent="south") == ["west"]
     assert await found("acme", agent="south", all=True) == ["acme", "west"]
     assert await found("acme", accounts=("acme", "idle")) == ["acme"]
+    assert await found("acme", accounts=("west",), limit=1) == ["west"]
     assert await found("acme", group="g", limit=1) == ["west"]
     assert await found("slow") == ["acme"]
     assert await found("nothing") == []

@@ -536,3 +536,24 @@ def test_acks_of_dialogs_that_no_call_owns_need_the_certificate_of_that_name_too
     assert "ACK" in [each.title for each in sent]
     others = [each for each in sent if each.title in {"ACK", "BYE"}]
     assert [probe.endpoint.server_name_of(each.data) for each in others] == ["one.example"] * len(others)
+
+
+@pytest.mark.parametrize("status", [200, 481])
+def test_an_answer_to_an_ack_is_answered_by_no_other_ack(probe, owner, status):
+    """An ACK has no answer (RFC 3261 section 17), and some peers send one."""
+    answered_by_a_second_fork(probe, owner)
+    ack = next(each for each in probe.sent() if each.title == "ACK")
+    kept = probe.endpoint.store.finished.kept_bytes
+    assert probe.receive(reply(ack, status, to_tag="other", headers=AT_PLACE, body=SDP), PLACE) is None
+    assert (probe.titles(), probe.endpoint.store.finished.kept_bytes) == ([], kept)
+
+
+def test_an_ack_is_kept_once_however_often_its_200_comes_again(probe, owner):
+    answered_once_more(probe, owner)
+    probe.sent()
+    kept = probe.endpoint.store.finished.kept_bytes
+    for _ in range(3):
+        probe.receive(reply(probe.log[0], 200, headers=AT_PLACE, body=SDP), PLACE)
+        (ack,) = probe.sent()
+        assert probe.endpoint.server_name_of(ack.data) == "one.example"
+    assert probe.endpoint.store.finished.kept_bytes == kept

@@ -229,8 +229,8 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     books, limit = office.stores.books, order.limit
     if order.containing:
         after = order.after or ""
-        some = first_of(_containing(office, scope, order.containing, after))
-        some = [name for name in some if not order.accounts or name in order.accounts]
+        found = _containing(office, scope, order.containing, after)
+        some = first_of(name for name in found if not order.accounts or name in order.accounts)
         changes = await books.standings_of([*some, order.containing])
         wanted = sorted((*some, *(name for name in listed(left_over(changes)) if name > after)))
     elif order.accounts:

@@ -5,6 +5,7 @@ reads the files, with a running switch or without. It does not know databases.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -174,7 +175,9 @@ class Quarantine:
             raise self._forbidden() from error
 
     def _forbidden(self) -> QuarantineError:
-        return QuarantineError(f"{self._directory} cannot be read: run this as the user of the switch")
+        own = f"chown -R {os.geteuid()}: {self._directory}"
+        said = f"{self._directory} cannot be read: run this as the user of the switch"
+        return QuarantineError(f"{said}; if it is that, {own}")
 
     def _path(self, call_id: str) -> Path:
         return self._directory / f"{Path(call_id).name}{_SUFFIX}"

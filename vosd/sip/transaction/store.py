@@ -61,6 +61,11 @@ UNREACHABLE_MAX: Final = 1_024
 """Number of such peers that are kept."""
 
 
+def sent_ack(key: str) -> str:
+    """Return the key by which the ACK of a 2xx is kept: none of a response, for broken peers answer ACKs."""
+    return f"{key} sent"
+
+
 class TransactionStore:
     """Live transactions by key, finished ones, timers, and the datagrams to send."""
 
@@ -125,8 +130,11 @@ class TransactionStore:
     def send_ack(self, ack: Datagram, now: Instant) -> None:
         """Queue the ACK of a 2xx whose dialog may have ended; its name is known until nothing repeats it."""
         self.out.append(ack)
-        if isinstance(ack, ProvenAck) and ack.server_name:
-            self.finished.keep(answered(ack.data), ack, self.timers.transaction_ms, now)
+        if not isinstance(ack, ProvenAck) or not ack.server_name:
+            return
+        key = sent_ack(answered(ack.data))
+        if self.finished.get(key) is None:
+            self.finished.keep(key, ack, self.timers.transaction_ms, now)
 
     def takes_no_connection(self, peer: Peer, now: Instant) -> None:
         """Note that a connection to a peer failed, or was closed before any response."""
