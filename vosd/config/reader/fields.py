@@ -140,7 +140,7 @@ def limit() -> FromText:
     return FromText("a whole number from 1 to 1000000; leave the key out for no limit", read, shape=shape)
 
 
-def text_where(fits: Callable[[str], object], expected: str, *, shape: ValueShape = _PLAIN) -> FromText:
+def text_where(fits: Callable[[str], object], expected: str) -> FromText:
     """Read text that fits as it is."""
 
     def read(text: str) -> str:
@@ -148,7 +148,7 @@ def text_where(fits: Callable[[str], object], expected: str, *, shape: ValueShap
             raise ValueError
         return text
 
-    return FromText(expected, read, shape=shape)
+    return FromText(expected, read)
 
 
 def milliseconds_of(text: str, lowest_ms: int, highest_ms: int) -> int:
