@@ -68,6 +68,8 @@ _SESSION_OF_MYSQL: Final = (
     # On from MariaDB 11.6.2: an UPDATE without an index would wait for rows that it does not change.
     " /*M!110602 , innodb_snapshot_isolation = OFF */"
 )
+_READS_AND_CHANGES: Final = 3
+"""Sum for Galera's ``wsrep_sync_wait``: a transaction waits before what reads (1), and before UPDATE and DELETE (2)."""
 _NO_SUCH_TABLE_OR_COLUMN: Final = frozenset({1054, 1146})
 _NO_SUCH_IN_SQLITE: Final = re.compile("no such (table|column)|has no column named|^NOT NULL constraint failed")
 _FIRST_TABLES: Final = "alembic_version|counter|account|ledger_entry|cdr|identity|lease"
@@ -616,21 +618,35 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         except engine.dialect.loaded_dbapi.Error as error:
             raise exc.InvalidatePoolError("the server has closed the connection") from error
 
+    @event.listens_for(engine.sync_engine, "connect")
+    def wait_for_other_nodes(connection: Any, _: object) -> None:
+        # A node of a Galera cluster has applied what others have committed milliseconds later: that would be missed as
+        # lost. Servers that are built without wsrep refuse to set its variable.
+        if _shown(connection, "VARIABLES LIKE 'wsrep_on'") == "ON":
+            cursor = connection.cursor()
+            cursor.execute(f"SET SESSION wsrep_sync_wait = {_READS_AND_CHANGES}")
+            cursor.close()
+
     if encrypted is not None:
 
         @event.listens_for(engine.sync_engine, "connect")
         def expect_encryption(connection: Any, _: object) -> None:
             # The driver goes on without TLS where the server offers none, or someone between says so.
-            cursor = connection.cursor()
-            cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-            row = cursor.fetchone()
-            cursor.close()
-            if not row or not row[1]:
+            if not _shown(connection, "STATUS LIKE 'Ssl_cipher'"):
                 connection.close()
                 message = f"{url.host} offers no TLS, which database.url asks for: set it up there, or remove ssl_..."
                 raise DatabaseRefusesUs(message)
 
     return engine
+
+
+def _shown(connection: Any, which: str) -> str:
+    """Return one value of the session that a server shows; empty = it has none of that name."""
+    cursor = connection.cursor()
+    cursor.execute(f"SHOW SESSION {which}")
+    row = cursor.fetchone()
+    cursor.close()
+    return str(row[1]) if row else ""
 
 
 async def _can_be_found(connection: Any) -> bool:

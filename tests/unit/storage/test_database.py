@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 from doubles.closed import closed
+from doubles.mysql import server_of_tests
 from sqlalchemy import event, text
 
 from vosd.cdr.ports import StoreUnavailable
@@ -70,6 +71,18 @@ async def test_a_mysql_session_is_in_utc_strict_escapes_by_backslash_and_looks_f
     assert "STRICT_ALL_TABLES" in mode
     assert "NO_BACKSLASH_ESCAPES" not in mode
     await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_session_on_a_node_of_galera_waits_for_what_other_nodes_have_committed(tmp_path):
+    server = server_of_tests(tmp_path)
+    server.start("--loose-wsrep-on=ON")
+    try:
+        async with Database(server.create_database("vosd")) as database, database.reading() as connection:
+            row = (await connection.exec_driver_sql("SHOW SESSION VARIABLES LIKE 'wsrep_sync_wait'")).one_or_none()
+    finally:
+        server.kill()
+    assert row in {("wsrep_sync_wait", "3"), None}  # None: a server that is built without wsrep
 
 
 @pytest.mark.mariadb
