@@ -102,6 +102,12 @@ def tax_rate_of(steps: Sequence[dict[str, Any]]) -> Decimal | None:
     return None
 
 
+def decimals_of(steps: Sequence[dict[str, Any]]) -> int | None:
+    """Return the decimals to which the steps of a charge have rounded it; None = they do not say it."""
+    found = next((step.get("precision") for step in steps if step.get("step") == "fee"), None)
+    return found if isinstance(found, int) else None
+
+
 class _RateOf(msgspec.Struct, frozen=True):
     """The line of a rate in a breakdown, as far as it can be read."""
 

@@ -209,6 +209,45 @@ async def test_a_fee_so_small_that_its_tax_rounds_to_zero_leaves_the_tax_rate_as
     ]
 
 
+@pytest.mark.parametrize(
+    ("charge", "shown"),
+    [
+        (WantedCharge(role=CUSTOMER, fee=Decimal("0.337")), "0.337"),
+        (WantedCharge(role=CUSTOMER, tax=Decimal("0.001")), "0.001"),
+        (WantedCharge(role=CUSTOMER, fee=Decimal("0.33"), tax=Decimal("0.0335")), "0.0335"),
+    ],
+)
+async def test_a_correction_has_no_more_decimals_than_its_charge(
+    office: Office, charge: WantedCharge, shown: str
+) -> None:
+    for is_trial in (True, False):
+        order = CorrectCall(call_id=IN_CENTS.call_id, charges=(charge,), memo="why", is_trial=is_trial)
+        with pytest.raises(OrderError, match=f"{shown} has more decimals than USD of account customer-3: 2$"):
+            await correct_call(office, operator(), order)
+    assert await audited(office) == []
+
+
+async def test_an_amount_that_the_charge_has_already_may_have_any_decimals_and_a_repeat_too(office: Office) -> None:
+    finer = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.337"), Decimal("0.034"), 60), Decimal(10))
+    await office.stores.corrections.book([Correction(IN_CENTS.call_id, (finer,), "finer", "ann", "by hand", NOW)])
+    as_it_was = WantedCharge(role=CUSTOMER, fee=Decimal("0.337"), tax=Decimal("0.034"), billed_seconds=60)
+    order = CorrectCall(call_id=IN_CENTS.call_id, charges=(as_it_was,), memo="by hand", reference="finer")
+    (change,) = (await correct_call(office, operator(), order)).changes
+    assert change.repeated
+    shorter = msgspec.structs.replace(as_it_was, billed_seconds=59)
+    order = CorrectCall(call_id=IN_CENTS.call_id, charges=(shorter,), memo="why")
+    (change,) = (await correct_call(office, operator(), order)).changes
+    assert (change.fee_after, change.billed_seconds_after) == ("0.337", 59)
+    later = WantedCharge(role=CUSTOMER, fee=Decimal("0.34"))
+    await correct_call(office, operator(), CorrectCall(call_id=IN_CENTS.call_id, charges=(later,), memo="why"))
+    order = CorrectCall(call_id=IN_CENTS.call_id, charges=(as_it_was,), memo="by hand", reference="finer")
+    (change,) = (await correct_call(office, operator(), order)).changes
+    assert change.repeated, "it is answered as it was booked, whatever the charge is by now"
+    back = CorrectCall(call_id=IN_CENTS.call_id, charges=(as_it_was,), memo="back")
+    (change,) = (await correct_call(office, operator(), back)).changes
+    assert change.fee_after == "0.337"
+
+
 async def test_a_correction_above_the_limit_of_its_person_is_refused(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

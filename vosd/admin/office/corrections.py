@@ -18,9 +18,9 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, AmountText, format_amount
+from vosd.base.money import ZERO, AmountText, format_amount, has_more_decimals
 from vosd.billing.rater import Step, tax_by
-from vosd.cdr.charges import charges_of, steps_of, tax_rate_of, with_breakdowns
+from vosd.cdr.charges import charges_of, decimals_of, steps_of, tax_rate_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
@@ -129,6 +129,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     Raises:
         OperatorsOnlyError: an agent orders it.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        OrderError: an amount has more decimals than the charge.
         NoSuchCall, NoSuchCharge, TaxUnknownError: nothing was booked.
         ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
         AboveLimitError: an entry would be above the limit of the person; nothing was booked.
@@ -137,6 +138,8 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     record = (await booked_call(office.stores.queries, order.call_id)).record
     reference = order.reference or str(uuid4())
     history = await office.stores.corrections.history(record.call_id)
+    if all(each.reference != reference for each in history):  # a repeat is answered as it was booked
+        _check_decimals(record, order.charges, history)
     earlier = takewhile(lambda each: each.reference != reference, history)
     rates = {(each.role, each.level): each.tax_rate_after for each in earlier}
     changes = changes_of(record, order.charges, rates)
@@ -151,6 +154,23 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     booked = await office.stores.corrections.book([correction], line)
     is_new = any(each.is_new for each in booked)
     return CorrectedCall([*map(_sheet, booked)], await refresh_balances(office.switch) if is_new else "")
+
+
+def _check_decimals(record: CallRecord, wanted: Iterable[WantedCharge], history: Iterable[CorrectedCharge]) -> None:
+    """Raise OrderError where an amount has more decimals than its charge was rounded to, unless that has had it."""
+    charges = {(each.role, each.level): each for each in with_breakdowns(record)}
+    had = {amount for each in history for amount in (*each.before[:2], *each.after[:2])}
+    for what in wanted:
+        charge = charges.get((what.role, what.level))
+        places = None if charge is None else decimals_of(steps_of(charge.breakdown))
+        if charge is None or places is None:
+            continue
+        for amount in filter(None, (what.fee, what.tax)):
+            if amount not in {charge.fee, charge.tax, *had} and has_more_decimals(amount, places):
+                shown, money = format_amount(amount), charge.currency or "the money"
+                raise OrderError(
+                    "charge", f"{shown} has more decimals than {money} of account {charge.account}: {places}"
+                )
 
 
 def _check_limit(office: Office, who: Principal, wanted: Iterable[CorrectedCharge]) -> None:
