@@ -282,7 +282,7 @@ class StreamFlow:
             waiting.append(data)
         else:  # of a response the core knows nothing any more
             self._core.dropped[Drop.WAITED_FOR_CONNECTION] += 1
-            self._warn(peer, f"more than {UNREAD_BYTES_MAX // 1024} kB wait until it is open", name)
+            self._warn(peer, f"more than {UNREAD_BYTES_MAX // 1024} kB wait until it is open", f"{peer.port} {name}")
             self._loop.call_soon(self._core.unsent, data)
 
     async def _connect(self, peer: PeerEnd, name: str, *, is_further: bool) -> None:
@@ -423,7 +423,7 @@ class StreamFlow:
             for data in waiting:
                 self.send(data, peer)
             return
-        self._warn(peer, f"no connection: {why}", name)
+        self._warn(peer, f"no connection: {why}", f"{peer.port} {name}")
         named = [(self._name_for(data), data) for data in waiting]
         if all(each in {"", name} for each, _ in named):
             if self._opens_further(peer):
@@ -444,7 +444,7 @@ class StreamFlow:
             for data in waiting:
                 self._send_on(other, peer, data)
             return
-        self._warn(peer, f"no connection: {why}", name)
+        self._warn(peer, f"no connection: {why}", f"{peer.port} {name}")
         self._core.failed_for(self._flow, *peer, {name})
 
     # -- connection.Owner ---------------------------------------------------------------------------------------
@@ -709,9 +709,9 @@ class StreamFlow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _warn(self, peer: PeerEnd, why: str, name: str = "") -> None:
-        """Log why there is no connection, at most once a minute for each address and name of it."""
-        if self._log_limiter.admits(f"{peer.host} {name}", round(self._loop.time() * 1000)):
+    def _warn(self, peer: PeerEnd, why: str, way: str = "") -> None:
+        """Log why there is no connection, at most once a minute for each host, and each place that is connected to."""
+        if self._log_limiter.admits(f"{peer.host} {way}", round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{bracketed(peer.host)}:{peer.port}", flow=self._flow, why=why)
 
 

@@ -515,6 +515,19 @@ async def test_a_socket_of_the_other_family_is_named_in_the_log_by_its_transport
     assert [line["why"] for line in logs] == ["no connection: sip.listen has no tcp socket with an IPv6 address"]
 
 
+async def test_each_place_that_is_connected_to_in_vain_has_its_line_in_the_log(opened):
+    """The end of a connection that a peer had opened comes first: it hides no reason of the place behind it."""
+    node = await opened()
+    with capture_logs() as logs, socket.socket() as one, socket.socket() as other:
+        for taken in (one, other, one):
+            if taken.getsockname()[1] == 0:
+                taken.bind(("127.0.0.1", 0))
+            node.send(INVITE, taken.getsockname())
+            await node.ear.failure()
+        places = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in (one, other)]
+    assert [line["peer"] for line in logs] == places
+
+
 async def test_a_connection_that_is_not_accepted_times_out(opened, monkeypatch):
     monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
     node = await opened()
