@@ -379,7 +379,7 @@ class Call:
         reason = EndReason.CANCELLED
         self._give_up_callee(reason, now, given=given)
         self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
-        self._over(reason, HangupSource.CALLER, now, 487)
+        self._over(reason, HangupSource.CALLER, now, 487, given.get(Q850))
 
     # -- the end ------------------------------------------------------------------------------------------------
 

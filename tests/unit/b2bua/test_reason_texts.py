@@ -27,7 +27,7 @@ def test_of_a_cancel(scene):
     scene.whole_call(Intent(cancel_after_ms=1_000, cancel_headers=(SAID,)), script=RINGS)
     scene.wire.run_for(10)
     record = scene.close()
-    assert (record.end_reason, record.reason_text) == ("Cancelled", "rack 7 is full")
+    assert (record.end_reason, record.reason_text, record.q850_cause) == ("Cancelled", "rack 7 is full", 17)
     assert b"rack 7" not in scene.bytes_to(VENDORS[0])
 
 
