@@ -141,10 +141,15 @@ class OwnAnswers:
         except ParseError:
             return
         sent_by = self._flows.listeners[source.flow].sent_by
-        headers = f'{self._server_header}Warning: 399 {sent_by} "{error.reason}"\r\n'
+        headers = self._server_header + warning_of(error, sent_by)
         if request.method == "INVITE" and not stem.tagged:
             headers += _reason(error.status)
         self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
+
+
+def warning_of(error: ParseError, sent_by: str) -> str:
+    """Return the line that names the fault of a request in its refusal (RFC 3261 section 20.43)."""
+    return f'Warning: 399 {sent_by} "{error.reason}"\r\n'
 
 
 def _reason(status: int) -> str:

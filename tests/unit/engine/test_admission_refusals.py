@@ -189,6 +189,7 @@ def test_an_invite_without_contact_takes_nothing():
     call.agent.send(invite.replace(call.call_id, "no-contact"))
     scene.wire.run_for(10)
     assert scene.caller.heard[-1].status == 400
+    assert scene.caller.heard[-1]["Warning"].endswith('"Missing Contact"')
     assert scene.exchange.residue() == {}
     assert len(scene.exchange.sink.records) == 1
 

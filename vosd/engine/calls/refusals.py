@@ -33,6 +33,7 @@ from vosd.sip.events import (
     UnknownSourceIgnored,
 )
 from vosd.sip.nat import is_answered_where_seen
+from vosd.sip.own_answers import warning_of
 from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.errors import ParseError
@@ -210,8 +211,10 @@ class Refusals:
         if event.transaction.state is not TransactionState.PROCEEDING:
             return  # the error occurred after the answer
         if isinstance(event, InviteArrived):
-            self.answer(event, error.status, "")
-            if error.reason is not Flaw.OWN_ERROR:  # the same error might occur again
+            is_own = error.reason is Flaw.OWN_ERROR
+            sent_by = self._endpoint.flows.listeners[event.source.flow].sent_by
+            self.answer(event, error.status, "" if is_own else warning_of(error, sent_by))
+            if not is_own:  # the same error might occur again
                 status, why = error.status, str(error)
                 self.note_refused(InviteRefused(event.request, event.source, event.at, status, why, event.user))
         else:
