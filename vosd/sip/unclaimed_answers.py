@@ -20,8 +20,10 @@ from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import EarlierAnswer, UnwantedAnswer
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import tag_of
+from vosd.sip.headers.via import branch_of
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.classify import top_via
 from vosd.sip.wire.compose import parts_acknowledged
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
@@ -109,22 +111,30 @@ class UnclaimedAnswers:
         """Send the ACK of a final response again; release the dialog of another fork (section 13.2.2.4)."""
         if response.status < 300 and response.to_tag:
             parts = parts_acknowledged(ack)
-            if response.to_tag != tag_of(parts.to):
+            # That of a failure has the branch of its INVITE. Who answers after it has a call that stands.
+            is_of_failure = branch_of(top_via(ack.data)) == key.partition(" ")[0] and self._dialog_of(response) is None
+            if is_of_failure or response.to_tag != tag_of(parts.to):
                 return self.take_fork(key, parts, response, now)
         self._store.send_ack(self._readdressed(ack, response), now)
         return None
 
     def _readdressed(self, ack: Datagram, answer: Response) -> Datagram:
         """Return an ACK as it goes to where its peer is reached by now: a registered user may have connected again."""
-        owner = self._dialogs.owners.get(tag_of(answer.header("from") or ""))
-        dialog = None if owner is None else owner.dialog
-        if dialog is None or (dialog.call_id, dialog.remote_tag) != (answer.call_id, answer.to_tag):
+        dialog = self._dialog_of(answer)
+        if dialog is None:
             return ack
         by_udp = self._flows.by_udp(ack.peer, dialog.seen_at)
         if by_udp is not None:  # it may have accepted no connection for the first one
             return replace(ack, peer=by_udp, data=self._flows.through(ack.data, ack.peer.flow, by_udp.flow))
         after = dialog.moved_over(ack.peer)
         return ack if after is None else replace(ack, peer=after)
+
+    def _dialog_of(self, answer: Response) -> Dialog | None:
+        """Return the live dialog that an answer belongs to."""
+        owner = self._dialogs.owners.get(tag_of(answer.header("from") or ""))
+        dialog = None if owner is None else owner.dialog
+        is_its = dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag)
+        return dialog if is_its else None
 
     def take_unmatched(
         self, key: str, answer: Response, source: Peer, now: Instant

@@ -70,6 +70,29 @@ def test_each_further_answer_is_ended_and_reported_once(probe, owner):
     assert not any(probe.endpoint.census().values())
 
 
+def test_an_answer_after_a_failure_with_the_same_tag_is_ended_too(probe, owner):
+    """The vendor that breaks the rule so has a call that stands, and charges it."""
+    _, asked = invited(probe, owner)
+    probe.receive(reply(asked, 486, to_tag="winner"), VENDOR)
+    assert probe.titles() == ["ACK"]
+    probe.receive(answer_of(asked, "winner"), VENDOR)
+    ack, bye = probe.sent()
+    assert [(each.title, each.request.uri) for each in (ack, bye)] == [
+        (title, "sip:winner@198.51.100.8:5070") for title in ("ACK", "BYE")
+    ]
+    probe.receive(answer_of(asked, "winner"), VENDOR)
+    assert probe.titles() == ["ACK"]
+
+
+def test_an_answer_after_the_failure_of_a_reinvite_ends_no_call(probe, owner):
+    answered(probe, owner)
+    probe.invite_again(owner.dialog, owner)
+    [asked] = probe.sent()
+    probe.receive(reply(asked, 491), VENDOR)
+    probe.receive(answer_of(asked, "winner"), VENDOR)
+    assert set(probe.titles()) == {"ACK"}
+
+
 def test_the_bye_of_a_further_answer_is_retransmitted_until_answered(probe, owner):
     asked = answered(probe, owner)
     probe.receive(answer_of(asked, "second"), VENDOR)
