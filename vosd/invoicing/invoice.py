@@ -131,7 +131,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     area: str
     """Destination; empty = the rate has none."""
     prefix: str
-    """Prefix of the rate; empty on lines by area."""
+    """Prefix of the rate; empty on lines by area where the rate has one."""
     price: str | None
     """Price of the rate as text; null where the line has several prices, one of another currency, or corrections."""
     per: str | None
@@ -139,7 +139,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     tax_rate: str | None
     """Tax in percent, as text; null = not known, an earlier version booked it."""
     calls: int
-    """Number of calls, or of corrections."""
+    """Number of calls; of ``corrections`` that of the corrections, of which a call may have several."""
     seconds: int
     """Billed seconds."""
     net: str

@@ -106,6 +106,15 @@ def test_text_of_another_direction_keeps_its_order() -> None:
     assert "2026-10 0 % 5\n" in english
 
 
+def test_corrections_are_not_printed_as_calls() -> None:
+    twice = InvoiceLine(
+        section=InvoiceSection.CORRECTIONS, area="UK", prefix="44", price=None, per=None, tax_rate="19", calls=2,
+        seconds=0, net="-5",
+    )  # fmt: skip
+    (page,) = text_of(msgspec.structs.replace(invoice(), lines=(twice,)))
+    assert "UK (44) 19 % \u22125\n" in page, "a call that was corrected twice is one call"
+
+
 def test_a_mail_has_the_language_of_its_invoice() -> None:
     form = form_of(InvoiceSettings())
 
