@@ -16,7 +16,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import DropPlan, RecordKind
-from vosd.storage import dividing, schema
+from vosd.storage import dividing, migration_lock, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
@@ -286,7 +286,7 @@ async def test_a_division_that_has_lost_its_lock_ends(database):
     async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
         await anext(steps)
         async with database.reading() as connection:
-            holder = await connection.scalar(text("SELECT IS_USED_LOCK(CONCAT('vosd_migrate_', MD5(DATABASE())))"))
+            holder = await connection.scalar(text(f"SELECT IS_USED_LOCK({migration_lock.NAME})"))
             await connection.exec_driver_sql(f"KILL {holder}")
         with pytest.raises(StoreUnavailable, match="vosd_"):
             await anext(steps)

@@ -21,7 +21,7 @@ from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
-from vosd.storage import migrations, schema
+from vosd.storage import migration_lock, migrations, schema
 from vosd.storage.access import AT_TERMINAL, SqlAccess, StoredToken
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
@@ -382,8 +382,9 @@ async def test_the_lock_of_a_migration_is_on_the_connection_that_upgrades(mariad
     held, upgrade = [], migrating._upgrade
 
     def noted(connection, *arguments):
-        name = "CONCAT('vosd_migrate_', MD5(DATABASE()))"
-        held.append(connection.exec_driver_sql(f"SELECT IS_USED_LOCK({name}) = CONNECTION_ID()").scalar())
+        held.append(
+            connection.exec_driver_sql(f"SELECT IS_USED_LOCK({migration_lock.NAME}) = CONNECTION_ID()").scalar()
+        )
         upgrade(connection, *arguments)
 
     monkeypatch.setattr(migrating, "_upgrade", noted)

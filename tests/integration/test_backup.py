@@ -29,7 +29,7 @@ from vosd.cli import progress
 from vosd.daemon.claim import StateDirectory
 from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
 from vosd.engine.journal.frames import framed
-from vosd.storage import schema
+from vosd.storage import migration_lock, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
 from vosd.storage.database import Database, SchemaOutdated
@@ -733,7 +733,7 @@ def test_a_restore_ends_where_the_server_has_taken_back_its_lock(site, tmp_path,
 
     async def unlocks(table):
         if not written:
-            lock = "IS_USED_LOCK(CONCAT('vosd_migrate_', MD5(DATABASE())))"
+            lock = f"IS_USED_LOCK({migration_lock.NAME})"
             await _execute(site.url, f"KILL {await _execute(site.url, f'SELECT {lock}')}")
         written.append(table)
 

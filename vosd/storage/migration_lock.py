@@ -15,11 +15,11 @@ from vosd.storage.asynchronous import AsyncConnection
 
 LOCK_OF_KILLED_S: Final = 2
 """Seconds within which a server notices that a process was killed, and gives up its lock."""
-_NAME: Final = "CONCAT('vosd_migrate_', LEFT(SHA2(DATABASE(), 256), 32))"
-"""A name has 64 characters at most; MySQL has no MD5 from 9.6 on."""
-_LOCK: Final = text(f"SELECT GET_LOCK({_NAME}, {LOCK_OF_KILLED_S})")
-_UNLOCK: Final = text(f"DO RELEASE_LOCK({_NAME})")
-_IS_HELD: Final = text(f"SELECT IS_USED_LOCK({_NAME}) = CONNECTION_ID()")
+NAME: Final = "CONCAT('vosd_migrate_', LEFT(SHA2(DATABASE(), 256), 32))"
+"""Name of the lock, as SQL: it has 64 characters at most. MySQL has no MD5 from 9.6 on."""
+_LOCK: Final = text(f"SELECT GET_LOCK({NAME}, {LOCK_OF_KILLED_S})")
+_UNLOCK: Final = text(f"DO RELEASE_LOCK({NAME})")
+_IS_HELD: Final = text(f"SELECT IS_USED_LOCK({NAME}) = CONNECTION_ID()")
 
 
 @asynccontextmanager
