@@ -67,17 +67,47 @@ async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(lease, ende
     assert (second.epoch, second.renewals) == (first.epoch + 1, first.renewals + 1)
 
 
+async def move_renewal(database: Database, by_ms: int) -> None:
+    async with database.writing() as connection:
+        row = (await connection.execute(schema.lease.select())).one()
+        await connection.execute(schema.lease.update().values(renewed_at=row.renewed_at + by_ms))
+
+
 @pytest.mark.parametrize("moved_ms", [-10_500, 86_400_000], ids=["renewed long ago", "renewed in the future"])
 async def test_a_lease_runs_out_by_the_clock_of_the_database(database, moved_ms, ended):
     lease = SqlLease(database, ended.__contains__)
     first = await lease.hold(ONE)
-    async with database.writing() as connection:
-        row = (await connection.execute(schema.lease.select())).one()
-        await connection.execute(schema.lease.update().values(renewed_at=row.renewed_at + moved_ms))
+    await move_renewal(database, moved_ms)
     taken = await lease.hold(OTHER_NODE)
     assert (taken.identity, taken.epoch) == (first.identity, 1)
     with pytest.raises(LeaseHeld):
         await lease.hold(ONE)
+
+
+async def takings(database: Database) -> int:
+    async with database.reading() as connection:
+        return (await connection.exec_driver_sql("SELECT value FROM counter WHERE name = 'lease'")).scalar_one()
+
+
+async def test_who_takes_the_lease_changes_one_row_and_who_renews_it_does_not(database, ended):
+    lease = SqlLease(database, ended.__contains__)
+    before = await takings(database)
+    await lease.hold(ONE)
+    assert await takings(database) == before + 1
+    await lease.hold(ONE)
+    assert await takings(database) == before + 1
+    ended.add(ONE)
+    await lease.hold(OTHER_NODE)
+    assert await takings(database) == before + 2
+
+
+async def test_who_renews_a_lease_that_has_run_out_takes_it(database, ended):
+    lease = SqlLease(database, ended.__contains__)
+    await lease.hold(ONE)
+    before = await takings(database)
+    await move_renewal(database, -10_500)
+    await lease.hold(ONE)
+    assert await takings(database) == before + 1
 
 
 async def test_every_commit_moves_the_counter_that_a_renewal_reports(lease, store):

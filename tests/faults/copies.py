@@ -102,7 +102,10 @@ class MariaDbCopies:
     def is_locked(self) -> bool:
         """Try to lock the row that is locked by who takes or renews the lease."""
         try:
-            self._ask("SET SESSION innodb_lock_wait_timeout = 1", f"SELECT id FROM {schema.identity.name} FOR UPDATE")
+            self._ask(
+                "SET SESSION innodb_lock_wait_timeout = 1",
+                f"SELECT value FROM counter WHERE name = '{schema.LEASES}' FOR UPDATE",
+            )
         except pymysql.err.OperationalError as error:
             if error.args[0] != _LOCK_WAIT_TIMEOUT:
                 raise

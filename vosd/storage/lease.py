@@ -1,4 +1,4 @@
-"""Lease in MySQL and SQLite: a row for each node, changed only while the row of the identity is locked."""
+"""Lease in MySQL and SQLite: a row for each node, changed only while one row of ``counter`` is locked."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,6 +16,13 @@ from vosd.storage.types import descriptive
 from vosd.storage.writers import no_counter
 
 _lease: Final = schema.lease
+_leases: Final = schema.counter.c
+_of_takings: Final = _leases.name == schema.LEASES
+_identity: Final = select(schema.identity.c.id).limit(1).scalar_subquery().label("identity")
+_locked: Final = select(_leases.value, _identity).where(_of_takings).with_for_update()
+# A lock holds on one server. Nodes of a Galera cluster compare what was changed: of two that take the lease at once,
+# one fails by this row. So does one that goes on with its own lease after that has run out.
+_taken: Final = update(schema.counter).where(_of_takings).values({_leases.value: _leases.value + 1})
 
 
 class SqlLease:
@@ -50,6 +57,8 @@ class SqlLease:
                     mine = row
                 if row.holder != claimant.holder:
                     self._refuse_while_held(row, claimant, about.now)
+            if mine is None or mine.holder != claimant.holder or _is_free(mine, about.now):
+                await connection.execute(_taken)
             epoch, renewals = await _write(connection, claimant, mine, about.now)
         server = self._database.file_number() if self._database.is_sqlite else int(about.server)
         return DatabaseState(identity, server, int(about.commits), epoch, renewals)
@@ -65,26 +74,32 @@ class SqlLease:
             await connection.execute(own.values(released=1))
 
     def _refuse_while_held(self, row: Row[Any], claimant: Claimant, now: int) -> None:
-        age_ms = now - row.renewed_at
         holder = Claimant(row.node, row.holder, row.host, row.pid, row.process)
-        if not is_free(age_ms, released=bool(row.released), ttl_ms=LEASE_MS) and not self._has_ended(holder):
-            raise refusal(claimant, holder, age_ms)
+        if not _is_free(row, now) and not self._has_ended(holder):
+            raise refusal(claimant, holder, now - row.renewed_at)
 
 
 async def is_held(connection: AsyncConnection) -> bool:
     """Return whether a switch runs on the database: for so long after one was killed, too, as a lease holds."""
     clock = database_clock(is_sqlite=connection.dialect.name == "sqlite")
     rows = (await connection.execute(select(_lease.c.renewed_at, _lease.c.released, clock.label("now")))).all()
-    return any(not is_free(row.now - row.renewed_at, released=bool(row.released), ttl_ms=LEASE_MS) for row in rows)
+    return any(not _is_free(row, row.now) for row in rows)
+
+
+def _is_free(row: Row[Any], now: int) -> bool:
+    return is_free(now - row.renewed_at, released=bool(row.released), ttl_ms=LEASE_MS)
 
 
 async def _locked_identity(connection: AsyncConnection) -> str:
-    """Lock and return the database's identity: no other lease is taken or renewed until the transaction ends."""
-    identity = (await connection.execute(select(schema.identity.c.id).limit(1).with_for_update())).scalar()
-    if identity is None:
-        identity = str(uuid4())
-        await connection.execute(insert(schema.identity).values(id=identity))
-    return str(identity)
+    """Lock the row of takings and return the database's identity: no other lease is changed until the end."""
+    row = (await connection.execute(_locked)).one_or_none()
+    if row is None:
+        raise no_counter()
+    if row.identity is not None:
+        return str(row.identity)
+    identity = str(uuid4())
+    await connection.execute(insert(schema.identity).values(id=identity))
+    return identity
 
 
 async def _write(connection: AsyncConnection, claimant: Claimant, mine: Row[Any] | None, now: int) -> tuple[int, int]:

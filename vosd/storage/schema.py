@@ -87,6 +87,8 @@ OVERRIDES: Final = "overrides"
 """Name of the counter that every change of an operational override advances."""
 CATALOGUE: Final = "catalogue"
 """Name of the counter that every change of a definition advances."""
+LEASES: Final = "lease"
+"""Name of the counter that every taking of the lease advances."""
 SAVED_VIEWS: Final = "saved_views"
 """Name of the row that is locked while a view is added."""
 

@@ -1,0 +1,19 @@
+"""A row that each taking of the lease changes: nodes of a Galera cluster see by it that two were taken at once."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0105"
+down_revision = "0104"
+branch_labels = None
+depends_on = None
+compatible_with = "0019"
+
+
+def upgrade() -> None:
+    counter = sa.table("counter", sa.column("name"), sa.column("value"))
+    op.bulk_insert(counter, [{"name": "lease", "value": 0}])
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM counter WHERE name = 'lease'")
