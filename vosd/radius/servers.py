@@ -1,11 +1,15 @@
 """Choice of the RADIUS server that is asked; one that does not answer is asked again later.
 
 Pure: the time is an argument. Servers are asked in the order of the configuration. One that has left ``failures``
-questions in a row without an answer is out of service for ``dead_ms``; then one question at a time is put to it, and it
-is back in service after ``successes`` answers in a row. So a server that answers now and then does not come and go with
-each packet.
+questions in a row without an answer is out of service for ``dead_ms``; then it is tried, and it is back in service
+after ``successes`` answers in a row. So a server that answers now and then does not come and go with each packet.
+
+A question that no server may ever answer says nothing by its silence, so the asker says which silence counts
+(``failed``, else ``put_back``), and a server is tried with questions that another one has answered (``trials``). Only
+where none answers are the questions themselves trials.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -57,20 +61,30 @@ class ServerChoice:
         """The servers that are out of service."""
         return [index for index, each in enumerate(self._servers) if each.is_dead]
 
-    def next(self, asked: frozenset[int], mono_ms: int) -> ChosenServer | None:
-        """Return the next server to ask, ``asked`` left out; None = none may be asked now.
+    def next(self, asked: Collection[int], mono_ms: int, *, is_doubtful: bool = False) -> ChosenServer | None:
+        """Return the next server to ask, ``asked`` left out; None = none may be asked now. Say then how it answered.
 
-        One that is out of service and has rested comes at its place in the order. Say then how it answered.
+        Those in service come first, then those that have rested. One question at a time tries such a server, until it
+        answers; one that is doubtful, as its silence says nothing, keeps no other from trying it.
         """
         for index, each in enumerate(self._servers):
-            if index in asked:
-                continue
-            if not each.is_dead:
+            if not each.is_dead and index not in asked:
                 return ChosenServer(index, is_trial=False)
-            if not each.is_asked and mono_ms >= self._rest_of(each):
-                each.is_asked = True
+        for index, each in enumerate(self._servers):
+            is_free = is_doubtful or each.successes or not each.is_asked
+            if is_free and self._has_rested(each, mono_ms) and index not in asked:
+                each.is_asked = each.is_asked or not is_doubtful
                 return ChosenServer(index, is_trial=True)
         return None
+
+    def trials(self, asked: Collection[int], mono_ms: int) -> list[ChosenServer]:
+        """Return the servers to try with a question that was answered, ``asked`` left out. Say then how they answer."""
+        chosen = []
+        for index, each in enumerate(self._servers):
+            if not each.is_asked and self._has_rested(each, mono_ms) and index not in asked:
+                each.is_asked = True
+                chosen.append(ChosenServer(index, is_trial=True))
+        return chosen
 
     def answered(self, chosen: ChosenServer) -> bool:
         """Note an answer; return whether the server is back in service by it.
@@ -78,12 +92,13 @@ class ServerChoice:
         The answer to a question from before its death brings no server back, nor does it end the trial under way.
         """
         each = self._servers[chosen.server]
-        if not chosen.is_trial:
-            if not each.is_dead:
-                each.failures = 0
-            return False
-        each.is_asked = False
-        return self._has_proved(each)
+        if chosen.is_trial:
+            each.is_asked = False
+        if each.is_dead and chosen.is_trial:
+            return self._has_proved(each)
+        if not each.is_dead:
+            each.failures = 0
+        return False
 
     def answered_late(self, chosen: ChosenServer) -> bool:
         """Note an answer to a question that was given up; return whether the server is back in service by it.
@@ -113,7 +128,7 @@ class ServerChoice:
         return True
 
     def put_back(self, chosen: ChosenServer) -> None:
-        """Note that a question was given up, and says nothing of the server."""
+        """Note that a question was given up, or its silence says nothing of the server."""
         if chosen.is_trial:
             self._servers[chosen.server].is_asked = False
 
@@ -125,8 +140,10 @@ class ServerChoice:
         standing.is_dead = standing.successes < self._rules.successes
         return not standing.is_dead
 
-    def _rest_of(self, standing: _Standing) -> int:
-        """Return until when a server rests: shorter while no other is in service."""
+    def _has_rested(self, standing: _Standing, mono_ms: int) -> bool:
+        """Return whether a server is out of service, and may be tried: sooner while no other is in service."""
+        if not standing.is_dead:
+            return False
         if any(not each.is_dead for each in self._servers) or self._rules.dead_ms <= ALONE_MS:
-            return standing.rests_until
-        return standing.rests_until - self._rules.dead_ms + ALONE_MS
+            return mono_ms >= standing.rests_until
+        return mono_ms >= standing.rests_until - self._rules.dead_ms + ALONE_MS

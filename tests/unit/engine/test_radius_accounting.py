@@ -310,7 +310,7 @@ async def test_a_call_that_a_start_closes_twice_has_one_stop(desk: Desk):
         assert stops(server) == [call_id(1)]
 
 
-async def test_interim_updates_come_until_the_stop_and_none_while_no_server_takes_them(desk: Desk):
+async def test_interim_updates_come_until_the_stop_and_one_while_no_server_takes_them(desk: Desk):
     scene = Scene()
     scene.vendor.script = answers(1_000)
     with RadiusServer() as server:
@@ -328,18 +328,22 @@ async def test_interim_updates_come_until_the_stop_and_none_while_no_server_take
             assert packets[-1].number(46) // 60 == count
             assert packets[-1].text(44) == packets[1].text(44)
         await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
-        made._queue._failed_in_row = 9  # no server takes anything
-        scene.wire.run_for(60_000)
-        made.tidy()
-        assert made.census()[Figure.RADIUS_ACCOUNTING] == 0
-        made._queue._failed_in_row = 0
+        made._queue._failed_in_row, made._queue._paused_until = 9, 1 << 62  # no server takes anything
+        for _ in range(3):
+            scene.wire.run_for(60_000)
+            made.tidy()
+            assert made.census()[Figure.RADIUS_ACCOUNTING] == 1, "one may tell that a server is well"
+        made._queue._paused_until = 0
+        made._delivery.wake()
+        await taken(server, 5)
+        await until(lambda: not made._queue.is_away)
         (live,) = scene.exchange.switch.calls()
         made.ended(answered_call(1, call_id=live.call_id))
-        await taken(server, 5)
+        await taken(server, 6)
         scene.wire.run_for(60_000)
         made.tidy()
         await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
-        assert statuses(server.packets) == ["Accounting-On", "Start", "Interim-Update", "Interim-Update", "Stop"]
+        assert statuses(server.packets) == ["Accounting-On", "Start", *["Interim-Update"] * 3, "Stop"]
 
 
 async def test_a_call_has_the_interval_that_its_server_asks_for(desk: Desk):

@@ -17,7 +17,7 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.radius import client as module
 from vosd.engine.radius.client import RadiusClient, RadiusUnreachableError
 from vosd.radius.packets import RadiusCode
-from vosd.radius.servers import DeathRules
+from vosd.radius.servers import ChosenServer, DeathRules
 from vosd.radius.settings import RadiusPurpose, RadiusServer, RadiusSettings
 
 PATIENCE_MS = 20_000
@@ -148,7 +148,8 @@ async def test_a_late_answer_ends_the_rest_of_a_server():
         first.answer()
         await until(lambda: not client._choice._servers[0].rests_until)
         assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
-        assert (len(first.packets), len(second.packets)) == (2, 2)
+        await asyncio.to_thread(first.wait_for, 2)
+        assert (len(first.packets), len(second.packets)) == (2, 3)
         client.close()
 
 
@@ -185,6 +186,47 @@ async def test_a_record_that_no_server_takes_ends_the_service_of_none():
         with pytest.raises(RadiusUnreachableError):
             await asked
         assert client.dead == 0
+        client.close()
+
+
+async def test_a_server_behind_one_that_is_well_comes_back():
+    """Nothing but its trials is ever sent to it, and no request waits for them."""
+    with FakeServer() as first, FakeServer() as second, capture_logs() as logs:
+        second.works = True
+        client = client_of(first, second, rules=DeathRules(failures=1, dead_ms=0))
+        client._choice.failed(ChosenServer(1, is_trial=False), 0)
+        for _ in range(3):
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        await asyncio.to_thread(second.wait_for, 1)
+        second.answer()
+        await until(lambda: not client._trials)
+        assert (client.dead, len(first.packets), len(second.packets)) == (1, 3, 1)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        await until(lambda: client.dead == 0)
+        assert (len(first.packets), len(second.packets), logs) == (4, 2, [])
+        client.close()
+
+
+async def test_a_trial_that_is_under_way_ends_with_its_client():
+    with FakeServer() as first, FakeServer() as second:
+        second.silent = True
+        client = client_of(first, second, rules=DeathRules(failures=1, dead_ms=0))
+        client._choice.failed(ChosenServer(1, is_trial=False), 0)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        await asyncio.to_thread(second.wait_for, 1)
+        client.close()
+        await until(lambda: not client._trials)
+
+
+@pytest.mark.parametrize(("is_doubtful", "dead"), [(False, [0]), (True, [])])
+async def test_a_request_that_no_server_answers_counts_once_against_the_first(is_doubtful: bool, dead: list[int]):
+    with FakeServer() as first, FakeServer() as second:
+        first.silent = second.silent = True
+        client = client_of(first, second, timeout_ms=20, tries=1, rules=DeathRules(failures=1))
+        with pytest.raises(RadiusUnreachableError):
+            await client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=is_doubtful)
+        await asyncio.to_thread(second.wait_for, 1)
+        assert client._choice.dead == dead
         client.close()
 
 

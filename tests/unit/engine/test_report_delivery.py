@@ -200,6 +200,56 @@ async def test_a_report_wakes_one_courier(desk, monkeypatch):
         assert len(looks) == 2, "one for the report, and one behind it"
 
 
+class Flaky:
+    """A courier to a server that fails the first two of five reports, until it is mended."""
+
+    def __init__(self) -> None:
+        self.is_mended = False
+        self._sent = itertools.count()
+
+    async def deliver(self, _report: CallReport) -> int:
+        if next(self._sent) % 5 < 2 and not self.is_mended:
+            raise UndeliveredError("status 500")
+        return 200
+
+    def hang_up(self) -> None: ...
+
+
+class Stuck(Flaky):
+    """A courier to a server that never answers one report."""
+
+    def __init__(self, never: CallReport) -> None:
+        super().__init__()
+        self._never = never
+
+    async def deliver(self, report: CallReport) -> int:
+        if report == self._never:
+            await asyncio.get_running_loop().create_future()
+        return 200
+
+
+async def test_behind_an_outage_a_repetition_waits_for_no_courier_that_is_busy(tmp_path):
+    """All couriers slept: while the server was away each of them had nothing to wait for."""
+    queue = ReportQueue(DeliverySettings(retry_interval_ms=100))
+    failed, stuck, taken = (CallReport(number, f"call-{number}", 0, b"") for number in range(3))
+    clock = SystemClock()
+    made = Delivery(queue, ReportSpool(tmp_path), clock, lambda: False, lambda *_: None)
+    couriers = [asyncio.create_task(made.run(Stuck(stuck))) for _ in range(3)]
+    await until(lambda: len(made._idle) == 3)
+    queue.put(failed)
+    assert queue.take(clock.now().mono) == failed
+    queue.failed(failed, clock.now().mono)
+    queue._failed_in_row = 9
+    queue._paused_until = 0
+    queue.put(stuck)
+    queue.put(taken)
+    made.wake()
+    await until(lambda: list(queue.waiting()) == [stuck])
+    for each in couriers:
+        each.cancel()
+    await asyncio.gather(*couriers, return_exceptions=True)
+
+
 async def test_without_retry_a_report_has_one_attempt(desk):
     with ReportServer(secret=SECRET.encode()) as server:
         server.fails = [500, 500, 500]
@@ -323,21 +373,6 @@ async def test_the_end_of_a_switch_waits_for_a_server_that_is_well(desk, monkeyp
         await made.end()
         desk.running = None
         assert len(server.different()) == 50
-
-
-class Flaky:
-    """A courier to a server that fails the first two of five reports, until it is mended."""
-
-    def __init__(self) -> None:
-        self.is_mended = False
-        self._sent = itertools.count()
-
-    async def deliver(self, _report: CallReport) -> int:
-        if next(self._sent) % 5 < 2 and not self.is_mended:
-            raise UndeliveredError("status 500")
-        return 200
-
-    def hang_up(self) -> None: ...
 
 
 async def test_a_server_that_fails_now_and_then_is_one_outage_until_a_minute_after_its_last_failure(

@@ -118,6 +118,75 @@ def test_a_report_that_is_never_answered_makes_no_server_away_by_itself():
     assert both.queue.is_away, "two different ones are of the server"
 
 
+def test_reports_of_an_earlier_run_make_no_server_away():
+    """That of a customer whose number no server can write is left for a week, over each start."""
+    stage = Stage(accounting(), lambda _report, _now: False)
+    for number in range(-3, 0):
+        stage.queue.put(CallReport(number, f"left-{number}", 0, b""), is_left=True)
+    stage.run([], 600_000)
+    assert len(stage.attempts) > 3
+    assert not stage.queue.is_away
+
+
+def away() -> ReportQueue:
+    """Return a queue two of whose reports have failed at 0."""
+    queue = ReportQueue(AccountingSettings(RadiusSettings((), "sw1"), retry_interval_ms=1_000))
+    for number in range(2):
+        queue.put(CallReport(number, f"call-{number}", 0, b""))
+    for each in [queue.take(0), queue.take(0)]:
+        assert each is not None
+        queue.failed(each, 0)
+    assert queue.is_away
+    return queue
+
+
+def test_while_a_server_is_away_one_report_that_has_failed_is_tried_in_each_interval():
+    queue = away()
+    tried = queue.take(1_000)
+    assert tried is not None
+    assert queue.take(1_000) is None
+    queue.failed(tried, 1_500)
+    assert queue.take(2_499) is None
+    assert queue.take(2_500) not in {None, tried}
+
+
+def test_while_a_server_is_away_a_new_report_waits_for_none_that_has_failed():
+    queue = away()
+    assert queue.take(1_000) is not None
+    queue.put(CallReport(7, "new", 0, b""))
+    assert queue.wait_ms(1_000) == 0
+    assert queue.take(1_000) == CallReport(7, "new", 0, b"")
+    assert queue.take(1_000) is None
+
+
+def test_a_late_answer_ends_an_outage():
+    queue = away()
+    assert queue.delivered_late(CallReport(0, "call-0", 0, b""))
+    assert not queue.is_away
+
+
+def test_a_report_that_is_dropped_while_it_waits_for_its_repetition_is_not_tried():
+    queue = away()
+    assert len(queue.drop_old(1_000 * queue.settings.max_age_s)) == 2
+    assert queue.take(1_000) is None
+    assert queue.wait_ms(1_000) is None
+
+
+def test_what_has_failed_takes_half_of_the_connections_for_another_server_too():
+    queue = ReportQueue(AccountingSettings(RadiusSettings((), "sw1"), connections=4))
+    for number in range(-5, 0):
+        queue.put(CallReport(number, f"left-{number}", 0, b""), is_left=True)
+    given_up = queue.take(0)
+    assert given_up is not None
+    queue.put_back(given_up)
+    queue.try_again()
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [
+        given_up,
+        CallReport(-4, "left--4", 0, b""),
+        None,
+    ]
+
+
 def test_a_report_that_is_taken_after_it_was_given_up_is_done():
     queue = ReportQueue(DeliverySettings(retry_interval_ms=1_000))
     first, second = CallReport(1, "one", 0, b""), CallReport(2, "one", 0, b"")

@@ -79,8 +79,8 @@ class RadiusKeys(Keys):
     dead_after: Annotated[int, whole(1, 100)] = 2
     """So many requests in a row without an answer take a server out of service ..."""
     dead_time: Annotated[int, milliseconds(0, 3_600_000)] = 30_000
-    """... for this time, then one request at a time is sent to it; two answers in a row bring it back. While no other
-    server is in service it is tried each second."""
+    """... for this time, then it gets a copy of a request that another server has answered, one at a time; two answers
+    in a row bring it back. While no other server is in service it is tried each second."""
     require_message_authenticator: Annotated[bool, switch()] = True
     """Whether the answer to an Access-Request needs a Message-Authenticator, without which it can be forged on its way
     (CVE-2024-3596); ``no`` for old servers in a network of your own."""

@@ -12,8 +12,9 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -297,6 +298,18 @@ class _ServerLink:
             _log.warning("radius_reply_rejected", server=self._name, why=why)
 
 
+class _Question(NamedTuple):
+    """A request, and the servers that it is put to."""
+
+    settings: RadiusSettings
+    choice: ServerChoice
+    links: Sequence[_ServerLink]
+    make: Callable[[bytes, int], RadiusRequest]
+    """Makes the packet with a secret and an identifier."""
+    late: Callable[[], None] | None
+    """Called for an answer that is no longer waited for."""
+
+
 class RadiusClient:
     """Asks the servers for one purpose."""
 
@@ -307,6 +320,8 @@ class RadiusClient:
         self._settings = settings
         self._links: list[_ServerLink] = []
         self._choice: ServerChoice
+        self._trials: set[asyncio.Task[None]] = set()
+        """Questions that try a server, while another one has answered them."""
         self._begin(settings)
         self.failed_total = 0
         """Requests that no server has answered, since the start."""
@@ -329,7 +344,12 @@ class RadiusClient:
             link.close()
 
     async def ask(
-        self, code: RadiusCode, attributes_at: Callable[[int], Attributes], late: Callable[[], None] | None = None
+        self,
+        code: RadiusCode,
+        attributes_at: Callable[[int], Attributes],
+        late: Callable[[], None] | None = None,
+        *,
+        is_doubtful: bool = False,
     ) -> RadiusReply:
         """Return the reply of the first server that answers.
 
@@ -337,6 +357,7 @@ class RadiusClient:
             code: the kind of the request.
             attributes_at: makes the attributes of a packet, at that time in milliseconds of UTC.
             late: called where a server answers when it is no longer waited for.
+            is_doubtful: perhaps no server ever answers it, as none has before; then silence says nothing of a server.
 
         Raises:
             RadiusUnreachableError: no server has answered, or none may be asked now.
@@ -344,53 +365,81 @@ class RadiusClient:
         settings = self._settings
         if settings is None:
             raise RadiusUnreachableError("no server is configured")
-        links, choice = self._links, self._choice
+        choice = self._choice
         asked: set[int] = set()
         why = "no server is in service"
-        has_lived = False
-        while (chosen := choice.next(frozenset(asked), self._clock.now().mono)) is not None:
+        question = _Question(settings, choice, self._links, partial(self._made, settings, code, attributes_at), late)
+        has_failed = is_doubtful
+        while (chosen := choice.next(asked, self._clock.now().mono, is_doubtful=has_failed)) is not None:
             asked.add(chosen.server)
-            link = links[chosen.server]
-            replies = link.replies
             try:
-                reply = await link.ask(
-                    partial(self._made, link.secret, settings, code, attributes_at),
-                    settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000,
-                    1 if chosen.is_trial else settings.tries,
-                    partial(_came_late, link, choice, chosen, late),
-                )
+                reply = await self._ask_one(question, chosen, is_repeated=is_doubtful, counts=not has_failed)
             except _NoAnswerError as error:
                 why = str(error)
-                # A server that answers others lives: it delays a reject, needs longer for this request, or never
-                # answers it. So may the next server, whose silence then says nothing of it either.
-                has_lived = has_lived or link.replies > replies
-                if has_lived:
-                    choice.put_back(chosen)
-                    continue
-                is_dead = choice.failed(chosen, self._clock.now().mono)
-                if is_dead and choice is self._choice:
-                    link.outage.found(why)
-                if is_dead or chosen.is_trial:
-                    link.try_next_address()
+                has_failed = True  # perhaps the next server does not answer it either, and is well all the same
             except _NoRoomError as error:
                 why = str(error)
-                choice.put_back(chosen)
-            except BaseException:
-                choice.put_back(chosen)
-                raise
             else:
-                if choice.answered(chosen):
-                    link.outage.over()
+                for each in choice.trials(asked, self._clock.now().mono):
+                    self._try(question._replace(late=None), each)
                 return reply
         self.failed_total += 1
         raise RadiusUnreachableError(why)
 
+    async def _ask_one(
+        self, question: _Question, chosen: ChosenServer, *, is_repeated: bool = False, counts: bool = True
+    ) -> RadiusReply:
+        """Ask one server, and note whether it answers; its silence says nothing of it unless it ``counts``.
+
+        Raises ``_NoAnswerError`` and ``_NoRoomError``.
+        """
+        settings, choice, link = question.settings, question.choice, question.links[chosen.server]
+        replies = link.replies
+        try:
+            reply = await link.ask(
+                partial(question.make, link.secret),
+                settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000,
+                1 if chosen.is_trial else settings.tries,
+                partial(_came_late, link, choice, chosen, question.late),
+            )
+        except _NoAnswerError as error:
+            if link.replies > replies:  # it answers others: it delays a reject, or needs longer for this one
+                choice.put_back(chosen)
+                raise
+            is_dead = False
+            if counts:
+                is_dead = choice.failed(chosen, self._clock.now().mono)
+            else:
+                choice.put_back(chosen)
+            if is_dead and choice is self._choice:
+                link.outage.found(str(error))
+            if is_dead or chosen.is_trial or is_repeated:
+                link.try_next_address()
+            raise
+        except BaseException:
+            choice.put_back(chosen)
+            raise
+        if choice.answered(chosen):
+            link.outage.over()
+        return reply
+
+    def _try(self, question: _Question, chosen: ChosenServer) -> None:
+        """Put a question that was answered to a server that is out of service, and wait for nothing."""
+
+        async def ask() -> None:
+            with suppress(_NoAnswerError, _NoRoomError):
+                await self._ask_one(question, chosen)
+
+        trial = asyncio.get_running_loop().create_task(ask())
+        self._trials.add(trial)
+        trial.add_done_callback(self._trials.discard)
+
     def _made(
         self,
-        secret: bytes,
         settings: RadiusSettings,
         code: RadiusCode,
         attributes_at: Callable[[int], Attributes],
+        secret: bytes,
         identifier: int,
     ) -> RadiusRequest:
         names: list[tuple[str, str]] = [("NAS-Identifier", settings.nas_identifier)]

@@ -79,6 +79,7 @@ class _Courier:
         self,
         client: RadiusClient,
         announce: Callable[[], Awaitable[None]],
+        is_doubtful: Callable[[str], bool],
         answered_late: Callable[[CallReport], None],
     ) -> None:
         """Take what all couriers share.
@@ -86,10 +87,12 @@ class _Courier:
         Args:
             client: the way to the servers.
             announce: sends what has to come before all records, if it was not sent yet.
+            is_doubtful: whether the oldest record of a call has failed before.
             answered_late: called with a report that a server has taken when it was no longer waited for.
         """
         self._client = client
         self._announce = announce
+        self._is_doubtful = is_doubtful
         self._answered_late = answered_late
 
     async def deliver(self, report: CallReport) -> int:
@@ -98,7 +101,8 @@ class _Courier:
         record = _record_in(report)
         if record is None:
             return UNREADABLE
-        await _send(self._client, record, partial(self._answered_late, report))
+        is_doubtful = self._is_doubtful(report.call_id)
+        await _send(self._client, record, partial(self._answered_late, report), is_doubtful=is_doubtful)
         return TAKEN
 
     def hang_up(self) -> None:
@@ -206,7 +210,7 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         self._tasks.run("accounting begins", partial(self._begin_accounting, settings.retry_interval_ms / 1_000))
 
     def _courier(self, _settings: AccountingSettings) -> _Courier:
-        return _Courier(self._client, self._announce, self._delivery.answered_late)
+        return _Courier(self._client, self._announce, self._queue.is_doubtful, self._delivery.answered_late)
 
     def _attach(self, settings: AccountingSettings) -> None:
         self._accounts_all = settings.calls is AccountedCalls.ALL
@@ -264,7 +268,8 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
                 continue
             left -= 1
             heappush(due, (now.mono + session.interval_ms, call_id))
-            if not self._queue.is_away:  # a later one says more, and the Stop says all
+            # A later one says more, and the Stop says all. But nothing else may tell that a server is well.
+            if not self._queue.is_away or not (self._queue.has_untried or self._queue.waits_of(call_id)):
                 talking = of_talking_call(session.start, now.mono - session.answered_mono)
                 self._report(call_id, partial(encoded, talking), is_minor=True)
         super().tidy()
@@ -332,13 +337,19 @@ def _is_stop(report: CallReport) -> bool:
     return record is not None and record.status == STOP
 
 
-async def _send(client: RadiusClient, record: AccountingRecord, late: Callable[[], None] | None = None) -> None:
-    """Send a record; ``late`` is called where a server takes it after that.
+async def _send(
+    client: RadiusClient,
+    record: AccountingRecord,
+    late: Callable[[], None] | None = None,
+    *,
+    is_doubtful: bool = False,
+) -> None:
+    """Send a record; ``late`` is called where a server takes it after that. The others are as in ``RadiusClient.ask``.
 
     Raises:
         UndeliveredError: no server has taken it.
     """
     try:
-        await client.ask(RadiusCode.ACCOUNTING_REQUEST, record.sent_at, late)
+        await client.ask(RadiusCode.ACCOUNTING_REQUEST, record.sent_at, late, is_doubtful=is_doubtful)
     except RadiusUnreachableError as error:
         raise UndeliveredError(str(error)) from error

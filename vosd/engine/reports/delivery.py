@@ -102,8 +102,8 @@ class Delivery:
                 if report is None:
                     await self._wait(self._queue.wait_ms(now_ms))
                 else:
-                    if self._queue.wait_ms(now_ms) == 0:
-                        self.wake()
+                    if self._queue.wait_ms(now_ms) is not None:
+                        self.wake()  # another one watches meanwhile
                     await self._send(report, courier)
         finally:
             courier.hang_up()
@@ -112,7 +112,7 @@ class Delivery:
         """Note that the server has taken a report by an attempt that was given up."""
         if self._queue.delivered_late(report):
             self._spool.done(report)
-            self.wake()
+        self.wake()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,6 @@ class Delivery:
 
     def _settled(self, report: CallReport, status: int) -> None:
         """Note that the server has taken a report, or will not take it later either."""
-        was_away = self._queue.is_away
         if status < 300:
             self._queue.delivered(report)
         else:
@@ -159,6 +158,3 @@ class Delivery:
             if self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(self._refusal, status=status, call_id=report.call_id, **self._facts)
         self._spool.done(report)
-        if was_away:
-            for _ in range(len(self._idle)):
-                self.wake()

@@ -5,7 +5,7 @@ a report that the server cannot take delays no other call: one that fails while 
 server, it is tried again ever later, and reports that have failed take half of the connections at most. A report whose
 answer is overdue, as later ones were answered, takes no connection from others where there are more couriers than
 connections. After two other failures in a row the server is taken as away: one report is then tried in each
-``retry_interval_ms``, until one is taken.
+``retry_interval_ms``, until one is taken, and beside one that has failed before one that has not.
 """
 
 from collections import Counter, deque
@@ -116,6 +116,14 @@ class ReportQueue:
             not self.is_away and not self.has_untried and all(each.all >= HOPELESS for each in self._failed.values())
         )
 
+    def waits_of(self, call_id: str) -> bool:
+        """Return whether a report of a call waits."""
+        return call_id in self._of_call
+
+    def is_doubtful(self, call_id: str) -> bool:
+        """Return whether the oldest report of a call has failed before: the server may never take it."""
+        return call_id in self._failed
+
     def waiting(self) -> Iterable[CallReport]:
         """Return the reports that wait, the oldest first."""
         return self._waiting.values()
@@ -133,9 +141,8 @@ class ReportQueue:
         if reports is None:
             self._of_call[report.call_id] = deque((report,))
             if is_left:
-                self._try_at(report.number + LONG_AGO_MS, report.call_id)
-            else:
-                self._ready[report.call_id] = None
+                self._failed[report.call_id] = _Failures(0, 0, self._answered)
+            self._try_soon(report.call_id)
         else:
             reports.append(report)
         return self.drop_surplus() if len(self._waiting) > self.settings.queue else None
@@ -219,8 +226,8 @@ class ReportQueue:
 
     @property
     def _is_full(self) -> bool:
-        if self.is_away:
-            return bool(self._on_their_way)
+        if self.is_away:  # what has failed before says nothing where it fails again, so it holds up nothing else
+            return len(self._on_their_way) > len(self._repeated)
         return len(self._on_their_way) - self._overdue >= self.settings.connections
 
     def delivered(self, report: CallReport) -> None:
@@ -236,6 +243,7 @@ class ReportQueue:
 
         One that is on its way again is done when that attempt ends.
         """
+        self._failed_in_row = 0
         if report.number not in self._waiting:
             return False
         call_id = report.call_id
@@ -271,13 +279,19 @@ class ReportQueue:
         self._try_at(mono_ms + self._gap_ms(failures, longest_ms), call_id)
         return False
 
+    def _try_soon(self, call_id: str) -> None:
+        if call_id in self._failed:
+            self._try_at(self._of_call[call_id][0].number + LONG_AGO_MS, call_id)
+        else:
+            self._ready[call_id] = None
+
     def _try_at(self, mono_ms: int, call_id: str) -> None:
         self._later[call_id] = mono_ms
         heappush(self._due, (mono_ms, call_id))
 
     def _repeat_at(self) -> int | None:
         """Return when a report that has failed may be sent again, the first of ``_due``; None = not now."""
-        if len(self._repeated) >= max(1, self.settings.connections // 2):
+        if len(self._repeated) >= (1 if self.is_away else max(1, self.settings.connections // 2)):
             return None
         while self._due:
             due, call_id = self._due[0]
@@ -294,14 +308,14 @@ class ReportQueue:
     def put_back(self, report: CallReport) -> None:
         """Note that sending of a report was given up, and says nothing of the server."""
         self._end_attempt(report.call_id)
-        self._ready[report.call_id] = None
+        self._try_soon(report.call_id)
 
     def try_again(self) -> None:
         """Take the server as well, because it is another one; nothing may be on its way."""
         self._failed_in_row = 0
-        self._ready |= dict.fromkeys(self._later)
-        self._later.clear()
         self._due.clear()
+        for call_id in self._later:
+            self._try_soon(call_id)
 
     def _answer(self, report: CallReport, outcome: ReportOutcome) -> None:
         for call_id in self._on_their_way:  # in the order in which they were sent
