@@ -203,7 +203,10 @@ class ClientCore:
         key, peer, data, spare, spare_data = self._write(dialog, "BYE", headers, body, now)
         if dialog.server_name:  # most peers have none, and a property costs a call
             bye.server_name = dialog.expected_name
-        bye.begin(key, peer, data, now, spare, draft, spare_data)
+        last = None if is_over_connection or spare is None else self._flows.by_datagrams(dialog.next_stop, peer)
+        if last is not None:
+            spare_data = self._for_udp(data, peer.flow, last.flow)
+        bye.begin(key, peer, data, now, spare, draft, spare_data, last)
         return bye
 
     def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> Client:

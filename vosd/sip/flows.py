@@ -162,6 +162,19 @@ class Flows:
         """
         return seen_at if self.reliable[peer.flow] and not self.reliable[seen_at.flow] else None
 
+    def by_datagrams(self, target: str, peer: Peer) -> Peer | None:
+        """Return where the owner of a Contact without transport takes datagrams (RFC 3263 section 4.1).
+
+        None for a peer that is not seen over TCP, or not at that host.
+        """
+        hop = hop_of(target)
+        if hop is None or hop.transport is not None or hop.host != peer.host:
+            return None
+        if self.listeners[peer.flow].transport != "tcp":
+            return None
+        flow = self.towards(hop.host, "udp")
+        return None if self.reliable[flow] else Peer(flow, hop.host, hop.port or DEFAULT_PORTS["udp"])
+
     def through(self, request: bytes, old: int, flow: int) -> bytes:
         """Return a request with the Via of another flow and the same branch."""
         vias = self.vias

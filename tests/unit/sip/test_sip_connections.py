@@ -3,6 +3,7 @@
 Timers D, I, J and K may be zero over a reliable transport; here they run as over UDP, which absorbs the same.
 """
 
+import msgspec
 import pytest
 from doubles.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
@@ -10,7 +11,10 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrived
 from vosd.sip.flows import Listener
+from vosd.sip.restoration import Restoration
 from vosd.sip.settings import SipSettings, Timers
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client_snapshot import ClientSnapshot
 from vosd.sip.transaction.store import UNREACHABLE_MAX
 from vosd.sip.wire.outgoing import OF_RESPONSES, Peer
 
@@ -275,9 +279,51 @@ def test_a_bye_whose_connection_is_gone_goes_to_the_contact_of_the_peer(probe, o
     assert (first.peer, again.peer) == (CALLER, CALLER_AT_HOME)
     assert first.data == again.data, "the same transaction"
     probe.receive(reply(first, 200), CALLER_AT_HOME)
+    assert probe.fail(CALLER_AT_HOME) == []
     probe.endpoint.dialogs.forget("ours", probe.now)
     probe.advance(GIVE_UP + T1)
     assert nothing_left(probe)
+
+
+def without_connection(probe: Probe, dialog: Dialog) -> Client:
+    """Send a BYE over a connection that is closed, to a peer that accepts none."""
+    bye = probe.endpoint.client.send_bye(dialog, "", probe.now)
+    probe.sent()
+    probe.fail(CALLER)
+    assert [sent.peer for sent in probe.sent()] == [CALLER_AT_HOME]
+    return bye
+
+
+def expect_bye_over_udp(probe: Probe) -> None:
+    assert probe.fail(CALLER_AT_HOME) == []
+    [last] = [sent for sent in probe.sent() if sent.peer.flow == 0]
+    assert (last.title, last.peer, last.request.via.transport) == ("BYE", CALLER_AT_HOME._replace(flow=0), "UDP")
+    probe.receive(reply(last, 200), last.peer)
+    assert not probe.endpoint.store.clients
+
+
+def test_a_bye_goes_over_udp_at_last_where_the_contact_names_no_transport(probe, owner):
+    """RFC 3263 section 4.1: a peer whose firewall has ended its connection may take datagrams there."""
+    without_connection(probe, talk(probe, owner))
+    expect_bye_over_udp(probe)
+
+
+def test_a_bye_that_waits_for_a_connection_goes_over_udp_after_a_restart_too(probe, owner):
+    bye = probe.endpoint.client.send_bye(talk(probe, owner), "", probe.now)
+    data = msgspec.json.encode(ClientSnapshot.of(bye, probe.endpoint.flows))
+    other = Probe(listeners=LISTENERS)
+    msgspec.json.decode(data, type=ClientSnapshot).restored(Restoration(other.endpoint, lambda _gateway: None))
+    other.fail(CALLER)
+    expect_bye_over_udp(other)
+
+
+@pytest.mark.parametrize("contact", ["sip:4930@192.0.2.10:5060;transport=tcp", "sip:4930@192.0.2.10;transport=tcp"])
+def test_a_bye_stays_on_tcp_where_the_contact_names_it(probe, owner, contact):
+    dialog = talk(probe, owner)
+    dialog.target = contact
+    without_connection(probe, dialog)
+    assert probe.fail(CALLER_AT_HOME) == []
+    assert probe.titles() == []
 
 
 def test_a_request_without_connection_gets_no_response(probe, owner):
@@ -344,7 +390,7 @@ def test_a_cancel_whose_connection_is_gone_is_sent_over_another_one(probe, owner
 
 def test_a_bye_to_the_end_of_a_connection_that_its_contact_names_is_tried_once_more(probe, owner):
     dialog = talk(probe, owner)
-    dialog.target = "sip:4930@192.0.2.10:40000"
+    dialog.target = "sip:4930@192.0.2.10:40000;transport=tcp"
     probe.endpoint.client.send_bye(dialog, "", probe.now)
     assert probe.fail(CALLER) == []
     assert [each.peer for each in probe.sent()] == [CALLER, CALLER]

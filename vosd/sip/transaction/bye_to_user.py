@@ -61,11 +61,12 @@ class ByeToUser(Client, eq=False, kw_only=True):
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
         spare_data: bytes = b"",
+        last: Peer | None = None,
     ) -> None:
         """Send the BYE, the first time or after a challenge, which the device answers where it is now."""
         self.is_waiting = False
         self.enter()
-        super().begin(key, self.moved_to or peer, data, now, spare, draft, spare_data)
+        super().begin(key, self.moved_to or peer, data, now, spare, draft, spare_data, last)
 
     def enter(self) -> None:
         """Let registrations of the user find it."""

@@ -40,6 +40,8 @@ class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_l
     """Another address of the same peer, used when the connection is closed before the response."""
     draft: DraftT | None = None
     """The draft of the request, which is sent again with credentials if the peer challenges it."""
+    last: PeerT | None = None
+    """Address that is used when there is no connection with ``spare`` either."""
 
 
 class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=True):
@@ -70,12 +72,14 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
         spare_data: bytes = b"",
+        last: Peer | None = None,
     ) -> None:
         """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
         self.key = key
         self.state = CALLING
         self.spare = spare
         self.spare_data = spare_data
+        self.last = last
         self.draft = draft
         self.store.clients[key] = self
         self.retry = Retry(self.store, peer, data)
@@ -138,9 +142,9 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         """Send the request to the other address, or report that there was no response: the connection is closed."""
         self.retry.stop(self)
         if self.spare is not None:
-            spare, self.spare = self.spare, None
-            data, sent = self.spare_data, self.retry.sent
-            if data:  # it was too large for UDP, and the peer takes no connection
+            spare, self.spare, self.last = self.spare, self.last, None
+            data, sent = b"" if self.store.reliable[spare.flow] else self.spare_data, self.retry.sent
+            if data:  # it goes over UDP now, for the peer takes no connection
                 self.store.takes_no_connection(sent.peer, now)
             self.retry = Retry(self.store, spare, data or sent.data)
             self.retry.begin(self, OF_REQUEST, now)

@@ -94,8 +94,9 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
             retry = retry.waiting_until(client.until)
             to_user, device = (client.user, encode(client.contact), client.until), client.device
         spare = None if client.spare is None else PeerSnapshot.of(client.spare, flows)
+        last = None if client.last is None else PeerSnapshot.of(client.last, flows)
         draft = None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows)
-        return in_form(cls, client, retry=retry, spare=spare, draft=draft, to_user=to_user, device=device)
+        return in_form(cls, client, retry=retry, spare=spare, last=last, draft=draft, to_user=to_user, device=device)
 
     def restored(self, restoration: "Restoration") -> Client:
         """Return the transaction, which has no owner yet; a BYE to a user waits for his next connection."""
@@ -107,8 +108,11 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
             to_user = {"user": user, "contact": text_of(contact), "until": until, "is_waiting": True}
             to_user["device"] = self.device
         spare = None if self.spare is None else self.spare.restored(restoration.flows)
+        last = None if self.last is None else self.last.restored(restoration.flows)
         draft = None if self.draft is None else self.draft.restored(restoration)
-        client = in_form(kind, self, store=restoration.store, retry=None, spare=spare, draft=draft, **to_user)
+        client = in_form(
+            kind, self, store=restoration.store, retry=None, spare=spare, last=last, draft=draft, **to_user
+        )
         client.retry = self.retry.restored(client, restoration)
         client.store.clients[client.key] = client
         if isinstance(client, ByeToUser):
