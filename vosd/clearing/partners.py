@@ -182,12 +182,18 @@ class Pairing:
     def _best_from(
         self, call: SentCall, line: CallLine, index: int, *, is_any_length: bool
     ) -> tuple[int, int, int, int]:
-        """Return the row of the nearest length among those of one time, from one on, as ``_nearest`` does."""
+        """Return the row of the nearest length among those of one time, from one on, as ``_nearest`` does.
+
+        Where no length is equal the first one, and no difference: by lengths that mean nothing thousands of calls that
+        begin together would be compared again and again.
+        """
         time = line.times[index]
+        if is_any_length:
+            return abs(time - call.at), 0, line.places[index], index
         found: list[tuple[int, int, int, int]] = []
         while index < len(line.times) and line.times[index] == time and len(found) < _COMPARED:
             place = line.places[index]
-            if is_any_length or self._is_equal(call, place):
+            if self._is_equal(call, place):
                 difference = abs(self._theirs[place].duration_ms - call.duration_ms)
                 found.append((abs(time - call.at), difference, place, index))
             index = line.first_from(index + 1)

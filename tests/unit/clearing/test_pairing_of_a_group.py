@@ -98,6 +98,25 @@ def test_thousands_of_calls_may_begin_together(later_ms):
     assert compared < 100 * count
 
 
+def test_thousands_of_calls_of_other_lengths_may_begin_together():
+    """A column of lengths that was mapped wrongly: each call is compared with few rows, not with all of them."""
+    looks = 0
+
+    class Counted(Pairing):
+        def _nearest(self, *words, **named):
+            nonlocal looks
+            looks += 1
+            return super()._nearest(*words, **named)
+
+    count = 1_000
+    sent, rows = group(
+        [(5_000, 60_000 + 7 * place % 97, "") for place in range(count)],
+        [(5_000, 500_000 + 7_919 * place % 100_000, "") for place in range(count)],
+    )
+    assert len(Counted(sent, rows, 3_000, 2_000).find()) == count
+    assert looks < 10 * count
+
+
 def test_a_chain_of_changes_may_be_long():
     """The row before its own is nearer to each call, which leaves the first call without one."""
     starts = range(0, 6_000_000, 2_000)
