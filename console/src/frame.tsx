@@ -227,6 +227,7 @@ const PlaceLink = memo(({ to, label, isAbove, isHere, onGo }: PlaceLinkProps) =>
 
 function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) {
   const { t } = useTranslation();
+  const queries = useQueryClient();
   const go = useNavigate();
   const [text, setText] = useState("");
   const look = (event: FormEvent) => {
@@ -234,6 +235,7 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
     const q = text.trim();
     if (!q) return;
     giveFocus(null); // the page that is gone to takes it from the title, and not from a search that is being typed
+    void queries.invalidateQueries({ queryKey: ["found"] }); // the same search may find what has come since
     void go({ to: "/found", search: { q } });
   };
   return (

@@ -258,6 +258,24 @@ def test_the_search_finds_phones_that_are_not_registered_numbers_of_customers_an
         boss.page.unroute_all()
 
 
+def test_a_search_that_is_made_again_finds_what_has_come_since(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/", "Overview")
+    for number, leaves in (("7402", False), ("7403", True)):
+        search = page.get_by_role("search").get_by_role("textbox")
+        search.fill(number)
+        search.press("Enter")
+        page.get_by_text("Nothing has this number").wait_for()
+        phone = {"keys": {"account": "acme", "password": "a-long-secret-1"}}
+        assert site.api.ask("PUT", f"/phones/{number}", phone).status in {200, 201}
+        if leaves:
+            page.get_by_role("link", name="Health", exact=True).click()
+            page.get_by_role("heading", level=1, name="Health").wait_for()
+        search.fill(number)
+        search.press("Enter")
+        page.get_by_role("heading", level=1, name=number).wait_for()
+        expect(page).to_have_url(f"{boss.base}/objects/phones/{number}")
+
+
 def test_a_return_to_the_window_of_a_search_reads_no_lists_again(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.page

@@ -6,6 +6,11 @@ import type { Query, QueryClient } from "@tanstack/react-query";
 export const SESSION = ["session"];
 export const isOfSession = ({ queryKey }: Query): boolean => queryKey[0] === SESSION[0];
 
+const MINUTE_MS = 60_000;
+/** Whether what many lists are read for is read again on a return to its window: a minute later, and not before. */
+export const isOfMinutesAgo = ({ state }: { state: { dataUpdatedAt: number } }): boolean =>
+  Date.now() - state.dataUpdatedAt > MINUTE_MS;
+
 /** Changes of people and of roles, among whom the person of the page may be, and of its own session. */
 const OF_RIGHTS = /\/(people|roles|session)(\/|$)/;
 let areRightsDue = false;

@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
+import { isOfMinutesAgo } from "../api/again";
 import { pageOf, type Row } from "../api/client";
 import { Go } from "../parts/go";
 import { Page } from "../parts/page";
@@ -34,8 +35,12 @@ export function AgentsScreen() {
   const { t } = useTranslation();
   const { all, opened: openedText, shut } = useSearch({ from: "/agents" });
   const go = useNavigate({ from: "/agents" });
-  // all accounts are read for it, which a return to its window within a minute is no reason to do again
-  const found = useQuery({ queryKey: ["balances", "tree"], queryFn: allAccounts, staleTime: 60_000 });
+  const found = useQuery({
+    queryKey: ["balances", "tree"],
+    queryFn: allAccounts,
+    // all accounts are read for it
+    refetchOnWindowFocus: isOfMinutesAgo,
+  });
   const branches = useMemo(() => treeOf(found.data?.rows ?? []), [found.data]);
   const shown = all ? branches : branches.filter((each) => each.count > 0);
   const [openedNames, shutNames] = [namesIn(openedText), namesIn(shut)];

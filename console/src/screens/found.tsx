@@ -4,6 +4,7 @@ import { Stack, Title } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
 import { Link, Navigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { isOfMinutesAgo } from "../api/again";
 import {
   allOf,
   listText,
@@ -314,8 +315,8 @@ export function FoundScreen() {
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],
       queryFn: () => place.read().catch(noneWhereRefused),
-      // a dozen lists are asked for it, which a return to its window within a minute is no reason to do again
-      staleTime: 60_000,
+      // a dozen lists are asked for it
+      refetchOnWindowFocus: isOfMinutesAgo,
     })),
   });
   const { to, value } = searchFor(q);
