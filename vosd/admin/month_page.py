@@ -57,7 +57,7 @@ class MissingOfMonth(msgspec.Struct, frozen=True):
     detail: str
     """Sentence with the numbers."""
     do: str
-    """Command that does the work, or shows more."""
+    """Command that does the work, or shows more; empty where only time helps."""
 
 
 class CallMoney(msgspec.Struct, frozen=True):

@@ -52,7 +52,7 @@ class MonthChecks:
         """
         if self._until > self._office.now():
             detail = f"it ends at {iso_utc(self._until)}"
-            return [MissingOfMonth(MonthObstacle.NOT_OVER, detail, "vosd report daily --since yesterday")]
+            return [MissingOfMonth(MonthObstacle.NOT_OVER, detail, "")]
         found = []
         for check in (self._unbooked, self._ledger, self._refused, self._sums, self._vendors):
             async with aclosing(check()) as some:

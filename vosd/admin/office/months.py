@@ -44,7 +44,7 @@ class MonthOpenError(VosError):
     """Work is missing before the month can be closed."""
 
     def __init__(self, month: Month, missing: Sequence[MissingOfMonth]) -> None:
-        said = "; ".join(f"{each.obstacle}: {each.detail} ({each.do})" for each in missing)
+        said = "; ".join(f"{each.obstacle}: {each.detail}" + (f" ({each.do})" if each.do else "") for each in missing)
         super().__init__(f"{month} cannot be closed: {said}")
 
 
