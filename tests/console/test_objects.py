@@ -408,6 +408,15 @@ def test_objects_of_files_are_shown_with_their_place_and_not_changed(visit: Visi
     expect(page.get_by_role("button", name="End it")).to_have_count(0)
 
 
+def test_an_agent_is_sent_to_the_operator_for_what_files_define(visit: Visit) -> None:
+    visitor = visit("agent", "reseller")
+    visitor.go("/lists/nothing", "There is no such page")
+    for path in ("/objects/accounts/acme", "/accounts/acme"):
+        page = visitor.turn(path, "acme")
+        page.get_by_text("Your operator has defined it: ask there for a change").wait_for()
+        expect(page.get_by_text("Defined in a file")).to_have_count(0)
+
+
 @pytest.mark.parametrize(("role", "account"), [("viewer", None), ("customer", "acme")])
 def test_who_may_not_change_an_object_is_offered_no_change(
     site: Watched, visit: Visit, role: str, account: str | None

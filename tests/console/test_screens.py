@@ -155,6 +155,8 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
         page.reload()  # read from the list, as the events before said it
         expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
+        hint = "By the minute since the answer, without first periods, fees and tax"
+        expect(page.get_by_role("columnheader", name="So far")).to_have_attribute("title", hint)
         page.get_by_role("button", name="Only account acme").click()
         expect(page).to_have_url(re.compile(r"/calls$"))
         page.get_by_text("customer", exact=True).click()

@@ -10,6 +10,8 @@ const HTTP_FAILED = 500;
 const EARLY_REFUSALS = [401, 403, 429];
 /** Statuses of a proxy that has not passed the request on; one that it refuses later, by its answer, has others. */
 const NOT_FORWARDED = [400, 405, 411, 413, 414, 417, 431];
+/** No such thing, another state of it, and an order that it does not fit. */
+const OF_STATE = [404, HTTP_CONFLICT, 422];
 const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
 const UNKNOWN = "outcome_unknown";
@@ -32,9 +34,14 @@ export function mayBeCarriedOut(failure: unknown): boolean {
   return !isKnown && !isOfProxy(failure) && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
 }
 
+/** Tell whether the state of a thing has refused an order, such as one that a colleague has carried out, and no field. */
+const isOfState = (failure: Error): boolean =>
+  failure instanceof Problem && OF_STATE.includes(failure.status) && !failure.field;
+
 /** Tell whether what has failed says that the page may show what does not hold any more. */
 export const isPageOld = (failure: Error): boolean =>
   isStale(failure) ||
+  isOfState(failure) ||
   mayBeCarriedOut(failure) ||
   failure instanceof DoneOtherwise ||
   DONE_BEFORE.includes(codeOf(failure));

@@ -246,7 +246,7 @@ function Heading({ column, sort, onSort }: { column: Column; sort?: string; onSo
   const end = isAtEnd(column.kind) ? "end" : undefined;
   if (!column.isSortable || !onSort) {
     return (
-      <th scope="col" className={end}>
+      <th scope="col" className={end} title={t(`column_hint.${column.name}`, { defaultValue: "" }) || undefined}>
         {said}
       </th>
     );

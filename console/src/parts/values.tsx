@@ -73,6 +73,12 @@ export function useStateWord(): (name: string) => string {
   return (name) => t([`value.${name}`], { defaultValue: inLanguage(name) });
 }
 
+/** Words for an object that files define, with the place; agents and customers are shown none, and get `files`. */
+export function useDefinedAt(): (source: string) => string {
+  const { t } = useTranslation();
+  return (source) => (source === "files" ? t("definition.read_only_operator") : t("definition.read_only", { source }));
+}
+
 export function State({ value }: { value: unknown }) {
   const word = useStateWord();
   const text = value === true ? "✓" : value === false ? "–" : String(value ?? "–");

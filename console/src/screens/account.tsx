@@ -24,7 +24,7 @@ import { type Column, Table } from "../parts/table";
 import { TakeBack, useWayBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
-import { Moment, Money, State, useStateWord, Value } from "../parts/values";
+import { Moment, Money, State, useDefinedAt, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { CHARGED_MS, USE_MS } from "./accounts";
 import { NewPerson } from "./acts";
@@ -335,6 +335,7 @@ function NewObject({ kind, account }: { kind: string; account: string }) {
 
 function Settings({ account }: { account: string }) {
   const { t } = useTranslation();
+  const definedAt = useDefinedAt();
   const found = useQuery({
     queryKey: ["definition", account],
     queryFn: () =>
@@ -350,9 +351,7 @@ function Settings({ account }: { account: string }) {
       <Link to="/objects/$kind/$name" params={{ kind: "accounts", name: account }}>
         {t("customer.open_settings")}
       </Link>
-      {row.source !== "database" && (
-        <span className="quiet">{t("definition.read_only", { source: String(row.source) })}</span>
-      )}
+      {row.source !== "database" && <span className="quiet">{definedAt(String(row.source))}</span>}
       <Tree value={row.keys} />
     </>
   );

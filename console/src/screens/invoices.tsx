@@ -140,7 +140,7 @@ function Run() {
           saysAbove
           act={t("invoice.run")}
           disabled={!period}
-          title={t("invoice.run_title", { period })}
+          title={t("invoice.run_title", { period, accounts: names.join(", ") || t("invoice.all_accounts") })}
           lead={[t(draft ? "invoice.run_drafts" : "invoice.run_issues"), anew && t("invoice.anew_lead")]
             .filter(Boolean)
             .join(" ")}

@@ -16,7 +16,7 @@ import { NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
-import { Moment } from "../parts/values";
+import { Moment, useDefinedAt } from "../parts/values";
 import { useMay } from "../session";
 import { isKind } from "./kinds";
 
@@ -30,6 +30,7 @@ export function ObjectScreen() {
 
 function One({ kind, name }: { kind: string; name: string }) {
   const { t } = useTranslation();
+  const definedAt = useDefinedAt();
   const { tab, first, last } = useSearch({ from: "/objects/$kind/$name" });
   const go = useNavigate({ from: "/objects/$kind/$name" });
   const one = `${pathOf(kind)}/{name}`;
@@ -79,7 +80,7 @@ function One({ kind, name }: { kind: string; name: string }) {
       <ProblemText error={declared.error} again={() => declared.refetch()} />
       {!isGone && <Reading of={found} />}
       {isGone && <Alert variant="outline">{t("object.gone", { name })}</Alert>}
-      {sheet && !isOurs && <Alert variant="outline">{t("definition.read_only", { source: sheet.source })}</Alert>}
+      {sheet && !isOurs && <Alert variant="outline">{definedAt(sheet.source)}</Alert>}
       <Tabs
         value={tab ?? (hasForm ? "keys" : "history")}
         onChange={(to) => go({ search: { tab: to ?? undefined } })}
