@@ -928,6 +928,16 @@ async def test_an_invoice_asks_for_nothing_where_it_is_paid_when_it_is_issued(
     assert ("Please pay by" in message.get_body().get_content()) is (is_asked and not is_later)
 
 
+async def test_an_invoice_whose_payment_bounced_before_it_was_issued_asks_for_it(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0], held_ms=6_001_000)])
+    gross = (await site.run("2026-10", "2026-11-02T12", "acme", draft=True))["acme"].gross
+    await site.pay("acme", gross, at("2026-10-20"))
+    await site.pay("acme", f"-{gross}", at("2026-11-01"))
+    run = (await site.run("2026-10", "2026-11-02T12", "acme"))["acme"]
+    shown = await show_invoice(site.office, operator(), ShowInvoice(id=run.id))
+    assert (shown.state, shown.document.is_settled) == (InvoiceState.OPEN, False)
+
+
 async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     run = (await site.run("2026-10", "2026-11-02", draft=True))["acme"]

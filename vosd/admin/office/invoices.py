@@ -644,7 +644,9 @@ class _Terms:
         is_invoice = draft.kind == INVOICE
         form = NumberForm(issuer.number if is_invoice else issuer.credit_number)
         due = today + timedelta(days=issuer.due_days if wanted.due_days is None else wanted.due_days)
-        is_settled = is_invoice and await _is_settled(self._office.stores, draft)
+        behind = await self._office.stores.invoices.credit_behind(draft) if is_invoice else ZERO
+        # Money that went away behind the period, such as a debit that bounced, counts as that which came.
+        is_settled = is_invoice and is_paid(-draft.closing, behind, draft.currency)
         series = form.series(today)
         key = draft.issuer, series
         if key not in self._prepared:
@@ -659,13 +661,6 @@ class _Terms:
             document=lambda number: _encoded(_dated(content, number, today, due, is_settled=is_settled)),
             template=self._prepared[key],
         )
-
-
-async def _is_settled(stores: "SqlStores", draft: StoredInvoice) -> bool:
-    """Return whether the account has no debt up to an invoice that is about to be issued."""
-    if is_paid(-draft.closing, ZERO, draft.currency):
-        return True
-    return is_paid(-draft.closing, await stores.invoices.credit_behind(draft), draft.currency)
 
 
 def _dated(content: InvoiceDocument, number: str, today: date, due: date, *, is_settled: bool) -> InvoiceDocument:
