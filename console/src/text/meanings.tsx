@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
 import { useIsOfAccount } from "../session";
 import { FALLBACK } from "./index";
-import { hasWords, type Meanings, type Say, sayer } from "./sentences";
+import { hasWords, isEnglish, type Meanings, type Say, sayer } from "./sentences";
 import { withoutCommand } from "./withoutcommand";
 
 /** The parts `switch` and `server` of the file of each language (languages.ts). */
@@ -14,9 +14,6 @@ const largeFiles = import.meta.glob<Meanings>("./*.json", { import: "default", q
 const NOTHING: Meanings = {};
 /** States and end reasons are shorter. */
 const WORD_MAX = 40;
-/** Several English words in a row, and the commands, which are so in every language. */
-const ENGLISH = /[a-z]{2,} [a-z]{2,}/;
-const COMMANDS = /vosd [a-z -]+/g;
 const unchanged: Say = (english) => english;
 
 const known = new Map<string, Meanings>();
@@ -66,8 +63,11 @@ export const beginServerText = (language: string): void => begin(language, "serv
 
 const sayers = new WeakMap<Meanings, Say>();
 
-function sayerOf(texts: Meanings, word: (english: string) => string | undefined): Say {
-  const made = sayers.get(texts) ?? sayer(texts, word);
+function sayerOf(texts: Meanings, language: string, word: (english: string) => string | undefined): Say {
+  const readAll = (unsaid: string) => {
+    if (!whole.has(language) && isEnglish(unsaid)) beginServerText(language);
+  };
+  const made = sayers.get(texts) ?? sayer(texts, word, readAll);
   sayers.set(texts, made);
   return made;
 }
@@ -89,12 +89,11 @@ export function useServerText(): Say {
     return english.length < WORD_MAX && i18n.exists(name) ? t([name]) : undefined;
   };
   const unread: Say = (english) => {
-    const said = texts ? sayerOf(texts, word)(english) : word(english);
-    if (!texts && said === undefined && hasWords(english)) begin(language, "switch");
-    if (texts && ENGLISH.test((said ?? "").replace(COMMANDS, ""))) beginServerText(language);
+    const said = word(english);
+    if (said === undefined && hasWords(english)) begin(language, "switch");
     return said ?? english;
   };
-  const say = language === FALLBACK ? unchanged : texts && whole.has(language) ? sayerOf(texts, word) : unread;
+  const say = language === FALLBACK ? unchanged : texts ? sayerOf(texts, language, word) : unread;
   return isOfAccount ? (english) => withoutCommand(say(english)) : say;
 }
 

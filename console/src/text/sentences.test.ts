@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { sayer } from "./sentences";
+import { isEnglish, sayer } from "./sentences";
 
 const file = JSON.parse(readFileSync(new URL("./zh.json", import.meta.url), "utf8"));
 const chinese = { ...file.switch, ...file.server };
@@ -74,6 +74,24 @@ test("each sentence of the server is found by its own template", () => {
   expect(templates.filter((english) => say(filled(english, english)) !== filled(chinese[english], english))).toEqual(
     [],
   );
+});
+
+test("what the small texts leave in English is told from names and numbers", () => {
+  const unsaid: string[] = [];
+  const say = sayer(file.switch, undefined, (rest) => unsaid.push(rest));
+  const isUnsaid = (english: string) => {
+    unsaid.length = 0;
+    say(english);
+    return unsaid.some(isEnglish);
+  };
+  const ofSource = (english: string) => (english.includes("{0}") ? filled(english, english) : english);
+  const all = (texts: object) => Object.keys(texts).map(ofSource);
+  const sayAll = sayer(chinese);
+  const isLost = (english: string) => !isUnsaid(english) && say(english) !== sayAll(english);
+  expect(all(file.server).filter(isLost)).toEqual([]);
+  expect(all(file.switch).filter(isUnsaid)).toEqual([]);
+  for (const english of ["line 3: a number", "is 5: expected 1 to 3", "full: invoice #17 is a draft"])
+    expect(isUnsaid(english)).toBe(true);
 });
 
 test("the message about an amount of a rate sheet is said in Chinese", () => {

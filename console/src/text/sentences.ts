@@ -34,6 +34,9 @@ const SEPARATED_MAX = 12;
 /** Whether a text may have another form in another language: numbers and amounts have none. */
 export const hasWords = (text: string): boolean => /[a-z]{2}/.test(text);
 
+/** Whether a text that was not said is English, and neither a name nor a number: these have no blanks. */
+export const isEnglish = (unsaid: string): boolean => hasWords(unsaid) && unsaid.includes(" ");
+
 /** What may stand in the place behind a part. */
 function placeOf(parts: readonly string[], index: number): string {
   // a name and a few letters say too little to be known by: only names and numbers stand beside them
@@ -64,12 +67,21 @@ function templateOf(english: string, said: string): Template {
 
 const literals = (english: string) => english.replace(/\{\d+\}/g, "").length;
 
-/** Make what says the texts of one language; `word` knows single words, such as states. */
-export function sayer(texts: Meanings, word: (english: string) => string | undefined = () => undefined): Say {
+/** Make what says the texts of one language; `word` knows single words, such as states. `noteUnsaid` gets what stays. */
+export function sayer(
+  texts: Meanings,
+  word: (english: string) => string | undefined = () => undefined,
+  noteUnsaid: (english: string) => void = () => {},
+): Say {
   const templates = Object.keys(texts)
     .filter((english) => english.includes("{0}"))
     .sort((one, other) => literals(other) - literals(one) || (one < other ? -1 : 1)) // the one that says most
     .map((english) => templateOf(english, texts[english] ?? ""));
+  function orUnsaid(said: string | undefined, english: string): string {
+    if (said === undefined) noteUnsaid(english);
+    return said ?? english;
+  }
+
   function say(text: string, known: Map<string, string | undefined>): string | undefined {
     const before = known.get(text);
     if (before !== undefined || known.has(text)) return before;
@@ -97,7 +109,7 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
     if (at < 0) return undefined;
     const [wrong, remedy] = [text.slice(0, at), text.slice(at + 2)];
     const said = texts[wrong] ?? fill(wrong, known, false);
-    return said && `${said}：${say(remedy, known) ?? remedy}`;
+    return said && `${said}：${orUnsaid(say(remedy, known), remedy)}`;
   }
 
   function fill(text: string, known: Map<string, string | undefined>, general: boolean): string | undefined {
@@ -105,7 +117,7 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
       if (isGeneral !== general || !text.startsWith(begin) || !text.endsWith(end)) continue;
       const found = pattern.exec(text);
       if (!found) continue;
-      const filled = found.slice(1).map((each) => say(each, known) ?? each);
+      const filled = found.slice(1).map((each) => orUnsaid(say(each, known), each));
       return pieces.map((piece, index) => (index % 2 === 0 ? piece : filled[Number(piece)])).join("");
     }
     return undefined;
@@ -121,7 +133,8 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
       for (let count = 0; at > 0 && count < SEPARATED_MAX; count += 1) {
         const [left, right] = [text.slice(0, at), text.slice(at + separator.length)];
         const [first, second] = [say(left, known), say(right, known)];
-        if (first !== undefined || second !== undefined) return `${first ?? left}${joined}${second ?? right}`;
+        if (first !== undefined || second !== undefined)
+          return `${orUnsaid(first, left)}${joined}${orUnsaid(second, right)}`;
         at = text.indexOf(separator, at + 1);
       }
     }
@@ -129,12 +142,15 @@ export function sayer(texts: Meanings, word: (english: string) => string | undef
   }
 
   return (english) => {
-    if (!english.includes("\n")) return say(english, new Map()) ?? english;
+    if (!english.includes("\n")) return orUnsaid(say(english, new Map()), english);
     const all = new Map<string, string | undefined>();
     const lines = english.split("\n");
     const said = lines.map((line) => say(line, all) ?? (line.trim() ? undefined : line));
     // a template of one sentence may fit several: where all of them are known, each is said by itself
     const isKnown = !(english in texts) && said.every((line) => line !== undefined);
-    return (isKnown ? undefined : say(english, all)) ?? said.map((line, index) => line ?? lines[index]).join("\n");
+    return (
+      (isKnown ? undefined : say(english, all)) ??
+      said.map((line, index) => orUnsaid(line, lines[index] ?? "")).join("\n")
+    );
   };
 }
