@@ -138,6 +138,15 @@ async def test_a_server_that_says_in_other_words_that_it_is_no_primary_is_left(d
     assert await places(database) == [second.port] * 2
 
 
+async def test_a_node_that_leaves_its_cluster_at_a_commit_is_left(database, name, second):
+    name.server_port = second.port
+    said = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1180, MESSAGE_TEXT = 'Not connected to Primary Component'"
+    with pytest.raises(StoreUnavailable, match="make it the primary"):
+        async with database.reading() as connection:
+            await connection.exec_driver_sql(said)
+    assert await places(database) == [second.port] * 2
+
+
 async def test_a_server_whose_other_option_forbids_a_statement_is_used_on(database, name, old, second):
     name.server_port = second.port
     with pytest.raises(StoreUnavailable, match=r"1290.*secure-file-priv.*see the server's log"):

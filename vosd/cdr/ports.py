@@ -66,6 +66,10 @@ class RowsLocked(StoreUnavailable):
     """Another transaction has held rows that were needed for too long: the database itself does its work."""
 
 
+class Collided(StoreUnavailable):
+    """The database has undone the whole transaction because of another one: the same may succeed at once."""
+
+
 class StoreDamaged(StoreUnavailable):
     """The database answers, but its tables are not as they must be; the message says what to correct.
 

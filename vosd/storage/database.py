@@ -12,10 +12,10 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection, ExceptionContext
@@ -23,7 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util import await_only
 
 from vosd.base.errors import VosError
-from vosd.cdr.ports import OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import Collided, OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from vosd.storage.encryption import context_of, without_encryption
 from vosd.storage.migrations import revisions
@@ -105,14 +105,23 @@ _REFUSED: Final = frozenset({1044, 1045, 1698})
 _UNKNOWN_DATABASE: Final = 1049
 _TAKES_NO_CHANGES: Final = frozenset({1036, 1047, 1792, 1836, 1874})
 """Errors of a server, or a node of a cluster, that is not the primary. No transaction of ours is READ ONLY (1792)."""
+_NOT_COMMITTED: Final = 1180
+_OUTSIDE: Final = "Primary Component"
+"""Part of what a node of Galera says at a commit while it leaves the primary part of its cluster."""
 _FORBIDDEN_BY_OPTION: Final = 1290
 _READ_ONLY_OPTION: Final = re.compile("--(super-)?read[-_]only")
 _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
+_UNDONE: Final = 1213
+"""A deadlock; in a Galera cluster also a commit that another node's commit came before."""
+_COLLISIONS: Final = 3
+"""Number of times that an order is tried."""
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
 _LEVEL: Final = "vosd_level"
+
+_Result = TypeVar("_Result")
 
 
 class DatabaseRefusesUs(StoreUnavailable):
@@ -321,6 +330,7 @@ class Database:
 
         Raises:
             StoreUnavailable: the database is away, locked or too slow; nothing was committed.
+            Collided: the database has undone it because of another transaction.
             OutcomeUnknown: it went away, or became too slow, while it committed.
             SchemaOutdated: a table or column is missing.
             ContentRefused: a value does not fit its column, or (``AlreadyThere``) a key exists.
@@ -337,6 +347,21 @@ class Database:
             if not is_complete or type(error) is not StoreUnavailable:
                 raise
             raise OutcomeUnknown(str(error)) from error
+
+    async def repeating(self, change: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
+        """Do ``change``, which changes nothing but rows, as ``writing`` does; again where it collided with another.
+
+        Raises as ``writing``.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self.writing() as connection:
+                    return await change(connection)
+            except Collided:
+                if tries == _COLLISIONS:
+                    raise
 
     async def check_schema(self, patience_s: float | None = None) -> None:
         """Make sure that the tables are those of this version, or of a newer one that this one works with.
@@ -424,7 +449,7 @@ class Database:
             advice = "check ssl_ca in database.url, and whether the server's certificate names its host"
             return DatabaseRefusesUs(f"{self.place} does not do its work ({cause.__cause__}): {advice}")
         is_refused = code in _REFUSED or "unable to open" in str(cause)
-        kind = DatabaseRefusesUs if is_refused else RowsLocked if code == _LOCK_WAIT_ENDED else StoreUnavailable
+        kind = DatabaseRefusesUs if is_refused else _KINDS.get(code, StoreUnavailable)
         return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
 
     def _meaning_of_lack(self, code: object, cause: BaseException | None) -> VosError:
@@ -453,6 +478,7 @@ def _own_number(message: str) -> str | None:
     return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
+_KINDS: Final[Mapping[object, type[StoreUnavailable]]] = {_LOCK_WAIT_ENDED: RowsLocked, _UNDONE: Collided}
 _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
     **dict.fromkeys((2003, 2006, 2013), "is the server running and the address right?"),
@@ -461,7 +487,8 @@ _ADVICE: Final = {
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
     1040: "raise the server's max_connections",
     1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",
-    **dict.fromkeys((1205, 1213), f"another program holds locks; {_AGAIN}"),
+    _LOCK_WAIT_ENDED: f"another program holds locks; {_AGAIN}",
+    _UNDONE: f"another transaction, or one at another node of a cluster, came first; {_AGAIN}",
 }
 """Advice to the operator, by MySQL's error number."""
 
@@ -485,7 +512,9 @@ def _advice(code: object, text: str) -> str:
 
 def _takes_no_changes(code: object, text: str) -> bool:
     """Return whether a MySQL server refuses a statement because it is not the primary."""
-    return code in _TAKES_NO_CHANGES or (code == _FORBIDDEN_BY_OPTION and _READ_ONLY_OPTION.search(text) is not None)
+    if code == _FORBIDDEN_BY_OPTION:
+        return _READ_ONLY_OPTION.search(text) is not None
+    return code in _TAKES_NO_CHANGES or (code == _NOT_COMMITTED and _OUTSIDE in text)
 
 
 def _parse(url: str) -> URL:

@@ -64,12 +64,15 @@ class SqlPayments:
             ContentRefused: the amount has too many digits, or account or reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-        async with self._database.writing() as connection:
+
+        async def change(connection: AsyncConnection) -> Receipt:
             mark = await self._writer.take_numbers(connection, 1)
             receipt = await book(connection, payment, mark)
             if is_trial:
                 await connection.rollback()
             return receipt
+
+        return await self._database.repeating(change)
 
     async def earlier(self, payment: Payment) -> Receipt | None:
         """Return the receipt of the booking that has the payment's reference; None = it was not booked.
@@ -106,12 +109,15 @@ class SqlPayments:
             ContentRefused: the amount has too many digits, or an account or the reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-        async with self._database.writing() as connection:
+
+        async def change(connection: AsyncConnection) -> tuple[Receipt, Receipt]:
             mark = await self._writer.take_numbers(connection, 1)
             receipts = await _move(connection, transfer, mark)
             if is_trial:
                 await connection.rollback()
             return receipts
+
+        return await self._database.repeating(change)
 
 
 async def book_openings(

@@ -365,7 +365,8 @@ class Recorder(Counting):
                 f"{error}; the rows of accounts {names} are locked",
                 waiting=len(self),
                 means="the calls of these accounts wait in the journal, those of others are booked",
-                do="SHOW ENGINE INNODB STATUS names the connection that holds them: end its transaction",
+                do="SHOW ENGINE INNODB STATUS names the connection that holds them: end its transaction, unless its"
+                " user is `system user`: that is the server itself, which applies what another one has committed",
             )
             return
         self._log_failure(error)
