@@ -230,8 +230,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     def registered_at(self, peer: Peer, *, is_guessed: bool = False) -> None:
         """Use the address that the device has registered from.
 
-        At another host its Contact is one that it has left, as that of another network. Its media are still where it
-        says: it is not behind NAT.
+        At another host its Contact is one that it has left; its media are where it says, for it is not behind NAT.
         """
         if peer.host != self.seen_at.host and self.is_where_seen:
             self.has_left_contact = not self.is_behind_nat
