@@ -90,10 +90,8 @@ class _Courier:
             is_doubtful: whether the oldest record of a call has failed before.
             answered_late: called with a report that a server has taken when it was no longer waited for.
         """
-        self._client = client
-        self._announce = announce
-        self._is_doubtful = is_doubtful
-        self._answered_late = answered_late
+        self._client, self._announce = client, announce
+        self._is_doubtful, self._answered_late = is_doubtful, answered_late
 
     async def deliver(self, report: CallReport) -> int:
         """Send a record; one that cannot be read, of another version, is refused."""
@@ -101,8 +99,8 @@ class _Courier:
         record = _record_in(report)
         if record is None:
             return UNREADABLE
-        is_doubtful = self._is_doubtful(report.call_id)
-        await _send(self._client, record, partial(self._answered_late, report), is_doubtful=is_doubtful)
+        late = partial(self._answered_late, report)
+        await _send(self._client, record, late, is_doubtful=self._is_doubtful(report.call_id))
         return TAKEN
 
     def hang_up(self) -> None:
@@ -338,11 +336,7 @@ def _is_stop(report: CallReport) -> bool:
 
 
 async def _send(
-    client: RadiusClient,
-    record: AccountingRecord,
-    late: Callable[[], None] | None = None,
-    *,
-    is_doubtful: bool = False,
+    client: RadiusClient, record: AccountingRecord, late: Callable[[], None] | None = None, *, is_doubtful: bool = False
 ) -> None:
     """Send a record; ``late`` is called where a server takes it after that. The others are as in ``RadiusClient.ask``.
 
