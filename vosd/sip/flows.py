@@ -156,29 +156,20 @@ class Flows:
         return self.vias[flow] + via.rpartition(self.mark)[2]
 
     def by_udp(self, peer: Peer, seen_at: Peer) -> Peer | None:
-        """Return where a peer was seen over UDP whose Contact or route leads to a connection; None = it was not.
-
-        Where it accepts none, it is reached there (section 18.4): its BYE must arrive.
-        """
+        """Return where a peer was seen over UDP whose Contact or route leads to a connection, which it may not take."""
         return seen_at if self.reliable[peer.flow] and not self.reliable[seen_at.flow] else None
 
     def by_datagrams(self, target: str, peer: Peer) -> Peer | None:
-        """Return where the owner of a Contact without transport takes datagrams (RFC 3263 section 4.1).
-
-        None for a peer that is not seen over TCP, or not at that host.
-        """
-        hop = hop_of(target)
-        if hop is None or hop.transport is not None or hop.host != peer.host:
+        """Return where a peer over TCP takes datagrams: at its Contact without transport (RFC 3263 section 4.1)."""
+        hop, flow = hop_of(target), self.towards(peer.host, "udp")
+        if hop is None or hop.transport is not None or hop.host != peer.host or self.reliable[flow]:
             return None
-        if self.listeners[peer.flow].transport != "tcp":
-            return None
-        flow = self.towards(hop.host, "udp")
-        return None if self.reliable[flow] else Peer(flow, hop.host, hop.port or DEFAULT_PORTS["udp"])
+        is_tcp = self.listeners[peer.flow].transport == "tcp"
+        return Peer(flow, hop.host, hop.port or DEFAULT_PORTS["udp"]) if is_tcp else None
 
     def through(self, request: bytes, old: int, flow: int) -> bytes:
         """Return a request with the Via of another flow and the same branch."""
-        vias = self.vias
-        return request.replace(f"\r\nVia: {vias[old]}".encode(), f"\r\nVia: {vias[flow]}".encode(), 1)
+        return request.replace(f"\r\nVia: {self.vias[old]}".encode(), f"\r\nVia: {self.vias[flow]}".encode(), 1)
 
     def towards(self, host: str, transport: str | None = None, interface: str | None = None) -> int:
         """Return the flow for packets to an address: the configured interface, else the first suitable listener.
