@@ -40,8 +40,6 @@ class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_l
     """Another address of the same peer, used when the connection is closed before the response."""
     draft: DraftT | None = None
     """The draft of the request, which is sent again with credentials if the peer challenges it."""
-    last: PeerT | None = None
-    """Address that is used when there is no connection with ``spare`` either."""
 
 
 class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=True):
@@ -57,6 +55,8 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     """The request as it is sent to ``spare``, where that is by another transport; empty = as before."""
     server_name: str = ""
     """The name that the certificate of its connection must bear (``InviteParts``)."""
+    last: Peer | None = None
+    """Address that is used when there is no connection with ``spare`` either."""
 
     def withdraw(self) -> None:
         """End a request that was never sent."""

@@ -84,6 +84,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
     device: Device | None = None
     """The device of a ``ByeToUser``."""
     server_name: str = ""
+    last: PeerSnapshot | None = None
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
