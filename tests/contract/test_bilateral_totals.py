@@ -182,7 +182,7 @@ async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_c
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     ((statement, parameters),) = asked
     async with database.reading() as connection:
-        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "
         ((plan),) = (await connection.exec_driver_sql(explain + statement, parameters)).mappings()
     if database.is_sqlite:
         assert "(account=? AND kind=? AND reference>? AND reference<?)" in plan["detail"]

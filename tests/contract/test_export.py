@@ -153,7 +153,7 @@ async def test_a_number_of_another_call_is_found(database):
 async def test_a_page_is_found_by_the_index_of_the_numbers(database):
     await SqlBooks(database).book([call(index) for index in range(1, 200)])
     query = f"SELECT fee FROM cdr WHERE export_seq > 5 AND export_seq <= 9999 ORDER BY export_seq LIMIT {CALLS_AT_ONCE}"
-    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "
     async with database.reading() as connection:
         plan = str((await connection.execute(text(explain + query))).all())
     assert schema.cdr.name in plan

@@ -1692,7 +1692,7 @@ async def test_the_list_of_an_agent_is_read_by_indexes_and_is_what_it_sees(datab
         statements.clear()
         await store.list(InvoiceFilter(seen=seen, limit=30, drafts=False))
         [(asked, parameters)] = [each for each in statements if "FROM invoice" in each[0]]
-        words = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        words = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL"
         async with database.reading() as connection:
             plan = (await connection.exec_driver_sql(f"{words} {asked}", parameters)).mappings().all()
         if database.is_sqlite:

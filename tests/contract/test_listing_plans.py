@@ -119,9 +119,7 @@ FILTERS: Final = [
 
 
 async def _explained(connection, statement) -> list[str]:
-    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
-    if connection.dialect.name == "mysql" and not connection.dialect.is_mariadb:
-        words = "EXPLAIN FORMAT=TRADITIONAL"
+    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN FORMAT=TRADITIONAL"
 
     def ask_for_the_plan(_connection, _cursor, text, parameters, *_):
         return text if text.startswith("SET SESSION") else f"{words} {text}", parameters
@@ -481,7 +479,7 @@ async def test_call_records_are_paged_in_either_order_and_a_cursor_is_of_one(lis
 
 
 async def _plan_of(connection, text: str, parameters: Any) -> list[str]:
-    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN FORMAT=TRADITIONAL"
     rows = (await connection.exec_driver_sql(f"{words} {text}", parameters)).mappings().all()
     return [" ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
 

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from doubles.data.records import answered_call
 from doubles.migrated import migrate_on_server, migrated
-from doubles.process.mariadb import MariaDb
+from doubles.mysql import server_of_tests
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
@@ -55,7 +55,7 @@ async def copy_migrated(url: str) -> None:
 
 @pytest.mark.mariadb
 async def test_a_server_that_prefers_the_row_format_of_old_ones_is_migrated(tmp_path):
-    server = MariaDb(tmp_path)
+    server = server_of_tests(tmp_path)
     server.start("--innodb-default-row-format=compact")
     try:
         await migrate_async(server.create_database("vosd"))

@@ -300,5 +300,5 @@ async def test_many_references_are_found_by_their_index_whatever_the_statistics_
     assert [each is None for each in found] == [False] * 500 + [True] * 500
     [(asked, parameters)] = [each for each in statements if "FROM ledger_entry" in each[0]]
     async with database.reading() as connection:
-        (plan,) = (await connection.exec_driver_sql(f"EXPLAIN {asked}", parameters)).mappings().all()
+        (plan,) = (await connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {asked}", parameters)).mappings().all()
     assert (plan["type"], plan["key"]) == ("range", "ledger_entry_once")

@@ -16,7 +16,7 @@ from doubles.data.records import answered_call, call_id
 from doubles.full_disk import fill, mounted
 from doubles.journals import not_noted, opened
 from doubles.migrated import migrate_on_server
-from doubles.mysql import mortal_server
+from doubles.mysql import mortal_server, server_of_tests
 from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import Standing
@@ -247,7 +247,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_path: Path, quick: None) -> None:
-    server = MariaDb(small_disk)
+    server = server_of_tests(small_disk)
     server.start()
     try:
         url = server.create_database("vosd")
@@ -274,7 +274,7 @@ async def test_another_server_at_the_same_address_gets_what_waits(
     """The copy has all commits, or lacks the last: the waiting calls are booked, the lost ones are compared later."""
     data = tmp_path / "mariadb"
     data.mkdir()
-    server = MariaDb(data)
+    server = server_of_tests(data)
     server.start()
     try:
         url = server.create_database("vosd")

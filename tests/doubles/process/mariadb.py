@@ -33,8 +33,9 @@ MORTAL: Final = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=no
 may not start again, because the header of its files is not written yet."""
 FAST: Final = (*MORTAL, "--skip-innodb-doublewrite")
 """For tests that never kill it: half a page that a killed server has written would stay so."""
-_SCRIPTS: Final = (Path("/usr/share/mysql"), Path("/usr/share/mariadb"))
-"""Where distributions put the statements that make the system tables."""
+_SCRIPTS: Final = ("mysql/mysql", "mariadb/mysql", "mariadb/mariadb")
+"""Directories and first words of the files in which distributions have the statements that make the system tables."""
+_SHARED: Final = Path("/usr/share")
 DURABLE: Final = ("--innodb-flush-log-at-trx-commit=1",)
 """For benchmarks: every commit is on the disk when it is acknowledged, as in production."""
 
@@ -68,11 +69,12 @@ def make_system_tables(directory: Path) -> None:
 
     ``FLUSH PRIVILEGES`` does that, on a server that was started; until then any user is let in.
     """
-    scripts = next((each for each in _SCRIPTS if each.is_dir()), None)
+    named = [[_SHARED / f"{each}_system_tables{more}.sql" for more in ("", "_data")] for each in _SCRIPTS]
+    scripts = next((each for each in named if each[0].is_file()), None)
     if scripts is None:
-        message = f"none of {', '.join(map(str, _SCRIPTS))} is there; on Debian: apt-get install mariadb-server-core"
+        message = f"none of {[str(each[0]) for each in named]} is there; on Debian: apt-get install mariadb-server-core"
         raise MariaDbMissing(message)
-    texts = [(scripts / name).read_text() for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")]
+    texts = [script.read_text() for script in scripts]
     head = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n"
     user = ("--user=root",) if os.geteuid() == 0 else ()
     command = [_binary(), "--no-defaults", *user, f"--datadir={directory}", f"--tmpdir={directory}", "--bootstrap"]
