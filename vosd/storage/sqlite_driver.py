@@ -8,9 +8,12 @@ that reads begins with its first statement, and its end needs no thread (ADR 195
 
 import sqlite3
 from collections.abc import Iterable
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final
 
 import aiosqlite
+from aiosqlite.core import _connection_worker_thread
 
 FETCHED_AT_ONCE: Final = 200
 """Rows that come with the statement; the others when they are asked for, so that a long result is not held whole."""
@@ -143,5 +146,20 @@ def connection_to(path: str, **options: Any) -> OneTripConnection:
     """Return a connection that is opened when it is awaited (``async_creator_fn`` of SQLAlchemy)."""
     options["check_same_thread"] = False
     connection = OneTripConnection(lambda: sqlite3.connect(path, **options), FETCHED_AT_ONCE)
-    connection._thread.daemon = True  # as SQLAlchemy has it for connections that it makes
+    # A daemon as SQLAlchemy has it for connections that it makes.
+    connection._thread = Thread(target=_work, args=(connection._tx,), daemon=True)
     return connection
+
+
+def _work(wanted: SimpleQueue[Any]) -> None:
+    """Do the work of a connection in its thread, also where the loop that waits for it is closed meanwhile.
+
+    None waits for a statement that was cancelled; the driver's own work fails then, and closes no connection.
+    """
+    while True:
+        try:
+            _connection_worker_thread(wanted)
+        except RuntimeError:  # of the loop: those of statements are passed on to it
+            if not wanted.empty():
+                continue
+        break

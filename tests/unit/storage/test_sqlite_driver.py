@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from threading import Event
 
 import pytest
 from sqlalchemy import exc, text
@@ -51,6 +52,28 @@ async def test_a_statement_its_rows_and_its_end_are_one_trip(connection, trips):
     assert list(await cursor.fetchall()) == [(1,), (2,)]
     await cursor.close()
     assert trips == {"_run": 1}
+
+
+def test_a_statement_that_outlives_its_loop_fails_in_no_thread(tmp_path):
+    """As one that was cancelled as its program ended."""
+    goes_on, is_at_work = Event(), Event()
+
+    def work():
+        is_at_work.set()
+        goes_on.wait(10)
+
+    async def run():
+        connection = await connection_to(str(tmp_path / "x.db"), isolation_level=None)
+        waiting = asyncio.create_task(connection._execute(work))
+        await asyncio.to_thread(is_at_work.wait, 10)
+        waiting.cancel()
+        connection.stop()
+        return connection
+
+    connection = asyncio.run(run())
+    goes_on.set()
+    connection._thread.join(10)
+    assert (connection._thread.is_alive(), connection._connection) == (False, None)
 
 
 async def test_a_long_result_comes_whole_and_in_order(connection):
