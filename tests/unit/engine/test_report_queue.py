@@ -187,6 +187,21 @@ def test_what_has_failed_takes_half_of_the_connections_for_another_server_too():
     ]
 
 
+def test_the_rest_of_a_call_follows_behind_a_reload_whose_first_report_was_dropped():
+    queue = ReportQueue(DeliverySettings(queue=3, max_age_s=10))
+    reports = [CallReport(number, "call", number * 1_000, b"") for number in range(3)]
+    for report in reports:
+        queue.put(report)
+    assert queue.take(0) == reports[0]
+    assert not queue.failed(reports[0], 1_000)
+    assert queue.drop_old(10_500) == [reports[0]]
+    queue.try_again()
+    for report in reports[1:]:
+        assert queue.take(20_000) == report
+        queue.delivered(report)
+    assert len(queue) == 0
+
+
 def test_a_report_that_is_taken_after_it_was_given_up_is_done():
     queue = ReportQueue(DeliverySettings(retry_interval_ms=1_000))
     first, second = CallReport(1, "one", 0, b""), CallReport(2, "one", 0, b"")

@@ -314,7 +314,8 @@ class ReportQueue:
         """Take the server as well, because it is another one; nothing may be on its way."""
         self._failed_in_row = 0
         self._due.clear()
-        for call_id in self._later:
+        later, self._later = self._later, {}
+        for call_id in later:
             self._try_soon(call_id)
 
     def _answer(self, report: CallReport, outcome: ReportOutcome) -> None:
