@@ -89,7 +89,7 @@ class Defined:
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
 
-    def search_text(self, kind: str) -> SearchText:
+    async def search_text(self, kind: str) -> SearchText:
         """Return the texts of the accounts, or the names of other objects."""
         if kind == "accounts":
             found = [Searched(each.id, each.name or "", each.memo or "") for each in self._accounts.values()]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
     from vosd.config.reader.texts import Texts
+    from vosd.config.search_texts import SearchTexts
     from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -106,7 +107,7 @@ class Excerpt:
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
         self._agents: Mapping[str, str] | None = None
-        self._search_texts: dict[str, SearchText] = {}
+        self._search_texts: SearchTexts | None = None
         self._written_currencies: ReadCurrencies | None = None
         self.texts: Texts | None = None
         """Place of the files of YAML; None = the disk."""
@@ -517,16 +518,14 @@ class Excerpt:
             return sections.of_files
         return {name: each for name, each in sections.items() if version_at(each.place) is None}
 
-    def search_text(self, kind: str) -> "SearchText":
-        """Return the texts by which objects of a kind are found, put together once."""
-        from vosd.config.search_texts import search_text
+    async def search_text(self, kind: str) -> "SearchText":
+        """Return the texts by which objects of a kind are found."""
+        from vosd.config.search_texts import SearchTexts
 
+        if self._search_texts is None:
+            self._search_texts = SearchTexts()
         files = self.written(kind)
-        found = self._search_texts.get(kind)
-        if found is None:
-            found = search_text(kind, files, (self._stored or {}).get(kind, {}))
-            self._search_texts[kind] = found
-        return found
+        return await self._search_texts.of(kind, files, (self._stored or {}).get(kind, {}))
 
     def _installation(self) -> "tuple[InstallationKeys, ParameterKeys]":
         from vosd.config.assembly.parameters import defaults_of, take_parameters
@@ -620,7 +619,6 @@ class Excerpt:
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         self._agents = self._written_currencies = None
-        self._search_texts = {}
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

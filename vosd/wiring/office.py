@@ -71,8 +71,8 @@ class _Configured:
             return written.keys()
         return [name for name, each in written.items() if each.text_of("template") == template]
 
-    def search_text(self, kind: str) -> "SearchText":
-        return self._switch.excerpt.search_text(kind)
+    async def search_text(self, kind: str) -> "SearchText":
+        return await self._switch.excerpt.search_text(kind)
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         from vosd.config.written_objects import written_object

@@ -1,14 +1,21 @@
 """Objects are found by names, captions and what leads calls to them: those of the files, and others of the database."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Iterator, Sequence
 
-from vosd.base.search_text import SearchText
+import pytest
+
+from vosd.base.search_text import Searched, SearchText
 from vosd.catalogue.problems import SourceLine
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.config.reader.document import Entry, Scalar, Section, YamlList
-from vosd.config.search_texts import search_text
+from vosd.config.search_texts import SearchTexts, search_text
+from vosd.storage.kept_objects import MissingObjectsError
 
 PLACE = SourceLine("vosd.yaml", 1)
+LONG_S = 5
 
 
 def written(**keys: str | list[str]) -> Section:
@@ -50,3 +57,53 @@ def test_agents_find_phones_by_their_numbers_and_not_by_memos() -> None:
     assert [found.has("7001", each, is_inner=True) for each in ("lent", "4930472")] == [True, False]
     assert found.has("7002", "192.0.2.9", is_inner=False)
     assert [*found.having("quill")] == []
+
+
+class HeldObjects(SearchedObjects):
+    """Objects of a database that is slow: the thread that reads them is held."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_go_on = threading.Event(), threading.Event()
+        self.reads = 0
+        self.is_away = False
+
+    def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:
+        raise NotImplementedError
+
+    def searched(self, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
+        self.reads += 1
+        self.is_asked.set()
+        if not self.may_go_on.wait(LONG_S) or self.is_away:
+            raise MissingObjectsError("away")
+        return [Searched("7001")]
+
+    def __getitem__(self, name: str) -> ObjectVersion:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+async def test_requests_go_on_while_texts_are_put_together_once() -> None:
+    texts, objects = SearchTexts(), HeldObjects()
+    one, other = (asyncio.create_task(texts.of("phones", {}, objects)) for _ in range(2))
+    assert await asyncio.to_thread(objects.is_asked.wait, LONG_S)
+    one.cancel()  # its browser has gone away
+    objects.may_go_on.set()
+    found = await other
+    assert [*found.having("7")] == ["7001"]
+    assert await texts.of("phones", {}, objects) is found
+    assert objects.reads == 1
+
+
+async def test_texts_that_could_not_be_read_are_read_again() -> None:
+    texts, objects = SearchTexts(), HeldObjects()
+    objects.is_away = True
+    objects.may_go_on.set()
+    with pytest.raises(MissingObjectsError):
+        await texts.of("phones", {}, objects)
+    objects.is_away = False
+    assert [*(await texts.of("phones", {}, objects)).having("7")] == ["7001"]

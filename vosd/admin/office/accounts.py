@@ -229,7 +229,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     books, limit = office.stores.books, order.limit
     if order.containing:
         after = order.after or ""
-        found = _containing(office, scope, order.containing, after)
+        found = await _containing(office, scope, order.containing, after)
         some = first_of(name for name in found if not order.accounts or name in order.accounts)
         changes = await books.standings_of([*some, order.containing])
         wanted = sorted((*some, *(name for name in listed(left_over(changes)) if name > after)))
@@ -269,9 +269,9 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     return shown
 
 
-def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:
+async def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:
     """Return the configured accounts behind one that have a text, by name, or of those that an agent sees."""
-    texts = office.definitions.search_text("accounts")
+    texts = await office.definitions.search_text("accounts")
     if scope.visible is None:
         return texts.having(part, after)
     return (name for name in sorted(scope.visible) if name > after and texts.has(name, part, is_inner=False))

@@ -1238,15 +1238,19 @@ def _is_listed(order: ListObjects, name: str) -> bool:
     return name > (order.after or "") and name.startswith(order.beginning)
 
 
-def _chosen(office: Office, order: ListObjects, kind: str, names: Iterable[str], *, is_agent: bool) -> Iterator[str]:
-    """Yield those of some names that are asked for, by the texts that the principal may know of."""
+async def _chosen(
+    office: Office, order: ListObjects, kind: str, names: Iterable[str], *, is_agent: bool
+) -> Iterator[str]:
+    """Return those of some names that are asked for, by the texts that the principal may know of."""
     of_account = _names_of(office, order, kind)
-    texts = office.definitions.search_text(kind) if order.containing else None
-    for name in names:
+    texts = await office.definitions.search_text(kind) if order.containing else None
+
+    def is_asked_for(name: str) -> bool:
         if not _is_listed(order, name) or (of_account is not None and name not in of_account):
-            continue
-        if texts is None or texts.has(name, order.containing, is_inner=not is_agent):
-            yield name
+            return False
+        return texts is None or texts.has(name, order.containing, is_inner=not is_agent)
+
+    return filter(is_asked_for, names)
 
 
 def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
@@ -1264,10 +1268,11 @@ async def _named(
     if names is None and owned is not None:
         names = owned.names(kind)
     if names is None and order.containing:
-        names = office.definitions.search_text(kind).having(order.containing, order.after or "")
+        texts = await office.definitions.search_text(kind)
+        names = texts.having(order.containing, order.after or "")
     elif names is None:
         names = sorted(_names_of(office, order, kind) or ())
-    waiting = _chosen(office, order, kind, names, is_agent=owned is not None)
+    waiting = await _chosen(office, order, kind, names, is_agent=owned is not None)
     is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
     shown: list[ObjectVersion] = []
     for part in in_parts(waiting, _HIDDEN_AT_ONCE):
@@ -1380,7 +1385,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         await asyncio.sleep(0)
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    names = sorted(_chosen(office, order, order.kind, wanted, is_agent=owned is not None))
+    names = sorted(await _chosen(office, order, order.kind, wanted, is_agent=owned is not None))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))

@@ -141,7 +141,7 @@ class ConfiguredObjects(Protocol):
         """
         ...
 
-    def search_text(self, kind: str) -> "SearchText":
+    async def search_text(self, kind: str) -> "SearchText":
         """Return the texts by which the objects of a kind are found, of files and database; raises ConfigError."""
         ...
 
