@@ -315,6 +315,31 @@ def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> 
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("is_among", [True, False])
+def test_the_search_shows_once_and_first_what_is_called_so(boss: Visitor, *, is_among: bool) -> None:
+    """It is among the first 50 of a list, or asked for by its name."""
+    others = [{"id": f"qq-{number:02}"} for number in range(50)]
+    one = {"id": "qq"}
+
+    def answer(route: Route) -> None:
+        is_named = "accounts=" in route.request.url
+        rows = [one] if is_named else [*others[:2], one, *others[2:]] if is_among else others
+        route.fulfill(json=made_page(route.request, rows, None if is_named else "more"))
+
+    boss.page.route(re.compile(r"/api/v1/balances\?"), answer)
+    boss.page.route(
+        re.compile(r"/api/v1/gateways/quality\?"),
+        lambda route: route.fulfill(json=made_page(route.request, [{"gateway": "qq"}])),
+    )
+    try:
+        boss.page.goto(f"{boss.base}/found?q=qq")
+        rows = boss.page.get_by_label("Accounts", exact=True).locator("tbody tr")
+        expect(rows).to_have_count(5)
+        assert rows.locator("td:first-child").all_inner_texts() == ["qq", *(each["id"] for each in others[:4])]
+    finally:
+        boss.page.unroute_all()
+
+
 def test_keys_of_one_letter_are_listed_and_can_be_switched_off(boss: Visitor) -> None:
     page = boss.go("/alarms", "Alarms")
     page.keyboard.press("?")

@@ -158,8 +158,11 @@ function placesOf(text: string, seesState: boolean, seesInvoices: boolean): Plac
   const read = (path: string, named: Query, fields?: string) => async () => {
     const page = await pageOf(path, { containing: wanted, fields, limit: READ_MAX });
     if (page.next === null) return page.items;
-    const one = await pageOf(path, { ...named, fields, limit: 1 }).catch(noPageWhereRefused);
-    return [...one.items, ...page.items];
+    const isCalledSo = (row: Row) => nameOf(row).toLowerCase() === wanted;
+    let called = page.items.filter(isCalledSo);
+    if (called.length === 0)
+      called = (await pageOf(path, { ...named, fields, limit: 1 }).catch(noPageWhereRefused)).items;
+    return [...called, ...page.items.filter((row) => !isCalledSo(row))];
   };
   const trunks = (list: "mapping" | "routing"): Place => ({
     name: `kind.${list}_gateways`,
@@ -285,6 +288,8 @@ const noPageWhereRefused = (error: unknown): PageOfRows => {
 const noneWhereRefused = (error: unknown) => noPageWhereRefused(error).items;
 
 const NAMES = ["id", "name", "gateway"];
+/** What a row is called: of an account its id, since its name is a caption. */
+const nameOf = (row: Row) => String(row.id ?? row.name ?? row.gateway ?? "");
 
 /**
  * The one page that all hits lead to, or all those whose name is the text itself; none where there are several.
