@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from vosd.config.keys.radius import RadiusAccountingKeys
-from vosd.engine.reports.queue import ReportOutcome, ReportQueue
+from vosd.engine.reports.queue import HOPELESS, ReportOutcome, ReportQueue
 from vosd.engine.reports.report import CallReport
 from vosd.engine.settings import AccountingSettings, DeliverySettings
 from vosd.radius.settings import RadiusSettings
@@ -185,6 +185,22 @@ def test_what_has_failed_takes_half_of_the_connections_for_another_server_too():
         CallReport(-4, "left--4", 0, b""),
         None,
     ]
+
+
+def test_what_was_left_is_given_up_only_where_the_server_has_answered_something():
+    """A start in its outage has nothing else to judge by."""
+    queue, now = ReportQueue(DeliverySettings(retry_interval_ms=1_000)), 0
+    left, other = CallReport(1, "left", 0, b""), CallReport(2, "other", 0, b"")
+    queue.put(left, is_left=True)
+    for _ in range(HOPELESS):
+        now += queue.wait_ms(now) or 0
+        assert queue.take(now) == left
+        assert not queue.failed(left, now)
+    assert not queue.is_hopeless
+    queue.put(other)
+    assert queue.take(now) == other
+    queue.delivered(other)
+    assert queue.is_hopeless
 
 
 def test_the_rest_of_a_call_follows_behind_a_reload_whose_first_report_was_dropped():

@@ -112,9 +112,10 @@ class ReportQueue:
     @property
     def is_hopeless(self) -> bool:
         """Whether nothing waits, or only what a server that is well has left unanswered again and again."""
-        return not self._of_call or (
-            not self.is_away and not self.has_untried and all(each.all >= HOPELESS for each in self._failed.values())
-        )
+        if not self._of_call:
+            return True
+        is_well = self._answered > 0 and not self.is_away
+        return is_well and not self.has_untried and all(each.all >= HOPELESS for each in self._failed.values())
 
     def waits_of(self, call_id: str) -> bool:
         """Return whether a report of a call waits."""
