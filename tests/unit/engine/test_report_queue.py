@@ -189,7 +189,7 @@ def test_what_has_failed_takes_half_of_the_connections_for_another_server_too():
 
 def test_what_was_left_is_given_up_only_where_the_server_has_answered_something():
     """A start in its outage has nothing else to judge by."""
-    queue, now = ReportQueue(DeliverySettings(retry_interval_ms=1_000)), 0
+    queue, now = ReportQueue(accounting()), 0
     left, other = CallReport(1, "left", 0, b""), CallReport(2, "other", 0, b"")
     queue.put(left, is_left=True)
     for _ in range(HOPELESS):
