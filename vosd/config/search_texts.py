@@ -19,8 +19,18 @@ SHOWN: Final[Mapping[str, Sequence[str]]] = {
 """Keys by which agents and customers find their objects, too."""
 INNER: Final[Mapping[str, Sequence[str]]] = {
     ACCOUNTS: ("contact", "memo"),
-    "mapping_gateways": ("certificate_names", "groups"),
-    "routing_gateways": ("account", "address", "groups", "outbound_proxy", "partner", "tech_prefix"),
+    "mapping_gateways": ("auth.username", "certificate_names", "groups"),
+    "routing_gateways": (
+        "account",
+        "address",
+        "auth.username",
+        "groups",
+        "outbound_proxy",
+        "partner",
+        "register.server",
+        "register.username",
+        "tech_prefix",
+    ),
     "dids": ("account",),
 }
 """Keys of which they learn nothing."""
@@ -60,21 +70,34 @@ def search_text(kind: str, files: Mapping[str, Section], stored: Mapping[str, Ob
 def _of_versions(stored: Mapping[str, ObjectVersion], shown: Sequence[str], inner: Sequence[str]) -> Iterator[Searched]:
     for name, each in stored.items():
         keys = msgspec.json.decode(each.body or "{}")
-        texts = (*(_text(keys.get(key)) for key in inner), each.memo or "")
-        yield Searched(name, " ".join(_text(keys.get(key)) for key in shown), " ".join(texts))
+        texts = (*(_text_of(keys, key) for key in inner), each.memo or "")
+        yield Searched(name, " ".join(_text_of(keys, key) for key in shown), " ".join(texts))
 
 
-def _text(value: Any) -> str:
+def _text_of(keys: Any, path: str) -> str:
+    value = keys
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _of_section(section: Section, keys: Sequence[str]) -> str:
-    return " ".join(text for key in keys if key in section.entries for text in _written(section.entries[key].node))
+    return " ".join(text for key in keys for text in _written(_node_of(section, key)))
 
 
-def _written(node: Node) -> Iterator[str]:
+def _node_of(section: Section, path: str) -> Node | None:
+    node: Node | None = section
+    for key in path.split("."):
+        entry = node.entries.get(key) if isinstance(node, Section) else None
+        node = None if entry is None else entry.node
+    return node
+
+
+def _written(node: Node | None) -> Iterator[str]:
+    if node is None:
+        return
     if isinstance(node, Scalar):
         yield node.text
         return

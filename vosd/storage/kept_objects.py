@@ -103,7 +103,7 @@ class KeptObjects:
         text = "coalesce(json_extract(body, ?), '') || ' '"
         texts = (" || ".join([text] * len(keys)) or "''" for keys in (shown, inner))
         query = f"SELECT name, {next(texts)}, {next(texts)} || coalesce(memo, '') FROM object WHERE kind = ?"  # noqa: S608 - constants
-        return [*map(Searched._make, self._rows(query, *(f'$."{key}"' for key in (*shown, *inner)), kind))]
+        return [*map(Searched._make, self._rows(query, *map(_path_of, (*shown, *inner)), kind))]
 
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""
@@ -219,6 +219,11 @@ class KeptKind(SearchedObjects):
         if not self._has_all:
             self._read, self._has_all = self._kept.of_kind(self._kind), True
         return self._read
+
+
+def _path_of(key: str) -> str:
+    """Return the path in the body of a key, or of one within another (``auth.username``)."""
+    return ".".join(("$", *(f'"{each}"' for each in key.split("."))))
 
 
 def _rows_of(changes: Iterable[ObjectVersion], ended: list[tuple[str, str]]) -> Iterator[_Row]:

@@ -50,6 +50,23 @@ def test_a_gateway_of_a_vendor_is_found_by_its_address_in_files_and_database() -
     assert [*found.having("192.0.2.99")] == [*found.having("quill")] == []
 
 
+def test_gateways_are_found_by_the_user_names_of_their_trunks_and_not_by_passwords() -> None:
+    login: dict[str, object] = {"username": "Trunk4711", "password": "quill"}
+    node = Section(
+        PLACE, {key: Entry(PLACE, Scalar(PLACE, f"{each}", f"{each}", is_bare=True)) for key, each in login.items()}
+    )
+    found = of_kind(
+        "routing_gateways",
+        {"north": Section(PLACE, {"register": Entry(PLACE, node)}), "east": written(register="odd")},
+        stored("routing_gateways", "south", auth=login, register={"server": "sip.trunk47.example"}),
+        stored("routing_gateways", "west", auth="odd"),
+    )
+    assert [*found.having("trunk4711")] == ["north", "south"]
+    assert [*found.having("sip.trunk47.example")] == ["south"]
+    assert [*found.having("quill")] == []
+    assert [*of_kind("mapping_gateways", {}, stored("mapping_gateways", "in", auth=login)).having("4711")] == ["in"]
+
+
 def test_agents_find_phones_by_their_numbers_and_not_by_memos() -> None:
     phone = stored("phones", "7001", "lent", caller_numbers=["4930471"], password="quill", mailbox="4930472")
     found = of_kind("phones", {"7002": written(hosts="192.0.2.9", password="quill")}, phone)

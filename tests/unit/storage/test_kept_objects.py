@@ -32,12 +32,12 @@ def test_each_object_is_found_by_kind_and_name(kept):
 
 
 def test_the_texts_of_some_keys_are_read_without_the_objects(kept):
-    body = '{"hosts": ["192.0.2.1", "192.0.2.2"], "account": "acme", "password": "secret"}'
+    body = '{"hosts": ["192.0.2.1", "192.0.2.2"], "account": "acme", "auth": {"username": "t1", "password": "secret"}}'
     trunks = [msgspec.structs.replace(TRUNK, name="in", body=body), msgspec.structs.replace(SHOP, kind=TRUNK.kind)]
     kept.write(KeptState(8, 300, None), trunks, everything=True)
-    found = kept.by_kind()["mapping_gateways"].searched(("account", "groups"), ("hosts",))
+    found = kept.by_kind()["mapping_gateways"].searched(("account", "groups"), ("hosts", "auth.username"))
     assert [(name, shown.split(), inner.split()) for name, shown, inner in found] == [
-        ("in", ["acme"], ['["192.0.2.1","192.0.2.2"]', "why"]),
+        ("in", ["acme"], ['["192.0.2.1","192.0.2.2"]', "t1", "why"]),
         ("shop", [], []),
     ]
     assert [each.name for each in kept.by_kind()["mapping_gateways"].searched((), ())] == ["in", "shop"]
