@@ -62,7 +62,7 @@ function ObjectsOf({ kind }: { kind: string }) {
       <Group align="end" gap="xs">
         <NarrowInput
           key={kind}
-          label={t("object.part_of_name")}
+          label={t("object.containing")}
           value={search.containing ?? ""}
           onEnter={(text) => set("containing", text)}
         />
