@@ -235,7 +235,7 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
     const q = text.trim();
     if (!q) return;
     giveFocus(null); // the page that is gone to takes it from the title, and not from a search that is being typed
-    void queries.invalidateQueries({ queryKey: ["found"] }); // the same search may find what has come since
+    void queries.resetQueries({ queryKey: ["found"] }); // the same search may find what has come since
     void go({ to: "/found", search: { q } });
   };
   return (

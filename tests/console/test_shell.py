@@ -274,6 +274,11 @@ def test_a_search_that_is_made_again_finds_what_has_come_since(site: Watched, bo
         search.press("Enter")
         page.get_by_role("heading", level=1, name=number).wait_for()
         expect(page).to_have_url(f"{boss.base}/objects/phones/{number}")
+    for number, heading in (("74041", "74041"), ("74042", "Search: 7404")):  # the only one, then one of two
+        assert site.api.ask("PUT", f"/phones/{number}", phone).status in {200, 201}
+        search.fill("7404")
+        search.press("Enter")
+        page.get_by_role("heading", level=1, name=heading, exact=True).wait_for()
 
 
 def test_a_return_to_the_window_of_a_search_reads_no_lists_again(newcomer: Visit) -> None:
