@@ -355,6 +355,26 @@ async def test_the_next_address_of_a_name_is_asked_where_one_does_not_answer(mon
         client.close()
 
 
+async def test_a_record_that_is_never_answered_moves_no_name_from_an_address_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.9")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as server:
+        named = RadiusServer("aaa.example.net", Secret("between us"), server.port, server.port)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=SOON_MS, tries=1)
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        await account(client)
+        server.silent = True
+        with pytest.raises(RadiusUnreachableError):
+            await client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=True)
+        server.silent = False
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()
+
+
 async def test_names_that_are_not_found_hold_up_no_other_server(monkeypatch: pytest.MonkeyPatch):
     resolver = SilentNames(monkeypatch)
     resolver.dead = {f"dead{number}.example" for number in range(3)}

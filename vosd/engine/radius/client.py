@@ -214,6 +214,8 @@ class _ServerLink:
         self._log_limiter = LogLimiter()
         self.replies = 0
         """Valid replies since the start, late ones among them."""
+        self._replies_elsewhere = 0
+        """Those of them that came before its address was chosen."""
         self.secret: Final = server.secret.reveal().encode()
         self.outage: Final = Outage(Event.RADIUS_UNREACHABLE, server=server.address, purpose=purpose.value)
 
@@ -224,6 +226,11 @@ class _ServerLink:
         if self._is_named:
             await self._find(timeout_s)
         return await self._socket().ask(make, timeout_s, tries, late)
+
+    @property
+    def has_answered_here(self) -> bool:
+        """Whether it has answered at the address in use."""
+        return self.replies > self._replies_elsewhere
 
     def try_next_address(self) -> None:
         """Ask at the next address of the name, if it has several: none answers at the one in use."""
@@ -281,7 +288,7 @@ class _ServerLink:
             self._move(addresses[0])
 
     def _move(self, address: str) -> None:
-        self._address = address
+        self._address, self._replies_elsewhere = address, self.replies
         sockets, self._sockets = self._sockets, []
         for each in sockets:
             each.retire()
@@ -413,7 +420,7 @@ class RadiusClient:
                 choice.put_back(chosen)
             if is_dead and choice is self._choice:
                 link.outage.found(str(error))
-            if is_dead or chosen.is_trial or is_repeated:
+            if is_dead or chosen.is_trial or (is_repeated and not link.has_answered_here):
                 link.try_next_address()
             raise
         except BaseException:
