@@ -5,7 +5,7 @@ of them are within the tolerance of each other.
 """
 
 import heapq
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -14,6 +14,8 @@ from vosd.clearing.calls import BilledCall, SentCall
 
 _Key = tuple[object, ...]
 
+_CROWD: Final = 64
+"""More rows of one time than these are not compared by lengths that are not equal: each would be, again and again."""
 _COMPARED: Final = 16
 """Most rows of one time whose lengths are compared with that of a call: thousands may begin together."""
 
@@ -184,16 +186,16 @@ class Pairing:
     ) -> tuple[int, int, int, int]:
         """Return the row of the nearest length among those of one time, from one on, as ``_nearest`` does.
 
-        Where no length is equal the first one, and no difference: by lengths that mean nothing thousands of calls that
-        begin together would be compared again and again.
+        In a crowd where no length is equal the first one, and no difference: the lengths may mean nothing, as those of
+        a column that was mapped wrongly.
         """
         time = line.times[index]
-        if is_any_length:
+        if is_any_length and bisect_right(line.times, time) - index > _CROWD:
             return abs(time - call.at), 0, line.places[index], index
         found: list[tuple[int, int, int, int]] = []
         while index < len(line.times) and line.times[index] == time and len(found) < _COMPARED:
             place = line.places[index]
-            if self._is_equal(call, place):
+            if is_any_length or self._is_equal(call, place):
                 difference = abs(self._theirs[place].duration_ms - call.duration_ms)
                 found.append((abs(time - call.at), difference, place, index))
             index = line.first_from(index + 1)

@@ -117,6 +117,18 @@ def test_thousands_of_calls_of_other_lengths_may_begin_together():
     assert looks < 10 * count
 
 
+def test_calls_that_begin_together_are_partners_by_the_nearest_lengths_though_none_is_equal():
+    """As where the vendor counts from ringing on, in the order of its own bill."""
+    sent, _ = group([(5_000, 60_000, ""), (5_000, 300_000, ""), (5_000, 600_000, "")], [])
+    rows = [BilledCall(5_000, "44", line, "", ms, None, None) for line, ms in enumerate((606_000, 66_000, 306_000))]
+    found = Pairing(sent, rows, TOLERANCE_MS, LENGTH_TOLERANCE_MS).find()
+    assert {sent[ours].duration_ms: rows[other].duration_ms for ours, other in found.items()} == {
+        60_000: 66_000,
+        300_000: 306_000,
+        600_000: 606_000,
+    }
+
+
 def test_a_chain_of_changes_may_be_long():
     """The row before its own is nearer to each call, which leaves the first call without one."""
     starts = range(0, 6_000_000, 2_000)

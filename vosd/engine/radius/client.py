@@ -215,7 +215,7 @@ class _ServerLink:
         self.replies = 0
         """Valid replies since the start, late ones among them."""
         self._replies_elsewhere = 0
-        """Those of them that came before its address was chosen."""
+        """Replies among them from before its address was chosen."""
         self.secret: Final = server.secret.reveal().encode()
         self.outage: Final = Outage(Event.RADIUS_UNREACHABLE, server=server.address, purpose=purpose.value)
 
