@@ -163,7 +163,8 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     page.get_by_text("3.25 USD moved to other").wait_for()
     expect(page.get_by_role("button", name="Transfer")).to_be_focused()
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
-    undo(page)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("acme: booked 3.25 USD").wait_for()
     assert (balance("acme"), balance("other")) == before
     page = visitor.turn("/accounts/rival", "rival")
     expect(credited(page, "77")).to_contain_text("The overdraft limit is 77")
