@@ -32,6 +32,8 @@ table `cdr_attempt`, `charges` the table `cdr_charge`.
   misses none. A call whose charges are corrected gets a new number and so comes again; of rows with the same `call_id`
   the one with the highest `export_seq` holds. `vosd cdr export` reads in this order
   ([operations.md](operations/exports.md)).
+- Customers and agents see `export_seq` and, in the ledger, `id` as they are, one row of numbers for all accounts: from
+  two of their own calls a day apart they can tell about how many calls all others had meanwhile.
 - `export_seq` has gaps, and a gap means nothing: a number is left out for each batch of calls, payment, correction and
   step of `vosd retention run`, and for each call of a batch that is booked again after a kill and was there already.
   Numbers are taken and written in one transaction, in the order of commit: none below one that you have read comes
