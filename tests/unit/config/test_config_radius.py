@@ -83,6 +83,8 @@ def test_users_whose_passwords_others_judge_need_none_here(tmp_path, users):
     [
         ({"radius": {"servers": [{"address": "192.0.2.3"}], "authenticate": "phones"}}, "radius.servers[0].secret"),
         ({"radius": {"servers": [SERVER], "authenticate": "phone"}}, "radius.authenticate"),
+        ({"radius": {"servers": [SERVER], "authenticate": ["all"]}}, "radius.authenticate"),
+        ({"radius": [SERVER]}, "radius"),
         ({"radius": {"servers": [SERVER], "authenticate": "all"}, "limits": {"max_cps": "many"}}, "limits.max_cps"),
     ],
 )

@@ -42,10 +42,10 @@ def default_keys(document: Section) -> InstallationKeys:
     Users whose passwords servers judge are known all the same: each would be reported as one without a password.
     """
     keys, entry = InstallationKeys(), document.entries.get("radius")
-    if entry is None or not isinstance(entry.node, Section):
+    if entry is None or (isinstance(entry.node, Section) and "authenticate" not in entry.node.entries):
         return keys
     try:
-        users = RadiusUsers(entry.node.text_of("authenticate").lower() or RadiusUsers.OFF)
+        users = RadiusUsers(entry.node.text_of("authenticate").lower() if isinstance(entry.node, Section) else "")
     except ValueError:  # this is the mistake
         users = RadiusUsers.ALL
     return keys.model_copy(update={"radius": keys.radius.model_copy(update={"authenticate": users})})
