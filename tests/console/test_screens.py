@@ -1231,7 +1231,7 @@ def test_a_window_that_is_only_looked_at_says_that_its_browser_is_used_by_anothe
 
 
 class SecondFactor(NamedTuple):
-    """What a person logs in by beside the password: each holds for one log-in."""
+    """Codes by which a person logs in beside the password, each once."""
 
     next_code: str
     recovery_code: str

@@ -10,7 +10,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH
@@ -93,7 +93,7 @@ class SqlBooks:
         wanted, locked = [] if self._database.is_sqlite else sorted(set(accounts)), set[str]()
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
             query = select(_account.id).where(_account.id.in_(wanted[start : start + _OPENED_AT_ONCE]))
-            query = query.with_hint(schema.account, "FORCE INDEX (PRIMARY)", "mysql")
+            query = _of_named_rows(query)
             async with self._database.writing() as connection:
                 free = frozenset(await connection.scalars(query.with_for_update(skip_locked=True)))
                 locked.update(frozenset(await connection.scalars(query)) - free)
@@ -349,14 +349,13 @@ async def lock_accounts(
 
     An account without a row gets one, which the commit numbered ``mark`` changed, in its currency of ``currencies``,
     and checkpoints of the dates that are closed.
-    Rows are locked in the order of ids, so that two writers cannot wait for each other. The hint is for MySQL and for
-    MariaDB from 11 on: where a batch names many of the accounts they read, and lock, all of them.
+    Rows are locked in the order of ids, so that two writers cannot wait for each other.
     """
     if not accounts:
         return {}
     table = schema.account.c
     query = select(table.id, table.balance, table.seq, table.currency).where(table.id.in_(accounts))
-    query = query.with_hint(schema.account, "FORCE INDEX (PRIMARY)", "mysql")
+    query = _of_named_rows(query)
     rows = (await connection.execute(query.order_by(table.id).with_for_update())).all()
     locked = {row.id: LockedAccount(Standing(row.balance, row.seq), row.currency) for row in rows}
     wanted = currencies or {}
@@ -366,6 +365,14 @@ async def lock_accounts(
         await join_closed(connection, missing)
         locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
     return locked
+
+
+def _of_named_rows(query: Select[Any]) -> Select[Any]:
+    """Have a statement read, and lock, the rows of the accounts alone that it names.
+
+    Where it names many of them, MySQL, and MariaDB from 11 on, would read the whole table.
+    """
+    return query.with_hint(schema.account, "FORCE INDEX (PRIMARY)", "mysql")
 
 
 async def _insert_accounts(connection: AsyncConnection, currencies: Mapping[str, str | None], mark: int) -> None:

@@ -154,7 +154,8 @@ def connection_to(path: str, **options: Any) -> OneTripConnection:
 def _work(wanted: SimpleQueue[Any]) -> None:
     """Do the work of a connection in its thread, also where the loop that waits for it is closed meanwhile.
 
-    None waits for a statement that was cancelled; the driver's own work fails then, and closes no connection.
+    As a program ends, its loop may be closed before a statement that was cancelled has come to its end. The driver's
+    own thread fails then, and the connection stays open.
     """
     while True:
         try:

@@ -58,7 +58,7 @@ interface ActProps<Result> {
   needs: string;
   act: string;
   title: string;
-  /** What an order is about; the title, unless that has figures which the order itself changes. */
+  /** The object of the order in its key; the title, unless that has figures which the order itself changes. */
   object?: string;
   lead?: ReactNode;
   isDanger?: boolean;

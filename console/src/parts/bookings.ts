@@ -28,7 +28,7 @@ export function useBooked(): (booked: Booked) => string {
           .join("; ");
 }
 
-/** What a payment that waits for a second person has in its words. */
+/** The values that the words about a payment have which waits for a second person. */
 export const namesOf = ({ account, target, amount, currency }: Waiting) => ({
   amount: sum(amount, currency),
   account,
@@ -36,7 +36,7 @@ export const namesOf = ({ account, target, amount, currency }: Waiting) => ({
   target,
 });
 
-/** What is asked before a payment of a kind is booked. */
+/** The question before a payment is booked, by its kind. */
 export function useBookingTitle(): (wanted: Waiting) => string {
   const { t } = useTranslation();
   return (wanted) => {

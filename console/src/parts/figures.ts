@@ -6,7 +6,7 @@ export type Point = readonly [number, number | null];
 /** Ten minutes. */
 export const SHOWN_S = 600;
 
-/** What was not read so long, nor for three of its readings, is not known. */
+/** A figure that was not read for so long, nor in three of its readings, is not known. */
 const UNKNOWN_S = 15;
 const UNKNOWN_READINGS = 3;
 

@@ -24,8 +24,8 @@ const takeBack = (id: number, key: string, memo?: string) =>
   );
 
 /**
- * What takes back what was booked now, where the person may: a transfer as a whole, by the number of either entry.
- * However often it is pressed, it has one key, and an entry is taken back once.
+ * The way back of a booking, where the person may go it: a transfer is taken back as a whole, by the number of either
+ * entry. However often it is pressed, it has one key, and an entry is taken back once.
  */
 export function useWayBack(): (booked: Schemas["Booked"]) => (() => Promise<{ said: string }>) | undefined {
   const say = useBooked();

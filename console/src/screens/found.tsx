@@ -288,7 +288,7 @@ const noPageWhereRefused = (error: unknown): PageOfRows => {
 const noneWhereRefused = (error: unknown) => noPageWhereRefused(error).items;
 
 const NAMES = ["id", "name", "gateway"];
-/** What a row is called: of an account its id, since its name is a caption. */
+/** The name of a row; of an account its id, since its name is a caption. */
 const nameOf = (row: Row) => String(row.id ?? row.name ?? row.gateway ?? "");
 
 /**

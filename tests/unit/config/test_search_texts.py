@@ -85,7 +85,7 @@ class HeldObjects(SearchedObjects):
         self.is_away = False
 
     def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:
-        raise NotImplementedError
+        raise AssertionError("this is not asked for here")
 
     def searched(self, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
         self.reads += 1

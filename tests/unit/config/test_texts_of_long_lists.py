@@ -27,7 +27,7 @@ class NotedObjects(SearchedObjects):
         ]
 
     def searched(self, shown: Sequence[str], inner: Sequence[str]) -> list[Searched]:
-        raise NotImplementedError
+        raise AssertionError("this is not asked for here")
 
     def __getitem__(self, name: str) -> ObjectVersion:
         raise KeyError(name)

@@ -62,7 +62,7 @@ UNREACHABLE_MAX: Final = 1_024
 
 
 def sent_ack(key: str) -> str:
-    """Return the key by which the ACK of a 2xx is kept: none of a response, for broken peers answer ACKs."""
+    """Return the key by which the ACK of a 2xx is kept; no response has it, since broken peers answer ACKs."""
     return f"{key} sent"
 
 
