@@ -30,6 +30,7 @@ from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore, sent_ack
 from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classify, own_tag, to_tag, top_via
+from vosd.sip.wire.compose import response
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
@@ -295,18 +296,20 @@ class Endpoint:
         acceptance.bye_headers = headers
         self.dialogs.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
-    def refuse_left_over(
-        self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant
-    ) -> InviteServer | None:
-        """Refuse an INVITE that was open when the process ended, and return it.
+    def take_left_over(self, key: str, stem: ResponseStem) -> InviteServer | None:
+        """Return an INVITE that was open when the process ended; its retransmissions are absorbed from now on.
 
-        A retransmission received meanwhile is a new call: then None is returned.
+        One received meanwhile is a new call, or was one: then None is returned.
         """
-        if key in self.store.servers:
+        if key in self.store.servers or self.store.finished.get(key) is not None:
             return None
-        refused = InviteServer.received(self.store, key, stem)
-        refused.respond(503, tag, self.server_header + headers, now)
-        return refused
+        return InviteServer.received(self.store, key, stem)
+
+    def repeat_refusal(self, key: str, stem: ResponseStem, status: int, tag: str, now: Instant) -> None:
+        """Refuse an INVITE again if it comes again: an earlier process has done so."""
+        if key not in self.store.servers and self.store.finished.get(key) is None:
+            refusal = Datagram(stem.peer, response(stem, status, tag, self.server_header))
+            self.store.finished.keep(key, refusal, self.store.timers.transaction_ms, now)
 
     def ignore(self, transaction: InviteServer) -> None:
         """Forget an INVITE without answering it."""

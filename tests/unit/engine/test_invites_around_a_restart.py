@@ -2,12 +2,13 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.killed import KilledScene
+from doubles.killed import MARK_MS, KilledScene
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, vendor_gateway
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.base.nat import Nat
+from vosd.engine.journal.released import LATE_MS
 from vosd.trunks.dialect import CallerDialect
 
 SEEN, AFTER = CUSTOMER._replace(port=40_000), CUSTOMER._replace(port=41_000)
@@ -49,3 +50,40 @@ def test_a_2xx_without_ack_goes_to_where_its_invite_comes_from_after_a_restart(s
     assert not call.is_over
     scene.hang_up(call)
     assert scene.record.end_reason == "Normal"
+
+
+def test_a_refused_invite_that_comes_again_behind_a_kill_gets_its_refusal_again(scene):
+    """It was another call, whose vendor was paid for a caller that had given up."""
+    call = scene.begun_call(script=refuses(486))
+    scene.wire.run_for(1_000)
+    assert call.final == 486
+    scene.kill()
+    scene.wire.run_for(100)
+    call.invite_again()
+    scene.wire.run_for(1_000)
+    assert len(scene.vendor.calls) == 1
+    assert [response.status for response in call.responses if response.status != 100] == [486, 486]
+    assert {response["To"] for response in call.responses if response.status == 486} == {call.refusal["To"]}
+
+
+def test_a_refusal_is_known_no_longer_than_its_invite_may_come_again(scene):
+    call = scene.begun_call(script=refuses(486))
+    scene.wire.run_for(1_000)
+    scene.kill(away_ms=LATE_MS)
+    scene.wire.run_for(LATE_MS + 100)
+    call.invite_again()
+    scene.wire.run_for(1_000)
+    assert len(scene.vendor.calls) == 2
+
+
+def test_an_invite_that_a_start_has_refused_is_known_to_the_next(scene):
+    call = scene.begun_call(script=RINGS, after_ms=100)
+    scene.kill()
+    scene.wire.run_for(MARK_MS)
+    assert call.final == 503
+    scene.kill()
+    scene.wire.run_for(100)
+    call.invite_again()
+    scene.wire.run_for(1_000)
+    assert len(scene.vendor.calls) == 1
+    assert call.statuses == [180, 503]

@@ -269,8 +269,10 @@ def test_an_invite_of_an_earlier_run_gets_cancel_and_its_late_answer_ack_and_bye
 def test_a_waiting_caller_gets_503_until_it_is_acknowledged():
     probe = Probe()
     key, stem = CALLER.restored(probe.endpoint.flows)
-    for _ in range(2):  # a repeated INVITE has made a new transaction meanwhile: no second answer
-        probe.endpoint.refuse_left_over(key, stem, CALLER.tag, "", probe.now)
+    waiting = probe.endpoint.take_left_over(key, stem)
+    assert waiting is not None
+    assert probe.endpoint.take_left_over(key, stem) is None, "a repeated INVITE would have made a new transaction"
+    waiting.respond(503, CALLER.tag, "", probe.now)
     probe.advance(600)
     first, again = probe.sent()
     assert first.data == again.data
@@ -281,6 +283,7 @@ def test_a_waiting_caller_gets_503_until_it_is_acknowledged():
         b"From: <sip:3@192.0.2.10>;tag=theirs\r\nTo: <sip:4@192.0.2.1>;tag=ours\r\nCall-ID: leg-3@192.0.2.10\r\n"
         b"CSeq: 1 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     )
+    assert probe.endpoint.take_left_over(key, stem) is None, "it was a new call, and that has its refusal"
     probe.advance(40_000)
     assert probe.sent() == []
 

@@ -19,6 +19,8 @@ from vosd.engine.calls import leftovers as leftovers_module
 from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import ASKED_FOR_MS, TIMES_ASKED
+from vosd.sip.dialog.snapshot import CallerSnapshot
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.outgoing import Peer
 
 
@@ -51,6 +53,15 @@ class Start:
         self.leftovers.ask_some(self.probe.now)
         self.journal.flush()
         return [title for title in self.probe.titles() if title != "ACK"]
+
+    def takes_again(self, caller: CallerSnapshot) -> bool:
+        """Return whether the INVITE of a caller is a new call where it comes again."""
+        key, stem = caller.restored(self.probe.endpoint.flows)
+        store = self.probe.endpoint.store
+        is_new = key not in store.servers and store.finished.get(key) is None
+        if is_new:
+            InviteServer.received(store, key, stem)
+        return is_new
 
     def killed(self, later_ms: int = 0) -> "Start":
         """Kill it once its start is complete, and start the next after a while."""
@@ -125,6 +136,24 @@ def test_what_no_peer_answers_is_asked_by_so_many_starts_and_then_left(directory
     assert start.round() == []
     start.journal.settle()
     assert not crash_and_read(directory).left_over
+
+
+def test_an_invite_that_comes_again_before_it_is_refused_is_a_new_call(directory):
+    leave_legs(directory, 0)
+    start = Start(directory)
+    assert start.takes_again(CALLER)
+    assert [start.round(), start.round()] == [["CANCEL"], []], "no 503 to a call that goes on"
+    start = start.killed()
+    assert start.takes_again(CALLER), "it had not been refused"
+
+
+def test_an_invite_that_was_refused_is_known_until_it_is_refused_again(directory):
+    leave_legs(directory, 0)
+    start = Start(directory)
+    assert start.round() == ["CANCEL", "503"]
+    start = start.killed()
+    assert not start.takes_again(CALLER)
+    assert start.round() == ["CANCEL", "503"]
 
 
 def test_a_quick_series_of_kills_gives_no_leg_up(directory):

@@ -28,11 +28,13 @@ from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import key_of, key_of_invite
 from vosd.engine.journal.released import LATE_MS
+from vosd.engine.journal.replay import REFUSED_WITH
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.via import branch_of
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import Datagram, InviteParts
 from vosd.trunks.dialect import ReasonForm
@@ -111,6 +113,8 @@ class Leftovers:
         self._lost = LostAttempts(write, services)
         self._invites: dict[bytes, tuple[LeftOver, InviteClient]] = {}
         """INVITEs that have no final response yet, whether their CANCEL was sent or not."""
+        self._callers: dict[bytes, InviteServer] = {}
+        """INVITEs that an earlier start has refused, until they are refused again: a copy is no new call."""
         self._left_over = journal.left_over
         self._clock = clock
         self._flush = flush
@@ -132,6 +136,7 @@ class Leftovers:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
         left = self._left_over.leave(remains.legs(), self._clock.now())
         self._await_answers(left, remains)
+        self._know_refused(left, remains)
         now = self._clock.now()
         self._ended, self._ended_until_ms = remains.answers_in_vain(now.wall), now.mono + LATE_MS
         gateways: list[tuple[int, bytes, _Left]] = []
@@ -166,8 +171,9 @@ class Leftovers:
         for queue in (self._to_gateways, self._to_callers):
             for _ in range(min(_LEGS_A_ROUND, len(queue))):
                 key, leg = queue.popleft()
-                self._asked[key] = self._hang_up(key, leg, now)
-                asked.append(key)
+                request = self._asked[key] = self._hang_up(key, leg, now)
+                if request is not None:
+                    asked.append(key)
         self._left_over.note(asked, (), now)
 
     def note_over(self, now: Instant) -> None:
@@ -232,6 +238,17 @@ class Leftovers:
         for key, each in given_up.items():
             self._lost.over(key, each, None, now)
 
+    def _know_refused(self, left: Mapping[bytes, LeftOver], remains: Remains) -> None:
+        """Take no INVITE for a new call that was refused before, however it comes again."""
+        endpoint, flows, now = self._endpoint, self._endpoint.flows, self._clock.now()
+        for key, each in left.items():
+            for caller in each.callers if each.asked else ():
+                invite = endpoint.take_left_over(*caller.restored(flows))
+                if invite is not None:
+                    self._callers[key] = invite
+        for caller, status in remains.refused_callers.lately(now.wall):
+            endpoint.repeat_refusal(*caller.restored(flows), status, caller.tag, now)
+
     def _hang_up(self, key: bytes, leg: _Left, now: Instant) -> _Request | None:
         flows, client, answers_of = (
             self._endpoint.flows,
@@ -239,7 +256,10 @@ class Leftovers:
             logins(self._services.admission.catalogue),
         )
         if isinstance(leg, CallerSnapshot):
-            return self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
+            caller = self._callers.pop(key, None) or self._endpoint.take_left_over(*leg.restored(flows))
+            if caller is not None:
+                caller.respond(REFUSED_WITH, leg.tag, self._endpoint.server_header + _REASON, now)
+            return caller
         if isinstance(leg, InviteSnapshot):
             if key not in self._invites:
                 return None  # it was answered before its turn came

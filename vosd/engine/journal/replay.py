@@ -43,10 +43,13 @@ from vosd.engine.journal.entries import (
 from vosd.engine.journal.files import numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 from vosd.engine.journal.left_over import apply, legs_of
+from vosd.engine.journal.refused_callers import RefusedCallers
 from vosd.engine.journal.released import ReleasedLegs
 from vosd.sip.dialog.snapshot import CallerSnapshot, text_of
 from vosd.sip.headers.via import branch_of
 
+REFUSED_WITH: Final = 503
+"""Status for callers whose call a kill has cut off before it was answered."""
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 
@@ -121,6 +124,8 @@ class Remains(msgspec.Struct):
     """Released legs of calls that ended lately, or go on without them."""
     ended_attempts: EndedAttempts = msgspec.field(default_factory=EndedAttempts)
     """INVITEs that were given up lately."""
+    refused_callers: RefusedCallers = msgspec.field(default_factory=RefusedCallers)
+    """Callers that were refused lately."""
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
@@ -139,6 +144,7 @@ class Remains(msgspec.Struct):
             case LeftOver():
                 self.left_over.update(legs_of(entry))
             case Releases():
+                self._note_refused(entry)
                 apply(entry, self.left_over)
             case HungUp():
                 self.left_over.clear()
@@ -155,6 +161,7 @@ class Remains(msgspec.Struct):
                 self.latest_wall = max(self.latest_wall, entry.record.ended_at or 0)
                 self._note_end(entry.record)
                 self._note_attempts(entry.record)
+                self._note_refusal(entry.record)
                 self.forget(entry.record.call_id)
                 self._keep(entry.record, segment)
             case TimeMark():
@@ -285,6 +292,19 @@ class Remains(msgspec.Struct):
         """Remember the INVITEs of a call without answer; those of one that a kill has cut off are legs to release."""
         placed = () if record.end_reason == EndReason.LOST.text else self.placed.get(record.call_id, ())
         self.ended_attempts.ended(record, placed, from_invite=record.billing_base_ms is not None)
+
+    def _note_refusal(self, record: CallRecord) -> None:
+        """Remember the caller of a call without answer."""
+        caller = self.callers.get(record.call_id)
+        if caller is not None and record.sip_code is not None and record.sip_code >= 300:
+            self.refused_callers.refused(caller, record.sip_code, record.ended_at)
+
+    def _note_refused(self, releases: Releases) -> None:
+        """Remember the callers that the earlier run has refused for the run before it."""
+        for key in releases.done:
+            left = self.left_over.get(key)
+            for caller in left.callers if left is not None and left.asked else ():
+                self.refused_callers.refused(caller, REFUSED_WITH, releases.at)
 
     def ended(self, call_id: str, mono: int) -> None:
         """Note that a call has ended, without its record."""
