@@ -56,3 +56,12 @@ def answering(offer: str, session: str) -> str:
 def rekeyed(session: str) -> str:
     """Return a description with a key that no other one has, in place of its own."""
     return _KEY.sub(lambda _: f" inline:own{next(_keys):037d}", session)
+
+
+def with_ice(session: str, *hosts: str) -> str:
+    """Return a description whose last medium has a candidate of ICE for each host."""
+    candidates = (
+        f"a=candidate:{index} 1 UDP {9_000 - index} {host} 20000 typ host" for index, host in enumerate(hosts)
+    )
+    lines = ("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuvwx", *candidates)
+    return session + "".join(f"{line}\r\n" for line in lines)

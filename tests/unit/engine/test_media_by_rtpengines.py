@@ -7,7 +7,7 @@ from itertools import cycle
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
-from doubles.data.sessions import follows, revised
+from doubles.data.sessions import follows, revised, with_ice
 from doubles.keypad_scene import TARGET, keypad_scene, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
@@ -369,14 +369,6 @@ def test_a_caller_leaves_its_rtpengine_when_a_vendor_answers_that_is_not_relayed
 
 def in_version_6(session):
     return session.replace("c=IN IP4 192.0.2.", "c=IN IP6 2001:db8::")
-
-
-def with_ice(session, *hosts):
-    candidates = (
-        f"a=candidate:{index} 1 UDP {9_000 - index} {host} 20000 typ host" for index, host in enumerate(hosts)
-    )
-    lines = ("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuvwx", *candidates)
-    return session + "".join(f"{line}\r\n" for line in lines)
 
 
 def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_that_of_its_sip_is():

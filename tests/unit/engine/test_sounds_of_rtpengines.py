@@ -5,7 +5,7 @@ import json
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.data.sessions import revised
+from doubles.data.sessions import revised, with_ice
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
 from vosd.media.sounds import Sound
+from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaTrust
+from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaTrust
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:caller+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
@@ -170,6 +171,39 @@ def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_gets_the_code
     call = scene.begun_call(Intent(offer=OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")), script=refuses(486))
     run(scene, 500)
     assert (call.final, engines.playing) == (486, {})
+    scene.close()
+    run(scene, 5_000)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "of_engines", "is_played"),
+    [
+        (("2001:db8::10",), HOSTS_6, True),
+        (("2001:db8::10",), HOSTS, False),
+        (("192.0.2.10",), HOSTS, True),
+        (("192.0.2.10",), HOSTS_6, False),
+        (("2001:db8::10", "192.0.2.10"), HOSTS, True),
+        (("2001:db8::10", "192.0.2.10"), HOSTS_6, True),
+        (("5b7f2c1e.local",), HOSTS_6, True),
+    ],
+)
+@pytest.mark.parametrize("address", ["IP4 192.0.2.10", "IP6 2001:db8::10"])
+def test_the_candidates_of_a_caller_decide_of_which_family_its_sound_is(
+    address, candidates, of_engines, is_played, monkeypatch
+):
+    """Media come by a candidate, whatever address stands above them and whatever family its SIP has."""
+    have_one_family(monkeypatch, dict(of_engines))
+    engines = PooledRtpEngines()
+    scene = scene_with(engines, customer_media=MediaSettings(ice=IceMode.LITE))
+    offer = with_ice(OFFER.replace("IP4 192.0.2.10", address), *candidates)
+    call = scene.begun_call(Intent(offer=offer), script=refuses(486))
+    run(scene, 1_000)
+    early = [each.body for each in call.responses if each.status == 183 and each.body]
+    assert [bool(families_of_ice(each.encode())) for each in early] == [True] * is_played
+    assert len(engines.playing) == is_played
+    run(scene, 3_000)
+    assert call.final == 486
     scene.close()
     run(scene, 5_000)
     assert engines.calls == {}
@@ -362,9 +396,9 @@ def polled(scene):
     scene.wire.after(100, tick)
 
 
-def ringing_scene(engines, *lines, first=RINGS, offer=OFFER, **media):
+def ringing_scene(engines, *lines, first=RINGS, offer=OFFER, customer_media=None, **media):
     gateway = vendor_gateway(0, media=MediaSettings(local_ring=True, **media))
-    scene = scene_with(engines, gateway, ring_back="busy")
+    scene = scene_with(engines, gateway, ring_back="busy", customer_media=customer_media)
     scene.vendor.script = Script((first, *lines))
     polled(scene)
     return scene, scene.caller.call(CALLEE, Intent(offer))
@@ -423,6 +457,22 @@ def test_a_caller_of_a_family_of_which_no_rtpengine_has_an_address_keeps_its_own
     )
     scene.wire.run_until(lambda: call.final == 486)
     assert [each.body for each in call.responses if each.status == 180] == [""]
+    scene.close()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "is_played"),
+    [(("2001:db8::10",), False), (("192.0.2.10",), True), (("2001:db8::10", "192.0.2.10"), True)],
+)
+def test_the_candidates_of_a_caller_decide_whether_it_gets_ring_back(candidates, is_played, monkeypatch):
+    have_one_family(monkeypatch, dict(HOSTS))
+    offer = with_ice(OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10"), *candidates)
+    scene, call = ringing_scene(
+        PooledRtpEngines(), Line(4_000, 486), offer=offer, customer_media=MediaSettings(ice=IceMode.LITE)
+    )
+    scene.wire.run_until(lambda: call.final == 486)
+    rings = next(each for each in call.responses if each.status == 180)
+    assert bool(rings.body) is is_played
     scene.close()
 
 

@@ -489,6 +489,31 @@ def test_a_contact_that_becomes_private_within_the_dialog_is_not_followed():
     assert (dialog.peer, dialog.target) == (CUSTOMER, "sip:4930@10.0.0.7")
 
 
+def test_a_device_behind_nat_that_registers_at_another_host_is_asked_there_and_has_left_no_contact():
+    """Its Contact led nowhere before either: media come from where its SIP is seen."""
+    dialog = talk(Probe())
+    dialog.registered_at(UNKNOWN_SOURCE)
+    assert (dialog.peer, dialog.is_behind_nat, dialog.has_left_contact) == (UNKNOWN_SOURCE, True, False)
+    dialog.registered_at(OUTSIDE)
+    assert (dialog.peer, dialog.has_left_contact) == (OUTSIDE, False)
+
+
+def test_a_device_that_has_moved_behind_nat_says_so_by_its_next_contact():
+    dialog = Dialog.of_caller(read_request(request()), "ours", CUSTOMER, straight, Nat.AUTO)
+    dialog.registered_at(OUTSIDE)
+    assert (dialog.peer, dialog.is_behind_nat, dialog.has_left_contact) == (OUTSIDE, False, True)
+    dialog.refresh(read_request(from_home("UPDATE", 2)))
+    assert (dialog.peer, dialog.is_behind_nat, dialog.has_left_contact) == (OUTSIDE, True, False)
+
+
+def test_a_device_behind_nat_and_routers_that_registers_elsewhere_is_asked_there_with_its_routes():
+    headers = HOME_CONTACT + "Record-Route: <sip:198.51.100.99;lr>\r\n"
+    dialog = Dialog.of_caller(read_request(from_home(headers=headers)), "ours", OUTSIDE, straight, Nat.YES)
+    dialog.registered_at(UNKNOWN_SOURCE)
+    assert (dialog.peer, dialog.has_left_contact) == (UNKNOWN_SOURCE, False)
+    assert b"\r\nRoute: <sip:198.51.100.99;lr>\r\n" in dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, "")
+
+
 # -- what moves them ----------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import pytest
 from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, reply, request, straight
 
+from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer
@@ -203,6 +204,71 @@ def test_a_refreshed_target_that_is_a_name_is_asked_for_and_else_reached_where_t
     assert dialog.peer == Peer(0, "192.0.2.99", 5060)
     dialog.refresh(read_request(request(headers="Contact: <sip:a@unknown.example>\r\n")))
     assert dialog.peer == CUSTOMER
+
+
+# -- a device that registers elsewhere in its call ----------------------------------------------------------------
+
+
+ELSEWHERE, HOME_AGAIN = Peer(0, "203.0.113.77", 40_000), Peer(0, "192.0.2.10", 45_000)
+
+
+def moved(dialog: Dialog, place: Peer = ELSEWHERE) -> Dialog:
+    dialog.registered_at(place)
+    return dialog
+
+
+def test_a_device_that_registers_at_another_host_is_asked_there_and_not_at_its_contact():
+    dialog = moved(with_caller())
+    assert (dialog.peer, dialog.request_uri, dialog.has_left_contact) == (ELSEWHERE, CONTACT, True)
+    assert dialog.is_where_seen, "it may move again"
+    dialog = moved(dialog, ELSEWHERE._replace(host="203.0.113.78"))
+    assert (dialog.peer, dialog.has_left_contact) == (ELSEWHERE._replace(host="203.0.113.78"), True)
+
+
+def test_one_that_comes_back_to_the_host_of_its_contact_is_asked_at_that_again():
+    """It was asked at the port that its REGISTER came from, which need not take anything."""
+    dialog = moved(moved(with_caller()), HOME_AGAIN)
+    assert (dialog.peer, dialog.has_left_contact) == (CUSTOMER, False)
+
+
+@pytest.mark.parametrize(
+    ("contact", "goes_to"),
+    [
+        ("sip:4931@192.0.2.10:5060", ELSEWHERE),
+        ("sip:4930@203.0.113.77:5062", Peer(0, "203.0.113.77", 5062)),
+        ("sip:4930@203.0.113.99", Peer(0, "203.0.113.99", 5060)),
+    ],
+)
+def test_a_later_contact_of_another_host_is_followed_and_one_of_the_host_that_it_left_is_not(contact, goes_to):
+    dialog = moved(with_caller())
+    dialog.refresh(read_request(request("UPDATE", headers=f"Contact: <{contact}>\r\n")))
+    assert (dialog.peer, dialog.request_uri, dialog.has_left_contact) == (goes_to, contact, goes_to == ELSEWHERE)
+
+
+def test_behind_routers_a_device_that_registers_elsewhere_is_asked_by_its_route():
+    """The route set of a dialog never changes; its proxy knows where the device is."""
+    dialog = moved(with_caller("<sip:192.0.2.50;lr>"))
+    assert (dialog.peer, dialog.seen_at, dialog.has_left_contact) == (Peer(0, "192.0.2.50", 5060), ELSEWHERE, False)
+    assert routes_of(bye_of(dialog)) == ["<sip:192.0.2.50;lr>"]
+    assert not dialog.is_where_seen
+
+
+@pytest.mark.parametrize("router", ["<sip:192.0.2.60;lr>", "<sip:192.0.2.60>"])
+def test_a_2xx_by_way_of_a_router_leads_a_device_that_has_moved_there(router, probe):
+    dialog = moved(with_vendor(probe, 183, "Contact: <sip:phone@198.51.100.7:5060>\r\n"))
+    assert dialog.has_left_contact
+    headers = f"Record-Route: {router}\r\nContact: <sip:phone@198.51.100.7:5060>\r\n"
+    dialog.confirm(read_response(reply(probe.log[0], 200, headers=headers)))
+    assert (dialog.peer, dialog.has_left_contact) == (Peer(0, "192.0.2.60", 5060), False)
+
+
+def test_a_router_at_a_private_address_is_reached_where_the_peer_is_seen_and_stands_in_the_route():
+    headers = "Record-Route: <sip:10.0.0.5;lr>\r\nRecord-Route: <sip:192.0.2.51;lr>\r\n"
+    invite = read_request(request(headers=headers))
+    at_home = Dialog.of_caller(invite, "ours", CUSTOMER, straight, Nat.AUTO)
+    assert (at_home.peer, at_home.is_behind_nat) == (CUSTOMER, True)
+    assert routes_of(bye_of(at_home)) == ["<sip:10.0.0.5;lr>", "<sip:192.0.2.51;lr>"]
+    assert Dialog.of_caller(invite, "ours", CUSTOMER, straight, Nat.NO).peer == Peer(0, "10.0.0.5", 5060)
 
 
 # -- an early dialog is confirmed: section 13.2.2.4 ---------------------------------------------------------------

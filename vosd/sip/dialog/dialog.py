@@ -233,7 +233,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         At another host its Contact is one that it has left; its media are where it says, for it is not behind NAT.
         """
         if peer.host != self.seen_at.host and self.is_where_seen:
-            self.has_left_contact = not self.is_behind_nat
+            self.has_left_contact = not self.is_behind_nat and peer.host != _host_of(self.target)
         self.reach_by(peer, is_guessed=is_guessed)
 
     def follow(self, source: Peer) -> None:
