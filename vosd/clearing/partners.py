@@ -17,7 +17,7 @@ _Key = tuple[object, ...]
 _CROWD: Final = 64
 """More rows of one time than these are not compared by lengths that are not equal: each would be, again and again."""
 _COMPARED: Final = 16
-"""Most rows of one time whose lengths are compared with that of a call: thousands may begin together."""
+"""Most rows of one time and of equal length that are compared with a call: thousands may begin together."""
 
 
 class CallLine:
@@ -192,8 +192,9 @@ class Pairing:
         time = line.times[index]
         if is_any_length and bisect_right(line.times, time) - index > _CROWD:
             return abs(time - call.at), 0, line.places[index], index
+        most_compared = _CROWD if is_any_length else _COMPARED
         found: list[tuple[int, int, int, int]] = []
-        while index < len(line.times) and line.times[index] == time and len(found) < _COMPARED:
+        while index < len(line.times) and line.times[index] == time and len(found) < most_compared:
             place = line.places[index]
             if is_any_length or self._is_equal(call, place):
                 difference = abs(self._theirs[place].duration_ms - call.duration_ms)

@@ -5,7 +5,6 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
-import { isOfMinutesAgo } from "../api/again";
 import { pageOf, type Row } from "../api/client";
 import { Go } from "../parts/go";
 import { Page } from "../parts/page";
@@ -38,8 +37,8 @@ export function AgentsScreen() {
   const found = useQuery({
     queryKey: ["balances", "tree"],
     queryFn: allAccounts,
-    // all accounts are read for it
-    refetchOnWindowFocus: isOfMinutesAgo,
+    // all accounts are read for it, which a return to the page within a minute is no reason to do again
+    staleTime: 60_000,
   });
   const branches = useMemo(() => treeOf(found.data?.rows ?? []), [found.data]);
   const shown = all ? branches : branches.filter((each) => each.count > 0);

@@ -129,6 +129,15 @@ def test_calls_that_begin_together_are_partners_by_the_nearest_lengths_though_no
     }
 
 
+def test_all_lengths_of_one_time_are_compared_while_they_are_no_crowd():
+    lengths = range(60_000, 60_000 + 64 * 7_000, 7_000)
+    shuffled = [lengths[place * 37 % 64] for place in range(64)]
+    sent, _ = group([(5_000, length, "") for length in lengths], [])
+    rows = [BilledCall(5_000, "44", line, "", ms + 3_000, None, None) for line, ms in enumerate(shuffled)]
+    found = Pairing(sent, rows, TOLERANCE_MS, LENGTH_TOLERANCE_MS).find()
+    assert {rows[other].duration_ms - sent[ours].duration_ms for ours, other in found.items()} == {3_000}
+
+
 def test_a_chain_of_changes_may_be_long():
     """The row before its own is nearer to each call, which leaves the first call without one."""
     starts = range(0, 6_000_000, 2_000)
