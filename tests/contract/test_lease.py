@@ -1,13 +1,18 @@
 """One switch at a time runs on a database, and what the database says of itself tells when it has lost commits."""
 
+import asyncio
+
 import msgspec
+import pymysql
 import pytest
 from doubles.data.records import answered_call, refused_call
 from doubles.memory import MemoryLease
+from doubles.migrated import migrate_on_server
+from sqlalchemy import make_url
 
 from vosd.cdr.lease import Claimant, LeaseHeld
 from vosd.storage import schema
-from vosd.storage.database import Database
+from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.lease import SqlLease
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
@@ -99,6 +104,46 @@ async def test_who_takes_the_lease_changes_one_row_and_who_renews_it_does_not(da
     ended.add(ONE)
     await lease.hold(OTHER_NODE)
     assert await takings(database) == before + 2
+
+
+async def test_who_takes_the_lease_locks_the_row_that_earlier_versions_lock(mariadb_server, ended):
+    """Such a version beside this one took it in the same milliseconds."""
+    url = mariadb_server.create_database("vosd_lease")
+    await asyncio.to_thread(migrate_on_server, url)
+    parsed, tried = make_url(url), []
+
+    def as_earlier_versions(_holder: Claimant) -> bool:
+        of_name = {"user": parsed.username, "password": parsed.password or "", "db": parsed.database}
+        with pymysql.connect(host="127.0.0.1", port=parsed.port, **of_name) as other, other.cursor() as cursor:
+            with pytest.raises(pymysql.err.OperationalError) as refused:
+                cursor.execute("SELECT id FROM identity LIMIT 1 FOR UPDATE NOWAIT")
+            tried.append(refused.value.args[0])
+        return True
+
+    async with Database(url) as database:
+        lease = SqlLease(database, as_earlier_versions)
+        await lease.hold(ONE)
+        await lease.hold(OTHER_NODE)
+    assert tried == [1205], "a lock that it waits for"
+
+
+async def test_the_row_that_a_taking_changes_is_made_where_it_is_missing(database, ended):
+    """It was said to run vosd migrate, which found nothing to do."""
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM counter WHERE name = 'lease'")
+    lease = SqlLease(database, ended.__contains__)
+    first, second = await lease.hold(ONE), await lease.hold(ONE)
+    assert (first.identity, first.renewals + 1) == (second.identity, second.renewals)
+    assert await takings(database) == 1
+
+
+async def test_a_counter_that_is_missing_is_named_with_what_helps(database, ended):
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM counter WHERE name = 'commits'")
+    with pytest.raises(SchemaOutdated, match=r"no row `commits`.*restore a backup"):
+        await SqlLease(database, ended.__contains__).hold(ONE)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("INSERT INTO counter (name, value) VALUES ('commits', 0)")
 
 
 async def test_who_renews_a_lease_that_has_run_out_takes_it(database, ended):

@@ -6,7 +6,7 @@ from sqlalchemy import case, select, update
 
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import SchemaOutdated
+from vosd.storage.writers import no_counter
 
 _counter: Final = schema.counter.c
 _is_ours: Final = _counter.name == schema.CATALOGUE
@@ -20,7 +20,7 @@ async def version_in(connection: AsyncConnection) -> int:
     """Return the version of the definitions as the transaction sees it."""
     version = (await connection.execute(_version)).scalar()
     if version is None:
-        raise _no_counter()
+        raise no_counter(schema.CATALOGUE)
     return int(version)
 
 
@@ -31,7 +31,7 @@ async def advance(connection: AsyncConnection) -> None:
     """
     changed = await connection.execute(_advanced)
     if changed.rowcount != 1:
-        raise _no_counter()
+        raise no_counter(schema.CATALOGUE)
 
 
 async def advance_beyond(connection: AsyncConnection, lost: int) -> None:
@@ -42,8 +42,4 @@ async def advance_beyond(connection: AsyncConnection, lost: int) -> None:
     beyond = case((_counter.value > lost, _counter.value), else_=lost) + _LEAP
     changed = await connection.execute(update(schema.counter).where(_is_ours).values({_counter.value: beyond}))
     if changed.rowcount != 1:
-        raise _no_counter()
-
-
-def _no_counter() -> SchemaOutdated:
-    return SchemaOutdated("the counter of definitions is missing from the database: run vosd migrate")
+        raise no_counter(schema.CATALOGUE)

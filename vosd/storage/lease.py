@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, insert, literal_column, select, true, update
 from sqlalchemy.engine import Row
 
 from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
@@ -18,8 +18,9 @@ from vosd.storage.writers import no_counter
 _lease: Final = schema.lease
 _leases: Final = schema.counter.c
 _of_takings: Final = _leases.name == schema.LEASES
-_identity: Final = select(schema.identity.c.id).limit(1).scalar_subquery().label("identity")
-_locked: Final = select(_leases.value, _identity).where(_of_takings).with_for_update()
+# Versions before migration 0105 lock the row of the identity, and may run beside this one: both are locked.
+_both: Final = schema.counter.outerjoin(schema.identity, true())
+_locked: Final = select(schema.identity.c.id).select_from(_both).where(_of_takings).limit(1).with_for_update()
 # A lock holds on one server. Nodes of a Galera cluster compare what was changed: of two that take the lease at once,
 # one fails by this row. So does one that goes on with its own lease after that has run out.
 _taken: Final = update(schema.counter).where(_of_takings).values({_leases.value: _leases.value + 1})
@@ -91,12 +92,16 @@ def _is_free(row: Row[Any], now: int) -> bool:
 
 
 async def _locked_identity(connection: AsyncConnection) -> str:
-    """Lock the row of takings and return the database's identity: no other lease is changed until the end."""
+    """Lock the row of takings and return the database's identity: no other lease is changed until the end.
+
+    That row is made where it is missing, as no command does: only that it changes says anything.
+    """
     row = (await connection.execute(_locked)).one_or_none()
     if row is None:
-        raise no_counter()
-    if row.identity is not None:
-        return str(row.identity)
+        await connection.execute(insert(schema.counter).values(name=schema.LEASES, value=0))
+        row = (await connection.execute(_locked)).one()
+    if row.id is not None:
+        return str(row.id)
     identity = str(uuid4())
     await connection.execute(insert(schema.identity).values(id=identity))
     return identity

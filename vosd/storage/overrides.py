@@ -14,9 +14,10 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
 from vosd.storage.database_clock import APART_MS, database_clock
 from vosd.storage.types import descriptive, identifying
+from vosd.storage.writers import no_counter
 
 _table: Final = schema.operational_override
 _change: Final = schema.override_change
@@ -209,7 +210,7 @@ class SqlOverrides:
 async def _version_in(connection: AsyncConnection) -> int:
     version = (await connection.execute(_version)).scalar()
     if version is None:
-        raise _no_counter()
+        raise no_counter(schema.OVERRIDES)
     return int(version)
 
 
@@ -218,11 +219,7 @@ async def _advance(connection: AsyncConnection) -> None:
     own = update(schema.counter).where(schema.counter.c.name == schema.OVERRIDES)
     changed = await connection.execute(own.values(value=schema.counter.c.value + 1))
     if changed.rowcount != 1:
-        raise _no_counter()
-
-
-def _no_counter() -> SchemaOutdated:
-    return SchemaOutdated("the counter of overrides is missing from the database: run vosd migrate")
+        raise no_counter(schema.OVERRIDES)
 
 
 async def _rows(connection: AsyncConnection) -> dict[Key, Override]:

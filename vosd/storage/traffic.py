@@ -471,7 +471,7 @@ async def locked_mark(connection: AsyncConnection) -> int:
     query = select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC).with_for_update()
     value = await connection.scalar(query)
     if value is None:
-        raise no_counter()
+        raise no_counter(schema.TRAFFIC)
     return int(value)
 
 

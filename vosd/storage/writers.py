@@ -57,9 +57,10 @@ def _columns(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column.autoincrement is not True]
 
 
-def no_counter() -> SchemaOutdated:
-    """Return the error of a database whose counter of commits is missing."""
-    return SchemaOutdated("the counter of commits is missing from the database: run vosd migrate")
+def no_counter(name: str = schema.COMMITS) -> SchemaOutdated:
+    """Return the error of a database whose counter of that name is missing: someone has removed its row."""
+    lacks = f"the table `counter` of the database has no row `{name}`"
+    return SchemaOutdated(f"{lacks}: `vosd migrate` made it once and does not do so again; restore a backup of it")
 
 
 class SqliteWriter:
