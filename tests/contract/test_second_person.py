@@ -218,7 +218,7 @@ async def test_a_zero_that_waits_books_at_most_what_was_asked_for(database, by_h
         await by_hand.pay(amount, PaymentType.ADJUSTMENT, reference=f"a-{number}")
         if balance == "50.01":
             continue
-        with pytest.raises(BalanceMoved, match=f"^account acme has {balance} by now, and at most -150.00 was to be"):
+        with pytest.raises(BalanceMoved, match=f"^account acme has {balance} by now, and at most 150.00 was to be"):
             await by_hand.confirm(zero.id, BOB)
     assert await by_hand.waiting() == [zero]
     await by_hand.pay("70", PaymentType.ADJUSTMENT, reference="b")
@@ -239,7 +239,7 @@ async def test_a_zero_of_one_person_is_not_above_the_limit_where_the_balance_mov
         return standing
 
     monkeypatch.setattr(payments, "known_standing", stale)
-    with pytest.raises(BalanceMoved, match=r"has 120.00 by now, and at most -100.00 was to be booked"):
+    with pytest.raises(BalanceMoved, match=r"has 120.00 by now, and at most 100.00 was to be brought to zero"):
         await by_hand.pay("0", PaymentType.ZERO, reference="z")
     await by_hand.pay("-60", PaymentType.ADJUSTMENT, reference="a")
     monkeypatch.setattr(payments, "known_standing", stale)

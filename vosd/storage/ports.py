@@ -462,8 +462,8 @@ def check_at_most(payment: Payment, amount: Decimal) -> None:
     most = payment.at_most
     if most is not None and not min(ZERO, most) <= amount <= max(ZERO, most):
         raise BalanceMoved(
-            f"account {payment.account} has {format_amount(-amount)} by now, and at most {format_amount(most)} was to "
-            "be booked: order it anew, and refuse it where it waits"
+            f"account {payment.account} has {format_amount(-amount)} by now, and at most {format_amount(-most)} was to "
+            "be brought to zero: order it anew, and refuse it where it waits"
         )
 
 
