@@ -36,6 +36,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.ports import CallFilter
 
 NOW: Final = 1_790_000_900_000
 AGENTS = (Party("reseller", CallSide.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
@@ -301,6 +302,58 @@ async def test_a_run_by_another_group_is_refused_above_the_limit_of_its_person(
     assert await audited(office) == []
     assert await booked("ann", deck=group) == 1
     assert await booked("bob", deck=group) == 0, "a repeat books nothing"
+
+
+async def book_call_of_acme(office: Office, index: int, fee: str, **changes: object) -> None:
+    """Book a call of a minute that costs 0.60 by each rate group."""
+    call = answered_call(index, customer_account="acme", mapping_gateway="acme", vendor_account="vendor")
+    charges, amount = (charge_row("acme", CUSTOMER, 0, Decimal(fee)),), Decimal(fee)
+    postings = (Posting("acme", -amount, f"call/{index}", "USD"),)
+    values = {"fee": amount, "charges": charges, "postings": postings, **changes}
+    await office.stores.books.book([msgspec.structs.replace(call, **values)])
+
+
+UNRATED: Final = {"rate_group": None, "charges": (), "postings": ()}
+
+
+@pytest.mark.parametrize(
+    ("dear", "limit", "sum_booked"),
+    [
+        ("1.20", "0.49", "0.50"),  # 0.60 given back, 0.10 taken; the call without a rate would take 0.60
+        ("0.60", "0.09", "-0.10"),
+    ],
+)
+async def test_the_limit_of_a_run_is_that_of_what_it_books(
+    office: Office, monkeypatch: pytest.MonkeyPatch, dear: str, limit: str, sum_booked: str
+) -> None:
+    await book_call_of_acme(office, 4, dear)
+    await book_call_of_acme(office, 5, "0", **UNRATED)
+    group = next(iter(office.definitions.catalogue().rate_groups))
+    limits = {"ann": abs(Decimal(sum_booked)), "bob": Decimal(limit)}
+    monkeypatch.setattr(office.definitions, "confirm_above", limits.__getitem__)
+    order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong group", deck=group)
+    said = f"^account acme would be corrected by {abs(Decimal(sum_booked))}, more than billing.confirm_above of {limit}"
+    with pytest.raises(AboveLimitError, match=said):
+        await rerate_calls(office, operator("bob"), order, ignore)
+    assert await audited(office) == []
+    booked = (await rerate_calls(office, operator("ann"), order, ignore)).booked
+    assert [(each.account, each.amount) for each in booked.accounts] == [("acme", sum_booked)]
+
+
+async def test_what_a_repeated_run_leaves_as_it_is_counts_for_no_limit(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = next(iter(office.definitions.catalogue().rate_groups))
+    order = RerateCalls(
+        **SPAN, account="acme", book=True, memo="why", deck=group, reference="today", corrected_too=True
+    )
+    await rerate_calls(office, operator("ann"), order, ignore)
+    (call,) = [each async for page in office.stores.spans.pages(CallFilter(account="acme")) for each in page]
+    charges = (WantedCharge(role=CUSTOMER, fee=Decimal("0.30"), tax=Decimal(0)),)
+    await correct_call(office, operator("ann"), CorrectCall(call_id=call.call_id, charges=charges, memo="goodwill"))
+    monkeypatch.setattr(office.definitions, "confirm_above", lambda _: Decimal(0))
+    booked = (await rerate_calls(office, operator("bob"), order, ignore)).booked
+    assert (booked.charges, booked.repeated, booked.accounts) == (0, 1, [])
 
 
 async def test_a_run_by_the_configured_rates_has_no_limit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

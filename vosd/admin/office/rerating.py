@@ -131,17 +131,38 @@ async def rerate_calls(
     Raises:
         OperatorsOnlyError: an agent orders it.
         UnknownNameError: the rate group is unknown; or no call fits, and the account is.
-        AboveLimitError: the differences by the other group are above the limit of the person; nothing was booked.
+        AboveLimitError: what would be booked by the other group is above the limit of the person; nothing was booked.
         ConfigError: the configuration is invalid.
         DroppedPeriod: calls of the span were dropped or masked.
         NoSuchCall: a call was dropped meanwhile; some calls may be corrected.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
-    stores = office.stores
-    if order.book and order.deck is not None and alone_at_most(office, who) is not None:
-        trial = msgspec.structs.replace(order, book=False, memo=None, reference=None)
-        _check_limit(office, who, order, await rerate_calls(office, who, trial, _unsaid))
     catalogue = office.definitions.catalogue(written_rates_win=True)  # those of a deck before, in a copy
+    bookings: RunBookings | None = None
+    if order.book:
+        run = _run_of(office, who, order, catalogue.version)
+        if order.deck is not None and alone_at_most(office, who) is not None:
+            would_be = RunBookings(office.stores.corrections, run, is_trial=True)
+            await _rate(office, order, catalogue, would_be, _unsaid)
+            _check_limit(office, who, order, would_be)
+        bookings = RunBookings(office.stores.corrections, run)
+    rerating = await _rate(office, order, catalogue, bookings, report)
+    found = msgspec.convert(rerating.to_json(order.top), RerateReport)
+    if bookings is None:
+        return found
+    untold = await refresh_balances(office.switch) if bookings.charges else ""
+    return msgspec.structs.replace(found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+
+
+async def _rate(
+    office: Office,
+    order: RerateCalls,
+    catalogue: "Catalogue",
+    bookings: "RunBookings | None",
+    report: Callable[[int, int], None],
+) -> Rerating:
+    """Rate the calls of an order again, and hand their changes to ``bookings``."""
+    stores = office.stores
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
         catalogue,
@@ -152,7 +173,6 @@ async def rerate_calls(
         corrected_too=order.corrected_too,
         most=order.top,
     )
-    bookings = RunBookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
     # The listing knows the calls of customers and vendors alone.
     all_calls = replace(wanted, account=None, limit=maxsize)
     read = all_calls if await _is_or_was_agent(office, order.account) else wanted
@@ -172,21 +192,18 @@ async def rerate_calls(
                 break
     if not rerating.calls:
         await check_names(wanted, office.definitions, stores, office.now())
-    found = msgspec.convert(rerating.to_json(order.top), RerateReport)
-    if bookings is None:
-        return found
-    await bookings.finish()
-    untold = await refresh_balances(office.switch) if bookings.charges else ""
-    return msgspec.structs.replace(found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+    if bookings is not None:
+        await bookings.finish()
+    return rerating
 
 
 def _unsaid(_calls: int, _last_began: int) -> None:
     """Say nothing of how far a trial is, for the run begins anew behind it."""
 
 
-def _check_limit(office: Office, who: Principal, order: RerateCalls, trial: RerateReport) -> None:
+def _check_limit(office: Office, who: Principal, order: RerateCalls, would_be: "RunBookings") -> None:
     """Raise AboveLimitError where the account would be corrected by more than the person books alone."""
-    amount = sum((abs(Decimal(each.difference)) for each in trial.accounts), ZERO)
+    amount = sum((abs(each) for each in would_be.amounts.values()), ZERO)
     if needs_second(office, who, amount):
         limit = alone_at_most(office, who) or ZERO
         message = (
@@ -239,10 +256,12 @@ class Run(NamedTuple):
 class RunBookings:
     """The corrections of one run."""
 
-    def __init__(self, store: "SqlCorrections", run: Run) -> None:
-        self._store, self._run = store, run
+    def __init__(self, store: "SqlCorrections", run: Run, *, is_trial: bool = False) -> None:
+        """``is_trial``: find what would be booked, and book nothing."""
+        self._store, self._run, self._is_trial = store, run, is_trial
         self._waiting: list[Correction] = []
-        self._amounts: dict[tuple[str, str | None], Decimal] = {}
+        self.amounts: dict[tuple[str, str | None], Decimal] = {}
+        """Sums of the ledger entries, by account and currency."""
         self.charges = self.repeated = 0
         self._overtaken: set[str] = set()
 
@@ -259,7 +278,10 @@ class RunBookings:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        booked = await self._store.book(waiting, self._run.audit)
+        if self._is_trial:
+            booked = await self._store.preview(waiting)
+        else:
+            booked = await self._store.book(waiting, self._run.audit)
         if any(each.is_new for each in booked):
             self._run = self._run._replace(audit=None)
         for charge in booked:
@@ -271,7 +293,7 @@ class RunBookings:
                 continue
             self.charges += 1
             key = charge.account, charge.currency
-            self._amounts[key] = EXACT.add(self._amounts.get(key, ZERO), charge.amount)
+            self.amounts[key] = EXACT.add(self.amounts.get(key, ZERO), charge.amount)
 
     def sheet(self) -> BookedRun:
         """Return what was booked."""
@@ -282,6 +304,6 @@ class RunBookings:
             len(self._overtaken),
             [
                 BookedAmount(account, currency, format_amount(amount))
-                for (account, currency), amount in sorted(self._amounts.items(), key=lambda item: item[0][0])
+                for (account, currency), amount in sorted(self.amounts.items(), key=lambda item: item[0][0])
             ],
         )
