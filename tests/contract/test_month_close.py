@@ -445,6 +445,20 @@ async def test_a_trial_counts_with_invoices_that_the_close_makes_first(database:
     assert page.invoice_periods == ("2026-09-H1", "2026-09-H2")
 
 
+async def test_a_trial_shows_how_much_of_the_ledger_is_verified(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was silent until the calls of the month were counted again."""
+    monkeypatch.setattr("vosd.storage.verify._CALLS_AT_ONCE", 1)
+    shown: list[tuple[float, int]] = []
+    order = msgspec.structs.replace(ALL_PASSED, is_trial=True)
+    await close_month(office, operator(), order, lambda part, calls: shown.append((part, calls)))
+    verified = [(part, calls) for part, calls in shown if calls]
+    assert [calls for _, calls in verified[:3]] == [1, 2, 3]
+    assert verified[-1][0] == 0.25
+    assert [part for part, _ in shown] == sorted(part for part, _ in shown)
+
+
 async def test_the_making_and_the_trial_of_invoices_are_seen_in_the_progress(
     database: Database, tmp_path: Path
 ) -> None:

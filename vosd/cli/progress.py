@@ -37,14 +37,19 @@ class Meter:
         self._shown_at = self._begun_at = time.monotonic()
 
     def show(self, part: float, count: int) -> None:
-        """Show that ``count`` are done, which is ``part`` of all; outside 0 to 1 it counts as the nearer of them."""
+        """Show that ``count`` are done, which is ``part`` of all; outside 0 to 1 it counts as the nearer of them.
+
+        0 = nothing is counted in this part.
+        """
         part = min(max(part, 0.0), 1.0)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=part * _STEPS, count=f"{count:,}")
+            self._bar.update(self._task, completed=part * _STEPS)
+            if count:
+                self._bar.update(self._task, count=f"{count:,}")
         elif time.monotonic() - self._shown_at >= LINE_S:
             self._shown_at = time.monotonic()
             rate = count / (self._shown_at - self._begun_at)
-            output.remark(f"{part:.0%}: {count:,} {self._noun}, {rate:,.0f} a second")
+            output.remark(f"{part:.0%}" + (f": {count:,} {self._noun}, {rate:,.0f} a second" if count else ""))
 
 
 @contextmanager

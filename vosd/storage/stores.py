@@ -247,12 +247,18 @@ class SqlStores:
 
         return SqlBookedCalls(self.database)
 
-    async def verify(self, report: "Callable[[BookDifference], None]", *, whole: bool = False) -> "Verification":
-        """Recompute the books and report each difference.
+    async def verify(
+        self,
+        report: "Callable[[BookDifference], None]",
+        *,
+        whole: bool = False,
+        passed: "Callable[[float, int], None] | None" = None,
+    ) -> "Verification":
+        """Recompute the books and report each difference; ``passed`` is as in ``verify_ledger``.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
         from vosd.storage.verify import verify_ledger
 
-        return await verify_ledger(self.database, report, whole=whole)
+        return await verify_ledger(self.database, report, whole=whole, passed=passed)

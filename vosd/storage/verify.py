@@ -6,7 +6,7 @@ period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_
 ``verify_invoices``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -43,11 +43,18 @@ _entry: Final = schema.ledger_entry.c
 _cdr: Final = schema.cdr.c
 
 
-async def verify_ledger(database: Database, report: Report | None = None, *, whole: bool = False) -> Verification:
+async def verify_ledger(
+    database: Database,
+    report: Report | None = None,
+    *,
+    whole: bool = False,
+    passed: Callable[[float, int], None] | None = None,
+) -> Verification:
     """Recompute balances from entries and entries from CDRs and charges.
 
     Each difference is given to ``report`` as it is found; without it all are collected. What is closed was verified
-    before it was closed, and is verified again with ``whole`` only. What was dropped since is left out.
+    before it was closed, and is verified again with ``whole`` only. What was dropped since is left out. ``passed``
+    receives the part of the calls that are done, of 1, and their number.
 
     Raises:
         StoreUnavailable: the database is away.
@@ -72,8 +79,12 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
             marks = marks._replace(entry_id=max(marks.entry_id, base.entry_id))
         calls = await _count(connection, _cdr.call_id > first_call)
         last_call: str | None = first_call
+        done = 0
         while last_call is not None:
             last_call = await _verify_calls(connection, last_call, report, marks)
+            done = calls if last_call is None else min(done + _CALLS_AT_ONCE, calls)
+            if passed is not None:
+                passed(done / max(calls, 1), done)
         unexplained = await without_charge(connection, marks)
         _report_unequal(BookFault.CHARGES_WITHOUT_CDR, unexplained, report)
     return Verification(compared.accounts, compared.entries, calls, without_cdr, tuple(differences))

@@ -289,18 +289,24 @@ async def test_a_run_by_another_group_is_refused_above_the_limit_of_its_person(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = next(iter(office.definitions.catalogue().rate_groups))
+    shown: list[tuple[int, float]] = []
     limits = {"ann": Decimal("0.10"), "bob": Decimal("0.09")}
     monkeypatch.setattr(office.definitions, "confirm_above", limits.__getitem__)
 
     async def booked(who: str, **more: str) -> int:
         order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong group", **more)
-        return (await rerate_calls(office, operator(who), order, ignore)).booked.charges
+        passed = lambda calls, at: shown.append((calls, (order.until - at) / (order.until - order.since)))  # noqa: E731
+        return (await rerate_calls(office, operator(who), order, passed)).booked.charges
 
     said = r"^account acme would be corrected by 0.10, more than billing.confirm_above of 0.09: a person with a higher"
     with pytest.raises(AboveLimitError, match=said):
         await booked("bob", deck=group)
     assert await audited(office) == []
+    shown.clear()
     assert await booked("ann", deck=group) == 1
+    (tried, half), (calls, end) = shown
+    assert (tried, calls) == (0, 1), "the trial is half of the way, and counts no calls"
+    assert end - half == pytest.approx(0.5)
     assert await booked("bob", deck=group) == 0, "a repeat books nothing"
 
 

@@ -25,6 +25,8 @@ from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
 _DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
+_VERIFIED: Final = 0.5
+"""Part of the time of the checks after which the ledger is verified."""
 
 
 class _Compared(msgspec.Struct, frozen=True):
@@ -36,8 +38,8 @@ class _Compared(msgspec.Struct, frozen=True):
 class MonthChecks:
     """The checks of one month; times are UTC milliseconds."""
 
-    def __init__(self, office: Office, since: int, until: int, report: Callable[[float], None]) -> None:
-        """``report`` receives the part of the month whose calls were counted again."""
+    def __init__(self, office: Office, since: int, until: int, report: Callable[[float, int], None]) -> None:
+        """``report`` receives a part of 1 and a count of calls: they are verified, and then counted again."""
         self._office, self._stores = office, office.stores
         self._since, self._until, self._report = since, until, report
         self._span = f" --since {iso_utc(since)} --until {iso_utc(until)}"
@@ -88,7 +90,7 @@ class MonthChecks:
         from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which other orders need not
 
         faults: list[BookDifference] = []
-        await self._stores.verify(faults.append)
+        await self._stores.verify(faults.append, passed=lambda part, calls: self._report(part * _VERIFIED, calls))
         journal = await reconcile(self._stores.booked_calls, self._office.definitions.settings.state_dir)
         if journal is not None:
             faults += journal.differences
@@ -140,7 +142,8 @@ class MonthChecks:
     def _counted_until(self, at: int) -> None:
         """Report how far the calls were counted again, once a day."""
         if at % _DAY_MS == 0 or at == self._until:
-            self._report((at - self._since) / (self._until - self._since))
+            part = (at - self._since) / (self._until - self._since)
+            self._report(_VERIFIED + part * (1 - _VERIFIED), 0)
 
     async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
         bills = await self._bills()

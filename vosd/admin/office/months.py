@@ -100,7 +100,7 @@ async def close_month(
 ) -> ClosedMonthSheet:
     """Close a month, once: after a failure the same order completes it, and a further one returns the page of then.
 
-    It begins and ends where the periods of invoices do. ``report`` receives a part of 1 and a count of calls.
+    It begins and ends where the periods of invoices do. ``report`` receives a part of 1 and a count of calls, or 0.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -118,7 +118,7 @@ async def close_month(
     since, until = order.month.bounds(ZoneInfo(zone))
     directory = settings.state_dir / DIRECTORY / month
     archive = MonthArchive(stores, directory, month, since, until)
-    checks = MonthChecks(office, since, until, lambda part: _share(report, 0, _CHECKS, part))
+    checks = MonthChecks(office, since, until, partial(_share, report, 0, _CHECKS))
     stored = await stores.month_closes.of_month(month)
     missing = () if stored is not None else tuple(await checks.missing())
     if order.is_trial:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.storage.corrections import SqlCorrections
 
+Report = Callable[[int, int], None]
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
 
@@ -119,9 +120,7 @@ class RerateReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @needs(Permission.BOOKS_CHANGE)
-async def rerate_calls(
-    office: Office, who: Principal, order: RerateCalls, report: Callable[[int, int], None]
-) -> RerateReport:
+async def rerate_calls(office: Office, who: Principal, order: RerateCalls, report: Report) -> RerateReport:
     """Rate the calls again, and book the differences if that is ordered; the running switch knows the balances then.
 
     By another group, a person books no more than alone: who says the group says the prices.
@@ -143,7 +142,8 @@ async def rerate_calls(
         run = _run_of(office, who, order, catalogue.version)
         if order.deck is not None and alone_at_most(office, who) is not None:
             would_be = RunBookings(office.stores.corrections, run, is_trial=True)
-            await _rate(office, order, catalogue, would_be, _unsaid)
+            tried, report = _in_two_runs(order, report)
+            await _rate(office, order, catalogue, would_be, tried)
             _check_limit(office, who, order, would_be)
         bookings = RunBookings(office.stores.corrections, run)
     rerating = await _rate(office, order, catalogue, bookings, report)
@@ -159,7 +159,7 @@ async def _rate(
     order: RerateCalls,
     catalogue: "Catalogue",
     bookings: "RunBookings | None",
-    report: Callable[[int, int], None],
+    report: Report,
 ) -> Rerating:
     """Rate the calls of an order again, and hand their changes to ``bookings``."""
     stores = office.stores
@@ -197,8 +197,17 @@ async def _rate(
     return rerating
 
 
-def _unsaid(_calls: int, _last_began: int) -> None:
-    """Say nothing of how far a trial is, for the run begins anew behind it."""
+def _in_two_runs(order: RerateCalls, report: Report) -> tuple[Report, Report]:
+    """Return what a trial and the run behind it report to: one way through the span, in which the run counts calls."""
+    half = (order.until - order.since) // 2
+
+    def tried(_calls: int, last_began: int) -> None:
+        report(0, last_began + (order.until - last_began) // 2)
+
+    def passed(calls: int, last_began: int) -> None:
+        report(calls, last_began + (order.until - last_began) // 2 - half)
+
+    return tried, passed
 
 
 def _check_limit(office: Office, who: Principal, order: RerateCalls, would_be: "RunBookings") -> None:
