@@ -441,6 +441,20 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     expect(page.locator("tr:focus")).to_contain_text("g-298")
 
 
+def test_a_file_of_payments_that_was_saved_while_it_was_chosen_is_to_be_chosen_again(newcomer: Visit) -> None:
+    """The browser's own sentence stood there."""
+    page = newcomer().go("/payments?tab=file", "Payments")
+    page.evaluate(
+        "() => { Blob.prototype.arrayBuffer = Blob.prototype.text ="
+        " () => Promise.reject(new DOMException('The requested file could not be read', 'NotReadableError')); }"
+    )
+    file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": b"account,amount,reference\nrival,1,g-1\n"}
+    page.locator("input[type=file]").set_input_files(file)
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("bank.csv was changed, moved or deleted after it was chosen: nothing was sent")
+    expect(said).to_contain_text("Choose it again")
+
+
 def test_a_file_of_payments_says_what_was_booked_before_the_session_ended(newcomer: Visit) -> None:
     page = newcomer().go("/payments?tab=file", "Payments")
     payments = b"account,amount,reference\nrival,1,g-1\nother,2,g-2\nrival,3,g-3\n"

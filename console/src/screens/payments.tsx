@@ -6,7 +6,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type ChangeEvent, type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
-import { client, content, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
+import { client, content, fileContent, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
 import { amount, less } from "../format";
 import { AmountInput } from "../parts/amountinput";
@@ -304,7 +304,10 @@ function FromFile() {
     setDone(0);
   };
   const reading = useMutation({
-    mutationFn: async (file: File) => content(client.POST("/payment-files", { body: { content: await file.text() } })),
+    mutationFn: async (file: File) => {
+      const text = await (await fileContent(file)).text();
+      return content(client.POST("/payment-files", { body: { content: text } }));
+    },
   });
   const payments = reading.data?.payments ?? NO_PAYMENTS;
   const rows = useMemo(() => payments.map((each, index) => ({ ...each, index })), [payments]);
