@@ -421,6 +421,28 @@ def test_accounts_stand_in_the_order_of_their_money_and_are_chosen_by_type_and_b
     expect(names).to_have_count(len(site.items("/balances")))
 
 
+def test_rows_of_the_filter_before_are_marked_until_those_of_the_present_one_are_read(visit: Visit) -> None:
+    """They stood there as the answer to it."""
+    visitor = visit()
+    page = visitor.go("/accounts", "Accounts")
+    table = page.get_by_label("Accounts", exact=True)
+    rows = table.locator("tbody tr")
+    expect(rows).not_to_have_count(0)
+    expect(table).to_have_attribute("aria-busy", "false")
+    before, held = rows.count(), []
+    route_once(page, re.compile(r"/balances\?.*type=clearing"), held.append)
+    page.get_by_role("combobox", name="Type").click()
+    with page.expect_request(re.compile(r"/balances\?.*type=clearing")):
+        page.get_by_role("option", name="vendor (clearing)").click()
+    expect(table).to_have_attribute("aria-busy", "true")
+    expect(table.locator("tbody tr.gone")).to_have_count(before)
+    assert violations(page) == []
+    held[0].continue_()
+    expect(table).to_have_attribute("aria-busy", "false")
+    expect(rows.locator("td:first-child")).to_have_text(["vendors"])
+    expect(table.locator("tbody tr.gone")).to_have_count(0)
+
+
 def test_the_page_of_a_vendor_has_its_gateways_the_cost_of_its_calls_and_the_way_to_all_of_them(visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/accounts/vendors", "vendors")

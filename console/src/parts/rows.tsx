@@ -61,7 +61,7 @@ export function useRows(path: string, query: Query, { isWhole = false, pagesMin 
         if (hasNextPage && !found.isFetchingNextPage && !isError) void fetchNextPage();
       },
       hasMore: hasNextPage,
-      read: found.status,
+      read: found.isPlaceholderData ? "pending" : found.status,
     },
   };
 }

@@ -68,7 +68,10 @@ export function Table(props: {
   onEnd?: () => void;
   /** Whether there are more rows than were read. */
   hasMore?: boolean;
-  /** How far its rows are read; one that could not be read is not empty, and why stands above it. */
+  /**
+   * How far its rows are read; one that could not be read is not empty, and why stands above it. Rows that are there
+   * while others are read are those of before: they are shown grey.
+   */
   read?: Read;
   /** Take away what narrows the table; offered where no row is left. */
   onClear?: () => void;
@@ -169,6 +172,7 @@ export function Table(props: {
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
       tabIndex={0}
       aria-label={props.label}
+      aria-busy={isLoading}
       onKeyDown={onKey}
       onFocus={onFocus}
       onBlur={onBlur}
@@ -196,7 +200,7 @@ export function Table(props: {
                   data-index={index}
                   aria-rowindex={index + FIRST_INDEX}
                   tabIndex={-1}
-                  className={props.isGone?.(row) ? "gone" : undefined}
+                  className={isLoading || props.isGone?.(row) ? "gone" : undefined}
                 >
                   <Cells row={row} columns={props.columns} />
                 </tr>
