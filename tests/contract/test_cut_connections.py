@@ -1,7 +1,11 @@
 """Connections that are cut before the first statement on them, and how often the server is asked for a read."""
 
+import asyncio
+from contextlib import suppress
+
 import aiomysql
 import pytest
+from doubles.turns import PATIENCE_S
 from sqlalchemy import event
 
 from vosd.cdr.ports import StoreUnavailable
@@ -83,3 +87,56 @@ async def test_a_connection_that_the_server_has_ended_is_replaced_before_its_nex
         following = (await connection.exec_driver_sql(own)).scalar()
     await database.close()
     assert following != number
+
+
+@pytest.fixture
+async def impatient(mariadb_url):
+    """Return a database whose server ends what is idle for a second, and the connections that were made."""
+    database, made = Database(mariadb_url), []
+
+    @event.listens_for(database.engine.sync_engine, "connect")
+    def expect_little(connection, _):
+        made.append(connection.driver_connection)
+        connection.cursor().execute("SET SESSION wait_timeout = 1")
+
+    yield database, made
+    await database.close()
+
+
+async def ended(driver):
+    """Wait until the event loop has seen the end of a connection."""
+    with suppress(OSError):
+        async with asyncio.timeout(PATIENCE_S):
+            await driver._writer.wait_closed()
+
+
+@pytest.mark.mariadb
+async def test_connections_whose_end_the_event_loop_has_seen_are_replaced_without_an_error(impatient, caplog):
+    database, made = impatient
+    async with database.reading(), database.reading():
+        pass
+    await asyncio.gather(*map(ended, made))
+    async with database.reading() as connection, database.reading():
+        assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
+    assert len(made) == 4
+    await ended(made[-1])
+    await database.close()
+    assert caplog.records == []
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("last", ["SELECT 1", "COMMIT"])
+async def test_a_connection_that_ends_between_two_statements_means_a_database_that_is_away(impatient, last):
+    database, made = impatient
+
+    async def write():
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+            await ended(made[0])
+            if last != "COMMIT":
+                await connection.exec_driver_sql(last)
+
+    with pytest.raises(StoreUnavailable, match="is the server running"):
+        await write()
+    async with database.writing() as connection:
+        assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1

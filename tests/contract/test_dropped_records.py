@@ -305,7 +305,11 @@ async def test_a_call_that_an_export_has_not_taken_stays(booked, run, tmp_path):
         f"{out} (billing) has not taken all calls yet: vosd cdr export",
     )
     (out / ".billing.state.json").write_text("{")
-    with pytest.raises(ExportBlocked):
+    with pytest.raises(ExportBlocked, match="is damaged"):
+        await run(exports=(out,))
+    (out / ".billing.state.json").unlink()
+    (out / ".billing.state.json").mkdir()  # refuses to be read, to root as well
+    with pytest.raises(ExportBlocked, match=r"cannot be read .*chown"):
         await run(exports=(out,))
 
 

@@ -34,6 +34,7 @@ VERB: Final = re.compile(r"\bvosd((?: [a-z][a-z-]*| --[a-z-]+)+)")
 FILES: Final = {"json", "yaml", "md", "py", "csv", "gz", "db", "log", "lock", "service", "timer", "sock", "conf"}
 OTHER_NAMES: Final = {
     "datagram_not_sent": "an event of the log that no alarm is made of",
+    "datagram_not_delivered": "an event of the log that no alarm is made of",
 }
 
 

@@ -88,7 +88,8 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     ),
     EndReason.UNREACHABLE: Advice(
         "No gateway that was tried could be reached: no route, no open port, no connection, a wrong certificate.",
-        "look at the log for connection and datagram_not_sent with its address; compare address, port and transport",
+        "look at the log for connection, datagram_not_sent and datagram_not_delivered with its address; compare "
+        "address, port and transport",
     ),
     EndReason.UNKNOWN_SOURCE: Advice(
         "No mapping gateway or phone has the address that the call came from.",

@@ -178,6 +178,12 @@ class ExportDirectory:
             text = self._state_file.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            advice = (
+                f"it belongs to the user that ran the export: give {self._directory} to the user of the switch (chown)"
+            )
+            message = f"{self._state_file} cannot be read ({error.strerror}): {advice}"
+            raise ExportBlocked(message) from error
         try:
             found = msgspec.json.decode(text, type=ExportState)
         except msgspec.DecodeError as error:

@@ -13,6 +13,8 @@ _PRIVATE: Final = tuple(
     for network in (
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",  # RFC 1918
         "100.64.0.0/10",  # RFC 6598
+        "192.0.0.0/24",  # RFC 6890: of telephones in mobile networks without IPv4 (RFC 7335)
+        "198.18.0.0/15",  # RFC 2544: of test networks
         "169.254.0.0/16", "fe80::/10",  # link-local: RFC 3927, RFC 4291
         "fc00::/7",  # RFC 4193
         "127.0.0.0/8", "::1/128",

@@ -100,7 +100,10 @@ _DAMAGED_COLUMNS: Final = {
     "ledger_entry.account, ledger_entry.seq": "ledger_entry_chain",
 }
 """Names that SQLite has for these keys."""
-_REFUSED: Final = frozenset({1044, 1045, 1698})
+_USER_LOCKED: Final = 3118, 4151
+_PASSWORD_EXPIRED: Final = 1820, 1862
+_WANTS_TLS: Final = 3159
+_REFUSED: Final = frozenset({1044, 1045, 1698, *_USER_LOCKED, *_PASSWORD_EXPIRED, _WANTS_TLS})
 """Errors about user, password or the right to the database."""
 _UNKNOWN_DATABASE: Final = 1049
 _TAKES_NO_CHANGES: Final = frozenset({1036, 1047, 1792, 1836, 1874})
@@ -110,6 +113,7 @@ _OUTSIDE: Final = "Primary Component"
 """Part of what a node of Galera says at a commit while it leaves the primary part of its cluster."""
 _FORBIDDEN_BY_OPTION: Final = 1290
 _READ_ONLY_OPTION: Final = re.compile("--(super-)?read[-_]only")
+_SERVER_GONE: Final = 2006
 _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
 _UNDONE: Final = 1213
@@ -481,10 +485,16 @@ def _own_number(message: str) -> str | None:
 _KINDS: Final[Mapping[object, type[StoreUnavailable]]] = {_LOCK_WAIT_ENDED: RowsLocked, _UNDONE: Collided}
 _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
-    **dict.fromkeys((2003, 2006, 2013), "is the server running and the address right?"),
+    **dict.fromkeys((2003, _SERVER_GONE, 2013), "is the server running and the address right?"),
     1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
     **dict.fromkeys((1045, 1698), "check the user and password of database.url; % in them is written %25"),
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
+    **dict.fromkeys(_USER_LOCKED, "the user of database.url is locked: ALTER USER ... ACCOUNT UNLOCK"),
+    **dict.fromkeys(
+        _PASSWORD_EXPIRED, "the password of the user of database.url has expired: ALTER USER ... IDENTIFIED BY"
+    ),
+    _WANTS_TLS: "the server asks for TLS: database.url needs ssl_ca",
+    1226: "raise the limits that the server sets the user of database.url (max_user_connections and the like)",
     1040: "raise the server's max_connections",
     1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",
     _LOCK_WAIT_ENDED: f"another program holds locks; {_AGAIN}",
@@ -499,15 +509,15 @@ def _advice(code: object, text: str) -> str:
         return _ADVICE[code]
     if _takes_no_changes(code, text):
         return "this server takes no changes: make it the primary, or have database.url lead to the one that is"
+    if not isinstance(code, str):  # of a server: SQLite has no numbers
+        return "see the server's log, its disk space and rights"
     if "locked" in text:
         return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
         return "does the directory exist, and is this the user of the switch, who may write there?"
     if "not a database" in text or "malformed" in text:
         return "the file is damaged: put a backup back (vosd restore FILE)"
-    if isinstance(code, str):  # of SQLite, which has no numbers
-        return "is its disk full (df, df -i), and may this user write in its directory?"
-    return "see the server's log, its disk space and rights"
+    return "is its disk full (df, df -i), and may this user write in its directory?"
 
 
 def _takes_no_changes(code: object, text: str) -> bool:
@@ -637,15 +647,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
             raise exc.DisconnectionError
         used_on_until = time.monotonic() + _RENEWED_S
 
-    @event.listens_for(engine.sync_engine, "checkout")
-    def expect_an_open_connection(connection: Any, _: object, __: object) -> None:
-        # Instead of SQLAlchemy's pre-ping, which waits for the server at each use: the kernel knows of an end, too.
-        if not _may_be_closed(connection.driver_connection):
-            return
-        try:
-            connection.ping(False)
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise exc.InvalidatePoolError("the server has closed the connection") from error
+    _expect_ends(engine)
 
     @event.listens_for(engine.sync_engine, "connect")
     def wait_for_other_nodes(connection: Any, _: object) -> None:
@@ -669,6 +671,41 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
     return engine
 
 
+def _expect_ends(engine: AsyncEngine) -> None:
+    """Have connections replaced that a server or a balancer has ended, and have no error of the event loop pass on."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def expect_an_open_connection(connection: Any, _: object, __: object) -> None:
+        # Instead of SQLAlchemy's pre-ping, which waits for the server at each use: the kernel knows of an end, too.
+        driver = connection.driver_connection
+        if not _has_ended(driver):
+            if not _has_something_come(driver):
+                return
+            with suppress(engine.dialect.loaded_dbapi.Error):
+                connection.ping(False)
+                return
+        raise exc.InvalidatePoolError("the server has closed the connection")
+
+    @event.listens_for(engine.sync_engine, "close")
+    def leave_out_the_quit(connection: Any, _: object) -> None:
+        # The driver would write that it goes, which uvloop refuses on a connection that has ended.
+        if _has_ended(connection.driver_connection):
+            connection.driver_connection.close()
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def name_what_has_ended(context: ExceptionContext) -> None:
+        # The driver writes to a connection that has ended between two statements; uvloop refuses with a RuntimeError.
+        error, connection = context.original_exception, context.connection
+        if isinstance(error, RuntimeError) and connection is not None and not connection.invalidated:
+            driver: Any = connection.connection.driver_connection
+            if _has_ended(driver):
+                context.is_disconnect = True
+                ended = engine.dialect.loaded_dbapi.OperationalError(
+                    _SERVER_GONE, "the server has closed the connection"
+                )
+                raise exc.OperationalError(context.statement or "", None, ended) from error
+
+
 def _shown(connection: Any, which: str) -> str:
     """Return one value of the session that a server shows; empty = it has none of that name."""
     cursor = connection.cursor()
@@ -690,11 +727,13 @@ async def _can_be_found(connection: Any) -> bool:
     return True
 
 
-def _may_be_closed(connection: Any) -> bool:
-    """Return whether a connection on which nothing was asked has ended, or something has come over it."""
-    number = -1 if connection.closed else connection._writer.get_extra_info("socket").fileno()
-    if number < 0:
-        return True
+def _has_ended(connection: Any) -> bool:
+    """Return whether the event loop has seen the end of a connection, on which nothing can be written any more."""
+    return bool(connection.closed or connection._writer.is_closing())
+
+
+def _has_something_come(connection: Any) -> bool:
+    """Return whether something has come over an open connection on which nothing was asked: mostly its end."""
     poll = select.poll()
-    poll.register(number, select.POLLIN | select.POLLRDHUP)
+    poll.register(connection._writer.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
     return bool(poll.poll(0))

@@ -35,12 +35,13 @@ def test_what_is_no_domain_is_none(text):
         ("10.0.0.1", True), ("172.16.0.1", True), ("172.31.255.255", True), ("172.32.0.1", False),
         ("192.168.1.100", True), ("192.169.0.1", False), ("100.64.0.1", True), ("100.128.0.1", False),
         ("169.254.7.7", True), ("127.0.0.1", True), ("fd00::1", True), ("fe80::1", True), ("::1", True),
+        ("192.0.0.4", True), ("192.0.1.1", False), ("198.18.0.1", True), ("198.20.0.1", False),
         ("2001:db8::1", False), ("198.51.100.7", False), ("0.0.0.0", False), ("::", False), ("224.2.1.1", False),
         ("pbx.example.com", False), ("10.0.0.1.example", False), ("10.0.0.999", False), ("", False),
     ],
 )  # fmt: skip
 def test_private_addresses_are_those_that_only_their_own_network_reaches(host, private):
-    """RFC 1918, 6598, 3927, 4193, 4291."""
+    """RFC 1918, 6598, 3927, 4193, 4291, 6890, 7335, 2544."""
     assert is_private(host) is private
 
 
