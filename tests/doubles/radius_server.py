@@ -60,7 +60,12 @@ class Packet(NamedTuple):
 class RadiusServer:
     """Serves one port; a context manager. ``silent`` leaves everything without an answer."""
 
-    def __init__(self, secret: bytes = b"between us", users: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        secret: bytes = b"between us",
+        users: dict[str, str] | None = None,
+        at: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.secret = secret
         self.users = users or {}
         self.packets: list[Packet] = []
@@ -82,7 +87,7 @@ class RadiusServer:
         self._answers: dict[tuple[tuple[str, int], int, bytes], bytes] = {}
         self._kept: set[tuple[tuple[str, int], int, bytes]] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(at)
         self.port: int = self._socket.getsockname()[1]
         self._thread = Thread(target=self._serve, daemon=True)
 
@@ -92,7 +97,7 @@ class RadiusServer:
 
     def __exit__(self, *_exception: object) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", ("127.0.0.1", self.port))
+            last.sendto(b"", self._socket.getsockname())
         self._thread.join()
         self._socket.close()
 

@@ -233,13 +233,13 @@ async def test_a_request_that_no_server_answers_counts_once_against_the_first(is
 @pytest.mark.parametrize(("tries", "trial_s"), [(1, 0.05), (2, 0.1), (3, 0.1)])
 async def test_a_trial_takes_no_longer_than_a_question(monkeypatch: pytest.MonkeyPatch, tries: int, trial_s: float):
     """The deadline of a call is longer than a question: a trial beyond it would refuse the call, and begin again."""
-    ask, waited = module._ServerLink.ask, []
+    ask, waited = module._Socket.ask, []
 
-    async def noted(link: Any, made: Any, timeout_s: float, sendings: int, *others: Any) -> Any:
+    async def noted(asked: Any, made: Any, timeout_s: float, sendings: int, *others: Any) -> Any:
         waited.append((timeout_s, sendings))
-        return await ask(link, made, timeout_s, sendings, *others)
+        return await ask(asked, made, timeout_s, sendings, *others)
 
-    monkeypatch.setattr(module._ServerLink, "ask", noted)
+    monkeypatch.setattr(module._Socket, "ask", noted)
     with FakeServer() as server:
         server.silent = True
         client = client_of(server, timeout_ms=50, tries=tries, rules=DeathRules(failures=1, dead_ms=0))
@@ -330,7 +330,7 @@ async def test_a_server_may_have_a_name_whose_address_moves(monkeypatch: pytest.
         found[:] = ["127.0.0.9"]
         await account(client)  # by the address that was known; the next request has the new one
         await until(lambda: link._lookup is None)
-        assert (link._address, link._sockets) == ("127.0.0.9", [])
+        assert (link.address, link._sockets) == ("127.0.0.9", [])
         assert before._socket.fileno() == -1, "nothing is open on it any more"
         client.close()
 
@@ -372,6 +372,80 @@ async def test_a_record_that_is_never_answered_moves_no_name_from_an_address_tha
             await client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=True)
         server.silent = False
         assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()
+
+
+async def test_a_record_that_fails_again_is_put_to_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.9")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as first, FakeServer(at=("127.0.0.9", first.port)) as second:
+        named = RadiusServer("aaa.example.net", Secret("between us"), first.port, first.port)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=SOON_MS, tries=1)
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        await account(client)
+        first.silent = True
+        with pytest.raises(RadiusUnreachableError):
+            await account(client)
+        await client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=True)
+        assert (len(first.packets), len(second.packets)) == (3, 1)
+        await account(client)
+        assert (len(first.packets), len(second.packets)) == (3, 2), "the address that has answered is in use"
+        client.close()
+
+
+async def test_a_late_answer_from_an_address_of_before_counts_for_the_record_alone(monkeypatch: pytest.MonkeyPatch):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.9")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as first, FakeServer() as other:
+        named = RadiusServer("aaa.example.net", Secret("between us"), first.port, first.port)
+        listed = (named, RadiusServer("127.0.0.1", Secret("between us"), other.port, other.port))
+        settings = RadiusSettings(listed, "sw1", timeout_ms=SOON_MS, tries=1, rules=DeathRules(failures=1))
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        link, came = client._links[0], []
+        make = partial(client._made, settings, RadiusCode.ACCOUNTING_REQUEST, stop, link.secret)
+        first.works = True
+        ask = asyncio.create_task(link.ask("127.0.0.1", make, PATIENCE_MS, 1, came.append, is_repeated=False))
+        await client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, lambda: came.append("late"))
+        assert (link.address, client.dead) == ("127.0.0.9", 1)
+        first.answer()
+        assert (await ask)[1] == "127.0.0.1"
+        await until(lambda: came == ["late"])
+        assert link.replies == 0
+        assert client._choice.trials(set(), SystemClock().now().mono) == [], "it rests all the same"
+        client.close()
+
+
+async def test_an_answer_from_an_address_of_before_brings_no_server_back():
+    with FakeServer() as server:
+        rules = DeathRules(failures=1, dead_ms=0, successes=1)
+        client = client_of(server, timeout_ms=SOON_MS, tries=1, rules=rules)
+        server.silent = True
+        with pytest.raises(RadiusUnreachableError):
+            await account(client)
+        server.silent, server.works = False, True
+        trial = asyncio.create_task(account(client))
+        await until(lambda: len(server.packets) == 2)
+        client._links[0]._move("127.0.0.9")
+        server.answer()
+        assert await trial is RadiusCode.ACCOUNTING_RESPONSE
+        assert client.dead == 1
+        client.close()
+
+
+async def test_the_silence_of_an_address_of_before_takes_no_server_out_of_service():
+    with FakeServer() as server:
+        client = client_of(server, timeout_ms=SOON_MS, tries=1, rules=DeathRules(failures=1))
+        server.silent = True
+        asked = asyncio.create_task(account(client))
+        await until(lambda: bool(server.packets))
+        client._links[0]._move("127.0.0.9")
+        with pytest.raises(RadiusUnreachableError):
+            await asked
+        assert client.dead == 0
         client.close()
 
 

@@ -72,6 +72,7 @@ class _Socket:
 
     def __init__(self, address: tuple[str, int], replied: Callable[[], None], rejected: Callable[[str], None]) -> None:
         """``replied`` is called for each valid reply, ``rejected`` for others, with the reason. Raises OSError."""
+        self.address: Final = address[0]
         self._replied = replied
         self._rejected = rejected
         self._is_retired = False
@@ -161,16 +162,16 @@ class _Socket:
             raise _NoAnswerError(error.strerror or str(error)) from error
 
     async def ask(
-        self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int, late: Callable[[], None]
+        self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int, late: Callable[[str], None]
     ) -> RadiusReply:
         """Send a request, made with its identifier, up to ``tries`` times; raises ``_NoAnswerError``.
 
-        ``late`` is called when a reply comes that is not waited for any more.
+        ``late`` is called with the address when a reply comes that is not waited for any more.
         """
 
         def come(future: asyncio.Future[RadiusReply]) -> None:
             if future.exception() is None:
-                late()
+                late(self.address)
 
         identifier = self._free.popleft()
         self._open += 1
@@ -201,9 +202,9 @@ class _ServerLink:
     def __init__(self, server: RadiusServer, purpose: RadiusPurpose, clock: Clock) -> None:
         self._name = server.address
         self._port = server.port(purpose)
-        self._address = server.address if is_address(server.address) else ""
-        """IP address; empty = the name was not found yet."""
-        self._is_named = not self._address
+        self.address = server.address if is_address(server.address) else ""
+        """IP address in use; empty = the name was not found yet."""
+        self._is_named = not self.address
         self._addresses: Sequence[str] = ()
         """Addresses that the name was last found to have."""
         self._look_up_at = 0
@@ -213,29 +214,49 @@ class _ServerLink:
         self._clock = clock
         self._log_limiter = LogLimiter()
         self.replies = 0
-        """Valid replies since the start, late ones among them."""
-        self._replies_elsewhere = 0
-        """Replies among them from before its address was chosen."""
+        """Valid replies from the address that was in use then, late ones among them."""
         self.secret: Final = server.secret.reveal().encode()
         self.outage: Final = Outage(Event.RADIUS_UNREACHABLE, server=server.address, purpose=purpose.value)
 
-    async def ask(
-        self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int, late: Callable[[], None]
-    ) -> RadiusReply:
-        """Ask the server; raises ``_NoAnswerError`` and ``_NoRoomError``. ``late`` is as in ``_Socket``."""
+    async def find(self, timeout_s: float) -> str:
+        """Return the address to ask at; raises ``_NoAnswerError``."""
         if self._is_named:
-            await self._find(timeout_s)
-        return await self._socket().ask(make, timeout_s, tries, late)
+            await self._look_up_in_time(timeout_s)
+        return self.address
 
-    @property
-    def has_answered_here(self) -> bool:
-        """Whether it has answered at the address in use."""
-        return self.replies > self._replies_elsewhere
+    async def ask(
+        self,
+        address: str,
+        make: Callable[[int], RadiusRequest],
+        timeout_s: float,
+        tries: int,
+        late: Callable[[str], None],
+        *,
+        is_repeated: bool,
+    ) -> tuple[RadiusReply, str]:
+        """Ask at an address; return the reply, and where it came from. ``late`` is as in ``_Socket``.
+
+        Where ``is_repeated``, the other addresses of the name are asked behind it, and one that answers is in use
+        then: the silence of one says nothing of it, for the record may be one that is never answered.
+
+        Raises ``_NoAnswerError`` and ``_NoRoomError``.
+        """
+        others = [each for each in self._addresses if each != address] if is_repeated else []
+        for each in (address, *others):
+            try:
+                reply = await self._socket(each).ask(make, timeout_s, tries, late)
+            except _NoAnswerError as error:
+                failed = error
+                continue
+            if each != address and self.address == address:
+                self._move(each)
+            return reply, each
+        raise failed
 
     def try_next_address(self) -> None:
         """Ask at the next address of the name, if it has several: none answers at the one in use."""
         if len(self._addresses) > 1:
-            self._move(self._addresses[(self._addresses.index(self._address) + 1) % len(self._addresses)])
+            self._move(self._addresses[(self._addresses.index(self.address) + 1) % len(self._addresses)])
 
     def close(self) -> None:
         """Close all sockets; requests that go on to this server are not sent any more."""
@@ -246,32 +267,33 @@ class _ServerLink:
             each.close()
         self._sockets.clear()
 
-    def _socket(self) -> _Socket:
+    def _socket(self, address: str) -> _Socket:
         if self._is_closed:
             raise _NoRoomError("the servers have changed")
-        for each in self._sockets:
+        there = [each for each in self._sockets if each.address == address]
+        for each in there:
             if each.has_room:
                 return each
-        if len(self._sockets) >= SOCKETS_MAX:
+        if len(there) >= SOCKETS_MAX:
             raise _NoRoomError("too many requests are open")
         try:
-            made = _Socket((self._address, self._port), self._replied, self._rejected)
+            made = _Socket((address, self._port), partial(self._replied, address), self._rejected)
         except OSError as error:
             raise _NoAnswerError(error.strerror or str(error)) from error
         self._sockets.append(made)
         return made
 
-    async def _find(self, timeout_s: float) -> None:
+    async def _look_up_in_time(self, timeout_s: float) -> None:
         """Look the name up if it is time; only the first request waits for that. Raises ``_NoAnswerError``."""
         now_ms = self._clock.now().mono
         if self._lookup is None and now_ms >= self._look_up_at and not self._is_closed:
             self._look_up_at = now_ms + NAME_MS
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
-        if self._address:
+        if self.address:
             return
         if self._lookup is not None:
             await asyncio.wait((self._lookup,), timeout=timeout_s)
-        if not self._address:
+        if not self.address:
             raise _NoAnswerError(f"{self._name} has no address")
 
     async def _look_up(self) -> None:
@@ -284,17 +306,18 @@ class _ServerLink:
         finally:
             self._lookup = None
         self._addresses = addresses
-        if self._address not in addresses:
+        if self.address not in addresses:
             self._move(addresses[0])
 
     def _move(self, address: str) -> None:
-        self._address, self._replies_elsewhere = address, self.replies
-        sockets, self._sockets = self._sockets, []
+        self.address = address
+        sockets, self._sockets = self._sockets, [each for each in self._sockets if each.address == address]
         for each in sockets:
-            each.retire()
+            if each.address != address:
+                each.retire()
 
-    def _replied(self) -> None:
-        self.replies += 1
+    def _replied(self, address: str) -> None:
+        self.replies += address == self.address
 
     def _rejected_name(self, why: str) -> None:
         if self._log_limiter.admits(why, self._clock.now().mono):
@@ -401,16 +424,21 @@ class RadiusClient:
         Raises ``_NoAnswerError`` and ``_NoRoomError``.
         """
         settings, choice, link = question.settings, question.choice, question.links[chosen.server]
-        replies = link.replies
+        timeout_s = settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000
+        replies, address = link.replies, ""
         try:
-            reply = await link.ask(
+            address = await link.find(timeout_s)
+            reply, came_from = await link.ask(
+                address,
                 partial(question.make, link.secret),
-                settings.timeout_ms * (min(TRIAL_TIMEOUTS, settings.tries) if chosen.is_trial else 1) / 1_000,
+                timeout_s,
                 1 if chosen.is_trial else settings.tries,
                 partial(_came_late, link, choice, chosen, question.late),
+                is_repeated=is_repeated,
             )
         except _NoAnswerError as error:
-            if link.replies > replies:  # it answers others: it delays a reject, or needs longer for this one
+            # It answers others: it delays a reject, or needs longer for this one. Or it is asked elsewhere by now.
+            if link.replies > replies or link.address != address:
                 choice.put_back(chosen)
                 raise
             is_dead = False
@@ -420,13 +448,15 @@ class RadiusClient:
                 choice.put_back(chosen)
             if is_dead and choice is self._choice:
                 link.outage.found(str(error))
-            if is_dead or chosen.is_trial or (is_repeated and not link.has_answered_here):
+            if is_dead or (chosen.is_trial and not is_repeated):
                 link.try_next_address()
             raise
         except BaseException:
             choice.put_back(chosen)
             raise
-        if choice.answered(chosen):
+        if came_from != link.address:
+            choice.put_back(chosen)
+        elif choice.answered(chosen):
             link.outage.over()
         return reply
 
@@ -469,9 +499,11 @@ class RadiusClient:
         self._choice = ServerChoice(len(servers), settings.rules if settings else DeathRules())
 
 
-def _came_late(link: _ServerLink, choice: ServerChoice, chosen: ChosenServer, late: Callable[[], None] | None) -> None:
-    """Note a reply to a question that was given up."""
-    if choice.answered_late(chosen):
+def _came_late(
+    link: _ServerLink, choice: ServerChoice, chosen: ChosenServer, late: Callable[[], None] | None, address: str
+) -> None:
+    """Note a reply to a question that was given up; from another address it says nothing of the one in use."""
+    if link.address == address and choice.answered_late(chosen):
         link.outage.over()
     if late is not None:
         late()
