@@ -15,6 +15,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.base.wheel import Timer
 from vosd.sdp.anonymous import anonymous
 from vosd.sdp.origin import alike
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _OFF: Final = Reliability.OFF  # access to enum members is slow
 _REQUIRED: Final = Reliability.REQUIRED
+_AUTO: Final = Nat.AUTO
 VALID_MAX_S: Final = 1_800
 """An INVITE has its final response sooner: the last attempt begins within three minutes, and rings for ten at most."""
 _RSEQ_CHOICES = 1 << 20
@@ -112,7 +114,11 @@ class Caller:
             ParseError: the INVITE has no Contact to call back.
         """
         caller_identity, reliability = identity or caller_identity_of(request), reliability_of(request, dialect)
-        dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
+        is_detected = user != "" and dialect.nat is _AUTO
+        is_elsewhere = is_detected and endpoint.dialogs.has_called_from_elsewhere(user, request, source)
+        dialog = Dialog.of_caller(
+            request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user, is_elsewhere=is_elsewhere
+        )
         if dialog.is_behind_nat and is_answered_where_seen(dialect.nat, request, source):
             transaction.answer_at(source)
         progress = InviteProgress(request.sequence, wish, reliability)

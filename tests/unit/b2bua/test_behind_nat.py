@@ -18,6 +18,7 @@ from doubles.virtual.wire import Packet
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
+from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
@@ -611,6 +612,49 @@ def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called
     desk.register()
     assert there.dialog.peer == Peer(0, *REMAPPED)
     assert scene.finish(call).end_reason == "Normal"
+
+
+def calls_out(intent: Intent, nat: Nat = Nat.AUTO, registered: Address = OPEN, transport: str = "udp"):
+    """Let a phone call whose Contact is public and not where it is seen; return the stage, its side and its dialog."""
+    trunk = phone(NUMBER, dialect=CallerDialect(nat=nat))
+    scene = Scene(catalogue([vendor_gateway(0)], phones=[trunk]), listeners=(Listener(*SWITCH, transport),))
+    desk = scene.exchange.telephone(NUMBER, OPEN, contact=f"sip:{NUMBER}@{registered}")
+    scene.wire.hide(OPEN, MOVED)
+    desk.register()
+    call = desk.call(CALLEE, intent)
+    scene.wire.run_until(lambda: call.final == 200)
+    return scene, call, scene.exchange.endpoint.dialogs.owners[call.remote.partition(";tag=")[2]].dialog
+
+
+def test_a_registered_phone_that_calls_is_asked_where_it_is_seen():
+    """It has learnt its public address by STUN, behind a router with another port for each host."""
+    scene, call, _dialog = calls_out(Intent(headers=("Supported: timer", "Session-Expires: 600;refresher=uas")))
+    there = scene.vendor.only_call
+    there.ask("INFO", body="Signal=1", kind="application/dtmf-relay")
+    scene.propose(there, "a=sendonly")
+    scene.wire.run_for(310_000)
+    assert there.got == {"INFO": [200], "INVITE": [200]}
+    assert len(call.asked["INVITE"]) == 2, "the hold, and the refresh of ours"
+    there.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    assert [bye.start_line for bye in call.asked["BYE"]] == [f"BYE sip:{OPEN} SIP/2.0"]
+    assert scene.close().end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("headers", "otherwise"),
+    [
+        (["Record-Route: <sip:192.0.2.77;lr>"], {}),
+        (["Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKbelow"], {}),
+        ([], {"registered": MOVED}),
+        ([], {"nat": Nat.NO}),
+        ([], {"transport": "tcp"}),
+    ],
+    ids=["a proxy stays", "a proxy was passed", "another contact", "as configured", "a connection"],
+)
+def test_a_public_contact_is_followed_else(headers, otherwise):
+    _scene, _call, dialog = calls_out(Intent(headers=tuple(headers)), **otherwise)
+    assert not dialog.is_behind_nat
 
 
 def test_a_phone_whose_later_contact_shows_its_nat_takes_its_call_along_as_well():

@@ -85,9 +85,19 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
 
     @classmethod
     def of_caller(
-        cls, request: Request, local_tag: str, source: Peer, next_hop_of: NextHopOf, nat: Nat = Nat.NO, user: str = ""
+        cls,
+        request: Request,
+        local_tag: str,
+        source: Peer,
+        next_hop_of: NextHopOf,
+        nat: Nat = Nat.NO,
+        user: str = "",
+        *,
+        is_elsewhere: bool = False,
     ) -> "Dialog":
         """Make the dialog of an INVITE that came from ``source`` (RFC 3261 section 12.1.1).
+
+        ``is_elsewhere``: requests do not reach its sender at its Contact, although that may be a public address.
 
         Raises:
             ParseError: 400 for an INVITE without a usable Contact.
@@ -105,7 +115,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             () if request.header("record-route") is None else tuple(request.headers("record-route")),
             local_sequence,
             source,
-            nat is not _NO and is_behind_nat(nat, request, source),
+            is_elsewhere or (nat is not _NO and is_behind_nat(nat, request, source)),
             local_tag,
             request.from_tag,
             next_hop_of,

@@ -10,6 +10,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.rack import Rack
+from vosd.sip.nat import is_elsewhere
 from vosd.sip.owners import DialogOwner, Witness
 from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG, ClosedEarly, Entry
 from vosd.sip.transaction.store import PlacesOf, RegisteredPlace, TransactionStore
@@ -101,6 +102,23 @@ class DialogTable:
         if dialog.is_behind_nat and not was_behind_nat and owner is not None and owner.dialog is dialog:
             self.follow(dialog.local_tag, dialog)
         return True
+
+    def has_called_from_elsewhere(self, user: str, invite: Request, source: Peer) -> bool:
+        """Return whether a user has called from a registered place whose Contact is not where the user is seen.
+
+        Requests to that place go where its REGISTER came from, and so do those of the call. Over a connection they take
+        that connection, and where a proxy stands before the phone, its Record-Route or its Contact says where they go.
+        """
+        if self._store.reliable[source.flow] or invite.header("record-route") or len(invite.headers("via")) > 1:
+            return False
+        contact = invite.header("contact") or ""
+        if not is_elsewhere(contact, source):
+            return False
+        hop = hop_of(contact)
+        return any(
+            place.peer.flow == source.flow and hop_of(place.contact) == hop and is_elsewhere(place.contact, place.peer)
+            for place in self._store.places_of(user)
+        )
 
     def _name_device(self, dialog: Dialog) -> None:
         """Note the device of a dialog, if that is unknown; an address that was guessed may be that of another one."""
