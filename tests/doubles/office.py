@@ -1,6 +1,6 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
@@ -238,9 +238,9 @@ class Defined:
         sold = self._rate_groups.get("mapping_gateways", frozenset()) | self._rate_groups.get("phones", frozenset())
         return dict.fromkeys(self._payers.values(), sold)
 
-    def accounts_of(self, *_kinds: str) -> Mapping[str, str]:
-        """Return the accounts of mapping gateways and phones."""
-        return self._payers
+    def accounts_of(self, *_kinds: str) -> Callable[[], Mapping[str, str]]:
+        """Return what finds the accounts of mapping gateways and phones."""
+        return lambda: self._payers
 
     def destination_classes(self) -> Collection[str]:
         """Return the names of the classes of destinations."""

@@ -86,7 +86,7 @@ class _Configured:
     def named_groups(self) -> "NamedGroups":
         return self._switch.excerpt
 
-    def accounts_of(self, *kinds: str) -> "Mapping[str, str]":
+    def accounts_of(self, *kinds: str) -> "Callable[[], Mapping[str, str]]":
         return self._switch.excerpt.accounts_of(*kinds)
 
     def calendars(self) -> "Mapping[str, Calendar]":

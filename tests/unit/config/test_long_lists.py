@@ -57,7 +57,7 @@ def read(path: Path):
     return (
         {name: accounts[name] for name in accounts},
         accounts.agents(),
-        found.accounts_of(*TRUNKS),
+        found.accounts_of(*TRUNKS)(),
         found.gateways_by_list(),
     )
 
@@ -81,7 +81,7 @@ def test_a_variable_that_is_not_set_matters_only_to_the_item_that_names_it(tmp_p
     trunk = "  - {name: pbx, account: customer-1, hosts: 192.0.2.1, auth: {username: u, password: '${UNSET}'}}\n"
     path.write_text(f"{accounts_of(2)}  - id: bad\n    group: ${{UNSET}}\nmapping_gateways:\n{trunk}")
     found = Excerpt(path, {})
-    assert found.accounts_of(*TRUNKS) == {"pbx": "customer-1"}
+    assert found.accounts_of(*TRUNKS)() == {"pbx": "customer-1"}
     assert found.accounts()["customer-1"].max_cps == 2
     with pytest.raises(ConfigError, match="UNSET"):
         found.accounts()["bad"]

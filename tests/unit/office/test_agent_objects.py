@@ -1,9 +1,10 @@
 """Agents and definitions: each right permits its changes and no other, in the agent's own tree and nowhere else."""
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Set
-from itertools import product
+from collections.abc import AsyncIterator, Iterator, Mapping, Set
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -274,6 +275,43 @@ def test_a_list_reads_the_objects_that_it_shows_and_no_others(
     for order in (ListObjects(name=own), ListObjects(containing=own)):
         with pytest.raises(OrderError, match="kind"):
             names(operator(), order)
+
+
+async def test_a_search_of_an_agent_leaves_other_requests_their_turns(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an agent with 40,000 telephones kept them waiting for most of a second."""
+    monkeypatch.setattr("vosd.admin.office.definitions._LOOKED_AT_AT_ONCE", 1)
+    office, turns, looked = office_with(database, tmp_path), 0, []
+    texts = await office.definitions.search_text("phones")
+
+    class Noted:
+        def has(self, name: str, part: str, *, is_inner: bool) -> bool:
+            looked.append(turns)
+            return texts.has(name, part, is_inner=is_inner)
+
+    async def search_text(_kind: str) -> Noted:
+        return Noted()
+
+    def payers() -> Mapping[str, str]:
+        assert threading.current_thread() is not threading.main_thread()
+        return found()
+
+    found = office.definitions.accounts_of("phones")
+    monkeypatch.setattr(office.definitions, "accounts_of", lambda *_kinds: payers)
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(office.definitions, "search_text", search_text)
+    others = asyncio.create_task(count())
+    assert await list_objects(office, agent("south"), ListObjects("phones", containing="no such text")) == []
+    others.cancel()
+    assert len(looked) > 4
+    assert all(before < after for before, after in pairwise(looked))
 
 
 ABSENT: Final = ("nothing", *(place.account for place in PLACES.values() if place.account in {"top", "other"}))

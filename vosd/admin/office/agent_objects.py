@@ -3,6 +3,7 @@
 Keys that lead out of its tree (routes, files, templates) are neither shown to it nor changed by it.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,6 +45,7 @@ _OF_GATEWAYS: Final = _OF_TRUNKS | {
 _OF_PHONES: Final = _OF_TRUNKS | {
     "caller_numbers", "domain", "ha1_md5", "ha1_sha256", "password", "ring_timeout", "username",
 }  # fmt: skip
+_TRUNKS: Final = ("mapping_gateways", "phones")
 SETTABLE: Final[Mapping[str, Collection[str]]] = {
     "accounts": _OF_ACCOUNTS, "mapping_gateways": _OF_GATEWAYS, "phones": _OF_PHONES,
 }  # fmt: skip
@@ -96,13 +98,14 @@ class AgentObjects:
         self._made: set[str] = set()
         """Accounts that the same order makes below the agent."""
 
-    def names(self, kind: str) -> list[str]:
+    async def names(self, kind: str) -> list[str]:
         """Return the names, sorted, of all objects of a kind that may be ones that the agent sees."""
         if kind not in SETTABLE:
             return []
         visible = self._scope.visible or frozenset()
         if kind == "accounts":
             return sorted(visible)
+        self._payers = await asyncio.to_thread(self._definitions.accounts_of(*_TRUNKS))
         return sorted(name for name, account in self._accounts_of_trunks().items() if account in visible)
 
     def sees(self, version: ObjectVersion) -> bool:
@@ -141,7 +144,7 @@ class AgentObjects:
 
     def _accounts_of_trunks(self) -> Mapping[str, str]:
         if self._payers is None:
-            self._payers = self._definitions.accounts_of("mapping_gateways", "phones")
+            self._payers = self._definitions.accounts_of(*_TRUNKS)()
         return self._payers
 
     def shown(self, version: ObjectVersion) -> ObjectVersion:

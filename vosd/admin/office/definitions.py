@@ -4,8 +4,8 @@ import asyncio
 import heapq
 import json
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import aclosing, suppress
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
@@ -72,6 +72,8 @@ _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _HIDDEN_AT_ONCE: Final = 500
 """Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
+_LOOKED_AT_AT_ONCE: Final = 2_000
+"""Names whose texts are looked at in between: some milliseconds."""
 _TRIES: Final = 3
 """Checks of a change, where others are made meanwhile."""
 _ASKED_BYTES: Final = 32_768
@@ -1239,10 +1241,12 @@ def _is_listed(order: ListObjects, name: str) -> bool:
 
 
 async def _chosen(
-    office: Office, order: ListObjects, kind: str, names: Iterable[str], *, is_agent: bool
-) -> Iterator[str]:
-    """Return those of some names that are asked for, by the texts that the principal may know of."""
-    of_account = _names_of(office, order, kind)
+    office: Office, order: ListObjects, kind: str, names: Iterable[str], of_account: Set[str] | None, *, is_agent: bool
+) -> AsyncGenerator[list[str], None]:
+    """Yield those of some names that are asked for, by the texts that the principal may know of, some at a time.
+
+    An agent may have 40,000 telephones: other requests have their turns while these are looked at.
+    """
     texts = await office.definitions.search_text(kind) if order.containing else None
 
     def is_asked_for(name: str) -> bool:
@@ -1250,14 +1254,23 @@ async def _chosen(
             return False
         return texts is None or texts.has(name, order.containing, is_inner=not is_agent)
 
-    return filter(is_asked_for, names)
+    found: list[str] = []
+    for part in in_parts(names, _LOOKED_AT_AT_ONCE):
+        found += filter(is_asked_for, part)
+        await asyncio.sleep(0)
+        while len(found) >= _HIDDEN_AT_ONCE:
+            yield found[:_HIDDEN_AT_ONCE]
+            del found[:_HIDDEN_AT_ONCE]
+    if found:
+        yield found
 
 
-def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
+async def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
     """Return the names of the objects of the account that is asked for; None = of any."""
     if order.account is None:
         return None
-    return {name for name, account in office.definitions.accounts_of(kind).items() if account == order.account}
+    payers = await asyncio.to_thread(office.definitions.accounts_of(kind))
+    return {name for name, account in payers.items() if account == order.account}
 
 
 async def _named(
@@ -1266,24 +1279,25 @@ async def _named(
     """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
     names: Iterable[str] | None = [order.name] if order.name is not None else None
     if names is None and owned is not None:
-        names = owned.names(kind)
+        names = await owned.names(kind)
+    of_account = await _names_of(office, order, kind)
     if names is None and order.containing:
         texts = await office.definitions.search_text(kind)
         names = texts.having(order.containing, order.after or "")
     elif names is None:
-        names = sorted(_names_of(office, order, kind) or ())
-    waiting = await _chosen(office, order, kind, names, is_agent=owned is not None)
+        names = sorted(of_account or ())
     is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
     shown: list[ObjectVersion] = []
-    for part in in_parts(waiting, _HIDDEN_AT_ONCE):
-        for each in await office.stores.objects.named(office.now(), kind, part):
-            if owned is None:
-                shown.append(each if is_open else _hidden_in(each))
-            elif owned.sees(each):
-                shown.append(_hidden_in(owned.shown(each)))
-        if order.limit is not None and len(shown) >= order.limit:
-            break
-        await asyncio.sleep(0)
+    async with aclosing(_chosen(office, order, kind, names, of_account, is_agent=owned is not None)) as parts:
+        async for part in parts:
+            for each in await office.stores.objects.named(office.now(), kind, part):
+                if owned is None:
+                    shown.append(each if is_open else _hidden_in(each))
+                elif owned.sees(each):
+                    shown.append(_hidden_in(owned.shown(each)))
+            if order.limit is not None and len(shown) >= order.limit:
+                break
+            await asyncio.sleep(0)
     return shown[: order.limit]
 
 
@@ -1385,7 +1399,9 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         await asyncio.sleep(0)
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    names = sorted(await _chosen(office, order, order.kind, wanted, is_agent=owned is not None))
+    of_account = await _names_of(office, order, order.kind)
+    chosen = _chosen(office, order, order.kind, wanted, of_account, is_agent=owned is not None)
+    names = sorted([name async for part in chosen for name in part])
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))

@@ -468,7 +468,7 @@ def _require_trunk(office: Office, scope: Scope, name: str, settings: Collection
     """Check that an agent may set values of a mapping gateway or phone: it is of an account below the agent."""
     definitions = office.definitions
     is_phone = name in definitions.gateways_by_list()["phones"]
-    account = definitions.accounts_of("mapping_gateways", "phones").get(name)
+    account = definitions.accounts_of("mapping_gateways", "phones")().get(name)
     if account == scope.agent or not (account is not None and scope.sees(account)):
         message = f"agent {scope.agent} has no gateway or phone {name} below it"
         raise OutOfScopeError(message)

@@ -1,6 +1,6 @@
 """Port of the office for the definitions of the configuration; the database is ``storage.stores``."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
@@ -157,8 +157,8 @@ class ConfiguredObjects(Protocol):
         """Return the rate groups that gateways, phones and other rate groups name."""
         ...
 
-    def accounts_of(self, *kinds: str) -> Mapping[str, str]:
-        """Return the account of each object of some kinds that names one."""
+    def accounts_of(self, *kinds: str) -> Callable[[], Mapping[str, str]]:
+        """Return what finds the account of each object of some kinds that names one, in a thread if they are many."""
         ...
 
     def calendars(self) -> Mapping[str, Calendar]:

@@ -1,5 +1,6 @@
 """Use cases of trunks and phones: gateways and registrations of the running switch, gateways as they are written."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -51,7 +52,7 @@ async def list_registrations(
     found = await office.switch.ask(order)
     if scope.visible is None:
         return found
-    payers = office.definitions.accounts_of("mapping_gateways", "phones")
+    payers = await asyncio.to_thread(office.definitions.accounts_of("mapping_gateways", "phones"))
     return [each for each in found if isinstance(each, InboundRow) and scope.sees(payers.get(each.name, ""))]
 
 
