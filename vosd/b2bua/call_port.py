@@ -20,6 +20,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.owners import KeyPauses
 from vosd.sip.wire.message import Message, Response
+from vosd.trunks.gateways import MappingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
@@ -51,23 +52,13 @@ class SwitchPort(Protocol):
     """The switch, as the legs of one call know it."""
 
     @property
-    def customer(self) -> str | None:
-        """Name of the trunk that the call came from."""
-        ...
-
-    @property
-    def drops_caller(self) -> bool:
-        """Whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
+    def customer(self) -> MappingGateway | None:
+        """The trunk or phone that the call came from."""
         ...
 
     @property
     def is_emergency(self) -> bool:
         """Whether it is a call to an emergency number."""
-        ...
-
-    @property
-    def account(self) -> str:
-        """Id of the account that the call came from; empty if it is unknown."""
         ...
 
     @property

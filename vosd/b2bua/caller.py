@@ -146,8 +146,10 @@ class Caller:
     @property
     def trunk(self) -> str | None:
         """Name of its mapping gateway, or its number as a phone: one that has taken the call over has its own."""
-        newcomer = self.progress.newcomer
-        return self.call.board.customer if newcomer is None else newcomer.trunk
+        newcomer, customer = self.progress.newcomer, self.call.board.customer
+        if newcomer is not None:
+            return newcomer.trunk
+        return None if customer is None else customer.name
 
     @property
     def named(self) -> str:

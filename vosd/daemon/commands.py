@@ -302,7 +302,7 @@ class Commands:
         fitting = [each for each in switch.calls() if each.call_id.startswith(question.beginning)]
         update = None
         if len(fitting) == 1:
-            update = await self._service.node.followers.running(fitting[0].call, fitting[0].customer)
+            update = await self._service.node.followers.running(fitting[0].call)
         return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], update)
 
     async def describe_call(self, question: DescribeCall) -> FoundCall:

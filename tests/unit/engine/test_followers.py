@@ -82,7 +82,7 @@ def test_telephones_that_ring_together_are_named_by_their_legs_while_and_after_t
         scene.exchange.telephone(name, place, script=scripts[name]).register()
     call = scene.begun_call(Intent(), after_ms=1_500)
     (live,) = scene.exchange.switch.calls()
-    assert asyncio.run(scene.exchange.followers.running(live.call, "acme")).gateways == ("7001", "7002")
+    assert asyncio.run(scene.exchange.followers.running(live.call)).gateways == ("7001", "7002")
     scene.wire.run_until(lambda: call.is_over)
     assert [row.gateway for row in scene.record.attempts] == ["7002", "7001"]
     found = call_of(scene, [scene.record.sip_call_id_in, scene.record.sip_call_id_out])

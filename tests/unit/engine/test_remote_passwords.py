@@ -71,7 +71,7 @@ def test_a_call_waits_for_the_verdict_and_goes_on_by_it():
     judges.judge(PasswordVerdict.RIGHT)
     judges.stage.wire.run_for(1_000)
     (live,) = judges.exchange.switch.calls()
-    assert live.customer == "1001"
+    assert live.customer.name == "1001"
     assert live.call.journey.answered_at is not None
     assert len(judges.asked) == 1
 

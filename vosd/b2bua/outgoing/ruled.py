@@ -189,13 +189,13 @@ class CallFacts:
 
     def fact(self, name: str) -> str:
         """Return a fact as it may be shown to the peer."""
-        call = self._call
+        customer = self._call.board.customer
         if name == "account":
-            return call.board.account
+            return "" if customer is None else customer.account
         if name == "call_id":
-            return call.arrival.call_id
+            return self._call.arrival.call_id
         if name == "customer":
-            return call.board.customer or ""
+            return "" if customer is None else customer.name
         return self._gateway() if name == "gateway" else escape_user(self._number(name))
 
     def hides_caller(self) -> bool:
@@ -203,7 +203,12 @@ class CallFacts:
         choice = self._leg.route_choice
         if choice is None:
             return isinstance(self._received, Response) and withholds_sender(self._received)
-        return self._call.board.drops_caller or not self._shows_number(choice)
+        return self._drops_caller() or not self._shows_number(choice)
+
+    def _drops_caller(self) -> bool:
+        """Return whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
+        customer = self._call.board.customer
+        return customer is not None and customer.drops_caller
 
     def _shows_number(self, choice: RouteChoice) -> bool:
         return shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
@@ -224,4 +229,4 @@ class CallFacts:
             return ""
         if name == "caller":
             return choice.caller_out
-        return "" if self._call.board.drops_caller else arrival.caller_in
+        return "" if self._drops_caller() else arrival.caller_in

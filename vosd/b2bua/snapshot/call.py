@@ -19,7 +19,7 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
 from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
-from vosd.b2bua.snapshot.leg import CallerLegSnapshot, DialectOf, LegSnapshot, forwarded_in
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, DialectOf, LegSnapshot, customer_of, forwarded_in
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import NO_ATTEMPT, Arrival, Journey, JourneyFacts, LatestAttempt
@@ -327,7 +327,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.caller.restored(board, dialect_of, calls.restoration)
         if self.substitute is None:
             raise ValueError("a call without a calling side")
-        return self.substitute.restored(dialect_of(board.customer or ""))
+        return self.substitute.restored(dialect_of(customer_of(board)))
 
     def connect(self, calls: RestoredCalls) -> None:
         """Restore bridge, transfer and requests between the legs of the call, or of two calls that are joined."""

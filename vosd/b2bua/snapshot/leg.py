@@ -173,6 +173,11 @@ class ShownForkSnapshot(NamedTuple):
         return ShownFork(self.tag, self.remote_sequence, sessions, self.is_settled)
 
 
+def customer_of(board: Switchboard) -> str:
+    """Return the name of the trunk that a call came from."""
+    return "" if board.customer is None else board.customer.name
+
+
 class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     """A caller and its leg."""
 
@@ -225,7 +230,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     def restored(self, board: Switchboard, dialect_of: DialectOf, restoration: Restoration) -> Caller:
         """Return the caller, which has no call yet; requests within its dialog find it."""
         endpoint, newcomer = restoration.endpoint, self.newcomer
-        dialect = dialect_of((board.customer or "") if newcomer is None else newcomer.trunk)
+        dialect = dialect_of(customer_of(board) if newcomer is None else newcomer.trunk)
         if self.leg.dialog is None:
             raise ValueError("a caller without a dialog")
         dialog = restoration.dialog(self.leg.dialog)

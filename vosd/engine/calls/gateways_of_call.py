@@ -60,8 +60,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)) or (
             gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
         )
-        if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
-            return None
+        if gateway.name in live.blocks.called or (is_paused and not self._live_call.is_emergency):
+            return None  # no pause that a vendor asks for keeps a call to an emergency number away
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
         full = None
@@ -121,7 +121,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         )
         if gateway.name in live.blocks.called:
             return False
-        if (is_paused or choice.is_at_rest) and self._is_emergency():
+        if (is_paused or choice.is_at_rest) and self._live_call.is_emergency:
             # A gateway at rest is better than none, but not better than one that may still ring.
             if not leaving.is_at_rest:
                 return False
@@ -181,7 +181,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         choice, address = next_hop
         live_call, call_request = self._live_call, self._live_call.call_request
         caller = _digits(choice.caller_out)
-        if not caller or caller != _digits(call_request.caller_in) or self._is_emergency():
+        if not caller or caller != _digits(call_request.caller_in) or self._live_call.is_emergency:
             return False
         sent = live_call.services.running.sent.get((address.host, address.port, choice.callee_out, choice.caller_out))
         received = call_request.hops + 1  # the INVITE that goes on has one less
@@ -196,11 +196,6 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         return search is not None and any(
             (each.address.host, each.address.port) == (address.host, address.port) for each in search.in_progress
         )
-
-    def _is_emergency(self) -> bool:
-        """Return whether the call is to an emergency number: no pause that a vendor asks for keeps such a call away."""
-        numbers = self._live_call.services.admission.catalogue.parameters.special_numbers
-        return numbers.is_emergency(self._live_call.call_request.callee_billing)
 
     def _take_shared(self, choice: RouteChoice, now: Instant) -> bool:
         """Take the places that a gateway shares; where there is none, undo those before and that of the gateway."""
@@ -352,7 +347,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
         is_resting = gateway.name in live.breakers.resting
         if is_resting:
-            addresses = live.open_addresses(gateway, addresses, now.mono, is_emergency=self._is_emergency())
+            addresses = live.open_addresses(gateway, addresses, now.mono, is_emergency=self._live_call.is_emergency)
         if len(addresses) > 1:
             if gateway.spread:
                 addresses = live.address_turns.rotated(gateway.name, addresses)

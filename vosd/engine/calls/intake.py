@@ -432,8 +432,9 @@ class Intake:
         if choice is not None and not choice.gateway.is_phone:
             account = choice.gateway.account
         else:
-            name = (call.board.customer or "") if choice is None else choice.gateway.name
-            account = gateways[name].account if name in gateways else None
+            trunk = call.board.customer if choice is None else choice.gateway
+            present = None if trunk is None else gateways.get(trunk.name)
+            account = None if present is None else present.account
         payer = None if account is None else catalogue.accounts.get(account)
         if payer is None:
             return None  # none, or a reload has removed it

@@ -35,6 +35,7 @@ from vosd.obs.events import Event
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.gateways import MappingGateway
 
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
@@ -115,28 +116,15 @@ class LiveCall:
         self.media = MediaOfCall(self)
 
     @property
-    def customer(self) -> str | None:
-        """The name of the mapping gateway that the call came from."""
-        mapping = self.call_request.mapping
-        return None if mapping is None else mapping.name
-
-    @property
-    def drops_caller(self) -> bool:
-        """Whether the trunk that the call came from has its calling numbers dropped."""
-        mapping = self.call_request.mapping
-        return mapping is not None and mapping.drops_caller
+    def customer(self) -> MappingGateway | None:
+        """The trunk or phone that the call came from."""
+        return self.call_request.mapping
 
     @property
     def is_emergency(self) -> bool:
         """Whether it is a call to an emergency number."""
         numbers = self.services.admission.catalogue.parameters.special_numbers
         return numbers.is_emergency(self.call_request.callee_billing)
-
-    @property
-    def account(self) -> str:
-        """The id of the account that the call came from; empty if it is unknown."""
-        account = self.call_request.account
-        return "" if account is None else account.id
 
     def ask(self, now: Instant) -> Decision:
         """Ask the open question of the set-up; return the decision if the answer is known at once."""
@@ -318,7 +306,8 @@ class LiveCall:
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Warn about a trunk that refuses session refreshes: its calls will time out."""
-        self.services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
+        customer = "" if self.customer is None else self.customer.name
+        self.services.notices.refresh_failed(gateway or customer, self.call_id, status, now)
 
     def _unanswered(self, at: Instant) -> None:
         """Count the call for the blacklist, and let its signature be used again, by another way to us."""

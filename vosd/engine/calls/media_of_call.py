@@ -57,12 +57,10 @@ class MediaOfCall(msgspec.Struct, eq=False):
         None has in a call to an emergency number.
         """
         admission = self._live_call.services.admission
-        parameters = admission.catalogue.parameters
-        if not parameters.access.judges_sdp or parameters.special_numbers.is_emergency(
-            self._live_call.call_request.callee_billing
-        ):
+        access = admission.catalogue.parameters.access
+        if not access.judges_sdp or self._live_call.is_emergency:
             return False
-        why = media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of)
+        why = media_objection(hosts(session) - hosts(before), access, admission.live.country_of)
         if why:
             self._warn_of_media(why, now)
         return bool(why)
@@ -70,10 +68,10 @@ class MediaOfCall(msgspec.Struct, eq=False):
     def judged_source(self, host: str, now: Instant) -> AccessAction:
         """Return the treatment of media that come from an address; those of calls to emergency numbers are taken."""
         admission = self._live_call.services.admission
-        parameters = admission.catalogue.parameters
-        if parameters.special_numbers.is_emergency(self._live_call.call_request.callee_billing):
+        if self._live_call.is_emergency:
             return AccessAction.ALLOW
-        decision = parameters.access.by_rules(AccessScope.RTP, host, admission.live.country_of)
+        access = admission.catalogue.parameters.access
+        decision = access.by_rules(AccessScope.RTP, host, admission.live.country_of)
         if decision is None:
             return AccessAction.ALLOW
         if decision.action is AccessAction.BLOCK:
@@ -97,6 +95,7 @@ class MediaOfCall(msgspec.Struct, eq=False):
 
     def _warn_of_media(self, why: str, now: Instant) -> None:
         """Warn of an address that may have no media of the call."""
-        live_call = self._live_call
-        source, customer = live_call.call.arrival.source_address, live_call.customer or ""
-        live_call.services.notices.access_refused(live_call.account, customer, source, why, now)
+        live_call, customer = self._live_call, self._live_call.customer
+        account, name = ("", "") if customer is None else (customer.account, customer.name)
+        source = live_call.call.arrival.source_address
+        live_call.services.notices.access_refused(account, name, source, why, now)

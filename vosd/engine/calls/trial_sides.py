@@ -20,6 +20,7 @@ from vosd.sip.door.messages import OutgoingSuccess
 from vosd.sip.events import AckArrived, EarlierAnswer, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
+from vosd.trunks.gateways import MappingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.caller import Caller
@@ -31,9 +32,8 @@ _ACCEPTED, _OTHER_SESSION, _GLARE = 200, 488, 491
 class BoardOfTrial:
     """The switch for a test call (``SwitchPort``): no customer, no transfer, and no session that is refreshed."""
 
-    customer: str | None = None
-    drops_caller = is_emergency = False
-    account = ""
+    customer: MappingGateway | None = None
+    is_emergency = False
 
     def __init__(self, attestation: CallerAttestation) -> None:
         self._attestation = attestation

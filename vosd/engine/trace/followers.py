@@ -211,16 +211,16 @@ class TraceFollowers:
         sent = _first(found, CALL_BYTES_MAX)
         return EndedCallMessages(await self._shown(sent), len(found) - len(sent), together)
 
-    async def running(self, call: Call, mapping_gateway: str | None) -> CallUpdate:
+    async def running(self, call: Call) -> CallUpdate:
         """Return the messages of a running call so far."""
-        arrival, journey = call.arrival, call.journey
+        arrival, journey, customer = call.arrival, call.journey, call.board.customer
         legs = [arrival.sip_call_id_in, *journey.sip_call_ids_out]
         messages = await self._shown(_first(self.trace.messages(legs), CALL_BYTES_MAX))
         return CallUpdate(
             call_id=arrival.call_id,
             caller=arrival.caller_in,
             callee=arrival.callee_in,
-            mapping_gateway=mapping_gateway,
+            mapping_gateway=None if customer is None else customer.name,
             gateways=_gateways(journey),
             messages=messages,
             record=None,

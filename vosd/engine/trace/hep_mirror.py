@@ -161,10 +161,9 @@ class HepMirror:
 
     def _is_wanted(self, call: CallPort) -> bool:
         """Return whether the trunks of a call, some of which say so, want it copied."""
-        wishes, choice = self._wishes, call.journey.choice
-        said = [
-            wishes.get(name) for name in (call.board.customer, None if choice is None else choice.gateway.name) if name
-        ]
+        choice = call.journey.choice
+        trunks = call.board.customer, None if choice is None else choice.gateway
+        said = [self._wishes.get(trunk.name) for trunk in trunks if trunk is not None]
         return False not in said and (self._is_for_all or True in said)
 
     def _copy(self, middle: bytes, direction: Direction, peer: Peer, data: bytes) -> None:
