@@ -91,7 +91,8 @@ def test_no_method_of_the_switchboard_takes_a_call_to_look_it_up():
             name for each in node.args.args if each.annotation for name in names_in(each.annotation) | quoted(each)
         }
         for _, owner in matches(("b2bua",), "Protocol)")
-        if isinstance(owner, ast.ClassDef) and owner.name in {"SwitchPort", "Switchboard", "GatewayBoard", "MediaBoard"}
+        if isinstance(owner, ast.ClassDef)
+        and owner.name in {"SwitchPort", "Switchboard", "GatewayBoard", "MediaBoard", "MoneyBoard"}
         for node in owner.body
         if isinstance(node, ast.FunctionDef)
     }

@@ -1,4 +1,4 @@
-"""Parts of the switchboard of a call: what it uses of the switch for its attempts at gateways, and for its media.
+"""Parts of the switchboard of a call: what it uses of the switch for attempts at gateways, media and money.
 
 Attempts use them as well as the call, so nothing here knows the call.
 """
@@ -143,4 +143,40 @@ class MediaBoard(TargetBoard, Protocol):
 
     def silence(self, answered_at: Instant) -> "Limit | None":
         """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
+        ...
+
+
+class MoneyBoard(Protocol):
+    """The money of one call while it lasts."""
+
+    @property
+    def vendor_s(self) -> int | None:
+        """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
+        ...
+
+    def extend(self) -> int | EndReason:
+        """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
+        ...
+
+    def rings(self, now: Instant) -> bool:
+        """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
+
+        For calls that are charged before their answer, as the four that follow.
+        """
+        ...
+
+    def vendor_left(self) -> None:
+        """Journal that the vendor of the attempt before is charged no further: the next INVITE waits to be sent."""
+        ...
+
+    def announced(self) -> None:
+        """Journal that a call which is charged before its answer is charged no further: its end is announced."""
+        ...
+
+    def unpaid(self, at: Instant) -> "Limit | None":
+        """Hold more money for a call without answer; return its limit where there is none for ``at``."""
+        ...
+
+    def is_early(self, now: Instant) -> bool:
+        """Return whether the deadline was that of the money alone; the call's own is set again."""
         ...

@@ -497,7 +497,7 @@ class Call:
         until_ms = now.mono + offer.lasts_ms
         self.journey.announced = Announced(until_ms, reason, status, cause, source, now.came, self.journey.reason_text)
         self.state = states.ANNOUNCING
-        self.board.announced()
+        self.board.money.announced()
         inviter.begin_attempt(now)  # another early dialog than that of a gateway's media
         inviter.ring(_PROGRESS, offer.session, now)
         self.board.set_deadline(until_ms)
@@ -620,7 +620,7 @@ class Call:
     def begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
         self.journey.charged_from(now)
-        if self.board.rings(now):
+        if self.board.money.rings(now):
             return True
         self._give_up_callee(EndReason.OVERLOAD, now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
@@ -631,9 +631,9 @@ class Call:
 
         False = the deadline was its own.
         """
-        limit = self.board.unpaid(now)
+        limit = self.board.money.unpaid(now)
         if limit is None:
-            return self.board.is_early(now)
+            return self.board.money.is_early(now)
         self._give_up_callee(limit.reason, now)
         self._reject(limit.reason, _UNPAID_STATUS, None, HangupSource.SWITCH, now)
         return True
@@ -662,7 +662,7 @@ class Call:
 
     def _answer_wait_ends(self) -> Instant:
         """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
-        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self.board.vendor_s
+        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self.board.money.vendor_s
         return answered_at.plus(ANSWER_WAIT_MS if paid_s is None else min(ANSWER_WAIT_MS, 1_000 * paid_s))
 
     def _vendor_paid_until(self, at_last: Instant, hung_up_mono: int | None) -> int | None:
@@ -670,7 +670,7 @@ class Call:
 
         None = at the end.
         """
-        came, paid_s = self.journey.vendor_answered_at, self.board.vendor_s
+        came, paid_s = self.journey.vendor_answered_at, self.board.money.vendor_s
         if came is None or paid_s is None or self.journey.invited_at is not None:
             return hung_up_mono
         return min(at_last.mono if hung_up_mono is None else hung_up_mono, came.mono + 1_000 * paid_s)
@@ -685,7 +685,7 @@ class Call:
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
         if self.journey.invited_at is not None and self.lifetime is None:
-            limit = self.board.unpaid(at)
+            limit = self.board.money.unpaid(at)
             at = at if limit is None else limit.at
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text

@@ -86,7 +86,7 @@ class Lifetime:
             if now_ms < until.mono:
                 self.watch(call)
                 return None
-            more = self._board.extend()
+            more = self._board.money.extend()
             if isinstance(more, EndReason):
                 return Limit(until, more, until.mono)
             self.granted.granted_s = more

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
-from vosd.b2bua.boards import GatewayBoard, MediaBoard
+from vosd.b2bua.boards import GatewayBoard, MediaBoard, MoneyBoard
 from vosd.b2bua.call_port import SwitchPort
-from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.substitute import Substitute
-    from vosd.b2bua.supervision import Limit
 
 
 class SetupAnswer(msgspec.Struct, frozen=True):
@@ -54,6 +52,11 @@ class Switchboard(SwitchPort, Protocol):
     @property
     def media(self) -> MediaBoard:
         """The part for media, until the call is over."""
+        ...
+
+    @property
+    def money(self) -> MoneyBoard:
+        """The part for money, until the call is over."""
         ...
 
     def ask(self, now: Instant) -> Decision:
@@ -90,11 +93,6 @@ class Switchboard(SwitchPort, Protocol):
         """Journal the answer of the gateway while the caller's 200 waits for a PRACK; False if that fails."""
         ...
 
-    @property
-    def vendor_s(self) -> int | None:
-        """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
-        ...
-
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200 is sent; return the seconds that are paid for.
 
@@ -110,29 +108,6 @@ class Switchboard(SwitchPort, Protocol):
         """Forget the journalled answer: the caller's 200 was not sent, and the customer pays nothing."""
         ...
 
-    def rings(self, now: Instant) -> bool:
-        """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
-
-        For calls that are charged before their answer, as the four that follow.
-        """
-        ...
-
-    def vendor_left(self) -> None:
-        """Journal that the vendor of the attempt before is charged no further: the next INVITE waits to be sent."""
-        ...
-
-    def announced(self) -> None:
-        """Journal that a call which is charged before its answer is charged no further: its end is announced."""
-        ...
-
-    def unpaid(self, at: Instant) -> "Limit | None":
-        """Hold more money for a call without answer; return its limit where there is none for ``at``."""
-        ...
-
-    def is_early(self, now: Instant) -> bool:
-        """Return whether the deadline was that of the money alone; the call's own is set again."""
-        ...
-
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
         ...
@@ -143,10 +118,6 @@ class Switchboard(SwitchPort, Protocol):
 
     def answer_left(self) -> None:
         """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
-        ...
-
-    def extend(self) -> int | EndReason:
-        """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
         ...
 
     def over(self) -> None:

@@ -131,7 +131,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         if journey.vendor_invited_at is not None and attempt.transaction.is_unsent:
             journey.vendor_left(now)
-            self._board.vendor_left()
+            self._board.money.vendor_left()
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
             self.hunt.wait(self._call, attempt, attempt.own_deadline(), now)

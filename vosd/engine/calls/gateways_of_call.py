@@ -17,6 +17,7 @@ from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.engine.calls.attempts import name_of
+from vosd.engine.calls.services import SentTo
 from vosd.routing.breaker import place_of
 from vosd.routing.conditions import CAUSE_OF_FULL, OF_ROOM, without_room
 from vosd.routing.failover import AttemptOutcome
@@ -40,6 +41,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     _live_call: "LiveCall"
     is_of_earlier_catalogue: bool = False
     """The call was set up by another catalogue than the one in force, and may not be answered yet."""
+    sent_to: list[SentTo] = []
+    """Keys of its attempts in ``RunningCalls.sent``."""
 
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
         """Reserve capacity of a gateway; return the next hop, with its number of a pool; None = it cannot be called.
@@ -98,7 +101,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if address.host != call_request.source_host and not gateway.is_phone:
             sent_to = address.host, address.port, choice.callee_out, choice.caller_out
             services.running.sent.setdefault(sent_to, {})[live_call] = None
-            live_call.sent_to.append(sent_to)
+            self.sent_to.append(sent_to)
         if services.observer.are_present:
             services.observer.attempted(live_call.call, call_request, gateway.name)
         if services.reporter is not None:
@@ -226,7 +229,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         hold, rate, gateway = live_call.call_request.hold, buy_rate(choice), choice.gateway
         if hold is None or rate is None or gateway.earns:
             return True
-        elapsed_s = 0 if live_call.ringing is None else live_call.ringing.elapsed_s(now)
+        elapsed_s = 0 if live_call.money.ringing is None else live_call.money.ringing.elapsed_s(now)
         refusal = hold.join(credit, rate, live_call.vendors.first_period_s(gateway), elapsed_s)
         if refusal is None:
             return True
@@ -334,8 +337,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     ) -> None:
         """Note the outcome of an unanswered attempt; ``frees_place``: release its capacity and money."""
         live_call = self._live_call
-        if live_call.ringing is not None:
-            live_call.ringing.attempt_over(now)
+        if live_call.money.ringing is not None:
+            live_call.money.ringing.attempt_over(now)
         if frees_place:
             self.vacate(attempt.choice)
         live_call.services.attempts.over(attempt, live_call.call_request.account, outcome, now)

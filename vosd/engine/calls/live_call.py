@@ -4,7 +4,6 @@ It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looke
 """
 
 from collections.abc import Iterator
-from copy import copy
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,24 +12,23 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.ports import Decision, SetupAnswer
-from vosd.b2bua.stamps import Ending, Journey
+from vosd.b2bua.stamps import Ending
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.supervision import Limit
-from vosd.base.cause import EndReason, HangupSource
+from vosd.base.cause import HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.callcontrol.bookkeeping import conclude, draft, opened
+from vosd.callcontrol.bookkeeping import conclude, draft
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.engine.calls.known import GONE
 from vosd.engine.calls.media_of_call import MediaOfCall
+from vosd.engine.calls.money_of_call import MoneyOfCall, opened_now
 from vosd.engine.calls.open_setup import OpenSetup
-from vosd.engine.calls.ringing_money import RingingMoney
-from vosd.engine.calls.services import CallServices, SentTo
+from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
@@ -63,14 +61,13 @@ class LiveCall:
         "is_over",
         "kept",
         "media",
+        "money",
         "open_setup",
-        "ringing",
-        "sent_to",
         "services",
         "timer",
         "vendors",
     )
-    __deletable__ = ("call", "gateways", "media")  # for a compiler (ADR 84)
+    __deletable__ = ("call", "gateways", "media", "money")  # for a compiler (ADR 84)
 
     call: Call
     """Deleted at the end, as are its parts: they refer to each other, and so are freed without a garbage collection."""
@@ -96,8 +93,7 @@ class LiveCall:
         """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
         self.open_setup: OpenSetup | None = None
         """The set-up, while a question of it is open."""
-        self.ringing: RingingMoney | None = None
-        """Money of the call until it is answered, if it is charged before."""
+
         self.kept = kept
         """The call as journalled, once it is answered."""
         self.timer: Timer[LiveCall] | None = None
@@ -108,12 +104,12 @@ class LiveCall:
         """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
-        self.sent_to: list[SentTo] = []
-        """Keys of its attempts in ``RunningCalls.sent``."""
+
         self.is_over = False
         self.ending: Ending | None = None
         self.gateways = GatewaysOfCall(self)
         self.media = MediaOfCall(self)
+        self.money = MoneyOfCall(self)
 
     @property
     def customer(self) -> MappingGateway | None:
@@ -141,12 +137,16 @@ class LiveCall:
         """
         if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
             self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=is_recorded)
-        ended_mono = self._paid_until_ms(given_up.call.journey)
+        ending = self.ending
+        if ending is None:
+            ended_mono = self.money.paid_until_ms()
+        else:
+            ended_mono = ending.at.mono if ending.vendor_mono is None else ending.vendor_mono
         self._intake.book_late_answer(given_up, self.call_request, attempt, now, ended_mono)
         if self.kept is None:
             self.services.sink.answered_in_vain(self.call_id, given_up.sip_call_id)
-        if self.ringing is not None and ended_mono is None:
-            self.vendor_left()
+        if ended_mono is None and self.money.ringing is not None:
+            self.money.vendor_left()
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -165,10 +165,10 @@ class LiveCall:
         """Let ``call.deadline_due`` be called at ``at_ms``, in place of the deadline before.
 
         Most deadlines are moved to a later time before they are reached: a timer that fires earlier is left, and set
-        again when it fires (``is_due``).
+        again when it fires.
         """
-        if self.ringing is not None:
-            at_ms = self.ringing.deadline(at_ms)
+        if self.money.ringing is not None:
+            at_ms = self.money.ringing.deadline(at_ms)
         self.due_ms = at_ms
         deadlines, timer = self.services.deadlines, self.timer
         if timer is not None:
@@ -177,45 +177,30 @@ class LiveCall:
             deadlines.cancel(timer)
         self.timer = deadlines.schedule(at_ms, self)
 
-    def is_due(self, now: Instant) -> bool:
-        """Return whether the deadline is reached now that the timer has fired; set the timer again if it is not."""
-        self.timer = None
-        if now.mono >= self.due_ms:
-            return True
-        self.timer = self.services.deadlines.schedule(self.due_ms, self)
-        return False
-
     def answer_waits(self) -> bool:
         """Journal the gateway's answer: the vendor charges from now on, even if the caller is never answered."""
         return self._keep()
-
-    @property
-    def vendor_s(self) -> int | None:
-        """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
-        hold = self.call_request.hold
-        return None if hold is None or self.ringing is not None else hold.vendor_s
 
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
 
         They are within ``max_call_seconds`` of the gateway that answered.
         """
-        hold = self.call_request.hold
+        hold, journey = self.call_request.hold, self.call.journey
         if hold is None:
             raise RuntimeError(f"{self.call!r} answered without a hold")
-        journey = self.call.journey
         choice = journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)  # before the terms of the call are journalled
         came, answered_at = journey.vendor_answered_at, journey.answered_at
-        if hold.vendors and self.ringing is None and answered_at is not None and came is not None:
+        if hold.vendors and self.money.ringing is None and answered_at is not None and came is not None:
             hold.answered(answered_at.mono - came.mono)
         if not self._keep():
             return None
-        self.ringing = None
+        self.money.ringing = None
         # What is left of the search would stay for the whole call.
         self.call_request.choices, self.call_request.searched = NO_ROUTES, None
-        if self.sent_to:
+        if self.gateways.sent_to:
             self.services.running.forget_sent(self)
         if self.call_request.watched is not None or self.services.reporter is not None:
             caller = self.call.caller.leg
@@ -235,50 +220,6 @@ class LiveCall:
         """Forget the journalled answer: the call ends in this turn, and is recorded by its facts of then."""
         self.kept = None
 
-    def rings(self, now: Instant) -> bool:
-        """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
-
-        A vendor that is tried later may have less money than the one before: the deadline follows.
-        """
-        hold = self.call_request.hold
-        if hold is None:
-            raise RuntimeError(f"{self.call!r} rings without a hold")
-        if self.ringing is None:
-            self.ringing = RingingMoney(hold, now)
-        self.ringing.attempt_begins()
-        kept = self._opened(self.call)
-        return kept is None or self.services.sink.answered(kept, UNDESCRIBED)
-
-    def vendor_left(self) -> None:
-        """Journal what a call pays until its next INVITE leaves: the attempt before, or none if that is paid apart.
-
-        A kill would pay that attempt until then, or its late answer again.
-        """
-        search, journey = self.call.search, copy(self.call.journey)
-        if search is not None and search.has_unsent:
-            journey.note_not_sent(search.latest_sent)
-            kept = self._opened(self.call, journey)
-            if kept is not None:
-                self.services.sink.answered(kept, UNDESCRIBED)
-
-    def announced(self) -> None:
-        """Journal that a call which is charged before its answer is charged no further: its end is announced."""
-        kept = None if self.ringing is None else self._opened(self.call)
-        if kept is not None:
-            ended = msgspec.structs.replace(kept, ended_mono=self._paid_until_ms(self.call.journey))
-            self.services.sink.answered(ended, UNDESCRIBED)
-
-    def unpaid(self, at: Instant) -> Limit | None:
-        """Hold more money for a call without answer; return its limit where there is none for ``at``."""
-        return None if self.ringing is None else self.ringing.unpaid(at)
-
-    def is_early(self, now: Instant) -> bool:
-        """Return whether the deadline was that of the money alone; the call's own is set again."""
-        if self.ringing is None or now.mono >= self.ringing.wanted_ms:
-            return False
-        self.set_deadline(self.ringing.wanted_ms)
-        return True
-
     def moved(self, *, at_once: bool = False) -> None:
         """Journal an answered call as it is now."""
         if self.kept is not None:
@@ -294,15 +235,6 @@ class LiveCall:
         """Journal that the caller has acknowledged our 200."""
         self.established = None
         self.services.sink.acknowledged(self.call_id, at.mono)
-
-    def extend(self) -> int | EndReason:
-        """Hold money for more seconds; return the new total, or the reason to end the call."""
-        hold = self.call_request.hold
-        if hold is None:
-            raise RuntimeError(f"{self.call!r} talks without a hold")
-        if hold.extend():
-            return min(hold.granted_s, hold.ceiling_s)
-        return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Warn about a trunk that refuses session refreshes: its calls will time out."""
@@ -321,11 +253,11 @@ class LiveCall:
         """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self.services, self.call, self.call_request
         services.running.remove(self.call_id)
-        if self.sent_to:
+        if self.gateways.sent_to:
             services.running.forget_sent(self)
         self.is_over = True
         self.ending = call.ending
-        del self.call, self.gateways, self.media
+        del self.call, self.gateways, self.media, self.money
         ending = self.ending
         assert ending is not None, f"{call!r} is over without an ending"
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprints):
@@ -335,7 +267,7 @@ class LiveCall:
             services.deadlines.cancel(timer)
         # A call that was not answered is charged with ``SS_STARTBILLINGTIME`` 1 only, by its facts of now.
         was_answered = call.journey.vendor_answered_at is not None
-        kept = (self.kept if was_answered else None) or self._opened(call)
+        kept = (self.kept if was_answered else None) or opened_now(self, call)
         zero_too = services.records_zero or call_request.callee_billing in services.emergency
         if kept is None:
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
@@ -394,31 +326,7 @@ class LiveCall:
             record = msgspec.structs.replace(record, media=media)
         return record
 
-    def record_so_far(self, now: Instant) -> CallRecord:
-        """Return the record that the call would leave if it ended now; nothing is changed."""
-        journey = self.call.journey
-        ending = Ending(EndReason.ADMINISTRATIVE, _SWITCH, now, None, EndReason.ADMINISTRATIVE.q850_cause)
-        kept = (self.kept if journey.vendor_answered_at is not None else None) or self._opened(self.call)
-        if kept is None:
-            return draft(self.services.node, self.call.arrival, self.call_request, journey, ending, has_verdicts=False)
-        codecs = journey.codec, journey.vendor_codec
-        return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
-
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _paid_until_ms(self, journey: Journey) -> int | None:
-        """Return when the record of the call stops to pay its latest attempt, on the monotonic clock.
-
-        None = the call goes on, and has another attempt in progress, which it pays. One whose end is announced has
-        none, and that end in its record.
-        """
-        ending, announced = self.ending, journey.announced
-        if ending is not None:
-            return ending.at.mono if ending.vendor_mono is None else ending.vendor_mono
-        if announced is None:
-            return None
-        limit = self.unpaid(announced.at)
-        return announced.at.mono if limit is None else limit.at.mono
 
     @property
     def _waiting_setup(self) -> OpenSetup:
@@ -447,7 +355,7 @@ class LiveCall:
     def _keep(self) -> bool:
         """Journal a call that a gateway has answered, in place of its entry before."""
         services, call = self.services, self.call
-        kept = self._opened(call)
+        kept = opened_now(self, call)
         answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
         if kept is None or answered_at is None or choice is None:
             raise RuntimeError(f"{call!r} was answered by no gateway")
@@ -472,19 +380,6 @@ class LiveCall:
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
         return False
-
-    def _opened(self, call: Call, journey: Journey | None = None) -> OpenCall | None:
-        """Return the call as it is to be journalled; None if no one is charged.
-
-        ``journey`` is another one than that of the call.
-        """
-        if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
-            return None
-        services = self.services
-        return opened(
-            services.node, call.arrival, self.call_request, journey or call.journey, recorded=services.records_own_ends,
-            currencies=self.vendors.currencies,
-        )  # fmt: skip
 
 
 def undo(live_call: LiveCall, services: CallServices) -> None:

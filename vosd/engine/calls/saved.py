@@ -119,7 +119,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             portable(live_call.kept),
             None if timer is None else services.deadlines.position(timer),
             live_call.due_ms,
-            wanted_ms=0 if live_call.ringing is None else live_call.ringing.wanted_ms,
+            wanted_ms=0 if live_call.money.ringing is None else live_call.money.ringing.wanted_ms,
             setup=setup,
             has_moved=live_call.has_moved,
         )
@@ -191,7 +191,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             raise
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
-            live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
+            live_call.money.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
         for occupied in live_call.call.occupied:
             live_call.gateways.occupy_again(occupied)
         live_call.gateways.recount()

@@ -66,12 +66,12 @@ class RunningCalls:
 
     def forget_sent(self, live_call: "LiveCall") -> None:
         """Drop a call that is answered, or over, from those that were sent."""
-        for sent_to in live_call.sent_to:
+        for sent_to in live_call.gateways.sent_to:
             calls = self.sent.get(sent_to, {})
             calls.pop(live_call, None)
             if not calls:
                 self.sent.pop(sent_to, None)
-        live_call.sent_to.clear()
+        live_call.gateways.sent_to.clear()
 
     def get(self, call_id: str) -> "LiveCall | None":
         """Return the live call with that id."""

@@ -5,11 +5,16 @@ from collections.abc import Iterable
 
 from vosd.b2bua.attempt import leg_of
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.stamps import Ending
+from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
+from vosd.callcontrol.bookkeeping import conclude, draft
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import CallRecord
 from vosd.control.calls import AccountCalls, CallDescription, CallSnapshot, LegRow
 from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.money_of_call import opened_now
 from vosd.sip.dialog.session_wish import Side
 
 
@@ -79,11 +84,22 @@ def description(carried: LiveCall, now: Instant) -> CallDescription:
     return CallDescription(
         call=view,
         legs=legs,
-        record=carried.record_so_far(now),
+        record=_record_so_far(carried, now),
         granted_s=None if hold is None else hold.granted_s,
         ceiling_s=None if hold is None else hold.ceiling_s,
         deadline_s=None if carried.timer is None else max(0, carried.due_ms - now.mono) // 1_000,
     )
+
+
+def _record_so_far(carried: LiveCall, now: Instant) -> CallRecord:
+    """Return the record that a call would leave if it ended now; nothing is changed."""
+    call, journey, reason = carried.call, carried.call.journey, EndReason.ADMINISTRATIVE
+    ending = Ending(reason, HangupSource.SWITCH, now, None, reason.q850_cause)
+    kept = (carried.kept if journey.vendor_answered_at is not None else None) or opened_now(carried, call)
+    if kept is None:
+        return draft(carried.services.node, call.arrival, carried.call_request, journey, ending, has_verdicts=False)
+    codecs = journey.codec, journey.vendor_codec
+    return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
 
 
 def _leg(

@@ -171,7 +171,9 @@ class Switch(Counting):
     def handle_deadlines(self, now: Instant) -> None:
         """Handle the deadlines that have passed, the earliest first, at most so many before messages get their turn."""
         for live_call in islice(self._deadlines.expire(now.mono), DEADLINES_AT_ONCE):
-            if not live_call.is_due(now):
+            live_call.timer = None
+            if now.mono < live_call.due_ms:  # it was moved meanwhile
+                live_call.timer = self._deadlines.schedule(live_call.due_ms, live_call)
                 continue
             call = live_call.call
             try:
