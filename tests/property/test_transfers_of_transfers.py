@@ -71,7 +71,7 @@ class Day:
         """Require that each call has a side, and that joined ones name each other."""
         for call in (live_call.call for live_call in self.scene.exchange.switch.calls()):
             joined = call.conversation.joined
-            assert call.parties
+            assert call.conversation.parties
             assert joined is None or joined.conversation.joined is call
 
     def check_media(self, relay: VirtualRelay) -> None:

@@ -228,7 +228,7 @@ class GatewayAttempt:
 
     def response_came(self, event: ResponseArrived) -> None:
         """Take a response to the INVITE."""
-        self.call.to_forward = response = event.response
+        self.call.conversation.to_forward = response = event.response
         leg = self.leg
         status = response.status
         if status > _TRYING and (response.header("privacy") or response.header("remote-party-id")):

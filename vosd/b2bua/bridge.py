@@ -223,7 +223,7 @@ class Bridge:
         if isinstance(server, Server):  # an INVITE has its 100 already
             server.defer_response(self._endpoint.server_header, event.at)
         else:
-            leg.call.moved(at_once=True)  # its peer repeats it no more
+            leg.call.board.moved(at_once=True)  # its peer repeats it no more
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )

@@ -4,7 +4,7 @@ Each public method is an event, with the instant of its packet or deadline; it d
 call in one state of ``states``. A call has one deadline at every moment (ADR 10).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from vosd.b2bua import states
@@ -28,12 +28,10 @@ from vosd.cdr.record import (
     ANSWERED_ELSEWHERE,
     Attempt,
 )
-from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.reason import Q850
-from vosd.sip.wire.message import Message
 
 _PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
@@ -52,7 +50,6 @@ class Call:
         "callee",
         "caller",
         "conversation",
-        "ending",
         "endpoint",
         "hops",
         "journey",
@@ -61,7 +58,6 @@ class Call:
         "search",
         "settings",
         "state",
-        "to_forward",
     )
     __deletable__ = ("caller",)  # for a compiler (ADR 84)
 
@@ -92,8 +88,7 @@ class Call:
         self.conversation = Conversation(self, board)
         self.state = states.SETUP
         self.journey = Journey()
-        self.ending: Ending | None = None
-        self.to_forward: Message | None = None
+
         self.endpoint = endpoint
         self._asks = asks
         self.hops = hops
@@ -106,46 +101,20 @@ class Call:
     def __repr__(self) -> str:
         return f"<Call {self.arrival.call_id} {self.state.name}>"
 
-    @property
-    def legs(self) -> int:
-        """Return the number of established legs."""
-        if self.state is states.OVER:
-            return 0
-        return 1 + (self.callee is not None) + (0 if self.search is None else len(self.search.beside))
-
-    @property
-    def parties(self) -> Sequence[Leg]:
-        """The legs that take part, the caller's first."""
-        callee = None if self.callee is None or self.callee.progress.has_left else self.callee.leg
-        return [leg for leg in (self.caller.leg, callee) if leg is not None]
-
-    @property
-    def all_legs(self) -> Sequence[Leg]:
-        """The legs that take part, the caller's first, and those of attempts beside the foremost one."""
-        beside = () if self.search is None else self.search.beside
-        return [*self.parties, *(each.leg for each in beside)]
-
-    @property
-    def occupied(self) -> Sequence[RouteChoice]:
-        """The routes whose capacity is taken."""
-        if self.search is not None:
-            return self.search.occupied
-        return [] if self.callee is None or self.callee.progress.has_left else [self.callee.choice]
-
     # -- the set-up ---------------------------------------------------------------------------------------------
 
-    def begin(self, now: Instant) -> None:
-        """Send the caller 100, then try the first gateway, or ask what the set-up waits for."""
+    def begin(self, now: Instant, refusal: Refusal | None = None) -> None:
+        """Send the caller 100, then try the first gateway, or ask what the set-up waits for.
+
+        With a ``refusal`` the caller is refused, after an announcement.
+        """
         self.caller.begin(now)
-        if self._asks:
+        if refusal is not None:
+            self._refuse(refusal, now)
+        elif self._asks:
             self._set_up(self.board.ask(now), now)
         elif self.search is not None:
             self.search.try_next(now)
-
-    def begin_refused(self, refusal: Refusal, now: Instant) -> None:
-        """Send the caller 100, then refuse it, after an announcement."""
-        self.caller.begin(now)
-        self._refuse(refusal, now)
 
     def question_answered(self, answer: SetupAnswer, now: Instant) -> None:
         """Go on with the set-up by the answer to its open question."""
@@ -154,20 +123,15 @@ class Call:
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
-    def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
-        """Count the time of a gateway, or report the answer, from now on: the message had to wait."""
-        if isinstance(message, OutgoingSuccess):
+    def sent(
+        self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant, *, has_waited: bool = True
+    ) -> None:
+        """Count the time of a gateway from now on, since its INVITE had to wait, or report the answer."""
+        if type(message) is OutgoingSuccess:
             if self._is_answer(leg, message):
-                self.board.answer_sent()
-                if self.state is states.TALKING:
-                    self.board.answer_left()
-        elif self.search is not None:
+                self.board.answer_sent(has_waited=has_waited)
+        elif type(message) is OutgoingInvite and self.search is not None:
             self.search.invite_left(leg, message, now)
-
-    def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
-        """Report the answer, which has left at once."""
-        if self._is_answer(leg, message):
-            self.board.answer_sent()
 
     def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
@@ -220,7 +184,7 @@ class Call:
             self._refuse_unwritten(attempt, now)
             return
         self.caller.answer(attempt.answer, now)
-        self.to_forward = None
+        self.conversation.to_forward = None
         self.watch()
 
     def caller_answered(self, now: Instant) -> bool:
@@ -264,7 +228,7 @@ class Call:
         if self.search is not None:
             self.search.answered_late(given_up)
         self.board.unwanted_answer(row, now, given_up, is_recorded=is_recorded)
-        self.moved()  # the record behind a kill is to have the row
+        self.board.moved()  # the record behind a kill is to have the row
 
     # -- the conversation -----------------------------------------------------------------------------------------
 
@@ -288,11 +252,6 @@ class Call:
             self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
             self.callee.acknowledge(session, now)
 
-    def moved(self, *, at_once: bool = False) -> None:
-        """Journal the call as it is now, for the switch that goes on with it after a crash."""
-        if self.state is states.TALKING:
-            self.board.moved(at_once=at_once)
-
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
         if self.state is states.TALKING and self.lifetime is not None:
@@ -300,15 +259,6 @@ class Call:
         elif self.state is states.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.leg.supervision, self._answer_wait_ends().mono
             self.board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
-
-    def examine(self, now: Instant) -> None:
-        """Send the refreshes that are due, then end a call that has reached a limit.
-
-        In this order, because a session may be refreshed at the very instant at which it expires.
-        """
-        if self.state is states.TALKING:
-            self._refresh_sessions(now)
-            self._check_limits(now)
 
     def _check_limits(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
@@ -388,7 +338,8 @@ class Call:
         if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is states.TALKING:
-            self.examine(now)
+            self._refresh_sessions(now)  # first: a session may be refreshed at the very instant at which it expires
+            self._check_limits(now)
             return
         if self.state is states.ANSWERED:
             self._refresh_sessions(now)
@@ -416,11 +367,6 @@ class Call:
             self._announcement_over(self.journey.announced, now)
         elif self.search is not None:
             self.search.sound_failed(now)
-
-    def is_media_blocked(self, leg: Leg, session: bytes, before: bytes, now: Instant) -> bool:
-        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
-        is_new = leg is self.caller.leg and bool(session) and session != before
-        return is_new and self.board.media.is_media_blocked(session, before, now)
 
     def end(self, reason: EndReason, now: Instant, dead: DeadCall | None = None) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media.
@@ -528,7 +474,7 @@ class Call:
 
     def _refresh_sessions(self, now: Instant) -> None:
         """Send the refreshes and probes that are due."""
-        for leg in reversed(self.parties):
+        for leg in reversed(self.conversation.parties):
             if leg.supervision is not None:
                 leg.supervision.refresh_if_due(now)
 
@@ -617,15 +563,6 @@ class Call:
         self.board.answer_taken_back()
         self.state, self.lifetime = states.ANSWERED, None
 
-    def begin_to_charge(self, now: Instant) -> bool:
-        """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
-        self.journey.charged_from(now)
-        if self.board.money.rings(now):
-            return True
-        self._give_up_callee(EndReason.OVERLOAD, now)
-        self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
-        return False
-
     def _has_only_paid(self, now: Instant) -> bool:
         """Hold more money for a call that is charged before its answer, or end it for want of money.
 
@@ -694,7 +631,7 @@ class Call:
         vendor_mono = at.mono if source is not _SWITCH and at.mono < at_last.mono else None
         if self.lifetime is not None and self.lifetime.granted.granted_s <= 0:
             vendor_mono = self._vendor_paid_until(at_last, vendor_mono)
-        self.ending = Ending(reason, source, at_last, code, cause, dead, text, vendor_mono)
+        ending = Ending(reason, source, at_last, code, cause, dead, text, vendor_mono)
         self.state = states.OVER
         if self.callee is not None and not self.callee.progress.has_left:
             self.board.gateways.vacate(self.callee.choice)
@@ -704,10 +641,10 @@ class Call:
         for attempt in self.refused:
             self.endpoint.dialogs.refused.pop(attempt.tag, None)
         self.refused = ()
-        self.board.over()
+        self.board.over(ending)
         noticed_at = at if dead is None else dead.noticed_at
         if joined is not None:
-            joined.conversation.partner_ended(noticed_at, now or at, self.ending)
+            joined.conversation.partner_ended(noticed_at, now or at, ending)
         if transfer is not None:
             transfer.ended(self, noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.

@@ -75,6 +75,10 @@ class SwitchPort(Protocol):
         """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
         ...
 
+    def moved(self, *, at_once: bool = False) -> None:
+        """Journal a call that talks as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
+        ...
+
 
 class SearchPort(Protocol):
     """The search for a callee, as its attempts know it."""
@@ -119,6 +123,9 @@ class TransferPort(Protocol):
 class ConversationPort(Protocol):
     """The conversation of the two sides of a call, as their legs know it."""
 
+    to_forward: Message | None
+    """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+
     @property
     def bridge(self) -> "Bridge | None":
         """Bridge between the two legs; made when the first request within a dialog needs it."""
@@ -150,6 +157,10 @@ class ConversationPort(Protocol):
         """Report an INVITE, UPDATE, PRACK, INFO or REFER."""
         ...
 
+    def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes, now: Instant) -> bool:
+        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
+        ...
+
     def taken_over(self, newcomer: "Caller", far: "Leg", now: Instant) -> "Leg":
         """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
         ...
@@ -165,8 +176,7 @@ class CallPort(Protocol):
     state: CallState
     callee: "GatewayAttempt | None"
     caller: "CallerSide"
-    to_forward: Message | None
-    """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+
     refused: "tuple[GivenUp, ...]"
     """Attempts that were refused, and that another fork may answer."""
 
@@ -191,12 +201,10 @@ class CallPort(Protocol):
         """Report the answer of a gateway."""
         ...
 
-    def sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
-        """Report an INVITE, or a 200 to one, that has left after a wait."""
-        ...
-
-    def answer_left(self, leg: "Leg", message: OutgoingSuccess) -> None:
-        """Report a 200 to an INVITE that has left at once."""
+    def sent(
+        self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant, *, has_waited: bool = True
+    ) -> None:
+        """Report an INVITE that has left after a wait, or a 200 to one."""
         ...
 
     def not_sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
@@ -225,10 +233,6 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
-    def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes, now: Instant) -> bool:
-        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
-        ...
-
     # -- an answered call ---------------------------------------------------------------------------------------
 
     def end(self, reason: EndReason, now: Instant) -> None:
@@ -243,15 +247,11 @@ class CallPort(Protocol):
         """Report that our 200 was never acknowledged."""
         ...
 
-    def moved(self, *, at_once: bool = False) -> None:
-        """Report a new remote target."""
-        ...
-
     def watch(self) -> None:
         """Report that a session was agreed or refreshed, which may move the deadline."""
         ...
 
-    def examine(self, now: Instant) -> None:
+    def deadline_due(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit."""
         ...
 

@@ -173,7 +173,7 @@ class Caller:
             status, session = self.dialect.rung(status, session)
         pracks = self.pracks
         if pracks is not None and pracks.unacknowledged is not None:
-            pracks.add(status, session, self.call.to_forward)
+            pracks.add(status, session, self.call.conversation.to_forward)
             return
         left_out = None
         if session:
@@ -270,7 +270,7 @@ class Caller:
         sequence = self.progress.invite_sequence
         self.leg.acceptance = Acceptance(self.dialog, sequence, store=self._endpoint.store, owner=self.leg)
         self.leg.send(OutgoingSuccess(headers, session, self.invite, self.leg.acceptance), now)
-        self.call.to_forward = None
+        self.call.conversation.to_forward = None
         self.invite = self._endpoint.answered_invite
         self.leg.facts.last_seen_at = now
         self.leg.supervision = Supervision(self._endpoint, self.leg, SupervisionFacts(now))
@@ -351,7 +351,7 @@ class Caller:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
         elif self.leg.sessions.said and not self.offer and not self.progress.is_settled:
-            is_blocked = self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at)
+            is_blocked = self.call.conversation.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at)
             is_unusable = self._is_unusable(session, event.at)
             if session:
                 self.leg.note_session(session)
@@ -361,11 +361,11 @@ class Caller:
                 reason = EndReason.GEOFENCE_BLOCKED if is_blocked else EndReason.NO_COMMON_CODEC
                 self.call.end(reason, event.at)
                 return
-            waiting, self.call.to_forward = self.call.to_forward, event.request
+            waiting, self.call.conversation.to_forward = self.call.conversation.to_forward, event.request
             callee = self.call.callee
             if callee is not None:
                 callee.answer_early_offer(session, event.at)
-            self.call.to_forward = waiting
+            self.call.conversation.to_forward = waiting
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)
@@ -419,7 +419,7 @@ class Caller:
             self.call.watch()
         while self.pracks is not None and (ring := self.pracks.next_ring()) is not None:
             status, session, forwarded = ring
-            self.call.to_forward = forwarded or self.call.to_forward
+            self.call.conversation.to_forward = forwarded or self.call.conversation.to_forward
             self.ring(status, session, now)
         if self.pracks is not None and self.pracks.unacknowledged is None:
             self.pracks = None
@@ -429,7 +429,7 @@ class Caller:
         server, callee = event.transaction, self.call.callee
         if not session:
             self.leg.respond(server, 200, event.at)
-        elif self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at):
+        elif self.call.conversation.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at):
             self.leg.respond(server, 403, event.at)
         elif (
             callee is None

@@ -4,6 +4,7 @@ Requests may come while the callee still rings (UPDATE, PRACK, INFO). The bridge
 re-INVITE, UPDATE and INFO; requests that it cannot take now are answered here.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import RequestArrived
 from vosd.sip.screening import accepting
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.wire.message import Message
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -44,6 +46,21 @@ class Conversation(msgspec.Struct, eq=False):
     """The transfer of one of its sides, or to its callee, while it is in progress."""
     joined: "Call | None" = None
     """The call that a transfer has joined this one with: both share a bridge, and end together."""
+    to_forward: Message | None = None
+    """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+
+    @property
+    def parties(self) -> Sequence[Leg]:
+        """The legs that take part, the caller's first."""
+        callee = self.call.callee
+        legs = self.call.caller.leg, None if callee is None or callee.progress.has_left else callee.leg
+        return [leg for leg in legs if leg is not None]
+
+    @property
+    def all_legs(self) -> Sequence[Leg]:
+        """The legs that take part, the caller's first, and those of attempts beside the foremost one."""
+        beside = () if self.call.search is None else self.call.search.beside
+        return [*self.parties, *(each.leg for each in beside)]
 
     @property
     def is_established(self) -> bool:
@@ -105,6 +122,11 @@ class Conversation(msgspec.Struct, eq=False):
         if caller.progress.is_settled and not callee.progress.has_left:
             self.bridge_to(callee).answer_changed(callee.leg, callee.leg.sessions.remote, now)
 
+    def is_media_blocked(self, leg: Leg, session: bytes, before: bytes, now: Instant) -> bool:
+        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
+        is_new = leg is self.call.caller.leg and bool(session) and session != before
+        return is_new and self._board.media.is_media_blocked(session, before, now)
+
     def asked(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a request of one leg."""
         match event.request.method:
@@ -115,7 +137,7 @@ class Conversation(msgspec.Struct, eq=False):
             case "REFER":
                 referral.refer_came(self.call, leg, event, self._board)
             case _:
-                if self.call.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote, event.at):
+                if self.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote, event.at):
                     leg.respond(event.transaction, 403, event.at)
                 else:
                     self._session_wanted(leg, event)
@@ -162,7 +184,7 @@ class Conversation(msgspec.Struct, eq=False):
         if replaced is not None and replaced.facts.media is not None and leg.facts.media is not None:
             leg.facts.media.take_place_of(replaced.facts.media)
         self.call.watch()
-        self.call.moved(at_once=True)
+        self._board.moved(at_once=True)
         return leg
 
     # -- inside -------------------------------------------------------------------------------------------------

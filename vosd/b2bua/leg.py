@@ -175,7 +175,7 @@ class Leg:
     def note_session(self, session: bytes) -> None:
         """Note the latest session description of this side."""
         self.sessions.note(session)
-        self.call.moved()
+        self.call.board.moved()
 
     @property
     def usable_dialog(self) -> Dialog:
@@ -200,7 +200,7 @@ class Leg:
 
     def moved(self) -> None:
         """Report a changed remote target, or session timer, to the call."""
-        self.call.moved()
+        self.call.board.moved()
 
     def note_privacy(self, message: Message) -> None:
         """Note a wish for privacy: from now on no description of this side names anyone, nor one received before."""
@@ -382,14 +382,14 @@ class Leg:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
                 self.respond(transaction, 481, now)
             case "BYE":
-                self.call.to_forward = request
+                self.call.conversation.to_forward = request
                 self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
                 text = cause = None
                 if request.header("reason") is not None:
                     text, cause = reason_text(request), self._cause_in(request)
                 self.call.journey.reason_text = text
                 self.call.hung_up(self, cause, now)
-                self.call.to_forward = None  # after a transfer the call goes on, and another BYE ends it
+                self.call.conversation.to_forward = None  # after a transfer the call goes on, and another BYE ends it
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
                 status, line = refusal
                 self.respond(transaction, status, now, line)
@@ -448,7 +448,7 @@ class Leg:
             if not self.facts.is_confirmed:
                 self.facts.is_confirmed = True
                 if self is not self.call.caller.leg:  # it has taken a side over, and was written when it had no ACK
-                    self.call.moved()
+                    self.call.board.moved()
             self.facts.last_seen_at = event.at
             session = b""
             if event.request.body:
@@ -456,14 +456,14 @@ class Leg:
                     self.note_privacy(event.request)
                 session = self.session_in(event.request)
             if session:
-                if self.call.is_media_blocked(self, session, self.sessions.remote, event.at):
+                if self.call.conversation.is_media_blocked(self, session, self.sessions.remote, event.at):
                     self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)  # an ACK has no response
                     return
                 self.note_session(session)
             if event.request.body:
-                self.call.to_forward = event.request
+                self.call.conversation.to_forward = event.request
             self.call.acknowledged(self, session, event.at)
-            self.call.to_forward = None
+            self.call.conversation.to_forward = None
 
     def ack_missing(self, event: AckMissing) -> None:
         """Report that our 200 was never acknowledged (RFC 3261 section 13.3.1.4)."""
@@ -562,7 +562,7 @@ class Leg:
         elif type(message) is OutgoingSuccess:
             message.acceptance.begin(message.transaction, headers, body, now)
             if self.door is not None and not is_examined:
-                self.call.answer_left(self, message)
+                self.call.sent(self, message, now, has_waited=False)
         else:
             self._send_rarer(message, now)
 

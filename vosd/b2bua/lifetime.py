@@ -101,7 +101,11 @@ class Lifetime:
         """
         answered_at, joined = self.granted.answered_at, call.conversation.joined
         if proof is None:
-            legs = call.parties if joined is None else [*call.parties, *joined.parties]
+            legs = (
+                call.conversation.parties
+                if joined is None
+                else [*call.conversation.parties, *joined.conversation.parties]
+            )
             seen = [leg.facts.last_seen_at.came for leg in legs if leg.facts.last_seen_at is not None]
             proof = max([answered_at, *seen])
         is_proven = billing is DeadCallBilling.PROOF
@@ -111,7 +115,7 @@ class Lifetime:
     def _first_limit(self, call: "Call", until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""
         first = None
-        for leg in call.parties:
+        for leg in call.conversation.parties:
             if leg.supervision is None:
                 continue
             limit = leg.supervision.next_limit()

@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.b2bua.boards import GatewayBoard, MediaBoard, MoneyBoard
 from vosd.b2bua.call_port import SwitchPort
+from vosd.b2bua.stamps import Ending
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
@@ -100,8 +101,11 @@ class Switchboard(SwitchPort, Protocol):
         """
         ...
 
-    def answer_sent(self) -> None:
-        """Tell those who count and report answered calls, now that the caller's 200 has left."""
+    def answer_sent(self, *, has_waited: bool = False) -> None:
+        """Tell those who count and report answered calls that the caller's 200 has left.
+
+        ``has_waited``: later than it came, with the media that it had to wait for; the call is journalled with these.
+        """
         ...
 
     def answer_taken_back(self) -> None:
@@ -112,14 +116,6 @@ class Switchboard(SwitchPort, Protocol):
         """Journal that the caller has acknowledged our 200."""
         ...
 
-    def moved(self, *, at_once: bool = False) -> None:
-        """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
-        ...
-
-    def answer_left(self) -> None:
-        """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
-        ...
-
-    def over(self) -> None:
-        """Journal the end of the call (``call.ending``), release what it holds, and drop it."""
+    def over(self, ending: Ending) -> None:
+        """Journal the end of the call, release what it holds, and drop it."""
         ...

@@ -138,7 +138,7 @@ def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, 
     keeper: object = endpoint.dialogs.owners.get(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     if call is not None:
-        for leg in call.all_legs:
+        for leg in call.conversation.all_legs:
             if leg is not keeper:
                 continue
             dialog = leg.dialog or leg.forks.get(replaces.from_tag)

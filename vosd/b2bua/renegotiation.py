@@ -132,7 +132,7 @@ class Proposal:
             before, invite = self.far.sessions.remote, asked if isinstance(asked, InviteClient) else None
             self._follow(event.response, now)
             session = self.far.session_in(event.response)
-            if self.call.is_media_blocked(self.far, session, before, now):
+            if self.call.conversation.is_media_blocked(self.far, session, before, now):
                 if invite is not None:
                     self._acknowledge(invite, b"", now)
                 self.call.end(EndReason.GEOFENCE_BLOCKED, now)
@@ -354,7 +354,7 @@ class Renegotiation(Proposal):
     def acknowledged(self, answer: bytes, now: Instant) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self.answers_in_ack is not None:
-            ack = self.origin.call.to_forward
+            ack = self.origin.call.conversation.to_forward
             parts = parts_for(self.far, ack) if isinstance(ack, Request) else ()
             self._acknowledge(self.answers_in_ack, answer, now, parts)
             self.answers_in_ack = None
@@ -444,7 +444,7 @@ class Renegotiation(Proposal):
     def _note_settled(self, server: Server | InviteServer) -> None:
         """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it."""
         if isinstance(server, InviteServer):
-            self.origin.call.moved(at_once=True)
+            self.origin.call.board.moved(at_once=True)
 
     def _restore_said(self) -> None:
         """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1)."""

@@ -61,10 +61,6 @@ class SearchingCall(CallPort, Protocol):
         """The conversation of the two sides."""
         ...
 
-    def begin_to_charge(self, now: Instant) -> bool:
-        """Charge the call from the INVITE on that is about to be sent; False = the call has ended instead."""
-        ...
-
     def search_failed(self, failure: Failure, now: Instant) -> None:
         """End the call: no gateway is left to try."""
         ...
@@ -295,10 +291,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
         attempt = self._call.callee = in_place_of(ringing, newcomer, self._call.endpoint, now, choice)
         attempt.answer = to_caller
         self._call.journey.note_attempt(choice, newcomer.dialog.call_id, str(peer))
-        if self._call.settings.charges_ringing and not self._call.begin_to_charge(now):
+        if self._call.settings.charges_ringing and not self._begin_to_charge(now):
             return 0
         self._call.answered(attempt, now)
-        self._call.moved(at_once=True)
+        self._board.moved(at_once=True)
         return 0
 
     def give_up(self, reason: EndReason, row: str, now: Instant, given: Mapping[str, int]) -> None:
@@ -412,7 +408,15 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return True
         if attempt is not self._call.callee and self._call.journey.invited_at is not None:
             return True
-        return self._call.begin_to_charge(now)
+        return self._begin_to_charge(now)
+
+    def _begin_to_charge(self, now: Instant) -> bool:
+        """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
+        self._call.journey.charged_from(now)
+        if self._board.money.rings(now):
+            return True
+        self._call.end(EndReason.OVERLOAD, now)
+        return False
 
     def _note_unsent(self, attempt: GatewayAttempt) -> None:
         """Give the call back to the attempt before, which it pays, if the INVITE of this one has not left.
@@ -604,7 +608,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         attempt = max(self.beside, key=lambda each: (bool(each.fork_shown), each.progress.rang))
         self._put_first(attempt, now)
         if was_playing and attempt.progress.rang:
-            self._call.to_forward, session = None, attempt.early_media
+            self._call.conversation.to_forward, session = None, attempt.early_media
             self._call.caller.ring(_PROGRESS if session else _RINGING, session, now)
 
     def _due_together(self, now: Instant) -> None:

@@ -257,7 +257,7 @@ class Supervision:
         self.facts.refresh_ms = now.mono + max(RETRY_MS, left_ms // 8)
         self._limits()
         self.call.watch()
-        self.call.examine(now)
+        self.call.deadline_due(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

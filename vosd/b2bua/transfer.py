@@ -133,7 +133,7 @@ class CallTransfer:
         """Call the target, for at most ``timeout_ms``."""
         self.second = second
         if self.facts.notifies:
-            self.first.moved(at_once=True)  # after a crash the transferor has to be notified of the end
+            self.first.board.moved(at_once=True)  # after a crash the transferor has to be notified of the end
         self._notify(100, now)
         self.alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
         second.begin(now)
@@ -166,7 +166,7 @@ class CallTransfer:
         self._notify(status, now)
         first = self.first
         first.conversation.transfer = None
-        first.moved(at_once=True)
+        first.board.moved(at_once=True)
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
         # up already, the side that stays has no other party.
         if self.transferor_in(first) is None:
@@ -197,7 +197,7 @@ class CallTransfer:
         """
         self._let_go(self.first, now, has_hung_up=True, cause=cause)
         self.first.journey.reason_text = None  # of a BYE that does not end the call
-        self.first.moved(at_once=True)
+        self.first.board.moved(at_once=True)
         if self.facts.stage is Stage.CONSULTING:
             self._join(now)
         else:
@@ -209,7 +209,7 @@ class CallTransfer:
             self._join(now)
         elif self.facts.stage is Stage.CALLING and self.transferor_in(self.first) is not None:
             self._let_go(self.first, now)
-            self.first.moved(at_once=True)
+            self.first.board.moved(at_once=True)
             self._report_ringing(now)
 
     def first_ends(self, now: Instant) -> None:
@@ -248,7 +248,7 @@ class CallTransfer:
         Its INVITE is refused with 487, as if it had cancelled that (RFC 5589 section 7.6).
         """
         self.second = second
-        self.first.moved(at_once=True)
+        self.first.board.moved(at_once=True)
         self._notify(100, now)
         if second.journey.ringing_at is not None:
             self._notify(180, now)
@@ -273,13 +273,13 @@ class CallTransfer:
         self._stop(now)
         self.facts.stage = Stage.CONSULTING
         first = self.first
-        first.moved(at_once=True)
-        second.moved(at_once=True)
+        first.board.moved(at_once=True)
+        second.board.moved(at_once=True)
         target, waiting = self.staying_in(second), self.staying_in(first)
         first.conversation.drop_bridge(now)
         if (joined := first.conversation.joined) is not None:
             joined.conversation.drop_bridge(now)
-            joined.moved(at_once=True)
+            joined.board.moved(at_once=True)
         if target is not None and waiting is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
             # the second. The side that waits is on no bridge; ``Conversation`` answers its requests itself. It may be
@@ -293,12 +293,12 @@ class CallTransfer:
         """Connect the transferor and the side that waits again: the target is gone."""
         self._stop(now)
         first = self.first
-        first.moved(at_once=True)
+        first.board.moved(at_once=True)
         first.conversation.transfer = None
         first.conversation.drop_bridge(now)
         transferor, waiting, joined = self.transferor_in(first), self.staying_in(first), first.conversation.joined
         if joined is not None and transferor is not None and waiting is not None:
-            joined.moved(at_once=True)
+            joined.board.moved(at_once=True)
             first.conversation.bridge = joined.conversation.bridge = Bridge(self._endpoint, waiting, transferor)
             first.conversation.bridge.introduce(now)
         elif first.callee is not None and first.caller.leg is not None and leg_of(first.callee) is not None:
@@ -315,8 +315,8 @@ class CallTransfer:
         one, other = self.staying_in(first), self.staying_in(second)
         first.conversation.transfer = second.conversation.transfer = None
         first.conversation.joined, second.conversation.joined = second, first
-        first.moved(at_once=True)
-        second.moved(at_once=True)
+        first.board.moved(at_once=True)
+        second.board.moved(at_once=True)
         second.conversation.drop_bridge(now)
         if one is not None and other is not None:
             first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, one, other)

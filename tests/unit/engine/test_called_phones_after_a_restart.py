@@ -35,9 +35,10 @@ def restart(scene: KilledScene, how: str) -> None:
 
 def occupied(scene: Scene) -> dict[str, int]:
     """Return how many calls the telephones have, as limits count them."""
-    live = [each.call for each in scene.exchange.switch.calls()]
+    live = scene.exchange.switch.calls()
     return {
-        name: sum(choice.gateway.name == name for call in live for choice in call.occupied) for name in (DESK, MATE)
+        name: sum(choice.gateway.name == name for each in live for choice in each.gateways.occupied)
+        for name in (DESK, MATE)
     }
 
 

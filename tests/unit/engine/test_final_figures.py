@@ -113,7 +113,7 @@ def test_of_a_call_in_a_journal_of_an_earlier_version_it_is_not_known_which_legs
     scene, engines, late = scene_with()
     call, there = scene.talk()
     (live,) = scene.exchange.switch.services.running.all()
-    for leg in live.call.all_legs:
+    for leg in live.call.conversation.all_legs:
         leg.facts.media.rtp_partner = 0
     hear(scene, engines, there, 140)
     before = len(engines.orders)

@@ -33,7 +33,7 @@ def test_a_2xx_without_ack_goes_to_where_its_invite_comes_from_after_a_restart(s
     scene.wire.hide(CUSTOMER, SEEN)
     call = scene.answered_call(Intent(acknowledges=False), script=answers(100))
     if how.endswith("whole"):
-        next(iter(scene.exchange.node.switch.calls())).call.moved(at_once=True)
+        next(iter(scene.exchange.node.switch.calls())).moved(at_once=True)
         scene.exchange.flush()
         scene.wire.run_for(10)
     scene.wire.hide(CUSTOMER, AFTER)

@@ -129,7 +129,7 @@ def with_info(tmp_path, said, then="", asks="vendor", content=()):
 
 def waiting_infos(scene):
     """Return for each leg the number of INFOs that have no answer."""
-    return [leg.informing for each in scene.exchange.switch.calls() for leg in each.call.parties]
+    return [leg.informing for each in scene.exchange.switch.calls() for leg in each.call.conversation.parties]
 
 
 @ANSWERS_TO_INFO

@@ -113,7 +113,7 @@ def test_new_keys_in_the_answer_to_a_changed_answer_are_known(refreshed):
     (leg,) = (
         leg
         for live in scene.exchange.switch.calls()
-        for leg in live.call.all_legs
+        for leg in live.call.conversation.all_legs
         if leg.host == side.agent.address.host
     )
     leg.supervision.offer_again(scene.exchange.clock.now())

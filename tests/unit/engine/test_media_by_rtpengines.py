@@ -1033,7 +1033,7 @@ def test_a_refresh_of_an_encrypted_side_repeats_its_description_and_its_keys():
     call, there = scene.talk()
     before, asked = (there.theirs, call.theirs), len(engines.sessions)
     (live,) = scene.exchange.switch.services.running.all()
-    for leg in live.call.parties:
+    for leg in live.call.conversation.parties:
         leg.supervision.offer_again(scene.exchange.clock.now())
         scene.wire.run_for(1_000)
     assert (there.theirs, call.theirs) == before

@@ -66,7 +66,7 @@ def refresh(scene, side, by):
         (leg,) = (
             leg
             for live in scene.exchange.switch.calls()
-            for leg in live.call.all_legs
+            for leg in live.call.conversation.all_legs
             if leg.host == side.agent.address.host and leg.facts.is_confirmed
         )
         leg.supervision.offer_again(scene.exchange.clock.now())
@@ -133,7 +133,7 @@ def played(scene, host):
     (leg,) = (
         leg
         for live in scene.exchange.switch.calls()
-        for leg in live.call.all_legs
+        for leg in live.call.conversation.all_legs
         if leg.host == host and leg.facts.media
     )
     return leg.facts.media.music

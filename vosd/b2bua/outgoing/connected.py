@@ -83,9 +83,9 @@ def show_connected(message: Outgoing, leg: "Leg") -> None:
         return
     if newcomer is not None:
         callee = newcomer
-    if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
+    if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.conversation.to_forward, Response):
         if callee is not None:
-            identity_came(callee, call.to_forward)
+            identity_came(callee, call.conversation.to_forward)
     elif kind not in {OutgoingSuccess, OutgoingReinvite} and not (
         isinstance(message, OutgoingRequest) and _is_update(message)
     ):

@@ -163,7 +163,7 @@ def beside_session(headers: str, session: bytes, parts: Sequence[BodyPart]) -> t
 
 def _forwarded_response(leg: "Leg", status: int) -> Message | None:
     """Return the vendor's response that a response to the caller forwards: the latest, if it means the same."""
-    latest = leg.call.to_forward
+    latest = leg.call.conversation.to_forward
     if not isinstance(latest, Response) or leg.call.caller.leg is not leg:
         return None
     means_same = latest.status // 100 == status // 100 or (latest.status >= _FAILURE and status >= _FAILURE)
@@ -172,7 +172,7 @@ def _forwarded_response(leg: "Leg", status: int) -> Message | None:
 
 def _forwarded_request(leg: "Leg", method: str) -> Message | None:
     """Return the request of the other side that a request forwards."""
-    latest = leg.call.to_forward
+    latest = leg.call.conversation.to_forward
     return latest if isinstance(latest, Request) and latest.method == method else None
 
 

@@ -28,7 +28,7 @@ def session_id_line(leg: "Leg", use: SessionIdUse, *, is_first: bool) -> str:
     ``is_first``: it is an INVITE that begins a dialog, whose callee is not known.
     """
     call, facts = leg.call, leg.facts
-    latest, inviter = call.to_forward, call.caller.inviter
+    latest, inviter = call.conversation.to_forward, call.caller.inviter
     invite = None if inviter is None else inviter.invite_message
     answer = latest if isinstance(latest, Response) else None
     if leg.route_choice is None:

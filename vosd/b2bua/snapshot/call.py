@@ -285,7 +285,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             informations=tuple(informations),
             given_up=tuple(given_up),
             refused=tuple(map(RefusedSnapshot.of, call.refused)),
-            to_forward=b"" if call.to_forward is None else call.to_forward.raw,
+            to_forward=b"" if call.conversation.to_forward is None else call.conversation.to_forward.raw,
             latest_sent=None if search is None else _described(search.latest_sent),
             joined="" if joined is None else joined.arrival.call_id,
         )
@@ -306,7 +306,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         caller = self._restored_caller(board, dialect_of, calls)
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
         call.state = self.state
-        call.to_forward = forwarded_in(self.to_forward)
+        call.conversation.to_forward = forwarded_in(self.to_forward)
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
         call.callee = None if self.callee is None else self.callee.restored(call, dialect_of, gateways, restoration)

@@ -233,7 +233,7 @@ class Readings:
             if not each.is_over:
                 call = each.call
                 states[call.state] += 1
-                legs += call.legs
+                legs += len(call.conversation.all_legs)
                 holds += each.call_request.hold is not None
             if place % CALLS_AT_ONCE == 0 and self._seconds() >= until:
                 await asyncio.sleep(0)

@@ -243,18 +243,27 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             occupancy.undo(limit.scope, limit.name, now.mono)
         occupancy.undo(choice.gateway.scope, choice.gateway.name, now.mono)
 
-    def occupy_again(self, choice: RouteChoice) -> None:
-        """Take the places of a restored attempt again; its money is among what the call holds."""
+    @property
+    def occupied(self) -> Sequence[RouteChoice]:
+        """The routes whose capacity is taken."""
+        call = self._live_call.call
+        if call.search is not None:
+            return call.search.occupied
+        return [] if call.callee is None or call.callee.progress.has_left else [call.callee.choice]
+
+    def occupy_again(self) -> None:
+        """Take the places of a restored call again; its money is among what it holds."""
         occupancy = self._live_call.services.live.occupancy
-        occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
-        for limit in choice.limits:
-            occupancy.take_again(limit.scope, limit.name, None)
+        for choice in self.occupied:
+            occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
+            for limit in choice.limits:
+                occupancy.take_again(limit.scope, limit.name, None)
 
     def recount(self) -> None:
         """Occupy the shared limits of the catalogue in force, in place of those of the one before (ADR 209)."""
         call, call_request = self._live_call.call, self._live_call.call_request
         self.is_of_earlier_catalogue = call.search is not None or self._live_call.open_setup is not None
-        for choice in call.occupied:
+        for choice in self.occupied:
             limits = self._with_limits_in_force(choice).limits
             if limits != choice.limits:
                 self._exchange_places(choice.limits, limits)

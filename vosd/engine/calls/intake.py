@@ -233,10 +233,7 @@ class Intake:
             call_request.give_back()
             raise
         call = self._make(arrival, calling, setup)
-        if isinstance(outcome, Refusal):
-            call.begin_refused(outcome, at)
-        else:
-            call.begin(at)
+        call.begin(at, outcome if isinstance(outcome, Refusal) else None)
 
     def _is_announced(self, call_request: CallRequest, refusal: Refusal) -> bool:
         """Return whether a refusal may be announced to the caller: then the refusal is that of a call."""

@@ -13,6 +13,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
+from vosd.b2bua.states import TALKING
 from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import HangupSource
 from vosd.base.clock import Instant
@@ -208,28 +209,25 @@ class LiveCall:
                 self.answer_sent()
         return min(hold.granted_s, hold.ceiling_s)
 
-    def answer_sent(self) -> None:
-        """Count the call for the fraud watch, and report its answer."""
+    def answer_sent(self, *, has_waited: bool = False) -> None:
+        """Count the call for the fraud watch, and report its answer; journal one that ``has_waited`` for its media."""
         call_request, journey, reporter = self.call_request, self.call.journey, self.services.reporter
         if call_request.watched is not None and journey.answered_at is not None and call_request.hold is not None:
             call_request.watched.answered(journey.answered_at.mono, call_request.hold.holds[0])
         if reporter is not None:
             reporter.answered(self.call.arrival, journey, call_request)
+        if has_waited and self.kept is not None and self.call.state is TALKING:
+            self.services.sink.moved(self.call_id)  # else it is as it was answered
 
     def answer_taken_back(self) -> None:
         """Forget the journalled answer: the call ends in this turn, and is recorded by its facts of then."""
         self.kept = None
 
     def moved(self, *, at_once: bool = False) -> None:
-        """Journal an answered call as it is now."""
-        if self.kept is not None:
+        """Journal a call that talks as it is now."""
+        if self.kept is not None and not self.is_over and self.call.state is TALKING:
             self.has_moved = True
             self.services.sink.moved(self.call_id, at_once=at_once)
-
-    def answer_left(self) -> None:
-        """Journal a call whose answer has waited for its media: else it is as it was answered."""
-        if self.kept is not None:
-            self.services.sink.moved(self.call_id)
 
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
@@ -249,17 +247,15 @@ class LiveCall:
         if call_request.fingerprints:
             self.services.live.replays.forget(call_request.fingerprints)
 
-    def over(self) -> None:
+    def over(self, ending: Ending) -> None:
         """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self.services, self.call, self.call_request
         services.running.remove(self.call_id)
         if self.gateways.sent_to:
             services.running.forget_sent(self)
         self.is_over = True
-        self.ending = call.ending
+        self.ending = ending
         del self.call, self.gateways, self.media, self.money
-        ending = self.ending
-        assert ending is not None, f"{call!r} is over without an ending"
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprints):
             self._unanswered(ending.at)
         timer, self.timer = self.timer, None  # it refers to the call, too
@@ -322,7 +318,7 @@ class LiveCall:
             services.notices.unacknowledged_answer(record, ending.at)
         elif record.loss is not None:
             services.notices.sold_below_cost(record, ending.at)
-        if services.media is not None and (media := services.media.report(call)) is not None:
+        if services.media is not None and (media := services.media.report(call, ending.at)) is not None:
             record = msgspec.structs.replace(record, media=media)
         return record
 
@@ -392,7 +388,7 @@ def undo(live_call: LiveCall, services: CallServices) -> None:
     timer = live_call.timer
     if timer is not None:
         services.deadlines.cancel(timer)
-    for occupied in live_call.call.occupied:
+    for occupied in live_call.gateways.occupied:
         live_call.gateways.vacate(occupied)
     if services.media is not None:
         services.media.leave(live_call.call)

@@ -189,7 +189,7 @@ class Resumption:
         call, hold = live_call.call, live_call.call_request.hold
         caller = call.caller.inviter
         counted = [(each.local_tag, each.local_sequence) for each in written.legs]
-        for leg in call.parties:
+        for leg in call.conversation.parties:
             dialog = leg.dialog
             if dialog is not None:
                 known = [sequence for tag, sequence in counted if tag == dialog.local_tag]
@@ -203,7 +203,7 @@ class Resumption:
         if caller is not None:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
-        for leg in reversed(call.parties):
+        for leg in reversed(call.conversation.parties):
             self._take_as_acknowledged(leg)
             self._refuse_left(leg)
             self._supervise(leg)
@@ -281,7 +281,7 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
     journey = call.journey
     if journey.answered_at is None:
         return
-    for leg in call.parties:
+    for leg in call.conversation.parties:
         if leg.supervision is None:
             continue
         proofs = [seen_mono]
@@ -298,6 +298,6 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
 def _counted_on(call: OpenCall, live_call: LiveCall | None) -> OpenCall:
     """Return a call as it is journalled again: the next process leaves a gap behind the numbers of this one."""
     legs = tuple(replace(leg, local_sequence=leg.local_sequence + COUNTED_SINCE) for leg in call.legs)
-    proofs = () if live_call is None else [leg.facts.last_seen_at for leg in live_call.call.parties]
+    proofs = () if live_call is None else [leg.facts.last_seen_at for leg in live_call.call.conversation.parties]
     seen = [proof.came.mono for proof in proofs if proof is not None]
     return replace(call, legs=legs, seen_mono=max([call.seen_mono, *seen]))

@@ -192,8 +192,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.money.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
-        for occupied in live_call.call.occupied:
-            live_call.gateways.occupy_again(occupied)
+        live_call.gateways.occupy_again()
         live_call.gateways.recount()
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:

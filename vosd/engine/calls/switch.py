@@ -225,7 +225,7 @@ class Switch(Counting):
         calls = self._calls.all()
         return {
             Figure.CALLS: len(calls),
-            Figure.LEGS: sum(each.call.legs for each in calls),
+            Figure.LEGS: sum(len(each.call.conversation.all_legs) for each in calls),
             Figure.HOLDS: sum(1 for each in calls if each.call_request.hold is not None),
             **self.sip_census(),
         }

@@ -198,7 +198,8 @@ class TrialCall(WithoutCaller):
         self.state = states.SETUP
         self.callee: GatewayAttempt | None = None
         self.caller: CallerSide = Substitute(self)
-        self.to_forward: Message | None = None
+        self.conversation: ConversationPort = ConversationOfTrial()
+        """The conversation of the gateway with no one."""
         self.refused: tuple[GivenUp, ...] = ()
 
     @property
@@ -226,11 +227,6 @@ class TrialCall(WithoutCaller):
     def search(self) -> SearchPort | None:
         """The call itself, until the answer."""
         return self if self.state is states.HUNTING else None
-
-    @property
-    def conversation(self) -> ConversationPort:
-        """The conversation of the gateway with no one."""
-        return ConversationOfTrial()
 
     # -- the beginning ------------------------------------------------------------------------------------------
 
@@ -334,7 +330,7 @@ class TrialCall(WithoutCaller):
 
     def progressed(self, attempt: GatewayAttempt, status: int, _session: bytes, now: Instant) -> None:
         """Take a provisional response."""
-        self._respond_noted(self.to_forward, now)
+        self._respond_noted(self.conversation.to_forward, now)
         self._watch(attempt)
         if self._called_off is not None:
             if attempt.transaction.cancel_headers is None:  # a 422 has crossed the CANCEL, and another INVITE followed
@@ -375,7 +371,7 @@ class TrialCall(WithoutCaller):
         """Acknowledge the answer, and journal it: the vendor charges from now on."""
         if self.state is not states.HUNTING:
             return
-        self._respond_noted(self.to_forward, now)
+        self._respond_noted(self.conversation.to_forward, now)
         self.state = states.TALKING
         self._watch(attempt)
         attempt.acknowledge(b"", now)
@@ -403,8 +399,10 @@ class TrialCall(WithoutCaller):
         """End: the vendor does not know the dialog any more."""
         self.end(EndReason.NORMAL, now)
 
-    def sent(self, _leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
-        """Count the time of the vendor from now on: the INVITE had to wait."""
+    def sent(
+        self, _leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant, *, has_waited: bool = True
+    ) -> None:
+        """Count the time of the vendor from now on where the INVITE ``has_waited``; a 200 is that to a refresh."""
         attempt = self.callee
         is_first = isinstance(message, OutgoingInvite) and message.parts.sequence == 1
         if attempt is None or self.state is not states.HUNTING or not is_first:

@@ -16,10 +16,10 @@ from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.door.messages import OutgoingSuccess
 from vosd.sip.events import AckArrived, EarlierAnswer, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
+from vosd.sip.wire.message import Message
 from vosd.trunks.gateways import MappingGateway
 
 if TYPE_CHECKING:
@@ -61,12 +61,16 @@ class BoardOfTrial:
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Do nothing: a test call is over before a refresh of ours is due."""
 
+    def moved(self, *, at_once: bool = False) -> None:
+        """Do nothing: a test call does not outlive the process."""
+
 
 class ConversationOfTrial:
     """The conversation of a test call (``ConversationPort``): nothing is forwarded, and the session stays as it is."""
 
     bridge: Bridge | None = None
     transfer: TransferPort | None = None
+    to_forward: Message | None = None
     is_established = False
 
     def bridge_to(self, _callee: GatewayAttempt) -> Bridge:
@@ -82,6 +86,10 @@ class ConversationOfTrial:
 
     def has_transfer_keys(self, _leg: Leg) -> bool:
         """Return that no key transfers the call."""
+        return False
+
+    def is_media_blocked(self, _leg: Leg, _session: bytes, _before: bytes, _now: Instant) -> bool:
+        """Return that the vendor may have its media anywhere: there are none."""
         return False
 
     def taken_over(self, _newcomer: "Caller", _far: Leg, _now: Instant) -> Leg:
@@ -112,10 +120,6 @@ class ConversationOfTrial:
 class WithoutCaller:
     """Events of a call that come of a caller, of several attempts or of refreshes: a test call has none of these."""
 
-    def is_media_blocked(self, _leg: Leg, _session: bytes, _before: bytes, _now: Instant) -> bool:
-        """Return that the vendor may have its media anywhere: there are none."""
-        return False
-
     def caller_answered(self, _now: Instant) -> bool:
         """Return that no 200 is sent."""
         return False
@@ -123,9 +127,6 @@ class WithoutCaller:
     def take_answer_back(self, _now: Instant) -> bool:
         """Return that no 200 waits."""
         return False
-
-    def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
-        """Do nothing: it is the 200 to a refresh."""
 
     def caller_unreachable(self, now: Instant) -> None:
         """Do nothing: there is no caller."""
@@ -145,13 +146,10 @@ class WithoutCaller:
     def ack_missing(self, leg: Leg, now: Instant) -> None:
         """Do nothing: the call is over soon."""
 
-    def moved(self, *, at_once: bool = False) -> None:
-        """Do nothing: a test call does not outlive the process."""
-
     def watch(self) -> None:
         """Do nothing: a test call is shorter than the shortest session interval."""
 
-    def examine(self, now: Instant) -> None:
+    def deadline_due(self, now: Instant) -> None:
         """Do nothing: no refresh of ours is sent."""
 
 

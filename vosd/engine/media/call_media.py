@@ -71,6 +71,6 @@ class CallMedia(Protocol):
         """Forget a call that was resumed and does not go on after all."""
         ...
 
-    def report(self, call: Call) -> str | None:
+    def report(self, call: Call, ended_at: Instant) -> str | None:
         """Return the document of the CDR about the media of a call that is over; None = they were not relayed."""
         ...

@@ -216,7 +216,7 @@ class MediaKeeper:
         if status >= _REFUSED:
             self._put_back(leg, media, before, now)
         else:  # before the 200 leaves: a process that finds the offer open in the journal puts its media back
-            leg.call.moved(at_once=True)
+            leg.call.board.moved(at_once=True)
 
     def offer_forgotten(self, owner: DoorOwner, now: Instant) -> None:
         """Take media as before an offer of a leg that was open when the process before was killed (``Doorkeeper``)."""

@@ -157,7 +157,7 @@ class MovedCalls:
 def _sides(call: Call) -> Sequence[Leg]:
     """Return both sides of a conversation: after a transfer, one of them is the leg of another call."""
     bridge = call.conversation.bridge
-    return call.parties if bridge is None else (bridge.one, bridge.other)
+    return call.conversation.parties if bridge is None else (bridge.one, bridge.other)
 
 
 def _has_not_accepted(leg: Leg) -> bool:

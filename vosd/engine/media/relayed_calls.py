@@ -98,7 +98,7 @@ class RelayedCalls:
             return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
         return limit
 
-    def report(self, call: Call) -> str | None:
+    def report(self, call: Call, ended_at: Instant) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
         parts, leg = self._parts, call.caller.leg
         caller = call.caller.left_media if leg is None else leg.facts.media
@@ -118,8 +118,8 @@ class RelayedCalls:
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
         recording = "" if callee is None else callee.recording or call.journey.recording
         for media in (caller, callee):
-            if media is not None and media.music is not None and call.ending is not None:
-                parts.music.over(media, call.ending.at)
+            if media is not None and media.music is not None:
+                parts.music.over(media, ended_at)
         played = [*_played("caller", caller), *_played("callee", callee)]
         step = None if callee is None else callee.step
         caller_keys = None if caller is None or caller.protection is _OPEN else caller.protection.value
@@ -132,7 +132,7 @@ class RelayedCalls:
                     one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
                 return media_document(engine, step, one, other, recording, played, keys)
 
-            self._await_figures(call, (one, other), document, has_replaced=has_replaced)
+            self._await_figures(call, ended_at, (one, other), document, has_replaced=has_replaced)
         if has_replaced:
             one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
         return media_document(engine, step, one, other, recording, played, keys)
@@ -148,6 +148,7 @@ class RelayedCalls:
     def _await_figures(
         self,
         call: Call,
+        ended_at: Instant,
         figures: tuple[LegFigures | None, LegFigures | None],
         document: Callable[[LegFigures | None, LegFigures | None], str],
         *,
@@ -156,9 +157,9 @@ class RelayedCalls:
         """Have the record of a call that is over get the figures that its rtpengine has with its last answer."""
         rtpengines, call_id = self._parts.rtpengines, call.arrival.call_id
         legs = call.caller.leg, None if call.callee is None else call.callee.leg
-        if rtpengines is None or call.ending is None:
+        if rtpengines is None:
             return
-        ended_at, late, medias = call.ending.at, self.late, [None if leg is None else leg.facts.media for leg in legs]
+        late, medias = self.late, [None if leg is None else leg.facts.media for leg in legs]
         medias[0] = medias[0] or call.caller.left_media
         known = list(figures)
 
@@ -314,7 +315,7 @@ class RelayedCalls:
         One that has lost some is offered others, as one whose rtpengine is lost.
         """
         parts, has_lost = self._parts, False
-        for leg in (*call.all_legs, newcomer):
+        for leg in (*call.conversation.all_legs, newcomer):
             if leg is None:
                 continue
             if (media := leg.facts.media) is not None:
@@ -340,8 +341,8 @@ class RelayedCalls:
                     media.watched_from = parts.began_ms
         if has_lost:
             self._moves.add(call)
-        if len(call.parties) == 2:
-            parts.keys.arrange(*call.parties)
+        if len(call.conversation.parties) == 2:
+            parts.keys.arrange(*call.conversation.parties)
 
     def _resumed_port(self, leg: Leg, media: LegMedia, index: int) -> RelayPort | None:
         """Go on with a port of an earlier process; None = it is lost, and the next description opens another one."""
@@ -355,7 +356,7 @@ class RelayedCalls:
         """Forget a call that does not go on after all (``CallMedia``)."""
         rtpengines, newcomer = self._parts.rtpengines, newcomer_of(call)
         self._moves.drop(call)
-        for leg in (*call.all_legs, *(() if newcomer is None else (newcomer.leg,))):
+        for leg in (*call.conversation.all_legs, *(() if newcomer is None else (newcomer.leg,))):
             if (media := leg.facts.media) is not None:
                 self._parts.legs.by_number.pop(media.number, None)
                 self._parts.keys.forget(media)
