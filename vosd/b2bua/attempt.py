@@ -594,14 +594,14 @@ class GatewayAttempt:
             leg.facts.take_capabilities(response)
             session = leg.session_in(response) if response.body else b""
             if session and self._other_session(early, tag, session, now):
-                leg.note_session(session)  # a caller that has the first answer, or gives it, is offered this one
+                leg.sessions.note(session)  # a caller that has the first answer, or gives it, is offered this one
                 if early.offered:
                     self.progress.is_settled = False
             self.answer = leg.sessions.remote
         else:
             self.answer = leg.take_session(response) or leg.sessions.remote or latest
             if self.answer is not leg.sessions.remote:
-                leg.note_session(self.answer)
+                leg.sessions.note(self.answer)
         leg.timer.answered(response, now)
         leg.facts.last_seen_at = now
         leg.supervision = Supervision(self._endpoint, leg, SupervisionFacts(now))

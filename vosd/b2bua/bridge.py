@@ -11,8 +11,17 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.outgoing.ruled import parts_for, types_sent
 from vosd.b2bua.refresh import ChangedAnswer
-from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation, as_reached
+from vosd.b2bua.renegotiation import (
+    Introduction,
+    Proposal,
+    Renegotiation,
+    as_reached,
+    has_open_offer,
+    may_be_offered,
+    refresh_of,
+)
 from vosd.b2bua.takeover import Takeover
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.sdp.media import BadSession, begins_hold, sends_elsewhere
 from vosd.sdp.origin import alike
@@ -66,32 +75,32 @@ class Bridge:
         # section 14.1). A proposal of ours that waits has lost: it is withdrawn, if the offer can be taken.
         if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending = None
-        refreshes = leg.refresh, far.refresh
-        if pending is not None or leg.awaits_ack:
+        refresh, theirs = refresh_of(leg), refresh_of(far)
+        if pending is not None or leg.acceptance is not None:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
         elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None and not carries:
-            if leg.refresh is not None:
-                leg.refresh.withdraw(now)
+            if refresh is not None:
+                refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
-        elif far.awaits_ack:
+        elif far.acceptance is not None:
             self._refuse_crossing(leg, pending, event)
         # Our refreshes are offers, too: two at once on one dialog would collide (RFC 3311 section 5.1). So would an
         # offer and an INVITE of ours that was withdrawn before its final response.
-        elif any(each is not None and not each.gives_way_to(leg) for each in refreshes) or self._is_inviting:
+        elif (
+            any(each is not None and not each.gives_way_to(leg) for each in (refresh, theirs))
+            or has_open_offer(self.one)
+            or has_open_offer(self.other)
+        ):
             leg.respond(server, 491, now)
         else:
             displaces = isinstance(change, Introduction) or (change is not None and change.facts.displaces_introduction)
-            for each in (change, *refreshes):
+            for each in (change, refresh, theirs):
                 if each is not None:
                     each.withdraw(now, 491)
             self._renegotiate(leg, event, offer, displaces_introduction=displaces)
-
-    @property
-    def _is_inviting(self) -> bool:
-        return self.one.is_inviting or self.other.is_inviting
 
     @property
     def is_quiet(self) -> bool:
@@ -181,7 +190,7 @@ class Bridge:
     def take_over(self, call: "CallPort", replaced: Leg, newcomer: Caller, server: InviteServer, now: Instant) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
-        if self.proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
+        if self.proposal is not None or refresh_of(far) is not None or not may_be_offered(far):
             return False
         self.proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.sessions.said)
         self.proposal.facts.is_after_doubt = bool(far.sessions.given_up)
@@ -194,6 +203,18 @@ class Bridge:
             self.one = newcomer
         else:
             self.other = newcomer
+
+    def refuse_agreed(self, leg: Leg, transaction: Server | InviteServer, status: int, now: Instant) -> None:
+        """Refuse an offer of a leg that the other one has accepted by an answer that this one cannot be sent.
+
+        That ends what has such a session now: a gateway that still rings, else the call.
+        """
+        call = leg.call
+        leg.respond(transaction, status, now)
+        if call.search is not None and call.callee is not None and call.callee.leg is not leg:
+            call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
+        else:
+            call.end(EndReason.NO_COMMON_CODEC, now)
 
     def settled(self, proposal: Proposal) -> None:
         """Note the end of a proposal."""
@@ -208,14 +229,15 @@ class Bridge:
 
     def _pending_for(self, leg: Leg) -> Proposal | None:
         """Return the proposal in progress that one of that leg would conflict with."""
-        return leg.refresh if self.proposal is None else self.proposal
+        return refresh_of(leg) if self.proposal is None else self.proposal
 
     def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes, *, displaces_introduction: bool) -> None:
         far, server = self.opposite(leg), event.transaction
         # A peer may allow UPDATE on one leg only: the method is chosen for each. UPDATE needs no ACK, but must be
         # answered at once, so a re-INVITE, which a person may have to accept, stays one (RFC 3311 section 5.1).
         method = "INVITE" if isinstance(server, InviteServer) or not far.facts.allows_update else "UPDATE"
-        if far.is_early:  # no re-INVITE before the first INVITE is answered (RFC 3261 section 14.1)
+        is_early = far.supervision is None
+        if is_early:  # no re-INVITE before the first INVITE is answered (RFC 3261 section 14.1)
             if not far.facts.allows_update:
                 leg.respond(server, 488, event.at)
                 return
@@ -227,7 +249,7 @@ class Bridge:
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
-        self.proposal.facts.is_early = far.is_early
+        self.proposal.facts.is_early = is_early
         self.proposal.facts.is_after_doubt = bool(far.sessions.given_up)
         self.proposal.facts.displaces_introduction = displaces_introduction
         self.proposal.parts = parts_for(far, event.request)

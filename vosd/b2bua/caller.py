@@ -354,7 +354,7 @@ class Caller:
             is_blocked = self.call.conversation.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at)
             is_unusable = self._is_unusable(session, event.at)
             if session:
-                self.leg.note_session(session)
+                self.leg.sessions.note(session)
                 self.progress.is_settled = True
             self.leg.respond(event.transaction, 200, event.at)
             if is_blocked or is_unusable:  # a refusal of the PRACK would leave the response unacknowledged

@@ -282,7 +282,7 @@ def _asked_aside(leg: Leg, event: RequestArrived) -> None:
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if event.request.required_types:
         leg.respond(server, 415, event.at, accepting(()))  # there is no side that could be sent them
-    elif wants_session and leg.awaits_ack:
+    elif wants_session and leg.acceptance is not None:
         leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
     elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
         leg.respond(server, 491, event.at)

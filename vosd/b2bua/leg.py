@@ -11,7 +11,6 @@ from vosd.b2bua.leg_facts import LegFacts, LegSessions, is_alive
 from vosd.b2bua.outgoing.connected import identity_came, withholds_session
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
-from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
@@ -56,7 +55,6 @@ from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import CAPABILITIES
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
@@ -92,7 +90,6 @@ class Leg:
         "informing",
         "keypad",
         "moving",
-        "owns_call_id",
         "proposing",
         "route_choice",
         "sent_as",
@@ -122,8 +119,7 @@ class Leg:
         self.dialog = None
         self.early: EarlyDialogs | None = None
         """Our INVITE and its forks, until it has a final response."""
-        self.owns_call_id = call is not None
-        """Whether the Call-ID of this leg is ours."""
+
         self.door = None if endpoint.doors is None else Door(endpoint.doors)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
@@ -150,34 +146,6 @@ class Leg:
         return NO_FORKS if self.early is None else self.early.forks
 
     @property
-    def awaits_ack(self) -> bool:
-        """Whether a 200 of ours has not been acknowledged yet."""
-        return self.acceptance is not None
-
-    @property
-    def is_inviting(self) -> bool:
-        """Whether an offer of ours has no final response: then none may be sent (RFC 3261 14.1, RFC 3311 5.1)."""
-        if self.dialog is None:
-            return False
-        updating = self.sessions.updating
-        return self.dialog.invites > 0 or (updating is not None and not updating.is_over)
-
-    @property
-    def refresh(self) -> Refresh | None:
-        """The refresh of ours that this side has not answered, if there is one."""
-        return None if self.supervision is None else self.supervision.refresh
-
-    @property
-    def is_early(self) -> bool:
-        """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
-        return self.supervision is None
-
-    def note_session(self, session: bytes) -> None:
-        """Note the latest session description of this side."""
-        self.sessions.note(session)
-        self.call.board.moved()
-
-    @property
     def usable_dialog(self) -> Dialog:
         """The dialog in which requests are sent: the confirmed one, before the answer that of a fork.
 
@@ -199,7 +167,7 @@ class Leg:
         return self.usable_dialog.seen_at.host if self.early is None else self.early.host
 
     def moved(self) -> None:
-        """Report a changed remote target, or session timer, to the call."""
+        """Report a changed remote target, session or session timer to the call."""
         self.call.board.moved()
 
     def note_privacy(self, message: Message) -> None:
@@ -238,7 +206,8 @@ class Leg:
         elif facts.media is not None:
             session = Authored(session, facts.media.number)
         if session and self.sessions.remote:
-            self.note_session(session)
+            self.sessions.note(session)
+            self.moved()
         elif session:
             self.sessions.remote = session
         return session
@@ -296,17 +265,6 @@ class Leg:
         self.send(OutgoingRequest(headers, body, client, self.usable_dialog, method), now)
         return client
 
-    def is_asked_elsewhere(self, asked: Client | InviteClient) -> bool:
-        """Return whether a request was sent to an address that may be that of another device of this side's user.
-
-        Neither 481 nor silence is this side's then, and requests go to the next place of the user from now on.
-        """
-        dialog = self.dialog
-        if dialog is None or not dialog.may_be_of_another(asked.peer):
-            return False
-        self._endpoint.dialogs.look_elsewhere(dialog, asked.peer)
-        return True
-
     # -- requests of the peer -----------------------------------------------------------------------------------
 
     def agree(
@@ -359,18 +317,6 @@ class Leg:
         tag, lines = "" if self.dialog is None else self.dialog.local_tag, of_response(self._endpoint, status, headers)
         parts = () if forwarded is None else parts_for(self, forwarded)
         self.send(OutgoingResponse(lines, b"", transaction, status, tag, enclosed=parts), now)
-
-    def refuse_agreed(self, transaction: Server | InviteServer, status: int, now: Instant) -> None:
-        """Refuse an offer of this side that the other one has accepted by an answer that this one cannot be sent.
-
-        That ends what has such a session now: a gateway that still rings, else the call.
-        """
-        call = self.call
-        self.respond(transaction, status, now)
-        if call.search is not None and call.callee is not None and call.callee.leg is not self:
-            call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
-        else:
-            call.end(EndReason.NO_COMMON_CODEC, now)
 
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
@@ -459,7 +405,8 @@ class Leg:
                 if self.call.conversation.is_media_blocked(self, session, self.sessions.remote, event.at):
                     self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)  # an ACK has no response
                     return
-                self.note_session(session)
+                self.sessions.note(session)
+                self.moved()
             if event.request.body:
                 self.call.conversation.to_forward = event.request
             self.call.acknowledged(self, session, event.at)
@@ -609,10 +556,11 @@ class Leg:
                 self._refuse_instead(message, 500, now)
                 if message.is_agreed:
                     self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
-            case OutgoingResponse(transaction=transaction, agreed_in=bridge) if (
-                bridge is not None and bridge is self.call.conversation.bridge  # else that other side has left the call
+            case OutgoingResponse(transaction=transaction, agreed_in=agreed_in) if (
+                (bridge := self.call.conversation.bridge) is not None
+                and bridge is agreed_in  # else that other side has left the call
             ):
-                self.refuse_agreed(transaction, 500, now)
+                bridge.refuse_agreed(self, transaction, 500, now)
             case OutgoingResponse(transaction=transaction):
                 self.respond(transaction, 500, now)
 

@@ -109,11 +109,11 @@ class Proposal:
 
         That may be a refresh, or what was withdrawn before its final response. A refresh that waits gives way.
         """
-        far, refresh = self.far, self.far.refresh
+        far, refresh = self.far, refresh_of(self.far)
         if refresh is not None and refresh.gives_way_to(far):
             refresh.withdraw(now)
             refresh = None
-        if refresh is None and not far.is_inviting and not far.awaits_ack:
+        if refresh is None and may_be_offered(far):
             self.begin(now)
         else:
             self.alarm = self._endpoint.set_alarm(self, now.plus(FREE_MS))
@@ -142,7 +142,7 @@ class Proposal:
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
-        elif status == 481 and self.far.is_asked_elsewhere(event.transaction):
+        elif status == 481 and self._endpoint.dialogs.is_asked_elsewhere(self.far.dialog, event.transaction.peer):
             self._answered_by_another(event, now)
         else:
             # Without a CANCEL of ours 487 is of a side that hangs up (RFC 3261 section 15.1.2), after one it was late.
@@ -162,7 +162,7 @@ class Proposal:
         So it is where that side does not know our INVITE any more, for its 481 to a CANCEL says nothing of the dialog.
         """
         self.asked, asked = None, event.transaction
-        if event.is_unreachable or self.far.is_asked_elsewhere(asked):
+        if event.is_unreachable or self._endpoint.dialogs.is_asked_elsewhere(self.far.dialog, asked.peer):
             was_sent = not asked.is_withdrawn if isinstance(asked, InviteClient) else asked.owner is not None
             self.facts.is_after_doubt |= was_sent  # its connection may have broken after it had arrived
             self._go_on_without(event.at)
@@ -311,8 +311,9 @@ class Proposal:
 
         The side that made the Call-ID waits from 2.1 to 4 seconds, the other one up to 2: so they do not collide again.
         """
-        draw = int(self._endpoint.token()[-4:], 36)
-        return 2_100 + 10 * (draw % 191) if self.far.owns_call_id else 10 * (draw % 201)
+        draw, callee = int(self._endpoint.token()[-4:], 36), self.call.callee
+        owns_call_id = callee is not None and callee.leg is self.far and callee.invite_sequence > 0
+        return 2_100 + 10 * (draw % 191) if owns_call_id else 10 * (draw % 201)
 
     def _over(self) -> None:
         if self.alarm is not None:
@@ -386,11 +387,11 @@ class Renegotiation(Proposal):
             self._agreed_without_answer(self.server, now)
             return
         server, self.server = self.server, None
-        if isinstance(server, Server) and self._is_unusable(session, now):
-            self.origin.refuse_agreed(server, 488, now)
+        if isinstance(server, Server) and self._bridge is not None and self._is_unusable(session, now):
+            self._bridge.refuse_agreed(self.origin, server, 488, now)
         else:
             if self.offer:
-                self.origin.note_session(self.offer)
+                self._note_offer()
                 for leg in (self.origin, self.far):
                     if leg.early is not None and leg.early.speaker is not None:
                         leg.early.changed.add(leg.early.speaker)
@@ -408,7 +409,7 @@ class Renegotiation(Proposal):
         sessions = self.origin.sessions
         if sessions.said and alike(self.offer, sessions.remote):
             self.server = None
-            self.origin.note_session(self.offer)
+            self._note_offer()
             self._answer(server, sessions.said, now)
             if not isinstance(server, InviteServer):
                 self._over()
@@ -421,6 +422,11 @@ class Renegotiation(Proposal):
         self._introduce_after_all(now)
         if self._bridge is not None:
             self._bridge.offer_again(self.far, now)
+
+    def _note_offer(self) -> None:
+        """Note the offer as the latest session description of the origin."""
+        self.origin.sessions.note(self.offer)
+        self.origin.moved()
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer the origin with the far side's session."""
@@ -576,6 +582,24 @@ class Introduction(Proposal):
         # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.
         if status not in {408, 481, 487} and self._bridge is not None:
             self._bridge.no_common_media(now)
+
+
+def refresh_of(leg: "Leg") -> Proposal | None:
+    """Return the refresh of ours that a side has not answered, if there is one."""
+    return None if leg.supervision is None else leg.supervision.refresh
+
+
+def has_open_offer(leg: "Leg") -> bool:
+    """Return whether an offer of ours has no final response: then none may be sent (RFC 3261 14.1, RFC 3311 5.1)."""
+    if leg.dialog is None:
+        return False
+    updating = leg.sessions.updating
+    return leg.dialog.invites > 0 or (updating is not None and not updating.is_over)
+
+
+def may_be_offered(leg: "Leg") -> bool:
+    """Return whether no INVITE is in progress with a side, nor an offer of ours."""
+    return not has_open_offer(leg) and leg.acceptance is None
 
 
 def as_reached(session: bytes, leg: "Leg") -> bytes:

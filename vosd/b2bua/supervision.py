@@ -11,6 +11,7 @@ import msgspec
 from vosd.b2bua.leg_facts import is_alive
 from vosd.b2bua.outgoing.headers import of_probe
 from vosd.b2bua.refresh import Refresh
+from vosd.b2bua.renegotiation import has_open_offer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.session_timer import Probe
@@ -217,7 +218,8 @@ class Supervision:
             return
         self._leg.note_response(event.response, event.at)
         self.pending = None
-        is_elsewhere = status == 481 and self._leg.is_asked_elsewhere(event.transaction)
+        dialogs, dialog = self._endpoint.dialogs, self._leg.dialog
+        is_elsewhere = status == 481 and dialogs.is_asked_elsewhere(dialog, event.transaction.peer)
         self.failed(503 if is_elsewhere else status, event.at, event.at)
 
     def no_response(self, event: NoResponse) -> None:
@@ -265,13 +267,15 @@ class Supervision:
         """Send a refresh or probe; False while that is not possible."""
         leg, call = self._leg, self.call
         callee = call.callee
-        if leg.awaits_ack or (callee is not None and callee.leg is leg and not callee.progress.acknowledged):
+        if leg.acceptance is not None or (
+            callee is not None and callee.leg is leg and not callee.progress.acknowledged
+        ):
             return False
         is_probe = leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS
         if is_probe and not (self.facts.offers_again or self.facts.shows_identity) and leg.dialog is not None:
             self.pending = leg.ask("OPTIONS", of_probe(self._endpoint, leg.dialog), b"", self, now)
             return True
-        if leg.is_inviting:
+        if has_open_offer(leg):
             return False
         if call.conversation.bridge is not None and not call.conversation.bridge.is_quiet:
             return False  # the change in progress refreshes this session, too

@@ -241,7 +241,7 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         callee.transaction = self._restored_invite(callee, restoration)
         callee.peer = self.peer.restored(restoration.flows)
         callee.answer = self.answer.restored()
-        leg.owns_call_id = callee.invite_sequence > 0
+
         if self.keypad is not None:
             leg.keypad = self.keypad.restored(leg, dialect_of(callee.trunk), call.board, restoration)
         if described is not None:

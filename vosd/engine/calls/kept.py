@@ -67,7 +67,7 @@ def described(live_call: LiveCall, services: CallServices) -> Description:
         if caller is not None and not live_call.has_moved:
             if live_call.established is not None:
                 return Description(legs, live_call.established.written())
-            if not caller.leg.awaits_ack:
+            if caller.leg.acceptance is None:
                 return Description(legs, Established.of(call, caller, live_call.call_request)[1])
         saved = SavedCall.of(live_call, services, ())
     except NoSnapshotError as error:

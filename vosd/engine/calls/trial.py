@@ -404,7 +404,7 @@ class TrialCall(WithoutCaller):
     ) -> None:
         """Count the time of the vendor from now on where the INVITE ``has_waited``; a 200 is that to a refresh."""
         attempt = self.callee
-        is_first = isinstance(message, OutgoingInvite) and message.parts.sequence == 1
+        is_first = has_waited and isinstance(message, OutgoingInvite) and message.parts.sequence == 1
         if attempt is None or self.state is not states.HUNTING or not is_first:
             return
         self._began = attempt.progress.started_at = now

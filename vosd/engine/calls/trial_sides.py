@@ -111,7 +111,7 @@ class ConversationOfTrial:
         is_other = bool(offer) and offer != leg.sessions.remote
         if is_other or (leg.dialog is None and (offer or is_invite)):
             leg.respond(server, _OTHER_SESSION, now)
-        elif is_invite and leg.awaits_ack:
+        elif is_invite and leg.acceptance is not None:
             leg.respond(server, _GLARE, now)  # a second 200 would take the place of the one that waits for its ACK
         else:
             leg.agree(server, leg.sessions.said if offer or is_invite else b"", now)

@@ -162,7 +162,17 @@ class DialogTable:
                 self._move_forks(invite.parts, before)
                 self._placed(invite)
 
-    def look_elsewhere(self, dialog: Dialog, refused_at: Peer) -> None:
+    def is_asked_elsewhere(self, dialog: Dialog | None, asked_at: Peer) -> bool:
+        """Return whether a request was sent to an address that may be that of another device of the peer's user.
+
+        Neither 481 nor silence is the peer's then, and requests go to the next place of the user from now on.
+        """
+        if dialog is None or not dialog.may_be_of_another(asked_at):
+            return False
+        self._look_elsewhere(dialog, asked_at)
+        return True
+
+    def _look_elsewhere(self, dialog: Dialog, refused_at: Peer) -> None:
         """Send requests of a dialog to another place of its user, if there is one: one device has no such dialog.
 
         The places are tried in turn, for which device has the call is not known.
