@@ -12,7 +12,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.services import UnusedAnswer
+from vosd.engine.calls.open_setup import UnusedAnswer
 
 
 class WaitingScene(Scene):

@@ -22,7 +22,7 @@ from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import SetupQuestion, Step, Ticket, Unanswered
 from vosd.callcontrol.setup import STEPS
-from vosd.engine.calls.services import UnusedAnswer
+from vosd.engine.calls.open_setup import UnusedAnswer
 
 TALK_MS = 5_000
 CATALOGUES = {

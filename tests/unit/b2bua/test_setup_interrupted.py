@@ -16,7 +16,7 @@ from doubles.waiting_scene import WaitingScene
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Ask
-from vosd.engine.calls.services import UnusedAnswer
+from vosd.engine.calls.open_setup import UnusedAnswer
 from vosd.trunks.dialect import CallerDialect, Transfers
 
 PORTED = "442071111111"

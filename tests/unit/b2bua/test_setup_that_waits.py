@@ -15,7 +15,7 @@ from doubles.waiting_scene import WaitingScene
 
 from vosd.b2bua.states import CallState
 from vosd.callcontrol.questions import Ticket, Unanswered
-from vosd.engine.calls.services import UnusedAnswer
+from vosd.engine.calls.open_setup import UnusedAnswer
 from vosd.trunks.dialect import CallerDialect
 
 PORTED = "442071111111"

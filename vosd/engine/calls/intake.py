@@ -505,6 +505,8 @@ class Intake:
         call = Call(arrival, caller, hunt, call_request.hops, endpoint, live_call, settings, asks=asks)
         live_call.call = call
         if asks:
-            live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)
+            live_call.open_setup = OpenSetup(
+                setup, arrival.call_id, services.asker, services.unused_answers, live_call.set_deadline
+            )
         services.running.add(arrival.call_id, live_call)
         return call

@@ -4,7 +4,7 @@ It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looke
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -36,14 +36,26 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import MappingGateway
 
-if TYPE_CHECKING:
-    from vosd.engine.calls.intake import Intake
-
-
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 
 _log = structlog.get_logger()
+
+
+class CallIntake(Protocol):
+    """Admits and books what comes of a live call."""
+
+    def place_transfer(
+        self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant, *, is_called: bool
+    ) -> Call | int:
+        """Set up the call to a transfer's target; return a status if it is refused."""
+        ...
+
+    def book_late_answer(
+        self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant, ended_mono: int | None
+    ) -> None:
+        """Book what a vendor charges for its answer to an attempt that was given up."""
+        ...
 
 
 class LiveCall:
@@ -76,7 +88,7 @@ class LiveCall:
     def __init__(
         self,
         services: CallServices,
-        intake: "Intake",
+        intake: CallIntake,
         call_id: str,
         call_request: CallRequest,
         vendors: LiveVendors,

@@ -1,26 +1,44 @@
 """The set-up of a live call that waits for answers: its questions, and what the answers decide (ADR 35)."""
 
+from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 
 import structlog
 
 from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.base.clock import Instant
-from vosd.callcontrol.questions import Ask, Outcome, Ticket, Unanswered
+from vosd.callcontrol.questions import Ask, Asker, Outcome, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
-from vosd.engine.calls.services import CallServices, UnusedAnswer
 
 _log = structlog.get_logger()
+
+
+class UnusedAnswer(Enum):
+    """Why an answer to a question of a set-up was not used."""
+
+    LATE = "late"
+    """The question was answered before, its deadline has passed, the call is over, or it never asked it."""
+    UNFIT = "unfit"
+    """It is of another type than the question requires."""
 
 
 class OpenSetup:
     """A set-up from its first question until it is decided; it refers to its call by ``set_deadline`` alone."""
 
-    __slots__ = ("_call_id", "_services", "_set_deadline", "setup")
+    __slots__ = ("_asker", "_call_id", "_set_deadline", "_unused_answers", "setup")
 
-    def __init__(self, setup: Setup, call_id: str, services: CallServices, set_deadline: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        call_id: str,
+        asker: Asker,
+        unused_answers: Counter[UnusedAnswer],
+        set_deadline: Callable[[int], None],
+    ) -> None:
         self._call_id = call_id
-        self._services = services
+        self._asker = asker
+        self._unused_answers = unused_answers
         self._set_deadline = set_deadline
         self.setup = setup
 
@@ -40,32 +58,31 @@ class OpenSetup:
     def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on by the answer to the open question; None = the deadline has passed."""
         if answer is None:
-            self._services.asker.cancel(self.ticket, is_overdue=True)
+            self._asker.cancel(self.ticket, is_overdue=True)
             answer = Unanswered("deadline")
         return self._go_on(self._take(answer, now), now)
 
     def abandon(self) -> None:
         """Want no answer any more: the call is over."""
         if self.setup.asked is not None:
-            self._services.asker.cancel(self.ticket)
+            self._asker.cancel(self.ticket)
             self.setup.asked = None
 
     def ask_again(self) -> SetupAnswer | None:
         """Ask the open question for an earlier process, within its deadline; return the answer if it is known."""
         asked = self.setup.asked
-        return None if asked is None else self._services.asker.ask(self.ticket, asked.question)
+        return None if asked is None else self._asker.ask(self.ticket, asked.question)
 
     def _go_on(self, outcome: Outcome, now: Instant) -> Decision:
         """Ask questions until an answer takes time, or the set-up is decided."""
-        services = self._services
         while isinstance(outcome, Ask):
             ticket = self.ticket
             self._set_deadline(now.mono + outcome.deadline_ms)  # before ``ask``, which may set another deadline
-            answer = services.asker.ask(ticket, outcome.question)
+            answer = self._asker.ask(ticket, outcome.question)
             if answer is None:
                 return None
             if not self.awaits(ticket):
-                services.unused_answers[UnusedAnswer.LATE] += 1
+                self._unused_answers[UnusedAnswer.LATE] += 1
                 return None
             outcome = self._take(answer, now)
         if outcome is not None:
@@ -77,5 +94,5 @@ class OpenSetup:
         """Go on with an answer; one of the wrong type is counted, and treated as none."""
         asked = self.setup.asked
         if asked is not None and not isinstance(answer, (asked.question.answered_by, Unanswered)):
-            self._services.unused_answers[UnusedAnswer.UNFIT] += 1
+            self._unused_answers[UnusedAnswer.UNFIT] += 1
         return self.setup.settle(answer, now)

@@ -185,7 +185,9 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             its.request.occupy(request, services, its.vendor_rate)
             if self.setup is not None:
                 setup = self.setup.restored(request, services, known)
-                live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)
+                live_call.open_setup = OpenSetup(
+                    setup, arrival.call_id, services.asker, services.unused_answers, live_call.set_deadline
+                )
         except Exception:
             request.give_back()
             raise

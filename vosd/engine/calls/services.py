@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.wheel import TICK_MS, TimerWheel
@@ -13,21 +12,13 @@ from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
+from vosd.engine.calls.open_setup import UnusedAnswer
 from vosd.engine.media.call_media import CallMedia
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
-
-
-class UnusedAnswer(Enum):
-    """Why an answer to a question of a set-up was not used."""
-
-    LATE = "late"
-    """The question was answered before, its deadline has passed, the call is over, or it never asked it."""
-    UNFIT = "unfit"
-    """It is of another type than the question requires."""
 
 
 SentTo = tuple[str, int | None, str, str]

@@ -29,8 +29,9 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.media_events import MediaEvents
 from vosd.engine.calls.notices import Notices, caller_listed
+from vosd.engine.calls.open_setup import UnusedAnswer
 from vosd.engine.calls.refusals import Refusals
-from vosd.engine.calls.services import CallServices, UnusedAnswer
+from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.terms_in_force import TermsInForce
 from vosd.engine.counting import Counting
 from vosd.obs.figures import Figure
