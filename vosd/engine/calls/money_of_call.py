@@ -27,8 +27,8 @@ class MoneyOfCall(msgspec.Struct, eq=False):
     """Money of the call until it is answered, if it is charged before."""
 
     @property
-    def hold(self) -> CallHold:
-        """What the call holds.
+    def _hold(self) -> CallHold:
+        """Money that the call holds.
 
         Raises:
             RuntimeError: it holds nothing.
@@ -46,7 +46,7 @@ class MoneyOfCall(msgspec.Struct, eq=False):
 
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
-        hold = self.hold
+        hold = self._hold
         if hold.extend():
             return min(hold.granted_s, hold.ceiling_s)
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
@@ -57,7 +57,7 @@ class MoneyOfCall(msgspec.Struct, eq=False):
         A vendor that is tried later may have less money than the one before: the deadline follows.
         """
         if self.ringing is None:
-            self.ringing = RingingMoney(self.hold, now)
+            self.ringing = RingingMoney(self._hold, now)
         self.ringing.attempt_begins()
         kept = opened_now(self._live_call, self._live_call.call)
         return kept is None or self._live_call.services.sink.answered(kept, UNDESCRIBED)
