@@ -100,10 +100,10 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
         restoration = Restoration(endpoint, answers_of)
         endpoint.flows.go_on_as(self.mark, self.refusal_tag)
         for client in self.clients:
-            restoration.asked(client)
+            restoration.once(client)
         for server, dialog in self.servers:
             owner = None if dialog is None else RefusedInvite(restoration.dialog(dialog))
-            restoration.invite_server(server).owner = owner
+            restoration.once(server).owner = owner
         for bye in self.pending_byes:
             acceptance = bye.restored(None, restoration)
             endpoint.dialogs.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))

@@ -4,8 +4,7 @@ A restoration is one pass over an endpoint that has no calls yet: ``EndpointSnap
 restored in between, and ``finish`` sets the timers in the order in which they were set before.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
@@ -13,18 +12,25 @@ from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapsho
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint, UserTimer
 from vosd.sip.owners import AlarmOwner
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
-from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.transaction.store import Sender, TimerOwner
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 
-TransactionSnapshot = ClientSnapshot | InviteClientSnapshot | ServerSnapshot | InviteServerSnapshot
 Restored = TypeVar("Restored")
+Transaction_co = TypeVar("Transaction_co", covariant=True)
+
+
+class TransactionSnapshot(Protocol[Transaction_co]):
+    """Snapshot of a transaction."""
+
+    @property
+    def key(self) -> bytes:
+        """The key of the transaction."""
+        ...
+
+    def restored(self, restoration: "Restoration") -> Transaction_co:
+        """Return the transaction."""
+        ...
 
 
 class Restoration:
@@ -57,29 +63,13 @@ class Restoration:
             dialog = self._dialogs[key] = snapshot.restored(self.flows, answers)
         return dialog
 
-    def client(self, snapshot: ClientSnapshot) -> Client:
-        """Return the transaction."""
-        return self._once(snapshot, snapshot.restored)
-
-    def invite_client(self, snapshot: InviteClientSnapshot) -> InviteClient:
-        """Return the transaction."""
-        return self._once(snapshot, snapshot.restored)
-
-    def asked(self, snapshot: ClientSnapshot | InviteClientSnapshot) -> Client | InviteClient:
-        """Return the transaction of a request of ours."""
-        return self.client(snapshot) if isinstance(snapshot, ClientSnapshot) else self.invite_client(snapshot)
-
-    def invite_server(self, snapshot: InviteServerSnapshot) -> InviteServer:
-        """Return the transaction."""
-        return self._once(snapshot, snapshot.restored)
-
-    def server(self, snapshot: ServerSnapshot) -> Server:
-        """Return the transaction."""
-        return self._once(snapshot, snapshot.restored)
-
-    def answered(self, snapshot: ServerSnapshot | InviteServerSnapshot) -> Server | InviteServer:
-        """Return the transaction of a request of a peer."""
-        return self.server(snapshot) if isinstance(snapshot, ServerSnapshot) else self.invite_server(snapshot)
+    def once(self, snapshot: TransactionSnapshot[Restored]) -> Restored:
+        """Return the transaction of a snapshot; what shares it shares it again."""
+        key = type(snapshot), snapshot.key
+        if key not in self._transactions:
+            self._transactions[key] = snapshot.restored(self)
+        found: Restored = self._transactions[key]
+        return found
 
     def timer(self, snapshot: TimerSnapshot | None, owner: TimerOwner) -> Timer[TimerOwner] | None:
         """Return a timer, which is set when the restoration is finished; None where it has fired."""
@@ -105,10 +95,3 @@ class Restoration:
         for _, timer, owner in sorted(self._timers, key=lambda each: (each[0].tick, each[0].place)):
             self.store.wheel.add(timer, owner)
         self._timers = []
-
-    def _once(self, snapshot: TransactionSnapshot, restored: "Callable[[Restoration], Restored]") -> Restored:
-        key = type(snapshot), snapshot.key
-        if key not in self._transactions:
-            self._transactions[key] = restored(self)
-        found: Restored = self._transactions[key]
-        return found

@@ -347,7 +347,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         for information in self.informations:
             information.restored(call, calls)
         for each, choice in zip(self.given_up, calls.given_up[self.arrival.call_id], strict=True):
-            client = restoration.invite_client(each.invite)
+            client = restoration.once(each.invite)
             client.witness = GivenUp(
                 call,
                 each.gateway,

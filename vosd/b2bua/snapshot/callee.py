@@ -184,7 +184,7 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 sessions[text_of(tag)] = current
                 continue
             latest = current.said if sent is None else sent.restored()
-            client = None if update is None else restoration.client(update)
+            client = None if update is None else restoration.once(update)
             sessions[text_of(tag)] = LegSessions(remote.restored(), b"", latest, unsure.restored(), client)
         return sessions
 
@@ -261,7 +261,7 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         """Return the transaction of its INVITE; of one whose 2xx has its ACK only the number is left."""
         if self.invite is None:
             return restoration.endpoint.acknowledged_invite
-        invite = restoration.invite_client(self.invite)
+        invite = restoration.once(self.invite)
         invite.owner = callee if self.invite.is_live or invite.is_unsent else None
         return invite
 

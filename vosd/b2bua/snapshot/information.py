@@ -38,8 +38,8 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Go on waiting for the answer."""
         restoration = calls.restoration
         origin, far = calls.leg(self.origin, call), calls.leg(self.far, call)
-        server = restoration.server(self.server)
-        restoration.client(self.asked).owner = Information(origin, far, server, has_key=self.has_key)
+        server = restoration.once(self.server)
+        restoration.once(self.asked).owner = Information(origin, far, server, has_key=self.has_key)
 
 
 class LateInformation:
@@ -98,8 +98,8 @@ class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Go on waiting for the answer."""
         restoration = calls.restoration
         origin, far = _leg(self.origin, calls), _leg(self.far, calls)
-        late = LateInformation(restoration.endpoint, origin, far, restoration.server(self.server))
-        restoration.client(self.asked).owner = late
+        late = LateInformation(restoration.endpoint, origin, far, restoration.once(self.server))
+        restoration.once(self.asked).owner = late
 
 
 def _reference(leg: Leg | None) -> LegReference | None:

@@ -19,6 +19,7 @@ from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.requests import (
     AnsweredSnapshot,
     SupervisionSnapshot,
+    answered_restored,
     answered_snapshot,
 )
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
@@ -30,8 +31,8 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, dialog_with_login
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
-from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.transaction.states import TransactionState
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
@@ -99,7 +100,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
             self.remote_session_before_hold.restored(),
             self.said.restored(),
             self.given_up.restored(),
-            None if self.updating is None else restoration.client(self.updating),
+            None if self.updating is None else restoration.once(self.updating),
         )
         leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
         leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
@@ -109,7 +110,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
         request = parse_message(moving.request)
         if not isinstance(request, Request):
             raise TypeError("a proposal was no request")
-        transaction = restoration.answered(moving.transaction)
+        transaction = answered_restored(moving.transaction, restoration)
         if isinstance(transaction, InviteServer):
             transaction.owner = leg
         return Move(transaction, restoration.dialog(moving.dialog), request)
@@ -235,7 +236,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             raise ValueError("a caller without a dialog")
         dialog = restoration.dialog(self.leg.dialog)
         # After the final response the transaction of its INVITE sends nothing any more.
-        invite = endpoint.answered_invite if self.invite is None else restoration.invite_server(self.invite)
+        invite = endpoint.answered_invite if self.invite is None else restoration.once(self.invite)
         progress = facts_in(self, InviteProgress)
         caller = Caller(endpoint, invite, dialog, dialect, progress, identity_of(self.identity))
         if self.invite is not None:
@@ -248,7 +249,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         leg.keypad = None if self.keypad is None else self.keypad.restored(leg, dialect, board, restoration)
         caller.pracks = self._pracks(caller, restoration)
         caller.shown = {text_of(tag): fork.restored(leg.sessions.remote) for tag, fork in self.shown} or None
-        leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
+        leg.proposing = None if self.proposing is None else restoration.once(self.proposing)
         caller.expiry = restoration.alarm(self.expiry, caller)
         endpoint.dialogs.adopt(dialog.local_tag, leg)
         if progress.last_tag is not None:

@@ -15,12 +15,17 @@ from vosd.b2bua.takeover import Takeover
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, request_snapshot
+from vosd.sip.transaction.client_snapshot import (
+    ClientSnapshot,
+    InviteClientSnapshot,
+    request_restored,
+    request_snapshot,
+)
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
-from vosd.sip.transaction.snapshot import TimerSnapshot
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 
 AskedSnapshot: TypeAlias = ClientSnapshot | InviteClientSnapshot
 AnsweredSnapshot: TypeAlias = ServerSnapshot | InviteServerSnapshot
@@ -31,6 +36,13 @@ def answered_snapshot(server: Server | InviteServer, endpoint: Endpoint) -> Answ
     if isinstance(server, InviteServer):
         return InviteServerSnapshot.of(server, endpoint.flows)
     return ServerSnapshot.of(server, endpoint.flows)
+
+
+def answered_restored(snapshot: AnsweredSnapshot, restoration: Restoration) -> Server | InviteServer:
+    """Return the transaction of a request of a peer."""
+    if isinstance(snapshot, ServerSnapshot):
+        return restoration.once(snapshot)
+    return restoration.once(snapshot)
 
 
 def _asked(asked: Client | InviteClient | None, endpoint: Endpoint) -> AskedSnapshot | None:
@@ -96,7 +108,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
         """Return the proposal, with its transaction or its timer for the next try."""
         restoration = calls.restoration
         proposal = self._made(call, bridge, calls)
-        asked = None if self.asked is None else restoration.asked(self.asked)
+        asked = None if self.asked is None else request_restored(self.asked, restoration)
         if asked is not None:
             asked.owner = proposal
         proposal.facts = facts_in(self, ProposalFacts)
@@ -124,13 +136,13 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
 
     def _in_ack(self, calls: RestoredCalls) -> InviteClient | None:
         """Return the 200 with an offer that waits for its ACK."""
-        return None if self.answers_in_ack is None else calls.restoration.invite_client(self.answers_in_ack)
+        return None if self.answers_in_ack is None else calls.restoration.once(self.answers_in_ack)
 
     def _renegotiation(
         self, origin: LegReference, call: CallPort, bridge: Bridge | None, calls: RestoredCalls
     ) -> Renegotiation:
         restoration, far, said_before = calls.restoration, calls.leg(self.far, call), self.said_before.restored()
-        server = None if self.server is None else restoration.answered(self.server)
+        server = None if self.server is None else answered_restored(self.server, restoration)
         in_ack = self._in_ack(calls)
         if self.kind == "takeover":
             newcomer = calls.caller(origin, call)
@@ -173,6 +185,6 @@ class SupervisionSnapshot(SupervisionFacts, kw_only=True, omit_defaults=True):
         """Return the supervision; a refresh in progress is added when both legs are restored."""
         supervision = Supervision(restoration.endpoint, leg, facts_in(self, SupervisionFacts))
         if self.options is not None:
-            supervision.pending = client = restoration.client(self.options)
+            supervision.pending = client = restoration.once(self.options)
             client.owner = supervision
         return supervision

@@ -14,7 +14,7 @@ from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import CallTransfer, Stage, TransferFacts
 from vosd.media.leg_media import LegMedia
 from vosd.sip.dialog.snapshot import text_of
-from vosd.sip.transaction.snapshot import TimerSnapshot
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
 from vosd.trunks.dialect import CallerDialect
 

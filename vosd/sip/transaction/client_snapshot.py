@@ -1,6 +1,6 @@
 """Requests of ours that have no final response, as data."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vosd.sip.device import Device
 from vosd.sip.dialog.dialog import Dialog
@@ -8,15 +8,14 @@ from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnap
 from vosd.sip.draft import InviteDraft, InviteDraftState, RequestDraft, RequestDraftState
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
+from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.bye_to_user import ByeToUser
 from vosd.sip.transaction.client import Client, ClientState
 from vosd.sip.transaction.invite_client import InviteClient, InviteClientState
-from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
+from vosd.sip.transaction.snapshot import RetrySnapshot
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import InviteParts, PartsState
-
-if TYPE_CHECKING:
-    from vosd.sip.restoration import Restoration
 
 
 def dialog_with_login(dialog: Dialog, flows: Flows, invite_sequence: int = 0) -> DialogSnapshot:
@@ -41,7 +40,7 @@ class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
         asked = AnsweredChallenge.all_of(parts.answers)
         return in_form(cls, parts, peer=PeerSnapshot.of(parts.peer, flows), gateway=gateway, asked=asked)
 
-    def restored(self, restoration: "Restoration") -> InviteParts:
+    def restored(self, restoration: Restoration) -> InviteParts:
         """Return the parts."""
         answers = restoration.answers(self.call_id, self.gateway, self.asked)
         return in_form(InviteParts, self, peer=self.peer.restored(restoration.flows), answers=answers)
@@ -55,7 +54,7 @@ class RequestDraftSnapshot(RequestDraftState[bytes, DialogSnapshot], frozen=True
         """Describe a draft."""
         return in_form(cls, draft, dialog=dialog_with_login(draft.dialog, flows))
 
-    def restored(self, restoration: "Restoration") -> RequestDraft:
+    def restored(self, restoration: Restoration) -> RequestDraft:
         """Return the draft."""
         return in_form(RequestDraft, self, dialog=restoration.dialog(self.dialog))
 
@@ -69,7 +68,7 @@ class InviteDraftSnapshot(InviteDraftState[bytes, PartsSnapshot, DialogSnapshot]
         dialog = None if draft.dialog is None else dialog_with_login(draft.dialog, flows)
         return in_form(cls, draft, parts=PartsSnapshot.of(draft.parts, flows), dialog=dialog)
 
-    def restored(self, restoration: "Restoration") -> InviteDraft:
+    def restored(self, restoration: Restoration) -> InviteDraft:
         """Return the draft."""
         dialog = None if self.dialog is None else restoration.dialog(self.dialog)
         return in_form(InviteDraft, self, parts=self.parts.restored(restoration), dialog=dialog)
@@ -99,7 +98,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
         draft = None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows)
         return in_form(cls, client, retry=retry, spare=spare, last=last, draft=draft, to_user=to_user, device=device)
 
-    def restored(self, restoration: "Restoration") -> Client:
+    def restored(self, restoration: Restoration) -> Client:
         """Return the transaction, which has no owner yet; a BYE to a user waits for his next connection."""
         kind: type[Client] = Client
         to_user: dict[str, Any] = {}
@@ -142,7 +141,7 @@ class InviteClientSnapshot(
             draft=None if draft is None else InviteDraftSnapshot.of(draft, flows),
         )
 
-    def restored(self, restoration: "Restoration") -> InviteClient:
+    def restored(self, restoration: Restoration) -> InviteClient:
         """Return the transaction, which has no owner yet."""
         retry, spare, draft = self.retry, self.spare, self.draft
         dialog = None if self.dialog is None else restoration.dialog(self.dialog)
@@ -172,3 +171,12 @@ def request_snapshot(client: Client | InviteClient, flows: Flows) -> ClientSnaps
     return (
         InviteClientSnapshot.of(client, flows) if isinstance(client, InviteClient) else ClientSnapshot.of(client, flows)
     )
+
+
+def request_restored(
+    snapshot: ClientSnapshot | InviteClientSnapshot, restoration: Restoration
+) -> Client | InviteClient:
+    """Return the transaction of a request of ours."""
+    if isinstance(snapshot, ClientSnapshot):
+        return restoration.once(snapshot)
+    return restoration.once(snapshot)

@@ -1,15 +1,12 @@
 """Requests of peers that have no final response, and failures of INVITEs that have no ACK, as data."""
 
-from typing import TYPE_CHECKING
-
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
+from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.invite_server import InviteServer, InviteServerState
 from vosd.sip.transaction.server import Server, ServerState
-from vosd.sip.transaction.snapshot import RetrySnapshot, StemSnapshot, TimerSnapshot
-
-if TYPE_CHECKING:
-    from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.snapshot import RetrySnapshot, StemSnapshot
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 
 
 class ServerSnapshot(ServerState[bytes, StemSnapshot, TimerSnapshot], tag="server"):
@@ -21,7 +18,7 @@ class ServerSnapshot(ServerState[bytes, StemSnapshot, TimerSnapshot], tag="serve
         patience = TimerSnapshot.of(server.patience, server.store)
         return in_form(cls, server, stem=StemSnapshot.of(server.stem, flows), patience=patience)
 
-    def restored(self, restoration: "Restoration") -> Server:
+    def restored(self, restoration: Restoration) -> Server:
         """Return the transaction."""
         store, stem = restoration.store, self.stem.restored(restoration.flows)
         server = in_form(Server, self, store=store, stem=stem, patience=None)
@@ -39,7 +36,7 @@ class InviteServerSnapshot(InviteServerState[bytes, StemSnapshot, RetrySnapshot]
         retry = None if server.retry is None else RetrySnapshot.of(server.retry, server.store, flows)
         return in_form(cls, server, stem=StemSnapshot.of(server.stem, flows), retry=retry)
 
-    def restored(self, restoration: "Restoration") -> InviteServer:
+    def restored(self, restoration: Restoration) -> InviteServer:
         """Return the transaction, which has no owner yet."""
         store, stem = restoration.store, self.stem.restored(restoration.flows)
         server = in_form(InviteServer, self, store=store, stem=stem, retry=None)

@@ -1,37 +1,16 @@
-"""Timers, retransmissions and the fields that responses repeat, as data.
-
-A timer is described by the tick in which it fires and its place in that tick: what fires in one tick goes out in the
-same order. Instants are those of the machine's monotonic clock, which goes on while the process is replaced.
-"""
-
-from typing import TYPE_CHECKING
+"""Retransmissions and the fields that responses repeat, as data."""
 
 import msgspec
 
-from vosd.base.wheel import TICK_MS, Timer
+from vosd.base.wheel import TICK_MS
 from vosd.sip.dialog.snapshot import PeerSnapshot
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
+from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
+from vosd.sip.transaction.store import Sender, TransactionStore
+from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 from vosd.sip.wire.outgoing import ResponseStem, StemState
-
-if TYPE_CHECKING:
-    from vosd.sip.restoration import Restoration
-
-
-class TimerSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A timer that has not fired."""
-
-    tick: int
-    place: int
-    """The number of timers of the same tick that fire before it."""
-
-    @classmethod
-    def of(cls, timer: Timer[TimerOwner] | None, store: TransactionStore) -> "TimerSnapshot | None":
-        """Describe a timer; None where it has fired."""
-        position = None if timer is None else store.wheel.position(timer)
-        return None if position is None else cls(*position)
 
 
 class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -64,7 +43,7 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Return it without retransmissions, and with another end, in milliseconds of the monotonic clock."""
         return msgspec.structs.replace(self, ends_at=at_ms, timer=TimerSnapshot(-(-at_ms // TICK_MS), 0))
 
-    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
+    def restored(self, owner: Sender, restoration: Restoration) -> Retry:
         """Go on with the retransmissions; nothing is sent at once."""
         retry = Retry(restoration.store, self.peer.restored(restoration.flows), self.data)
         retry.ceiling_ms, retry.interval_ms, retry.repeats = self.ceiling_ms, self.interval_ms, self.repeats
