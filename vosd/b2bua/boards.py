@@ -6,7 +6,7 @@ Attempts use them as well as the call, so nothing here knows the call.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.b2bua.call_port import AttemptBoard, TargetBoard
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.routing.failover import AttemptOutcome
@@ -30,26 +30,6 @@ class SoundOffer(NamedTuple):
     session: bytes
     """Answer to the caller's offer."""
     lasts_ms: int
-
-
-class AttemptBoard(Protocol):
-    """The gateways of one call, as its attempts know them."""
-
-    def vacate(self, choice: RouteChoice) -> None:
-        """Release the capacity of an answered attempt."""
-        ...
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway, and by which key."""
-        ...
-
-
-class TargetBoard(Protocol):
-    """The media of one call, as a side that has left it knows them."""
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer rings, with early media or without."""
-        ...
 
 
 class GatewayBoard(AttemptBoard, Protocol):

@@ -5,7 +5,7 @@ call in one state of ``states``. A call has one deadline at every moment (ADR 10
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from vosd.b2bua import states
 from vosd.b2bua.attempt import GatewayAttempt, leg_of
@@ -21,6 +21,7 @@ from vosd.b2bua.search import CalleeSearch
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
+from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_refusal, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -38,6 +39,17 @@ _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 _PROGRESS: Final = 183
 _UNPAID_STATUS: Final = 402
 """The caller gets it where the money ends before the answer."""
+
+
+class CallBoard(Switchboard, Protocol):
+    """The switch for one call, which may be asked for another one."""
+
+    def place_transfer(self, substitute: Substitute, number: str, now: Instant, *, is_called: bool) -> "Call | int":
+        """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused.
+
+        ``is_called``: the transferor is the callee of this call.
+        """
+        ...
 
 
 class Call:
@@ -68,7 +80,7 @@ class Call:
         hunt: Hunt | None,
         hops: int,
         endpoint: Endpoint,
-        board: Switchboard,
+        board: CallBoard,
         settings: CallSettings,
         *,
         asks: bool = False,
@@ -526,7 +538,10 @@ class Call:
         if self.endpoint.doors is not None:
             self.take_answer_back(now)
         if reason in _PEER_VANISHED and self.lifetime is not None:
-            at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing, proof)
+            legs, joined = self.conversation.parties, self.conversation.joined
+            if joined is not None:  # by a transfer: the other side is in that call
+                legs = [*legs, *joined.conversation.parties]
+            at, dead = self.lifetime.billed_until(legs, at, self.settings.dead_call_billing, proof)
         self.conversation.drop_bridge(now)
         if self.conversation.transfer is not None:
             self.conversation.transfer.first_ends(now)

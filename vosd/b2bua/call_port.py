@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
+from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
@@ -15,6 +16,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -24,7 +26,6 @@ from vosd.trunks.gateways import MappingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
-    from vosd.b2bua.boards import AttemptBoard, TargetBoard
     from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.caller import Caller
     from vosd.b2bua.caller_side import CallerSide
@@ -48,6 +49,26 @@ class PressedKeys(KeyPauses, Protocol):
         ...
 
 
+class AttemptBoard(Protocol):
+    """The gateways of one call, as its attempts know them."""
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Release the capacity of an answered attempt."""
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by which key."""
+        ...
+
+
+class TargetBoard(Protocol):
+    """The media of one call, as a side that has left it knows them."""
+
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer rings, with early media or without."""
+        ...
+
+
 class SwitchPort(Protocol):
     """The switch, as the legs of one call know it."""
 
@@ -62,12 +83,12 @@ class SwitchPort(Protocol):
         ...
 
     @property
-    def gateways(self) -> "AttemptBoard":
+    def gateways(self) -> AttemptBoard:
         """The part for attempts at gateways."""
         ...
 
     @property
-    def media(self) -> "TargetBoard":
+    def media(self) -> TargetBoard:
         """The part for media."""
         ...
 

@@ -135,7 +135,7 @@ class Conversation(msgspec.Struct, eq=False):
             case "PRACK":
                 self._prack_came(leg, event)
             case "REFER":
-                referral.refer_came(self.call, leg, event, self._board)
+                referral.refer_came(self.call, leg, event)
             case _:
                 if self.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote, event.at):
                     leg.respond(event.transaction, 403, event.at)
@@ -272,7 +272,7 @@ class Conversation(msgspec.Struct, eq=False):
             keys = None if transferor is None else transferor.keys
             if transferor is not None and keys is not None:
                 facts, endpoint = KeypadFacts(), self.call.endpoint
-                leg.keypad = Keypad(endpoint, self._board, leg, transferor.dialect, keys, facts)
+                leg.keypad = Keypad(endpoint, leg, transferor.dialect, keys, facts)
         return leg.keypad
 
 

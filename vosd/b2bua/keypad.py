@@ -27,7 +27,6 @@ from vosd.trunks.dialect import KEYS_MAX, CallerDialect, TransferKeys
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.leg import Leg
-    from vosd.b2bua.ports import Switchboard
 
 SEQUENCE_MS: Final = 3_000
 """Longest pause between two keys of one sequence, from the answer to the INFO of one to the next one."""
@@ -79,12 +78,11 @@ class KeypadFacts(msgspec.Struct, array_like=True):
 class Keypad:
     """The keys of one leg, from the first one to its end."""
 
-    __slots__ = ("_board", "_dialect", "_endpoint", "_keys", "_leg", "alarm", "facts")
+    __slots__ = ("_dialect", "_endpoint", "_keys", "_leg", "alarm", "facts")
 
     def __init__(
         self,
         endpoint: Endpoint,
-        board: "Switchboard",
         leg: "Leg",
         dialect: CallerDialect,
         keys: TransferKeys,
@@ -92,7 +90,7 @@ class Keypad:
     ) -> None:
         """``dialect`` is that of the trunk or phone that presses the ``keys``."""
         self._endpoint = endpoint
-        self._board = board
+
         self._leg = leg
         self._dialect = dialect
         self._keys = keys
@@ -196,4 +194,4 @@ class Keypad:
         call = self.call
         transferor = transferor_in(call, self._leg) if number and call.conversation.may_be_transferred else None
         if transferor is not None and transferor.may_transfer:
-            referral.by_keys(call, transferor, number, self._board, now, consults=self.facts.consults)
+            referral.by_keys(call, transferor, number, now, consults=self.facts.consults)

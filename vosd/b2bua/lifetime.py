@@ -4,10 +4,15 @@ A call has one deadline: the earliest of these, or the next refresh of a session
 with the limit that it has reached, even if the timer fires later.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
+from vosd.b2bua.attempt import leg_of
+from vosd.b2bua.call_port import CallPort
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.b2bua.stamps import DeadCall
 from vosd.b2bua.supervision import Limit
@@ -16,10 +21,6 @@ from vosd.base.clock import Instant
 
 ANSWER_WAIT_MS: Final = 300_000
 """Longest wait for a PRACK before our 200. The time-out of the reliable response (64·T1) is usually far shorter."""
-
-if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
-    from vosd.b2bua.ports import Switchboard
 
 
 class Granted(msgspec.Struct, array_like=True):
@@ -39,7 +40,7 @@ class Lifetime:
 
     __slots__ = ("_board", "granted")
 
-    def __init__(self, board: "Switchboard", granted: Granted) -> None:
+    def __init__(self, board: Switchboard, granted: Granted) -> None:
         self._board = board
         self.granted = granted
 
@@ -53,7 +54,7 @@ class Lifetime:
         """Take what the call has paid for, after a restart."""
         self.granted.granted_s = granted_s
 
-    def watch(self, call: "Call") -> None:
+    def watch(self, call: CallPort) -> None:
         """Set the call's deadline to the next limit or refresh."""
         granted = self.granted
         due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
@@ -74,7 +75,7 @@ class Lifetime:
         granted.due_ms = due_ms
         self._board.set_deadline(due_ms)
 
-    def exceeded(self, call: "Call", now_ms: int) -> Limit | None:
+    def exceeded(self, call: CallPort, now_ms: int) -> Limit | None:
         """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it."""
         if now_ms < self.granted.due_ms:
             return None
@@ -92,31 +93,26 @@ class Lifetime:
             self.granted.granted_s = more
 
     def billed_until(
-        self, call: "Call", noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None = None
+        self, legs: Iterable[Leg], noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None = None
     ) -> tuple[Instant, DeadCall]:
         """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer.
 
-        ``proof`` is the last one of the side that fell silent; without it, the latest message of either side counts,
-        after a transfer also of the side that is in the joined call.
+        ``proof`` is the last one of the side that fell silent; without it, the latest message of one of the ``legs``
+        that talk counts.
         """
-        answered_at, joined = self.granted.answered_at, call.conversation.joined
+        answered_at = self.granted.answered_at
         if proof is None:
-            legs = (
-                call.conversation.parties
-                if joined is None
-                else [*call.conversation.parties, *joined.conversation.parties]
-            )
             seen = [leg.facts.last_seen_at.came for leg in legs if leg.facts.last_seen_at is not None]
             proof = max([answered_at, *seen])
         is_proven = billing is DeadCallBilling.PROOF
         at = min(noticed_at, max(answered_at, proof)) if is_proven else noticed_at
         return at, DeadCall(billing, noticed_at, proof)
 
-    def _first_limit(self, call: "Call", until_ms: int) -> Limit | None:
+    def _first_limit(self, call: CallPort, until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""
         first = None
-        for leg in call.conversation.parties:
-            if leg.supervision is None:
+        for leg in (call.caller.leg, leg_of(call.callee)):
+            if leg is None or leg.supervision is None:
                 continue
             limit = leg.supervision.next_limit()
             if limit is not None and limit.due_ms <= until_ms:

@@ -5,7 +5,7 @@ All methods return at once and do no I/O. The answer to a question of the set-up
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -19,9 +19,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerDialect
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
     from vosd.b2bua.given_up import GivenUp
-    from vosd.b2bua.substitute import Substitute
 
 
 class SetupAnswer(msgspec.Struct, frozen=True):
@@ -30,16 +28,6 @@ class SetupAnswer(msgspec.Struct, frozen=True):
 
 Decision = Iterator[RouteChoice] | Refusal | None
 """Result of the set-up: the routes, a refusal, or None = a question is open."""
-
-
-@runtime_checkable
-class CallPart(Protocol):
-    """Part of a call, which is ended after an error in that part."""
-
-    @property
-    def call(self) -> "Call":
-        """The call."""
-        ...
 
 
 class Switchboard(SwitchPort, Protocol):
@@ -77,13 +65,6 @@ class Switchboard(SwitchPort, Protocol):
 
     def dialect_of(self, trunk: str) -> CallerDialect:
         """Return how a mapping gateway or phone speaks SIP now, by its name."""
-        ...
-
-    def place_transfer(self, substitute: "Substitute", number: str, now: Instant, *, is_called: bool) -> "Call | int":
-        """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused.
-
-        ``is_called``: the transferor is the callee of this call.
-        """
         ...
 
     def set_deadline(self, at_ms: int) -> None:

@@ -3,14 +3,12 @@
 The transfer itself is in ``transfer``, who may begin one in ``transferor``.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vosd.b2bua import states
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_referral
-from vosd.b2bua.ports import CallPart
 from vosd.b2bua.states import ACCEPTED
-from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import CallTransfer
 from vosd.b2bua.transferor import Transferor, transferor_in
 from vosd.base.clock import Instant
@@ -20,10 +18,9 @@ from vosd.sip.headers.replaces import ReferTo, Replaces
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-    from vosd.b2bua.ports import Switchboard
 
 
-def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard") -> None:
+def refer_came(call: "Call", leg: Leg, event: RequestArrived) -> None:
     """Begin the transfer that a REFER asks for, or refuse it.
 
     Only a customer's trunk or phone may transfer, and only where the operator allows it: a transfer spends the money of
@@ -46,7 +43,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         call.endpoint, call, name, notifies=notifies, first_called=transferor.is_called
     )
     if target.replaces is None:
-        _call_target(transfer, transferor, event, board, target.number)
+        _call_target(transfer, transferor, event, target.number)
         return
     second, named = leg_named_by(call.endpoint, target.replaces)
     other = None if second is None or named is None else transferor_in(second, named)
@@ -65,7 +62,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     if second.search is None:
         transfer.attended(second, now, is_called=other.is_called)
     else:
-        substitute = Substitute.in_place_of(other, _offer_to_target(transfer))
+        substitute = other.substitute(_offer_to_target(transfer))
         transfer.attended_early(second, substitute, transferor.dialect.transfer_timeout_ms, now)
 
 
@@ -80,11 +77,9 @@ def _may_be_joined(second: "Call", *, early_only: bool) -> bool:
     return states.ANSWER in ACCEPTED[second.state] and bool(second.caller.offer)
 
 
-def _call_target(
-    transfer: CallTransfer, transferor: Transferor, event: RequestArrived, board: "Switchboard", number: str
-) -> None:
+def _call_target(transfer: CallTransfer, transferor: Transferor, event: RequestArrived, number: str) -> None:
     call, now = transfer.first, event.at
-    placed = _place(transfer, transferor, board, number, now)
+    placed = _place(transfer, transferor, number, now)
     if isinstance(placed, int):
         transferor.leg.respond(event.transaction, placed, now)
         return
@@ -94,25 +89,21 @@ def _call_target(
     transfer.begin(placed, transferor.dialect.transfer_timeout_ms, now)
 
 
-def by_keys(
-    call: "Call", transferor: Transferor, number: str, board: "Switchboard", now: Instant, *, consults: bool
-) -> None:
+def by_keys(call: "Call", transferor: Transferor, number: str, now: Instant, *, consults: bool) -> None:
     """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
     transfer = CallTransfer.to_be_called(
         call.endpoint, call, "", notifies=False, consults=consults, first_called=transferor.is_called
     )
-    placed = _place(transfer, transferor, board, number, now)
+    placed = _place(transfer, transferor, number, now)
     if not isinstance(placed, int):
         call.conversation.transfer = placed.conversation.transfer = transfer
         transfer.begin(placed, transferor.dialect.transfer_timeout_ms, now)
 
 
-def _place(
-    transfer: CallTransfer, transferor: Transferor, board: "Switchboard", number: str, now: Instant
-) -> "Call | int":
+def _place(transfer: CallTransfer, transferor: Transferor, number: str, now: Instant) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
-    substitute = Substitute.in_place_of(transferor, _offer_to_target(transfer))
-    return board.place_transfer(substitute, number, now, is_called=transferor.is_called)
+    substitute = transferor.substitute(_offer_to_target(transfer))
+    return transfer.first.board.place_transfer(substitute, number, now, is_called=transferor.is_called)
 
 
 def _offer_to_target(transfer: CallTransfer) -> bytes:
@@ -135,13 +126,11 @@ def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, 
 
     It may be an early dialog of our own INVITE, of a phone that rings (RFC 3891 section 3).
     """
-    keeper: object = endpoint.dialogs.owners.get(replaces.to_tag)
-    call = keeper.call if isinstance(keeper, CallPart) else None
-    if call is not None:
-        for leg in call.conversation.all_legs:
-            if leg is not keeper:
-                continue
-            dialog = leg.dialog or leg.forks.get(replaces.from_tag)
-            if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag):
-                return call, leg
+    leg = endpoint.dialogs.owners.get(replaces.to_tag)
+    if isinstance(leg, Leg):
+        call = cast("Call", leg.call)  # ``CallPort`` has no legs
+        dialog = leg.dialog or leg.forks.get(replaces.from_tag)
+        is_named = dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag)
+        if is_named and leg in call.conversation.all_legs:
+            return call, leg
     return None, None

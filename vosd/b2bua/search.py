@@ -12,9 +12,8 @@ import msgspec
 from vosd.b2bua import states
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
-from vosd.b2bua.call_port import CallPort
+from vosd.b2bua.call_port import CallPort, ConversationPort
 from vosd.b2bua.caller import Caller
-from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Failure, Hunt, is_trying
 from vosd.b2bua.leg import RINGING, Leg
@@ -51,13 +50,21 @@ _RINGING: Final = 180
 _PROGRESS: Final = 183
 
 
+class SearchingConversation(ConversationPort, Protocol):
+    """The conversation of such a call."""
+
+    def drop_bridge(self, now: Instant) -> None:
+        """Abandon a change of the session in progress, before the dialogs end."""
+        ...
+
+
 class SearchingCall(CallPort, Protocol):
     """A call as its search knows it."""
 
     hops: int
 
     @property
-    def conversation(self) -> Conversation:
+    def conversation(self) -> "SearchingConversation":
         """The conversation of the two sides."""
         ...
 

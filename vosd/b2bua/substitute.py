@@ -10,7 +10,6 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.transferor import Transferor
     from vosd.media.leg_media import LegMedia
 
 
@@ -58,16 +57,6 @@ class Substitute:
         self.takes_100rel = False
         self.progress = InviteProgress(0, NO_WISH, Reliability.OFF, final=200)
         """The customer was answered before it left."""
-
-    @classmethod
-    def in_place_of(cls, transferor: "Transferor", offer: bytes) -> "Substitute":
-        """Return the calling side of the call to a target, which is made in the name of ``transferor``."""
-        return cls(
-            offer=offer,
-            caller_identity=transferor.caller_identity,
-            dialect=transferor.dialect,
-            named=transferor.named,
-        )
 
     def begin(self, now: Instant) -> None:
         """Do nothing: there is no INVITE to answer with 100."""

@@ -10,6 +10,7 @@ from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.identity import PLAIN, CallerIdentity
 from vosd.b2bua.invite_progress import InviteProgress
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.substitute import Substitute
 from vosd.trunks.dialect import CallerDialect, CallerPrivacy, TransferKeys, Transfers
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Transferor(NamedTuple):
     def keys(self) -> TransferKeys | None:
         """The keys by which it transfers; None = none do."""
         return self.dialect.transfer_keys if self.may_transfer else None
+
+    def substitute(self, offer: bytes) -> Substitute:
+        """Return the calling side of the call to a target, which is made in its name."""
+        return Substitute(offer=offer, caller_identity=self.caller_identity, dialect=self.dialect, named=self.named)
 
 
 def transferor_in(call: "Call", leg: Leg) -> Transferor | None:

@@ -6,7 +6,7 @@ from copy import copy
 import msgspec
 
 from vosd.b2bua.boards import NextHop
-from vosd.b2bua.call import Call
+from vosd.b2bua.call import Call, CallBoard
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
@@ -296,7 +296,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         arrival, journey = as_received(self.arrival), as_received(self.journey)
         return msgspec.structs.replace(self, arrival=arrival, journey=journey, latest_sent=latest_sent)
 
-    def restored(self, board: Switchboard, dialect_of: DialectOf, gateways: Gateways, calls: RestoredCalls) -> Call:
+    def restored(self, board: CallBoard, dialect_of: DialectOf, gateways: Gateways, calls: RestoredCalls) -> Call:
         """Return the call with its legs; ``connect`` restores the requests between them.
 
         The text of arrival and journey is as it was received.

@@ -243,7 +243,7 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         callee.answer = self.answer.restored()
 
         if self.keypad is not None:
-            leg.keypad = self.keypad.restored(leg, dialect_of(callee.trunk), call.board, restoration)
+            leg.keypad = self.keypad.restored(leg, dialect_of(callee.trunk), restoration)
         if described is not None:
             leg.dialog = restoration.dialog(described)
             callee.tag = leg.dialog.local_tag

@@ -137,12 +137,12 @@ class KeypadSnapshot(KeypadFacts, array_like=True):
             return None
         return cls(**named(keypad.facts), alarm=TimerSnapshot.of(keypad.alarm, endpoint.store))
 
-    def restored(self, leg: Leg, dialect: CallerDialect, board: Switchboard, restoration: Restoration) -> Keypad | None:
+    def restored(self, leg: Leg, dialect: CallerDialect, restoration: Restoration) -> Keypad | None:
         """Return the keypad; None if the trunk has no transfer keys any more."""
         keys = dialect.transfer_keys
         if keys is None:
             return None
-        keypad = Keypad(restoration.endpoint, board, leg, dialect, keys, facts_in(self, KeypadFacts))
+        keypad = Keypad(restoration.endpoint, leg, dialect, keys, facts_in(self, KeypadFacts))
         keypad.alarm = restoration.alarm(self.alarm, keypad)
         return keypad
 
@@ -246,7 +246,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         caller.offer = self.offer.restored()
         invite_message = parse_message(self.invite_message) if self.invite_message else None
         caller.invite_message = invite_message if isinstance(invite_message, Request) else None
-        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, dialect, board, restoration)
+        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, dialect, restoration)
         caller.pracks = self._pracks(caller, restoration)
         caller.shown = {text_of(tag): fork.restored(leg.sessions.remote) for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.once(self.proposing)

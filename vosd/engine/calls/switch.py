@@ -6,12 +6,12 @@ completely, then ``engine.loop`` flushes the journal and the datagrams.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.ports import CallPart, SetupAnswer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason
@@ -55,6 +55,16 @@ DEADLINES_AT_ONCE: Final = 100
 """Deadlines that are handled before messages get their turn, some 20 ms: a start finds that most calls are due."""
 
 _log = structlog.get_logger()
+
+
+@runtime_checkable
+class CallPart(Protocol):
+    """Part of a call, which is ended after an error in that part."""
+
+    @property
+    def call(self) -> Call:
+        """The call."""
+        ...
 
 
 class Switch(Counting):

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vosd.b2bua.attempt import GatewayAttempt
-from vosd.b2bua.boards import AttemptBoard, TargetBoard
 from vosd.b2bua.bridge import Bridge
-from vosd.b2bua.call_port import TransferPort
+from vosd.b2bua.call_port import AttemptBoard, TargetBoard, TransferPort
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.outgoing.signatures import CallerAttestation
