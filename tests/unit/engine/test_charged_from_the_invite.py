@@ -249,7 +249,7 @@ def test_a_cancel_that_waited_until_the_money_had_run_out_ends_the_call_when_it_
     (live,) = scene.exchange.switch.calls()
     now = scene.exchange.clock.now()
     live.call.caller_cancelled(Instant(now.mono + 35_000, now.wall + 35_000, 35_000))
-    assert (live.ending.at.mono, live.ending.reason.text) == (now.mono, "Cancelled")
+    assert (scene.record.ended_at, scene.record.end_reason) == (now.wall, "Cancelled")
 
 
 def test_a_vendor_in_advance_is_held_for_from_its_own_invite():

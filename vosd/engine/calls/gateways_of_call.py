@@ -15,7 +15,7 @@ from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.taken import PlaceTaken
-from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.services import SentTo
 from vosd.routing.breaker import place_of
@@ -39,6 +39,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     """The ``GatewayBoard`` of one call, until the call is over."""
 
     _live_call: "LiveCall"
+    vendors: LiveVendors
+    """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
     is_of_earlier_catalogue: bool = False
     """The call was set up by another catalogue than the one in force, and may not be answered yet."""
     sent_to: list[SentTo] = []
@@ -57,7 +59,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if address.host == call_request.source_host and self._comes_back(next_hop):
             self._leave_out(LeftOut(gateway, Cause.LOOP))
             return None
-        if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
+        if choice.is_redirected and not self.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
         is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)) or (
@@ -90,7 +92,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if choice.awaits_number:
-            choice = live_call.vendors.with_number(choice)
+            choice = self.vendors.with_number(choice)
         self._begins(choice, address, now)
         return choice, address
 
@@ -113,7 +115,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
         live_call, gateway = self._live_call, choice.gateway
-        live, vendors, call_request = live_call.services.live, live_call.vendors, live_call.call_request
+        live, vendors, call_request = live_call.services.live, self.vendors, live_call.call_request
         caller = call_request.caller_at(gateway)
         if address.host == call_request.source_host and self._comes_back(next_hop):
             return False
@@ -230,7 +232,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if hold is None or rate is None or gateway.earns:
             return True
         elapsed_s = 0 if live_call.money.ringing is None else live_call.money.ringing.elapsed_s(now)
-        refusal = hold.join(credit, rate, live_call.vendors.first_period_s(gateway), elapsed_s)
+        refusal = hold.join(credit, rate, self.vendors.first_period_s(gateway), elapsed_s)
         if refusal is None:
             return True
         self._leave_out(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))

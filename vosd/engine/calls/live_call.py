@@ -62,12 +62,12 @@ class LiveCall:
     """State of the switch for one call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
     __slots__ = (
+        "_ending",
         "_intake",
         "call",
         "call_id",
         "call_request",
         "due_ms",
-        "ending",
         "established",
         "gateways",
         "has_moved",
@@ -78,7 +78,6 @@ class LiveCall:
         "open_setup",
         "services",
         "timer",
-        "vendors",
     )
     __deletable__ = ("call", "gateways", "media", "money")  # for a compiler (ADR 84)
 
@@ -102,8 +101,7 @@ class LiveCall:
         self._intake = intake
         self.call_id = call_id
         self.call_request = call_request
-        self.vendors = vendors
-        """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
+
         self.open_setup: OpenSetup | None = None
         """The set-up, while a question of it is open."""
 
@@ -119,8 +117,8 @@ class LiveCall:
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
 
         self.is_over = False
-        self.ending: Ending | None = None
-        self.gateways = GatewaysOfCall(self)
+        self._ending: Ending | None = None
+        self.gateways = GatewaysOfCall(self, vendors)
         self.media = MediaOfCall(self)
         self.money = MoneyOfCall(self)
 
@@ -150,7 +148,7 @@ class LiveCall:
         """
         if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
             self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=is_recorded)
-        ending = self.ending
+        ending = self._ending
         if ending is None:
             ended_mono = self.money.paid_until_ms()
         else:
@@ -265,17 +263,17 @@ class LiveCall:
         services.running.remove(self.call_id)
         if self.gateways.sent_to:
             services.running.forget_sent(self)
+        # A call that was not answered is charged with ``SS_STARTBILLINGTIME`` 1 only, by its facts of now.
+        was_answered = call.journey.vendor_answered_at is not None
+        kept = (self.kept if was_answered else None) or opened_now(self, call)
         self.is_over = True
-        self.ending = ending
+        self._ending = ending
         del self.call, self.gateways, self.media, self.money
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprints):
             self._unanswered(ending.at)
         timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
             services.deadlines.cancel(timer)
-        # A call that was not answered is charged with ``SS_STARTBILLINGTIME`` 1 only, by its facts of now.
-        was_answered = call.journey.vendor_answered_at is not None
-        kept = (self.kept if was_answered else None) or opened_now(self, call)
         zero_too = services.records_zero or call_request.callee_billing in services.emergency
         if kept is None:
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)

@@ -116,5 +116,5 @@ def opened_now(live_call: "LiveCall", call: Call, journey: Journey | None = None
     services = live_call.services
     return opened(
         services.node, call.arrival, live_call.call_request, journey or call.journey,
-        recorded=services.records_own_ends, currencies=live_call.vendors.currencies,
+        recorded=services.records_own_ends, currencies=live_call.gateways.vendors.currencies,
     )  # fmt: skip
