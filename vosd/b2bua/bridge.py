@@ -5,7 +5,6 @@ Mostly the two legs of one call; after a transfer those of two calls, each bille
 
 from typing import TYPE_CHECKING
 
-from vosd.b2bua import information
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
@@ -169,10 +168,6 @@ class Bridge:
         if isinstance(proposal, Renegotiation) and proposal.origin is leg and proposal.server is None:
             proposal.acknowledged(session, now)
 
-    def information_came(self, leg: Leg, event: RequestArrived, *, has_key: bool) -> None:
-        """Forward an INFO to the other leg."""
-        information.relay(leg, self.opposite(leg), event, has_key=has_key)
-
     def introduce(self, now: Instant, first: Leg | None = None, *, is_repeated: bool = False) -> None:
         """Renegotiate the media of two legs that were just connected, with ``first`` before the other one.
 
@@ -182,10 +177,6 @@ class Bridge:
         self.proposal = introduction = Introduction.of(self._endpoint, self, first, self.opposite(first))
         introduction.facts.is_repeated = is_repeated
         introduction.begin_when_free(now)
-
-    def no_common_media(self, now: Instant) -> None:
-        """End the call: two connected legs have no media in common, and an answered leg costs money."""
-        self.one.call.lost(self.one, 488, now)
 
     def take_over(self, call: "CallPort", replaced: Leg, newcomer: Caller, server: InviteServer, now: Instant) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""

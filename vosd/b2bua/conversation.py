@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vosd.b2bua import referral, states
+from vosd.b2bua import information, referral, states
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call_port import PressedKeys
@@ -258,7 +258,7 @@ class Conversation(msgspec.Struct, eq=False):
         ):
             leg.respond(event.transaction, 200, now)
         else:
-            bridge.information_came(leg, event, has_key=bool(key))
+            information.relay(leg, bridge.opposite(leg), event, has_key=bool(key))
 
     def has_transfer_keys(self, leg: Leg) -> bool:
         """Return whether the keys of a leg may transfer the call."""

@@ -53,7 +53,7 @@ class Information:
             return
         self.far.note_response(event.response, event.at)
         self._respond(200 if status < 300 else status_for_origin(status), event.at)
-        if status == 481 and not _is_asked_elsewhere(self.far, event):
+        if status == 481 and not self.call.endpoint.dialogs.is_asked_elsewhere(self.far.dialog, event.transaction.peer):
             self.far.call.lost(self.far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
@@ -96,7 +96,8 @@ class KeyMessages:
             return
         self.is_asking = False
         self._far.note_response(event.response, event.at)
-        if status == 481 and not _is_asked_elsewhere(self._far, event):
+        dialogs, dialog = self.call.endpoint.dialogs, self._far.dialog
+        if status == 481 and not dialogs.is_asked_elsewhere(dialog, event.transaction.peer):
             self._waiting.clear()
             self._far.call.lost(self._far, status, event.at)
         else:
@@ -139,11 +140,6 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived, *, has_key: bool) ->
         server.defer_response(far.call.endpoint.server_header, now)
         owner = Information(origin, far, server, has_key=has_key)
         far.ask("INFO", of_information(far.call.endpoint, lines), body, owner, now)
-
-
-def _is_asked_elsewhere(far: "Leg", event: ResponseArrived) -> bool:
-    """Return whether a 481 may be that of another device of a side's user."""
-    return far.call.endpoint.dialogs.is_asked_elsewhere(far.dialog, event.transaction.peer)
 
 
 def _content(request: Request, types: frozenset[str]) -> tuple[str, bytes] | None:

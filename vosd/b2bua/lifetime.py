@@ -50,10 +50,6 @@ class Lifetime:
         granted = self.granted
         return (granted.paid_from or granted.answered_at).plus(1_000 * granted.granted_s)
 
-    def grant(self, granted_s: int) -> None:
-        """Take what the call has paid for, after a restart."""
-        self.granted.granted_s = granted_s
-
     def watch(self, call: CallPort) -> None:
         """Set the call's deadline to the next limit or refresh."""
         granted = self.granted

@@ -581,7 +581,8 @@ class Introduction(Proposal):
         self._over()
         # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.
         if status not in {408, 481, 487} and self._bridge is not None:
-            self._bridge.no_common_media(now)
+            one = self._bridge.one  # the two have no media in common, and an answered leg costs money
+            one.call.lost(one, 488, now)
 
 
 def refresh_of(leg: "Leg") -> Proposal | None:

@@ -69,7 +69,8 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     update_failed: bool = False
     """Whether the peer allows UPDATE, but refuses it."""
     offers_again: bool = False
-    """Whether the next refresh has to carry the description, because its media are at another relay."""
+    """Whether the next refresh has to carry the description, because its media are at another relay: the peer has not
+    accepted yet what ``offer_again`` sends."""
     shows_identity: bool = False
     """Whether the next refresh shows another number of the other side, which a probe cannot."""
 
@@ -175,11 +176,6 @@ class Supervision:
     def offer_taken(self) -> None:
         """Note that the peer has the description of the other side: the next one that it refuses waits as the first."""
         self.facts.times_owed = 0
-
-    @property
-    def offers_again(self) -> bool:
-        """Whether the peer has not accepted yet the description that ``offer_again`` sends."""
-        return self.facts.offers_again
 
     def show_identity(self, now: Instant) -> None:
         """Refresh the session at once: the request shows the number that the other side has now."""

@@ -212,7 +212,7 @@ class Resumption:
             bridge.proposal.take_back()
         _prove(call, written.seen_mono, remains)
         if hold is not None and call.lifetime is not None:
-            call.lifetime.grant(min(hold.granted_s, hold.ceiling_s))
+            call.lifetime.granted.granted_s = min(hold.granted_s, hold.ceiling_s)
         call.watch()
         return is_awaited
 

@@ -162,7 +162,7 @@ def _sides(call: Call) -> Sequence[Leg]:
 
 def _has_not_accepted(leg: Leg) -> bool:
     """Return whether a side has not accepted the ports that it was offered; one with keys agrees on them otherwise."""
-    return leg.supervision is not None and leg.supervision.offers_again and not has_keys(leg.facts.media)
+    return leg.supervision is not None and leg.supervision.facts.offers_again and not has_keys(leg.facts.media)
 
 
 def _offered_again(legs: Sequence[Leg], move: _Move, now: Instant) -> _Move:
