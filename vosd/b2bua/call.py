@@ -190,7 +190,7 @@ class Call:
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
-        elif self.board.answer_waits():
+        elif self.board.vendor_answered():
             self.watch()
         else:
             self._refuse_unwritten(attempt, now)

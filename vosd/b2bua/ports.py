@@ -71,7 +71,7 @@ class Switchboard(SwitchPort, Protocol):
         """Call ``call.deadline_due`` at ``at_ms`` on the monotonic clock, instead of at the deadline before."""
         ...
 
-    def answer_waits(self) -> bool:
+    def vendor_answered(self) -> bool:
         """Journal the answer of the gateway while the caller's 200 waits for a PRACK; False if that fails."""
         ...
 

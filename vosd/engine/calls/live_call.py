@@ -188,9 +188,34 @@ class LiveCall:
             deadlines.cancel(timer)
         self.timer = deadlines.schedule(at_ms, self)
 
-    def answer_waits(self) -> bool:
-        """Journal the gateway's answer: the vendor charges from now on, even if the caller is never answered."""
-        return self._keep()
+    def vendor_answered(self) -> bool:
+        """Journal a call that a gateway has answered, in place of its entry before; False if that fails."""
+        services, call = self.services, self.call
+        kept = opened_now(self, call)
+        answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
+        if kept is None or answered_at is None or choice is None:
+            raise RuntimeError(f"{call!r} was answered by no gateway")
+        services.live.health.answered(choice.gateway.name, answered_at.mono)
+        if self.kept is None and not choice.gateway.is_phone:  # else it waited for a PRACK, and was counted then
+            rate, pdd_ms = kept.vendor_rate, kept.record.attempts[-1].pdd_ms
+            destination = choice.prefix if rate is None else rate.rate.prefix
+            services.live.quality.answered(choice.gateway.name, destination, pdd_ms, answered_at.mono)
+        if call.callee is not None:
+            services.attempts.rings(call.callee, self.call_request.account)
+        if len(kept.record.attempts) > 1:  # the last one is the answer
+            services.notices.account_refused(kept.record, answered_at)
+        # A call whose 200 still waits is ended after a crash.
+        caller = call.caller.inviter
+        written = b""
+        if call.journey.answered_at is not None:
+            established, written = Established.of(call, caller, self.call_request)
+            if established is not None and established.caller_media is not None:
+                self.established = established
+        if services.sink.answered(kept, Description(legs_of(call, caller), written)):
+            self.kept = kept
+            return True
+        _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
+        return False
 
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
@@ -206,7 +231,7 @@ class LiveCall:
         came, answered_at = journey.vendor_answered_at, journey.answered_at
         if hold.vendors and self.money.ringing is None and answered_at is not None and came is not None:
             hold.answered(answered_at.mono - came.mono)
-        if not self._keep():
+        if not self.vendor_answered():
             return None
         self.money.ringing = None
         # What is left of the search would stay for the whole call.
@@ -357,35 +382,6 @@ class LiveCall:
             if caller is not None:
                 caller.progress.identity_status = self.call_request.identity_status
         return decision
-
-    def _keep(self) -> bool:
-        """Journal a call that a gateway has answered, in place of its entry before."""
-        services, call = self.services, self.call
-        kept = opened_now(self, call)
-        answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
-        if kept is None or answered_at is None or choice is None:
-            raise RuntimeError(f"{call!r} was answered by no gateway")
-        services.live.health.answered(choice.gateway.name, answered_at.mono)
-        if self.kept is None and not choice.gateway.is_phone:  # else it waited for a PRACK, and was counted then
-            rate, pdd_ms = kept.vendor_rate, kept.record.attempts[-1].pdd_ms
-            destination = choice.prefix if rate is None else rate.rate.prefix
-            services.live.quality.answered(choice.gateway.name, destination, pdd_ms, answered_at.mono)
-        if call.callee is not None:
-            services.attempts.rings(call.callee, self.call_request.account)
-        if len(kept.record.attempts) > 1:  # the last one is the answer
-            services.notices.account_refused(kept.record, answered_at)
-        # A call whose 200 still waits is ended after a crash.
-        caller = call.caller.inviter
-        written = b""
-        if call.journey.answered_at is not None:
-            established, written = Established.of(call, caller, self.call_request)
-            if established is not None and established.caller_media is not None:
-                self.established = established
-        if services.sink.answered(kept, Description(legs_of(call, caller), written)):
-            self.kept = kept
-            return True
-        _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
-        return False
 
 
 def undo(live_call: LiveCall, services: CallServices) -> None:
