@@ -720,6 +720,24 @@ async def test_a_worker_ends_a_minute_after_its_switch(tmp_path, monkeypatch):
     await until(lambda: reap(link.pid))
 
 
+async def test_a_worker_ends_at_sigterm_once_its_switch_has_gone(tmp_path, peers):
+    one, other = peers(), peers()
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    first, _ = connected(stage, one, other)
+    (link,) = stage.relay.links
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    os.kill(link.pid, signal.SIGTERM)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    await stage.relay.stop(keep=True)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    os.kill(link.pid, signal.SIGTERM)
+    await until(lambda: reap(link.pid))
+
+
 async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
     first, second = stage.open(), stage.open()
     assert stage.relay.retain({first.id}, now()) == 1

@@ -178,6 +178,11 @@ class Worker:
         if self._writer is not None:
             self._writer.finish()
 
+    def end_if_left(self) -> None:
+        """End within a second, unless a switch is connected."""
+        if self._channel is None:
+            self._is_ending = True
+
     def _note_error(self, descriptor: int) -> None:
         """Report an error about a packet; one about the switch ends the worker: the next one gets all anew."""
         channel = self._channel
@@ -600,10 +605,15 @@ def _take_real_time() -> bool:
 
 
 def main() -> None:
-    """Serve until the switch ends this worker; signals of a terminal or a service are for the switch."""
+    """Serve until the switch ends this worker; signals of a terminal or a service are for the switch.
+
+    A machine that goes down stops the switch, then waits for all that SIGTERM does not end.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.disable()  # nothing here makes cycles, and a collection would stop all media for milliseconds
-    Worker(socket.socket(fileno=int(sys.argv[1]))).run()
+    worker = Worker(socket.socket(fileno=int(sys.argv[1])))
+    signal.signal(signal.SIGTERM, lambda *_: worker.end_if_left())
+    worker.run()
