@@ -1,5 +1,6 @@
 """Connections to the server of the database with TLS, as the URL asks for it, against a real server."""
 
+from asyncio import StreamWriter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -45,9 +46,13 @@ async def cipher(url: str) -> str:
     finally:
         await database.close()
         for writer in writers:
-            # A connection with TLS is closed once the server has said so, too.
-            with suppress(OSError):
-                await writer.wait_closed()
+            await ended(writer)
+
+
+async def ended(writer: StreamWriter) -> None:
+    """Wait for the end of a connection: one with TLS is closed once the server has said so, too."""
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 @pytest.mark.mariadb
@@ -85,6 +90,21 @@ async def test_the_name_of_the_server_is_compared_unless_the_url_says_not_to(
         assert await cipher(f"{url}&ssl_check_hostname=false")
     finally:
         running.kill()
+
+
+@pytest.mark.mariadb
+async def test_an_encrypted_connection_that_the_server_has_ended_is_replaced(server: MariaDb, authority: Authority):
+    database, writers = Database(f"{server.create_database('ended')}?ssl_ca={authority.root.file}"), []
+    for _ in range(2):
+        async with database.reading() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            writers.append(driver._writer)
+            number = (await connection.execute(text("SELECT CONNECTION_ID()"))).scalar()
+        with server.connection() as other:
+            other.cursor().execute(f"KILL CONNECTION {number}")
+        await ended(writers[-1])
+    await database.close()
+    assert writers[0] is not writers[1]
 
 
 @pytest.mark.mariadb
