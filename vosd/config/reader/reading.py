@@ -18,6 +18,7 @@ from vosd.config.reader.renamed import hint
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]
 """The path from a section to a value inside: keys and positions in lists."""
+_A_LIST: Final = "a list: lines that begin with '- '"
 _NAMED: Final = 5
 """Most keys of a section that are named where something else stands."""
 
@@ -98,7 +99,7 @@ def items_of(document: Section, name: str, problems: ProblemList) -> list[Sectio
     if entry is None or entry.is_empty:
         return []
     if not isinstance(entry.node, YamlList):
-        problems.error(entry.place, name, "a list: lines that begin with '- '")
+        problems.error(entry.place, name, _A_LIST)
         return []
     found = []
     for node in entry.node.items:
@@ -172,6 +173,9 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             spot = spot._replace(written=None)
         case "value_error":
             expected = str(cause)
+        case "tuple_type" if _is_list_of_sections(model, trail):
+            expected = _A_LIST
+            spot = spot._replace(written=None)  # it may be a secret of a section
         case "tuple_type":
             expected = "one value, or a list of them"
         case _:  # single values are validated by themselves, so this is a section that is no mapping
@@ -196,6 +200,11 @@ def _expected_at(model: type[Keys], trail: Trail) -> str:
     field = _model_at(model, trail[:-1]).by_key().get(str(trail[-1]))
     words = [] if field is None else [word.expected for word in field.metadata if isinstance(word, FromText)]
     return words[0] if words else "which has no default"
+
+
+def _is_list_of_sections(model: type[Keys], trail: Trail) -> bool:
+    field = _model_at(model, trail[:-1]).by_key().get(str(trail[-1]))
+    return field is not None and section_in_list(field.annotation) is not None
 
 
 def _model_at(model: type[Keys], trail: Trail) -> type[Keys]:
