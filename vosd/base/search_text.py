@@ -72,6 +72,8 @@ class SearchText:
 
     def _with_number(self, number: str, after: str) -> Iterator[str]:
         """Yield the range that a number is in; no two have one."""
+        if not (number.isascii() and number.isdecimal()):
+            return
         place = bisect_right(self._ranges, (len(number), number, _LAST))
         if place > 0:
             digits, first, last = self._ranges[place - 1]
