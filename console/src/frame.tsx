@@ -235,7 +235,8 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
     const q = text.trim();
     if (!q) return;
     giveFocus(null); // the page that is gone to takes it from the title, and not from a search that is being typed
-    void queries.resetQueries({ queryKey: ["found"] }); // the same search may find what has come since
+    // The same search may find what has come since; the lists of another one that are on the page are not read again.
+    void queries.resetQueries({ queryKey: ["found"], predicate: ({ queryKey }) => queryKey[2] === q });
     void go({ to: "/found", search: { q } });
   };
   return (

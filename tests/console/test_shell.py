@@ -281,6 +281,20 @@ def test_a_search_that_is_made_again_finds_what_has_come_since(site: Watched, bo
         page.get_by_role("heading", level=1, name=heading, exact=True).wait_for()
 
 
+def test_a_search_for_another_text_reads_no_list_of_the_text_before_again(boss: Visitor) -> None:
+    page = boss.go("/found?q=no-such-thing")
+    page.get_by_text("Nothing has this number").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    search = page.get_by_role("search").get_by_role("textbox")
+    search.fill("carrier")
+    search.press("Enter")
+    page.get_by_role("heading", level=1, name="Search: carrier").wait_for()
+    page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()
+    assert len([each for each in asked if "carrier" in each]) >= 7
+    assert [each for each in asked if "no-such-thing" in each] == []
+
+
 def test_a_return_to_the_window_of_a_search_reads_no_lists_again(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.page
