@@ -15,6 +15,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
 from vosd.storage import schema
+from vosd.storage import traffic as traffic_module
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.corrections import SqlCorrections
@@ -84,6 +85,28 @@ async def test_calls_are_added_once_however_often_the_job_runs(booked):
     by_account = await sums(booked, "customer_account", measures=("calls", "fee"))
     assert by_account["", "zen"] == (2, Decimal("0.37345678"))
     assert await differences(booked) == []
+
+
+async def test_two_nodes_that_begin_a_way_of_counting_at_once_count_by_that_of_the_first(database, monkeypatch):
+    """At the nodes of a Galera cluster both found nothing: one was refused for a duplicate of ``traffic_five``."""
+    await SqlBooks(database).book([call_at(1, BEGIN)])
+    assert await advance(database) >= 0
+    before, read, stale = await counters(database), traffic_module._counters, [{}]
+
+    async def as_seen(connection, names):
+        found = await read(connection, names)
+        return stale.pop() if stale and schema.TRAFFIC_FIVE in names else found
+
+    await SqlBooks(database).book([call_at(2, BEGIN)])
+    monkeypatch.setattr(traffic_module, "_counters", as_seen)
+    await SqlTraffic(database).add_live(LiveCounts(1, ()))
+    assert (stale, await counters(database)) == ([], before | {schema.TRAFFIC_LIVE: 1})
+
+
+async def counters(database):
+    async with database.reading() as connection:
+        rows = (await connection.execute(select(schema.counter))).all()
+    return {row.name: row.value for row in rows if row.name != schema.COMMITS}
 
 
 async def test_a_corrected_call_counts_as_it_is_now(booked):

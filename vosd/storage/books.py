@@ -253,39 +253,52 @@ class SqlBooks:
         for call in batch:
             for posting in call.record.postings:
                 currencies[posting.account] = currencies.get(posting.account) or posting.currency
-        async with self._database.writing() as connection:
-            mark = await self._writer.take_numbers(connection, len(batch) + 1)
-            await self._order.check(connection, mark - len(batch))
-            accounts = await lock_accounts(connection, sorted(currencies), mark, currencies)
-            held = {name: account.currency for name, account in accounts.items()}
-            found = {name: account.standing for name, account in accounts.items()}
-            repeated: set[str] = set()
-            if not known_new:
-                repeated = {call.record.call_id for call in batch}
-                batch = await _not_yet_booked(connection, batch)
-                repeated -= {call.record.call_id for call in batch}
-            batch, rejected = _in_held_currencies(batch, held)
-            batch, dropped = _not_dropped(batch, await first_call_left(connection))
-            rejected += dropped
-            if rejected and known_new:
-                raise AlreadyThere("a posting is in another currency, or its call is old: is it booked already?")
-            standings = dict(found)
-            entries = self._post(batch, standings)
-            rows = [call.cdr for call in batch if call.cdr is not None]
-            number = self._writer.encode.number
-            numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
-            await self._writer.insert(connection, schema.cdr, numbered)
-            await note_long_calls(connection, (call.record for call in batch if call.cdr is not None or call.charges))
-            attempts = [row for call in batch for row in call.attempts]
-            await self._writer.insert(connection, schema.cdr_attempt, attempts)
-            charges = [row for call in batch for row in call.charges]
-            await self._writer.insert(connection, schema.cdr_charge, charges)
-            await self._writer.insert(connection, schema.ledger_entry, entries)
-            moved = {name: standing for name, standing in standings.items() if standing != found[name]}
-            await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        mark, committed = await self._database.repeating(
+            lambda connection: self._write(connection, batch, currencies, known_new=known_new)
+        )
         self._order.committed(mark)
         self._newest_commit = mark
-        return _Committed(standings, rejected, repeated)
+        return committed
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        batch: list[PreparedCall],
+        currencies: Mapping[str, str | None],
+        *,
+        known_new: bool,
+    ) -> "tuple[int, _Committed]":
+        """Write a batch; return the number of its commit with what is committed then."""
+        mark = await self._writer.take_numbers(connection, len(batch) + 1)
+        await self._order.check(connection, mark - len(batch))
+        accounts = await lock_accounts(connection, sorted(currencies), mark, currencies)
+        held = {name: account.currency for name, account in accounts.items()}
+        found = {name: account.standing for name, account in accounts.items()}
+        repeated: set[str] = set()
+        if not known_new:
+            repeated = {call.record.call_id for call in batch}
+            batch = await _not_yet_booked(connection, batch)
+            repeated -= {call.record.call_id for call in batch}
+        batch, rejected = _in_held_currencies(batch, held)
+        batch, dropped = _not_dropped(batch, await first_call_left(connection))
+        rejected += dropped
+        if rejected and known_new:
+            raise AlreadyThere("a posting is in another currency, or its call is old: is it booked already?")
+        standings = dict(found)
+        entries = self._post(batch, standings)
+        rows = [call.cdr for call in batch if call.cdr is not None]
+        number = self._writer.encode.number
+        numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
+        await self._writer.insert(connection, schema.cdr, numbered)
+        await note_long_calls(connection, (call.record for call in batch if call.cdr is not None or call.charges))
+        attempts = [row for call in batch for row in call.attempts]
+        await self._writer.insert(connection, schema.cdr_attempt, attempts)
+        charges = [row for call in batch for row in call.charges]
+        await self._writer.insert(connection, schema.cdr_charge, charges)
+        await self._writer.insert(connection, schema.ledger_entry, entries)
+        moved = {name: standing for name, standing in standings.items() if standing != found[name]}
+        await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        return mark, _Committed(standings, rejected, repeated)
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
         """Add all postings to the standings, in place, and return the rows of the ledger."""

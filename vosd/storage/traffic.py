@@ -102,6 +102,7 @@ _attempt: Final = schema.cdr_attempt.c
 _charge: Final = schema.cdr_charge.c
 _key: Final = schema.traffic_key
 _counter: Final = schema.counter
+_new_counter: Final = insert(_counter).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 Sums = Mapping[tuple[int, TrafficKey], Sequence[Any]]
 """Values in the order of ``MEASURES``, whole numbers and amounts, by slot and key."""
 
@@ -531,7 +532,9 @@ async def _begin(connection: AsyncConnection, mark: int) -> _Begins:
         began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
         last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
         values = {number: mark for number, _ in new} | {slot: last + 1 for _, slot in new if slot is not None}
-        await connection.execute(insert(_counter), [{"name": name, "value": value} for name, value in values.items()])
+        await connection.execute(_new_counter, [{"name": name, "value": value} for name, value in values.items()])
+        # At another node of a Galera cluster it may have begun meanwhile: no lock holds there.
+        known = await _counters(connection, [name for name, _ in _BEGINS])
     return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
 
 
