@@ -31,7 +31,7 @@ from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
 from vosd.net.stream_turns import StreamTurns
 from vosd.net.tls import TlsContexts, bears, has_expired, is_of, names_in
-from vosd.obs.log import LogLimiter
+from vosd.obs.log import LogLimiter, PlaceLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import branch_of, sender_of
 from vosd.sip.settings import Limits
@@ -121,6 +121,7 @@ class StreamFlow:
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self._log_limiter = LogLimiter()
+        self._places_logged = PlaceLimiter()
         self._listening.listen(BACKLOG)
         self._loop.add_reader(self._listening, self._accept)
 
@@ -710,9 +711,11 @@ class StreamFlow:
         task.add_done_callback(self._tasks.discard)
 
     def _warn(self, peer: PeerEnd, why: str, way: str = "") -> None:
-        """Log why there is no connection, at most once a minute for each host, and each place that is connected to."""
-        if self._log_limiter.admits(f"{peer.host} {way}", round(self._loop.time() * 1000)):
-            _log.warning("connection", peer=f"{bracketed(peer.host)}:{peer.port}", flow=self._flow, why=why)
+        """Log why there is no connection, at most once a minute for each place of a few that are connected to."""
+        count = self._places_logged.count(peer.host, way, round(self._loop.time() * 1000))
+        if count:
+            place = f"{bracketed(peer.host)}:{peer.port}"
+            _log.warning("connection", peer=place, flow=self._flow, why=why, count=count)
 
 
 _RESPONSE: Final = b"SIP/2.0 "

@@ -8,7 +8,7 @@ import atexit
 import json
 import logging
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -384,3 +384,45 @@ class LogLimiter:
     def _forget_until(self, mono_ms: int) -> None:
         while self._last and next(iter(self._last.values())) <= mono_ms:
             self._last.popitem(last=False)
+
+
+class PlaceLimiter:
+    """Limits events at places, such as ports of a host, to one line for each place and a few for each host a period.
+
+    Behind one NAT there may be thousands of telephones. Memory is bounded, and hosts that do not fit share the lines of
+    one.
+    """
+
+    _OVERFLOW: Final = ""
+
+    def __init__(self, period_ms: int = 60_000, places_max: int = 3, hosts_max: int = 4_096) -> None:
+        self._period_ms = period_ms
+        self._places_max = places_max
+        self._hosts_max = hosts_max
+        self._hosts: OrderedDict[str, tuple[int, set[str]]] = OrderedDict()
+        """Begin of the period of each host, and its places that have a line; the oldest first."""
+        self._unlogged = Counter[str]()
+        """Events since the last line of a host."""
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def count(self, host: str, place: str, mono_ms: int) -> int:
+        """Return how many events the line of this one stands for, those of its host since the last line; 0 = no line.
+
+        Those of a host of which nothing comes in the period behind them are in no line.
+        """
+        while self._hosts and next(iter(self._hosts.values()))[0] <= mono_ms - 2 * self._period_ms:
+            self._unlogged.pop(self._hosts.popitem(last=False)[0], None)
+        if host not in self._hosts and len(self._hosts) >= self._hosts_max:
+            host = self._OVERFLOW
+        self._unlogged[host] += 1
+        begun, places = self._hosts.get(host, (mono_ms, set()))
+        if begun <= mono_ms - self._period_ms:
+            begun, places = mono_ms, set()
+            del self._hosts[host]
+        self._hosts[host] = begun, places
+        if place in places or len(places) >= self._places_max:
+            return 0
+        places.add(place)
+        return self._unlogged.pop(host)

@@ -528,6 +528,17 @@ async def test_each_place_that_is_connected_to_in_vain_has_its_line_in_the_log(o
     assert [line["peer"] for line in logs] == places
 
 
+async def test_many_places_of_one_host_have_few_lines(opened):
+    node = await opened()
+    with capture_logs() as logs:
+        for _ in range(8):
+            with socket.socket() as closed:
+                closed.bind(("127.0.0.1", 0))
+                node.send(INVITE, closed.getsockname())
+                await node.ear.failure()
+    assert [line["count"] for line in logs] == [1, 1, 1]
+
+
 async def test_a_connection_that_is_not_accepted_times_out(opened, monkeypatch):
     monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
     node = await opened()

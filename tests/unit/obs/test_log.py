@@ -12,7 +12,7 @@ import structlog
 from doubles.kept_log import log_as_it_was
 
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.obs.log import LINES_AT_ONCE, LogLimiter, call_line, configure, write_call_lines
+from vosd.obs.log import LINES_AT_ONCE, LogLimiter, PlaceLimiter, call_line, configure, write_call_lines
 
 RECORD = CallRecord(
     call_id="01890000-0000-7000-8000-000000000001",
@@ -196,6 +196,25 @@ def test_one_line_for_a_source_and_minute() -> None:
         True, False, False, True, False,
     ]  # fmt: skip
     assert seldom.admits("192.0.2.2", 60_001)
+
+
+def test_places_of_a_host_have_some_lines_a_minute_and_the_others_are_counted() -> None:
+    """Each of thousands of telephones behind one NAT had a line."""
+    seldom = PlaceLimiter(period_ms=60_000, places_max=3)
+    assert [seldom.count("192.0.2.1", f"{port}", 10 * port) for port in (1, 1, 2, 3, 4, 5)] == [1, 0, 2, 1, 0, 0]
+    assert seldom.count("192.0.2.2", "1", 60) == 1
+    assert [seldom.count("192.0.2.1", "5", at) for at in (60_009, 60_010)] == [0, 4]
+    assert [seldom.count("192.0.2.1", "6", at) for at in (200_000, 200_001)] == [1, 0]
+    assert len(seldom) == 1
+
+
+def test_places_of_more_hosts_than_fit_share_lines_and_bounded_memory() -> None:
+    seldom = PlaceLimiter(period_ms=60_000, places_max=3, hosts_max=10)
+    admitted = [host for host in range(1_000) if seldom.count(f"192.0.2.{host}", "", 5)]
+    assert admitted == list(range(11))
+    assert len(seldom) == 11
+    assert seldom.count("198.51.100.1", "", 120_005) == 1
+    assert len(seldom) == 1
 
 
 def test_a_scanner_with_many_addresses_shares_one_line_and_bounded_memory() -> None:
