@@ -10,6 +10,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.peer import OFFER
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from vosd.base.nat import Nat
 from vosd.media.sounds import Sound, encoded_wav
 from vosd.trunks.dialect import CallerDialect, Passing
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -31,6 +32,7 @@ def scene_with(
     free: int = 1_000,
     own: Mapping[str, str] | None = None,
     early_media: Passing = Passing.PASS,
+    nat: Nat = Nat.AUTO,
     directory: Path | None = None,
     balance: str = "100",
     media_addresses: Sequence[Sequence[MediaAddress]] = (),
@@ -38,7 +40,7 @@ def scene_with(
 ) -> tuple[Scene, VirtualRelay]:
     relay = VirtualRelay(free)
     announcements = {"Busy": "busy"} if announcements is None else announcements
-    dialect = CallerDialect(announcements=own or {}, early_media=early_media)
+    dialect = CallerDialect(announcements=own or {}, early_media=early_media, nat=nat)
     trunks: list[MappingGateway | RoutingGateway] = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect),
         vendor_gateway(0),

@@ -48,13 +48,17 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     takes_nothing: bool = False
     """Whether neither RTP nor RTCP is sent to the peer, which holds by the address 0.0.0.0 (RFC 3264 section 8.4). It
     may send from the addresses of its description before."""
+    is_behind_nat: bool = False
+    """Whether the peer's SIP comes from behind NAT: its description may have an address that does not lead to it,
+    though that is none of the private ones."""
 
     def hosts(self) -> frozenset[str]:
         """Return the addresses that the description, and with ``learn`` the SIP, name; others may be forged."""
         host = plain_host(self.host)
         if not self.rtp:
             return frozenset()
-        if self.trust is MediaTrust.LEARN and (host in UNSPECIFIED or is_private(host)):
+        is_learnt = self.trust is MediaTrust.LEARN
+        if is_learnt and (self.is_behind_nat or host in UNSPECIFIED or is_private(host)):
             return frozenset((host, plain_host(self.sip_host)))
         return frozenset((host,))
 

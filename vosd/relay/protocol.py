@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 18
+PROTOCOL: Final = 19
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""

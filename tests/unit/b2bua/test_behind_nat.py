@@ -205,6 +205,24 @@ def test_a_private_description_is_believed_from_where_the_latest_offer_came_from
     scene.end_of(call)
 
 
+@pytest.mark.parametrize("nat", [Nat.YES, Nat.AUTO])
+def test_a_public_description_is_believed_from_where_sip_comes_behind_nat_alone(nat):
+    """Companies and mobile networks use addresses inside that are public elsewhere."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(nat=nat))
+    vendor = vendor_gateway(0, dialect=CalleeDialect(nat=nat))
+    relay = VirtualRelay()
+    scene = Scene(catalogue([customer, vendor], media=media), relay=relay)
+    inside = OFFER.replace("192.0.2.10", "25.0.0.4"), ANSWER.replace("192.0.2.20", "25.0.0.5")
+    call, _there = scene.talk(Intent(offer=inside[0]), answers(body=inside[1]))
+    callee, caller = (port.source.hosts() for port in relay.open_ports.values())
+    if nat is Nat.YES:
+        assert (caller, callee) == ({"25.0.0.4", CUSTOMER.host}, {"25.0.0.5", VENDORS[0].host})
+    else:
+        assert (caller, callee) == ({"25.0.0.4"}, {"25.0.0.5"})
+    scene.finish(call)
+
+
 def test_a_telephone_that_comes_behind_nat_in_mid_call_is_asked_where_it_is():
     """The next Contact is private: judged by the address before, requests would go there."""
     scene = with_public_contact()

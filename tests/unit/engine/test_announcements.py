@@ -6,11 +6,12 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene
 from doubles.virtual.vendor import Line, Script
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
+from vosd.base.nat import Nat
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.sdp.media import media_of
@@ -71,6 +72,13 @@ def test_a_caller_hears_why_its_call_fails_and_then_gets_the_code():
     assert found.ended_at < failed_ms + 50 + found.started_at
     assert '"played":[{"to":"caller","sound":"busy","codec":"PCMU","ms":2000}]' in found.media
     assert counted(scene) == (1, 0)
+
+
+def test_a_caller_behind_nat_opens_the_way_for_its_announcement_from_where_its_sip_comes():
+    scene, relay = scene_with(nat=Nat.YES)
+    response = early(scene, refused(scene, intent=Intent(offer=OFFER.replace("192.0.2.10", "25.0.0.4"))))
+    (medium,) = media_of(response.body.encode())
+    assert relay.at(medium.port).source.hosts() == {"25.0.0.4", CUSTOMER.host}
 
 
 def test_a_refusal_that_waited_ends_the_announced_call_when_it_came():

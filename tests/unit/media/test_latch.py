@@ -120,6 +120,14 @@ def test_the_source_of_sip_is_believed_behind_nat_alone(announced, is_believed):
     assert (one.believed is not None) is is_believed
 
 
+def test_behind_nat_the_source_of_sip_is_believed_whatever_is_announced():
+    """A company or a mobile network may use addresses inside that are public elsewhere."""
+    one = Latch()
+    one.expect(msgspec.structs.replace(description(sip=UNKNOWN[0]), is_behind_nat=True))
+    sends(one, UNKNOWN, (1, 2, 3))
+    assert one.believed == UNKNOWN
+
+
 def test_nothing_is_believed_before_a_session_description_nor_where_the_medium_is_refused():
     for one in (Latch(), latch(rtp=0)):
         assert sends(one, PEER, (1, 2, 3)) == [None, None, None]

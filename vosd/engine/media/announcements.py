@@ -224,4 +224,5 @@ def _source(audio: PlayableAudio, leg: Leg, media: LegMedia) -> MediaSource:
         payloads=(audio.payload,),
         clocks=(8_000,),
         codecs=(audio.codec,),
+        is_behind_nat=is_behind_nat(leg, medium.host),
     )

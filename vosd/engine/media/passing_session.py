@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.base.host import UNSPECIFIED
+from vosd.engine.media.sides import is_behind_nat
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource
@@ -54,6 +55,7 @@ class PassingSession(msgspec.Struct, frozen=True):
         one has named (RFC 3264 section 5.1); many send by their own. One that names no address may still send from the
         one that it had ``before``, as its own music on hold.
         """
+        dialog = self.author.dialog
         source = MediaSource(
             host=medium.host,
             rtp=medium.port,
@@ -65,6 +67,7 @@ class PassingSession(msgspec.Struct, frozen=True):
             clocks=medium.clocks,
             codecs=medium.codecs,
             has_handshake=medium.has_fingerprint,
+            is_behind_nat=is_behind_nat(self.author, medium.host) if dialog is None else dialog.is_behind_nat,
         )
         if medium.host in UNSPECIFIED:
             source = replace(source, host="", rtp=0, rtcp_host="", takes_nothing=True)
@@ -188,11 +191,3 @@ def event_payload(media: LegMedia) -> int | None:
     payloads, _, codecs = ((), (), ()) if source is None else source.taken()
     named = zip(payloads, codecs, strict=True)
     return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
-
-
-def first_host(body: bytes) -> str:
-    """Return the address of the first medium; empty where there is none."""
-    try:
-        return next((each.host for each in media_of(body)), "")
-    except BadSession:
-        return ""

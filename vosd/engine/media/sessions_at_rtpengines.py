@@ -9,10 +9,10 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import digest_of
 from vosd.engine.media.media_parts import MediaParts
-from vosd.engine.media.passing_session import PassingSession, first_host, limited, note_kind
+from vosd.engine.media.passing_session import PassingSession, limited, note_kind
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, PortsCame, RtpEngineCalls, RtpSessionWanted
-from vosd.engine.media.sides import is_behind_nat, is_reached, reader_host_of
+from vosd.engine.media.sides import first_host, is_behind_nat, is_reached, reader_host_of
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource

@@ -6,10 +6,10 @@ from itertools import chain
 from vosd.b2bua.leg import Leg
 from vosd.base.host import UNSPECIFIED, is_loopback, is_private
 from vosd.base.nat import Nat
-from vosd.engine.media.passing_session import first_host
 from vosd.media.decision import MediaSide
 from vosd.media.source import RelayPort
 from vosd.sdp.family import family_of
+from vosd.sdp.media import BadSession, media_of
 from vosd.sip.flows import Listener
 from vosd.trunks.media import DEFAULT_MEDIA, MediaAddress
 
@@ -44,6 +44,14 @@ def is_behind_nat(leg: Leg, described: str) -> bool:
     if dialog is None and leg.early is not None:
         is_hidden = leg.early.transaction.parts.nat is Nat.YES
     return is_hidden or (is_private(described) and not is_private(leg.host))
+
+
+def first_host(session: bytes) -> str:
+    """Return the address of the first medium that is described; empty where there is none."""
+    try:
+        return next((each.host for each in media_of(session)), "")
+    except BadSession:
+        return ""
 
 
 def is_reached(described: str, seen_at: str) -> bool:
