@@ -258,6 +258,26 @@ def test_a_transfer_of_the_page_of_an_account_is_undone_as_a_whole(site: Watched
     expect(booked.filter(has_text="from rival").get_by_text("taken back", exact=True)).to_have_count(1)
 
 
+def test_an_agent_is_asked_for_its_own_currency_beside_a_customer_of_another_one(site: Watched, visit: Visit) -> None:
+    keys = {
+        "dealer": {"currency": "USD", "overdraft_limit": "10", "rights": ["sub_payments"]},
+        "abroad": {"currency": "EUR", "agent": "dealer"},
+        "nearby": {"currency": "USD", "agent": "dealer"},
+    }
+    for name, of_account in keys.items():
+        made = site.api.ask("PUT", f"/accounts/{name}", {"keys": of_account})
+        assert made.status == 200, made.content
+    page = visit("agent", "dealer").go("/accounts/abroad", "abroad")
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("To the account").fill("nearby")
+    asked.get_by_label("Amount in USD").fill("0.25")
+    asked.get_by_role("button", name="Continue").click()
+    expect(asked).to_contain_text("Move 0.25 USD from dealer to nearby?")
+    asked.get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("status").filter(has_text="0.25 USD moved to nearby").wait_for()
+
+
 def test_a_transfer_is_ordered_by_the_keyboard_and_the_form_of_its_amount_is_said(site: Watched, boss: Visitor) -> None:
     pay(site, "rival", "typed")
     page = boss.go("/payments?tab=transfer", "Payments")

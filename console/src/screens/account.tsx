@@ -32,7 +32,7 @@ import { Below } from "./below";
 import { Tree } from "./call";
 import { gatewayColumns } from "./columns";
 import { isRefused } from "./login";
-import { USE, useMoney } from "./money";
+import { USE, useBalance, useMoney } from "./money";
 
 const LATEST = 50;
 const MONEY = ["balance", "available", "overdraft_limit", "reserved", ...USE];
@@ -60,8 +60,10 @@ export function AccountScreen() {
   };
   const may = { pay: useMay("POST /accounts/{account}/payments"), block: useMay("POST /accounts/{account}/block") };
   // an agent changes accounts below its own one, and sees none above it
-  const isOwn = useSession().account === account;
+  const { account: own } = useSession();
+  const isOwn = own === account;
   const { balance, use, row } = useMoney(account);
+  const moved = useBalance(own ?? account).data;
   // nothing of the account of another is there to see: one refusal says so
   const isForeign = isRefused(balance.error, "out_of_scope");
   const calls = useQuery({
@@ -88,7 +90,7 @@ export function AccountScreen() {
         row && (
           <Group gap="xs">
             {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
-            <Transfer account={account} currency={String(row.currency ?? "")} />
+            {moved && <Transfer account={account} currency={String(moved.currency ?? "")} />}
             {!isOwn && <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />}
             {!isOwn && may.block && <Block account={account} row={row} />}
           </Group>
@@ -357,7 +359,10 @@ function Settings({ account }: { account: string }) {
   );
 }
 
-/** Money from this account to another one; an agent pays from its own account alone, so it is offered this one as the target. */
+/**
+ * Money from this account to another one; an agent pays from its own account alone, so it is offered this one as the
+ * target. The currency is that of the account that pays.
+ */
 function Transfer({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const { account: own } = useSession();

@@ -12,24 +12,29 @@ export const USE = ["charged_today", "consumed_today", "consumed_month"];
 export const nameOf = ({ issuer, number, id }: { issuer?: unknown; number?: unknown; id?: unknown }) =>
   [issuer, number ?? id].filter(Boolean).join("-");
 
+/** The balance of an account with its running calls, read again as in the lists of accounts. */
+export const useBalance = (account: string) =>
+  useQuery({
+    queryKey: ["account", account, "balance"],
+    queryFn: () => moneyOf(account, { calls: true }),
+    enabled: useMay("GET /accounts/{account}/balance"),
+    refetchInterval: USE_MS,
+  });
+
+const moneyOf = (account: string, query: { calls?: boolean; consumption?: boolean }) =>
+  content(
+    client.GET("/accounts/{account}/balance", { params: { path: { account }, query } }),
+  ) as unknown as Promise<Row>;
+
 /**
  * The money of an account, read again as in the lists of accounts: its balance and its running calls, and more seldom
  * what it was charged today, for which the server adds up calls. The balance does not wait for that, nor need it.
  */
 export function useMoney(account: string) {
-  const read = (query: { calls?: boolean; consumption?: boolean }) => () =>
-    content(
-      client.GET("/accounts/{account}/balance", { params: { path: { account }, query } }),
-    ) as unknown as Promise<Row>;
-  const balance = useQuery({
-    queryKey: ["account", account, "balance"],
-    queryFn: read({ calls: true }),
-    enabled: useMay("GET /accounts/{account}/balance"),
-    refetchInterval: USE_MS,
-  });
+  const balance = useBalance(account);
   const use = useQuery({
     queryKey: ["account", account, "use"],
-    queryFn: read({ consumption: true }),
+    queryFn: () => moneyOf(account, { consumption: true }),
     enabled: balance.isSuccess,
     refetchInterval: CHARGED_MS,
   });
