@@ -83,15 +83,19 @@ it("adds up bars of the same words in each currency, the largest first", () => {
   expect(of("asr", "percent")).toEqual([["", "clinic USD/USD 70.0", "hotel 60.0", "clinic USD/EUR 50.0"]]);
 });
 
-it("adds up an amount in each currency to the digit, and leaves out rows without it", () => {
+it("adds up an amount in each currency to the digit, but not where a row of the currency lacks it", () => {
   const totals = [
+    { income: "3.00", income_currency: "EUR", cost: "0.00", vendor_currency: "EUR", profit: "3.00" },
     { income: "7.236052", income_currency: "USD", cost: "1.10", vendor_currency: "USD", profit: "6.136052" },
     { income: "1.272", income_currency: "USD", cost: "0.442666", vendor_currency: "EUR", profit: null },
   ];
-  expect(moneyOf(totals, "income")).toEqual([{ currency: "USD", value: "8.508052" }]);
-  expect(moneyOf(totals, "cost")).toEqual([
-    { currency: "USD", value: "1.10" },
-    { currency: "EUR", value: "0.442666" },
+  expect(moneyOf(totals, "income")).toEqual([
+    { currency: "EUR", value: "3.00" },
+    { currency: "USD", value: "8.508052" },
   ]);
-  expect(moneyOf(totals, "profit")).toEqual([{ currency: "USD", value: "6.136052" }]);
+  expect(moneyOf(totals, "cost")).toEqual([
+    { currency: "EUR", value: "0.442666" },
+    { currency: "USD", value: "1.10" },
+  ]);
+  expect(moneyOf(totals, "profit")).toEqual([{ currency: "EUR", value: "3.00" }]);
 });

@@ -110,11 +110,16 @@ function added(values: readonly string[], isMoney: boolean): string {
   return String(Number(values.reduce((sum, value) => sum + Number(value), 0).toPrecision(DIGITS)));
 }
 
-/** An amount of rows added up in each currency. */
-export const moneyOf = (rows: readonly Row[], name: string): { currency: string; value: string }[] =>
-  barsOf(rows, { name, kind: "money" }, () => "").flatMap(({ currency, bars }) =>
-    bars.map(({ value }) => ({ currency, value })),
-  );
+/**
+ * An amount of rows added up in each currency; none where a row of the currency has no such amount, as the profit of
+ * calls whose cost is in another one: the sum would be that of the other calls alone.
+ */
+export function moneyOf(rows: readonly Row[], name: string): { currency: string; value: string }[] {
+  const partly = new Set(rows.filter((row) => row[name] === null).map((row) => currencyOf(row, name)));
+  return barsOf(rows, { name, kind: "money" }, () => "")
+    .filter(({ currency }) => !partly.has(currency))
+    .flatMap(({ currency, bars }) => bars.map(({ value }) => ({ currency, value })));
+}
 
 /** Whether the name of a column of a report is that of a currency. */
 export const isCurrency = (name: string): boolean => name.endsWith("currency");
