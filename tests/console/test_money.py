@@ -276,6 +276,7 @@ def test_an_agent_is_asked_for_its_own_currency_beside_a_customer_of_another_one
     expect(asked).to_contain_text("Move 0.25 USD from dealer to nearby?")
     asked.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("status").filter(has_text="0.25 USD moved to nearby").wait_for()
+    expect(page.get_by_role("button", name="Book a payment")).to_have_count(0)  # it has no money of that currency
 
 
 def test_a_transfer_is_ordered_by_the_keyboard_and_the_form_of_its_amount_is_said(site: Watched, boss: Visitor) -> None:

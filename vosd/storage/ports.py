@@ -475,8 +475,8 @@ def check_same_currency(transfer: MoneyTransfer, source: str | None, target: str
     """
     if source != target:
         message = (
-            f"account {transfer.source} has money in {source}, account {transfer.target} in {target}: book a payment "
-            f"on each, with what the other currency was bought for"
+            f"account {transfer.source} has money in {source}, account {transfer.target} in {target}: an operator "
+            f"books a payment on each, with what the other currency was bought for"
         )
         raise OtherCurrency(message)
 

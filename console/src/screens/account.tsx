@@ -63,6 +63,7 @@ export function AccountScreen() {
   const { account: own } = useSession();
   const isOwn = own === account;
   const { balance, use, row } = useMoney(account);
+  // what an agent books for another account leaves its own one, and the currencies of both have to be one
   const moved = useBalance(own ?? account).data;
   // nothing of the account of another is there to see: one refusal says so
   const isForeign = isRefused(balance.error, "out_of_scope");
@@ -89,7 +90,9 @@ export function AccountScreen() {
       actions={
         row && (
           <Group gap="xs">
-            {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
+            {may.pay && moved?.currency === row.currency && (
+              <Pay account={account} currency={String(row.currency ?? "")} />
+            )}
             {moved && <Transfer account={account} currency={String(moved.currency ?? "")} />}
             {!isOwn && <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />}
             {!isOwn && may.block && <Block account={account} row={row} />}
