@@ -30,7 +30,7 @@ from vosd.relay import client
 from vosd.relay.media_port import FILTER_AFTER
 from vosd.relay.protocol import ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped
 from vosd.relay.sockets import bound_sockets
-from vosd.relay.worker_process import reap
+from vosd.relay.worker_process import own_means, reap
 from vosd.trunks.media import PortRange
 
 HOST = "127.78.0.1"
@@ -736,6 +736,60 @@ async def test_a_worker_ends_at_sigterm_once_its_switch_has_gone(tmp_path, peers
     assert await received(other, 3) == sent
     os.kill(link.pid, signal.SIGTERM)
     await until(lambda: reap(link.pid))
+
+
+def of_another_release(monkeypatch) -> None:
+    """Let the next switch be of another release than the workers that were left."""
+    monkeypatch.setattr("vosd.relay.link.own_means", lambda: replace(own_means(), program="/opt/another"))
+
+
+async def test_a_worker_of_another_release_ends_with_its_last_port(tmp_path, peers, monkeypatch):
+    one, other, third, fourth = peers(), peers(), peers(), peers()
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    first, second = connected(stage, one, other)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    (left,) = stage.relay.links
+    await stage.relay.stop(keep=True)
+    of_another_release(monkeypatch)
+    stage = RelayStage(tmp_path, HOST)
+    with capture_logs() as lines:
+        await stage.relay.start()
+    assert {"event": "media_worker_outdated", "log_level": "info", "pid": left.pid, "ports": 2} in lines
+    newer, older = stage.relay.links
+    assert older.pid == left.pid != newer.pid
+    connected(stage, third, fourth)
+    assert stage.relay._loads == {older: 2, newer: 2}
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    await stage.relay.stop(keep=True)
+    monkeypatch.undo()
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    assert [each.pid for each in stage.relay.links] == [newer.pid, older.pid]
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    stage.close(first)
+    stage.close(second)
+    await until(lambda: [path.name for path in tmp_path.glob("*.sock")] == ["media-1.sock"])
+    assert reap(left.pid)
+    assert [each.pid for each in stage.relay.links] == [newer.pid]
+    await stage.relay.stop(keep=False)
+
+
+async def test_a_worker_of_another_release_without_ports_ends_at_once(tmp_path, monkeypatch):
+    stage = RelayStage(tmp_path, HOST, workers=2)
+    await stage.relay.start()
+    left = {each.pid for each in stage.relay.links}
+    await stage.relay.stop(keep=True)
+    of_another_release(monkeypatch)
+    stage = RelayStage(tmp_path, HOST, workers=2)
+    await stage.relay.start()
+    assert all(map(reap, left))
+    assert len({each.pid for each in stage.relay.links} - left) == 2
+    stage.open()
+    await stage.relay.stop(keep=False)
 
 
 async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):

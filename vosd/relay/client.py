@@ -8,6 +8,7 @@ import asyncio
 import errno
 import resource
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from time import monotonic_ns
 from typing import Final
@@ -140,6 +141,8 @@ class Relay:
         self._sounds = SharedSounds()
         self._newest_id = 0
         self._looking: asyncio.TimerHandle | None = None
+        self._ending: list[asyncio.Task[None]] = []
+        """Workers that end since they have no port any more."""
         self._unusable: set[str] = set()
         """Addresses of which the log says already that nothing can be opened at them."""
 
@@ -156,34 +159,64 @@ class Relay:
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *(each for each in left if is_served(each))):
-            link = WorkerLink(
-                path,
-                self._pressed,
-                self._adopt,
-                self._give_again,
-                self._recording_stopped,
-                self._sound_missing,
-                self._not_offloaded,
-                self._found,
-            )
-            self.links.append(link)
-            self._loads[link] = 0
-            link.open()
-        for link in self.links:
-            try:
-                async with asyncio.timeout(_LISTING_S):
-                    await link.listed.wait()
-            except TimeoutError:
-                link.replace()
-            self._order_spared(link)
-            link.order(OffloadStreams(self._are_offloaded))
+            self._begin_link(len(self.links), path)
+        for number, link in enumerate(tuple(self.links)):
+            await self._take_over(link)
+            if link.is_outdated and number < self._workers:
+                await self._succeed(number, link)
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _begin_link(self, number: int, path: Path) -> WorkerLink:
+        """Connect to the worker at a path, or start one there.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        link = WorkerLink(
+            path,
+            self._pressed,
+            self._adopt,
+            self._give_again,
+            self._recording_stopped,
+            self._sound_missing,
+            self._not_offloaded,
+            self._found,
+        )
+        self.links.insert(number, link)
+        self._loads[link] = 0
+        link.open()
+        return link
+
+    async def _take_over(self, link: WorkerLink) -> None:
+        """Adopt the ports of a worker, and give it the orders that hold for all of them."""
+        try:
+            async with asyncio.timeout(_LISTING_S):
+                await link.listed.wait()
+        except TimeoutError:
+            link.replace()
+        self._order_spared(link)
+        if not (link.is_outdated and self._are_offloaded):  # one that lacks the right would report it
+            link.order(OffloadStreams(self._are_offloaded))
+
+    async def _succeed(self, number: int, link: WorkerLink) -> None:
+        """Start a worker for new calls in the place of one, which ends with its last port."""
+        _log.info("media_worker_outdated", pid=link.pid, ports=self._loads[link])
+        path = link.path
+        self.links.remove(link)
+        if self._loads[link]:
+            places = map(self._directory.joinpath, map(_SOCKETS.format, count(self._workers + 1)))
+            link.move(next(place for place in places if not place.exists()))
+            self.links.append(link)
+        else:
+            del self._loads[link]
+            await link.stop(keep=False)
+        await self._take_over(self._begin_link(number, path))
 
     async def stop(self, *, keep: bool) -> None:
         """Leave the workers to the next switch if ``keep``, else end them."""
         if self._looking is not None:
             self._looking.cancel()
-        await asyncio.gather(*(link.stop(keep=keep) for link in self.links))
+        await asyncio.gather(*self._ending, *(link.stop(keep=keep) for link in self.links))
         for served in self._ports.values():
             served.close()
         self._ports.clear()
@@ -606,10 +639,15 @@ class Relay:
         self._pool(port.host).adopt(port.rtp, port.rtcp)
 
     def _look(self) -> None:
-        """End workers that have had no turn, and start others."""
+        """End workers that have had no turn, and start others; end those for no new calls with their last port."""
         for link in self.links:
             if link.is_stuck():
                 link.replace()
+        for link in [each for each in self.links[self._workers :] if not self._loads[each]]:
+            self.links.remove(link)
+            del self._loads[link]
+            self._sounds.died(link)
+            self._ending.append(asyncio.create_task(link.stop(keep=False)))
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
 

@@ -34,7 +34,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.records import FigureRecords, new_memory
 from vosd.relay.sockets import PlainSocket
-from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, reap, start_worker
+from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, own_means, reap, start_worker
 
 ORDERS_KEPT: Final = 2_000
 """Messages of up to a hundred orders that wait for a worker that does not read; above it the worker is ended, and
@@ -87,6 +87,9 @@ class WorkerLink:
         self.records = FigureRecords(new_memory())
         self.listed = asyncio.Event()
         """Set when all ports of an earlier switch were adopted."""
+        self.is_outdated = False
+        """Whether a switch before has left the worker, and one that is started now would have more, or run another
+        program."""
         self._pressed = pressed
         self._adopt = adopt
         self._died = died
@@ -232,6 +235,10 @@ class WorkerLink:
         is_receiving = self._channel is not None and now_ns - max(self.records.turn_at_ns(), self._begun_ns) < _TURN_NS
         return self._receiving_since_ms if is_receiving else now_ns // 1_000_000 + _AWAY_MS
 
+    def move(self, path: Path) -> None:
+        """Let the worker listen at another path; its own becomes free for another one."""
+        self.path = self.path.rename(path)
+
     def replace(self) -> None:
         """End a worker that does not answer; another one is started."""
         _log.warning("media_worker_stuck", pid=self.pid)
@@ -336,9 +343,11 @@ class WorkerLink:
     def _begin(self, ready: WorkerReady, descriptors: list[int]) -> None:
         """Ask a worker that a switch before has left for its ports."""
         self.pid = ready.pid
-        if not ready.is_real_time:
+        is_left = not self.listed.is_set()
+        self.is_outdated = is_left and (ready.means is None or ready.means.lacks(own_means()))
+        if not (ready.is_real_time or self.is_outdated):
             _log.warning("media_worker_without_priority", pid=self.pid)
-        if self.listed.is_set():
+        if not is_left:
             return
         if ready.has_records:
             self.records.close()

@@ -201,6 +201,27 @@ def descriptors_of(order: WorkerOrder) -> int:
     return 1 if isinstance(order, UseRecords | LoadSound) else 0
 
 
+class WorkerMeans(msgspec.Struct, frozen=True, array_like=True):
+    """Program, rights and limits that a worker has from the switch by which it was started."""
+
+    program: str
+    rights: int
+    """Bits of capabilities (``vosd.processes.rights``)."""
+    priority: int
+    """Highest real-time priority that it may take."""
+    files: int
+    """Most descriptors that it may have."""
+
+    def lacks(self, other: "WorkerMeans") -> bool:
+        """Return whether a worker with other means is to be preferred."""
+        return (
+            self.program != other.program
+            or bool(other.rights & ~self.rights)
+            or self.priority < other.priority
+            or self.files < other.files
+        )
+
+
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """First report on a connection."""
 
@@ -209,6 +230,8 @@ class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
     is_real_time: bool
     has_records: bool
     """Whether the descriptor of its memory goes with the message: it has served a switch that has ended."""
+    means: WorkerMeans | None = None
+    """None = it is of an earlier version, which does not say."""
 
 
 class PortListed(msgspec.Struct, frozen=True, array_like=True, tag=1):

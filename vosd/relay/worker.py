@@ -72,7 +72,7 @@ from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
 from vosd.relay.sockets import KnownReaches, MediaReach, PlainSocket, received_socket
 from vosd.relay.source_filter import take_all
-from vosd.relay.worker_process import BACKLOG
+from vosd.relay.worker_process import BACKLOG, own_means
 from vosd.trunks.media import PortRange
 
 ABANDONED_NS: Final = 60_000_000_000
@@ -335,7 +335,7 @@ class Worker:
         self._channel = MessageChannel(sock, REPORTS_KEPT)
         self._add(sock.fileno(), self._take_orders)
         has_records = self._descriptor >= 0
-        ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records)
+        ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records, own_means())
         self._send([ready], [self._descriptor] if has_records else None)
 
     def _leave_switch(self) -> None:

@@ -4,6 +4,7 @@ A worker outlives the switch. It listens at a socket that this side makes, so th
 """
 
 import os
+import resource
 import signal
 import socket
 import struct
@@ -14,9 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import vosd
 from vosd.processes import entry
 from vosd.processes.entry import search_path
-from vosd.processes.rights import network_rights_for_children
+from vosd.processes.rights import media_rights, network_rights_for_children
+from vosd.relay.protocol import WorkerMeans
 
 BACKLOG: Final = 4
 """Connections that wait for a worker: one switch, and its successor."""
@@ -30,6 +33,18 @@ class WorkerConnection(NamedTuple):
     sock: socket.socket
     pid: int
     """0 = it is not known yet: while a worker starts, the kernel names the switch that made its socket."""
+
+
+def own_means() -> WorkerMeans:
+    """Return what this process has, and a worker that it starts."""
+    return WorkerMeans(
+        str(Path(vosd.__file__).parent), media_rights(), _limit(resource.RLIMIT_RTPRIO), _limit(resource.RLIMIT_NOFILE)
+    )
+
+
+def _limit(kind: int) -> int:
+    _, most = resource.getrlimit(kind)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def connect_worker(path: Path) -> WorkerConnection | None:
