@@ -85,8 +85,17 @@ class Plan(NamedTuple):
 
     @property
     def patience_s(self) -> float:
-        """Longest time to the delivery of a record while a server answers: it may be the last one."""
-        return SILENCES[self.addresses] * self.servers * SILENCE_S + 30
+        """Longest time to the delivery of a record while a server answers: it may be the last one.
+
+        A record that has met a dead address of a name is among those that are never answered.
+        """
+        bad = self.left + len(self.bad)
+        behind_s = self.wait_s(bad + KEYS.connections // 2 - 1) if self.addresses > 1 else 0
+        return SILENCES[self.addresses] * self.servers * SILENCE_S + 30 + behind_s
+
+    def wait_s(self, bad: int) -> float:
+        """Time for which half of the connections are taken by records that are never answered."""
+        return bad // (KEYS.connections // 2) * self.servers * self.addresses * SILENCE_S
 
 
 class Leaps(selectors.DefaultSelector):
@@ -187,8 +196,7 @@ class Accounting:
                 await self._stop()
                 left = list(self.queue.waiting())
                 # Those that are never answered are among them, and half of the connections are for all of these.
-                wait_s = len(left) // (KEYS.connections // 2) * plan.servers * plan.addresses * SILENCE_S
-                self.open = dict.fromkeys(self.open, second + wait_s)
+                self.open = dict.fromkeys(self.open, second + plan.wait_s(len(left)))
                 self._start(left)
             await _leap(1)
             for each in [each for each in self.open if not self.queue.waits_of(each)]:
