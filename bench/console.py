@@ -1,21 +1,14 @@
-"""The console in Chromium over the example installation: ``python -m bench.console [CONSOLES]``.
+"""The console in Chromium over the example installation: ``python -m bench.console``.
 
 How much is loaded at first, how soon the overview can be used with the processor throttled to a quarter, how long it
 takes to go to a page whose data are there, frames that are dropped while 10,000 running calls change and are scrolled,
-how the heap grows in an hour of the overview and of running calls, and what 30 open consoles cost the switch. The hour
-is shortened: its readings and events come as fast as they are taken.
+and how the heap grows in an hour of the overview and of running calls. The hour is shortened: its readings and events
+come as fast as they are taken. What open consoles cost the switch: ``bench.consoles``.
 """
 
-import asyncio
-import json
-import random
-import sys
 import tempfile
-import time
-from collections import Counter
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from console.conftest import opened_browser
 from console.made_run import first_log_in, make_run, said_in
@@ -24,9 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Route
 from rich.table import Table
 
 from .beside import CONSOLE
-from .process import cpu_of
 
-CONSOLES = 30
 CALLS = 10_000
 PAGE_ROWS = 1_000
 THROTTLE = 4
@@ -35,8 +26,6 @@ LOADED_MAX_KB = 350
 USABLE_MAX_S = 1.5
 GONE_TO_MAX_MS = 100
 GROWTH_MAX_MB = 20
-COST_MAX_PERCENT = 3.0
-WATCHED_S = 20
 CHANGES_OF_HOUR = 7_200
 CHANGED_AT_ONCE = 20
 
@@ -197,74 +186,8 @@ def growth_of_overview_mb(context: BrowserContext, base: str) -> float:
     return growth
 
 
-def asked_by(context: BrowserContext, base: str) -> Counter[str]:
-    """Return what an open overview asks in a while, by path."""
-    page = context.new_page()
-    page.goto(base)
-    page.get_by_role("region", name="Now").wait_for()
-    asked: Counter[str] = Counter()
-    page.on("request", lambda request: asked.update([request.url.removeprefix(base)]))
-    page.wait_for_timeout(WATCHED_S * 1_000)
-    page.close()
-    return asked
-
-
-async def _ask(endpoint: tuple[str, int], cookie: str, path: str, times: int) -> None:
-    """Ask so often within the time, as one page does, over a connection of its own, from a moment of its own on."""
-    await asyncio.sleep(random.uniform(0, WATCHED_S / times))
-    reader, writer = await asyncio.open_connection(*endpoint)
-    for _ in range(times):
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {endpoint[0]}:{endpoint[1]}\r\nCookie: {cookie}\r\n\r\n".encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        if not head.startswith("http/1.1 200"):
-            REFUSED.update([f"{path}: {head[9:12]}"])
-        await reader.readexactly(int(head.partition("content-length:")[2].partition("\r\n")[0]))
-        await asyncio.sleep(WATCHED_S / times)
-    writer.close()
-
-
-def cost_percent(base: str, cookie: str, asked: Counter[str], consoles: int, pids: dict[str, int]) -> dict[str, float]:
-    """Return by how many percent of a core each process works more with so many consoles that ask the same."""
-    host, port = base.removeprefix("http://").split(":")
-
-    async def all_of_them() -> None:
-        await asyncio.gather(
-            *(_ask((host, int(port)), cookie, path, times) for path, times in asked.items() for _ in range(consoles))
-        )
-
-    spent: dict[str, list[float]] = {name: [] for name in pids}
-    for is_asked in (False, True):
-        before, begun = {name: cpu_of(pid).total for name, pid in pids.items()}, time.perf_counter()
-        if is_asked:
-            asyncio.run(all_of_them())
-        else:
-            time.sleep(WATCHED_S)
-        took = time.perf_counter() - begun
-        for name, pid in pids.items():
-            spent[name].append(100 * (cpu_of(pid).total - before[name]) / took)
-    return {name: asked_ - idle for name, (idle, asked_) in spent.items()}
-
-
-def processes_of(directory: Path) -> dict[str, int]:
-    """Return the process of the switch of this directory, and that of its API."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-            children = (process / f"task/{process.name}/children").read_text().split()
-        except OSError:
-            continue
-        if "run" in words and str(directory / "vosd.yaml") in words and "vosd" in words[1]:
-            found["switch"] = int(process.name)
-            for child in children:
-                if "vosd.api.process" in Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0"):
-                    found["API"] = int(child)
-    return found
-
-
 def main() -> None:
     """Measure all, and print a table; figures of a busy machine are worse than the console."""
-    consoles = int(sys.argv[1]) if len(sys.argv) > 1 else CONSOLES
     with tempfile.TemporaryDirectory(prefix="vosd-console-") as scratch:
         example = Path(scratch) / "example"
         with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={example}") as lines:
@@ -272,26 +195,11 @@ def main() -> None:
             with sync_playwright() as playwright:
                 browser = opened_browser(playwright)
                 shown = _measured(browser, said["base"], f"{said['base']}/{said['link']}")
-                asked, cookie = _asked(browser, said["base"])
                 browser.close()
-            cost = cost_percent(said["base"], cookie, asked, consoles, processes_of(example))
-    shown.append(
-        (f"{consoles} open consoles, the switch", f"{cost['switch']:.1f} % of a core", f"{COST_MAX_PERCENT} %")
-    )
-    shown.append((f"{consoles} open consoles, the API's process beside it", f"{cost['API']:.1f} % of a core", ""))
     table = Table("figure", "measured", "bar", box=None)
     for row in shown:
         table.add_row(*row)
     CONSOLE.print(table)
-    if REFUSED:
-        CONSOLE.print(f"refused: {json.dumps(REFUSED)}", soft_wrap=True)
-    CONSOLE.print(f"an open overview asks in {WATCHED_S} s: {json.dumps(asked)}", soft_wrap=True)
-
-
-REFUSED: Counter[str] = Counter()
-"""Answers that were no success, such as 503 where too much is asked of the switch at one moment."""
-STATE: dict[str, Any] = {}
-"""Cookies of the administrator."""
 
 
 def _measured(browser: Browser, base: str, link: str) -> list[tuple[str, str, str]]:
@@ -306,7 +214,6 @@ def _measured(browser: Browser, base: str, link: str) -> list[tuple[str, str, st
         for group, by in (("none", ""), ("destination", ", by destination"))
     ]
     growth = {"calls": growth_of_calls_mb(context, base), "overview": growth_of_overview_mb(context, base)}
-    STATE.update(context.storage_state())
     context.close()
     return [
         ("first load, compressed", f"{loads[0][0]:.0f} kB", f"{LOADED_MAX_KB} kB"),
@@ -326,14 +233,6 @@ def _frames_said(frames: list[float]) -> str:
     usual = median(frames)
     dropped = sum(round(each / usual) - 1 for each in frames if each > 1.5 * usual)
     return f"{len(frames)}, {dropped} dropped, longest {max(frames):.0f} ms"
-
-
-def _asked(browser: Browser, base: str) -> tuple[Counter[str], str]:
-    context = browser.new_context(storage_state=STATE)
-    asked = asked_by(context, base)
-    cookie = "; ".join(f"{each['name']}={each['value']}" for each in context.cookies())
-    context.close()
-    return asked, cookie
 
 
 if __name__ == "__main__":

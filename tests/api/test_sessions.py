@@ -142,6 +142,15 @@ def test_what_a_page_reads_by_itself_is_no_use_of_its_session(page: Page) -> Non
     assert used_for_ms(ago_ms=31 * minutes, path="/me", **{"X-Unattended": "true"}) is None, "it has ended"
 
 
+def test_a_reading_that_can_wait_knows_its_session_for_a_moment_and_not_behind_its_end(page: Page) -> None:
+    page.add("wim", "administrator")
+    page.log_in("wim")
+    patient = {"Prefer": "wait=1"}
+    assert {page.ask("GET", "/gateways/quality", **patient).status for _ in range(2)} == {503}, "no switch runs here"
+    page.change("DELETE", "/session")
+    assert page.ask("GET", "/gateways/quality", **patient).status == 401
+
+
 def test_a_second_factor_is_set_up_and_asked_for(page: Page) -> None:
     page.add("dan")
     page.log_in("dan")

@@ -20,6 +20,7 @@ from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
 from vosd.api.http import (
     BODY_BYTES_MAX,
+    JSON,
     UNKNOWN_BODY_BYTES_MAX,
     Answer,
     CutOffError,
@@ -28,6 +29,7 @@ from vosd.api.http import (
     RequestError,
     Scope,
     Send,
+    compressed,
     document_of,
     preferred,
     send_answer,
@@ -50,7 +52,7 @@ from vosd.api.listing import (
 )
 from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
-from vosd.api.operations.session import proof_of, sender_of, token_of
+from vosd.api.operations.session import cookie_of, proof_of, sender_of, token_of
 from vosd.api.problems import PROBLEM_JSON, problem, problem_for, problem_of, problem_of_request
 from vosd.api.refused_requests import RefusedRequests
 from vosd.api.repeats import HEADER, REPEAT_HEADER, Repeats, has_key, key_of, reference_of
@@ -72,6 +74,10 @@ if TYPE_CHECKING:
 LAST_EVENT_ID: Final = "last-event-id"
 UNATTENDED: Final = "x-unattended"
 """Header of a reading that a page makes by itself: it is no use of a session."""
+WAITS: Final = "wait="
+"""Preference of a reading that has time (RFC 7240 section 4.3)."""
+OF_ALL_S: Final = 1.0
+"""Readings that have time share one of the state of the switch so often."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _DIGITS_MAX: Final = 18
@@ -98,6 +104,7 @@ class Application:
         self._address_rates = RequestRates(address_rate, "this address")
         self._known_senders = KnownSenders()
         self._senders = SharedReadings["Principal"]()
+        self._of_all = SharedReadings[Answer](OF_ALL_S)
         self._offices = offices
         self._identify = identify
         self._routes = routes
@@ -184,10 +191,37 @@ class Application:
             return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
         proof = proof_of(request)
         self._token_rates.take(proof, time.monotonic())
+        if operation.is_of_all and _waits(request):
+            return await self._answer_of_all(operation, request, path, proof)
         office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
-        who = request.sender = await self._known_sender(office, operation, request, proof)
-        request.name_sender(principal=who.recorded, login=who.login, account=who.account)
-        _require_permission(operation, who)
+        who = await self._known_sender(office, operation, request, proof)
+        _admit(operation, request, who)
+        return await self._carried_out(operation, office, who, path, request)
+
+    async def _answer_of_all(
+        self, operation: Operation, request: HttpRequest, path: Mapping[str, str], proof: bytes
+    ) -> Answer:
+        """Answer a request that can wait with what all get who have the same rights, and ask for it in this second."""
+        is_use = UNATTENDED not in request.headers
+        who = self._known_senders.lately(proof + request.source.encode(), time.monotonic(), is_use=is_use)
+        if who is None:
+            office = await self._offices.open(needs_database=False, patience_s=operation.patience_s)
+            who = await self._known_sender(office, operation, request, proof)
+        _admit(operation, request, who)
+
+        async def read(who: "Principal" = who) -> Answer:
+            office = await self._offices.open(needs_database=False, patience_s=operation.patience_s)
+            answer = await self._carried_out(operation, office, who, path, request)
+            return msgspec.structs.replace(answer, packed=compressed(answer.content))
+
+        rights = who.role, who.account, who.permissions
+        return await self._of_all.of((request.target, rights), read)
+
+    async def _carried_out(
+        self, operation: Operation, office: Office, who: "Principal", path: Mapping[str, str], request: HttpRequest
+    ) -> Answer:
+        """Answer a request whose sender may give its order."""
+        query = dict(request.query)
         if operation.long is not None and is_long(operation.long, request):
             if who.account is not None and not operation.is_for_accounts:
                 office.scope_of(who).require_operator()  # before its body is kept, and before it waits beside others
@@ -360,7 +394,7 @@ class Application:
 
         if operation.needs_database:
             return await find()
-        return await self._known_senders.look(key, find, time.monotonic())
+        return await self._known_senders.look(key, find, time.monotonic(), is_use=is_use)
 
     async def _sender(
         self, office: Office, operation: Operation, request: HttpRequest, *, is_use: bool = True
@@ -380,6 +414,8 @@ class Application:
         order = operation.order(Given({}, query, {}, await _body(operation, request), {}))
         office = await self._offices.open(needs_database=True)
         answer: Answer = await operation.session(office, self._log_ins, request, order)
+        if token_of(request) or cookie_of(request):
+            self._known_senders.forget(proof_of(request) + request.source.encode())
         return answer
 
 
@@ -387,6 +423,18 @@ def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
     """Return an answer as its sender gets it."""
     sender = None if request is None else request.sender
     return answer if answer.content_type != PROBLEM_JSON or sender is None else problem_for(sender, answer)
+
+
+def _waits(request: HttpRequest) -> bool:
+    """Return whether a request has time, and wants what most want: JSON."""
+    return WAITS in request.headers.get("prefer", "") and request.headers.get("accept", "*/*") in {"*/*", JSON}
+
+
+def _admit(operation: Operation, request: HttpRequest, who: "Principal") -> None:
+    """Note who sends a request; raises RequestError where it may not."""
+    request.sender = who
+    request.name_sender(principal=who.recorded, login=who.login, account=who.account)
+    _require_permission(operation, who)
 
 
 def _require_permission(operation: Operation, who: "Principal") -> None:

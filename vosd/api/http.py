@@ -96,6 +96,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = HTTPStatus.OK
     content: bytes = b""
+    packed: bytes = b""
+    """The content compressed, where many get it; empty = it is compressed when it is sent."""
     stream: AsyncGenerator[bytes, None] | None = None
     is_live: bool = False
     """Whether each part of the stream is sent as it comes: it is not compressed, which would hold parts back."""
@@ -324,7 +326,7 @@ async def send_answer(
     if packs:
         headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
     if answer.stream is None:
-        content = gzip.compress(answer.content, compresslevel=1, mtime=0) if packs else answer.content
+        content = (answer.packed or compressed(answer.content)) if packs else answer.content
         if answer.status != HTTPStatus.NO_CONTENT:
             headers.append(("Content-Length", str(len(content))))
         await send(_start(answer.status, headers))
@@ -347,6 +349,11 @@ async def send_answer(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def compressed(content: bytes) -> bytes:
+    """Return content as it is sent to clients that take it so."""
+    return gzip.compress(content, compresslevel=1, mtime=0)
 
 
 async def _send_parts(send: Send, parts: AsyncGenerator[bytes, None], packer: Any) -> None:

@@ -154,6 +154,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
     is_live: bool = False
     """Whether it answers with the stream of live events that ``run`` returns a view of."""
+    is_of_all: bool = False
+    """Whether its answer follows from the state of the switch alone: all who may have it get the same."""
     forms: Mapping[str, Callable[[Any], bytes]] = {}
     """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
     shown: Callable[[Any], Any] | None = None

@@ -4,7 +4,7 @@ import createClient, { type Middleware } from "openapi-fetch";
 import { noteChange } from "./again";
 import type { components, paths } from "./schema";
 import { noteAnswer } from "./untold";
-import { isUnattended } from "./use";
+import { hasTime, isUnattended } from "./use";
 
 export type Schemas = components["schemas"];
 export type Session = Schemas["SessionSheet"];
@@ -200,6 +200,8 @@ const NO_SWITCH: ReadonlySet<number> = new Set([502, 503, 504]);
 const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
+    // it may wait a second for an answer that all windows share
+    if (request.method === "GET" && hasTime()) request.headers.set("Prefer", "wait=1");
     if (request.method === "GET" && isUnattended()) request.headers.set("X-Unattended", "true");
     if (repeatsOnly.has(request.headers.get(KEY_HEADER) ?? "")) request.headers.set("Idempotency-Repeat", "true");
     return request;

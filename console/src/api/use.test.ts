@@ -5,13 +5,17 @@ import { noteUse, noteWall } from "./use";
 const AGAIN_MS = 30_000;
 /** Whether each request was said to be one of a page that is left alone. */
 let unattended: boolean[];
+/** Whether each request was said to have time. */
+let patient: boolean[];
 
 beforeEach(() => {
   vi.useFakeTimers();
   unattended = [];
+  patient = [];
   noteSession(null, async () => false);
   vi.stubGlobal("fetch", async (asked: Request) => {
     unattended.push(asked.headers.get("X-Unattended") === "true");
+    patient.push(asked.headers.get("Prefer") === "wait=1");
     return Response.json({});
   });
 });
@@ -36,6 +40,16 @@ it("says of what a page reads by itself that no one is there, and not of what a 
   noteUse();
   await readAgain();
   expect(unattended.slice(4)).toEqual([false, false]);
+});
+
+it("gives the switch time for what it reads by itself, and none where a person waits, nor for an order", async () => {
+  noteUse();
+  await readAgain();
+  await readAgain();
+  await client.POST("/configuration/reload", there);
+  noteUse();
+  await readAgain();
+  expect(patient).toEqual([false, true, false, false]);
 });
 
 it("takes the wall for a page that is used: it is looked at alone", async () => {

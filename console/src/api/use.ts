@@ -4,6 +4,8 @@
 const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"];
 /** A page without such a sign for so long is left alone. */
 const USED_MS = 60_000;
+/** What a page reads so long after the last sign is no answer to one: it has time. */
+const WAITED_MS = 5_000;
 let usedAt = Date.now();
 let isOnWall = false;
 
@@ -18,6 +20,9 @@ export function noteUse(): void {
 export function noteWall(isWall: boolean): void {
   isOnWall = isWall;
 }
+
+/** Tell whether no one waits for what the page reads. */
+export const hasTime = (): boolean => Date.now() - usedAt > WAITED_MS;
 
 /** Tell whether the page is left alone. */
 export const isUnattended = (): boolean => !isOnWall && Date.now() - usedAt > USED_MS;

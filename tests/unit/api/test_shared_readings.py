@@ -81,3 +81,18 @@ async def test_a_request_that_is_given_up_takes_the_reading_from_no_other():
     read.gate.release()
     assert await waiting == 1
     assert read.begun == 1
+
+
+async def test_who_asks_soon_after_a_reading_waits_and_shares_the_next_one():
+    readings, read, later = SharedReadings[int](0.05), Slow(), asyncio.Event()
+    for _ in range(3):
+        read.gate.release()
+    assert await readings.of("a", read) == 1
+    waiting = [asyncio.create_task(readings.of("a", read)) for _ in range(3)]
+    await _rest()
+    assert read.begun == 1
+    assert await readings.of("b", read) == 2, "others do not wait"
+    assert [await each for each in waiting] == [3, 3, 3]
+    asyncio.get_running_loop().call_later(0.1, later.set)
+    await later.wait()
+    assert not readings._resting, "nothing is kept of what was read"

@@ -194,6 +194,7 @@ OPERATIONS: Final = (
         shown=status_json,
         problems=("daemon_unreachable",),
         needs_database=False,
+        is_of_all=True,
     ),
     Operation(
         method="POST",

@@ -179,6 +179,7 @@ OPERATIONS: Final = (
         result=GatewayRow,
         problems=("daemon_unreachable",),
         needs_database=False,
+        is_of_all=True,
         listing=Listing(
             "gateway,kind",
             filters=("gateway", "kind", "state", "account"),

@@ -149,6 +149,7 @@ OPERATIONS: Final = (
         result=AlarmRow,
         problems=("daemon_unreachable",),
         needs_database=False,
+        is_of_all=True,
         listing=Listing(
             order=_order_of_alarm,
             sorts=("alarm", "subject", "since", "last", "count", "cleared_at"),
