@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
+from vosd.admin.typesetting import TEMPLATE, TypesettingError, missing_letter, typeset
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ LOGO: Final = "logo"
 
 
 class InvoiceFormError(VosError):
-    """The form cannot be printed: its template, its labels or its logo has a mistake."""
+    """The form cannot be printed: its template, labels or logo has a mistake, or a font of its letters is missing."""
+
+
+class _Language(msgspec.Struct, frozen=True):
+    """A document, read for its language alone."""
+
+    language: str = "en"
 
 
 def form_of(settings: "InvoiceSettings") -> bytes:
@@ -66,13 +72,22 @@ def printed(form: bytes, document: str, issued_at: int | None) -> bytes:
         issued_at: date of the file, UTC milliseconds.
 
     Raises:
-        InvoiceFormError: the template has a mistake.
+        InvoiceFormError: the template has a mistake, or no font has a letter of the words or names.
     """
     files = {
         name: base64.b64decode(content) for name, content in msgspec.json.decode(form, type=dict[str, str]).items()
     }
     logos = [name for name in files if name.startswith(f"{LOGO}.")]
     try:
-        return typeset(files | {DATA: document.encode()}, {LOGO: logos[0]} if logos else {}, issued_at or 0)
+        content = typeset(files | {DATA: document.encode()}, {LOGO: logos[0]} if logos else {}, issued_at or 0)
     except TypesettingError as error:
         raise InvoiceFormError(f"the template of invoices has a mistake: {error}") from error
+    words = words_of(form, msgspec.json.decode(document, type=_Language).language)
+    letter = missing_letter(document + "".join(words.values()))
+    if letter is not None:
+        message = (
+            f"no font on the machine of the switch has the letter {letter} of this invoice: install one, such as "
+            "Debian's fonts-noto-cjk and fonts-noto-core"
+        )
+        raise InvoiceFormError(message)
+    return content

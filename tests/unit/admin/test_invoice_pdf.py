@@ -1,11 +1,13 @@
 """The printed form of invoices, read by a program that knows PDF."""
 
 import base64
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import msgspec
 import pytest
+import typst
 from pypdf import PdfReader
 
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
@@ -94,6 +96,13 @@ def test_words_and_amounts_are_those_of_the_language(language: str, said: str) -
     assert said in "\n".join(text_of(invoice(language))).replace("\u00a0", " ")
 
 
+@pytest.fixture
+def has_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print as a machine with all fonts does."""
+    monkeypatch.setattr("vosd.admin.invoice_pdf.missing_letter", lambda _text: None)
+
+
+@pytest.mark.usefixtures("has_fonts")
 def test_text_of_another_direction_keeps_its_order() -> None:
     minimum = InvoiceLine(
         section=InvoiceSection.MINIMUM, area="", prefix="minimum/2026-10", price=None, per=None, tax_rate="0", calls=1,
@@ -151,12 +160,26 @@ def test_who_has_paid_is_not_asked_to_pay(is_paid: bool) -> None:
     assert ("Please pay by" in mail.get_body().get_content()) is not is_paid
 
 
+@pytest.mark.usefixtures("has_fonts")
 def test_every_language_has_every_word() -> None:
     labels = msgspec.json.decode((FORM / LABELS).read_bytes())
     assert sorted(labels) == ["ar", "de", "en", "es", "fr", "zh"]
     assert {tuple(sorted(words)) for words in labels.values()} == {tuple(sorted(labels["en"]))}
     for language in ("ar", "zh"):
         assert len(text_of(invoice(language))) == 1
+
+
+def test_an_invoice_whose_letters_no_font_has_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A customer would be mailed boxes instead of words."""
+    monkeypatch.setattr(typst, "compile", partial(typst.compile, ignore_system_fonts=True))
+    line = invoice().lines[0]
+    for document, letter in (
+        (invoice("zh"), "[\u4e00-\u9fff]"),
+        (msgspec.structs.replace(invoice(), lines=(msgspec.structs.replace(line, area="\u4e2d"),)), "\u4e2d"),
+    ):
+        with pytest.raises(InvoiceFormError, match=f"has the letter {letter} of this invoice: install one"):
+            text_of(document)
+    assert text_of(invoice("de", issuer=InvoiceParty(account="", name="\u0160koda \U0001f355")))
 
 
 def test_a_credit_note_and_a_draft_say_so() -> None:
