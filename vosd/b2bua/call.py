@@ -63,7 +63,6 @@ class Call:
         "caller",
         "conversation",
         "endpoint",
-        "hops",
         "journey",
         "lifetime",
         "refused",
@@ -85,7 +84,10 @@ class Call:
         *,
         asks: bool = False,
     ) -> None:
-        """``hunt`` is None once the call is answered; ``asks``: a question of its set-up has to be answered first."""
+        """``hunt`` is None once the call is answered; ``asks``: a question of its set-up has to be answered first.
+
+        ``hops`` is the Max-Forwards of INVITEs to gateways.
+        """
         self.arrival = arrival
         self.caller = caller
         caller.call = self
@@ -95,7 +97,7 @@ class Call:
         """The attempt in progress, of several the foremost one: its responses and media go to the caller."""
         self.refused: tuple[GivenUp, ...] = ()
         """Attempts that were refused: while the call lasts, an answer of another fork is recorded."""
-        self.search = None if hunt is None else CalleeSearch(self, hunt, board)
+        self.search = None if hunt is None else CalleeSearch(self, hunt, board, hops)
         """The search for a callee, until the answer or the end."""
         self.conversation = Conversation(self, board)
         self.state = states.SETUP
@@ -103,7 +105,7 @@ class Call:
 
         self.endpoint = endpoint
         self._asks = asks
-        self.hops = hops
+
         self.board = board
         """The switch, for this call."""
         self.settings = settings
@@ -419,8 +421,8 @@ class Call:
         """Act on the decision of the set-up."""
         if isinstance(decision, Refusal):
             self._refuse(decision, now)
-        elif decision is not None:
-            self.search = CalleeSearch(self, Hunt(decision, self.board, self.endpoint.flows), self.board)
+        elif decision is not None and self.search is not None:
+            self.search.hunt = Hunt(decision, self.board, self.endpoint.flows)
             self.search.try_next(now)
 
     # -- inside: sounds, and the end of the search ------------------------------------------------------------------

@@ -61,8 +61,6 @@ class SearchingConversation(ConversationPort, Protocol):
 class SearchingCall(CallPort, Protocol):
     """A call as its search knows it."""
 
-    hops: int
-
     @property
     def conversation(self) -> "SearchingConversation":
         """The conversation of the two sides."""
@@ -82,6 +80,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
     _call: SearchingCall
     hunt: Hunt
     _board: Switchboard
+    hops: int
+    """Max-Forwards of its INVITEs."""
     beside: tuple[GatewayAttempt, ...] = ()
     """Attempts in progress beside the foremost one: telephones that ring together."""
     latest_sent: LatestAttempt = NO_ATTEMPT
@@ -121,7 +121,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         self._call.state = states.HUNTING
         try:
             attempt = GatewayAttempt(self._call.endpoint, self._call, choice, address, AttemptProgress(now))
-            sip_call_id = attempt.begin(self._call.caller.offer, self._call.hops, now)
+            sip_call_id = attempt.begin(self._call.caller.offer, self.hops, now)
             self._call.callee = attempt
         finally:
             if self._call.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
@@ -527,7 +527,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             choice, address = next_hop
             attempt = GatewayAttempt(self._call.endpoint, self._call, choice, address, AttemptProgress(now))
             try:
-                sip_call_id = attempt.begin(self._call.caller.offer, self._call.hops, now)
+                sip_call_id = attempt.begin(self._call.caller.offer, self.hops, now)
                 self.beside = (*self.beside, attempt)
             finally:
                 if attempt not in self.beside and not self._shares_place(attempt):

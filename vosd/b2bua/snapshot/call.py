@@ -269,7 +269,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
             arrival=portable(call.arrival),
-            hops=call.hops,
+            hops=0 if search is None else search.hops,
             state=call.state,
             settings=call.settings,
             journey=JourneySnapshot.of(call.journey),

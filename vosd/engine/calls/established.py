@@ -125,7 +125,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         timer, identity = callee.leg.timer, caller.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
-            call.hops,
+            request.hops,
             request.source_host,
             request.source_port,
             request.user,
