@@ -83,6 +83,8 @@ def test_an_archive_of_payments_is_checked(site, tmp_path):
 
 def test_without_retention_nothing_goes(site):
     site.config.write_text(site.config.read_text().partition("retention:")[0])
-    assert "nothing is ever dropped" in site.vosd("retention", "run").output
+    for words in (), ("--dry-run",), ("--json",):
+        run = site.vosd("retention", "run", *words)
+        assert (run.exit_code, "nothing is dropped or masked" in run.stderr) == (1, True)
     assert "nothing was ever dropped" in site.vosd("retention", "history").output
     assert "no calls were dropped" in site.vosd("retention", "totals").output

@@ -37,7 +37,8 @@ def retention() -> None:
 def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
-    The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over.
+    The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over, or if the
+    configuration says of no records how long they are kept.
     """
     from vosd.processes.life import give_way
 
@@ -52,6 +53,15 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
         output.document(done)
     else:
         _print_run(done, is_trial=dry_run)
+    _judge(done)
+
+
+def _judge(done: "RetentionRun") -> None:
+    if not done.kinds:
+        raise OperationError(
+            "`retention` in this configuration does not say how long records are kept: nothing is dropped or masked; a "
+            "configuration for the owner of the tables needs the `retention` of the switch, too"
+        )
     if any(sheet.held for sheet in done.kinds):
         sys.exit(OperationError.exit_code)
 
@@ -75,8 +85,6 @@ def _print_run(done: "RetentionRun", *, is_trial: bool) -> None:
         output.line(f"empty months dropped: {', '.join(done.partitions_dropped)}")
     if done.partitions_left:
         output.remark(f"empty months that were not dropped: {done.partitions_left}")
-    if not done.kinds:
-        output.line("nothing is ever dropped: the configuration has no retention")
 
 
 def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
