@@ -127,7 +127,7 @@ function CallsBelow({ agent, isWhole }: { agent: string; isWhole: boolean }) {
         columns={columns}
         rows={found.data?.items ?? []}
         rowKey={(row) => String(row.call_id)}
-        read={found.status}
+        read={found.isPlaceholderData ? "pending" : found.status}
       />
       <Rest page={found.data}>{way}</Rest>
     </>
