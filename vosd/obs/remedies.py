@@ -74,8 +74,8 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.SIGNING_CERTIFICATE_ENDS: "publish the next certificate, put it and its key into stir.sign; vosd reload",
     Event.CERTIFICATE_ENDS: "put the next certificate and its key into the files; vosd reload",
     Event.TRUST_ENDS: "fetch the latest roots and list of revoked certificates of stir.verify; vosd reload",
-    Event.BYE_UNANSWERED: "ask the vendor whether the call has ended there: it may bill it",
-    Event.BYE_REFUSED: "ask the vendor whether the call has ended there: it may bill it",
+    Event.BYE_UNANSWERED: "ask a vendor whether the call has ended there: it may bill it; a customer pays nothing more",
+    Event.BYE_REFUSED: "ask a vendor whether the call has ended there: it may bill it; a customer pays nothing more",
     Event.ANSWER_UNHEARD: (
         "the customer's trunk does not acknowledge early media: ask it, or reliable_provisionals: off"
     ),

@@ -63,3 +63,15 @@ def test_a_vendor_that_answers_no_bye_is_named_once_a_minute_with_how_many_there
             call.hang_up()
         scene.wire.run_for(40_000)
         assert [line["unanswered"] for line in warnings_of(logs)] == [1]
+
+
+def test_a_customer_that_never_answers_our_bye_is_no_vendor_without_a_name():
+    scene = Scene()
+    _, there = scene.talk()
+    scene.wire.delays = lambda packet: () if packet.source == CUSTOMER else delivered(packet)
+    with capture_logs() as logs:
+        there.hang_up()
+        scene.wire.run_for(36_000)
+    (warning,) = warnings_of(logs)
+    assert warning["peer"] == f"{CUSTOMER.host}:{CUSTOMER.port}"
+    assert "gateways" not in warning

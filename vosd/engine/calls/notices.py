@@ -141,7 +141,7 @@ class Notices(Counting):
             _log.warning(
                 Event.BYE_UNANSWERED.value,
                 peer=str(peer),
-                gateways=self._vendors_at(peer),
+                **self._vendors_at(peer),
                 sip_call_id=_call_id_of(data),
                 unanswered=self.byes_unanswered,
             )
@@ -155,7 +155,7 @@ class Notices(Counting):
             _log.warning(
                 Event.BYE_REFUSED.value,
                 peer=str(peer),
-                gateways=self._vendors_at(peer),
+                **self._vendors_at(peer),
                 sip_call_id=_call_id_of(data),
                 code=event.response.status,
             )
@@ -169,13 +169,14 @@ class Notices(Counting):
                 Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
             )
 
-    def _vendors_at(self, peer: Peer) -> list[str]:
+    def _vendors_at(self, peer: Peer) -> Mapping[str, list[str]]:
         """Return the routing gateways at an address, which may stand for other vendors at its other ports.
 
-        Those of its host where none has that port: a peer may have named another one.
+        Those of its host where none has that port: a peer may have named another one. Customers and phones are none.
         """
         at_host = self.vendors.get(peer.host, {})
-        return [name for name, ports in at_host.items() if peer.port in ports] or list(at_host)
+        names = [name for name, ports in at_host.items() if peer.port in ports] or list(at_host)
+        return {"gateways": names} if names else {}
 
     def totals(self) -> Mapping[Figure, int]:
         """Return the counters since the start, for ``vosd status``."""
