@@ -261,9 +261,9 @@ class Node:
         """Return the ``nat`` of the trunk that sends from an address; detected where there is none."""
         return self.switch.terms.sources.nat_at(host, port)
 
-    def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
-        """Return whether what comes from two ports of a host belongs to the same trunks."""
-        return self.switch.terms.sources.is_of_one_trunk(host, port, other)
+    def is_of_one_trunk(self, one: Peer, other: Peer) -> bool:
+        """Return whether what comes from two places belongs to the same trunk."""
+        return self.switch.terms.sources.is_of_one_trunk(one.host, one.port, other.host, other.port)
 
     def are_of_one_vendor(self, host: str, other: str) -> bool:
         """Return whether two hosts are of routing gateways of one account."""

@@ -246,9 +246,16 @@ class SourceIndex:
         claim = first.get(port) or first.get(None)
         return Nat.AUTO if claim is None else claim.gateway.dialect.nat
 
-    def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
-        """Return whether what comes from two ports of a host belongs to the same gateways: none has one port alone."""
-        return port == other or self._claims_on(host).first.keys().isdisjoint((port, other))
+    def is_of_one_trunk(self, host: str, port: int, other_host: str, other: int) -> bool:
+        """Return whether what comes from two places belongs to one gateway.
+
+        That is of two ports of a host where no gateway has one of them alone, and of two hosts where one has both.
+        """
+        if host == other_host:
+            return port == other or self._claims_on(host).first.keys().isdisjoint((port, other))
+        there = {each.name for each in self.gateways_at(other_host)}
+        shared = [each.name for each in self.gateways_at(host) if each.name in there]
+        return any(self.is_from(each, host, port) and self.is_from(each, other_host, other) for each in shared)
 
     def is_from(self, name: str, host: str, port: int | None) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``; None = from any port there."""

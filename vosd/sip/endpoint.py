@@ -48,9 +48,9 @@ def detect_nat(_host: str, _port: int) -> Nat:
     return Nat.AUTO
 
 
-def take_any_port(_host: str, _port: int, _other: int) -> bool:
-    """Return that no trunk is bound to a port."""
-    return True
+def are_of_one_host(one: Peer, other: Peer) -> bool:
+    """Return whether two places are of one host: of no trunk is known that it has several, or one port alone."""
+    return one.host == other.host
 
 
 def have_no_vendor(_host: str, _other: str) -> bool:
@@ -71,7 +71,7 @@ class Endpoint:
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
         nat_at: Callable[[str, int], Nat] = detect_nat,
-        is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
+        is_of_one_trunk: Callable[[Peer, Peer], bool] = are_of_one_host,
         are_of_one_vendor: Callable[[str, str], bool] = have_no_vendor,
         is_here: IsHere = is_on_loopback,
     ) -> None:
@@ -86,7 +86,7 @@ class Endpoint:
             auth_gate: authenticates requests.
             placed: called for every INVITE that begins a dialog, before it is sent, and when its phone has moved.
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
-            is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
+            is_of_one_trunk: return whether what comes from two places belongs to the same trunk.
             are_of_one_vendor: return whether two hosts are of the same vendor.
             is_here: return whether this machine has an address.
         """

@@ -42,7 +42,7 @@ class Repetitions:
     """Knowledge of earlier requests: live transactions, finished ones, and refusals that left none."""
 
     def __init__(
-        self, store: TransactionStore, dialogs: DialogTable, is_of_one_trunk: Callable[[str, int, int], bool]
+        self, store: TransactionStore, dialogs: DialogTable, is_of_one_trunk: Callable[[Peer, Peer], bool]
     ) -> None:
         self._store = store
         self._dialogs = dialogs
@@ -149,9 +149,7 @@ class Repetitions:
         if source.flow != first.flow or "maddr" in via.params or (is_over_connection and request.method == "INVITE"):
             return None
         is_of_nat = request.to_tag != "" and self._dialogs.is_behind_nat(request)
-        if not is_of_nat and (
-            source.host != first.host or not self._is_of_one_trunk(source.host, first.port, source.port)
-        ):
+        if not is_of_nat and not (source.host == first.host and self._is_of_one_trunk(first, source)):
             return None
         if begun is not None:
             is_of_nat = begun.is_behind_nat and is_answered_where_seen(begun.nat, request, source)

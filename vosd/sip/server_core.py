@@ -66,7 +66,7 @@ class ServerCore:
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
         nat_at: Callable[[str, int], Nat],
-        is_of_one_trunk: Callable[[str, int, int], bool],
+        is_of_one_trunk: Callable[[Peer, Peer], bool],
         auth_gate: AuthGate,
         server_header: str,
         send_pending_bye: SendPendingBye,
@@ -76,6 +76,7 @@ class ServerCore:
         self._dialogs = dialogs
         self._settings = settings
         self._knows = knows
+        self._is_of_one_trunk = is_of_one_trunk
         self._auth_gate = auth_gate
         self._is_tls = tuple(each.transport in SECURE for each in flows.listeners)
         self._sips_refused = tuple(
@@ -256,12 +257,12 @@ class ServerCore:
     def _reason_to_drop(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
         """Return why a request of no dialog is dropped; None if its source is known, or may authenticate.
 
-        The CANCEL of an accepted INVITE is taken from any port of its host.
+        The CANCEL of an accepted INVITE is taken from where that came from.
         """
         method, gate = request.method, self._auth_gate
         if method == "CANCEL":
             cancelled = self._store.servers.get(invite_key)
-            if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
+            if isinstance(cancelled, InviteServer) and self._is_cancelled_by(request, source, cancelled):
                 return None
         is_examined = gate.has_users and method in self._examined and (not request.to_tag or method == "SUBSCRIBE")
         if gate.locked and gate.is_locked_out(source, now) and not (is_examined and gate.may_prove(source, now)):
@@ -387,9 +388,13 @@ class ServerCore:
     ) -> CancelArrived | None:
         """Answer a CANCEL (section 9.2); return the event if its INVITE has, or may have had, no final response.
 
-        The response goes where those to the INVITE go: that may follow from ``nat`` of the phone that sent it.
+        The response goes where those to the INVITE go: that may follow from ``nat`` of the phone that sent it. One that
+        does not come from where its INVITE came from has no effect: it gets 481.
         """
         transaction = self._store.servers.get(prefix + "INVITE")
+        if isinstance(transaction, InviteServer) and not self._is_cancelled_by(request, source, transaction):
+            self._answers.answer_cancel(self._answers.towards(source, request, stem), key, 481, None, now)
+            return None
         finished = self._store.finished.get(prefix + "INVITE")
         found = transaction is not None or finished is not None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
@@ -403,9 +408,30 @@ class ServerCore:
         if now.waited_ms and isinstance(finished, str):  # by our tag: it was accepted
             keeper = self._dialogs.owners.get(finished)
             acceptance = None if keeper is None else keeper.acceptance
-            if acceptance is not None and acceptance.owner is not None and acceptance.invite == request.sequence:
+            if acceptance is None or acceptance.owner is None or acceptance.invite != request.sequence:
+                return None
+            dialog = acceptance.dialog
+            is_of_invite = (dialog.call_id, dialog.remote_tag) == (request.call_id, request.from_tag)
+            if is_of_invite and self._is_of_hop(request, source, dialog.seen_at, dialog):
                 return CancelArrived(acceptance.owner, None, request, now)
         return None
+
+    def _is_cancelled_by(self, cancel: Request, source: Peer, invite: InviteServer) -> bool:
+        """Return whether a CANCEL is of the sender of its INVITE: it is never challenged (section 22.1).
+
+        Branches can be guessed where they are counted. The CANCEL repeats Call-ID and From, too (section 9.1).
+        """
+        dialog = None if invite.owner is None else invite.owner.dialog
+        return invite.stem.is_of_call(cancel.call_id, cancel.from_tag) and (
+            self._answers.stem_of(cancel, source).peer == invite.stem.peer
+            or self._is_of_hop(cancel, source, invite.stem.peer, dialog)
+        )
+
+    def _is_of_hop(self, cancel: Request, source: Peer, first: Peer, dialog: Dialog | None) -> bool:
+        """Return whether a CANCEL comes from the trunk of its INVITE, or is proven by its tags: behind NAT (ADR 18)."""
+        if self._is_of_one_trunk(first, source):
+            return True
+        return dialog is not None and (dialog.is_behind_nat or cancel.to_tag == dialog.local_tag)
 
 
 def _refused(request: Request, source: Peer, refusal: Objection, user: str, now: Instant) -> InviteRefused:

@@ -13,7 +13,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import NO_FORKS
-from vosd.sip.endpoint import Endpoint, have_no_vendor, take_any_port
+from vosd.sip.endpoint import Endpoint, are_of_one_host, have_no_vendor
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import AcceptanceOwner, ClientOwner, ProvisionalOwner
@@ -85,7 +85,7 @@ class Probe:
         listeners: tuple[Listener, ...] = (LISTENER,),
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
-        is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
+        is_of_one_trunk: Callable[[Peer, Peer], bool] = are_of_one_host,
         are_of_one_vendor: Callable[[str, str], bool] = have_no_vendor,
     ) -> None:
         tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))

@@ -156,11 +156,30 @@ def test_a_source_is_trusted_where_its_address_is_proof_enough_whatever_it_calls
 def test_ports_of_a_host_are_of_one_trunk_unless_a_gateway_has_one_of_them_alone():
     gateways = [mapping_gateway("port", "10.0.0.1@5062"), mapping_gateway("wide", "10.0.0.0/8")]
     index = SourceIndex(gateways)
-    assert index.is_of_one_trunk("10.0.0.1", 5060, 40_000)
-    assert index.is_of_one_trunk("10.0.0.1", 5062, 5062)
-    assert [index.is_of_one_trunk("10.0.0.1", *ports) for ports in ((5062, 5060), (5060, 5062))] == [False, False]
-    assert index.is_of_one_trunk("10.0.0.2", 5062, 5060)
-    assert index.is_of_one_trunk("192.0.2.1", 5062, 5060), "a phone there is found by its password"
+    assert are_of_one_trunk(index, "10.0.0.1", 5060, 40_000)
+    assert are_of_one_trunk(index, "10.0.0.1", 5062, 5062)
+    assert [are_of_one_trunk(index, "10.0.0.1", *ports) for ports in ((5062, 5060), (5060, 5062))] == [False, False]
+    assert are_of_one_trunk(index, "10.0.0.2", 5062, 5060)
+    assert are_of_one_trunk(index, "192.0.2.1", 5062, 5060), "a phone there is found by its password"
+
+
+def test_hosts_are_of_one_trunk_where_a_gateway_has_both():
+    gateways = [
+        mapping_gateway("pair", "10.0.0.1", "10.0.0.2", "10.0.0.3@5062"),
+        mapping_gateway("other", "192.0.2.7"),
+        mapping_gateway("wide", "0.0.0.0/0", credentials=credentials("wide", "secret")),
+    ]
+    index = SourceIndex(gateways)
+    assert index.is_of_one_trunk("10.0.0.1", 5060, "10.0.0.2", 40_000)
+    assert index.is_of_one_trunk("10.0.0.1", 5060, "10.0.0.3", 5062)
+    assert not index.is_of_one_trunk("10.0.0.1", 5060, "10.0.0.3", 5060)
+    assert not index.is_of_one_trunk("10.0.0.1", 5060, "192.0.2.7", 5060)
+    assert not index.is_of_one_trunk("10.0.0.1", 5060, "203.0.113.9", 5060), "what is in both is not of the first one"
+
+
+def are_of_one_trunk(index, host, port, other):
+    """Return whether two ports of one host are."""
+    return index.is_of_one_trunk(host, port, host, other)
 
 
 def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():

@@ -324,9 +324,7 @@ def from_another_user(data: bytes) -> bytes:
 @pytest.mark.parametrize("status", [180, 200, 486])
 def test_no_one_draws_the_responses_to_an_invite_away(listeners, first, source, change, status):
     """A branch is no secret: the source has to be one of the same trunk, and the request the same."""
-    probe = Probe(
-        listeners=listeners, knows=lambda *_: True, is_of_one_trunk=lambda _host, _port, other: other != 5_070
-    )
+    probe = Probe(listeners=listeners, knows=lambda *_: True, is_of_one_trunk=lambda _first, other: other.port != 5_070)
     invite = from_home()
     event = probe.receive(invite, first)
     if status == 200:

@@ -1,12 +1,15 @@
 """The server transactions on virtual time (RFC 3261 section 17.2, RFC 6026)."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, Keeper, Probe, reply, request, straight
+from msgspec.structs import replace
 
+from vosd.base.nat import Nat
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
 from vosd.sip.transaction.states import IllegalMoveError, TransactionState
+from vosd.sip.wire.outgoing import Peer
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1
@@ -185,6 +188,62 @@ def test_a_cancel_of_another_transaction_gets_481_and_cancels_nothing(probe, oth
     arrive(probe).transaction.owner = Keeper()
     assert probe.receive(request("CANCEL", **other)) is None
     assert probe.titles() == ["481"]
+
+
+def cancelled(probe: Probe, source: Peer, *, is_behind_nat: bool = False, **changes) -> bool:
+    """Send a CANCEL to an INVITE that rings; return whether it ends it, and look at the answer."""
+    via = "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1;rport"
+    event = arrive(probe, request(via=via, body=SDP))
+    owner = event.transaction.owner = Keeper()
+    owner.dialog = Dialog.of_caller(event.request, "ours", CUSTOMER, straight, Nat.YES if is_behind_nat else Nat.NO)
+    told = probe.receive(request("CANCEL", via=via, **changes), source)
+    assert probe.titles() == ["481" if told is None else "200"]
+    return told is not None
+
+
+@pytest.mark.parametrize("other", [{"call_id": "guess"}, {"from_": "<sip:1@192.0.2.10>;tag=guess"}])
+@pytest.mark.parametrize("is_behind_nat", [True, False])
+def test_a_cancel_with_another_call_id_or_from_tag_is_none_of_this_invite(probe, other, is_behind_nat):
+    assert not cancelled(probe, CUSTOMER, is_behind_nat=is_behind_nat, **other)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_taken"),
+    [
+        (CUSTOMER, True),
+        (CUSTOMER._replace(port=40_000), True),
+        (CUSTOMER._replace(port=5_070), False),
+        (Peer(0, "192.0.2.11", 5060), True),
+        (Peer(0, "192.0.2.99", 5060), False),
+    ],
+    ids=["as the INVITE", "another port", "the port of another trunk", "another host of the trunk", "another trunk"],
+)
+def test_a_cancel_is_taken_from_the_trunk_of_its_invite_alone(source, is_taken):
+    """It is not challenged, and branches can be guessed (section 22.1)."""
+    trunk = {"192.0.2.10", "192.0.2.11"}
+    probe = Probe(is_of_one_trunk=lambda _first, other: other.host in trunk and other.port != 5_070)
+    assert cancelled(probe, source) is is_taken
+
+
+def test_a_cancel_without_rport_is_taken_from_the_port_of_its_invite():
+    """Responses go to the port in its Via, which another trunk has alone."""
+    probe, via = Probe(is_of_one_trunk=lambda *_: False), "SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bK-1"
+    arrive(probe, request(via=via, body=SDP)).transaction.owner = Keeper()
+    assert isinstance(probe.receive(request("CANCEL", via=via)), CancelArrived)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.99", UNKNOWN_SOURCE.host])
+def test_a_cancel_from_behind_nat_is_proven_by_call_id_and_tag(probe, host):
+    """The mapping may have changed since the INVITE."""
+    assert cancelled(probe, Peer(0, host, 40_000), is_behind_nat=True)
+
+
+@pytest.mark.parametrize(("host", "is_taken"), [(CUSTOMER.host, True), ("192.0.2.99", False)])
+def test_a_cancel_that_waited_while_its_invite_was_accepted_is_taken_from_the_same_host_alone(probe, host, is_taken):
+    owner = Keeper()
+    owner.acceptance = accepted(probe, owner)
+    probe.now = replace(probe.now, waited_ms=10)
+    assert (probe.receive(request("CANCEL"), Peer(0, host, 5060)) is not None) is is_taken
 
 
 @pytest.mark.parametrize("final", [200, 486])

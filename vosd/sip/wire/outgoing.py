@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from vosd.base.nat import Nat
 from vosd.sip.device import Device
 from vosd.sip.forms import EMPTY, PeerT, TextT
+from vosd.sip.headers.name_addr import tag_of
 
 if TYPE_CHECKING:
     from vosd.sip.digest.answer import Answers
@@ -80,6 +81,13 @@ class ResponseStem(StemState[str, Peer], frozen=True, gc=False):
     def answered_at(self, source: Peer) -> "ResponseStem":
         """Return a stem whose responses go to the source port of the request, with or without ``rport``."""
         return self if self.peer == source else replace(self, peer=source)
+
+    def is_of_call(self, call_id: str, from_tag: str) -> bool:
+        """Return whether the request has this Call-ID and this tag in From."""
+        _, _, line = self.up_to_tag.rpartition(b"\r\nFrom: ")
+        from_ = line.partition(b"\r\n")[0].decode("utf-8", "surrogateescape")
+        call = f"\r\nCall-ID: {call_id}\r\n".encode("utf-8", "surrogateescape")
+        return self.after_tag.startswith(call) and tag_of(from_) == from_tag
 
 
 class MovedSender(NamedTuple):
