@@ -76,6 +76,13 @@ def test_blind_transfer_connects_the_other_side_with_the_target(scene):
     scene.expect_nothing_left()
 
 
+def test_the_leg_of_a_transferor_that_has_left_is_not_counted(scene):
+    blind(talking(scene))
+    scene.wire.run_for(5_000)
+    census = scene.exchange.switch.census()
+    assert (census["calls"], census["legs"]) == (2, 2)
+
+
 def test_a_side_that_accepts_an_offer_of_the_transferor_as_it_leaves_is_connected_with_the_target(scene):
     """The 200 crosses our CANCEL; the session of the target had the version of that offer, and was refused."""
     call = talking(scene)
