@@ -1,6 +1,7 @@
 """``vosd cdr export`` on SQLite, without a daemon: files, manifests, profiles, and a kill at every step."""
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -195,6 +196,19 @@ def test_a_directory_that_is_missing_is_named(site):
     result = site.vosd("cdr", "export", "--out", str(site.out / "missing"))
     assert result.exit_code == 1
     assert "is no directory" in result.output
+
+
+def test_a_file_of_another_user_is_named(site, monkeypatch):
+    site.book(calls(1))
+    lock = site.out / ".cdr.lock"
+
+    def refuse(path, _mode=0):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(export_files, "open_private", refuse)
+    result = site.vosd("cdr", "export", "--out", str(site.out))
+    assert result.exit_code == 1
+    assert f"{lock} cannot be written: Permission denied; give all of {site.out} to the user" in result.output
 
 
 def test_two_runs_do_not_export_to_one_directory_at_once(site):

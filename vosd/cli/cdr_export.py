@@ -63,7 +63,10 @@ def _said_of(out: Path) -> "Iterator[None]":
     try:
         yield
     except OSError as error:
-        message = f"{out} cannot be written: {error.strerror}; the next run goes on where this one ended"
+        advice = "the next run goes on where this one ended"
+        if isinstance(error, PermissionError):
+            advice = f"give all of {out} to the user that exports (chown -R)"
+        message = f"{error.filename or out} cannot be written: {error.strerror}; {advice}"
         raise OperationError(message) from error
 
 

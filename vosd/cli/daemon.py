@@ -110,10 +110,20 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     except ConfigError as error:
         _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)
+    _warn_root(invocation, path, loaded)
     if diff:
         _compare(_switch_beside(invocation), path, loaded, as_json=as_json)
     else:
         _show_loaded(path, loaded, report, as_json=as_json)
+
+
+def _warn_root(invocation: Invocation, path: Path, loaded: "Loaded") -> None:
+    """Say to root where the switch is another user: it may not read all that root may."""
+    from vosd.config.places import state_dir_found_from
+    from vosd.daemon.claim import warning_to_root
+
+    if (warning := warning_to_root(state_dir_found_from(path, loaded.settings.state_dir))) is not None:
+        invocation.remark(f"{warning}; this check does not find files that only root may read")
 
 
 def _checked(invocation: Invocation, path: Path) -> "Loaded":

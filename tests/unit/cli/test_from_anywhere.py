@@ -104,11 +104,14 @@ def test_the_database_that_other_verbs_use_is_the_one_that_is_migrated(tree: Pat
 
 
 @pytest.mark.parametrize(
-    "words", [("migrate",), ("month", "close", "2026-08", "--yes"), ("retention", "run")], ids=lambda words: words[0]
+    "words",
+    [("migrate",), ("month", "close", "2026-08", "--yes"), ("retention", "run"), ("check",)],
+    ids=lambda words: words[0],
 )
 def test_root_is_warned_where_its_files_would_be_closed_to_the_user_of_the_switch(
     tree: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
+    (tree / "var" / "journal").mkdir()
     if os.geteuid() == 0:
         os.chown(tree / "var", 65534, -1)
     owner = (tree / "var").stat().st_uid
