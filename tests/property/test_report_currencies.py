@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vosd.traffic.counted import MEASURES, TrafficCall, TrafficCharge, TrafficSums
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind
 from vosd.traffic.spans import ReportSpan
-from vosd.traffic.tables import Line, layout_of, table_of
+from vosd.traffic.tables import layout_of, table_of
 
 SPANS = (ReportSpan(0, 900_000, "one"), ReportSpan(900_000, 1_800_000, "two"))
 CUSTOMERS = {
@@ -86,10 +86,7 @@ def table(report, booked):
             sums = found.setdefault((slot, by), dict.fromkeys(source.measures, 0))
             for name, measure in source.measures.items():
                 sums[name] += values[MEASURES.index(measure)] if measure in MEASURES else 0
-        width = len(layout.by)
-        for (slot, by), sums in found.items():
-            currencies = by[width:] if source.has_currencies else ("",) * len(layout.currencies)
-            lines.append(Line(slot, by[:width], currencies, sums))
+        lines += [layout.line(source, slot, by, tuple(sums.values())) for (slot, by), sums in found.items()]
     return layout, table_of(report, layout, SPANS, lines, {})
 
 
@@ -154,3 +151,25 @@ def test_calls_of_an_account_that_brings_money_are_in_one_row_where_costs_are_no
 def test_what_agents_earn_is_the_same_in_rows_and_in_totals(booked):
     layout, found = table(REPORTS["agents"], booked)
     assert sums_of(layout, found.rows) == sums_of(layout, found.totals)
+
+
+@pytest.mark.parametrize("name", ["revenue", "profit-vendors", "profit-gateways", "profit-areas", "profit-hours"])
+@given(booked=st.lists(calls(), max_size=14))
+@settings(max_examples=examples(20, 500), deadline=None)
+def test_a_search_by_the_currencies_of_a_row_finds_its_calls_alone(name, booked):
+    layout, found = table(REPORTS[name], booked)
+    places = {"customer_account": "customer_account", "vendor_account": "vendor_account", "area": "rate_area"}
+    counted = layout.figures.index("calls")
+    for row in found.rows:
+        if not row.apart:
+            continue
+        wanted = {places[each]: value for each, value in zip(layout.by, row.by, strict=True) if each in places}
+        there = [
+            each.call
+            for each in booked
+            if each.call.customer_account is not None
+            and SPANS[each.call.started_at // 900_000].label == row.span
+            and all((getattr(each.call, place) or "") == value for place, value in wanted.items())
+            and all((getattr(each.call, place) or "") in some for place, some in row.apart.items())
+        ]
+        assert len(there) == row.figures[counted]

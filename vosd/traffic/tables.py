@@ -38,7 +38,7 @@ class Line(NamedTuple):
     """As ``ReportLayout.currencies`` names them; empty = the calls have none."""
     sums: Mapping[str, Any]
     merged: frozenset[tuple[str, ...]] = frozenset()
-    """Currencies of its calls with a CDR, of which some may have none."""
+    """Currencies of its calls with a CDR, of which some may have none, as ``ReportLayout.searched`` names them."""
 
 
 class ReportSource(NamedTuple):
@@ -59,9 +59,22 @@ class ReportLayout(NamedTuple):
     figures: tuple[str, ...]
 
     @property
+    def searched(self) -> tuple[str, ...]:
+        """The currencies, and that of the customer behind them: it is searched, that of the income is not."""
+        is_hidden = bool(self.currencies) and "currency" not in self.currencies
+        return (*self.currencies, "currency") if is_hidden else self.currencies
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The sums that its figures are made of."""
         return tuple(dict.fromkeys(name for figure in self.figures for name in FIGURES[figure].needs))
+
+    def line(self, source: ReportSource, span: int, values: Sequence[str | int], sums: Sequence[Any]) -> Line:
+        """Return the line of a row that was read from a source, by its values and its sums."""
+        width = len(self.by)
+        paid_in = tuple(map(str, values[width:])) if source.has_currencies else ("",) * len(self.searched)
+        measured = dict(zip(source.measures, sums, strict=True))
+        return Line(span, tuple(values[:width]), paid_in[: len(self.currencies)], measured, frozenset({paid_in}))
 
     def sources(self, report: Report) -> list[ReportSource]:
         """Return what is read; the first is of the calls themselves, which always count the answered ones, too."""
@@ -70,7 +83,7 @@ class ReportLayout(NamedTuple):
         sources = []
         for part in report.parts:
             if not part.names:
-                by = (*self.by, *self.currencies)
+                by = (*self.by, *self.searched)
                 sources.append(ReportSource(part.kind, by, has_currencies=True, measures=own))
             elif not part.names.keys().isdisjoint(self.needs):
                 sources.append(ReportSource(part.kind, self.by, has_currencies=False, measures=part.names))
@@ -167,7 +180,7 @@ def _apart(layout: ReportLayout, line: Line, same: Sequence[Line]) -> Mapping[st
         return {}
     if not line.merged:
         return None  # none of its calls has a record
-    places = {place: name for place, name in enumerate(layout.currencies) if name in _SEARCHED}
+    places = {place: name for place, name in enumerate(layout.searched) if name in _SEARCHED}
     found = {place: frozenset(each[place] for each in line.merged) for place in places}
     there = {each for other in same for each in other.merged}
     fitting = {each for each in there if all(each[place] in wanted for place, wanted in found.items())}
@@ -308,7 +321,8 @@ def _as_earned(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
         currencies, known = line.currencies, earned.get((line.span, line.by))
         is_kept = not known or currencies[place] in known or _paid_in(line.sums)
         without = (*currencies[:place], "", *currencies[place + 1 :])
-        taken.append(line if is_kept else line._replace(currencies=without, merged=frozenset({currencies})))
+        merged = line.merged or frozenset({currencies})
+        taken.append(line if is_kept else line._replace(currencies=without, merged=merged))
     return taken
 
 

@@ -82,6 +82,27 @@ def test_currencies_tell_the_calls_of_rows_apart_that_have_all_else_in_common():
     }
 
 
+def test_the_currency_of_the_customer_tells_rows_apart_that_differ_by_that_of_their_income_alone():
+    """Calls are searched by it; the rows do not show it."""
+    report = REPORTS["profit-vendors"]
+    layout = layout_of(report, is_inside=True)
+
+    def apart_of(*lines: tuple[str, str, str]):
+        made = [
+            Line(0, ("carrier",), (cost_in, income_in), sums(1, 1, cost=Decimal(1), income=Decimal(2)),
+                 frozenset({(cost_in, income_in, customer)}))
+            for cost_in, income_in, customer in lines
+        ]  # fmt: skip
+        return {row.currencies: row.apart for row in table_of(report, layout, WHOLE, made, {}).rows}
+
+    assert layout.searched == ("vendor_currency", "income_currency", "currency")
+    assert apart_of(("KWD", "KWD", "KWD"), ("KWD", "EUR", "EUR"), ("KWD", "EUR", "USD")) == {
+        ("KWD", "KWD"): {"vendor_currency": {"KWD"}, "currency": {"KWD"}},
+        ("KWD", "EUR"): {"vendor_currency": {"KWD"}, "currency": {"EUR", "USD"}},
+    }
+    assert apart_of(("KWD", "KWD", "EUR"), ("KWD", "EUR", "EUR")) == {("KWD", "KWD"): None, ("KWD", "EUR"): None}
+
+
 def test_rows_whose_calls_no_currencies_tell_apart_name_none():
     """Calls without fee and income would count in one row by the currencies that they have, as they are added up."""
     report = REPORTS["revenue"]

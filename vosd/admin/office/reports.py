@@ -805,7 +805,8 @@ def _sheet(
     highest: dict[tuple[int, str | int], Peak] = {
         (each.span, each.name): (each.concurrent, each.per_second) for each in peaks
     }
-    lines = _lines(layout, read.by_source) + [_line_beside(layout, each) for each in charged]
+    lines = [layout.line(source, row.span, row.by, row.sums) for source, rows in read.by_source for row in rows]
+    lines += [_line_beside(layout, each) for each in charged]
     table = table_of(report, layout, spans, lines, waited, highest)
     has_spans = group is not Grouping.WHOLE
     return (
@@ -820,16 +821,6 @@ def _apart(row: ReportRow) -> CurrenciesOfCalls | None:
         return None
     named = {name: sorted(each or NO_CURRENCY for each in some) for name, some in row.apart.items()}
     return CurrenciesOfCalls(**{name: ",".join(each) for name, each in named.items()})
-
-
-def _lines(layout: ReportLayout, found: Iterable[tuple[ReportSource, Iterable[TrafficRow]]]) -> list[Line]:
-    width = len(layout.by)
-    lines = []
-    for source, rows in found:
-        for row in rows:
-            currencies = tuple(map(str, row.by[width:])) if source.has_currencies else ("",) * len(layout.currencies)
-            lines.append(Line(row.span, row.by[:width], currencies, dict(zip(source.measures, row.sums, strict=True))))
-    return lines
 
 
 def _line_beside(layout: ReportLayout, charged: ChargedBeside) -> Line:
