@@ -48,6 +48,14 @@ it("shows the day of a moment unless it is today", () => {
   expect(utc("2026-03-01T12:00:00.123Z")).toBe("2026-03-01 12:00:00 UTC");
 });
 
+it("says of a moment in an hour that the clocks repeat which of the two it is", () => {
+  const shown = (text: string) => moment(text, new Date(0), "America/New_York");
+  expect(shown("2026-11-01T05:00:00Z")).toBe("2026-11-01 01:00:00 UTC-04:00");
+  expect(shown("2026-11-01T06:00:00Z")).toBe("2026-11-01 01:00:00 UTC-05:00");
+  expect(shown("2026-11-01T07:00:00Z")).toBe("2026-11-01 02:00:00");
+  expect(shown("2026-11-01T04:59:59Z")).toBe("2026-11-01 00:59:59");
+});
+
 it("has no age below zero", () => {
   expect(age("2026-03-01T12:00:00Z", Date.parse("2026-03-01T12:00:05Z"))).toBe(5);
   expect(age("2026-03-01T12:00:00Z", Date.parse("2026-03-01T11:00:00Z"))).toBe(0);

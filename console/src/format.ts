@@ -1,6 +1,6 @@
 /** Money, times and durations as people read them. Nothing is rounded: amounts stay the text that the API sent. */
 
-import { chosenZone, clockAt, daysLater, momentAt, secondAt } from "./zone";
+import { chosenZone, clockAt, daysLater, momentAt, repeatedOffset, secondAt } from "./zone";
 
 const SECOND_MS = 1_000;
 const MINUTE_S = 60;
@@ -48,12 +48,16 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / HOUR_S)}:${two(minutes % MINUTE_S)}:${rest}`;
 }
 
-/** A moment in a zone, the viewer's where none is given, as ISO 8601 writes it; the day is left out where it is today. */
+/**
+ * A moment in a zone, the viewer's where none is given, as ISO 8601 writes it; the day is left out where it is today. In
+ * an hour that the clocks repeat it says which of the two it is.
+ */
 export function moment(text: string, now: Date, zone = chosenZone()): string {
   const at = new Date(text);
   if (Number.isNaN(at.getTime())) return text;
   const [day, time = ""] = secondAt(at, zone).split("T");
-  return day === clockAt(now, zone).slice(0, DATE_CHARACTERS) ? time : `${day} ${time}`;
+  const shown = day === clockAt(now, zone).slice(0, DATE_CHARACTERS) ? time : `${day} ${time}`;
+  return [shown, repeatedOffset(at, zone)].filter(Boolean).join(" ");
 }
 
 /** A moment in UTC, for the hint beside it. */

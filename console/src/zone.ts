@@ -99,6 +99,9 @@ export function momentAt(shown: string, zone: string | undefined, which: "first"
 /** Such as `UTC+02:00`, where clocks of the zone show the same date and time at another moment, too. */
 export function repeatedOffset(at: Date, zone: string | undefined): string | undefined {
   if (Number.isNaN(at.getTime())) return undefined;
+  // tables ask it of each of their moments, and clocks change twice a year
+  const [before, behind] = [-DAY_MS, DAY_MS].map((way) => offsetOf(new Date(at.getTime() + way), zone));
+  if (before === behind) return undefined;
   const shown = clockAt(at, zone);
   return momentAt(shown, zone) < momentAt(shown, zone, "last") ? offsetText(at, zone) : undefined;
 }
