@@ -232,6 +232,10 @@ function Behind({
   );
 }
 
+/** The totals of a table; none where as many rows are there, for each total would be one of them again. */
+export const totalsShown = (rows: readonly Row[], totals: readonly Row[]) =>
+  rows.length > totals.length ? totals : [];
+
 export function ReportTable(props: {
   label: string;
   report: Report | undefined;
@@ -242,7 +246,7 @@ export function ReportTable(props: {
   const { t } = useTranslation();
   const { report } = props;
   const rows = report?.rows ?? [];
-  const totals = rows.length > 1 ? (report?.totals ?? []) : [];
+  const totals = totalsShown(rows, report?.totals ?? []);
   const first = report?.columns[0]?.name ?? "";
   const ofAll = report?.name?.startsWith(OF_TOP) ? t("reports.total_all") : t("reports.total");
   const summed = totals.map((total) => ({ ...total, [first]: ofAll }));

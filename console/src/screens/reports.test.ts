@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { callsOf, columnsOf, entriesOf, leadsOn } from "../parts/reporttable";
+import { callsOf, columnsOf, entriesOf, leadsOn, totalsShown } from "../parts/reporttable";
 import { wordsOf } from "./reports";
 
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
@@ -98,4 +98,11 @@ it("names the bars of balances by account and name, and shows limits as money an
   );
   const payments = { columns: ["account", "kind"].map((name) => ({ name, kind: "text", meaning: "" })) };
   expect(wordsOf(payments, (name) => `the ${name}`)({ account: "clinic", kind: "payment" })).toBe("clinic the payment");
+});
+
+it("shows no totals that are the rows again, as those of one vendor by currency are", () => {
+  const [euro, yen] = [{ income_currency: "EUR" }, { income_currency: "JPY" }];
+  expect(totalsShown([euro, yen], [euro, yen])).toEqual([]);
+  expect(totalsShown([euro, euro, yen], [euro, yen])).toEqual([euro, yen]);
+  expect(totalsShown([], [])).toEqual([]);
 });
