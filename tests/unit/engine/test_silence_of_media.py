@@ -110,6 +110,32 @@ def test_a_relayed_call_in_which_one_side_has_never_described_a_session_ends_by_
     assert 10_000 <= record.hold_time_ms <= 16_000
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("answer", ["", "no description", OFFER.replace("audio 20000", "audio 0")])
+def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_by_silence(engine, answer):
+    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
+    scene = Scene(content(engine), **by_engine)
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=answer))
+    call.acknowledge("")
+    run_silent(scene, 30_000)
+    assert call.is_over
+    record = scene.close()
+    assert record.end_reason == "No Media"
+    assert 10_000 <= record.hold_time_ms <= 16_000
+
+
+@pytest.mark.parametrize("mode", [MediaMode.OFF, MediaMode.AUTO])
+def test_a_direct_call_in_which_no_side_describes_media_may_be_silent(mode):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=SETTINGS), vendor_gateway(0, media=SETTINGS)]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
+    scene = Scene(catalogue(trunks, media=media), relay=VirtualRelay())
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=""))
+    call.acknowledge("")
+    run_silent(scene, 30_000)
+    assert not call.is_over
+    assert scene.finish(call).end_reason == "Normal"
+
+
 def test_silence_counts_anew_when_a_fax_is_over():
     relay = VirtualRelay()
     scene = Scene(content(), relay=relay)

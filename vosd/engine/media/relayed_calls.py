@@ -21,8 +21,9 @@ from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.rtpengine_calls import POLL_MS, RtpEngineCalls
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
-from vosd.engine.media.sides import address_of
+from vosd.engine.media.sides import address_of, side_of
 from vosd.engine.media.silence import PortLife, silence_limit
+from vosd.media.decision import decide
 from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.source import RelayPort
 from vosd.sdp.media import BadSession, media_of, relayable
@@ -76,11 +77,15 @@ class RelayedCalls:
             return None
         leg = call.caller.leg if callee.progress.has_left else callee.leg
         media = None if leg is None else leg.facts.media
-        if media is None or not (media.ports or media.is_relayed):
+        if media is None:
+            return None
+        is_relayed = media.is_relayed or (media.step is None and self._would_be_relayed(call))
+        if not (media.ports or is_relayed):
             return None
         rtpengines, ports, relay = self._parts.rtpengines, self._parts.at_engines, self._parts.relay
         if rtpengines is None and relay is not None:
-            return silence_limit(call, answered_at, PortLife(relay.last_packet, relay.receiving_since))
+            life = PortLife(relay.last_packet, relay.receiving_since)
+            return silence_limit(call, answered_at, life, is_relayed=is_relayed)
         asked: list[int | None] = []
 
         def last_packet(port: RelayPort) -> int | None:
@@ -88,7 +93,8 @@ class RelayedCalls:
                 asked.append(rtpengines.asked_at(port))
             return ports.last_packet(port)
 
-        limit = silence_limit(call, answered_at, PortLife(last_packet, ports.receiving_since))
+        life = PortLife(last_packet, ports.receiving_since)
+        limit = silence_limit(call, answered_at, life, is_relayed=is_relayed)
         if limit is None or not asked:
             return limit
         known = [each for each in asked if each is not None]
@@ -97,6 +103,19 @@ class RelayedCalls:
         if min(known) < limit.due_ms:  # what came since then is not known yet
             return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
         return limit
+
+    def _would_be_relayed(self, call: Call) -> bool:
+        """Return whether the media of an answered call would be relayed in which no side has described any.
+
+        Nothing is decided by it: a session description that comes later may show a NAT.
+        """
+        caller, callee, parts = call.caller.leg, call.callee, self._parts
+        if caller is None or callee is None or callee.progress.has_left or not parts.takes_calls:
+            return False
+        if caller.sessions.remote or callee.leg.sessions.remote:
+            return False
+        one, other = (side_of(each, parts.listeners, b"") for each in (caller, callee.leg))
+        return decide(parts.parameters, one, other).is_relayed
 
     def report(self, call: Call, ended_at: Instant) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""

@@ -25,8 +25,10 @@ class PortLife(msgspec.Struct, frozen=True):
 _OFF, _ANY, _FROM_PEER, _TO_PEER = MediaWatch.OFF, MediaWatch.ANY, MediaWatch.FROM_PEER, MediaWatch.TO_PEER
 
 
-def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | None:
+def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relayed: bool) -> Limit | None:
     """Return when silence will end an answered call, if nothing more comes; None = it will not.
+
+    ``is_relayed``: its media are, or would be if its sides had described any.
 
     Each trunk says which silence ends its calls, and how long that lasts. Media that never came are silent from the
     answer on. Fax, and calls on hold without ``media_hold_timeout``, may be silent; while a relay receives nothing,
@@ -43,13 +45,16 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     # One side waits while the other one consults the target of a transfer.
     is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
     one, other = caller.facts.media, callee.facts.media
-    # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
-    # from the time when it was connected with another side. But a call that is relayed may have a side that has never
-    # described a session: from there nothing can come.
     if one is None or other is None:
         return None
-    needed = any if is_whole and not is_waiting and other.is_relayed else all
-    if not needed(each.ports and each.origin for each in (one, other)):
+    # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
+    # from the time when it was connected with another side. But a call that is relayed may have sides that have never
+    # described a medium: from there nothing can come.
+    is_relayed = is_relayed and is_whole and not is_waiting
+    needed, sides = any if is_relayed else all, (one, other)
+    if not needed(each.ports and each.origin for each in sides) and (
+        not is_relayed or any(each.ports or each.sources for each in sides)
+    ):
         return None
     # A fax that one side alone has was offered and refused.
     if one.is_direct or other.is_direct or (one.is_fax and other.is_fax):
