@@ -33,7 +33,7 @@ SAYERS: Final = frozenset(
     {
         "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "DefinitionProblem", "FoundRows", "FromText",
         "InvoiceRunSheet", "LeftOut", "Loss", "MissingOfMonth", "Mistake", "NamedFirst", "PartnerOutcome",
-        "PriceExplanation",
+        "PriceExplanation", "RoundingProblem",
         "Refusal", "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable",
         "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse",
         "_replacements", "_text", "_texts", "because", "gap", "note", "problem", "text_where", "unknown",

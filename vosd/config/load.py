@@ -75,7 +75,14 @@ from vosd.config.reader.templates import check_template_keys, fill_from_template
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
-from vosd.config.stored_text import document_of, empty_lists, every_object, named_place, sections_of
+from vosd.config.stored_text import (
+    document_of,
+    empty_lists,
+    every_object,
+    named_one_by_one,
+    named_place,
+    sections_of,
+)
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
@@ -276,7 +283,7 @@ def _load(
         )
         warn_of_rates(catalogue, source, known.chosen("accounts", has_rate_types), now_ms, problems)
         warn_of_calendars(catalogue, source, now_ms, problems)
-        rate_reports = _rate_reports(objects, problems)
+        rate_reports = _rate_reports(objects, path, problems)
         if installation is not None:
             reaches = known.note_reaches(_reaches(known.reaches_read, source))
             _check_installation(keys, parameters, reaches, reports, catalogue, written, problems)
@@ -461,7 +468,7 @@ def _reaches(read: Mapping[str, Reach], source: CatalogueSource) -> dict[str, Re
     return {name: each._replace(origin=sound[name].origin) for name, each in read.items() if name in sound}
 
 
-def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateReport, ...]:
+def _rate_reports(objects: ReadObjects, config: Path, problems: ProblemList) -> tuple[RateReport, ...]:
     reports: list[RateReport] = []
     for written in objects.rate_groups.written.values():
         read = written.thing
@@ -472,7 +479,12 @@ def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateRepo
             reports.append(partial(report_rates, read))
         summarise(reported, read, written.section.place, problems)
     groups = {name: written.thing.group for name, written in objects.rate_groups.written.items()}
-    return (*reports, *report_coverage(objects.period_rates, groups))
+    found = (*reports, *report_coverage(objects.period_rates, groups))
+    return tuple(partial(_named, each, config) for each in found)
+
+
+def _named(report: RateReport, config: Path) -> Iterator[DefinitionProblem]:
+    return named_one_by_one(report(), config)
 
 
 def _places(section: Section, above: str = "") -> dict[str, SourceLine]:

@@ -145,8 +145,13 @@ def _node(value: Any, key: str, place: SourceLine, environ: Mapping[str, str], p
 
 def naming_objects(found: Iterable[DefinitionProblem], config: Path) -> tuple[DefinitionProblem, ...]:
     """Return problems that name objects of the database as operators know them."""
+    return tuple(named_one_by_one(found, config))
+
+
+def named_one_by_one(found: Iterable[DefinitionProblem], config: Path) -> Iterator[DefinitionProblem]:
+    """Yield what ``naming_objects`` returns, for problems of which there may be a million."""
     named = _naming(config)
-    return tuple(each._replace(file=named(each.file), expected=named(each.expected)) for each in found)
+    return (each._replace(file=named(each.file), expected=named(each.expected)) for each in found)
 
 
 def named_place(place: SourceLine, config: Path) -> SourceLine:

@@ -1,11 +1,15 @@
 """Rate groups with a deck, and the same rates in the configuration and in the database."""
 
 import hashlib
+import json
+from itertools import chain
 
 import pytest
 
 from vosd.base.money import Decimal
 from vosd.catalogue.decks import DeckVersion, source_of_decks
+from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.excerpt import Excerpt
 from vosd.config.load import load
 from vosd.config.stored import Stored
@@ -36,6 +40,21 @@ def test_a_group_with_a_deck_has_its_rates(site, stored):
     table = found.catalogue.rate_groups["acme"].table
     assert table.find("442012", 0).billing_rate == Decimal("0.010")
     assert (table.size, found.stored.version, found.problems) == (2, 7, ())
+
+
+def test_rates_of_a_group_of_the_database_are_reported_by_its_name(site):
+    """Prefixed by the directory of the configuration, it was the name of a file that is none."""
+    keys = {"currency": "JPY", "rates": [{"prefix": "44", "billing_rate": "93.3"}], "fee_precision": "0"}
+    group = ObjectVersion(
+        kind="rate_groups", name="buy", version=1, body=json.dumps(keys), begins_at=0, made_at=0, operator="ann"
+    )
+    there = Stored(CatalogueSource("the database"), version=1, objects={"rate_groups": {"buy": group}})
+    found = loaded(site, lambda _wanted: there, "node: one\n")
+    (warning,) = chain.from_iterable(found.reports_by_group())
+    assert str(warning) == (
+        "rate_groups buy (version 1) in the database: warning: rate_groups[buy].rates[44].billing_rate: value '93.3': "
+        "expected at most 0 decimals; VOS3000 would have stored 93.00"
+    )
 
 
 def test_a_single_group_is_read_with_its_deck(site, stored):
