@@ -5,11 +5,13 @@ comes from the wheel.
 """
 
 import os
+import pty
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +129,10 @@ def test_the_metadata_states_ranges_and_the_pins_lie_within(wheel: Path) -> None
     assert {"vosd"}.isdisjoint(Requirement(line).name for line in lines if "==" in line)
 
 
-def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(staged: Staged, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "journal"])
+def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(
+    staged: Staged, tmp_path: Path, *, is_terminal: bool
+) -> None:
     where = "import vosd; print(vosd.__file__)"
     assert run(staged.vosd[0], "-c", where, cwd=tmp_path).startswith(str(staged.release))
 
@@ -135,19 +140,24 @@ def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(staged: Staged, 
     run(*staged.vosd, "migrate", "-c", "vosd.yaml", cwd=tmp_path)
     manager = ServiceManager(str(tmp_path / "notify"))
     environ = {**os.environ, "NOTIFY_SOCKET": manager.address}
-    daemon = subprocess.Popen(
-        [*staged.vosd, "run", "-c", "vosd.yaml"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True
-    )
+    reading, writing = pty.openpty() if is_terminal else os.pipe()
+    daemon = subprocess.Popen([*staged.vosd, "run", "-c", "vosd.yaml"], cwd=tmp_path, env=environ, stdout=writing)
     try:
         manager.wait_for("READY=1")
         run(*staged.vosd, "status", "-c", "vosd.yaml", cwd=tmp_path)
         daemon.terminate()
-        greeting, _ = daemon.communicate(timeout=60)
+        daemon.wait(60)
+        os.set_blocking(reading, False)
+        greeting = ""
+        with suppress(BlockingIOError):  # nothing was written
+            greeting = os.read(reading, 65_536).decode()
     finally:
         daemon.kill()
         manager.close()
+        os.close(reading)
+        os.close(writing)
     assert daemon.returncode == 0
-    assert f"takes calls at udp:{NETWORK}.9:14067" in greeting
+    assert (f"takes calls at udp:{NETWORK}.9:14067" in greeting) is bool(greeting) is is_terminal
 
 
 def test_without_a_configuration_the_installed_example_is_named(staged: Staged, tmp_path: Path) -> None:

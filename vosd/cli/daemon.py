@@ -59,10 +59,10 @@ def run(invocation: Invocation) -> None:
 
 
 def _greet(config: Path, loaded: "Loaded") -> None:
-    """Print where the switch listens and what to do next, if standard output takes it: calls go on without it."""
+    """Print where the switch listens and what to do next to a terminal that takes it: calls go on without it."""
     from vosd.processes.standard_streams import takes_output
 
-    if takes_output():
+    if takes_output() and sys.stdout.isatty():  # a service manager keeps it among the lines of JSON
         with suppress(OSError, ValueError):
             _print_greeting(config, loaded)
 

@@ -63,7 +63,10 @@ class StateDirectory:
             with expected_usable(self.path):
                 lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            message = f"state_dir {self.path} cannot be used: {error.strerror}; make it writable for vosd"
+            advice = "make it writable for vosd"
+            if error.errno == errno.EROFS:
+                advice += f"; under systemd ReadWritePaths={self.path} (systemctl edit vosd)"
+            message = f"state_dir {self.path} cannot be used: {error.strerror}; {advice}"
             raise StateDirectoryError(message) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
+from vosd.processes.spare_descriptors import advice
 from vosd.processes.whole_file import replace_file
 
 _log = structlog.get_logger()
@@ -48,7 +49,12 @@ class KeptFile(Generic[T]):
             replace_file(self._path, msgspec.json.encode(value))
         except OSError as error:
             if not self._failed:
-                _log.error(f"{self._name}_not_written", file=str(self._path), error=str(error), do="mend state_dir")
+                _log.error(
+                    f"{self._name}_not_written",
+                    file=str(self._path),
+                    error=str(error),
+                    do=advice(error, "mend state_dir"),
+                )
             self._failed = True
             return False
         self._failed = False

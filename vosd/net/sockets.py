@@ -1,5 +1,6 @@
 """Create sockets: of the right family, marked, bound to a local address. Reading and writing is done elsewhere."""
 
+import errno
 import socket
 from typing import Final
 
@@ -32,6 +33,12 @@ class Marker:
             self._is_refused = True
 
 
+_ADVICE: Final = {
+    errno.EADDRINUSE: "change sip.listen or free the port",
+    errno.EADDRNOTAVAIL: "this machine does not have the address (ip addr): give it to it, or change sip.listen",
+}
+
+
 class ListenerUnusableError(VosError):
     """An address of ``sip.listen`` cannot be opened."""
 
@@ -55,7 +62,8 @@ def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> sock
     except OSError as error:
         sock.close()
         where = f"{_NAMES[kind]}:{bracketed(host)}:{port}"
-        message = f"cannot listen on {where}: {error.strerror or error}; change sip.listen or free the port"
+        advice = _ADVICE.get(error.errno or 0, "change sip.listen")
+        message = f"cannot listen on {where}: {error.strerror or error}; {advice}"
         raise ListenerUnusableError(message) from error
     return sock
 

@@ -281,6 +281,11 @@ def _widen(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             granted = sock.getsockopt(socket.SOL_SOCKET, option) // 2  # the kernel reports twice the usable size
             if granted < BUFFER_BYTES // 2:
+                host, port, *_ = sock.getsockname()
                 _log.warning(
-                    "socket_buffer_small", means="bursts may be lost", bytes=granted, set=f"{limit}={BUFFER_BYTES}"
+                    "socket_buffer_small",
+                    address=f"{bracketed(host)}:{port}",
+                    means="bursts may be lost",
+                    bytes=granted,
+                    set=f"{limit}={BUFFER_BYTES}",
                 )

@@ -17,6 +17,11 @@ def is_used_up(error: OSError) -> bool:
     return error.errno in USED_UP
 
 
+def advice(error: OSError, else_do: str) -> str:
+    """Return what to do about an error of a file; ``else_do`` where the disk has it."""
+    return MORE_FILES if is_used_up(error) else else_do
+
+
 class SpareDescriptors:
     """Some descriptors that stand for nothing, until work needs them."""
 

@@ -1,5 +1,6 @@
 """Two switches never share a state directory."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -150,6 +151,17 @@ def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what
             os.listdir(file)  # noqa: PTH208 - as the journal does
     with closed(journal), pytest.raises(PermissionError), expected_usable(tmp_path / "other"):
         os.listdir(journal)  # noqa: PTH208
+
+
+def test_a_disk_to_which_the_unit_gives_no_way_is_told_by_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StateDirectoryError, match=f"Read-only file system; .* ReadWritePaths={tmp_path} "):
+        StateDirectory(tmp_path).claim()
 
 
 @pytest.mark.parametrize("flags", [os.ST_RDONLY, 0])

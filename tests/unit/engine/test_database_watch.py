@@ -1,6 +1,7 @@
 """The watch over the database: the lease, lost commits, and booking again what a database has lost."""
 
 import asyncio
+import errno
 import os
 import threading
 from copy import deepcopy
@@ -470,6 +471,18 @@ def test_a_memo_that_cannot_be_written_is_logged_once(tmp_path):
         memo.note(Memo(STATE, None, complete=True, compare_from_s=0))
         memo.write()
     assert [line["event"] for line in logged] == ["database_memo_not_written"]
+
+
+def test_a_memo_without_a_free_descriptor_asks_for_more_files(tmp_path, monkeypatch):
+    def refuse(_path, _content):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("vosd.engine.kept_file.replace_file", refuse)
+    memo = MemoFile(tmp_path / "database.json")
+    with structlog.testing.capture_logs() as logged:
+        memo.note(Memo(STATE, None, complete=False, compare_from_s=0))
+        memo.write()
+    assert "LimitNOFILE" in logged[0]["do"]
 
 
 async def test_the_loop_goes_on_while_the_disk_takes_the_memo(switch, monkeypatch):

@@ -177,13 +177,15 @@ async def test_an_address_that_is_taken_is_named_and_nothing_is_left_open(opened
         free = await opened()
         address = free.address()
         await free.transports.close()
-        with pytest.raises(ListenerUnusableError, match=f"{kind}:127.0.0.9:{port}: Address already in use"):
+        with pytest.raises(
+            ListenerUnusableError, match=f"{kind}:127.0.0.9:{port}: Address already in use; .* free the port"
+        ):
             await opened(("tcp", *address), (kind, "127.0.0.9", port))
     await opened(("tcp", *address))
 
 
 async def test_an_address_of_another_machine_cannot_be_listened_on(opened):
-    with pytest.raises(ListenerUnusableError, match=r"change sip\.listen"):
+    with pytest.raises(ListenerUnusableError, match=r"does not have the address .* change sip\.listen"):
         await opened(("udp", "192.0.2.1"))
 
 
@@ -211,6 +213,9 @@ class Narrow:
     def getsockopt(self, _level: int, _option: int) -> int:
         return 2 * self.allowed
 
+    def getsockname(self) -> tuple[str, int, int, int]:
+        return ("2001:db8::1", 5_060, 0, 0)
+
 
 @pytest.mark.parametrize(("allowed", "told"), [(212_992, 2), (udp.BUFFER_BYTES // 2, 0), (udp.BUFFER_BYTES, 0)])
 def test_a_much_smaller_buffer_is_logged_with_the_setting(allowed, told, monkeypatch):
@@ -222,6 +227,7 @@ def test_a_much_smaller_buffer_is_logged_with_the_setting(allowed, told, monkeyp
     assert len(said) == told
     if told:
         assert (said[0]["bytes"], said[0]["set"]) == (allowed, f"net.core.rmem_max={udp.BUFFER_BYTES}")
+        assert said[0]["address"] == "[2001:db8::1]:5060"
 
 
 HOSTS_OF_FAILURES = ("::1", "not an address", "2001:db8::9%\udcff", "192.0.2.9\0", "127.0.0.1")

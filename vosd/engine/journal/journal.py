@@ -41,13 +41,14 @@ from vosd.engine.journal.files import REMOVED_AT_ONCE, Files, WrittenUpTo, numbe
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, JournalPlace, KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
-from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, MAKE_ROOM, RESERVE_BYTES, JournalOutput, advice
+from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, MAKE_ROOM, RESERVE_BYTES, JournalOutput
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.processes.spare_descriptors import advice
 from vosd.sip.dialog.snapshot import InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024

@@ -22,7 +22,7 @@ import structlog
 from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
-from vosd.processes.spare_descriptors import MORE_FILES, is_used_up
+from vosd.processes.spare_descriptors import advice, is_used_up
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
 """Least size of the reserve, and by how much it grows: room for the ends of 4,096 calls."""
@@ -465,8 +465,3 @@ class JournalOutput:
         descriptor, self._reserve = self._reserve, -1
         self._change_to(descriptor, number, room)
         self._state = _State.RESERVE
-
-
-def advice(error: OSError, else_do: str) -> str:
-    """Return what to do about an error of a file of the journal; ``else_do`` where the disk has it."""
-    return MORE_FILES if is_used_up(error) else else_do
