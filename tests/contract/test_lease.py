@@ -137,6 +137,14 @@ async def test_the_row_that_a_taking_changes_is_made_where_it_is_missing(databas
     assert await takings(database) == 1
 
 
+async def test_of_switches_that_find_that_row_missing_at_once_one_takes_the_lease(database, ended):
+    async with database.reading(), database.reading(), database.writing() as connection:  # all are connected
+        await connection.exec_driver_sql("DELETE FROM counter WHERE name = 'lease'")
+    lease, switches = SqlLease(database, ended.__contains__), (ONE, OTHER_NODE, AGAIN._replace(node="sw3"))
+    found = await asyncio.gather(*map(lease.hold, switches), return_exceptions=True)
+    assert [type(each) for each in found].count(LeaseHeld) == 2, found
+
+
 async def test_a_counter_that_is_missing_is_named_with_what_helps(database, ended):
     async with database.writing() as connection:
         await connection.exec_driver_sql("DELETE FROM counter WHERE name = 'commits'")

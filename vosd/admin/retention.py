@@ -132,12 +132,20 @@ class Retention:
         """Drop what may go.
 
         Raises:
-            RetentionError: another run goes on, or the journal is not here.
+            RetentionError: nothing says how long records are kept, another run goes on, or the journal is not here.
             ExportBlocked: the state of an export cannot be read.
             StoreUnavailable: the next run goes on.
         """
+        settings = self._settings
+        ages = settings.calls, settings.ledger, settings.payments, settings.numbers, settings.daily_totals
+        if all(age is None for age in ages):
+            message = (
+                "`retention` in this configuration does not say how long records are kept: nothing is dropped or "
+                "masked; a configuration for the owner of the tables needs the `retention` of the switch, too"
+            )
+            raise RetentionError(message)
         with _alone(self._state_dir):
-            begun_at, settings = self._now(), self._settings
+            begun_at = self._now()
             sheets: list[KindSheet] = []
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()
             found = RetentionFacts(await self._store.closes(), None)

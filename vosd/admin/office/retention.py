@@ -34,7 +34,7 @@ async def run_retention(
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        RetentionError: another run goes on, or the journal is not here.
+        RetentionError: nothing says how long records are kept, another run goes on, or the journal is not here.
         ExportBlocked: the state of an export cannot be read.
         StoreUnavailable: the next run goes on.
     """
