@@ -509,7 +509,7 @@ def test_the_first_page_asks_for_all_that_it_needs_at_once_and_for_the_state_onc
 
 def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Visit) -> None:
     usd = {"income": "7.236052", "income_currency": "USD", "cost": "1.10", "vendor_currency": "USD", "calls": 205}
-    eur = {"income": "1.272", "income_currency": "USD", "cost": "0.442666", "vendor_currency": "EUR", "calls": 26}
+    eur = {"income": "1.272", "income_currency": "USD", "cost": "12345.678901", "vendor_currency": "EUR", "calls": 26}
     customers = [{"customer_account": name, "currency": "USD", "calls": 5} for name in ("acme", "shop")]
     sheets: dict[str, dict[str, object]] = {
         "performance": {"totals": [{"calls": 231, "answered": 190, "asr": "82.25", "acd": "62.5"}]},
@@ -535,12 +535,17 @@ def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Vi
     page = visitor.go("/", "Overview")
     today = page.get_by_role("region", name="Today")
     expect(today.get_by_role("link", name=re.compile("^(Calls|Income|Cost) today"))).to_have_text(
-        ["Calls today231", "Income today USD8.508052", "Cost today USD1.10", "Cost today EUR0.442666"]
+        ["Calls today231", "Income today USD8.508052", "Cost today USD1.10", "Cost today EUR12\u202f345.678901"]
     )
     expect(today).to_have_count(1)
     top = page.get_by_label("Top customers of the day", exact=True)
     expect(top.locator("tbody tr").last).to_contain_text("All customers231")
     assert top.get_by_role("link", name="calls", exact=True).count() == len(customers)
+    page.set_viewport_size({"width": 1_920, "height": 1_080})
+    page.get_by_role("button", name="Wall mode").click()
+    page.locator(".wall").get_by_text("12\u202f345.678901").wait_for()
+    over = "figures => figures.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+    assert page.locator(".figure b").evaluate_all(over) == []
 
 
 def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watched, boss: Visitor) -> None:

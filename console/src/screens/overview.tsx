@@ -4,7 +4,7 @@ import { Button, Title } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense } from "react";
+import { type CSSProperties, lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, type Row, type Schemas } from "../api/client";
 import { amount, dayBegin } from "../format";
@@ -99,6 +99,10 @@ export function OverviewScreen() {
   );
 }
 
+/** The number of letters of a figure: on a wall many of them are smaller, so that they stay within their box. */
+const lettersOf = (shown: ReactNode) =>
+  typeof shown === "string" ? ({ "--letters": shown.length } as CSSProperties) : undefined;
+
 function Figure({
   name,
   to,
@@ -115,7 +119,9 @@ function Figure({
   const inner = (
     <>
       {name}
-      <b className={isBad ? "bad" : undefined}>{children}</b>
+      <b className={isBad ? "bad" : undefined} style={lettersOf(children)}>
+        {children}
+      </b>
     </>
   );
   if (!to) return <div className="figure">{inner}</div>;
