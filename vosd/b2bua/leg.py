@@ -287,10 +287,10 @@ class Leg:
                 self.moved()
             self.moving = None
             if self.supervision is not None:
-                agreed = self.timer.agreed
+                before = self.timer.agreed, self.timer.floor_s
                 lines = self.timer.accept(Wish.of(moving.request), now)
                 self.supervision.refreshed(now)
-                if self.timer.agreed != agreed:
+                if (self.timer.agreed, self.timer.floor_s) != before:
                     self.moved()
         dialog = self.usable_dialog
         session = self.as_sent(session, offer)

@@ -137,6 +137,20 @@ def test_a_session_is_refreshed_as_it_was_agreed(tmp_path, move):
 
 
 @pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_refresh_asks_for_no_less_than_the_invite_of_the_caller_did(tmp_path, move, is_killed):
+    """RFC 4028 section 5: its Min-SE is the largest one of the requests that came, and of 422 responses."""
+    wish = Intent(headers=("Supported: timer", "Session-Expires: 200", "Min-SE: 150"))
+    scene, call, _ = begin(tmp_path, content(TIMED), move, wish)
+    if is_killed:
+        scene.kill(then_ms=20_000)
+    scene.wire.run_for(200_000)
+    refreshes = (*call.asked["INVITE"], *call.asked["UPDATE"])
+    assert {each["Min-SE"] for each in refreshes} == {"150"}
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("move", MOVES)
 def test_a_call_whose_peer_vanishes_is_billed_as_it_was_made(tmp_path, move):
     """Until the last proof of life, not until the end of its time was noticed."""
     first = content(TIMED, dead_call_billing=DeadCallBilling.PROOF)

@@ -193,6 +193,14 @@ def test_a_peer_that_asks_for_a_longer_interval_gets_it():
     assert timer.offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
 
 
+def test_a_refresh_asks_for_no_less_than_a_request_of_the_peer_did():
+    """Section 5; one that is too large counts as none."""
+    timer = SessionTimer(SETTINGS)
+    for smallest in (150, 120, 86_401):
+        timer.accept(wish(f"Supported: timer\r\nSession-Expires: 200\r\nMin-SE: {smallest}\r\n"), THEN)
+    assert timer.offer() == "Session-Expires: 200;refresher=uac\r\nMin-SE: 150\r\n"
+
+
 @pytest.mark.parametrize("headers", ["", "Min-SE: 600\r\n", "Min-SE: 90\r\n", "Min-SE: 86401\r\n", "Min-SE: x\r\n"])
 def test_a_422_without_usable_min_se_is_a_refusal(headers):
     timer = SessionTimer(SETTINGS)

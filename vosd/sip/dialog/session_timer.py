@@ -23,7 +23,7 @@ class SessionTimer(msgspec.Struct, omit_defaults=True):
     refreshed_at: Instant | None = None
     """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
     floor_s: int = 0
-    """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
+    """The largest Min-SE that the peer has sent, with 422 or in a request, in seconds (sections 5 and 7.4)."""
     offered_s: int = 0
     """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9). 0 = none yet."""
 
@@ -97,6 +97,7 @@ class SessionTimer(msgspec.Struct, omit_defaults=True):
         interval_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
         if wish.min_se_s <= TTL_MAX_S:  # a longer session would hide a dead peer
             interval_s = max(interval_s, wish.min_se_s)
+            self.floor_s = max(self.floor_s, wish.min_se_s)
         if (
             wish.expires is not None and wish.expires.interval_s < interval_s
         ):  # section 9: it may be reduced, never increased
