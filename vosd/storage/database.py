@@ -514,7 +514,8 @@ def _advice(code: object, text: str) -> str:
     if "locked" in text:
         return f"another program holds the write lock; {_AGAIN}"
     if "unable to open" in text:
-        return "does the directory exist, and is this the user of the switch, who may write there?"
+        own = "does the directory exist, and is this the user of the switch, who may write there?"
+        return f"{own} A service needs ReadWritePaths= for it (systemctl edit vosd)"
     if "not a database" in text or "malformed" in text:
         return "the file is damaged: put a backup back (vosd restore FILE)"
     return "is its disk full (df, df -i), and may this user write in its directory?"

@@ -293,9 +293,10 @@ def test_errors_of_the_database_name_the_configuration(tmp_path: Path) -> None:
     file = tmp_path / "vosd.yaml"
     file.write_text(f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/none/vosd.db'}}\n")
     done = CliRunner().invoke(main, ["cdr", "list", "-c", str(file)])
-    assert (done.exit_code, done.stderr.endswith(f"who may write there? (database.url of {file})\n")) == (1, True), (
-        done.output
+    said = (
+        f"who may write there? A service needs ReadWritePaths= for it (systemctl edit vosd) (database.url of {file})\n"
     )
+    assert (done.exit_code, done.stderr.endswith(said)) == (1, True), done.output
 
 
 @pytest.mark.parametrize(
