@@ -20,7 +20,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import Payments, Queries
 from vosd.storage.queries import SqlQueries
 from vosd.storage.registrations import SqlRegistrations
 
@@ -41,8 +40,8 @@ _FILLED = [table.name for table in reversed(schema.metadata.sorted_tables) if ta
 
 class Store(NamedTuple):
     books: Books
-    payments: Payments
-    queries: Queries
+    payments: SqlPayments | MemoryStore
+    queries: SqlQueries | MemoryStore
     registrations: BindingStore
     overrides: SqlOverrides | MemoryOverrides
     audit: Callable[[], Awaitable[Sequence[AuditLine]]]

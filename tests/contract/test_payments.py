@@ -1,4 +1,4 @@
-"""What ``Payments`` promises, over memory, SQLite and MariaDB."""
+"""What ``SqlPayments`` promises, over memory, SQLite and MariaDB."""
 
 import asyncio
 from decimal import Decimal

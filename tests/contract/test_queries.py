@@ -1,4 +1,4 @@
-"""What ``Queries`` promises, over memory, SQLite and MariaDB."""
+"""What ``SqlQueries`` promises, over memory, SQLite and MariaDB."""
 
 import math
 from decimal import Decimal

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,7 +16,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import Standing
 from vosd.control.money import Commitments
 from vosd.storage.ledger_values import LedgerEntry, Statement
-from vosd.storage.ports import Queries
+
+if TYPE_CHECKING:
+    from vosd.storage.queries import SqlQueries
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -216,7 +218,7 @@ def _net_and_tax(amount: Decimal, tax: Decimal | None) -> dict[str, str | None]:
 
 
 async def known_standing(
-    accounts: Callable[[], Mapping[str, Account]], queries: Queries, account_id: str
+    accounts: Callable[[], Mapping[str, Account]], queries: "SqlQueries", account_id: str
 ) -> Standing | None:
     """Return an account's standing; None for one that is configured and has never been opened.
 

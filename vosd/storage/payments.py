@@ -44,7 +44,7 @@ _ASKED_AT_ONCE: Final = 200
 
 
 class SqlPayments:
-    """Implements ``vosd.storage.ports.Payments``."""
+    """Booking of money that does not come from calls."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,17 +1,13 @@
-"""Ports of the database for payments and queries: protocols and their values.
+"""Values of ``storage.payments`` and ``storage.queries``: what is booked and asked for, and what is found."""
 
-The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory implement both.
-"""
-
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage.audit_line import AuditLine
 
@@ -298,122 +294,6 @@ class CallFilter:
     customers: frozenset[str] | None = None
     loss: bool = False
     oldest_first: bool = False
-
-
-class Payments(Protocol):
-    """Booking of money that does not come from calls."""
-
-    async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
-        """Book a payment, once; an account without a row gets one, so the caller checks the name.
-
-        ``is_trial``: nothing is kept of it.
-
-        Raises:
-            ReferenceTaken: the reference was used for another amount.
-            NoSuchAccount: it must exist and does not.
-            OtherCurrency: the account has entries in another currency.
-            TooLittleLeft: less than ``least_left`` would be left.
-            BalanceMoved: ``ZERO`` needs more than ``at_most``.
-            StoreUnavailable: probably nothing was booked; try again with the same reference.
-        """
-        ...
-
-    async def earlier(self, payment: Payment) -> Receipt | None:
-        """Return the receipt of the booking that has the payment's reference; None = it was not booked.
-
-        Raises:
-            ReferenceTaken: the reference was used for another amount.
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def earlier_of(self, payments: Sequence[Payment]) -> list[Receipt | VosError | None]:
-        """Return the same for many payments by few statements, or why one cannot be booked under its reference.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
-        """Move money once, in one transaction; return the receipts of source and target.
-
-        ``is_trial``: nothing is kept of it.
-
-        Raises:
-            ReferenceTaken: the reference was used for another transfer.
-            NoSuchAccount: an account that is not configured has never been opened.
-            OtherCurrency: the accounts have different currencies.
-            TooLittleLeft: less than ``least_left`` would be left on the source.
-            StoreUnavailable: probably nothing was booked; try again with the same reference.
-        """
-        ...
-
-
-class Queries(Protocol):
-    """Queries that need no daemon."""
-
-    async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
-        """Return the calls that fit, in the order of the listing.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, in the order of the listing, and keep at most a few hundred of them in memory.
-
-        Each step has the time limit of a transaction, the whole has none.
-
-        Raises:
-            StoreUnavailable: the calls yielded so far are correct, the rest is not known.
-        """
-        ...
-
-    async def are_more(self, wanted: CallFilter, count: int) -> bool:
-        """Return whether more calls fit than so many, whatever the limit of the listing.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def call(self, call_id: str) -> StoredCall | None:
-        """Return one call, or None when it has no CDR.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def calls_beginning(
-        self, beginning: str, limit: int, customers: frozenset[str] | None = None
-    ) -> Sequence[StoredCall]:
-        """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
-
-        ``customers``: only calls that one of these accounts pays for.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
-        """Return for each call the shortest unique beginning of its id, of at least ``ids.SHORT_DIGITS`` digits.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def standing(self, account: str) -> Standing | None:
-        """Return the account's standing, or None when it has no row.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
 
 
 def check_currency(payment: Payment, held: str | None, *, has_entries: bool) -> None:

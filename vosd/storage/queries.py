@@ -42,7 +42,7 @@ _Made = TypeVar("_Made")
 
 
 class SqlQueries:
-    """Implements ``vosd.storage.ports.Queries``."""
+    """Calls and standings in the database, for commands and the API: they need no daemon."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -70,7 +70,7 @@ class _Account:
 
 
 class MemoryStore:
-    """Implements ``Books``, ``Payments`` and ``Queries``."""
+    """Does what ``SqlBooks``, ``SqlPayments`` and ``SqlQueries`` do (tests/contract holds it to them)."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,7 +25,10 @@ from vosd.control.money import (
     Withdrawal,
 )
 from vosd.control.order import Order, OrderDone
-from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Payments, Receipt
+from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Receipt
+
+if TYPE_CHECKING:
+    from vosd.storage.payments import SqlPayments
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
@@ -57,7 +60,7 @@ _NOTHING_WITHHELD: Final = Withdrawal()
 
 
 async def add_payment(
-    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
+    accounts: Mapping[str, Account], payments: "SqlPayments", switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
     """Book a payment once, and have a running switch read the new balance.
 
@@ -91,7 +94,7 @@ async def add_payment(
 
 
 async def try_payment(
-    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
+    accounts: Mapping[str, Account], payments: "SqlPayments", switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
     """Return what ``add_payment`` would; nothing is booked, nor withheld from calls. Raises as it does."""
     account = accounts.get(payment.account)
@@ -106,7 +109,7 @@ async def try_payment(
 
 
 async def make_transfer(
-    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: MoneyTransfer
+    accounts: Mapping[str, Account], payments: "SqlPayments", switch: RunningSwitch, transfer: MoneyTransfer
 ) -> tuple[PaymentReceipt, PaymentReceipt]:
     """Move money once between two accounts, as ``add_payment`` takes it; a running switch reads both balances.
 
@@ -137,7 +140,7 @@ async def make_transfer(
 
 
 async def try_transfer(
-    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: MoneyTransfer
+    accounts: Mapping[str, Account], payments: "SqlPayments", switch: RunningSwitch, transfer: MoneyTransfer
 ) -> tuple[PaymentReceipt, PaymentReceipt]:
     """Return what ``make_transfer`` would; nothing is moved, nor withheld from calls. Raises as it does."""
     ends = (transfer.source, transfer.target)

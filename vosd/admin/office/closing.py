@@ -1,6 +1,7 @@
 """Use case of the end of an account: no more calls, and its money paid out."""
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,7 +24,10 @@ from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
-from vosd.storage.ports import EntryKind, Payment, Queries
+from vosd.storage.ports import EntryKind, Payment
+
+if TYPE_CHECKING:
+    from vosd.storage.queries import SqlQueries
 
 
 class AccountInUseError(VosError):
@@ -148,7 +152,7 @@ async def _book_minimum(office: Office, who: Principal, account: Account, *, is_
             raise AccountInUseError(message)
 
 
-async def _check_owes_nothing(queries: Queries, account_id: str) -> Decimal:
+async def _check_owes_nothing(queries: "SqlQueries", account_id: str) -> Decimal:
     """Return the balance of an account; raise MoneyLeftError where it is below zero."""
     balance = await _balance(queries, account_id)
     if balance < 0:
@@ -158,7 +162,7 @@ async def _check_owes_nothing(queries: Queries, account_id: str) -> Decimal:
     return balance
 
 
-async def _balance(queries: Queries, account_id: str) -> Decimal:
+async def _balance(queries: "SqlQueries", account_id: str) -> Decimal:
     standing = await queries.standing(account_id)
     return ZERO if standing is None else standing.balance
 

@@ -26,9 +26,10 @@ from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
-from vosd.storage.ports import EntryKind, Payment, Payments
+from vosd.storage.ports import EntryKind, Payment
 
 if TYPE_CHECKING:
+    from vosd.storage.payments import SqlPayments
     from vosd.storage.stores import SqlStores
 
 
@@ -177,7 +178,7 @@ def _references(account: Account, month: Month) -> tuple[str, str]:
 
 
 async def _booked_before(
-    account: Account, month: Month, payments: Payments, payment: Payment, other: str
+    account: Account, month: Month, payments: "SqlPayments", payment: Payment, other: str
 ) -> MinimumSheet | None:
     """Return what was booked for a month by the reference of a payment or the other one; None = nothing."""
     receipt = await payments.earlier(payment) or await payments.earlier(replace(payment, reference=other))

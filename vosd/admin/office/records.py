@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec.structs import asdict
@@ -26,7 +26,10 @@ from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.control.calls import CallDescription, DescribeCall, FoundCall, ListCalls
 from vosd.control.client import NoDaemonError
 from vosd.obs.traced import TracedCall
-from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
+from vosd.storage.ports import LISTED_AT_MOST, CallFilter, StoredCall
+
+if TYPE_CHECKING:
+    from vosd.storage.queries import SqlQueries
 
 _CANDIDATES_SHOWN: Final = 5
 NO_RATE_TYPE: Final = "none"
@@ -384,7 +387,7 @@ async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tu
     return tuple(next(iter(found.values())))
 
 
-async def booked_call(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall:
+async def booked_call(queries: "SqlQueries", beginning: str, scope: Scope | None = None) -> StoredCall:
     """Return the call whose id begins so, of those in ``scope`` and as it shows it.
 
     Raises:
@@ -398,7 +401,7 @@ async def booked_call(queries: Queries, beginning: str, scope: Scope | None = No
     return call
 
 
-async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
+async def _the_one(queries: "SqlQueries", beginning: str, scope: Scope | None = None) -> StoredCall | None:
     call_id_of(beginning)
     visible = None if scope is None else scope.visible
     found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1, visible)
