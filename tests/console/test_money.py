@@ -295,6 +295,7 @@ def test_a_transfer_is_ordered_by_the_keyboard_and_the_form_of_its_amount_is_sai
     amount.fill("0.41")
     page.keyboard.press("Enter")
     asked = page.get_by_role("dialog", name="Move 0.41 from rival to other?")
+    expect(asked).to_contain_text("The money of rival is in USD.")
     asked.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("status").filter(has_text="other: booked 0.41").first.wait_for()
     expect(asked).to_have_count(0)
@@ -314,6 +315,12 @@ def test_a_credit_without_bound_is_said_without_a_currency(site: Watched, boss: 
     expect(done).not_to_contain_text("USD")
     done.get_by_role("button", name="Undo").click()
     page.get_by_text("Undone").wait_for()
+
+
+def test_a_customer_reads_a_word_for_the_operator_of_its_payments(site: Watched, visit: Visit) -> None:
+    pay(site, "rival", "by an operator")
+    page = visit("customer", "rival", language="zh").go("/payments")
+    expect(page.locator("main tbody tr", has_text="by an operator")).to_contain_text("\u8fd0\u8425\u4eba\u5458")
 
 
 def test_a_transfer_whose_answer_was_lost_is_not_made_again_with_another_memo(site: Watched, boss: Visitor) -> None:

@@ -347,10 +347,10 @@ function Sheet({ row }: { row: Detail }) {
           { name: "price", kind: "money" },
           { name: "tax_rate", kind: "number" },
           { name: "calls", kind: "number" },
-          { name: "billed_seconds", kind: "number", show: (line) => String(line.seconds) },
+          { name: "billed_seconds", kind: "number", show: (line) => String(line.seconds ?? "–") },
           { name: "net", kind: "money" },
         ]}
-        rows={document.lines.map((line) => ({ ...line, currency: row.currency }))}
+        rows={document.lines.map((line) => ({ ...shownLine(line), currency: row.currency }))}
         rowKey={(_line, index) => String(index)}
       />
       {document.movements.length > 0 && (
@@ -369,4 +369,10 @@ function Sheet({ row }: { row: Detail }) {
       )}
     </>
   );
+}
+
+/** A line as it is printed: a minimum and corrections are no calls, and the prefix of a minimum is its month. */
+export function shownLine({ ...line }: Row): Row {
+  if (line.section === "minimum") line.prefix = String(line.prefix).replace("minimum/", "");
+  return line.section === "minimum" || line.section === "corrections" ? { ...line, calls: null, seconds: null } : line;
 }

@@ -29,6 +29,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { beginServerText, ServerText, useServerText } from "../text/meanings";
+import { useBalance } from "./money";
 
 const HTTP_UNAUTHORIZED = 401;
 const NO_PAYMENTS: Schemas["PaymentsOfFile"]["payments"] = [];
@@ -138,7 +139,7 @@ function BookedPayments() {
           { name: "balance_after", kind: "money" },
           { name: "reference" },
           { name: "memo", kind: "words" },
-          { name: "operator" },
+          { name: "operator", kind: own === null ? undefined : "role" }, // a word for those who see no names
           ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} /> }] : []),
         ]}
         rows={found.rows}
@@ -260,7 +261,7 @@ function Transfer() {
         saysAbove
         act={t("payments.move")}
         title={t("payments.move_title", { ...entered, amount: amount(entered.amount) })}
-        lead={t("payments.move_lead")}
+        lead={<MoveLead source={entered.source} />}
         onDone={() => setEntered(none)}
         run={async (key) => {
           const { source, target, amount: sum, memo } = entered;
@@ -270,6 +271,17 @@ function Transfer() {
       />
       {unsaved.question}
     </Group>
+  );
+}
+
+/** The currency of a transfer is that of the account that pays; a form of names does not know it before it asks. */
+function MoveLead({ source }: { source: string }) {
+  const { t } = useTranslation();
+  const currency = useBalance(source).data?.currency;
+  return (
+    <>
+      {Boolean(currency) && t("payments.move_in", { currency, source })} {t("payments.move_lead")}
+    </>
   );
 }
 
