@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import aiomysql
+import pymysql
 import pytest
 from doubles.turns import PATIENCE_S
 from sqlalchemy import event
@@ -140,3 +141,25 @@ async def test_a_connection_that_ends_between_two_statements_means_a_database_th
         await write()
     async with database.writing() as connection:
         assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "advice"),
+    [
+        (4151, "Access denied, this account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
+        (1862, "Your password has expired", "ALTER USER ... IDENTIFIED BY"),
+        (3159, "Connections using insecure transport are prohibited", "needs ssl_ca"),
+        (1226, "User 'vosd' has exceeded the 'max_user_connections' resource", "raise the limits"),
+    ],
+)
+async def test_a_user_that_the_server_takes_again_later_means_a_database_that_is_away(number, text, advice):
+    """A start goes on without the database, as behind other outages."""
+    async with Database("mysql+aiomysql://vosd:secret@127.0.0.1:9/vosd") as database:
+
+        @event.listens_for(database.engine.sync_engine, "do_connect")
+        def refuse(*_):
+            raise pymysql.err.OperationalError(number, text)
+
+        with pytest.raises(StoreUnavailable, match=advice) as away:
+            await database.check_schema()
+    assert type(away.value) is StoreUnavailable

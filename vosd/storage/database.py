@@ -103,8 +103,9 @@ _DAMAGED_COLUMNS: Final = {
 _USER_LOCKED: Final = 3118, 4151
 _PASSWORD_EXPIRED: Final = 1820, 1862
 _WANTS_TLS: Final = 3159
-_REFUSED: Final = frozenset({1044, 1045, 1698, *_USER_LOCKED, *_PASSWORD_EXPIRED, _WANTS_TLS})
-"""Errors about user, password or the right to the database."""
+_REFUSED: Final = frozenset({1044, 1045, 1698})
+"""Errors about user, password or the right to the database: a start is refused. Those of users that are locked come and
+go by themselves, and are an outage."""
 _UNKNOWN_DATABASE: Final = 1049
 _TAKES_NO_CHANGES: Final = frozenset({1036, 1047, 1792, 1836, 1874})
 """Errors of a server, or a node of a cluster, that is not the primary. No transaction of ours is READ ONLY (1792)."""
