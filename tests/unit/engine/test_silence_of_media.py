@@ -124,6 +124,22 @@ def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_b
     assert 10_000 <= record.hold_time_ms <= 16_000
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_call_whose_media_no_relay_carries_may_be_silent(engine, is_late):
+    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
+    scene = Scene(content(engine), **by_engine)
+    chat = OFFER.partition("m=")[0] + "m=message 2855 TCP/MSRP *\r\na=path:msrp://192.0.2.1:2855/a;tcp\r\n"
+    if is_late:
+        call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=chat))
+        call.acknowledge(chat)
+    else:
+        call = scene.answered_call(Intent(offer=chat), script=answers(body=chat))
+    run_silent(scene, 30_000)
+    assert not call.is_over
+    assert scene.finish(call).end_reason == "Normal"
+
+
 @pytest.mark.parametrize("mode", [MediaMode.OFF, MediaMode.AUTO])
 def test_a_direct_call_in_which_no_side_describes_media_may_be_silent(mode):
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=SETTINGS), vendor_gateway(0, media=SETTINGS)]

@@ -10,6 +10,7 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.media.source import RelayPort
+from vosd.sdp.media import BadSession, media_of
 from vosd.trunks.media import MediaWatch
 
 
@@ -49,11 +50,14 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
         return None
     # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
     # from the time when it was connected with another side. But a call that is relayed may have sides that have never
-    # described a medium: from there nothing can come.
+    # described a medium: from there nothing can come. Media that no relay carries are silent only to the relay.
     is_relayed = is_relayed and is_whole and not is_waiting
     needed, sides = any if is_relayed else all, (one, other)
     if not needed(each.ports and each.origin for each in sides) and (
-        not is_relayed or any(each.ports or each.sources for each in sides)
+        not is_relayed
+        or any(each.ports or each.sources for each in sides)
+        or _passes_by_relays(caller)
+        or _passes_by_relays(callee)
     ):
         return None
     # A fax that one side alone has was offered and refused.
@@ -87,6 +91,15 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
         due_ms,
         answered_at.plus(proof_ms - answered_at.mono),
     )
+
+
+def _passes_by_relays(leg: Leg) -> bool:
+    """Return whether a side has described media that no relay carries, such as messages over TCP (RFC 4975)."""
+    described = leg.sessions.remote
+    try:
+        return bool(described) and any(each.port and not each.is_relayable for each in media_of(described))
+    except BadSession:
+        return False
 
 
 def _answered_ms(leg: Leg, answered_at: Instant) -> int:
