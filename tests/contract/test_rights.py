@@ -95,6 +95,16 @@ def test_what_must_stay_can_only_be_added_to():
     assert not any("DELETE" in GRANTED[table] for table in ("account", "cdr", "cdr_charge", "counter"))
 
 
+async def test_the_row_that_a_taking_changes_may_be_made_anew(database, port):
+    owner = {"user": "vosd_owner", "password": "choose-one", "db": "vosd", "autocommit": True}
+    with pymysql.connect(host="127.0.0.1", port=port, **owner) as connection:
+        connection.cursor().execute("DELETE FROM counter WHERE name = 'lease'")
+    claimant = Claimant("sw2", "holder-2", "host-a", 200, "boot/2")
+    lease = SqlLease(database, lambda _: True)
+    assert (await lease.hold(claimant)).epoch == 1
+    await lease.release(claimant)
+
+
 async def test_all_that_the_switch_and_its_commands_do_is_allowed(database):
     await database.check_schema()
     books, payments, overrides = SqlBooks(database), SqlPayments(database), SqlOverrides(database)

@@ -21,7 +21,10 @@ _of_takings: Final = _leases.name == schema.LEASES
 # Versions before migration 0105 lock the row of the identity, and may run beside this one: both are locked.
 _both: Final = schema.counter.outerjoin(schema.identity, true())
 _locked: Final = select(schema.identity.c.id).select_from(_both).where(_of_takings).limit(1).with_for_update()
-_MISSING: Final = "REPLACE INTO counter (name, value) VALUES ('lease', 0)"
+_MISSING: Final = {
+    "sqlite": "INSERT OR IGNORE INTO counter (name, value) VALUES ('lease', 0)",
+    "mysql": "INSERT INTO counter (name, value) VALUES ('lease', 0) ON DUPLICATE KEY UPDATE value = value",
+}
 # A lock holds on one server. Nodes of a Galera cluster compare what was changed: of two that take the lease at once,
 # one fails by this row. So does one that goes on with its own lease after that has run out.
 _taken: Final = update(schema.counter).where(_of_takings).values({_leases.value: _leases.value + 1})
@@ -96,11 +99,11 @@ async def _locked_identity(connection: AsyncConnection) -> str:
     """Lock the row of takings and return the database's identity: no other lease is changed until the end.
 
     That row is made where it is missing, as no command does: only that it changes says anything. Another switch may
-    make it at the same moment: of the ways to bear that, REPLACE locks the row as the reading of it does.
+    make it at the same moment: UPDATE locks the row as the reading of it does, and needs no right to delete.
     """
     row = (await connection.execute(_locked)).one_or_none()
     if row is None:
-        await connection.exec_driver_sql(_MISSING)
+        await connection.exec_driver_sql(_MISSING[connection.dialect.name])
         row = (await connection.execute(_locked)).one()
     if row.id is not None:
         return str(row.id)
