@@ -1,4 +1,4 @@
-"""What open consoles cost the switch: ``python -m bench.consoles [CONSOLES] [SECONDS] [GATEWAYS,…] [CALLS/S,…]``.
+"""Cost of open consoles to the switch: ``python -m bench.consoles [CONSOLES] [SECONDS] [GATEWAYS,…] [CALLS/S,…]``.
 
 A browser shows each page once, beside the calls and gateways that are measured, and what it asks is noted: when, with
 which headers, and which answers are streams. Then so many clients that draw nothing ask the same, each from a moment of
@@ -51,7 +51,7 @@ PAGES = {
     "gateways": "/gateways",
 }
 OWN_HEADERS = {"cookie", "host", "connection"}
-"""Those of a connection and of a session; the others of the browser are sent as they were."""
+"""Headers of a connection and of a session; the others of the browser are sent as they were."""
 
 
 class Asked(NamedTuple):

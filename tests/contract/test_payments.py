@@ -1,4 +1,4 @@
-"""What ``SqlPayments`` promises, over memory, SQLite and MariaDB."""
+"""Promises of ``SqlPayments``, over memory, SQLite and MariaDB."""
 
 import asyncio
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What ``SqlQueries`` promises, over memory, SQLite and MariaDB."""
+"""Promises of ``SqlQueries``, over memory, SQLite and MariaDB."""
 
 import math
 from decimal import Decimal

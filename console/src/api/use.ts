@@ -4,7 +4,7 @@
 const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"];
 /** A page without such a sign for so long is left alone. */
 const USED_MS = 60_000;
-/** What a page reads so long after the last sign is no answer to one: it has time. */
+/** So long after the last sign of a person, answers to the page have time. */
 const WAITED_MS = 5_000;
 let usedAt = Date.now();
 let isOnWall = false;

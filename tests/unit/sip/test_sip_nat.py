@@ -488,7 +488,7 @@ def test_a_contact_that_becomes_private_within_the_dialog_is_not_followed():
 
 
 def test_a_device_behind_nat_that_registers_at_another_host_is_asked_there_and_has_left_no_contact():
-    """Its Contact led nowhere before either: media come from where its SIP is seen."""
+    """The Contact of such a device led nowhere before either: media come from where its SIP is seen."""
     dialog = talk(Probe())
     dialog.registered_at(UNKNOWN_SOURCE)
     assert (dialog.peer, dialog.is_behind_nat, dialog.has_left_contact) == (UNKNOWN_SOURCE, True, False)
