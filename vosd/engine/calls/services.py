@@ -13,12 +13,12 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
 from vosd.engine.calls.open_setup import UnusedAnswer
-from vosd.engine.media.call_media import CallMedia
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
+    from vosd.engine.media.relayed_calls import RelayedCalls
 
 
 SentTo = tuple[str, int | None, str, str]
@@ -111,7 +111,7 @@ class CallServices:
         self.observer = observer
         self.reporter: CallReporter | None = None
         """Reports states of calls to another program; None = nothing is reported."""
-        self.media: CallMedia | None = None
+        self.media: RelayedCalls | None = None
         """The media of calls; None = they go from party to party."""
         self.attempts = Attempts(self.live)
         self.deadlines: TimerWheel[LiveCall] = TimerWheel(TICK_MS)

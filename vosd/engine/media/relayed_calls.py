@@ -52,7 +52,7 @@ class LateFigures(Protocol):
 
 
 class RelayedCalls:
-    """The media of all calls, as these use them (``CallMedia``)."""
+    """The media of all calls, as these use them."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class RelayedCalls:
     # -- silence, and the record --------------------------------------------------------------------------------
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
-        """Return when silence ends an answered call (``CallMedia``)."""
+        """Return when silence ends an answered call, if nothing more comes; None = it does not."""
         callee = call.callee
         if callee is None:
             return None
@@ -118,7 +118,7 @@ class RelayedCalls:
         return decide(parts.parameters, one, other).is_relayed
 
     def report(self, call: Call, ended_at: Instant) -> str | None:
-        """Return the document of the CDR (``CallMedia``)."""
+        """Return the document of the CDR about the media of a call that is over; None = they were not relayed."""
         parts, leg = self._parts, call.caller.leg
         caller = call.caller.left_media if leg is None else leg.facts.media
         callee = None if call.callee is None else call.callee.leg.facts.media
@@ -219,28 +219,28 @@ class RelayedCalls:
     # -- keys, and sources to be judged ---------------------------------------------------------------------------
 
     def leg_of(self, number: int) -> Leg | None:
-        """Return a leg that has not ended (``CallMedia``)."""
+        """Return a leg that has not ended, by its number."""
         return self._parts.legs.by_number.get(number)
 
     def judge_source(self, port: RelayPort, host: str, *, may_send: bool) -> None:
-        """Take media from a host at a port, or drop them (``CallMedia``)."""
+        """Take media from a host at a port, or drop them."""
         if self._parts.relay is not None:
             self._parts.relay.judge(port, host, may_send=may_send)
 
     def is_key_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
-        """Return whether a key of a leg has just come by the other way (``CallMedia``)."""
+        """Return whether a key of a leg has just come by the other way, media or INFO; note it if not."""
         return self._parts.keys.is_repeated(leg, key, duration_ms, now, by_info=by_info)
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         return self._parts.keys.is_key_taken(leg, far, key, duration_ms)
 
     def leg_at(self, port: int) -> Leg | None:
-        """Return the leg that has a port (``CallMedia``)."""
+        """Return the leg that has a port of the relay."""
         return self._parts.keys.leg_at(port)
 
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
-        """Send a key that came in the media of a leg to the other one (``CallMedia``)."""
+        """Send a key that came in the media of a leg to the other one, unless the media have it already."""
         self._parts.keys.send_key(leg, far, key, duration_ms, now)
 
     # -- sounds -------------------------------------------------------------------------------------------------
@@ -253,14 +253,14 @@ class RelayedCalls:
         return announcements.get(reason.text, of_all.get(reason.text, NO_SOUND))
 
     def offer_sound(self, call: Call, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
-        """Return how a caller is played a sound so often, for a time at most; None = it cannot be (``CallMedia``)."""
+        """Return how a caller is played a sound so often, for a time at most; None = it cannot be."""
         leg = call.caller.leg
         if leg is None or call.caller.dialect.early_media is Passing.STRIP or not self._parts.takes_calls:
             return None
         return self._parts.callers_sounds.offer(leg, name, times, most_ms, self._parts.parameters, now)
 
     def sound_over(self, call: Call, now: Instant) -> None:
-        """Play the caller nothing more (``CallMedia``)."""
+        """Play the caller nothing more."""
         leg = call.caller.leg
         if leg is not None and leg.facts.media is not None:
             self._parts.callers_sounds.end(leg.facts.media, now)
@@ -285,7 +285,7 @@ class RelayedCalls:
         return None
 
     def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
-        """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``).
+        """Let a side that is transferred be played the early media of its target, or ring-back in place of music.
 
         A target that is consulted rings for who consults it: the side that is held keeps its music.
         """
@@ -329,7 +329,7 @@ class RelayedCalls:
     # -- a restart ----------------------------------------------------------------------------------------------
 
     def resume(self, call: Call, newcomer: Leg | None) -> None:
-        """Go on with a call of an earlier process, and with its ports (``CallMedia``).
+        """Go on with the media of a call of an earlier process, and of a newcomer that waits to replace a side.
 
         One that has lost some is offered others, as one whose rtpengine is lost.
         """
@@ -372,7 +372,7 @@ class RelayedCalls:
         return port if leg_ports is not None and leg_ports.resume(media, index, port, announced) else None
 
     def leave(self, call: Call) -> None:
-        """Forget a call that does not go on after all (``CallMedia``)."""
+        """Forget a call that was resumed and does not go on after all."""
         rtpengines, newcomer = self._parts.rtpengines, newcomer_of(call)
         self._moves.drop(call)
         for leg in (*call.conversation.all_legs, *(() if newcomer is None else (newcomer.leg,))):
