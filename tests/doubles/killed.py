@@ -22,6 +22,7 @@ from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
 
 from .journals import new_journal
+from .successor import without_holds
 
 MARK_MS: Final = 1_000
 SMALL_BYTES: Final = 30_000
@@ -95,7 +96,7 @@ class KilledScene(Scene):
         """Records of calls that could not be continued."""
         self.is_database_away = False
         """Whether all that has ended waits for its booking over kills; else it is booked before the next process."""
-        self.balances = {name: credit.snapshot() for name, credit in self.exchange.credits.items()}
+        self.balances = {name: without_holds(credit) for name, credit in self.exchange.credits.items()}
         self._receive = self.exchange._receive
         self.wire.attach(SWITCH, lambda packet: None if self.is_down else self.exchange._receive(packet))
         self._begin(None)
@@ -109,7 +110,7 @@ class KilledScene(Scene):
         sink.records, sink.all_records = exchange.sink.records, exchange.sink.all_records
         sink.late_answers = exchange.sink.late_answers
         exchange.sink = sink
-        exchange.credits = {name: balance.restored() for name, balance in self.balances.items()}
+        exchange.credits = {name: without_holds(balance) for name, balance in self.balances.items()}
         for record in sink.all_records:
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)

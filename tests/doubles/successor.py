@@ -9,7 +9,7 @@ import msgspec
 
 from doubles.virtual.scene import Scene
 from vosd.b2bua.leg import Move
-from vosd.billing.holds import CreditSnapshot
+from vosd.billing.holds import AccountCredit
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.node import Node
@@ -111,6 +111,13 @@ class Tokens:
         return self.tokens.secret()
 
 
+def without_holds(credit: AccountCredit) -> AccountCredit:
+    """Return what the next process knows of an account: each hold comes back with its call."""
+    after = AccountCredit(credit.account, credit.own_limit, credit.balance, credit.seq)
+    after.post(credit.unbooked)
+    return after
+
+
 def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     """Replace the node by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
@@ -119,10 +126,8 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     exchange.flush()
     saved, left = SavedSwitch.of(before.endpoint, before.switch.services)
     assert left == []
-    credits = tuple(credit.snapshot() for credit in exchange.credits.values())
-    encoded = codec.encode((saved, credits))
-    saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
-    exchange.credits = {each.account: each.restored() for each in credits}
+    saved = codec.decode(codec.encode(saved), type=SavedSwitch)
+    exchange.credits = {name: without_holds(credit) for name, credit in exchange.credits.items()}
     tokens = Tokens(exchange.surroundings.tokens)
     around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
     sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue

@@ -103,25 +103,6 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
         return min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
 
 
-class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """Facts about an account, without the holds of its calls."""
-
-    account: str
-    limit: Decimal | None
-    balance: Decimal
-    seq: int
-    unbooked: Decimal
-    low_below: Decimal | None
-    low_at: Decimal | None
-
-    def restored(self, lows: "list[AccountCredit] | None" = None) -> "AccountCredit":
-        """Return the account's credit without holds: each comes back with its call (``AccountCredit.resume``)."""
-        return AccountCredit(
-            self.account, self.limit, self.balance, self.seq, unbooked=self.unbooked, low_below=self.low_below,
-            low_at=self.low_at, lows=lows,
-        )  # fmt: skip
-
-
 class AccountCredit:
     """One account: its last committed balance, what ended calls owe, what running calls hold (implements ``Pool``).
 
@@ -151,8 +132,8 @@ class AccountCredit:
     )
 
     def __init__(
-        self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0, *, unbooked: Decimal = ZERO,
-        low_below: Decimal | None = None, low_at: Decimal | None = None, lows: "list[AccountCredit] | None" = None,
+        self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0, *,
+        lows: "list[AccountCredit] | None" = None,
     ) -> None:  # fmt: skip
         self.account = account
         self.limit = limit
@@ -167,7 +148,7 @@ class AccountCredit:
         self._seq = seq
         self._reserved = ZERO
         self._over = ZERO
-        self._unbooked = unbooked
+        self._unbooked = ZERO
         self.withheld = ZERO
         """The sum of what operators take from the account, as long as it is being booked."""
         self._holds: set[AccountHold] = set()
@@ -176,12 +157,12 @@ class AccountCredit:
         """Whether it is a copy to try a hold on."""
         self.expires_at: int | None = None
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
-        self.low_below = low_below
+        self.low_below: Decimal | None = None
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
         self.lows = lows
         self.spending: Spending | None = None
         """Spend limits of the account; None = it has none."""
-        self._low_at = low_at
+        self._low_at: Decimal | None = None
         """Balance, holds included, when it was last added to ``lows``, less what was charged since: with more than that
         a payment was made. None = there was enough since."""
 
@@ -291,12 +272,6 @@ class AccountCredit:
         if available is None:
             return True
         return available > 0 and (applied is None or _first_total(applied, advance_s) <= available)
-
-    def snapshot(self) -> CreditSnapshot:
-        """Describe the account beside the holds of its calls."""
-        return CreditSnapshot(
-            self.account, self.own_limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
-        )
 
     def resume(
         self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0

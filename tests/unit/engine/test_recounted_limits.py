@@ -3,6 +3,7 @@
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.successor import without_holds
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
@@ -60,7 +61,7 @@ def take_over(stage):
     exchange = stage.exchange
     saved, left = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     assert left == []
-    exchange.credits = {name: credit.snapshot().restored() for name, credit in exchange.credits.items()}
+    exchange.credits = {name: without_holds(credit) for name, credit in exchange.credits.items()}
     exchange.surroundings = exchange.surroundings._replace(credits=exchange.credits)
     node = Node("sw1", SipSettings(), TraceSettings(), exchange.endpoint.flows.listeners, exchange.switch.catalogue,
                 exchange.surroundings)  # fmt: skip
@@ -98,7 +99,7 @@ def test_a_restart_with_another_configuration_counts_the_calls_that_go_on(limite
     stage.exchange.take_node(
         Node("sw1", SipSettings(), TraceSettings(), stage.exchange.endpoint.flows.listeners, content(limited),
              stage.exchange.surroundings._replace(
-                 credits={name: each.snapshot().restored() for name, each in stage.exchange.credits.items()}))
+                 credits={name: without_holds(each) for name, each in stage.exchange.credits.items()}))
     )  # fmt: skip
     stage.exchange.switch.continuation.restore(saved)
     assert active(stage, PLACES[limited]) == 2

@@ -5,6 +5,7 @@ import pytest
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, looking_up, steps_with
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.sockets.loopback import Endpoint as Address
+from doubles.successor import without_holds
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, answers
 from doubles.waiting_scene import WaitingScene
@@ -40,7 +41,7 @@ def restored(waiting, content=None, **around):
     exchange = waiting.exchange
     saved, left = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     assert left == []
-    exchange.credits = {name: credit.snapshot().restored() for name, credit in exchange.credits.items()}
+    exchange.credits = {name: without_holds(credit) for name, credit in exchange.credits.items()}
     exchange.surroundings = exchange.surroundings._replace(credits=exchange.credits, **around)
     exchange.take_node(another_node(exchange, content or exchange.switch.catalogue))
     exchange.switch.continuation.restore(saved)
@@ -140,7 +141,7 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
             made.search.hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
     before = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
-    exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
+    exchange.credits["acme"] = without_holds(exchange.credits["acme"])
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
     exchange.switch.continuation.restore(saved)
     assert SavedSwitch.of(exchange.endpoint, exchange.switch.services) == before
@@ -201,7 +202,7 @@ def test_a_restored_call_occupies_what_it_did():
     exchange = scene.exchange
     saved, _ = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     reserved, places = exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()
-    exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
+    exchange.credits["acme"] = without_holds(exchange.credits["acme"])
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
     exchange.switch.continuation.restore(saved)
     assert (exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()) == (reserved, places)

@@ -9,6 +9,7 @@ from doubles.journals import new_journal
 from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
+from doubles.successor import without_holds
 from doubles.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.vendor import Line, Script, answers, answers_timed
@@ -107,7 +108,7 @@ def test_a_vendor_pays_for_the_time_before_our_200_out_of_what_it_has(tmp_path, 
     )
     scene = KilledScene(tmp_path, content)
     scene.exchange.credits["carriers"].committed(Decimal("0.61"), 2)
-    scene.balances["carriers"] = scene.exchange.credits["carriers"].snapshot()
+    scene.balances["carriers"] = without_holds(scene.exchange.credits["carriers"])
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=3_010)
     early = call.response(183)
