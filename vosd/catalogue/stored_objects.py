@@ -5,7 +5,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -69,6 +69,21 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     made_at: int
     operator: str
     memo: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> "ObjectVersion":
+        """Return the version that has the values of a row, in the order of the fields."""
+        kind, name, version, body, begins_at, made_at, operator, memo = row
+        return cls(
+            kind=kind,
+            name=name,
+            version=version,
+            body=body,
+            begins_at=begins_at,
+            made_at=made_at,
+            operator=operator,
+            memo=memo,
+        )
 
     @property
     def place(self) -> tuple[int, int]:

@@ -80,12 +80,13 @@ class KeptObjects:
 
     def of_kind(self, kind: str) -> dict[str, ObjectVersion]:
         """Return all objects of a kind by name."""
-        return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608 - constants
+        query = f"SELECT {_COLUMNS} FROM object WHERE kind = ?"  # noqa: S608 - constants
+        return {row[1]: ObjectVersion.of_row(row) for row in self._rows(query, kind)}
 
     def following(self, kind: str, name: str) -> list[ObjectVersion]:
         """Return the next objects of a kind after a name, the first ones after the empty one."""
         query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND name > ? ORDER BY name LIMIT {_PAGE}"  # noqa: S608 - constants
-        return [*map(_object_of, self._rows(query, kind, name))]
+        return [*map(ObjectVersion.of_row, self._rows(query, kind, name))]
 
     def texts(self, kind: str, *keys: str) -> list[tuple[str, list[str] | None]]:
         """Return ``SearchedObjects.texts`` of a kind."""
@@ -108,7 +109,7 @@ class KeptObjects:
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""
         query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND name = ?"  # noqa: S608 - constants
-        return next(map(_object_of, self._rows(query, kind, name)), None)
+        return next(map(ObjectVersion.of_row, self._rows(query, kind, name)), None)
 
     def write(self, state: KeptState, changes: Iterable[ObjectVersion], *, everything: bool) -> None:
         """Keep changes, or everything anew, in one transaction.
@@ -235,17 +236,3 @@ def _rows_of(changes: Iterable[ObjectVersion], ended: list[tuple[str, str]]) -> 
             yield (
                 each.kind, each.name, each.version, each.body, each.begins_at, each.made_at, each.operator, each.memo,
             )  # fmt: skip
-
-
-def _object_of(row: _Row) -> ObjectVersion:
-    kind, name, version, body, begins_at, made_at, operator, memo = row
-    return ObjectVersion(
-        kind=kind,
-        name=name,
-        version=version,
-        body=body,
-        begins_at=begins_at,
-        made_at=made_at,
-        operator=operator,
-        memo=memo,
-    )

@@ -314,27 +314,9 @@ def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
 def _object_of_plain(row: Sequence[Any]) -> ObjectVersion:
     """Return the object of ``_PLAIN``."""
     kind, name, version, body, begins, made, operator, memo = row
-    return ObjectVersion(
-        kind=kind,
-        name=name,
-        version=version,
-        body=body,
-        begins_at=_moment(begins),
-        made_at=_moment(made),
-        operator=operator,
-        memo=memo,
-    )
+    return ObjectVersion.of_row((kind, name, version, body, _moment(begins), _moment(made), operator, memo))
 
 
 def _object_of(row: Sequence[Any]) -> ObjectVersion:
-    kind, name, version, body, begins_at, made_at, operator, memo, _ = row
-    return ObjectVersion(
-        kind=kind,
-        name=name,
-        version=version,
-        body=body,
-        begins_at=begins_at,
-        made_at=made_at,
-        operator=operator,
-        memo=memo,
-    )
+    """Return the object of a whole row, which ends with ``changed``."""
+    return ObjectVersion.of_row(row[:-1])
