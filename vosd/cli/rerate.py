@@ -1,7 +1,6 @@
 """``vosd rerate``: what the calls of a span would cost by the rates of now, or by others."""
 
 from collections.abc import Mapping
-from sys import maxsize
 from typing import Any
 
 import click
@@ -24,7 +23,7 @@ from vosd.cli.progress import SpanMeter, meter
 )
 @click.option("--with", "deck", metavar="DECK", help="Rate its calls by this rate group instead; needs --account.")
 @click.option("--steps", "compares_steps", is_flag=True, help="Compare the stored steps of each fee, too.")
-@click.option("--limit", type=Count(1), default=maxsize, metavar="N", help="At most so many, the newest.")
+@click.option("--limit", type=Count(1), metavar="N", help="At most so many, the newest.")
 @click.option("--top", type=Count(1), default=20, show_default=True, metavar="N", help="Calls, prefixes listed.")
 @click.option("--corrected-too", is_flag=True, help="Also charges that were corrected by hand.")
 @click.option("--book", is_flag=True, help="Book the differences as corrections; needs --memo.")

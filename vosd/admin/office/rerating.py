@@ -39,7 +39,7 @@ CALLS_AT_ONCE: Final = 100
 
 
 class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The calls of a span, rated again; times are UTC milliseconds of the INVITE."""
+    """The calls of a span, rated again; times are those of the INVITE."""
 
     since: int
     until: int
@@ -51,7 +51,7 @@ class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Rate the calls of the account by this rate group instead."""
     compares_steps: bool = False
     """Compare the stored steps of each fee, too."""
-    limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """At most so many calls, the newest."""
     top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Calls and prefixes that are listed."""
@@ -60,9 +60,9 @@ class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     book: bool = False
     """Book the differences as corrections."""
     memo: str | None = None
-    """Why; it stands in the ledger."""
+    """Why; it stands in the ledger, and goes together with ``book``."""
     reference: str | None = None
-    """Name of the run: it corrects a call once. None: by span and rates."""
+    """Name of the run: it corrects a call once. Without it: by span and rates."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever was booked."""
@@ -163,7 +163,8 @@ async def _rate(
 ) -> Rerating:
     """Rate the calls of an order again, and hand their changes to ``bookings``."""
     stores = office.stores
-    wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
+    left = order.limit or maxsize
+    wanted = CallFilter(limit=left, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
         catalogue,
         account=order.account,
@@ -176,7 +177,7 @@ async def _rate(
     # The listing knows the calls of customers and vendors alone.
     all_calls = replace(wanted, account=None, limit=maxsize)
     read = all_calls if await _is_or_was_agent(office, order.account) else wanted
-    pages, left = stores.spans.pages(read, with_breakdown=order.compares_steps, with_charges=True), order.limit
+    pages = stores.spans.pages(read, with_breakdown=order.compares_steps, with_charges=True)
     async with aclosing(pages):
         async for calls in pages:
             charged = [call for call in calls if order.account is None or order.account in call.accounts][:left]

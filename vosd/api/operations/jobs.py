@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
-from sys import maxsize
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -42,41 +41,6 @@ BULK_BYTES_MAX: Final = 32 << 20
 _READ_BYTES: Final = 1 << 18
 
 
-class RerateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The calls of a span, rated again; times are those of the INVITE."""
-
-    since: int
-    until: int
-    account: str | None = None
-    """Only what this customer, agent or vendor pays or is paid."""
-    prefix: str = ""
-    """Only calls whose number, as it was rated, begins with these digits."""
-    deck: str | None = None
-    """Rate the calls of the account by this rate group instead."""
-    compares_steps: bool = False
-    """Compare the stored steps of each fee, too."""
-    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """At most so many calls, the newest."""
-    top: Annotated[int, msgspec.Meta(ge=1)] = 20
-    """Calls and prefixes that are listed."""
-    corrected_too: bool = False
-    """Also charges that were corrected by hand."""
-    book: bool = False
-    """Book the differences as corrections."""
-    memo: str | None = None
-    """Why; it stands in the ledger, and goes together with ``book``."""
-    reference: str | None = None
-    """Name of the run: it corrects a call once. Without it: by span and rates."""
-
-    def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
-        self.order()
-
-    def order(self) -> RerateCalls:
-        """Return the order of the office."""
-        return RerateCalls(**msgspec.structs.asdict(self) | {"limit": self.limit or maxsize})
-
-
 class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calls in the order in which they were booked, with all columns."""
 
@@ -86,12 +50,12 @@ class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """As JSON lines; else as CSV."""
 
 
-async def rerate(office: Office, who: Principal, order: RerateSpan, work: Work) -> RerateReport:
+async def rerate(office: Office, who: Principal, order: RerateCalls, work: Work) -> RerateReport:
     """Rate the calls of a span again."""
-    span, wanted = max(order.until - order.since, 1), order.order()
-    if wanted.book and wanted.reference is None and who.job is not None:  # the same however often it begins
-        wanted = msgspec.structs.replace(wanted, reference=f"job-{who.job.id}")
-    return await rerate_calls(office, who, wanted, lambda _calls, at: work.progress((order.until - at) / span))
+    span = max(order.until - order.since, 1)
+    if order.book and order.reference is None and who.job is not None:  # the same however often it begins
+        order = msgspec.structs.replace(order, reference=f"job-{who.job.id}")
+    return await rerate_calls(office, who, order, lambda _calls, at: work.progress((order.until - at) / span))
 
 
 async def export(office: Office, who: Principal, order: ExportCalls, work: Work) -> None:
@@ -241,7 +205,7 @@ OPERATIONS: Final = (
         path="/calls/rerate",
         meaning="Job: rate the calls of a span again, and book the differences if that is said.",
         permission=permission_of(rerate_calls),
-        takes=RerateSpan,
+        takes=RerateCalls,
         run=never,
         is_for_operators=True,
         result=JobSheet,
