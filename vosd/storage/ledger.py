@@ -6,12 +6,12 @@ Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from decimal import Decimal
 from operator import eq
 from sys import maxsize
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -187,7 +187,9 @@ class SqlLedger:
         most = wanted.limit if wanted.newest is None else wanted.newest
         hidden = func.coalesce(_entry.id, _entry.id)  # hides the order from the planner, which would walk along it
         kinds = set(wanted.kinds)
-        query = _fitting(replace(wanted, kinds=())).with_only_columns(_entry.id).where(self._is_rare(kinds))
+        query = (
+            _fitting(msgspec.structs.replace(wanted, kinds=())).with_only_columns(_entry.id).where(self._is_rare(kinds))
+        )
         query = query.order_by(hidden.desc() if from_end else hidden).limit(most)
         if wanted.after is not None:
             query = query.where(_entry.id < wanted.after if is_down else _entry.id > wanted.after)
@@ -230,7 +232,7 @@ class SqlLedger:
         Raises:
             StoreUnavailable: try again.
         """
-        kinds = [kind.value for kind in EntryKind if kind is not EntryKind.CALL]
+        kinds = tuple(kind.value for kind in EntryKind if kind is not EntryKind.CALL)
         seq = func.coalesce(_entry.seq, _entry.seq)  # hides the order: by (account, kind) few entries are read
         query = _fitting(EntryFilter(account=account, kinds=kinds)).order_by(seq.desc()).limit(limit)
         async with self._database.reading() as connection:

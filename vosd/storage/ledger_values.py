@@ -1,9 +1,10 @@
 """Values of the ledger: entries, statements, balances, profit and closed periods, without the statements of SQL."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
+
+import msgspec
 
 from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit, unit_of
 
@@ -27,24 +28,25 @@ class LedgerEntry(NamedTuple):
     """Tax in the amount; None = not known: an earlier version booked it, and its charge was corrected since."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFilter:
-    """The entries to list; all given criteria must hold.
+class EntryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries by the order of booking; all given criteria must hold.
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the entry's date.
     """
 
     account: str | None = None
+    """None = those of all accounts, in the order of booking."""
     since: int | None = None
     until: int | None = None
-    kinds: Sequence[str] = ()
+    kinds: tuple[str, ...] = ()
+    """Kinds of entries; empty = all."""
     operator: str | None = None
     newest: int | None = None
-    """Only so many of them, the ones that were booked last; None = all."""
+    """Only so many of them, the ones that were booked last."""
     after: int | None = None
-    """Entries that are listed after the one with this id: booked after it, or before it where it is newest first."""
+    """Entries that are listed after the one with this id."""
     limit: int | None = None
-    """Only so many of them, the ones that are listed first; None = all."""
+    """Only so many of them, the ones that are listed first."""
     newest_first: bool = False
     """Whether the entry that was booked last comes first."""
 

@@ -45,24 +45,11 @@ class BooksUnsoundError(VosError):
     """The ledger has differences, which a close would hide."""
 
 
-class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListEntries(EntryFilter, frozen=True, kw_only=True):
     """Entries by the order of booking; all given criteria must hold. Times are UTC milliseconds of the entry's date."""
 
     account: str | None = None
     """None = those of all accounts, in the order of booking; of an agent its own."""
-    since: int | None = None
-    until: int | None = None
-    kinds: tuple[str, ...] = ()
-    """Kinds of entries; empty = all."""
-    operator: str | None = None
-    newest: int | None = None
-    """Only so many of them, the ones that were booked last."""
-    after: int | None = None
-    """Entries that are listed after the one with this id."""
-    limit: int | None = None
-    """Only so many of them, the ones that are listed first."""
-    newest_first: bool = False
-    """Whether the entry that was booked last comes first."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where a criterion is empty."""
@@ -115,7 +102,7 @@ async def _entries(
     if account is not None:
         scope.require_ledger(account)
         await known_standing(office.definitions.accounts, office.stores.queries, account)
-    wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
+    wanted = msgspec.structs.replace(order, account=account)
     ledger = office.stores.ledger
     async with aclosing(ledger.pages(wanted)) as pages:
         async for page in pages:
