@@ -9,6 +9,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
+from doubles.ledger_entries import closed_of
 from doubles.office import office_on, operator
 from sqlalchemy import delete, func, select, update
 
@@ -77,7 +78,7 @@ async def booked(database):
 
 async def test_a_close_notes_the_balance_of_each_account_at_the_date(booked):
     assert await close(booked, 4) == checkpoints.Closing(STARTED + 4 * DAY_MS, 3, 12)
-    found = [*await SqlCheckpoints(booked).of_account("acme"), *await SqlCheckpoints(booked).of_account("carrier")]
+    found = [*await closed_of(booked, "acme"), *await closed_of(booked, "carrier")]
     assert found == [
         Checkpoint("acme", STARTED + 4 * DAY_MS, 8, 4 * (1 - FEE)),
         Checkpoint("carrier", STARTED + 4 * DAY_MS, 4, -4 * COST),
@@ -234,7 +235,7 @@ async def test_a_late_call_with_a_wrong_entry_is_found_however_old_it_is(booked,
 async def test_calls_that_came_out_of_order_at_the_date_are_in_one_period_each(database):
     await SqlBooks(database).book([call(0, 1), call(1, 3), call(2, 2)])
     await close(database, 3)
-    assert [each.seq for each in await SqlCheckpoints(database).of_account("acme")] == [1]
+    assert [each.seq for each in await closed_of(database, "acme")] == [1]
     before = await SqlLedger(database).statement("acme", STARTED, STARTED + 3 * DAY_MS)
     after = await SqlLedger(database).statement("acme", STARTED + 3 * DAY_MS, STARTED + 4 * DAY_MS)
     assert (before.closing, after.opening, after.closing) == (-FEE, -FEE, -3 * FEE)

@@ -21,6 +21,7 @@ from doubles.data.records import STARTED, answered_call, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.fake_switch import FakeSwitch
 from doubles.journals import write_ended
+from doubles.ledger_entries import closed_of
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import event, insert, update
@@ -741,7 +742,7 @@ async def _repeated(database: Database, directory: Path) -> object:
     office = _office(database, directory)
     left = Path((await close(office)).directory or "")
     lines = await list_audit(office, operator(), ListAudit())
-    return files_of(left), [each.action for each in lines], await office.stores.checkpoints.of_account("acme")
+    return files_of(left), [each.action for each in lines], await closed_of(database, "acme")
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

@@ -431,7 +431,7 @@ async def test_occupied_ports_are_skipped_until_none_is_left(stage, peers):
     opened = [stage.open(few), stage.open(few)]
     assert {port.rtp for port in opened} == {30_702, 30_706}
     assert stage.relay.open(HOST, few, is_multiplexed=False, tos=0, now=now()) is None
-    assert stage.relay.used(HOST, few, now()) == 8
+    assert stage.relay.used_percent(few, now()) == 100
     assert occupied
 
 
@@ -458,7 +458,7 @@ async def test_a_worker_without_room_has_no_port_set_aside(stage, monkeypatch):
     monkeypatch.setattr(type(stage.relay.links[0].records), "is_full", True)
     ports = PortRange(30_750, 30_753)
     assert stage.relay.open(HOST, ports, is_multiplexed=False, tos=0, now=now()) is None
-    assert stage.relay.used(HOST, ports, now()) == 0
+    assert stage.relay.used_percent(ports, now()) == 0
 
 
 async def test_a_source_that_is_not_announced_is_neither_forwarded_nor_sent_to(stage, peers):

@@ -230,11 +230,6 @@ class Relay:
         """All open ports, by id."""
         return {number: served.port for number, served in self._ports.items()}
 
-    def used(self, host: str, ports: PortRange, now: Instant) -> int:
-        """Return the number of ports of a range that are in use, or rest after use."""
-        pool = self._pools.get(host)
-        return pool.used(ports, now.mono) if pool is not None else 0
-
     def used_percent(self, ports: PortRange, now: Instant) -> float:
         """Return which percentage of a range is in use or rests after use, at the address with the most."""
         return 100 * max((pool.used(ports, now.mono) for pool in self._pools.values()), default=0) / ports.size

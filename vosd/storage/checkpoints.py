@@ -71,15 +71,6 @@ class SqlCheckpoints:
         async with self._database.reading() as connection:
             return await _closed_until(connection)
 
-    async def of_account(self, account: str) -> Sequence[Checkpoint]:
-        """Return the checkpoints of an account, the oldest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        async with self._database.reading() as connection:
-            return await checkpoints_of(connection, account)
-
     async def check_date(self, until: int, now: int) -> None:
         """Check that a date can be closed, UTC milliseconds.
 
