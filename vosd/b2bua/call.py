@@ -42,7 +42,7 @@ _UNPAID_STATUS: Final = 402
 
 
 class CallBoard(Switchboard, Protocol):
-    """The switch for one call, which may be asked for another one."""
+    """The switch for one call, which may be asked for another one: ``LiveCall`` of ``engine``, which stands above."""
 
     def place_transfer(self, substitute: Substitute, number: str, now: Instant, *, is_called: bool) -> "Call | int":
         """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused.

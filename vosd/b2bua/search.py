@@ -51,7 +51,7 @@ _PROGRESS: Final = 183
 
 
 class SearchingConversation(ConversationPort, Protocol):
-    """The conversation of such a call."""
+    """The conversation of such a call: ``conversation.Conversation``, which its call makes."""
 
     def drop_bridge(self, now: Instant) -> None:
         """Abandon a change of the session in progress, before the dialogs end."""
@@ -59,7 +59,7 @@ class SearchingConversation(ConversationPort, Protocol):
 
 
 class SearchingCall(CallPort, Protocol):
-    """A call as its search knows it."""
+    """A call as its search knows it: ``call.Call``, whose module imports this one."""
 
     @property
     def conversation(self) -> "SearchingConversation":

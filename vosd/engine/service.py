@@ -390,7 +390,7 @@ class SwitchService:
         self.switch.takes_calls = False
         try:
             async with asyncio.timeout(grace_s):
-                await self.switch.emptied()
+                await self.switch.services.running.emptied()
         except TimeoutError:
             count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls_ended_by_stop", calls=count, grace_s=grace_s)

@@ -27,20 +27,20 @@ _IN, _OUT = Direction  # access to enum members is slow
 class Turn:
     """Processes messages and timers, and collects the datagrams to send."""
 
-    __slots__ = ("_endpoint", "_kept", "_store", "_switch", "_trace")
+    __slots__ = ("_endpoint", "_store", "_switch", "_trace", "_traced")
 
     def __init__(self, endpoint: Endpoint, switch: Switch, trace: CallTraces) -> None:
         self._endpoint = endpoint
         self._store = endpoint.store
         self._switch = switch
         self._trace = trace
-        self._kept = 0
+        self._traced = 0
         """Number of datagrams to send that are in the trace."""
 
     def message(self, data: bytes, source: Peer, now: Instant) -> Event | None:
         """Process a received message completely; return its event."""
         trace, out = self._trace, self._store.out
-        if len(out) > self._kept:
+        if len(out) > self._traced:
             self._keep_others(out, now)
         event = self._endpoint.receive_datagram(data, source, now)
         call: CallPort | None = None
@@ -56,11 +56,11 @@ class Turn:
                 call = caller.call
                 messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
         if call is not None and messages is not None:
-            trace.turn(call, messages, now, source, data, out[self._kept :])
-            self._kept = len(out)
+            trace.turn(call, messages, now, source, data, out[self._traced :])
+            self._traced = len(out)
         else:
             trace.message(now.wall - now.waited_ms, _IN, source, data)
-            if len(out) > self._kept:
+            if len(out) > self._traced:
                 self._keep_others(out, now)
         return event
 
@@ -75,14 +75,14 @@ class Turn:
         """Return all datagrams to send, in order, and clear the list."""
         out = self._store.out
         if out:
-            if len(out) > self._kept:
+            if len(out) > self._traced:
                 self._keep_others(out, now)
             self._store.out = []
-            self._kept = 0
+            self._traced = 0
         return out
 
     def _keep_others(self, out: list[Datagram], now: Instant) -> None:
         """Keep what was sent for no event of a call: by timers, deadlines, orders, and in answer to a repetition."""
-        for datagram in out[self._kept :]:
+        for datagram in out[self._traced :]:
             self._trace.message(now.wall, _OUT, datagram.peer, datagram.data)
-        self._kept = len(out)
+        self._traced = len(out)

@@ -41,7 +41,7 @@ class Challenged(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Keep nothing of the request: the verdict comes later, with the request (``ServerCore.take_judged``).
+    """Keep nothing of the request: the verdict comes later, and the request is then taken again.
 
     A repetition gets the same verdict meanwhile.
     """

@@ -53,8 +53,8 @@ from vosd.stir.settings import StirTerms
 from vosd.trunks.gateways import RoutingGateway
 
 FILES: Final = "the configuration files"
-_SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
 """Name of this source in messages."""
+_SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
 
 Read = TypeVar("Read")
 Made = TypeVar("Made")

@@ -189,7 +189,10 @@ class LiveCall:
         self.timer = deadlines.schedule(at_ms, self)
 
     def vendor_answered(self) -> bool:
-        """Journal a call that a gateway has answered, in place of its entry before; False if that fails."""
+        """Journal a call that a gateway has answered, in place of its entry before; False if that fails.
+
+        Where the caller's 200 waits for a PRACK this is done then, and again by ``answered`` before the 200 is sent.
+        """
         services, call = self.services, self.call
         kept = opened_now(self, call)
         answered_at, choice = call.journey.vendor_answered_at, call.journey.choice

@@ -106,7 +106,7 @@ class Switch(Counting):
         """Services that the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines
         self.next_deadline = self._deadlines.next_due
-        """Return the next deadline, in milliseconds of the monotonic clock, or None."""
+        """A function: the next deadline, in milliseconds of the monotonic clock, or None."""
         self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy, self.services.admission)
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
@@ -213,10 +213,6 @@ class Switch(Counting):
     def has_calls(self) -> bool:
         """Whether there are live calls."""
         return bool(self._calls)
-
-    async def emptied(self) -> None:
-        """Wait until there is no live call."""
-        await self._calls.emptied()
 
     def calls(self) -> Sequence[LiveCall]:
         """Return the live calls, oldest first."""
