@@ -96,9 +96,9 @@ class OwnAnswers:
             headers += _reason(status)
         kind.received(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
 
-    def answer_cancel(self, stem: ResponseStem, key: str, status: int, tag: str | None, now: Instant) -> None:
+    def accept_cancel(self, stem: ResponseStem, key: str, tag: str | None, now: Instant) -> None:
         """Answer a CANCEL with the ``tag`` of its INVITE's dialog, or one of its own (section 9.2)."""
-        Server.received(self._store, key, stem).respond(status, tag or self._token(), self._server_header, now)
+        Server.received(self._store, key, stem).respond(200, tag or self._token(), self._server_header, now)
 
     # -- without one --------------------------------------------------------------------------------------------
 
@@ -124,6 +124,13 @@ class OwnAnswers:
         stem = self.own_stem_of(request, source)
         headers = f"{self._server_header}Retry-After: 1\r\n"
         self._store.send(stem.peer, response(stem, 500, self._flows.refusal_tag, headers))
+
+    def refuse_cancel(self, stem: ResponseStem) -> None:
+        """Refuse a CANCEL of no INVITE of its sender, and remember nothing.
+
+        Branches can be guessed: what was kept would be the answer to the CANCEL of the one that has sent the INVITE.
+        """
+        self._store.send(stem.peer, response(stem, 481, self._flows.refusal_tag, self._server_header))
 
     def challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Send a challenge and keep nothing of the request."""

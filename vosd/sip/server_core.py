@@ -389,20 +389,22 @@ class ServerCore:
         """Answer a CANCEL (section 9.2); return the event if its INVITE has, or may have had, no final response.
 
         The response goes where those to the INVITE go: that may follow from ``nat`` of the phone that sent it. One that
-        does not come from where its INVITE came from has no effect: it gets 481.
+        is not of the sender of its INVITE has no effect: it gets 481.
         """
         transaction = self._store.servers.get(prefix + "INVITE")
-        if isinstance(transaction, InviteServer) and not self._is_cancelled_by(request, source, transaction):
-            self._answers.answer_cancel(self._answers.towards(source, request, stem), key, 481, None, now)
-            return None
         finished = self._store.finished.get(prefix + "INVITE")
-        found = transaction is not None or finished is not None
+        is_of_another = isinstance(transaction, InviteServer) and not self._is_cancelled_by(
+            request, source, transaction
+        )
+        if is_of_another or (transaction is None and finished is None):
+            self._answers.refuse_cancel(self._answers.towards(source, request, stem))
+            return None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog = owner.dialog if owner is not None else None
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         is_seen = transaction is not None and transaction.stem.peer == source
         stem = stem.answered_at(source) if is_seen else self._answers.towards(source, request, stem)
-        self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
+        self._answers.accept_cancel(stem, key, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
         if now.waited_ms and isinstance(finished, str):  # by our tag: it was accepted

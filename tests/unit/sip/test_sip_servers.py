@@ -208,6 +208,27 @@ def test_a_cancel_with_another_call_id_or_from_tag_is_none_of_this_invite(probe,
 
 
 @pytest.mark.parametrize(
+    ("source", "guess"),
+    [
+        (CUSTOMER, {"call_id": "guess"}),
+        (Peer(0, "192.0.2.99", 5060), {}),
+        (Peer(0, "192.0.2.99", 5060), {"from_": "<sip:1@192.0.2.10>;tag=guess"}),
+    ],
+    ids=["another call", "another host", "another host and tag"],
+)
+@pytest.mark.parametrize("is_ahead", [True, False], ids=["before the INVITE", "after it"])
+def test_a_cancel_of_another_takes_no_effect_from_the_one_of_the_sender(probe, source, guess, is_ahead):
+    """Both have the key of one transaction: the 481 to one must not be kept as the answer to the other."""
+    if is_ahead:
+        probe.receive(request("CANCEL", **guess), source)
+    arrive(probe).transaction.owner = Keeper()
+    if not is_ahead:
+        probe.receive(request("CANCEL", **guess), source)
+    assert isinstance(probe.receive(request("CANCEL")), CancelArrived)
+    assert probe.titles() == ["481", "200"]
+
+
+@pytest.mark.parametrize(
     ("source", "is_taken"),
     [
         (CUSTOMER, True),
