@@ -203,8 +203,10 @@ def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int],
     figures = []
     for name in layout.figures:
         other = paid_in.get(_MAYBE_OF_TWO.get(name, ""), "")
-        is_mixed = bool(other) and other != paid_in["income_currency"]
-        value = None if is_mixed else FIGURES[name].of(sums)
+        is_of_two = bool(other) and other != paid_in["income_currency"]
+        # refused calls keep the currency of the vendor that was tried last: nothing less nothing is known all the same
+        is_known = not is_of_two or not any(sums[need] for need in FIGURES[name].needs)
+        value = FIGURES[name].of(sums) if is_known else None
         figures.append(ZERO + value if value is not None and FIGURES[name].kind is FigureKind.MONEY else value)
     return ReportRow(label, line.by, tuple(paid_in.values()), tuple(figures))
 

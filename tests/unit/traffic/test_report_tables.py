@@ -120,6 +120,13 @@ def test_there_is_no_profit_between_two_currencies():
     assert (row["income"], row["cost"], row["profit"]) == (Decimal(2), Decimal(1), None)
 
 
+def test_calls_that_a_vendor_of_another_currency_refused_bring_nothing():
+    sold = Line(0, (), ("EUR", "EUR", "EUR"), sums(4, 4, income=Decimal("0.05"), cost=Decimal("0.025")))
+    refused = Line(0, (), ("EUR", "USD", "EUR"), sums(2, 0))
+    for rows in rows_of("daily", sold, refused):
+        assert {row["currencies"][1]: row["profit"] for row in rows} == {"EUR": Decimal("0.025"), "USD": 0}
+
+
 def test_calls_that_only_cost_something_are_a_loss_in_the_currency_of_the_cost():
     sold = Line(0, ("acme", "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(9), cost=Decimal(5)))
     late = Line(0, ("", "carrier", "x"), ("EUR", ""), sums(1, 0, cost=Decimal("0.06")))
