@@ -79,7 +79,7 @@ class VirtualPhone(Vendor):
         text = compose(
             [
                 f"REGISTER sip:{self.switch.host} SIP/2.0",
-                f"Via: SIP/2.0/UDP {self.address};rport;branch={branch}",
+                f"Via: {self.via};branch={branch}",
                 "Max-Forwards: 70",
                 f"From: <sip:{self.login.username}@{self.switch.host}>;tag=register",
                 f"To: <sip:{user}@{self.switch.host}>",

@@ -99,7 +99,7 @@ class Side:
         """Write a request of this call."""
         lines = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.agent.address};rport;branch={branch}",
+            f"Via: {self.agent.via};branch={branch}",
             f"From: {self.local}",
             f"To: {self.remote}",
             f"Call-ID: {self.call_id}",

@@ -632,7 +632,7 @@ def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called
     assert scene.finish(call).end_reason == "Normal"
 
 
-def calls_out(intent: Intent, nat: Nat = Nat.AUTO, registered: Address = OPEN, transport: str = "udp"):
+def calls_out(intent: Intent, nat: Nat = Nat.AUTO, registered: object = OPEN, transport: str = "udp"):
     """Let a phone call whose Contact is public and not where it is seen; return the stage, its side and its dialog."""
     trunk = phone(NUMBER, dialect=CallerDialect(nat=nat))
     scene = Scene(catalogue([vendor_gateway(0)], phones=[trunk]), listeners=(Listener(*SWITCH, transport),))
@@ -656,6 +656,27 @@ def test_a_registered_phone_that_calls_is_asked_where_it_is_seen():
     there.hang_up()
     scene.wire.run_until(lambda: call.is_over)
     assert [bye.start_line for bye in call.asked["BYE"]] == [f"BYE sip:{OPEN} SIP/2.0"]
+    assert scene.close().end_reason == "Normal"
+
+
+def test_a_phone_that_sends_from_another_port_than_it_listens_at_is_asked_at_its_contact():
+    """It asks for no answers where it sends from (RFC 3581): its Via has the port at which it listens."""
+    scene, sending = Scene(catalogue([vendor_gateway(0)], phones=[phone(NUMBER)])), OPEN._replace(port=45_060)
+    desk = scene.exchange.telephone(NUMBER, OPEN)
+    desk.via = f"SIP/2.0/UDP {OPEN}"
+    scene.wire.hide(OPEN, sending)
+    scene.wire.attach(OPEN, desk._receive)
+    scene.wire.attach(sending, lambda _packet: None)
+    desk.register()
+    call = desk.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    there.ask("INFO", body="Signal=1", kind="application/dtmf-relay")
+    scene.wire.run_for(1_000)
+    there.hang_up()
+    scene.wire.run_for(1_000)
+    assert there.got == {"INFO": [200], "BYE": [200]}
+    assert len(call.asked["BYE"]) == 1
     assert scene.close().end_reason == "Normal"
 
 

@@ -108,8 +108,11 @@ class DialogTable:
 
         Requests to that place go where its REGISTER came from, and so do those of the call. Over a connection they take
         that connection, and where a proxy stands before the phone, its Record-Route or its Contact says where they go.
+        A phone that asks for no ``rport`` may listen at another port than it sends from.
         """
         if self._store.reliable[source.flow] or invite.header("record-route") or len(invite.headers("via")) > 1:
+            return False
+        if "rport" not in invite.via.params:
             return False
         contact = invite.header("contact") or ""
         if not is_elsewhere(contact, source):
