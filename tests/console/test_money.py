@@ -258,7 +258,7 @@ def test_a_transfer_of_the_page_of_an_account_is_undone_as_a_whole(site: Watched
     expect(booked.filter(has_text="from rival").get_by_text("taken back", exact=True)).to_have_count(1)
 
 
-def test_an_agent_is_asked_for_its_own_currency_beside_a_customer_of_another_one(site: Watched, visit: Visit) -> None:
+def test_an_agent_moves_its_money_to_customers_of_its_currency_alone(site: Watched, visit: Visit) -> None:
     keys = {
         "dealer": {"currency": "USD", "overdraft_limit": "10", "rights": ["sub_payments"]},
         "abroad": {"currency": "EUR", "agent": "dealer"},
@@ -267,16 +267,20 @@ def test_an_agent_is_asked_for_its_own_currency_beside_a_customer_of_another_one
     for name, of_account in keys.items():
         made = site.api.ask("PUT", f"/accounts/{name}", {"keys": of_account})
         assert made.status == 200, made.content
-    page = visit("agent", "dealer").go("/accounts/abroad", "abroad")
+    dealer = visit("agent", "dealer")
+    page = dealer.go("/accounts/nearby", "nearby")
     page.get_by_role("button", name="Transfer", exact=True).click()
     asked = page.get_by_role("dialog")
-    asked.get_by_label("To the account").fill("nearby")
+    expect(asked.get_by_label("To the account")).to_have_value("nearby")
     asked.get_by_label("Amount in USD").fill("0.25")
     asked.get_by_role("button", name="Continue").click()
     expect(asked).to_contain_text("Move 0.25 USD from dealer to nearby?")
     asked.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("status").filter(has_text="0.25 USD moved to nearby").wait_for()
-    expect(page.get_by_role("button", name="Book a payment")).to_have_count(0)  # it has no money of that currency
+    dealer.turn("/accounts/abroad", "abroad")
+    page.get_by_role("button", name="Credit", exact=True).wait_for()
+    for act in ("Transfer", "Book a payment"):
+        expect(page.get_by_role("button", name=act, exact=True)).to_have_count(0)
 
 
 def test_a_transfer_is_ordered_by_the_keyboard_and_the_form_of_its_amount_is_said(site: Watched, boss: Visitor) -> None:

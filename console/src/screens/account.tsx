@@ -65,6 +65,7 @@ export function AccountScreen() {
   const { balance, use, row } = useMoney(account);
   // what an agent books for another account leaves its own one, and the currencies of both have to be one
   const moved = useBalance(own ?? account).data;
+  const mayMove = moved !== undefined && moved.currency === row?.currency;
   // nothing of the account of another is there to see: one refusal says so
   const isForeign = isRefused(balance.error, "out_of_scope");
   const calls = useQuery({
@@ -90,10 +91,8 @@ export function AccountScreen() {
       actions={
         row && (
           <Group gap="xs">
-            {may.pay && moved?.currency === row.currency && (
-              <Pay account={account} currency={String(row.currency ?? "")} />
-            )}
-            {moved && <Transfer account={account} currency={String(moved.currency ?? "")} />}
+            {may.pay && mayMove && <Pay account={account} currency={String(row.currency ?? "")} />}
+            {mayMove && <Transfer account={account} currency={String(row.currency ?? "")} />}
             {!isOwn && <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />}
             {!isOwn && may.block && <Block account={account} row={row} />}
           </Group>
@@ -364,7 +363,7 @@ function Settings({ account }: { account: string }) {
 
 /**
  * Money from this account to another one; an agent pays from its own account alone, so it is offered this one as the
- * target. The currency is that of the account that pays.
+ * target.
  */
 function Transfer({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
