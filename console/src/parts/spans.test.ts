@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { barsOf, currencyOf, linesOf, moneyOf } from "./spans";
+import { barsOf, currencyOf, linesOf, moneyOf, spanWords } from "./spans";
 
 const TEN = "2026-11-25T10:00+0000";
 const ELEVEN = "2026-11-25T11:00+0000";
@@ -98,4 +98,12 @@ it("adds up an amount in each currency to the digit, but not where a row of the 
     { currency: "USD", value: "1.10" },
   ]);
   expect(moneyOf(totals, "profit")).toEqual([{ currency: "EUR", value: "3.00" }]);
+});
+
+it("says of an hour that the clocks repeat which of the two it is", () => {
+  const shown = (span: string) => spanWords(span, "America/New_York");
+  expect(shown("2026-11-01T01:00:00-04:00")).toBe("11-01 01:00 UTC-04:00");
+  expect(shown("2026-11-01T01:00:00-05:00")).toBe("11-01 01:00 UTC-05:00");
+  expect(shown("2026-11-01T02:00:00-05:00")).toBe("11-01 02:00");
+  expect(shown("2026-11-01")).toBe("2026-11-01");
 });

@@ -2,6 +2,7 @@
 
 import type { Row } from "../api/client";
 import { localMinute, sumOf } from "../format";
+import { chosenZone, repeatedOffset } from "../zone";
 
 /** A figure of a report, with its kind as the report says it. */
 export interface Figure {
@@ -131,7 +132,9 @@ const currenciesOf = (row: Row): string =>
     .filter(Boolean)
     .join("/");
 
-/** The beginning of a span in few characters, in the viewer's zone where it is shorter than a day. */
-export function spanWords(span: string): string {
-  return span.includes("T") ? localMinute(span).slice(YEAR_CHARACTERS).replace("T", " ") : span;
+/** The beginning of a span in few characters, in a zone (the viewer's) where it is shorter than a day. */
+export function spanWords(span: string, zone = chosenZone()): string {
+  if (!span.includes("T")) return span;
+  const minute = localMinute(span, zone).slice(YEAR_CHARACTERS).replace("T", " ");
+  return [minute, repeatedOffset(new Date(span), zone)].filter(Boolean).join(" ");
 }
