@@ -348,3 +348,12 @@ def hop_of(target: str) -> Hop | None:
     if maddr and not _MADDR.match(maddr):
         return None
     return Hop(plain_host(maddr or uri.host), uri.port, transport if transport in DEFAULT_PORTS else None)
+
+
+def whole_hop_of(target: str) -> Hop | None:
+    """Read the same with the port and the transport that it leaves out: one place may be written in several ways."""
+    hop = hop_of(target)
+    if hop is None:
+        return None
+    transport = hop.transport or "udp"
+    return Hop(hop.host, hop.port or DEFAULT_PORTS[transport], transport)

@@ -8,12 +8,11 @@ from typing import Final
 
 from vosd.base.host import Realm, is_no_host, is_private, plain_host, reached_at, realm_of
 from vosd.base.nat import Nat
-from vosd.sip.flows import hop_of
+from vosd.sip.flows import hop_of, whole_hop_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.outgoing import Peer
-from vosd.sip.wire.uri import DEFAULT_PORTS
 
 _AUTO: Final = Nat.AUTO  # access to enum members is slow
 
@@ -74,11 +73,8 @@ def is_answered_where_seen(nat: Nat, request: Request, seen: Peer) -> bool:
 
 def is_elsewhere(contact: str, seen: Peer) -> bool:
     """Return whether the owner of a registered Contact, a URI, is seen at another address than it announces."""
-    hop = hop_of(contact)
-    if hop is None:
-        return True
-    port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
-    return (hop.host, port) != (plain_host(seen.host), seen.port)
+    hop = whole_hop_of(contact)
+    return hop is None or (hop.host, hop.port) != (plain_host(seen.host), seen.port)
 
 
 def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool:

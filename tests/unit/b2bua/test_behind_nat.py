@@ -659,6 +659,18 @@ def test_a_registered_phone_that_calls_is_asked_where_it_is_seen():
     assert scene.close().end_reason == "Normal"
 
 
+@pytest.mark.parametrize("registered", [f"{OPEN};transport=udp", OPEN.host], ids=["transport", "default port"])
+def test_a_phone_that_writes_its_contact_in_another_way_than_it_registered_is_asked_where_it_is_seen(registered):
+    scene, call, dialog = calls_out(Intent(), registered=registered)
+    assert dialog.peer == Peer(0, *MOVED)
+    scene.wire.hide(OPEN, REMAPPED)
+    call.agent.register()
+    assert dialog.peer == Peer(0, *REMAPPED)
+    scene.vendor.only_call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "Normal"
+
+
 def test_a_phone_that_sends_from_another_port_than_it_listens_at_is_asked_at_its_contact():
     """It asks for no answers where it sends from (RFC 3581): its Via has the port at which it listens."""
     scene, sending = Scene(catalogue([vendor_gateway(0)], phones=[phone(NUMBER)])), OPEN._replace(port=45_060)

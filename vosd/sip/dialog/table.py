@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.sip.device import Device
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.flows import hop_of
+from vosd.sip.flows import whole_hop_of
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.rack import Rack
 from vosd.sip.nat import is_elsewhere
@@ -117,9 +117,11 @@ class DialogTable:
         contact = invite.header("contact") or ""
         if not is_elsewhere(contact, source):
             return False
-        hop = hop_of(contact)
+        hop = whole_hop_of(contact)
         return any(
-            place.peer.flow == source.flow and hop_of(place.contact) == hop and is_elsewhere(place.contact, place.peer)
+            place.peer.flow == source.flow
+            and whole_hop_of(place.contact) == hop
+            and is_elsewhere(place.contact, place.peer)
             for place in self._store.places_of(user)
         )
 
@@ -180,14 +182,14 @@ class DialogTable:
 
         The places are tried in turn, for which device has the call is not known.
         """
-        owner, hop = self.owners.get(dialog.local_tag), hop_of(dialog.target)
+        owner, hop = self.owners.get(dialog.local_tag), whole_hop_of(dialog.target)
         if owner is None or dialog.seen_at != refused_at:
             return
         places = [
             place
             for place in self._store.places_of(dialog.user)
             if place.peer.flow == refused_at.flow
-            and hop_of(place.contact) == hop
+            and whole_hop_of(place.contact) == hop
             and (place.peer == refused_at or not place.device.is_surely_not(dialog.device))
         ]
         at = next((number for number, place in enumerate(places) if place.peer == refused_at), -1)
@@ -334,4 +336,4 @@ def _may_be_at(place: RegisteredPlace, target: str, device: Device | None, befor
     A device writes the port of each connection into its Contact, or the address of the network that it is in by now.
     """
     is_its_flow = place.peer.flow == before.flow and place.device.has_instance_of(device)
-    return is_its_flow or hop_of(target) == hop_of(place.contact)
+    return is_its_flow or whole_hop_of(target) == whole_hop_of(place.contact)
