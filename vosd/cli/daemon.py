@@ -120,10 +120,12 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
 def _warn_root(invocation: Invocation, path: Path, loaded: "Loaded") -> None:
     """Say to root where the switch is another user: it may not read all that root may."""
     from vosd.config.places import state_dir_found_from
-    from vosd.daemon.claim import warning_to_root
+    from vosd.daemon.claim import other_owner
 
-    if (warning := warning_to_root(state_dir_found_from(path, loaded.settings.state_dir))) is not None:
-        invocation.remark(f"{warning}; this check does not find files that only root may read")
+    directory = state_dir_found_from(path, loaded.settings.state_dir)
+    if (owner := other_owner(directory)) is not None:
+        belongs = f"{directory} belongs to the user {owner}"
+        invocation.remark(f"{belongs}: run this as that user, since root may read files that the switch may not")
 
 
 def _checked(invocation: Invocation, path: Path) -> "Loaded":

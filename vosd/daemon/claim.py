@@ -134,14 +134,20 @@ def _is_full(directory: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < ROOM_BYTES or (disk.f_files > 0 and not disk.f_favail)
 
 
-def warning_to_root(directory: Path) -> str | None:
-    """Return what to do where root is about to make files in the directory of another user; None = it is not so."""
+def other_owner(directory: Path) -> int | None:
+    """Return the owner of a directory where this is root and the owner is not; None = it is not so."""
     try:
-        owner = directory.stat().st_uid if os.geteuid() == 0 else 0
+        return (directory.stat().st_uid or None) if os.geteuid() == 0 else None
     except OSError:  # it will be made
         return None
+
+
+def warning_to_root(directory: Path) -> str | None:
+    """Return what to do where root is about to make files in the directory of another user; None = it is not so."""
+    if (owner := other_owner(directory)) is None:
+        return None
     closed = f"{directory} belongs to the user {owner}, who may not use what root makes there"
-    return f"{closed}: run this as that user, or chown -R {owner}: {directory} afterwards" if owner else None
+    return f"{closed}: run this as that user, or chown -R {owner}: {directory} afterwards"
 
 
 def _closed(file: object, state_dir: Path) -> str:
