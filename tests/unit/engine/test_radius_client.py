@@ -395,6 +395,46 @@ async def test_a_record_that_fails_again_is_put_to_all_addresses_of_a_name(monke
         client.close()
 
 
+async def test_an_address_that_answers_is_asked_though_the_name_has_moved_to_a_dead_one(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.8", "127.0.0.9")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as first, FakeServer(at=("127.0.0.9", first.port)) as third:
+        named = RadiusServer("aaa.example.net", Secret("between us"), first.port, first.port)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=SOON_MS, tries=1)
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        first.silent = True
+        asked = asyncio.create_task(client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=True))
+        await until(lambda: len(first.packets) == 1)
+        client._links[0].try_next_address()  # as others do that were asked meanwhile
+        assert (await asked).code is RadiusCode.ACCOUNTING_RESPONSE
+        assert (client._links[0].address, len(third.packets)) == ("127.0.0.9", 1)
+        client.close()
+
+
+async def test_an_address_that_answers_others_stays_in_use_where_another_one_answers_a_record(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.9")]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    with FakeServer() as first, FakeServer(at=("127.0.0.9", first.port)) as second:
+        named = RadiusServer("aaa.example.net", Secret("between us"), first.port, first.port)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=SOON_MS, tries=1)
+        client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings)
+        first.unwritable = "one"
+        asked = asyncio.create_task(client.ask(RadiusCode.ACCOUNTING_REQUEST, stop, is_doubtful=True))
+        await until(lambda: len(first.packets) == 1)
+        await account(client, lambda _: [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", "another")])
+        assert (await asked).code is RadiusCode.ACCOUNTING_RESPONSE
+        assert (client._links[0].address, len(second.packets)) == ("127.0.0.1", 1)
+        client.close()
+
+
 async def test_a_late_answer_from_an_address_of_before_counts_for_the_record_alone(monkeypatch: pytest.MonkeyPatch):
     def look_up(_name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         return [(2, 2, 17, "", (each, port)) for each in ("127.0.0.1", "127.0.0.9")]

@@ -237,10 +237,12 @@ class _ServerLink:
         """Ask at an address; return the reply, and where it came from. ``late`` is as in ``_Socket``.
 
         Where ``is_repeated``, the other addresses of the name are asked behind it, and one that answers is in use
-        then: the silence of one says nothing of it, for the record may be one that is never answered.
+        then, unless the one in use has answered anything meanwhile: the silence of one says nothing of it, for the
+        record may be one that is never answered.
 
         Raises ``_NoAnswerError`` and ``_NoRoomError``.
         """
+        replies = self.replies
         others = [each for each in self._addresses if each != address] if is_repeated else []
         for each in (address, *others):
             try:
@@ -248,7 +250,7 @@ class _ServerLink:
             except _NoAnswerError as error:
                 failed = error
                 continue
-            if each != address and self.address == address:
+            if each != address and self.replies == replies and each in self._addresses:
                 self._move(each)
             return reply, each
         raise failed
