@@ -202,15 +202,18 @@ class Application:
         self, operation: Operation, request: HttpRequest, path: Mapping[str, str], proof: bytes
     ) -> Answer:
         """Answer a request that can wait with what all get who have the same rights, and ask for it in this second."""
+        begun = time.monotonic()
         is_use = UNATTENDED not in request.headers
-        who = self._known_senders.lately(proof + request.source.encode(), time.monotonic(), is_use=is_use)
+        who = self._known_senders.lately(proof + request.source.encode(), begun, is_use=is_use)
         if who is None:
             office = await self._offices.open(needs_database=False, patience_s=operation.patience_s)
             who = await self._known_sender(office, operation, request, proof)
         _admit(operation, request, who)
 
         async def read(who: "Principal" = who) -> Answer:
-            office = await self._offices.open(needs_database=False, patience_s=operation.patience_s)
+            # the reading before may have taken the most of its time: it gives up with a reason before that is over
+            left_s = begun + operation.patience_s - time.monotonic()
+            office = await self._offices.open(needs_database=False, patience_s=left_s)
             answer = await self._carried_out(operation, office, who, path, request)
             return msgspec.structs.replace(answer, packed=compressed(answer.content))
 

@@ -11,6 +11,7 @@ from doubles.api import ADMINISTRATOR, identify
 from doubles.asgi import Answered, answered
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
+from doubles.turns import until
 
 from vosd.admin.office import bookings, definitions, overrides
 from vosd.api import offices as opening
@@ -107,6 +108,23 @@ async def test_a_change_is_made_and_its_answer_says_that_the_switch_does_not_ans
     assert made.json["untold"].startswith("it takes the change when it works again, or refuses it")
     blocked = await site.ask("POST", "/accounts/acme/block", {"memo": "unpaid"})
     assert (blocked.status, "no answer in time" in blocked.json["untold"]) == (200, True)
+
+
+@pytest.mark.usefixtures("mute")
+async def test_readings_that_can_wait_say_in_time_that_the_switch_does_not_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "SPARE_S", 1.0)
+    application = site.application_of(1.0 + WAITED_S)
+
+    def read() -> asyncio.Task[Answered]:
+        head = {**HEAD, "prefer": "wait=1"}
+        return asyncio.create_task(answered(application, "GET", "/status", headers=head))
+
+    first = read()
+    await until(lambda: application._of_all._under_way)
+    for each in await asyncio.gather(first, read(), read()):
+        assert (each.status, each.json["code"]) == (503, "daemon_unreachable")
 
 
 @pytest.mark.usefixtures("mute")
