@@ -89,16 +89,12 @@ class ServerChoice:
     def answered(self, chosen: ChosenServer) -> bool:
         """Note an answer; return whether the server is back in service by it.
 
-        The answer to a question from before its death brings no server back, nor does it end the trial under way.
+        The answer to a question from before its death ends its rest, but brings no server back, nor does it end the
+        trial under way.
         """
-        each = self._servers[chosen.server]
         if chosen.is_trial:
-            each.is_asked = False
-        if each.is_dead and chosen.is_trial:
-            return self._has_proved(each)
-        if not each.is_dead:
-            each.failures = 0
-        return False
+            self._servers[chosen.server].is_asked = False
+        return self.answered_late(chosen)
 
     def answered_late(self, chosen: ChosenServer) -> bool:
         """Note an answer to a question that was given up; return whether the server is back in service by it.

@@ -115,6 +115,16 @@ def test_a_late_answer_takes_back_failures_and_ends_a_rest():
     assert not choice.answered_late(TRIAL), "it is back already"
 
 
+def test_an_answer_to_a_question_from_before_its_death_ends_the_rest_of_a_server():
+    choice = ServerChoice(1, RULES)
+    for _ in range(RULES.failures):
+        choice.failed(FIRST, 0)
+    assert asked(choice, 1) is None
+    assert not choice.answered(FIRST)
+    assert choice.dead == [0]
+    assert asked(choice, 1) == TRIAL
+
+
 def test_questions_that_say_nothing_by_their_silence_keep_no_other_from_a_trial():
     choice = ServerChoice(1, RULES)
     choice.failed(FIRST, 0)
