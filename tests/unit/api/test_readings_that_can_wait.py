@@ -62,10 +62,18 @@ async def test_all_with_the_same_rights_get_one_answer_and_are_looked_up_every_f
     assert sorted(site.looked_up) == sorted(LOGINS)
 
 
-async def test_who_has_no_time_waits_for_no_other(site: Site) -> None:
+@pytest.mark.parametrize("head", [{}, {"prefer": "wait=0"}, {"prefer": "respond-async"}])
+async def test_who_has_no_time_waits_for_no_other(site: Site, head: dict[str, str]) -> None:
     for _ in range(3):
-        assert (await site.read(LOGINS[0])).status == 200
+        assert (await site.read(LOGINS[0], **head)).status == 200
     assert len(site.switch.asked) == len(site.looked_up) == 3
+
+
+@pytest.mark.parametrize("preference", ["Wait=1", "respond-async, wait = 10", 'WAIT="05"'])
+async def test_a_preference_has_any_case_and_stands_beside_others(site: Site, preference: str) -> None:
+    answers = await asyncio.gather(*(site.read(login, prefer=preference) for login in LOGINS))
+    assert {each.status for each in answers} == {200}
+    assert len(site.switch.asked) < len(LOGINS)
 
 
 async def test_none_gets_the_answer_of_other_rights(site: Site) -> None:
