@@ -12,7 +12,9 @@ compatible_with = "0019"
 
 def upgrade() -> None:
     counter = sa.table("counter", sa.column("name"), sa.column("value"))
-    op.bulk_insert(counter, [{"name": "lease", "value": 0}])
+    # A switch that waits for its database may have made the row already.
+    row = sa.insert(counter).values(name="lease", value=0)
+    op.execute(row.prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite"))
 
 
 def downgrade() -> None:

@@ -140,6 +140,24 @@ async def test_tokens_of_before_have_their_makers_from_the_audit(url, database):
     assert {each.id: each.maker for each in await access.tokens()} == {"a": "ann", "b": "token a", "c": AT_TERMINAL}
 
 
+async def test_a_switch_that_takes_its_lease_meanwhile_is_no_hindrance(url, database):
+    """The row that it changes is made by it where it is missing, as until the last migrations."""
+
+    def back_and_forth(synchronous):
+        config = Config()
+        config.set_main_option("script_location", str(migrations_path()))
+        config.attributes["connection"] = synchronous
+        command.downgrade(config, "0104")
+        synchronous.exec_driver_sql("INSERT INTO counter (name, value) VALUES ('lease', 3)")
+        command.upgrade(config, "head")
+
+    await copy_migrated(url)
+    async with database.writing() as connection:
+        await connection.run_sync(back_and_forth)
+        taken = await connection.exec_driver_sql("SELECT value FROM counter WHERE name = 'lease'")
+        assert taken.scalar_one() == 3
+
+
 async def test_attempts_of_before_that_ended_without_an_answer_stay_reached(url, database):
     """In the sums of quarters, UTC days and days of other zones alike; to make the sums anew keeps them."""
     await copy_migrated(url)
