@@ -96,9 +96,9 @@ class OwnAnswers:
             headers += _reason(status)
         kind.received(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
 
-    def accept_cancel(self, stem: ResponseStem, key: str, tag: str | None, now: Instant) -> None:
+    def answer_cancel(self, stem: ResponseStem, key: str, status: int, tag: str | None, now: Instant) -> None:
         """Answer a CANCEL with the ``tag`` of its INVITE's dialog, or one of its own (section 9.2)."""
-        Server.received(self._store, key, stem).respond(200, tag or self._token(), self._server_header, now)
+        Server.received(self._store, key, stem).respond(status, tag or self._token(), self._server_header, now)
 
     # -- without one --------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class OwnAnswers:
         self._store.send(stem.peer, response(stem, 500, self._flows.refusal_tag, headers))
 
     def refuse_cancel(self, stem: ResponseStem) -> None:
-        """Refuse a CANCEL of no INVITE of its sender, and remember nothing.
+        """Refuse a CANCEL of an INVITE of another sender, and remember nothing.
 
         Branches can be guessed: what was kept would be the answer to the CANCEL of the one that has sent the INVITE.
         """

@@ -393,10 +393,8 @@ class ServerCore:
         """
         transaction = self._store.servers.get(prefix + "INVITE")
         finished = self._store.finished.get(prefix + "INVITE")
-        is_of_another = isinstance(transaction, InviteServer) and not self._is_cancelled_by(
-            request, source, transaction
-        )
-        if is_of_another or (transaction is None and finished is None):
+        found = transaction is not None or finished is not None
+        if isinstance(transaction, InviteServer) and not self._is_cancelled_by(request, source, transaction):
             self._answers.refuse_cancel(self._answers.towards(source, request, stem))
             return None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
@@ -404,7 +402,7 @@ class ServerCore:
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         is_seen = transaction is not None and transaction.stem.peer == source
         stem = stem.answered_at(source) if is_seen else self._answers.towards(source, request, stem)
-        self._answers.accept_cancel(stem, key, tag, now)
+        self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
         if now.waited_ms and isinstance(finished, str):  # by our tag: it was accepted
