@@ -44,6 +44,13 @@ def content(engine=MediaEngine.RELAY):
     return catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON))
 
 
+def scene_by(engine, content):
+    """Begin a scene whose media one engine relays."""
+    if engine is MediaEngine.RELAY:
+        return Scene(content, relay=VirtualRelay())
+    return Scene(content, rtpengines=VirtualRtpEngines())
+
+
 def port_of(session):
     return media_of(session.encode())[0].port
 
@@ -96,8 +103,7 @@ def test_ports_are_first_looked_at_when_silence_may_have_ended_a_call(monkeypatc
 @pytest.mark.parametrize("lacking", ["200", "ACK"])
 def test_a_relayed_call_in_which_one_side_has_never_described_a_session_ends_by_silence(engine, lacking):
     """From such a side nothing can come, and nothing else ends the call before its longest time."""
-    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
-    scene = Scene(content(engine), **by_engine)
+    scene = scene_by(engine, content(engine))
     if lacking == "200":
         call = scene.answered_call(script=answers(body=""))
     else:
@@ -113,8 +119,7 @@ def test_a_relayed_call_in_which_one_side_has_never_described_a_session_ends_by_
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("answer", ["", "no description", OFFER.replace("audio 20000", "audio 0")])
 def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_by_silence(engine, answer):
-    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
-    scene = Scene(content(engine), **by_engine)
+    scene = scene_by(engine, content(engine))
     call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=answer))
     call.acknowledge("")
     run_silent(scene, 30_000)
@@ -127,8 +132,7 @@ def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_b
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_call_whose_media_no_relay_carries_may_be_silent(engine, is_late):
-    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
-    scene = Scene(content(engine), **by_engine)
+    scene = scene_by(engine, content(engine))
     chat = OFFER.partition("m=")[0] + "m=message 2855 TCP/MSRP *\r\na=path:msrp://192.0.2.1:2855/a;tcp\r\n"
     if is_late:
         call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=chat))
@@ -341,8 +345,7 @@ def after_a_consultation_of_each(engine, encryption=Encryption.OFF):
         accounts=[account("office", overdraft_limit=None)],
         media=MediaParameters(engine=engine, mode=MediaMode.AUTO),
     )
-    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
-    scene = Scene(content, **by_engine)
+    scene = scene_by(engine, content)
     scene.vendor.script = answers(500, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
     call, at_desk = called(scene, *registered(scene)[:1])
     for side in (call, at_desk):
