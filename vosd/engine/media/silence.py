@@ -54,14 +54,12 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
     is_relayed = is_relayed and is_whole and not is_waiting
     needed, sides = any if is_relayed else all, (one, other)
     if not needed(each.ports and each.origin for each in sides) and (
-        not is_relayed
-        or any(each.ports or each.sources for each in sides)
-        or _passes_by_relays(caller)
-        or _passes_by_relays(callee)
+        not is_relayed or any(each.ports or each.sources for each in sides)
     ):
         return None
     # A fax that one side alone has was offered and refused.
-    if one.is_direct or other.is_direct or (one.is_fax and other.is_fax):
+    may_be_silent = one.is_direct or other.is_direct or (one.is_fax and other.is_fax)
+    if may_be_silent or (is_relayed and _passes_by_relays(caller, callee)):
         return None
     begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
     received_ms = [_answered_ms(leg, answered_at) for leg in (caller, callee)]
@@ -93,13 +91,17 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
     )
 
 
-def _passes_by_relays(leg: Leg) -> bool:
-    """Return whether a side has described media that no relay carries, such as messages over TCP (RFC 4975)."""
-    described = leg.sessions.remote
+def _passes_by_relays(one: Leg, other: Leg) -> bool:
+    """Return whether all that two sides have agreed on are media that no relay carries, such as messages over TCP.
+
+    The port 0 of either side is a refusal (RFC 3264 section 6).
+    """
     try:
-        return bool(described) and any(each.port and not each.is_relayable for each in media_of(described))
+        described = [media_of(each.sessions.remote) for each in (one, other) if each.sessions.remote]
     except BadSession:
         return False
+    agreed = [pair for pair in zip(*described, strict=False) if len(pair) == 2 and all(each.port for each in pair)]
+    return bool(agreed) and not any(each.is_relayable for pair in agreed for each in pair)
 
 
 def _answered_ms(leg: Leg, answered_at: Instant) -> int:
