@@ -98,6 +98,9 @@ it("adds up an amount in each currency to the digit, but not where a row of the 
     { currency: "USD", value: "1.10" },
   ]);
   expect(moneyOf(totals, "profit")).toEqual([{ currency: "EUR", value: "3.00" }]);
+  expect(moneyOf([...totals, { income_currency: "", profit: "0.00" }], "profit")).toEqual([
+    { currency: "EUR", value: "3.00" },
+  ]);
 });
 
 it("says of an hour that the clocks repeat which of the two it is", () => {

@@ -113,12 +113,13 @@ function added(values: readonly string[], isMoney: boolean): string {
 
 /**
  * An amount of rows added up in each currency; none where a row of the currency has no such amount, as the profit of
- * calls whose cost is in another one: the sum would be that of the other calls alone.
+ * calls whose cost is in another one: the sum would be that of the other calls alone. Calls that brought nothing may
+ * have no currency.
  */
 export function moneyOf(rows: readonly Row[], name: string): { currency: string; value: string }[] {
   const partly = new Set(rows.filter((row) => row[name] === null).map((row) => currencyOf(row, name)));
   return barsOf(rows, { name, kind: "money" }, () => "")
-    .filter(({ currency }) => !partly.has(currency))
+    .filter(({ currency }) => currency && !partly.has(currency))
     .flatMap(({ currency, bars }) => bars.map(({ value }) => ({ currency, value })));
 }
 
