@@ -179,9 +179,7 @@ class ExportDirectory:
         except FileNotFoundError:
             return None
         except OSError as error:
-            advice = (
-                f"it belongs to the user that ran the export: give {self._directory} to the user of the switch (chown)"
-            )
+            advice = f"if another user ran the export, give {self._directory} to the user of the switch (chown -R)"
             message = f"{self._state_file} cannot be read ({error.strerror}): {advice}"
             raise ExportBlocked(message) from error
         try:
