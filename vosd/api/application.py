@@ -1,7 +1,6 @@
 """The ASGI application: from a request to an operation of the table, its order, the office, and an answer."""
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -75,8 +74,6 @@ if TYPE_CHECKING:
 LAST_EVENT_ID: Final = "last-event-id"
 UNATTENDED: Final = "x-unattended"
 """Header of a reading that a page makes by itself: it is no use of a session."""
-WAITS: Final = re.compile(r"\bwait\s*=\s*\"?0*[1-9]", re.IGNORECASE)
-"""Preference of a reading that has a second or more (RFC 7240 section 4.3)."""
 OF_ALL_S: Final = 1.0
 """Readings that have time share one of the state of the switch so often."""
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -430,8 +427,9 @@ def _as_seen(request: HttpRequest | None, answer: Answer) -> Answer:
 
 
 def _waits(request: HttpRequest) -> bool:
-    """Return whether a request has time, and wants what most want: JSON."""
-    has_time = WAITS.search(request.headers.get("prefer", "")) is not None
+    """Return whether a request has a second or more (RFC 7240 section 4.3), and wants what most want: JSON."""
+    seconds = request.preferences().get("wait", "")
+    has_time = seconds.isascii() and seconds.strip("0").isdigit()
     return has_time and request.headers.get("accept", "*/*") in {"*/*", JSON}
 
 

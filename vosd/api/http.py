@@ -11,6 +11,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
+from urllib.request import parse_http_list
 
 import msgspec
 
@@ -134,6 +135,14 @@ class HttpRequest:
         """Whether a change that it orders was begun."""
         self.sender: Principal | None = None
         """The principal that sends it; None = it is not known yet."""
+
+    def preferences(self) -> dict[str, str]:
+        """Return how the client would like its answer, names in small letters; the first of a name holds (RFC 7240)."""
+        wanted: dict[str, str] = {}
+        for each in parse_http_list(self.headers.get("prefer", "")):
+            name, _, value = each.partition(";")[0].partition("=")
+            wanted.setdefault(name.strip().lower(), value.strip().strip('"'))
+        return wanted
 
     async def says_something(self) -> bool:
         """Return whether it has a body with content; many clients send ``{}`` where none is wanted.

@@ -276,7 +276,7 @@ def is_long(long: Long, request: HttpRequest) -> bool:
     length = request.headers.get("content-length", "")
     return (
         long.is_always
-        or "respond-async" in request.headers.get("prefer", "")
+        or "respond-async" in request.preferences()
         or (bool(long.uploads) and not (length.isascii() and length.isdigit() and int(length[:9]) <= LONG_BODY))
     )
 
