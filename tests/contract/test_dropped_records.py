@@ -184,7 +184,24 @@ async def test_what_was_dropped_is_in_the_totals_of_its_day_once(booked, run):
     months = await SqlDailyTotals(booked).lines("0001", "9999", by_month=True)
     assert sum(each.calls for each in months) == sum(each.calls for each in days) == 62
     await run(daily_totals=Age(days=390))
-    assert (await SqlDailyTotals(booked).lines("0001", "9999", by_month=False))[0].day >= _iso(10)[:10]
+    kept = await SqlDailyTotals(booked).lines("0001", "9999", by_month=False)
+    assert kept[0].day >= _iso(10)[:10]
+
+
+@on_sqlite
+async def test_a_trial_counts_the_totals_that_a_run_drops(booked, run, tmp_path):
+    await run()
+    settings, totals = RetentionSettings(daily_totals=Age(days=390)), SqlDailyTotals(booked)
+    before = await totals.lines("0001", "9999", by_month=False)
+
+    async def dropped(*, is_trial: bool) -> int:
+        return (
+            await Retention(booked, settings, tmp_path, "ann", lambda: NOW, is_trial=is_trial).run()
+        ).daily_totals_dropped
+
+    would = await dropped(is_trial=True)
+    assert await totals.lines("0001", "9999", by_month=False) == before
+    assert would == await dropped(is_trial=False) > 0
 
 
 async def test_a_dropped_call_is_never_booked_again_and_a_payment_under_its_reference_neither(booked, run):

@@ -86,6 +86,7 @@ def test_without_retention_nothing_goes(site):
     site.config.write_text(text + "retention: {daily_totals: 5 years}\n")
     assert site.document("retention", "run")["kinds"] == [], "totals alone may have a time"
     assert "daily totals dropped: 0" in site.vosd("retention", "run").output
+    assert "daily totals that would be dropped: 0" in site.vosd("retention", "run", "--dry-run").output
     site.config.write_text(text)
     for words in (), ("--dry-run",), ("--json",):
         run = site.vosd("retention", "run", *words)

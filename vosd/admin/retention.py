@@ -223,10 +223,12 @@ class Retention:
         return await self._sheet(plan, str(age), drops)
 
     async def _drop_totals(self, now: int) -> int:
-        if self._settings.daily_totals is None or self._is_trial:
+        if self._settings.daily_totals is None:
             return 0
-        first_kept = iso_utc(self._settings.daily_totals.before(now))[:10]
-        return await SqlDailyTotals(self._database).drop(first_kept, self._audited(DAILY_TOTALS))
+        first_kept, totals = iso_utc(self._settings.daily_totals.before(now))[:10], SqlDailyTotals(self._database)
+        if self._is_trial:
+            return await totals.count(first_kept)
+        return await totals.drop(first_kept, self._audited(DAILY_TOTALS))
 
     async def _exports(self) -> Sequence[ExportProgress]:
         """Return how far each of the exports is; one that has taken nothing yet holds all calls."""

@@ -73,7 +73,8 @@ def _print_run(done: "RetentionRun", *, is_trial: bool) -> None:
     for sheet in done.kinds:
         _show(sheet, is_trial=is_trial)
     if done.daily_totals_dropped or not done.kinds:
-        output.line(f"daily totals dropped: {done.daily_totals_dropped:,}")
+        verb = "that would be dropped" if is_trial else "dropped"
+        output.line(f"daily totals {verb}: {done.daily_totals_dropped:,}")
     if done.partitions_dropped:
         output.line(f"empty months dropped: {', '.join(done.partitions_dropped)}")
     if done.partitions_left:

@@ -143,7 +143,8 @@ def _default(field: FieldInfo, reading: FromText, *, is_list: bool) -> str:
 def _presets() -> Iterator[str]:
     for preset, defaults in PRESETS.items():
         yield f"## `preset: {preset.value}`\n"
-        yield "Defaults that differ; what the file sets itself still wins. Retransmissions stay as `sip.timers` says.\n"
+        yield "Defaults that differ; what the file sets itself still wins."
+        yield "Requests are sent again by `SS_SIP_RESEND_INTERVAL`, answers as `sip.timers` says.\n"
         yield "| key | default |\n| --- | --- |"
         for name, value in _flat(_as_one(defaults)):
             yield f"| `{name}` | `{value}` |"

@@ -205,8 +205,10 @@ def _require_pem(settings: TlsSettings) -> None:
 
 
 def _require_certificates(key: str, path: Path, content: bytes) -> None:
+    # Words around the certificates, such as the name of who has them, may have any letters.
+    text = content.decode("ascii", "ignore")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "replace"))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as error:
         raise TlsFileError(key, path, "certificates in PEM form") from error
 

@@ -25,8 +25,11 @@ SUBJECTS_MAX: Final = 500
 """Most alarms of one kind; more are counted only, so that a scanner cannot fill the list with lock-outs."""
 HISTORY_MAX: Final = 1_000
 """Cleared alarms that are remembered."""
-TEXT_CHARACTERS_MAX: Final = 400
-_VALUE_CHARACTERS_MAX: Final = 200
+TEXT_CHARACTERS_MAX: Final = 500
+_VALUE_CHARACTERS_MAX: Final = 350
+"""An error of the database has the advice behind its place and the words of the server."""
+_TRACEBACK: Final = "exc_info"
+"""The fact of a log line that has a traceback written under it."""
 
 
 class Level(StrEnum):
@@ -405,7 +408,7 @@ class Alarms:
         if level is Level.OFF:
             return []
         alarms, subject = self._active.setdefault(event, {}), _subject(kind, facts)
-        text = _text(facts, without=kind.subject)
+        text = _text(facts, without=(*kind.subject, _TRACEBACK))
         known = alarms.get(subject)
         self._unconfirmed.pop((event, subject), None)
         if known is not None:

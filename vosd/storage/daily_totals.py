@@ -117,6 +117,12 @@ class SqlDailyTotals:
             rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()
         return [TotalsLine(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
 
+    async def count(self, first_day_kept: str) -> int:
+        """Return how many lines ``drop`` would drop."""
+        old = select(func.count()).select_from(_total).where(_total.c.day < first_day_kept)
+        async with self._database.reading(unhurried=True) as connection:
+            return int((await connection.execute(old)).scalar_one())
+
     async def drop(self, first_day_kept: str, audit: Callable[[], AuditLine] | None = None) -> int:
         """Drop the totals of days before; return how many lines. ``audit`` makes the line of the audit, if any goes."""
         async with self._database.writing() as connection:

@@ -540,6 +540,7 @@ async def test_other_files_hold_for_new_connections_and_leave_the_open_ones(secu
         ("certificate", None, "a file that can be read: No such file"),
         ("certificate", "no certificate", "certificates in PEM form"),
         ("certificate", "", "certificates in PEM form"),
+        ("certificate", "Zürich", "certificates in PEM form"),
         ("private_key", None, "a file that can be read"),
         ("private_key", "no key", "the key of the certificate"),
         ("ca", None, "a file that can be read"),
@@ -553,6 +554,14 @@ def test_a_bad_file_is_named_with_what_it_should_hold(authority, switch, tmp_pat
     with pytest.raises(TlsFileError, match=expected) as caught:
         TlsContexts.load(settings(authority, switch, **{key: bad}))
     assert (caught.value.key, caught.value.path) == (key, bad)
+
+
+def test_words_around_a_certificate_may_have_any_letters(authority, switch, tmp_path):
+    named, roots = tmp_path / "named.pem", tmp_path / "roots.pem"
+    for file, plain in ((named, switch.file), (roots, authority.root.file)):
+        file.write_bytes(b"friendlyName: Z\xc3\xbcrich \xfc\n" + plain.read_bytes())
+    loaded = TlsContexts.load(settings(authority, switch, certificate=named, ca=roots))
+    assert len(loaded.client.get_ca_certs(binary_form=True)) == 1
 
 
 def test_the_key_of_another_certificate_is_a_mistake(authority, switch):

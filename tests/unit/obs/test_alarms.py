@@ -134,7 +134,19 @@ def test_what_a_caller_sends_is_shown_as_one_line_without_control_characters():
     facts = {"gateway": "a", "caller": "44\x1b[2J\n\udcff", "cause": "x" * 1_000}
     (change,) = alarms.note("caller_blacklisted", facts, 0)
     assert change.alarm.subject == r"a 44\x1b[2J\n\udcff"
-    assert len(change.alarm.text) < 300
+    assert len(change.alarm.text) < 400
+
+
+def test_the_advice_behind_the_words_of_a_database_server_is_shown_and_the_mark_of_a_traceback_is_not():
+    error = (
+        "mysql+aiomysql://vosd@db1.example.com:3306/vosd (database.url): (pymysql.err.OperationalError) (1290, 'The "
+        "MariaDB server is running with the --read-only option so it cannot execute this statement'): this server "
+        "takes no changes: make it the primary, or have database.url lead to the one that is"
+    )
+    (change,) = Alarms().note("database_away", {"part": "booking", "error": error}, 0)
+    assert change.alarm.text == f"error: {error}"
+    (change,) = Alarms().note("reload_refused", {"why": "a fault of the program", "exc_info": True}, 0)
+    assert change.alarm.text == "why: a fault of the program"
 
 
 def test_names_in_the_facts_of_an_alarm_have_commas_between_them():
