@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -150,8 +151,16 @@ def warning_to_root(directory: Path) -> str | None:
     return f"{closed}: run this as that user, or chown -R {owner}: {directory} afterwards"
 
 
-def _closed(file: object, state_dir: Path) -> str:
-    own = f"chown -R {os.geteuid()}: {state_dir}"
+def _closed(file: str | os.PathLike[str], state_dir: Path) -> str:
+    user = os.geteuid()
+    with suppress(OSError):
+        if os.stat(file).st_uid == user:  # noqa: PTH116 - as the error has it, text or path
+            return f"{file} may not be used by its own user: chmod -R u+rwX {state_dir}"
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = str(user)
+    own = f"chown -R {name}: {state_dir}"
     return f"{file} may not be used by this user: run this as the user of the switch; if it is that, {own}"
 
 

@@ -14,6 +14,7 @@ from doubles.closed import closed
 
 from vosd.config.places import installation_of, recorded_in
 from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, expected_usable, goes_on, was_killed
+from vosd.engine.journal.earlier import read_earlier
 from vosd.relay.client import has_left_workers
 
 
@@ -146,11 +147,22 @@ def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what
     for directory in (tmp_path, state):
         directory.chmod(0o777)
     for file in (state, journal):
-        said = f"^{file} may not be used by this user: run this as the user.*; if it is that, chown -R [0-9]+: state$"
+        said = (
+            f"^{file} may not be used by this user: run this as the user.*; if it is that, chown -R [a-z0-9]+: state$"
+        )
         with closed(file), pytest.raises(StateDirectoryError, match=said), expected_usable(state):
             os.listdir(file)  # noqa: PTH208 - as the journal does
     with closed(journal), pytest.raises(PermissionError), expected_usable(tmp_path / "other"):
         os.listdir(journal)  # noqa: PTH208
+    segment = journal / "journal-00000001.log"
+    segment.touch()
+    said = f"^{segment} may not be used by "
+    with closed(segment), pytest.raises(StateDirectoryError, match=said), expected_usable(state):
+        read_earlier(journal)
+    if os.geteuid() == 0:
+        os.chown(state, 65_534, -1)
+    with closed(state), pytest.raises(StateDirectoryError, match=r"by its own user: chmod -R u\+rwX state$"):
+        StateDirectory(state).claim()
 
 
 def test_a_disk_to_which_the_unit_gives_no_way_is_told_by_its_setting(
@@ -171,7 +183,7 @@ def test_a_read_only_disk_is_not_one_of_another_user(
     """No user may write there; what writes first says so. As with ``ProtectSystem=strict`` outside /var/lib/vosd."""
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
-    with nullcontext() if flags else pytest.raises(StateDirectoryError, match="chown"), expected_usable(tmp_path):
+    with nullcontext() if flags else pytest.raises(StateDirectoryError, match="chmod"), expected_usable(tmp_path):
         pass
 
 

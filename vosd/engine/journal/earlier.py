@@ -45,9 +45,16 @@ def read_earlier(directory: Path) -> Earlier:
 
 @contextmanager
 def usable(directory: Path) -> Iterator[None]:
-    """Turn errors of the disk into ``JournalUnusableError``."""
+    """Turn errors of the disk into ``JournalUnusableError``.
+
+    Raises:
+        PermissionError: a file belongs to another user: what starts the switch says which, and what helps.
+        JournalUnusableError: it is another error.
+    """
     try:
         yield
+    except PermissionError:
+        raise
     except OSError as error:
         message = f"the journal in {directory} cannot be used: {error.strerror or error}; mend state_dir"
         raise JournalUnusableError(message) from error
