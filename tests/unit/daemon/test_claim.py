@@ -147,9 +147,8 @@ def test_a_file_of_the_directory_that_belongs_to_another_user_is_named_with_what
     for directory in (tmp_path, state):
         directory.chmod(0o777)
     for file in (state, journal):
-        said = (
-            f"^{file} may not be used by this user: run this as the user.*; if it is that, chown -R [a-z0-9]+: state$"
-        )
+        said = "this user: run this as the user.*; if it is that, chown -R [a-z0-9]+: state$"
+        said = f"^{file} may not be used by {said if os.geteuid() == 0 else 'its own user'}"
         with closed(file), pytest.raises(StateDirectoryError, match=said), expected_usable(state):
             os.listdir(file)  # noqa: PTH208 - as the journal does
     with closed(journal), pytest.raises(PermissionError), expected_usable(tmp_path / "other"):
