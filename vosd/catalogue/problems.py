@@ -12,6 +12,8 @@ _NEVER_SHOWN: Final = (
     "password", "passw", "passphrase", "pwd", "secret", "token", "auth", "url", "credential", "ha1",
 )  # fmt: skip
 """Parts of the names of keys whose value may be a secret."""
+_PARAMETERS: Final = ("SS_", "SERVER_", "IVR_")
+"""Beginnings of the names of parameters."""
 _DATABASE: Final = "database"
 """Key whose value may be a URL with a password; ``database_away`` of accounts is none."""
 _INCLUDE: Final = "include"
@@ -130,9 +132,15 @@ class ProblemList:
 
 
 def is_secret(key: str) -> bool:
-    """Return whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
-    name = _with_brackets(key, lambda _: "").lower()
-    return name.rpartition(".")[2] == _DATABASE or any(word in name for word in _NEVER_SHOWN)
+    """Return whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret.
+
+    Parameters, which are written in capitals, are none: SS_SIP_AUTHENTICATION_RETRY is no password.
+    """
+    name = _with_brackets(key, lambda _: "")
+    last = name.rpartition(".")[2]
+    if last.startswith(_PARAMETERS) and last.isupper():
+        return False
+    return last.lower() == _DATABASE or any(word in name.lower() for word in _NEVER_SHOWN)
 
 
 def suggestion(written: str, known: Iterable[str]) -> str:

@@ -108,11 +108,10 @@ def _single(
     expected: str = "",
     default: tuple[str, ...] = (),
 ) -> KeySheet:
-    # Parameters are written in capitals: SS_SIP_AUTHENTICATION_RETRY is no password.
     return KeySheet(
         name=name,
         meaning=meaning,
-        form=form or ("secret" if is_secret(name) and not name.isupper() else shape.form.value),
+        form=form or ("secret" if is_secret(name) else shape.form.value),
         many=many,
         required=required,
         expected=expected,

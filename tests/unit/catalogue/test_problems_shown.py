@@ -68,3 +68,18 @@ def test_keys_are_shown_without_text_that_is_attached_to_secrets(key, shown):
     found = ProblemList()
     found.error(SourceLine("", 0), key, "another")
     assert found.in_order()[0].key == shown
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("parameters.SS_AUTHENTICATION_FAILED_SUSPEND", "59"),
+        ("parameters.ss_authentication_failed_suspend", None),
+        ("trunks.AUTH_TOKEN", None),
+        ("phones.password", None),
+    ],
+)
+def test_values_of_parameters_are_shown_although_their_names_have_words_of_secrets(key, shown):
+    found = ProblemList()
+    found.error(SourceLine("", 0), key, "another", "59")
+    assert found.in_order()[0].value == shown

@@ -300,7 +300,9 @@ class TestLockOut:
         for _ in range(5):
             response = request_client.ask(headers=[line])
             assert (response.status, questions(response)[0].is_stale) == (401, False)
+            assert response.every("Reason") == ['Q.850;cause=21;text="Authentication Failed"']
         assert request_client.prove(RIGHT).status == 180
+        assert request_client.prove(WRONG, "REGISTER").every("Reason") == [], "no call has ended"
 
     def test_a_nonce_is_worth_one_guess(self):
         stage = scene()

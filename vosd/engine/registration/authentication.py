@@ -42,6 +42,9 @@ PROVEN_MS: Final = 7_200_000
 """Time that an authentication counts for its address: the default of the longest registration (``max_expires``)."""
 
 _BLOCKED: Final = reason_headers(ReasonForm.Q850, EndReason.GEOFENCE_BLOCKED, EndReason.GEOFENCE_BLOCKED.q850_cause)
+_FAILED: Final = reason_headers(
+    ReasonForm.Q850, EndReason.AUTHENTICATION_FAILED, EndReason.AUTHENTICATION_FAILED.q850_cause
+)
 _ELSEWHERE: Final = 'Warning: 399 vosd "Not Allowed From Here"\r\n'
 _NO_CERTIFICATE: Final = 'Warning: 399 vosd "Certificate Required"\r\n'
 HELD_MAX: Final = 2_000
@@ -246,7 +249,7 @@ class Authenticator(Counting):
                 return self._let_in(request, source, domain, username, now)
             case Finding.WRONG:
                 self._count(request, source, self._attempt(username, source, domain, users), now)
-                return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS)
+                return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS, is_wrong=True)
             case Finding.ASKED if proof is not None:
                 return self._hold(HeldRequest(request, source, domain, username, proof, now), now)
             case Finding.TOO_EARLY:
@@ -262,7 +265,8 @@ class Authenticator(Counting):
                 # The latter is a retransmission over UDP, which must not count as a second guess.
                 says_nothing = finding is Finding.NOTHING_SAID and request.method != "REGISTER"
                 why = Drop.UNKNOWN_SOURCE if says_nothing and self._is_strange(request, source, now) else None
-                return self._challenge(request, source, domain, now, why=why)
+                is_wrong = finding is Finding.WRONG_AGAIN
+                return self._challenge(request, source, domain, now, why=why, is_wrong=is_wrong)
 
     def judged(self, held: HeldRequest, verdict: PasswordVerdict, terms: Accepted, now: Instant) -> None:
         """Take the verdict of others on a request, which is examined again then; ``terms`` hold if it is accepted.
@@ -287,7 +291,7 @@ class Authenticator(Counting):
         elif not is_right:
             self._verifier.found_wrong(held.proof)
             self._count(request, source, attempt, now)
-            held.verdict = self._challenge(request, source, held.domain, now, why=Drop.WRONG_CREDENTIALS)
+            held.verdict = self._challenge(request, source, held.domain, now, why=Drop.WRONG_CREDENTIALS, is_wrong=True)
         elif held.username not in users:  # it was removed meanwhile
             held.verdict = self._challenge(request, source, held.domain, now)
         elif wait_ms := self._guesses.wait_ms(attempt, now.mono):
@@ -416,7 +420,8 @@ class Authenticator(Counting):
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
         if not self.certificates.bears(gateway, source):
-            return Challenged(403, _NO_CERTIFICATE, self._verifier.tag(request), Drop.ELSEWHERE)
+            lines = _NO_CERTIFICATE + (_FAILED if request.method == "INVITE" else "")
+            return Challenged(403, lines, self._verifier.tag(request), Drop.ELSEWHERE)
         if request.method == "REGISTER" and self._is_elsewhere(request, source, gateway, now):
             return Challenged(403, _ELSEWHERE, self._verifier.tag(request), Drop.ELSEWHERE)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
@@ -460,9 +465,12 @@ class Authenticator(Counting):
         now: Instant,
         *,
         is_stale: bool = False,
+        is_wrong: bool = False,
         why: Drop | None = None,
     ) -> Challenged:
         lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
+        if is_wrong and request.method == "INVITE":  # only calls have an end reason
+            lines += _FAILED
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
 
     def _too_early(self, request: Request, wait_ms: int) -> Challenged:
