@@ -286,6 +286,20 @@ def test_at_three_times_what_it_can_carry_it_carries_what_it_can(world):
     assert len(world.refused) == refused
 
 
+def test_refusals_of_long_messages_make_way_for_running_calls(world):
+    world.cost_s, world.refusal_s = 0.001, 0.0005  # hundreds of lines, whose Vias all go into the answer
+    world.load(GATEWAY, 3_000, 1.0)
+    assert world.inbox.load is Load.OVERLOADED
+    world.come(Rank.CALL, GATEWAY, *map(str, range(200)))
+    world.now += 1.0
+    before, refused = world.now, len(world.refused)
+    world.come(Rank.RUNNING, OTHER_GATEWAY, "BYE")
+    world.inbox.serve()
+    assert world.now - before <= TURN_S + world.cost_s
+    assert "BYE" in world.served
+    assert len(world.refused) > refused
+
+
 def test_a_burst_that_can_be_carried_is_carried(world):
     world.cost_s = 0.001
     for _ in range(5):
