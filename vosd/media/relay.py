@@ -118,10 +118,6 @@ class MediaRelay(Protocol):
     sound_failed: Callable[[int], None]
     """Gets a port whose peer is not played its sound after all: its worker has no memory for it."""
 
-    def disconnect(self, port: RelayPort) -> None:
-        """Forward nothing from or to this port."""
-        ...
-
     def figures(self, port: RelayPort) -> PortFigures:
         """Return the figures of an open port, at most 20 ms old."""
         ...

@@ -29,7 +29,6 @@ from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
     ClosePort,
     ConnectPorts,
-    DisconnectPort,
     ExpectSource,
     JudgeSource,
     OffloadFailed,
@@ -421,13 +420,6 @@ class Relay:
         if served is not None and served.recording is not None:
             served.recording = None
             served.link.order(RecordPorts((port.id,), ""))
-
-    def disconnect(self, port: RelayPort) -> None:
-        """Forward nothing from or to this port."""
-        served = self._ports.get(port.id)
-        if served is not None:
-            self._part(served)
-            served.link.order(DisconnectPort(port.id))
 
     def figures(self, port: RelayPort) -> PortFigures:
         """Return the figures of an open port, at most one turn of its worker old."""

@@ -57,12 +57,6 @@ class ConnectPorts(msgspec.Struct, frozen=True, array_like=True, tag=2):
     other: int
 
 
-class DisconnectPort(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """End the connection of a port."""
-
-    id: int
-
-
 class ClosePort(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """Close the sockets."""
 
@@ -166,17 +160,7 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = (
-    ExpectSource
-    | WidenSource
-    | JudgeSource
-    | DisconnectPort
-    | ReportKeys
-    | PressKey
-    | PlayRingBack
-    | StopPlaying
-    | PlaySound
-)
+PortOrder = ExpectSource | WidenSource | JudgeSource | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
     UseRecords

@@ -36,7 +36,6 @@ from vosd.relay.protocol import (
     PROTOCOL,
     ClosePort,
     ConnectPorts,
-    DisconnectPort,
     DropSound,
     EndWorker,
     ExpectSource,
@@ -579,8 +578,6 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.widen(order.source)
         case JudgeSource():
             port.latch.judge(order.host, may_send=order.may_send)
-        case DisconnectPort():
-            port.disconnect()
         case ReportKeys():
             port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken, in_tones=order.in_tones)
         case PressKey():

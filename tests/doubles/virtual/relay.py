@@ -177,10 +177,6 @@ class VirtualRelay:
         """Note the end of a recording (``MediaRelay``)."""
         self.open_ports[port.id].recording = None
 
-    def disconnect(self, port: RelayPort) -> None:
-        """End the connection of a port (``MediaRelay``)."""
-        self._part(self.open_ports[port.id])
-
     def figures(self, port: RelayPort) -> PortFigures:
         """Return the figures of an open port (``MediaRelay``)."""
         return self.open_ports[port.id].figures
