@@ -170,6 +170,7 @@ def plain_host(host: str) -> str:
     return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
 
 
+@lru_cache(maxsize=1_024)
 def bracketed(host: str) -> str:
     """Return an address with brackets if it is IPv6, so that a port can follow (RFC 5952 section 6)."""
     return f"[{host}]" if ":" in host else host

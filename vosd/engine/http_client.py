@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 import h11
 
 from vosd import __version__
-from vosd.base.host import is_address, is_public
+from vosd.base.host import bracketed, is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.host_names import HostNames
-from vosd.sip.wire.compose import host_text
 
 HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
@@ -149,7 +148,7 @@ class HttpServer:
 
     def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
         """Return a request to this server, which may refuse one that does not say what sends it."""
-        host = ("Host", f"{host_text(self._host)}:{self._port}")
+        host = ("Host", f"{bracketed(self._host)}:{self._port}")
         return h11.Request(method=method, target=target, headers=[host, _AGENT, *headers])
 
     @property

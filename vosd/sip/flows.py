@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
-from vosd.base.host import UNSPECIFIED, Realm, is_no_host, is_valid_address, plain_host, realm_of
-from vosd.sip.wire.compose import host_text
+from vosd.base.host import UNSPECIFIED, Realm, bracketed, is_no_host, is_valid_address, plain_host, realm_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import HOST, QUOTED
 from vosd.sip.wire.outgoing import Peer
@@ -43,7 +42,7 @@ class Listener(NamedTuple):
     @property
     def sent_by(self) -> str:
         """``host:port`` for Via and Contact."""
-        return f"{host_text(self.host)}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def address(self) -> str:
@@ -228,7 +227,7 @@ class Flows:
 
     def is_ours(self, host: str, port: int) -> bool:
         """Return whether an IP address is one of no host, or with this port a socket of ours."""
-        if is_no_host(host) or f"{host_text(host)}:{port}" in self.sent_by:
+        if is_no_host(host) or f"{bracketed(host)}:{port}" in self.sent_by:
             return True
         bound = {each.bound for each in self.listeners if each.port == port}
         is_for_all = any((":" in each) is (":" in host) for each in bound & UNSPECIFIED)

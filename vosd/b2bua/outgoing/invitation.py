@@ -14,6 +14,7 @@ from vosd.b2bua.identity import CallerIdentity
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import present
 from vosd.b2bua.outgoing.signatures import SignatureLines
+from vosd.base.host import bracketed
 from vosd.base.nat import Nat
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -23,7 +24,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.nat import is_elsewhere
 from vosd.sip.screening import ACCEPT, ALLOW
-from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import with_user
 from vosd.trunks.dialect import Reliability
@@ -72,7 +73,7 @@ def written(
     """Write the INVITE of one attempt, with the identities in the form that the gateway wants."""
     dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
     listener = endpoint.flows.listeners[flow]
-    ours = host_text(listener.host)
+    ours = bracketed(listener.host)
     shown = present(caller_identity, choice.caller_out, choice.callee_out, dialect.from_host or ours, dialect, signed)
     uri, to = addressed(choice, address, peer, listener)
     route = address.path
@@ -121,13 +122,13 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
         forms = choice.gateway.dialect.number_format
         if forms is not None:  # all but the user part is that of the contact, also where the form is ``tel``
             called = forms.written(user, forms.request_uri)
-        return with_user(address.uri, called + ported), f"<sip:{user}@{host_text(listener.host)}>"
+        return with_user(address.uri, called + ported), f"<sip:{user}@{bracketed(listener.host)}>"
     if address.uri:
-        return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
+        return address.uri, f"<sip:{user}@{bracketed(listener.host)}>"
     called += ported
     if address.name:
         return f"sip:{called}@{address.written}", f"<sip:{user}@{address.name}>"
-    there = host_text(peer.host)
+    there = bracketed(peer.host)
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
     return f"sip:{called}@{there}:{peer.port}{transport}", f"<sip:{user}@{there}>"
 

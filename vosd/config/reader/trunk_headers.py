@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from vosd.base.host import domain
+from vosd.base.host import bracketed, domain
 from vosd.config.reader.addresses import destination
 from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, text_where
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.gateways import Address
@@ -40,7 +40,7 @@ def uri_host(*, with_port: bool) -> FromText:
         if has_port and not with_port:
             raise ValueError
         name = domain(found.host) or found.host
-        return f"{host_text(name)}:{found.port}" if has_port else host_text(name)
+        return f"{bracketed(name)}:{found.port}" if has_port else bracketed(name)
 
     port = ", with a port or without" if with_port else " without port"
     return FromText(f"a name or an address{port}, such as sip.example.net", read)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.host import bracketed
 from vosd.base.number import without_separators
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.number_tools import Redirected, WhereTo
@@ -14,7 +15,6 @@ from vosd.routing.lookups import RedirectTarget
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.contact import Contact
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS
@@ -119,7 +119,7 @@ def _target(
     if hop is None or not callee or len(callee) > NUMBER_MAX:
         return None
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
-    if f"{host_text(hop.host)}:{port}" in ours or (hop.host, port) == (server.host, server.port):
+    if f"{bracketed(hop.host)}:{port}" in ours or (hop.host, port) == (server.host, server.port):
         return None  # a loop
     gateways = vendors_at(hop.host)
     fitting = [each for each in gateways if any(_is_at(address, hop.host, port) for address in each.places)]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vosd.b2bua.ports import SetupAnswer
 from vosd.base.clock import Instant
+from vosd.base.host import bracketed
 from vosd.base.nat import Nat
 from vosd.base.wheel import Timer
 from vosd.callcontrol.questions import Ticket
@@ -14,7 +15,7 @@ from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
@@ -62,12 +63,12 @@ class SipQuestion:
         flow = endpoint.flows.towards(server.host, server.transport)
         ours = endpoint.flows.listeners[flow]
         transport = "" if ours.transport == "udp" else f";transport={ours.transport}"
-        port, user, our_host = server.port or DEFAULT_PORTS[ours.transport], escape_user(callee), host_text(ours.host)
+        port, user, our_host = server.port or DEFAULT_PORTS[ours.transport], escape_user(callee), bracketed(ours.host)
         parts = InviteParts(
-            uri=f"sip:{user}@{host_text(server.host)}:{port}{transport}",
+            uri=f"sip:{user}@{bracketed(server.host)}:{port}{transport}",
             via=endpoint.flows.new_via(flow),
             from_=f"<sip:{escape_user(caller) or 'anonymous'}@{our_host}>;tag={endpoint.token()}",
-            to=f"<sip:{user}@{host_text(server.host)}>",
+            to=f"<sip:{user}@{bracketed(server.host)}>",
             call_id=f"{endpoint.token()}@{our_host}",
             sequence=1,
             peer=Peer(flow, server.host, port),

@@ -5,13 +5,14 @@ from typing import Final, NamedTuple
 from vosd.b2bua.identity import CallerIdentity
 from vosd.b2bua.outgoing.invitation import addressed, as_wanted
 from vosd.b2bua.outgoing.presentation import present, shows_number
+from vosd.base.host import bracketed
 from vosd.engine.messages.delivery import RelayPlace
 from vosd.routing.routes import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import LARGEST_DATAGRAM, peer_of
-from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.outgoing import Peer
 
@@ -89,7 +90,7 @@ def written_message(endpoint: Endpoint, request: Request, sender: MessageSender,
     """Write a MESSAGE for one place: a request of its own, with the identity and the headers that its trunk wants."""
     peer, uri, to, route = _target(endpoint, place)
     gateway, dialect = place.gateway, place.gateway.dialect
-    ours = host_text(endpoint.flows.listeners[peer.flow].host)
+    ours = bracketed(endpoint.flows.listeners[peer.flow].host)
     shown = present(sender.identity, place.caller, place.callee, dialect.from_host or ours, dialect)
     login = gateway.login
     dialog = Dialog.outside(

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
+from vosd.base.host import bracketed
 from vosd.base.wheel import Timer
 from vosd.obs.events import GONE, Event
 from vosd.routing.health import NOT_THERE, GatewayHealth, Trunk
@@ -21,7 +22,6 @@ from vosd.sip.registration.outbound import Draw
 from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, Ping, RoutingGateway
@@ -105,11 +105,11 @@ class _Pinger:
         ours = endpoint.flows.listeners[flow]
         port = address.port or DEFAULT_PORTS[ours.transport]
         transport = "" if ours.transport == "udp" else f";transport={ours.transport}"
-        place = dialect.request_host or address.written or f"{host_text(address.host)}:{port}{transport}"
+        place = dialect.request_host or address.written or f"{bracketed(address.host)}:{port}{transport}"
         target = f"sip:{place}"
         question = Dialog.outside(
             call_id=endpoint.token(),
-            local=f"<sip:{dialect.from_host or host_text(ours.host)}>;tag={endpoint.token()}",
+            local=f"<sip:{dialect.from_host or bracketed(ours.host)}>;tag={endpoint.token()}",
             remote=f"<{target}>",
             target=target,
             peer=Peer(flow, address.host, port),

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.host import bracketed
 from vosd.cdr.columns import iso_utc
 from vosd.engine.background import send_queued
 from vosd.engine.counting import Counting
@@ -21,7 +22,6 @@ from vosd.engine.registration.bindings import ListedBinding, RegistrantKind
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
-from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.outgoing import Peer
 
 BACK_OFF_S: Final = 1.0
@@ -163,4 +163,4 @@ class PhoneService(Counting):
 
 
 def _poster_of(settings: PhoneServiceSettings | None) -> Poster | None:
-    return None if settings is None else Poster(f"http://{host_text(settings.host)}:{settings.port}{settings.path}")
+    return None if settings is None else Poster(f"http://{bracketed(settings.host)}:{settings.port}{settings.path}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from vosd.base.clock import Instant
+from vosd.base.host import bracketed
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers
@@ -21,7 +22,7 @@ from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, Re
 from vosd.sip.registration.terms import Terms
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
@@ -102,12 +103,12 @@ class OutboundRegistration:
         """Number of 423 that this attempt has followed."""
         self._waits = 0
         """Number of waits since the last success by which the next one is longer."""
-        address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
+        address = f"<sip:{escape_user(terms.user)}@{bracketed(terms.domain)}>"
         self._series = Dialog.outside(
             call_id=endpoint.token(),
             local=f"{address};tag={endpoint.token()}",
             remote=address,
-            target=f"sip:{host_text(terms.domain)}",
+            target=f"sip:{bracketed(terms.domain)}",
             peer=Peer(0, terms.domain, 0),  # replaced before each REGISTER
             answers=self._answers,
             server_name=server_name,

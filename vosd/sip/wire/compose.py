@@ -5,7 +5,6 @@ header for the other.
 """
 
 import re
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
@@ -30,12 +29,6 @@ def escape_user(user: str) -> str:
     if _PLAIN_USER.match(user):
         return user
     return quote(user.encode("utf-8", "surrogateescape"), safe=_USER_SAFE)
-
-
-@lru_cache(maxsize=1024)
-def host_text(host: str) -> str:
-    """Return an address as it is written in a URI: IPv6 in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 def encode(text: str) -> bytes:
