@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from vosd.catalogue.problems import SourceLine
-from vosd.catalogue.source import CatalogueSource, Definition
+from vosd.catalogue.source import CatalogueSource, Definition, WholeOrigin
 
 DATABASE: Final = "the database"
 """Name of the source whose definitions are in tables."""
@@ -49,14 +49,6 @@ class DeckStore(Protocol):
         """
         ...
 
-    async def current(self, group: str) -> DeckVersion | None:
-        """Return the current version of one deck; None where the group has none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
     def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a version, also of one that is not current any more, in parts of any size.
 
@@ -68,21 +60,15 @@ class DeckStore(Protocol):
         ...
 
 
-class DeckOrigin:
-    """Place of a deck, for messages (implements ``Origin``)."""
-
-    def __init__(self, version: DeckVersion) -> None:
-        self.place = SourceLine(f"deck {version.group} (version {version.number}) in the database", 0)
-
-    def place_of(self, _key: str) -> SourceLine:
-        """Return the deck: its keys have no places."""
-        return self.place
+def place_of_deck(version: DeckVersion) -> SourceLine:
+    """Return the place of a deck, for messages."""
+    return SourceLine(f"deck {version.group} (version {version.number}) in the database", 0)
 
 
 def source_of_decks(decks: Sequence[DeckVersion]) -> CatalogueSource:
     """Return what the database defines: the rates of the groups that have a deck."""
     source = CatalogueSource(DATABASE)
     for deck in decks:
-        origin = DeckOrigin(deck)
+        origin = WholeOrigin(place_of_deck(deck))
         source.rates.add(deck.group, Definition(None, f"rate_groups[{deck.group}]", origin))
     return source

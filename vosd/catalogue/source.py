@@ -52,6 +52,19 @@ class Origin(Protocol):
         ...
 
 
+class WholeOrigin:
+    """A place without lines, such as an object of the database: its keys have no places of their own."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: SourceLine) -> None:
+        self.place = place
+
+    def place_of(self, _key: str) -> SourceLine:
+        """Return the place of the whole."""
+        return self.place
+
+
 class Definition(Struct, Generic[Thing_co], frozen=True):
     """One object of a source."""
 

@@ -60,15 +60,6 @@ class SqlDecks:
         """
         return [_as_switch_sees(deck) for deck in await self._select(_newest().order_by(_deck.c.rate_group))]
 
-    async def current(self, group: str) -> DeckVersion | None:
-        """Return the current version of one deck; None where the group has none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        found = await self._select(_newest().where(_deck.c.rate_group == group))
-        return _as_switch_sees(found[0]) if found else None
-
     async def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a version in parts.
 

@@ -72,12 +72,10 @@ class Decks:
         self.number = max(self.number, lost) + 1_000
 
     async def all_current(self) -> Sequence[DeckVersion]:
-        versions = [await self.current(group) for group in self.contents]
-        return [version for version in versions if version is not None]
-
-    async def current(self, group: str) -> DeckVersion | None:
-        content = self.contents[group]
-        return DeckVersion(group, self.number, hashlib.sha256(content).hexdigest(), content.count(b"\n") - 1)
+        return [
+            DeckVersion(group, self.number, hashlib.sha256(content).hexdigest(), content.count(b"\n") - 1)
+            for group, content in self.contents.items()
+        ]
 
     async def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         self.fetched += 1

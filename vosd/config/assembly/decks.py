@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.decks import DeckOrigin, DeckVersion
+from vosd.catalogue.decks import DeckVersion, place_of_deck
 from vosd.catalogue.problems import DefinitionProblem, ProblemList
 from vosd.config.assembly.inventory import label_of
 from vosd.config.reader.document import Entry, Scalar, Section, YamlList, written_in
@@ -36,7 +36,7 @@ def naming_decks(found: Iterable[DefinitionProblem], names: Mapping[Path, str]) 
 
 def names_of_decks(decks: Iterable[DeckVersion], files: Mapping[str, Path]) -> dict[Path, str]:
     """Return what messages call the files with the rows of decks; ``files`` are by rate group."""
-    return {files[deck.group]: DeckOrigin(deck).place.file for deck in decks if deck.group in files}
+    return {files[deck.group]: place_of_deck(deck).file for deck in decks if deck.group in files}
 
 
 def has_own_rates(group: Section) -> bool:

@@ -17,7 +17,7 @@ from vosd.base.edited import edited
 from vosd.base.parts import free, in_parts
 from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import NO_CHANGE, Definition, Origin, SourceDifference
+from vosd.catalogue.source import NO_CHANGE, Definition, Origin, SourceDifference, WholeOrigin
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
 from vosd.config.reader.document import Node, Scalar, Section
@@ -165,7 +165,7 @@ class ReadItems:
         if is_apart:
             self.apart[list_name].add(name)
         if not section.place.line:
-            return StoredOrigin(section.place)
+            return WholeOrigin(section.place)
         template = section.entries.get(TEMPLATE)
         if template is not None and isinstance(template.node, Scalar):
             self.templates.add(template.node.text)
@@ -297,16 +297,3 @@ class ItemOrigin:
     def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or of the item where the key is left out."""
         return self._where.place(self._list_name, self._name, dict(self._shape).get(key, 0))
-
-
-class StoredOrigin:
-    """Place of an object of the database, as a whole, without lines."""
-
-    __slots__ = ("place",)
-
-    def __init__(self, place: SourceLine) -> None:
-        self.place = place
-
-    def place_of(self, _key: str) -> SourceLine:
-        """Return the place of the object."""
-        return self.place
