@@ -12,7 +12,7 @@ from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import RateKeys
-from vosd.config.meanings import meanings_of
+from vosd.config.meanings import meanings_of, sentence
 from vosd.config.reader.fields import ValueForm, ValueShape
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import reading_of, section_in_list, section_of
@@ -33,7 +33,7 @@ def key_sheets(kind: str) -> ObjectKindSheet:
     """Return the keys of a kind of object, as it is in ``stored_objects.KINDS``."""
     if kind == "parameters":
         return ObjectKindSheet(
-            kind=kind, meaning=_sentence(ParameterKeys.__doc__), named=None, keys=_keys(ParameterKeys)
+            kind=kind, meaning=sentence(ParameterKeys.__doc__), named=None, keys=_keys(ParameterKeys)
         )
     models, name_key = MODELS_OF[kind], KINDS[kind]
     if kind == _TEMPLATES:
@@ -48,7 +48,7 @@ def key_sheets(kind: str) -> ObjectKindSheet:
     keys = _keys(model)
     return ObjectKindSheet(
         kind=kind,
-        meaning=_sentence(model.__doc__),
+        meaning=sentence(model.__doc__),
         named=next(each for each in keys if each.name == name_key),
         keys=tuple(each for each in keys if each.name != name_key),
     )
@@ -56,7 +56,7 @@ def key_sheets(kind: str) -> ObjectKindSheet:
 
 def _keys(model: type[Keys]) -> tuple[KeySheet, ...]:
     meanings = meanings_of(model)
-    declared = (_sheet(name, field, _sentence(meanings[name])) for name, field in model.by_key().items())
+    declared = (_sheet(name, field, sentence(meanings[name])) for name, field in model.by_key().items())
     return (*declared, *_apart(model))
 
 
@@ -64,10 +64,10 @@ def _apart(model: type[Keys]) -> Iterator[KeySheet]:
     for name, meaning in model.apart.items():
         if name == "rates":
             yield KeySheet(
-                name=name, meaning=_sentence(meaning), form="keys", many=True, required=False, keys=_keys(RateKeys)
+                name=name, meaning=sentence(meaning), form="keys", many=True, required=False, keys=_keys(RateKeys)
             )
         else:
-            yield _single(name, _sentence(meaning), _APART.get(name, ValueShape()))
+            yield _single(name, sentence(meaning), _APART.get(name, ValueShape()))
 
 
 def _sheet(name: str, field: FieldInfo, meaning: str) -> KeySheet:
@@ -76,7 +76,7 @@ def _sheet(name: str, field: FieldInfo, meaning: str) -> KeySheet:
     if model is not None:
         return KeySheet(
             name=name,
-            meaning=meaning or _sentence(model.__doc__),
+            meaning=meaning or sentence(model.__doc__),
             form="keys",
             many=nested is None,
             required=field.is_required(),
@@ -122,7 +122,3 @@ def _single(
         choices=shape.choices,
         names=shape.names,
     )
-
-
-def _sentence(text: str | None) -> str:
-    return " ".join((text or "").replace("``", "`").split())

@@ -18,6 +18,11 @@ def meanings_of(model: type[Keys]) -> dict[str, str | None]:
     return {field.alias or name: field.description or texts.get(name) for name, field in model.model_fields.items()}
 
 
+def sentence(text: str | None) -> str:
+    """Return a meaning as one line, with names in single backquotes."""
+    return " ".join((text or "").replace("``", "`").split())
+
+
 def _texts_of(model: type[Keys]) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in reversed(model.__mro__):

@@ -5,7 +5,7 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.parameters import defaults_of, take_parameters, why_without_effect
 from vosd.config.keys.parameters import PARAMETERS, ParameterKeys
 from vosd.config.keys.presets import PRESETS
-from vosd.config.meanings import meanings_of
+from vosd.config.meanings import meanings_of, sentence
 from vosd.config.reader.document import Section, written_in
 from vosd.config.reader.fields import FromText
 from vosd.config.stored_text import version_at
@@ -28,7 +28,7 @@ def parameter_sheets(document: Section, problems: ProblemList) -> list[Parameter
         if name in places:
             source = _source(places[name])
         value = reading.write(getattr(parameters, field))
-        found.append(ParameterSheet(name, value, source, _sentence(meanings[name])))
+        found.append(ParameterSheet(name, value, source, sentence(meanings[name])))
     for name, each in written.items():
         why = why_without_effect(name)
         if why is not None:
@@ -40,7 +40,3 @@ def parameter_sheets(document: Section, problems: ProblemList) -> list[Parameter
 def _source(place: SourceLine) -> str:
     version = version_at(place)
     return str(place) if version is None else f"database, version {version}"
-
-
-def _sentence(text: str | None) -> str:
-    return " ".join((text or "").replace("``", "`").split())

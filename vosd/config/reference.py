@@ -28,7 +28,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.trunk_presets import TRUNK_PRESETS
-from vosd.config.meanings import meanings_of
+from vosd.config.meanings import meanings_of, sentence
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import reading_of, section_in_list, section_of
@@ -111,14 +111,14 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
         nested, item = section_of(field.annotation), section_in_list(field.annotation)
         if nested is not None:
             inner[name] = nested
-            yield f"| `{name}` | keys and values | | {_sentence(nested.__doc__)} |"
+            yield f"| `{name}` | keys and values | | {sentence(nested.__doc__)} |"
         elif item is not None:
             inner[f"{name}[]"] = item
-            yield f"| `{name}` | a list of keys and values | | {_sentence(meanings[name])} |"
+            yield f"| `{name}` | a list of keys and values | | {sentence(meanings[name])} |"
         else:
             yield _row(name, field, meanings[name])
     for name, meaning in model.apart.items():
-        yield f"| `{name}` | | | {_sentence(meaning)} |"
+        yield f"| `{name}` | | | {sentence(meaning)} |"
     yield ""
     for name, nested in inner.items():
         path = f"{key}.{name}" if key else name
@@ -128,7 +128,7 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
 def _row(name: str, field: FieldInfo, meaning: str | None) -> str:
     is_list, reading = reading_of(field)
     expected = f"one or a list: {reading.expected}" if is_list else reading.expected
-    return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {_sentence(meaning)} |"
+    return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {sentence(meaning)} |"
 
 
 def _default(field: FieldInfo, reading: FromText, *, is_list: bool) -> str:
@@ -188,10 +188,6 @@ def _without_effect() -> str:
     for name, why in WITHOUT_EFFECT.items():
         names.setdefault(why, []).append(f"`{name}…`" if name.endswith("_") else f"`{name}`")
     return "".join(f"- {', '.join(those)}: {why}\n" for why, those in names.items())
-
-
-def _sentence(text: str | None) -> str:
-    return " ".join((text or "").replace("``", "`").split())
 
 
 if __name__ == "__main__":
