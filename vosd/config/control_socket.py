@@ -6,7 +6,7 @@ one key has to be valid. Where the file is no YAML at all, the switch that runs 
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +26,7 @@ from vosd.config.reader.places_written import path_in
 _STATE_DIR: Final = re.compile(r"['\"]?state_dir['\"]?\s*:.*$", re.ASCII)
 
 
-def control_socket_of(
-    path: Path, environ: Mapping[str, str] = os.environ, *, remark: Callable[[str], None] | None = None
-) -> Path:
+def control_socket_of(path: Path, *, remark: Callable[[str], None] | None = None) -> Path:
     """Return ``control_socket`` of the configuration at ``path``, or its default.
 
     Where the file is no YAML any more, or is gone, that of the switch that runs on it; ``remark`` is given a sentence
@@ -39,8 +37,8 @@ def control_socket_of(
         OtherInstallationError: the path leads to the switch of another configuration only.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS)
-    found = _socket_of_running(path, environ) if problems.has_errors else None
+    document = read_files(path, os.environ, problems, LISTS)
+    found = _socket_of_running(path) if problems.has_errors else None
     if found is None:
         if problems.has_errors and not document.entries:
             raise ConfigError(problems.in_order())
@@ -50,7 +48,7 @@ def control_socket_of(
     return found
 
 
-def state_dir_by_line(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
+def state_dir_by_line(path: Path) -> Path:
     """Return ``state_dir`` of a file that is no YAML any more, by the line that has it, or its default."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -58,7 +56,7 @@ def state_dir_by_line(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
     except OSError:  # a file that was moved away for a moment
         lines = []
     text = "\n".join(line for line in lines if _STATE_DIR.match(line))
-    document = parse_document(text, str(path), environ, ProblemList())
+    document = parse_document(text, str(path), os.environ, ProblemList())
     return (None if document is None else path_in(document, "state_dir")) or STATE_DIR
 
 
@@ -67,14 +65,14 @@ def _socket_in(document: Section, path: Path) -> Path:
     return socket_found_from(path, state_dir, path_in(document, "control_socket") or CONTROL_SOCKET)
 
 
-def _socket_of_running(path: Path, environ: Mapping[str, str]) -> Path | None:
+def _socket_of_running(path: Path) -> Path | None:
     """Return the socket of a switch that says itself that it runs on this very file; None = there is none.
 
     The switch has noted both in its state directory. The place of that is read from the line of the file that has it:
     a bracket that is left open elsewhere does not hide it.
     """
     try:
-        running = recorded_in(state_dir_found_from(path, state_dir_by_line(path, environ)))
+        running = recorded_in(state_dir_found_from(path, state_dir_by_line(path)))
         if running is None or not running.control_socket or running.configuration != str(path.resolve()):
             return None
         place = Path(running.control_socket)

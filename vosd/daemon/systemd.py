@@ -69,10 +69,6 @@ class Notifier:
         """Report that no more calls are taken, and how long the rest of the stop may take."""
         self._send("STOPPING=1", _more_time(within_s), f"STATUS={status}")
 
-    def status(self, text: str) -> None:
-        """Set the line that ``systemctl status`` shows."""
-        self._send(f"STATUS={text}")
-
     def waiting(self, status: str, within_s: float) -> None:
         """Report what a start or reload waits for, and that it may take so long from now on."""
         self._send(_more_time(within_s), f"STATUS={status}")

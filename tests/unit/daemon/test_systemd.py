@@ -30,13 +30,11 @@ def test_each_state_is_sent_in_the_format_of_sd_notify(manager: ServiceManager) 
     notifier = Notifier(manager.address)
     notifier.ready("takes calls")
     notifier.reloading(123_456)
-    notifier.status("7 calls")
     notifier.stopping("7 calls left", within_s=20)
     notifier.close()
     assert manager.heard() == [
         "READY=1\nSTATUS=takes calls",
         "RELOADING=1\nMONOTONIC_USEC=123456\nSTATUS=loading the configuration",
-        "STATUS=7 calls",
         "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000\nSTATUS=7 calls left",
     ]
 
@@ -77,7 +75,7 @@ def test_the_short_steps_of_a_start_do_not_fill_the_queue_of_a_busy_manager(
 def fill(notifier: Notifier) -> None:
     """Fill the queue of a manager that does not read."""
     for number in range(1_000):
-        notifier.status(f"{number} calls")
+        notifier.waiting(f"{number} calls", within_s=1)
 
 
 def test_a_state_that_does_not_fit_into_the_managers_queue_is_sent_before_the_next_notification(
@@ -159,9 +157,9 @@ async def test_a_watchdog_that_is_off_or_another_process_s_is_not_fed(
 ) -> None:
     notifier, watchdog = from_environment({"NOTIFY_SOCKET": manager.address, **environ})
     watchdog.start()
-    notifier.status("alone")
+    notifier.waiting("alone", within_s=1)
     notifier.close()
-    assert manager.heard() == ["STATUS=alone"]
+    assert manager.heard() == ["EXTEND_TIMEOUT_USEC=1000000\nSTATUS=alone"]
 
 
 def test_sockets_are_kept_and_handed_to_the_next_process_by_their_names(tmp_path: Path) -> None:

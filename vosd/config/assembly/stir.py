@@ -119,7 +119,7 @@ def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None"
     if found is None:
         return None
     content, signer = found
-    files.warn_of_readers("stir.sign.key", keys.key)
+    files.warn_of_readers(keys.key)
     if keys.certificate is None:
         return signer
     checked = files.read(
@@ -172,8 +172,9 @@ class _Files:
         elif trusted.is_list and trusted.ends_ms < now_ms:
             self.warn(key, f"the latest list of revoked certificates: the time of {trusted.file} {left}")
 
-    def warn_of_readers(self, key: str, path: Path) -> None:
-        """Warn of a secret that everyone on the machine can read."""
+    def warn_of_readers(self, path: Path) -> None:
+        """Warn of a signing key that everyone on the machine can read."""
+        key = "stir.sign.key"
         file = self._path(key, path)
         if file.stat().st_mode & stat.S_IROTH:
             self.warn(key, f"a file that others cannot read: chmod o-r {file}")
