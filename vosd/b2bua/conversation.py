@@ -203,6 +203,8 @@ class Conversation(msgspec.Struct, eq=False):
             leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
         elif is_talking or self.call.state is CallState.ANSWERED:
             leg.respond(event.transaction, 491, event.at)  # a 200 waits for a PRACK of the caller, or its ACK
+        elif leg.early is not None and leg.early.agreed is None and leg.sessions.said:
+            leg.respond(event.transaction, 491, event.at)  # the offer of our INVITE has no answer yet (RFC 3311 5.2)
         else:
             leg.respond(event.transaction, 500, event.at, retry_later(self.call.endpoint))
 

@@ -111,11 +111,11 @@ def test_questions_of_a_ringing_vendor_are_answered_in_its_dialog(scene, script,
 
 
 def test_an_offer_of_a_vendor_waits_until_offer_and_answer_are_complete(scene):
-    """RFC 3311 section 5.1: an unreliable answer may be lost, so it completes nothing before the 2xx."""
+    """RFC 3311 section 5.2: 491. An unreliable answer may be lost, so it completes nothing before the 2xx."""
     call, there = ringing(scene)
     there.ask("UPDATE", body=ANSWER)
     scene.wire.run_for(100)
-    assert there.got["UPDATE"] == [500]
+    assert there.got["UPDATE"] == [491]
     assert finish(scene, call).end_reason == "Normal"
 
 
