@@ -346,11 +346,6 @@ def test_an_object_outside_of_the_tree_is_answered_as_one_that_does_not_exist(
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
 async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
     database = Database(url)
     office = office_with(database, tmp_path)

@@ -1,11 +1,8 @@
 """The review of agents: rights in force and suspended, and the people and programs that act for each."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.agent_rights import ListAgents, list_agents
@@ -26,8 +23,7 @@ ACCOUNTS = (
 )
 
 
-async def test_each_agent_has_its_rights_and_those_who_use_them(tmp_path: Path) -> None:
-    database = Database(migrated(tmp_path / "vosd.db"))
+async def test_each_agent_has_its_rights_and_those_who_use_them(database: Database) -> None:
     office, boss = office_on(database, *ACCOUNTS, now=NOW), operator("ann")
     for name, role, account in (
         ("jane", "agent", "mid"), ("gone", "agent", "mid"), ("joe", "customer", "mid"), ("ann", "administrator", None),
@@ -50,4 +46,3 @@ async def test_each_agent_has_its_rights_and_those_who_use_them(tmp_path: Path) 
     assert (later.rights, later.accounts) == ((Right.OWN_PAYMENTS,), 0)
     with pytest.raises(OperatorsOnlyError):
         await list_agents(office, agent("top"), ListAgents())
-    await database.close()

@@ -1,14 +1,11 @@
 """Turns of changes: operators first, and two changes under way of each account of an agent or a customer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.office import phone_passwords
@@ -85,15 +82,13 @@ def test_an_account_has_two_changes_under_way_and_operators_any_number() -> None
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(migrated(tmp_path / "vosd.db"))
+async def office(database: Database) -> Office:
     accounts = builders.account("south", rights=frozenset({Right.PHONES})), builders.account("acme", agent="south")
     office = office_on(database, *accounts, now=NOW, payers={"7001": "acme", "7002": "acme"})
     phone = {"account": "acme", "password": "very-Secret-word"}
     wanted = tuple(WantedObject("phones", number, phone) for number in ("7001", "7002"))
     await set_objects(office, operator(), SetObjects(objects=wanted))
-    yield office
-    await database.close()
+    return office
 
 
 def new(number: int, phone: str = "7001") -> SetPhonePassword:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.ledger import Month
@@ -69,17 +68,6 @@ ACCOUNTS = (
     builders.account("acme", agent="mid", overdraft_limit=Decimal("2.5"), contact="ann@example.org", memo="slow payer"),
     builders.account("idle", enabled=False, group="g"),
 )
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url) as database:
-        yield database
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.alarms import (
@@ -52,14 +51,8 @@ ALARM = AlarmRow("gateway_down", "a", "warning", "2026-03-01T12:00:00Z", "2026-0
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    async with Database(url) as database:
-        yield office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
+def office(database: Database, tmp_path: Path) -> Office:
+    return office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.calendars import CalendarDays, DrawCalendar, draw_calendar
@@ -29,15 +28,14 @@ OFFICE = {
 
 
 @pytest.fixture
-async def office(tmp_path: Path):
-    async with Database(migrated(tmp_path / "vosd.db")) as database:
-        yield office_on(
-            database,
-            builders.account("south"),
-            builders.account("shop", agent="south"),
-            now=0,
-            socket=tmp_path / "vosd.sock",
-        )
+def office(database: Database, tmp_path: Path):
+    return office_on(
+        database,
+        builders.account("south"),
+        builders.account("shop", agent="south"),
+        now=0,
+        socket=tmp_path / "vosd.sock",
+    )
 
 
 async def drawn(office: Office, keys: object, first: str = "2026-12-23", days: int = 2, who=None) -> CalendarDays:

@@ -11,7 +11,6 @@ import pytest
 from doubles.data import builders
 from doubles.data.records import answered_call, call_id, charge_row
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from msgspec.structs import replace
 
@@ -111,11 +110,6 @@ async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
     switch.answers(FindRunningCall, RunningCall([], None)).answers(FindMessages, EndedCallMessages([], 0))
     async with switch.answers(Hangup, HangupOutcome(0, 0)).reports(FollowCalls).reports(MakeTestCall):
         yield switch
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
 
 
 @pytest.fixture

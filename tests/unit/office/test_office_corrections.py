@@ -1,8 +1,7 @@
 """Corrections in the office: what is said of a call's charges, who may say it, and the audit of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,7 +10,6 @@ from doubles.data import builders
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.data.records import answered_call, call_id, charge_row
 from doubles.ended_calls import ended_call
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -127,20 +125,13 @@ def test_what_is_no_breakdown_has_no_tax():
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str) -> AsyncIterator[Office]:
-    database = Database(url)
+async def office(database: Database) -> Office:
     of_acme = answered_call(2, customer_account="acme", mapping_gateway="acme", vendor_account="vendor")
     charges = (charge_row("acme", CUSTOMER, 0, Decimal("0.50")),)
     postings = (Posting("acme", Decimal("-0.50"), "call/2", "USD"),)
     of_acme = msgspec.structs.replace(of_acme, fee=Decimal("0.50"), charges=charges, postings=postings)
     await SqlBooks(database).book([RECORD, of_acme, IN_CENTS])
-    yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
-    await database.close()
+    return office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
 
 
 async def audited(office: Office) -> list[tuple[str, str, str]]:

@@ -1,14 +1,11 @@
 """Use cases of decks: who may use them, what an import changes, and its line of the audit."""
 
-from collections.abc import AsyncIterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -41,14 +38,8 @@ HEADER: Final = ",".join((*COLUMNS_AHEAD, "area"))
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str) -> AsyncIterator[Office]:
-    async with Database(url) as database:
-        yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
+def office(database: Database) -> Office:
+    return office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
 
 
 def sheet(**prices: str) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,6 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
@@ -73,17 +71,6 @@ WELL: Final = DatabaseReport("well", "this", None, 0)
 LOADED: Final = CatalogueState("abc", "", None)
 SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD"})
 PHONE: Final = WantedObject("phones", "7001", {"account": "shop", "password": "very-Secret-word"})
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url) as database:
-        yield database
 
 
 @pytest.fixture

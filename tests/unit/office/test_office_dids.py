@@ -1,12 +1,10 @@
 """The inventory of numbers in the office: filled from a file, assigned, freed, and who had a number when."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.definitions import NoSuchObjectError, SetObjects, WantedObject, set_objects
@@ -31,8 +29,7 @@ FILE: Final = f"number,account,phones\n493055,shop,7001 7002\n{RANGE},,\n"
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(migrated(tmp_path / "vosd.db"))
+async def office(database: Database, tmp_path: Path) -> Office:
     office = office_on(
         database, builders.account("shop", agent="south"), builders.account("south"), now=NOW, socket=tmp_path / "s"
     )
@@ -45,8 +42,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     ]
     await set_objects(office, operator(), SetObjects(objects=tuple(objects)))
     await import_dids(office, operator(), ImportDids(text=FILE, memo="stock"))
-    yield office
-    await database.close()
+    return office
 
 
 async def test_a_file_fills_the_inventory_with_given_and_free_numbers(office):

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,6 @@ import pytest
 from doubles.data import builders
 from doubles.data.records import answered_call, call_id
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -88,16 +87,9 @@ STATUS: Final = SwitchStatus(
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(url)
+def office(database: Database, tmp_path: Path) -> Office:
     accounts = builders.account("south"), builders.account("shop", agent="south")
-    yield office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
-    await database.close()
+    return office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
 
 
 def ignore(*_: object) -> None:

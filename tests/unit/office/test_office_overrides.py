@@ -1,7 +1,7 @@
 """Operational overrides in the office: set, cleared and listed with their lines in the audit."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.differences import differences_of
@@ -66,17 +65,6 @@ LISTS = {
 }
 OF_ANN = Override(Target.ACCOUNT, "acme", Setting.BLOCKED, "", "ann", NOW)
 PAYERS = {"acme-pbx": "acme", "1001": "shop", "twin": "south"}
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url) as database:
-        yield database
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Payments in the office: orders that make no sense, the accounts an agent pays for, the audit, and two persons."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,6 @@ import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.ledger_entries import entries_of
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import delete, event
 
@@ -72,17 +71,6 @@ ACCOUNTS = (
     builders.account("acme"),
     builders.account("tokyo", fee_precision=0, currency="JPY"),
 )
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url) as database:
-        yield database
 
 
 @pytest.fixture

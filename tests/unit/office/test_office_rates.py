@@ -2,13 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.names import UnknownAccountError, UnknownNameError
@@ -43,14 +40,8 @@ ACCOUNTS = (
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str) -> AsyncIterator[Office]:
-    async with Database(url) as database:
-        yield office_on(database, *ACCOUNTS, now=NOW)
+def office(database: Database) -> Office:
+    return office_on(database, *ACCOUNTS, now=NOW)
 
 
 async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) -> None:
@@ -64,16 +55,14 @@ async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) ->
         assert [each.name for each in own] == [name for name in found if name == "cheap"]
 
 
-async def test_agents_and_customers_read_no_notes_on_rate_groups_nor_what_they_are_made_of(url: str) -> None:
+async def test_agents_and_customers_read_no_notes_on_rate_groups_nor_what_they_are_made_of(database: Database) -> None:
     accounts = builders.account("south"), builders.account("shop", agent="south")
-    database = Database(url)
     office = office_on(database, *accounts, now=NOW)
     for who in (agent("south"), customer("shop")):
         (found,) = await list_rate_groups(office, who, ListRateGroups())
         assert msgspec.to_builtins(found) == {"name": "sell", "currency": "EUR", "price_per": "minute", "rates": 0}
     (found, _) = await list_rate_groups(office, operator(), ListRateGroups())
     assert {"rates_from", "base", "accounts", "gateways", "memo"} < msgspec.to_builtins(found).keys()
-    await database.close()
 
 
 async def test_an_agent_that_may_give_any_does_not_see_groups_that_vendors_alone_are_paid_by(url: str) -> None:

@@ -1,7 +1,6 @@
 """Routes in the office: imaginary calls, and other routes for stored ones."""
 
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -9,7 +8,6 @@ import pytest
 from doubles.data import builders
 from doubles.data.records import answered_call
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.names import UnknownNameError
@@ -30,17 +28,6 @@ from vosd.storage.database import Database
 NOW = 1_790_000_000_000
 CALL = ExplainCall(gateway="acme", caller="1202", callee="442079460000")
 SPAN = SimulateRoutes(since=0, until=2 * NOW)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url) as database:
-        yield database
 
 
 @pytest.fixture

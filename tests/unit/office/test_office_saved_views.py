@@ -1,12 +1,8 @@
 """Views that people keep: who sees and changes which, and what a view may have."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import office_on
 
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -53,9 +49,8 @@ BUSY = AddView(page=ViewPage.CDRS, name="busy", query="reason=Busy&columns=calle
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    async with Database(migrated(tmp_path / "vosd.db")) as database:
-        yield office_on(database, builders.account("shop"), now=NOW)
+def office(database: Database) -> Office:
+    return office_on(database, builders.account("shop"), now=NOW)
 
 
 async def names_of(office: Office, who: Principal) -> list[str]:

@@ -1,12 +1,10 @@
 """The office says which messages a trunk would be sent."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from doubles.sti import VIRTUAL_NOW_MS, usual
 from doubles.virtual.probe import request
@@ -36,17 +34,15 @@ ANSWER = "\n".join(
 
 
 @pytest.fixture
-async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+def office(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     rules = HeaderRules(("x-*",), ("x-secret",), (("X-Tenant", "{account}"),), (("X-None", "{header X-Missing}"),))
     vendor = vendor_gateway(0, dialect=CalleeDialect(headers=TrunkHeaders(rules), request_host="carrier.example"))
     dialect = CallerDialect(headers=TrunkHeaders(responses=HeaderRules(("x-rate",))), user_agent="Acme")
     content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32", dialect=dialect), vendor])
-    database = Database(migrated(tmp_path / "vosd.db"))
     accounts = builders.account("south"), builders.account("shop", agent="south")
     office = office_on(database, *accounts, now=0, socket=tmp_path / "s")
     monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
-    yield office
-    await database.close()
+    return office
 
 
 ORDER = ExplainTrunk(gateway="vendor-0", message=INVITE, source="acme")

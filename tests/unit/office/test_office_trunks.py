@@ -1,13 +1,12 @@
 """Trunks and phones in the office: operators see them, as written and as they run."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
 from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.office.office import Office
@@ -30,20 +29,14 @@ ROW = GatewayRow("7001", "mapping", "up", None, None, None, 1, None, 2, 1, 50.0,
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
-    async with Database(url) as database:
-        yield office_on(
-            database,
-            builders.account("south"),
-            builders.account("shop", agent="south"),
-            now=NOW,
-            socket=tmp_path / "vosd.sock",
-        )
+def office(database: Database, tmp_path: Path) -> Office:
+    return office_on(
+        database,
+        builders.account("south"),
+        builders.account("shop", agent="south"),
+        now=NOW,
+        socket=tmp_path / "vosd.sock",
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.names import UnknownNameError
@@ -33,15 +32,14 @@ SOON, LATER = NOW + 60_000, NOW + 120_000
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> Any:
-    async with Database(migrated(tmp_path / "vosd.db")) as database:
-        yield office_on(
-            database,
-            builders.account("south"),
-            builders.account("below", agent="south"),
-            now=NOW,
-            socket=tmp_path / "vosd.sock",
-        )
+def office(database: Database, tmp_path: Path) -> Any:
+    return office_on(
+        database,
+        builders.account("south"),
+        builders.account("below", agent="south"),
+        now=NOW,
+        socket=tmp_path / "vosd.sock",
+    )
 
 
 async def set_object(office: Office, kind: str, name: str, keys: Any, at: int | None = None) -> None:

@@ -1,14 +1,12 @@
 """Rights in the office: operators may do everything, agents what their rights say, wherever the order comes from."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from doubles.data import builders
-from doubles.migrated import migrated
 from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.agents import MayNotActError
@@ -65,18 +63,11 @@ ACCOUNTS = (
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return migrated(tmp_path / "vosd.db")
-
-
-@pytest.fixture
-async def office(url: str) -> AsyncIterator[Office]:
-    database = Database(url)
+async def office(database: Database) -> Office:
     for account in ("south", "shop", "acme"):
         payment = Payment(account=account, kind=EntryKind.PAYMENT, reference="r", made_at=1, currency="USD")
         await SqlPayments(database).add(payment)
-    yield office_on(database, *ACCOUNTS, now=NOW)
-    await database.close()
+    return office_on(database, *ACCOUNTS, now=NOW)
 
 
 async def entries(office: Office, who: Principal, **criteria: Any) -> list[str]:
@@ -136,8 +127,7 @@ async def test_agents_and_customers_do_not_see_the_names_of_operators_in_the_led
 
 
 @pytest.mark.parametrize("other", ["shop", "the shop: Oslo"])
-async def test_agents_and_customers_do_not_see_who_has_confirmed_a_transfer(url: str, other: str) -> None:
-    database = Database(url)
+async def test_agents_and_customers_do_not_see_who_has_confirmed_a_transfer(database: Database, other: str) -> None:
     accounts = builders.account("south", rights=frozenset(Right)), builders.account(other, agent="south")
     office = office_on(database, *accounts, now=NOW, confirm_above=Decimal(100))
     await SqlPayments(database).add(
@@ -158,11 +148,11 @@ async def test_agents_and_customers_do_not_see_who_has_confirmed_a_transfer(url:
     assert await memos(agent("south"), other) == [("operator", got), ("agent south", got)]
     assert await memos(customer(other), other) == [("operator", "confirmed: x"), ("operator", "confirmed: x")]
     assert (await memos(operator(), other))[0] == ("ann", "from south: confirmed by bob: x")
-    await database.close()
 
 
-async def test_a_transfer_does_not_name_the_account_at_its_other_end_to_those_who_do_not_see_that(url: str) -> None:
-    database = Database(url)
+async def test_a_transfer_does_not_name_the_account_at_its_other_end_to_those_who_do_not_see_that(
+    database: Database,
+) -> None:
     names = [("south", None), ("rival: Oslo", None), ("shop", "south")]
     accounts = (builders.account(name, agent=agent, rights=frozenset(Right)) for name, agent in names)
     office = office_on(database, *accounts, now=NOW)
@@ -180,7 +170,6 @@ async def test_a_transfer_does_not_name_the_account_at_its_other_end_to_those_wh
         assert await memos(who, "shop") == ["x: y", None]
     assert await memos(agent("south"), "south") == ["x"]
     assert await memos(operator(), "shop") == ["from rival: Oslo: x: y", "from rival: Oslo"]
-    await database.close()
 
 
 async def test_an_agent_sees_one_statement_at_a_time(office: Office) -> None:

@@ -1,7 +1,7 @@
 """Changes that no running switch takes are refused before they are stored: stored, they block those of others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -65,12 +65,6 @@ BUSY: Final = CommandError("not now")
 WITHDRAWN: Final = "the running switch does not take the change, which was withdrawn"
 KEPT: Final = "the change is in the database, and the running switch does not take it"
 LIMITED: Final = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True),))
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database(migrated(tmp_path / "vosd.db")) as database:
-        yield database
 
 
 @pytest.fixture
