@@ -2,10 +2,12 @@
 
 from typing import Any, Final
 
+from doubles.conformance import faults_of
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.keypad_scene import KEYS
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
@@ -73,6 +75,12 @@ def notified(side: Side) -> list[str]:
 def are_connected(one: Side, other: Side) -> bool:
     """Return whether two sides that did not call each other have each other's media."""
     return _media(one.theirs) == _media(other.mine) and _media(other.theirs) == _media(one.mine)
+
+
+def assert_no_faults(scene: Scene) -> None:
+    """Expect that strict peers have found no fault; the checker knows no registrations and no challenges."""
+    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
+    assert faults_of(packets, SWITCH) == []
 
 
 def _media(session: str) -> str:

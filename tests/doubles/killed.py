@@ -22,7 +22,7 @@ from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
 
 from .journals import new_journal
-from .successor import without_holds
+from .successor import replace_node, without_holds
 
 MARK_MS: Final = 1_000
 SMALL_BYTES: Final = 30_000
@@ -202,3 +202,15 @@ class KilledScene(Scene):
             self.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
             self.synced_bytes = self.sink.journal._output._end
         self.wire.after(MARK_MS, self._mark)
+
+
+def interrupt(scene: Any) -> None:
+    """Let a switch be interrupted as the ``how`` of its scene says; calls that go on after a kill are refreshed."""
+    match scene.how:
+        case "is replaced":
+            replace_node(scene)
+        case "is killed":
+            scene.kill()
+        case "is stopped":
+            scene.stop_and_keep()
+    scene.wire.run_for(5_000)

@@ -1,12 +1,12 @@
 """Two sides that a transfer has connected: either of them transfers the other one once more (ADR 193)."""
 
 import pytest
-from doubles.conformance import faults_of
 from doubles.desk_scene import (
     DESK,
     MATE,
     TARGET,
     are_connected,
+    assert_no_faults,
     attended,
     blind,
     called,
@@ -16,10 +16,8 @@ from doubles.desk_scene import (
     registered,
 )
 from doubles.keypad_scene import passed_on, press
-from doubles.killed import KilledScene
-from doubles.successor import replace_node
+from doubles.killed import KilledScene, interrupt
 from doubles.virtual.customer import OutgoingCall
-from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.scene import Scene
 from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
@@ -36,27 +34,15 @@ def scene(request, tmp_path):
     scene = KilledScene(tmp_path, office()) if request.param in {"is killed", "is stopped"} else Scene(office())
     scene.how = request.param
     yield scene
-    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
-    assert request.param == "is killed" or faults_of(packets, SWITCH) == []
+    if request.param != "is killed":
+        assert_no_faults(scene)
 
 
 @pytest.fixture
 def running():
     scene = Scene(office())
     yield scene
-    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
-    assert faults_of(packets, SWITCH) == []
-
-
-def interrupt(scene) -> None:
-    match scene.how:
-        case "is replaced":
-            replace_node(scene)
-        case "is killed":
-            scene.kill()
-        case "is stopped":
-            scene.stop_and_keep()
-    scene.wire.run_for(5_000)  # calls that go on after a kill are refreshed
+    assert_no_faults(scene)
 
 
 def moved_to_mate(scene: Scene) -> tuple[OutgoingCall, IncomingCall, VirtualPhone]:

@@ -9,6 +9,7 @@ from doubles.desk_scene import (
     MATE,
     TARGET,
     are_connected,
+    assert_no_faults,
     attended,
     blind,
     called,
@@ -30,8 +31,7 @@ from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, a
 def scene():
     scene = Scene(office())
     yield scene
-    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
-    assert faults_of(packets, SWITCH) == []
+    assert_no_faults(scene)
 
 
 def ringing(scene: Scene, phone: VirtualPhone, number: str, intent: Intent | None = None) -> OutgoingCall:

@@ -4,13 +4,13 @@ import dataclasses
 from decimal import Decimal
 
 import pytest
-from doubles.conformance import faults_of
 from doubles.data.builders import account, catalogue, credentials, mapping_gateway, phone
 from doubles.desk_scene import (
     DESK,
     MATE,
     TARGET,
     are_connected,
+    assert_no_faults,
     attended,
     blind,
     called,
@@ -37,9 +37,7 @@ from vosd.trunks.number_rules import IncomingNumbers
 def scene():
     scene = Scene(office())
     yield scene
-    # The checker knows no registrations and no challenges.
-    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
-    assert faults_of(packets, SWITCH) == []
+    assert_no_faults(scene)
 
 
 def records(scene: Scene):
