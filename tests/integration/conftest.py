@@ -1,9 +1,12 @@
 """A service manager that listens, and a database that is ready, for tests of the real process."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call
+from doubles.installation import Installation
 from doubles.migrated import migrated as migrated_at
 from doubles.service_manager import ServiceManager
 
@@ -24,3 +27,20 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("migrated") / "vosd.db"
     migrated_at(database)
     return database
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    return installation
+
+
+@pytest.fixture
+def booked(installation: Installation) -> Installation:
+    """Two calls of September and one of 30 September 22:30 UTC, when October has begun in Berlin."""
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    late = 1_790_807_400_000
+    installation.book([answered_call(1, **parties), answered_call(2, **parties)])
+    installation.book([answered_call(3, **parties, ended_at=late)])
+    return installation

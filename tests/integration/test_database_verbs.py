@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import shutil
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,13 +20,6 @@ from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
-
-
-@pytest.fixture
-def installation(tmp_path: Path, migrated: Path) -> Installation:
-    installation = Installation(tmp_path)
-    shutil.copy(migrated, installation.database)
-    return installation
 
 
 @pytest.fixture

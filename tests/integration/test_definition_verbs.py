@@ -37,13 +37,6 @@ PROMO = 'rates: [{prefix: "44", billing_rate: "0.05"}]\n'
 TRUNK = "account: shop\nhosts: [192.0.2.77]\nmax_concurrent: 30\n"
 
 
-@pytest.fixture
-def installation(tmp_path: Path, migrated: Path) -> Installation:
-    installation = Installation(tmp_path)
-    shutil.copy(migrated, installation.database)
-    return installation
-
-
 def define(installation: Installation, kind: str, name: str, text: str, *more: str) -> dict:
     file = installation.config.with_name("object.yaml")
     file.write_text(text, encoding="utf-8")

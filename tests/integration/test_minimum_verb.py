@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,6 @@ from vosd.control.money import ListUnbooked, RefreshBalances
 from vosd.control.order import OrderDone
 
 MONTH = ("ledger", "minimum", "--month", "2026-09")
-
-
-@pytest.fixture
-def installation(tmp_path: Path, migrated: Path) -> Installation:
-    installation = Installation(tmp_path)
-    shutil.copy(migrated, installation.database)
-    return installation
 
 
 def owing_a_minimum(installation: Installation) -> Installation:

@@ -1,7 +1,5 @@
 """``vosd payment import``: a file of the bank is checked as a whole, and books each payment once."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +13,6 @@ BANK = """Kunde;Betrag;Buchungs-ID;Text
 customer-1;"1.234,50";2026-11-03/17;Rechnung 7
 gone;10;2026-11-03/18;
 """
-
-
-@pytest.fixture
-def installation(tmp_path: Path, migrated: Path) -> Installation:
-    installation = Installation(tmp_path)
-    shutil.copy(migrated, installation.database)
-    return installation
 
 
 def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installation: Installation) -> None:

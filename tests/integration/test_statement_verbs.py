@@ -2,30 +2,10 @@
 
 import csv
 import io
-import shutil
 from decimal import Decimal
-from pathlib import Path
 
-import pytest
 from doubles.data.records import answered_call, call_id, charge_row
 from doubles.installation import Installation
-
-
-@pytest.fixture
-def installation(tmp_path: Path, migrated: Path) -> Installation:
-    installation = Installation(tmp_path)
-    shutil.copy(migrated, installation.database)
-    return installation
-
-
-@pytest.fixture
-def booked(installation: Installation) -> Installation:
-    """Two calls of September and one of 30 September 22:30 UTC, when October has begun in Berlin."""
-    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
-    late = 1_790_807_400_000
-    installation.book([answered_call(1, **parties), answered_call(2, **parties)])
-    installation.book([answered_call(3, **parties, ended_at=late)])
-    return installation
 
 
 def test_statements_of_all_accounts_come_at_once_with_net_and_tax(installation: Installation) -> None:
