@@ -4,10 +4,8 @@ import errno
 import os
 import stat
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-import structlog
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 from structlog.typing import EventDict
@@ -20,17 +18,6 @@ from vosd.engine.journal import files as files_module
 NOTHING_KEPT = KeepSettings(keep_minutes=0)
 SMALL = 3_000
 """Bytes of a segment that two or three records fill."""
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "journal"
-
-
-@pytest.fixture
-def logged():
-    with structlog.testing.capture_logs() as lines:
-        yield lines
 
 
 # -- what is left after a crash ------------------------------------------------------------------------------------

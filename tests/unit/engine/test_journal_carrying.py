@@ -21,11 +21,6 @@ FIRST, SECOND = "journal-00000001.log", "journal-00000002.log"
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def described() -> list[str]:
     return []
 

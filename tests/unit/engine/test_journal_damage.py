@@ -23,17 +23,6 @@ from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 PAGE = 4_096
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "journal"
-
-
-@pytest.fixture
-def logged():
-    with structlog.testing.capture_logs() as lines:
-        yield lines
-
-
 def written(directory: Path, calls: int, *, marked: bool = True) -> Path:
     """Write answered and ended calls, and one that runs; return the only file."""
     journal = opened(directory)

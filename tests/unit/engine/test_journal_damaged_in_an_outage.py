@@ -30,11 +30,6 @@ Damage = Callable[[bytearray, int, int], None]
 """Damages a file at the end record that begins and ends at these bytes."""
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 @pytest.fixture(autouse=True)
 def few_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "UNBOOKED_IN_MEMORY", 2)

@@ -3,13 +3,10 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 from doubles.data.records import answered_call, call_id
-from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
@@ -22,22 +19,6 @@ from vosd.engine.journal.output import END_BYTES
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "journal"
-
-
-@pytest.fixture
-def logged():
-    with structlog.testing.capture_logs() as lines:
-        yield lines
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
-    return small_disk(monkeypatch)
 
 
 def test_from_the_first_write_error_on_no_new_call_is_taken_and_that_is_logged_once(directory, disk, logged):

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
 from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import files_of, open_call, opened, write_ended
 
@@ -15,11 +14,6 @@ from vosd.engine.journal.kept import KeptJournal
 
 SMALL = 3_000
 NOW = Instant(1_000, 1_790_000_000_000)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
 
 
 def booked_calls(journal, numbers: range) -> None:
@@ -67,7 +61,7 @@ def test_a_step_of_the_wall_clock_removes_no_booked_file(directory):
 
 
 def left_by_earlier_runs(directory: Path, number: int) -> None:
-    directory.mkdir()
+    directory.mkdir(parents=True)
     for index in range(1, number + 1):
         (directory / f"journal-{index:08d}.kept").touch()
 

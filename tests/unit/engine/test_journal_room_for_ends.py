@@ -1,16 +1,11 @@
 """Every running call has room for its end in the reserve, whatever else is written there (ADR 82)."""
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-import structlog
 from doubles.data.builders import applied_rate
 from doubles.data.records import answered_call, call_id
 from doubles.ended_calls import ended_call
 from doubles.ended_calls import open_call as rated_call
-from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
@@ -24,22 +19,6 @@ LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9
 MANY = 2 * RESERVE_BYTES // END_BYTES
 """More calls than a reserve of the first size has room for."""
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "journal"
-
-
-@pytest.fixture
-def logged():
-    with structlog.testing.capture_logs() as lines:
-        yield lines
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
-    return small_disk(monkeypatch)
 
 
 def test_the_reserve_has_room_for_the_ends_of_all_calls_however_many(directory, disk):

@@ -31,11 +31,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "UNBOOKED_IN_MEMORY", 3)
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 def fill(journal: Journal, calls: int, *, first: int = 0, seed: int = 1) -> None:
     """Let calls be answered, end and be booked, in any order; every tenth goes on."""
     draw = random.Random(seed)

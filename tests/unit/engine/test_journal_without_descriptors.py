@@ -4,16 +4,13 @@ import asyncio
 import errno
 import gc
 import os
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import structlog
 from doubles.data.records import answered_call, call_id
 from doubles.few_files import used_up
-from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
@@ -53,22 +50,6 @@ def tick_minutes(journal: Journal, minutes: int, first: int = 0) -> None:
     for second in range(60 * first, 60 * (first + minutes)):
         ms = 10_000 + 1_000 * second
         journal.tick(Instant(ms, 1_790_000_000_000 + ms), has_calls=False)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "journal"
-
-
-@pytest.fixture
-def logged():
-    with structlog.testing.capture_logs() as lines:
-        yield lines
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
-    return small_disk(monkeypatch)
 
 
 async def test_a_sync_opens_nothing(directory, monkeypatch, logged):

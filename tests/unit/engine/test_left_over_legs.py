@@ -1,7 +1,5 @@
 """What the journal knows of legs that a killed switch leaves, and how they are ended by the next."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id
@@ -21,11 +19,6 @@ from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import InviteParts, Peer
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
 
 
 def no_login(_gateway: str) -> None:

@@ -24,11 +24,6 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.outgoing import Peer
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 class Start:
     """A start of the switch on the journal of the earlier one, on virtual time."""
 
