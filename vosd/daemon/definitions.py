@@ -40,6 +40,11 @@ KEPT_BYTES_MIN: Final = 1 << 20
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
 
+STEP_BACK_MS: Final = 1_000
+"""A clock that was ahead by more may have begun planned versions: all is read anew once it is right.
+
+A clock that is kept right goes back by milliseconds."""
+
 Read = TypeVar("Read")
 
 _log = structlog.get_logger()
@@ -211,10 +216,11 @@ class StoredDefinitions:
     async def _known_since(self, known: Stored, version: int, objects: ObjectStore) -> tuple[int, int] | None:
         """Return the version and the moment after which a database has to be read; None = it has to be read as a whole.
 
-        One that went back has lost commits. One that was put back, and was changed since, may have the same version: a
+        A database that went back has lost commits, and behind a step back of the clock versions may not have begun that
+        were in force. A database that was put back, and was changed since, may have the same version: a
         command sees it by the last change; the running switch notices it otherwise.
         """
-        if known.version is None or version < known.version:
+        if known.version is None or version < known.version or _was_ahead(known.at, self._now()):
             return None
         if self._trusts_switch and known.last_change is not None:
             last_change = LastChange(*(await objects.last_change(known.version) or ()))
@@ -232,6 +238,7 @@ class StoredDefinitions:
             if (
                 state is None
                 or state.version != version
+                or _was_ahead(state.at, self._now())
                 or (state.next_at is not None and state.next_at <= self._now())
             ):
                 return False
@@ -261,8 +268,9 @@ class DefinitionWatch:
         self._store = store
         self._in_force = in_force
         self._reload = reload
-        self._tried: tuple[int, int | None] | None = None
-        """The version that was tried last, and the beginning of the next planned one, where that was why."""
+        self._tried: tuple[int, int | None, bool] | None = None
+        """The version that was tried last, the beginning of the next planned one, where that was why, and whether the
+        clock was ahead."""
         self._tried_at = 0.0
         self._is_due = False
         """Whether the same is to be tried again after a while: it is not refused, but was not put in force."""
@@ -303,14 +311,17 @@ class DefinitionWatch:
 
     async def _take(self, version: int) -> None:
         stored = self._in_force()
-        begins = stored.next_at if stored.next_at is not None and stored.next_at <= self._now() else None
-        if version == stored.version and begins is None and stored.unread is None:
+        wall = self._now()
+        begins = stored.next_at if stored.next_at is not None and stored.next_at <= wall else None
+        was_ahead = _was_ahead(stored.at, wall)
+        if version == stored.version and begins is None and not was_ahead and stored.unread is None:
             return
+        wanted = version, begins, was_ahead
         now = asyncio.get_running_loop().time()
         is_due = self._is_due or stored.unread is not None
-        if (version, begins) == self._tried and not (is_due and now - self._tried_at >= RETRY_S):
+        if wanted == self._tried and not (is_due and now - self._tried_at >= RETRY_S):
             return
-        self._tried, self._tried_at = (version, begins), now
+        self._tried, self._tried_at = wanted, now
         self._is_due = not await self._reload()
 
     async def _run(self) -> None:
@@ -327,3 +338,8 @@ class DefinitionWatch:
                 outage.over()
             except StoreUnavailable as error:
                 outage.found(error, means="the definitions in force hold")
+
+
+def _was_ahead(read_ms: int, now_ms: int) -> bool:
+    """Return whether the clock was ahead when definitions were read, both in UTC milliseconds."""
+    return read_ms - now_ms > STEP_BACK_MS

@@ -134,7 +134,9 @@ class Site:
             database.execute("UPDATE counter SET value = ? WHERE name = ?", [version - commits, CATALOGUE])
 
     def daemon(self) -> Daemon:
-        return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
+        daemon = Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
+        daemon._definitions._now = lambda: self.now
+        return daemon
 
 
 @pytest.fixture
@@ -551,7 +553,6 @@ def test_a_planned_version_begins_by_itself(site: Site) -> None:
     site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
     site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 60_000)
     daemon = site.daemon()
-    daemon._definitions._now = lambda: site.now
 
     async def run() -> list[str | None]:
         await run_to(daemon, "reloads")
@@ -566,6 +567,28 @@ def test_a_planned_version_begins_by_itself(site: Site) -> None:
     assert asyncio.run(run()) == ["5", "9"]
 
 
+def test_a_planned_version_that_a_clock_was_ahead_for_has_not_begun_once_it_is_right(site: Site) -> None:
+    """With a price, calls would be charged by it until the switch is started again."""
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 3_600_000)
+    daemon = site.daemon()
+    command = StoredDefinitions(lambda _database: site.decks, SqlObjects, lambda: site.now, trusts_switch=True)
+
+    async def run() -> list[tuple[str | None, str]]:
+        await run_to(daemon, "reloads")
+        seen = []
+        for ahead_ms in (0, 7_200_000, 1_000, 0, 3_599_999, 3_600_000, 0):
+            site.now = NOW + ahead_ms
+            await daemon._definitions.look()
+            shown = await asyncio.to_thread(command.read, Wanted(site.file.with_name("var"), site.url, frozenset()))
+            seen.append((limit_of(daemon), str(shown.objects["accounts"]["shop"].version)))
+        await stop(daemon, "reloads")
+        return seen
+
+    of_first, of_second = ("5", "1"), ("9", "2")
+    assert asyncio.run(run()) == [of_first, of_second, of_first, of_first, of_first, of_second, of_first]
+
+
 def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_that_was_planned_beside(
     site: Site,
 ) -> None:
@@ -574,7 +597,6 @@ def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_tha
     site.define(2, None, at=NOW + 60_000, made_at=NOW)
     site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', name="north", at=NOW + 60_000, made_at=NOW)
     daemon = site.daemon()
-    daemon._definitions._now = lambda: site.now
     daemon.configuration._busy = lambda: Busy({"shop"}, frozenset())
 
     async def run() -> None:
