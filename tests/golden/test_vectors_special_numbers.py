@@ -57,8 +57,10 @@ def test_rates_are_found_behind_the_routing_prefix(given, expect):
     assert call.callee == given["called"], "routing never sees the shortened number"
     rates = rate_group("sell", *(applied_rate(prefix=prefix) for prefix in given.get("prefixes", ["44"])))
     rated = rate_in(rates, call.callee_rated or call.callee, 0)
-    if "matched_prefix" in expect or not expect.get("uk_44_rate_matches", True):
-        assert isinstance(rated, Refusal)
+    if "matched_prefix" in expect:
+        assert (None if isinstance(rated, Refusal) else rated.prefix) == expect["matched_prefix"]
+    if "uk_44_rate_matches" in expect:
+        assert isinstance(rated, Refusal) is not expect["uk_44_rate_matches"]
 
 
 @of("pattern_match", having="called")
