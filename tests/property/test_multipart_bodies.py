@@ -22,6 +22,7 @@ leaves = st.builds(
     st.sampled_from(["", "signal;handling=optional", "by-reference;handling=required"]),
     st.sampled_from(["", "<a@b>"]),
     st.sampled_from(["", "binary"]),
+    st.sampled_from(["", "gzip"]),
     st.none(),
 )
 trees = st.recursive(leaves, lambda inner: st.lists(inner, min_size=1, max_size=3), max_leaves=8)
@@ -32,6 +33,7 @@ def lines_of(part: BodyPart) -> bytes:
     fields = (
         ("CONTENT-TYPE", part.written_type), ("content-disposition", part.written_disposition),
         ("Content-ID", part.identifier), ("Content-Transfer-Encoding", part.encoding),
+        ("Content-Encoding", part.content_encoding),
     )  # fmt: skip
     return b"".join(f"{name} :  {value}\r\n".encode() for name, value in fields if value)
 

@@ -33,6 +33,7 @@ from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import TransactionState
+from vosd.sip.wire.body import hides_session
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import Reliability
@@ -247,7 +248,7 @@ class GatewayAttempt:
                 self.progress.rang_at = event.at.came
             self._establish(response, event.at)
             caller = self.call.caller.leg
-            if (
+            if (not self.answer and hides_session(response)) or (
                 leg.door is not None
                 and caller is not None
                 and leg.door.keeper.refuses(self.answer, leg, caller, event.at, is_final=True)

@@ -9,8 +9,9 @@ from vosd.b2bua.renegotiation import status_for_origin
 from vosd.base.clock import Instant
 from vosd.media.keys import FLASH
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
+from vosd.sip.screening import ACCEPT_ENCODING
 from vosd.sip.transaction.server import Server
-from vosd.sip.wire.body import media_type, passed_parts, unknown_types
+from vosd.sip.wire.body import is_encoded, media_type, passed_parts, unknown_types
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.multipart import composed
 
@@ -131,6 +132,8 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived, *, has_key: bool) ->
         origin.respond(server, 469, now, "Recv-Info:\r\n")
     elif not request.body:
         origin.respond(server, 200, now)
+    elif is_encoded(request):
+        origin.respond(server, 415, now, ACCEPT_ENCODING)
     elif (content := _content(request, types_sent(far))) is None:
         origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON | types_sent(far)))}\r\n")
     elif origin.informing >= IN_FLIGHT_MAX:

@@ -201,7 +201,8 @@ class Leg:
         dialog = self.dialog
         facts = self.facts
         is_plain = dialog is not None and not dialog.is_behind_nat and not facts.is_anonymous
-        if not is_plain or message.header("content-type") != SESSION:
+        is_bare = message.header("content-type") == SESSION and message.header("content-encoding") is None
+        if not (is_plain and is_bare):
             session = self.session_in(message)
         elif facts.media is not None:
             session = Authored(session, facts.media.number)
@@ -218,8 +219,7 @@ class Leg:
         That of a peer behind NAT carries the address it came from; ``as_sent`` rewrites it for the other side. Where
         the switch handles media, a description carries its author; of a peer that asked for privacy it names no one.
         """
-        body = message.body
-        session = body if not body or message.header("content-type") == SESSION else session_of(message)
+        session = session_of(message)
         dialog, media = self.dialog, self.facts.media
         if self.facts.is_anonymous:
             session = anonymous(session)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from vosd.sip.headers.via import branch_of
-from vosd.sip.wire.body import SESSION, unknown_types
+from vosd.sip.wire.body import SESSION, is_encoded, unknown_types
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import QUOTED, TOKEN
@@ -15,6 +15,7 @@ from vosd.sip.wire.message import Request
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
 """Sent in every message; without REGISTER, which only some peers may send."""
 ACCEPT: Final = "Accept: application/sdp, multipart/mixed, multipart/alternative, multipart/related\r\n"
+ACCEPT_ENCODING: Final = "Accept-Encoding: identity\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
 ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
 _ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"
@@ -27,7 +28,7 @@ SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
 """Header line for a trunk with session timers switched off."""
 REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
 """Option tags that a REGISTER may require (RFC 3327)."""
-CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
+CAPABILITIES: Final = f"{ALLOW}{ACCEPT}{ACCEPT_ENCODING}Accept-Language: en\r\n{SUPPORTED_HEADER}"
 """Header lines of the response to OPTIONS, within a call or not (section 11.2)."""
 EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
 """Statuses that are forwarded with the same meaning, and the header line that each must have."""
@@ -97,21 +98,21 @@ def objection_to_body(request: Request, passed: frozenset[str] = frozenset()) ->
     """
     if not request.body or request.method not in _WITH_SESSION:
         return None
+    is_first = request.method == "INVITE" and not request.to_tag
+    known = passed if is_first else frozenset[str]()
+    if is_encoded(request):
+        return Objection(415, accepting(known))
     required = unknown_types(request) if request.header("content-type") != SESSION else None
     if required:
-        is_first = request.method == "INVITE" and not request.to_tag
-        known = passed if is_first else frozenset[str]()
-        if not required <= known and (is_first or request.method == "PRACK"):
+        if SESSION in required or (not required <= known and (is_first or request.method == "PRACK")):
             return Objection(415, accepting(known))
         request.required_types = tuple(sorted(required))
-    if (request.header("content-encoding") or "identity").lower() != "identity":
-        return Objection(415, "Accept-Encoding: identity\r\n")
     return None
 
 
 def accepting(types: Collection[str]) -> str:
-    """Return the line that says which bodies are taken."""
-    return f"{ACCEPT[:-2]}{''.join([f', {each}' for each in sorted(types)])}\r\n"
+    """Return the lines that say which bodies are taken, by type and by encoding."""
+    return f"{ACCEPT[:-2]}{''.join([f', {each}' for each in sorted(types)])}\r\n{ACCEPT_ENCODING}"
 
 
 def claims_tls(request: Request) -> bool:

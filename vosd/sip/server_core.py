@@ -435,5 +435,5 @@ class ServerCore:
 
 
 def _refused(request: Request, source: Peer, refusal: Objection, user: str, now: Instant) -> InviteRefused:
-    why = f"{refusal.status} {phrase(refusal.status)}: {refusal.headers.strip()}"
+    why = f"{refusal.status} {phrase(refusal.status)}: {'; '.join(refusal.headers.splitlines())}"
     return InviteRefused(request, source, now, refusal.status, why, user)

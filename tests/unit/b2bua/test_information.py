@@ -114,9 +114,10 @@ def test_only_so_many_keys_wait_for_the_other_side(scene, ends, side):
     [
         ("", "", (), 200),
         ("x", "application/x-secret", (), 415),
+        (KEY, RELAY, ("Content-Encoding: gzip",), 415),
         (KEY, RELAY, ("Info-Package: x",), 469),
     ],
-    ids=["empty", "not for the other side", "of a package"],
+    ids=["empty", "not for the other side", "compressed", "of a package"],
 )
 def test_other_information_stays_with_us(scene, ends, side, body, kind, headers, status):
     asking, asked = sorted_by(ends, side)

@@ -1,5 +1,7 @@
 """Bodies beside the session description, on whole calls: their order, rules over a failover, and media at the door."""
 
+from base64 import encodebytes
+
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
@@ -286,3 +288,63 @@ def test_a_location_that_must_be_understood_goes_to_a_gateway_that_may_see_the_c
     headers = (f"Privacy: {privacy}",)
     scene.whole_call(Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
     assert scene.close().routing_gateway == gateway
+
+
+# -- encodings ----------------------------------------------------------------------------------------------------
+
+
+def in_base64(session: str) -> tuple[str, str]:
+    """Return type and body of a message whose session description has a transfer encoding."""
+    lines = f"Content-Type: {SESSION}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return "multipart/mixed;boundary=b", f"--b\r\n{lines}{encodebytes(session.encode()).decode()}\r\n--b--\r\n"
+
+
+def compressed(session: str) -> tuple[str, str]:
+    """Return type and body of a message whose session description is compressed."""
+    kind, body = in_base64(session)
+    return kind, body.replace("Content-Transfer-Encoding: base64", "Content-Encoding: gzip")
+
+
+def test_descriptions_in_base64_reach_the_other_side_without_it():
+    scene = scene_of(frozenset())
+    kind, answer = in_base64(ANSWER)
+    kind, offer = in_base64(OFFER)
+    intent = Intent(offer=offer, kind=kind, hang_up_after_ms=500)
+    call = scene.whole_call(intent, script=Script((Line(0, 200, answer, kind=kind),)))
+    for message, session in ((scene.vendor.only_call.invite, OFFER), (call.response(200), ANSWER)):
+        assert (message["Content-Type"], message.body) == (SESSION, session)
+    scene.close()
+
+
+def test_a_call_with_a_compressed_offer_is_refused():
+    scene = scene_of()
+    kind, offer = compressed(OFFER)
+    call = scene.whole_call(Intent(offer=offer, kind=kind))
+    assert call.final == 415
+    assert call.refusal["Accept-Encoding"] == "identity"
+    assert scene.vendor.calls == []
+
+
+def test_a_compressed_change_of_the_session_is_refused():
+    scene = scene_of()
+    call, there = scene.talk()
+    kind, held = compressed(revised(call.mine, "sendonly"))
+    asking = call.ask("INVITE", kind=kind, body=held)
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert asking.final.status == 415
+    assert asking.final["Accept-Encoding"] == "identity"
+    assert "INVITE" not in there.asked
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "headers"), [(*compressed(ANSWER), ()), (SESSION, ANSWER, ("Content-Encoding: gzip",))]
+)
+def test_a_gateway_whose_answer_is_compressed_is_hung_up_and_the_next_one_tried(kind, answer, headers):
+    scene = scene_of(frozenset(), frozenset())
+    scene.vendor.script = Script((Line(0, 200, answer, headers, kind=kind),))
+    scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
+    call = scene.whole_call(Intent(hang_up_after_ms=500))
+    assert call.response(200).body == ANSWER
+    assert "BYE" in scene.vendor.only_call.asked
+    assert scene.close().routing_gateway == "vendor-1"

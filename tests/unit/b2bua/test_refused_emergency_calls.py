@@ -60,6 +60,7 @@ def test_the_record_says_why():
     received(scene, "911", REFUSED["a part that is required"][0])
     assert why(scene.record)["refusal"] == (
         "415 Unsupported Media Type: Accept: application/sdp, multipart/mixed, multipart/alternative, multipart/related"
+        "; Accept-Encoding: identity"
     )
     other = Scene()
     received(other, "911", REFUSED["parts that cannot be split"][0])

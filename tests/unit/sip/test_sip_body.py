@@ -1,9 +1,11 @@
 """Bodies: a session description alone or among others, and what its sender insists on (RFC 5621, RFC 2046)."""
 
+from base64 import encodebytes
+
 import pytest
 from doubles.virtual.probe import SDP, Keeper, Probe, reply, request
 
-from vosd.sip.wire.body import NESTED_MAX, PARTS_MAX, media_type, session_of, unknown_types
+from vosd.sip.wire.body import NESTED_MAX, PARTS_MAX, hides_session, media_type, session_of, unknown_types
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
@@ -108,6 +110,69 @@ def test_a_location_alone_and_a_body_that_a_header_refers_to_are_left_aside(kind
     """RFC 6442 section 4.1, RFC 5621 section 5: the session is offered by the other side then."""
     message = carrying(b"<presence/>", kind, headers=headers)
     assert session_of(message) == b""
+    assert not objects_to(message)
+
+
+# -- encodings ----------------------------------------------------------------------------------------------------
+
+
+def encoded(line: str, content: bytes) -> bytes:
+    """Write a part with a session description in an encoding."""
+    return SESSION.partition(b"\r\n\r\n")[0] + b"\r\n" + line.encode() + b"\r\n\r\n" + content
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("7bit", SDP), ("8BIT", SDP), ("binary", SDP), ("Base64", encodebytes(SDP)),
+        ("quoted-printable", SDP.replace(b"=", b"=3D")),
+    ],
+)  # fmt: skip
+def test_a_transfer_encoding_of_a_part_is_taken_off(encoding, content):
+    """RFC 2045 section 6."""
+    message = carrying(of_parts(encoded(f"Content-Transfer-Encoding: {encoding}", content)))
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+COMPRESSED = encoded("Content-Encoding: gzip", b"\x1f\x8b\x08")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        COMPRESSED,
+        encoded("Content-Transfer-Encoding: x-uuencode", b"begin 644"),
+        encoded("Content-Transfer-Encoding: base64", b"A"),
+    ],
+)
+def test_a_session_description_in_another_encoding_is_none_and_is_refused(part):
+    """RFC 3261 sections 8.2.3 and 20.12."""
+    message = carrying(of_parts(part))
+    assert session_of(message) == b""
+    assert objects_to(message)
+    assert hides_session(message)
+
+
+def test_a_compressed_body_is_read_neither_whole_nor_in_parts():
+    kinds = {"application/sdp": True, 'multipart/mixed;boundary="x"': False}
+    for kind, is_session in kinds.items():
+        message = carrying(b"\x1f\x8b\x08", kind, headers="Content-Encoding: gzip\r\n")
+        assert session_of(message) == b""
+        assert hides_session(message) is is_session
+
+
+@pytest.mark.parametrize("disposition", ["session;handling=optional", "early-session"])
+def test_a_compressed_description_that_may_be_left_out_is(disposition):
+    part = COMPRESSED.replace(b"\r\n\r\n", b"\r\nContent-Disposition: %b\r\n\r\n" % disposition.encode())
+    message = carrying(of_parts(part, SESSION))
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+def test_of_alternatives_that_without_an_encoding_is_taken():
+    message = carrying(of_parts(SESSION, COMPRESSED), 'multipart/alternative;boundary="x"')
+    assert session_of(message) == SDP
     assert not objects_to(message)
 
 

@@ -112,6 +112,8 @@ def test_require_is_ignored_in_ack_and_cancel(probe, method):
         ("Content-Type: multipart/alternative;boundary=x\r\n", 400, "warning"),
         ("Content-Type: multipart/mixed;boundary=x\r\n", 400, "warning"),
         ("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", 415, "accept-encoding"),
+        ("Content-Type: multipart/mixed;boundary=x\r\nContent-Encoding: gzip\r\n", 415, "accept-encoding"),
+        ("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", 415, "accept"),
     ],
 )
 def test_a_body_that_we_cannot_read_is_refused_with_why(probe, headers, status, explained_by):

@@ -7,9 +7,22 @@ from typing import Final
 
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message
-from vosd.sip.wire.multipart import MULTIPART, NESTED_MAX, PARTS_MAX, SESSION, BodyPart, is_writable, kind_of, opened
+from vosd.sip.wire.multipart import (
+    MULTIPART,
+    NESTED_MAX,
+    PARTS_MAX,
+    SESSION,
+    BodyPart,
+    is_identity,
+    is_writable,
+    kind_of,
+    opened,
+)
 
-__all__ = ["NESTED_MAX", "PARTS_MAX", "SESSION", "media_type", "passed_parts", "session_of", "unknown_types"]
+__all__ = [
+    "NESTED_MAX", "PARTS_MAX", "SESSION", "hides_session", "is_encoded", "media_type", "passed_parts", "session_of",
+    "unknown_types",
+]  # fmt: skip
 
 _LOCATION: Final = "application/pidf+xml"
 _NONE: Final[frozenset[str]] = frozenset()
@@ -25,13 +38,21 @@ def media_type(message: Message) -> str:
     return kind_of(message.header("content-type") or "", message.body)
 
 
+def is_encoded(message: Message) -> bool:
+    """Return whether a whole body is compressed, or in another encoding that the switch does not take."""
+    return not is_identity(message.header("content-encoding") or "")
+
+
 def session_of(message: Message) -> bytes:
-    """Return the session description that a message carries; empty if there is none.
+    """Return the session description that a message carries; empty if there is none that can be read.
 
     Parts of another type are left out; a body of another type carries none.
     """
-    if not message.body or message.header("content-type") == SESSION:
+    header = message.header
+    if not message.body or (header("content-type") == SESSION and header("content-encoding") is None):
         return message.body
+    if is_encoded(message):
+        return b""
     kind = media_type(message)
     if kind == SESSION:
         return message.body
@@ -43,8 +64,16 @@ def session_of(message: Message) -> bytes:
         return b""
 
 
+def hides_session(message: Message) -> bool:
+    """Return whether a message has a session description, but in an encoding that the switch does not take."""
+    try:
+        return SESSION in unknown_types(message)
+    except ParseError:
+        return False
+
+
 def unknown_types(message: Message) -> frozenset[str]:
-    """Return the types of a body that its sender requires to be understood; session descriptions are.
+    """Return the types of a body that its sender requires to be understood; session descriptions that can be read are.
 
     A body that is not multipart is required where nothing is said, as the RFC has it, except a location. A part of
     several is not: senders of locations leave the handling out, and their calls must not fail.
@@ -63,9 +92,7 @@ def unknown_types(message: Message) -> frozenset[str]:
 
 def passed_parts(message: Message, kinds: frozenset[str]) -> tuple[BodyPart, ...]:
     """Return the parts of these types that a message carries, those that can be written again; none if it is broken."""
-    if not message.body or message.header("content-type") == SESSION:
-        return ()
-    if (message.header("content-encoding") or "identity").lower() != "identity":
+    if not message.body or message.header("content-type") == SESSION or is_encoded(message):
         return ()
     try:
         whole = opened(_whole(message))
@@ -81,4 +108,5 @@ def _whole(message: Message) -> BodyPart:
         header("content-type") or "",
         header("content-disposition") or "",
         header("content-id") or "",
+        content_encoding=header("content-encoding") or "",
     )

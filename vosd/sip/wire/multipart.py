@@ -5,6 +5,7 @@ more parts nor more levels are opened than the limits say. A part keeps its Cont
 """
 
 import re
+from binascii import Error, a2b_base64, a2b_qp
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -46,6 +47,7 @@ class BodyPart(NamedTuple):
     """Content-ID, by which a header such as Geolocation refers to it (RFC 5621 section 9.1)."""
     encoding: str = ""
     """Content-Transfer-Encoding."""
+    content_encoding: str = ""
     parts: tuple["BodyPart", ...] | None = None
     """The parts of a body of several; None = it has none, or too many levels stand above it."""
 
@@ -58,6 +60,23 @@ class BodyPart(NamedTuple):
     def disposition(self) -> str:
         """The disposition in lower case, without parameters; empty if none is said."""
         return self.written_disposition.partition(";")[0].strip().lower()
+
+    @property
+    def content(self) -> bytes | None:
+        """The body without its transfer encoding (RFC 2045 section 6); None if it has another one, or is compressed."""
+        if not is_identity(self.content_encoding):
+            return None
+        match self.encoding.lower():
+            case "" | "7bit" | "8bit" | "binary":
+                return self.body
+            case "quoted-printable":
+                return a2b_qp(self.body)
+            case "base64":
+                try:
+                    return a2b_base64(self.body)
+                except Error:
+                    return None
+        return None
 
     def is_required(self, *, unless_said: bool) -> bool:
         """Return whether it must be understood, by its handling parameter (RFC 3261 section 20.11).
@@ -73,18 +92,20 @@ class BodyPart(NamedTuple):
     def session(self) -> bytes:
         """The first session description, of alternatives the last (RFC 2046 section 5.1.4); empty if it has none."""
         if self.kind == SESSION:
-            return b"" if self.disposition in _NOT_THE_SESSION else self.body
+            return b"" if self.disposition in _NOT_THE_SESSION else self.content or b""
         found = [session for each in self.parts or () if (session := each.session)]
         return found[-1 if self.kind == _ALTERNATIVE else 0] if found else b""
 
     def unknown(self, *, is_required: bool) -> set[str] | None:
         """Return the types that a receiver has to know beside session descriptions, to take all of it.
 
-        Of alternatives the one that needs fewest counts. None = a part that has to be opened cannot be.
+        Of alternatives the one that needs fewest counts. None = a part that has to be opened cannot be. A session
+        description in an encoding that is not known is required where nothing is said: without it the call is another.
         """
         kind = self.kind
         if kind == SESSION:
-            return set()
+            is_wanted = self.disposition not in _NOT_THE_SESSION and self.is_required(unless_said=True)
+            return {SESSION} if is_wanted and self.content is None else set()
         if self.parts is None:
             return None if is_required and kind.startswith(MULTIPART) else {kind} if is_required else set()
         passed_on = is_required and kind == _ALTERNATIVE
@@ -119,7 +140,7 @@ def opened(whole: BodyPart) -> BodyPart:
 
 def _opened(part: BodyPart, depth: int, left: list[int]) -> BodyPart:
     """Open a part; ``left`` holds the number of parts that may follow."""
-    if depth > NESTED_MAX or not part.kind.startswith(MULTIPART):
+    if depth > NESTED_MAX or not part.kind.startswith(MULTIPART) or part.content is None:
         return part
     return part._replace(parts=tuple([_opened(each, depth + 1, left) for each in _split(part, left)]))
 
@@ -159,12 +180,18 @@ def _part(data: bytes) -> BodyPart:
         get("content-disposition", ""),
         get("content-id", ""),
         get("content-transfer-encoding", ""),
+        get("content-encoding", ""),
     )
 
 
 def _field(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name.strip().lower(), value.strip()
+
+
+def is_identity(encoding: str) -> bool:
+    """Return whether a Content-Encoding changes nothing."""
+    return encoding.lower() in {"", "identity"}
 
 
 def kind_of(said: str, body: bytes) -> str:
@@ -178,7 +205,7 @@ def kind_of(said: str, body: bytes) -> str:
 
 def is_writable(part: BodyPart) -> bool:
     """Return whether a part can be written again: its type is one, and no header of it could end a line."""
-    fields = (part.written_type, part.written_disposition, part.identifier, part.encoding)
+    fields = (part.written_type, part.written_disposition, part.identifier, part.encoding, part.content_encoding)
     return bool(_WRITABLE_TYPE.match(part.written_type)) and all(
         len(each) <= FIELD_MAX and each.isprintable() for each in fields
     )
@@ -187,9 +214,9 @@ def is_writable(part: BodyPart) -> bool:
 def composed(parts: Sequence[BodyPart]) -> tuple[str, bytes]:
     """Return the Content header lines and the body of a message with these parts; every one ``is_writable``.
 
-    One alone is the body itself, unless it has a transfer encoding, which SIP has only in parts.
+    One alone is the body itself, unless it has an encoding: SIP has a transfer encoding only in parts.
     """
-    if len(parts) == 1 and not parts[0].encoding:
+    if len(parts) == 1 and not (parts[0].encoding or parts[0].content_encoding):
         return _lines(parts[0]), parts[0].body
     boundary = _free_boundary(parts)
     mark = f"--{boundary}".encode()
@@ -206,6 +233,7 @@ def _lines(part: BodyPart) -> str:
         "Content-Disposition": part.written_disposition,
         "Content-ID": part.identifier,
         "Content-Transfer-Encoding": part.encoding,
+        "Content-Encoding": part.content_encoding,
     }
     return "".join([f"{name}: {value}\r\n" for name, value in fields.items() if value])
 
