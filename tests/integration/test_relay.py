@@ -28,7 +28,7 @@ from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
 from vosd.relay import client
 from vosd.relay.media_port import FILTER_AFTER
-from vosd.relay.protocol import ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped
+from vosd.relay.protocol import PROTOCOL, ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.worker_process import own_means, reap
 from vosd.trunks.media import PortRange
@@ -789,6 +789,31 @@ async def test_a_worker_of_another_release_without_ports_ends_at_once(tmp_path, 
     assert all(map(reap, left))
     assert len({each.pid for each in stage.relay.links} - left) == 2
     stage.open()
+    await stage.relay.stop(keep=False)
+
+
+async def test_a_worker_of_another_protocol_is_replaced_without_an_error(tmp_path, peers, monkeypatch):
+    one, other = peers(), peers(ssrc=0x9999)
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    ports = connected(stage, one, other)
+    (left,) = stage.relay.links
+    await stage.relay.stop(keep=True)
+    stage = RelayStage(tmp_path, HOST)
+    monkeypatch.setattr("vosd.relay.link.PROTOCOL", PROTOCOL + 1)
+    with capture_logs() as lines:
+        started = asyncio.create_task(stage.relay.start())
+        await until(lambda: bool(lines))
+        monkeypatch.undo()  # the next worker is of this release again
+        await started
+        for port, peer in zip(ports, (one, other), strict=True):
+            assert stage.relay.reopen(port, tos=0)
+            stage.relay.expect(port, source(peer.host, peer.port))
+        stage.relay.connect(*ports)
+        sent = one.send((HOST, ports[0].rtp), 3)
+        assert await received(other, 3) == sent
+    assert lines == [{"event": "media_worker_of_another_version", "log_level": "warning", "pid": left.pid}]
+    assert reap(left.pid)
     await stage.relay.stop(keep=False)
 
 

@@ -193,6 +193,7 @@ class Relay:
                 await link.listed.wait()
         except TimeoutError:
             link.replace()
+        await link.ports_freed()
         self._order_spared(link)
         if not (link.is_outdated and self._are_offloaded):  # one that lacks the right would report it
             link.order(OffloadStreams(self._are_offloaded))

@@ -214,7 +214,7 @@ class WorkerLink:
 
         Twice in a row: where the whole machine stood still, the worker has had a turn by the second time.
         """
-        self._dead = [pid for pid in self._dead if not reap(pid)]
+        self._is_rid_of_dead()
         now_ns, turn_ns = monotonic_ns(), self.records.turn_at_ns()
         quiet_ns = now_ns - max(turn_ns, self._begun_ns)
         is_quiet = self._channel is not None and quiet_ns >= STUCK_NS
@@ -228,6 +228,18 @@ class WorkerLink:
             is_quiet = is_quiet and quiet_ns >= START_NS
         was_quiet, self._is_quiet = self._is_quiet, is_quiet
         return was_quiet and self._is_quiet
+
+    async def ports_freed(self) -> None:
+        """Wait until the workers that were ended here have none of the ports of a switch before any more."""
+        deadline_s = self._loop.time() + _END_S
+        while not self._is_rid_of_dead():
+            if self._loop.time() >= deadline_s:
+                return
+            await asyncio.sleep(_END_STEP_S)
+
+    def _is_rid_of_dead(self) -> bool:
+        self._dead = [pid for pid in self._dead if not reap(pid)]
+        return not self._dead
 
     def receiving_since_ms(self) -> int:
         """Return from when on packets to its ports were received; a later moment than now while none are."""
@@ -316,6 +328,7 @@ class WorkerLink:
         """Take a report; descriptors that go with it are taken out of the list."""
         match report:
             case WorkerReady() if report.protocol != PROTOCOL:
+                self.pid = report.pid
                 self._end_other_version()
             case WorkerReady():
                 self._begin(report, descriptors)
@@ -358,9 +371,9 @@ class WorkerLink:
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)
-        self._lose()
+        self._lose(is_fault=False)
 
-    def _lose(self) -> None:
+    def _lose(self, *, is_fault: bool = True) -> None:
         """Start another worker in the place of one that has ended, or is ended here."""
         self._detach()
         kill(self.pid)
@@ -369,7 +382,8 @@ class WorkerLink:
             return
         self._failures = 0 if monotonic_ns() - self._begun_ns >= _LASTING_NS else self._failures + 1
         pause_s = self._pause_s()
-        _log.error("media_worker_ended", pid=self.pid, again_in_s=pause_s)
+        if is_fault:
+            _log.error("media_worker_ended", pid=self.pid, again_in_s=pause_s)
         self._restart = self._loop.call_later(pause_s, self._start_again)
 
     def _pause_s(self) -> float:
