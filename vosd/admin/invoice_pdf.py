@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vosd.admin.typesetting import TEMPLATE, TypesettingError, missing_letter, typeset
+from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LOGO: Final = "logo"
 
 
 class InvoiceFormError(VosError):
-    """The form cannot be printed: its template, labels or logo has a mistake, or a font of its letters is missing."""
+    """The form cannot be printed: its template, labels or logo has a mistake."""
 
 
 class _Language(msgspec.Struct, frozen=True):
@@ -72,22 +72,16 @@ def printed(form: bytes, document: str, issued_at: int | None) -> bytes:
         issued_at: date of the file, UTC milliseconds.
 
     Raises:
-        InvoiceFormError: the template has a mistake, or no font has a letter of the words or names.
+        InvoiceFormError: the template has a mistake.
+        MissingLetterError: no font on the machine has a letter that is printed.
     """
     files = {
         name: base64.b64decode(content) for name, content in msgspec.json.decode(form, type=dict[str, str]).items()
     }
     logos = [name for name in files if name.startswith(f"{LOGO}.")]
+    words = words_of(form, msgspec.json.decode(document, type=_Language).language)
+    may_print = "".join((document, files[TEMPLATE].decode("utf-8", "replace"), *words.values()))
     try:
-        content = typeset(files | {DATA: document.encode()}, {LOGO: logos[0]} if logos else {}, issued_at or 0)
+        return typeset(files | {DATA: document.encode()}, {LOGO: logos[0]} if logos else {}, issued_at or 0, may_print)
     except TypesettingError as error:
         raise InvoiceFormError(f"the template of invoices has a mistake: {error}") from error
-    words = words_of(form, msgspec.json.decode(document, type=_Language).language)
-    letter = missing_letter(document + "".join(words.values()))
-    if letter is not None:
-        message = (
-            f"no font on the machine of the switch has the letter {letter} of this invoice: install one, such as "
-            "Debian's fonts-noto-cjk and fonts-noto-core"
-        )
-        raise InvoiceFormError(message)
-    return content

@@ -43,7 +43,11 @@ class BarChart(msgspec.Struct, frozen=True):
 
 
 def report_pdf(sheet: "ReportSheet") -> bytes:
-    """Return a report as a PDF file."""
+    """Return a report as a PDF file.
+
+    Raises:
+        MissingLetterError: no font on the machine has a letter that is printed.
+    """
     names = [column.name for column in sheet.columns]
     cells = [[_cell(row.get(name)) for name in names] for row in sheet.rows[:ROWS_PRINTED]]
     totals = [[_cell(row.get(name)) for name in names] for row in sheet.total_rows()]
@@ -61,7 +65,8 @@ def report_pdf(sheet: "ReportSheet") -> bytes:
         "waiting": sheet.missing - sheet.missing_in_replica,
         "in_replica": sheet.missing_in_replica,
     }
-    return typeset({TEMPLATE: _FORM.read_bytes(), "data.json": msgspec.json.encode(data)}, {}, 0)
+    content = msgspec.json.encode(data)
+    return typeset({TEMPLATE: _FORM.read_bytes(), "data.json": content}, {}, 0, content.decode())
 
 
 def _cell(value: str | int | None) -> str:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from vosd.base.errors import VosError
 
 TEMPLATE: Final = "template.typ"
@@ -15,21 +17,33 @@ _LATIN_END: Final = "\u024f"
 """Last letter of those that the fonts which typst brings have in any case."""
 
 
+_PRINTED: Final = r"""#show regex("[\\p{L}&&[^\\x{0}-\\x{24f}]]+"): it => [#metadata(it.text)<vosd-printed>#it]
+"""
+"""Beginning of a template that has typst note the letters behind these which it prints."""
+
+
 class TypesettingError(VosError):
     """The template has a mistake; the message says which."""
 
 
-def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int, *, needs_fonts: bool = False) -> bytes:
+class MissingLetterError(VosError):
+    """No font has a letter that is printed: a PDF has a box in its place."""
+
+
+def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int, words: str) -> bytes:
     """Return a PDF; the same files and inputs always make the same bytes.
+
+    Signs that are no letters, such as an emoji in a name, may be missing in it: a text is understood without them.
 
     Args:
         files: contents by name, the template among them; it can read these alone.
         inputs: values that the template reads as ``sys.inputs``.
         made_at: date of the file, UTC milliseconds.
-        needs_fonts: refuse text that no font has; PDF/A takes none of it.
+        words: all text of the files that may be printed.
 
     Raises:
-        TypesettingError: the template has a mistake, or no font has a part of its text.
+        TypesettingError: the template has a mistake.
+        MissingLetterError: no font on the machine has a letter that is printed.
     """
     import typst  # only who prints needs it
 
@@ -37,29 +51,38 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
         directory = Path(name)
         for file, content in files.items():
             (directory / file).write_bytes(content)
+        template = directory / TEMPLATE
         seconds = int(datetime.fromtimestamp(made_at // 1_000, tz=UTC).timestamp())
         try:
-            return typst.compile(
-                directory / TEMPLATE,
-                root=directory,
-                sys_inputs=dict(inputs),
-                timestamp=seconds,
-                pdf_standards="a-2b" if needs_fonts else [],
-            )
+            made = typst.compile(template, root=directory, sys_inputs=dict(inputs), timestamp=seconds)
+            if _missing_letter(words) is None:
+                return made
+            template.write_bytes(_PRINTED.encode() + files[TEMPLATE])
+            printed = typst.query(template, "<vosd-printed>", field="value", root=directory, sys_inputs=dict(inputs))
         except (typst.TypstError, RuntimeError) as error:
             raise TypesettingError(str(error)) from error
+    letter = _missing_letter("".join(msgspec.json.decode(printed, type=list[str])))
+    if letter is not None:
+        message = (
+            f"no font on the machine of the switch has the letter {letter}, which would be printed: install one, such "
+            "as Debian's fonts-noto-cjk and fonts-noto-core"
+        )
+        raise MissingLetterError(message)
+    return made
 
 
-def missing_letter(text: str) -> str | None:
-    """Return a letter of a text that no font of the machine has, in whose place a PDF has a box; None = there is none.
+def _missing_letter(text: str) -> str | None:
+    """Return a letter of a text that no font of the machine has; None = there is none."""
+    import typst
 
-    Signs that are no letters, such as an emoji in a name, are not looked for: a text is understood without them.
-    """
     letters = sorted({each for each in text if each > _LATIN_END and unicodedata.category(each).startswith("L")})
     if not letters:
         return None
-    try:
-        typeset({TEMPLATE: " ".join(letters).encode()}, {}, 0, needs_fonts=True)
-    except TypesettingError as error:
-        return next((each for each in letters if each in str(error)), letters[0])
+    with tempfile.TemporaryDirectory(prefix="vosd-print-") as name:
+        sample = Path(name) / TEMPLATE
+        sample.write_text(" ".join(letters))
+        try:
+            typst.compile(sample, root=Path(name), pdf_standards="a-2b")  # which takes no text without a font
+        except (typst.TypstError, RuntimeError) as error:
+            return next((each for each in letters if each in str(error)), letters[0])
     return None

@@ -37,8 +37,8 @@ def retention() -> None:
 def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
-    The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over, or if the
-    configuration says of no records how long they are kept.
+    The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over, or if `retention`
+    names no time at all.
     """
     from vosd.processes.life import give_way
 

@@ -12,6 +12,7 @@ from pypdf import PdfReader
 
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed, words_of
+from vosd.admin.typesetting import MissingLetterError
 from vosd.engine.settings import InvoiceSettings
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, InvoiceSection, MovementLine, TaxLine
 
@@ -99,7 +100,7 @@ def test_words_and_amounts_are_those_of_the_language(language: str, said: str) -
 @pytest.fixture
 def has_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Print as a machine with all fonts does."""
-    monkeypatch.setattr("vosd.admin.invoice_pdf.missing_letter", lambda _text: None)
+    monkeypatch.setattr("vosd.admin.typesetting._missing_letter", lambda _text: None)
 
 
 @pytest.mark.usefixtures("has_fonts")
@@ -177,9 +178,22 @@ def test_an_invoice_whose_letters_no_font_has_is_not_printed(monkeypatch: pytest
         (invoice("zh"), "[\u4e00-\u9fff]"),
         (msgspec.structs.replace(invoice(), lines=(msgspec.structs.replace(line, area="\u4e2d"),)), "\u4e2d"),
     ):
-        with pytest.raises(InvoiceFormError, match=f"has the letter {letter} of this invoice: install one"):
+        with pytest.raises(MissingLetterError, match=f"has the letter {letter}, which would be printed: install one"):
             text_of(document)
     assert text_of(invoice("de", issuer=InvoiceParty(account="", name="\u0160koda \U0001f355")))
+
+
+def test_letters_that_the_template_does_not_print_need_no_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memo of a payment may be words for the operator alone."""
+    monkeypatch.setattr(typst, "compile", partial(typst.compile, ignore_system_fonts=True))
+    document = invoice(movements=(MovementLine("2026-10-03", "payment", "", "\u8865\u6b3e", "5"),))
+    own = tmp_path / "own.typ"
+    own.write_text('#set document(title: "\u8865")\n#let invoice = json("data.json")\n#invoice.number')
+    assert text_of(document, InvoiceSettings(template_file=own)) == ["2026-000017"]
+    for text in ('#json("data.json").movements.first().memo', "#set page(footer: [\u6b3e])"):
+        own.write_text(text)
+        with pytest.raises(MissingLetterError, match=r"[\u8865\u6b3e]"):
+            text_of(document, InvoiceSettings(template_file=own))
 
 
 def test_a_credit_note_and_a_draft_say_so() -> None:

@@ -1,12 +1,15 @@
 """Reports as PDF: a chart of one figure above the table."""
 
+from functools import partial
 from io import BytesIO
 
 import pytest
+import typst
 from pypdf import PdfReader
 
 from vosd.admin.office.reports import ColumnSheet, ReportSheet
 from vosd.admin.report_pdf import BARS_MAX, ROWS_PRINTED, chart_of, report_pdf
+from vosd.admin.typesetting import MissingLetterError
 
 KINDS = {"span": "text", "customer_account": "text", "currency": "text", "calls": "count", "fee": "money"}
 
@@ -57,3 +60,11 @@ def test_an_empty_report_has_a_page_and_a_long_one_says_what_it_leaves_out(count
     pages = PdfReader(BytesIO(report_pdf(report(*((f"a{n}", "EUR", 1, "1") for n in range(count)))))).pages
     end = "\n".join(page.extract_text() for page in pages[-2:])
     assert ("3 more rows are in the spreadsheet and in CSV" in end) == bool(count)
+
+
+def test_a_report_whose_letters_no_font_has_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typst, "compile", partial(typst.compile, ignore_system_fonts=True))
+    with pytest.raises(MissingLetterError, match="the letter \u4e2d, which would be printed"):
+        report_pdf(report(("\u4e2d", "EUR", 1, "1")))
+    (page,) = PdfReader(BytesIO(report_pdf(report(("\u0160koda \U0001f355", "EUR", 1, "1"))))).pages
+    assert "\u0160koda" in page.extract_text()

@@ -957,6 +957,7 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         InvoiceAlteredError: its document was changed since.
         InvoiceFormError: the template has a mistake.
+        MissingLetterError: no font on the machine has a letter that is printed.
         StoreUnavailable: try again.
     """
     found = await _visible(office, await _scope(office, who), order.id)
@@ -982,6 +983,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
             every address, the calls are too many for one, or another order mails it at this moment or has just done so.
         InvoiceFormError: the template has a mistake.
+        MissingLetterError: no font on the machine has a letter that is printed.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
     found = await office.stores.invoices.one(order.id)
