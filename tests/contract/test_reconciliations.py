@@ -608,8 +608,9 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
     with pytest.raises(OrderError, match=r"was settled with 0\.02"):
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(7)))
-    with pytest.raises(OrderError, match="stays as it is"):
-        await dispute_bill(office, who, DisputeBill(id=made.id, reference="credit-18"))
+    for reference in ("credit-18", ""):
+        with pytest.raises(OrderError, match="stays as it is"):
+            await dispute_bill(office, who, DisputeBill(id=made.id, reference=reference))
     kept = (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute
     monkeypatch.setattr(office, "now", lambda: NOW + 60_000)
     assert (await dispute_bill(office, who, order)).dispute == kept, "the time of the last change stays"
@@ -619,6 +620,23 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(0)))
     lines = await list_audit(office, who, ListAudit(action="DisputeBill"))
     assert len(lines) == 2
+
+
+async def test_the_notes_of_a_dispute_are_emptied_by_an_empty_text_alone(site: Site) -> None:
+    made = await site.imported(faulty())
+
+    async def notes(**given: str) -> tuple[str | None, str | None]:
+        sheet = (await dispute_bill(site.office, operator(), DisputeBill(id=made.id, **given))).dispute
+        assert sheet is not None
+        return sheet.reference, sheet.memo
+
+    assert await notes(reference="", memo="") == (None, None)
+    assert await notes(reference="DSP-1", memo="of our own") == ("DSP-1", "of our own")
+    assert await notes() == ("DSP-1", "of our own")
+    assert await notes(memo="") == ("DSP-1", None)
+    assert await notes(reference="") == (None, None)
+    letter = (await write_letter(site.office, operator(), WriteLetter(id=made.id))).text
+    assert "of our own" not in letter
 
 
 async def adjustments(site: Site) -> list[LedgerEntry]:

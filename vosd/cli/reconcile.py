@@ -103,8 +103,8 @@ def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str
     "--state", type=click.Choice(_STATES), help="State that the dispute comes to; default of a new one: open."
 )
 @click.option("--amount", type=AMOUNT, help="What the vendor is asked to credit; default: all that it asks too much.")
-@click.option("--reference", metavar="TEXT", help="Reference of the vendor's credit note.")
-@click.option("--memo", metavar="TEXT", help="A sentence for the letter.")
+@click.option("--reference", metavar="TEXT", help="Reference of the vendor's credit note; '' = none.")
+@click.option("--memo", metavar="TEXT", help="A sentence for the letter; '' = none.")
 @click.option("--book", is_flag=True, help="With --state settled: book the amount; you had booked the overcharge.")
 @_CALLS
 @click.option("--letter", type=click.File("w"), metavar="FILE", help="Write the letter to the vendor: Markdown.")

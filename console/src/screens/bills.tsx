@@ -419,8 +419,8 @@ function Dispute({ row }: { row: Sheet }) {
                     body: {
                       state: entered.state,
                       amount: entered.amount,
-                      reference: entered.reference || undefined,
-                      memo: entered.memo || undefined,
+                      reference: entered.reference,
+                      memo: entered.memo,
                       book: settles ? books : undefined,
                     },
                   }),

@@ -50,6 +50,8 @@ def test_a_bill_is_imported_once_shown_and_disputed(site: Installation) -> None:
         assert sorted(each["result"] for each in csv.DictReader(calls)) == ["missing_here", "unit_differs"]
     assert "We dispute **0.35" in (directory / "letter.md").read_text()
     assert "dispute: sent, 0.35" in site.vosd("reconcile", "dispute", "1", "--state", "sent").stdout
+    emptied = site.document("reconcile", "dispute", "1", "--memo", "")
+    assert (emptied["dispute"]["state"], emptied["dispute"]["memo"]) == ("sent", None)
     of_class = ("--class", "missing_here", "--calls", str(directory / "few.csv"))
     assert site.vosd("reconcile", "show", "1", *of_class).exit_code == 0
     assert len((directory / "few.csv").read_text().splitlines()) == 2

@@ -525,8 +525,9 @@ class DisputeBill(ReconciliationOrder, frozen=True):
     amount: Decimal | None = None
     """Amount that the vendor is asked to credit, at most its bill; None = it stays, of a new one all disputable."""
     reference: str | None = None
-    """Reference of the vendor's credit note, and of its entry in the ledger."""
+    """Reference of the vendor's credit note, and of its entry in the ledger; empty = none, None = it stays."""
     memo: str | None = None
+    """A sentence for the letter; empty = none, None = it stays."""
     book: bool = False
     """Whether settling it books the amount on the account of the vendor: where the ledger has what is credited."""
 
@@ -732,8 +733,8 @@ def _opened(
         state=order.state or DisputeState.OPEN,
         amount=amount,
         currency=stored.currency,
-        reference=order.reference,
-        memo=order.memo,
+        reference=_noted(order.reference, None),
+        memo=_noted(order.memo, None),
         opened_at=now,
         changed_at=now,
         operator=who.recorded,
@@ -750,7 +751,8 @@ def _changed(
         raise OrderError(
             "amount", f"was settled with {format_amount(before.amount)}", "vosd payment add books the rest"
         )
-    if before.state is DisputeState.SETTLED and order.reference and order.reference != before.reference:
+    reference = _noted(order.reference, before.reference)
+    if before.state is DisputeState.SETTLED and reference != (before.reference or None):
         raise OrderError("reference", "stays as it is: the dispute is settled")
     if before.state is DisputeState.SETTLED and order.state is not None and order.book and before.booked is None:
         raise OrderError(
@@ -760,11 +762,16 @@ def _changed(
         before,
         state=state,
         amount=before.amount if amount is None else amount,
-        reference=order.reference or before.reference,
-        memo=order.memo or before.memo,
+        reference=reference,
+        memo=_noted(order.memo, before.memo),
         changed_at=office.now(),
         operator=who.recorded,
     )
+
+
+def _noted(given: str | None, before: str | None) -> str | None:
+    """Return a note of a dispute as an order leaves it."""
+    return (before if given is None else given) or None
 
 
 @needs(Permission.BOOKS_SEE)
