@@ -39,6 +39,11 @@ import { chooseZone, offsetText, useZone, zones } from "./zone";
 
 const IN_FORCE_MS = 30_000;
 
+/** A dialog has the keyboard alone: a key that leads away would take it along, with what becomes of its order. */
+const unlessAsked = (act: () => void) => () => {
+  if (!document.querySelector("[aria-modal=true], dialog[open]")) act();
+};
+
 export function Frame() {
   const { t } = useTranslation();
   const [isOpen, menu] = useDisclosure(false);
@@ -50,10 +55,10 @@ export function Frame() {
   useHotkeys(
     hasKeys
       ? [
-          ["/", () => search.current?.select()],
-          ["shift+?", keys.open],
-          ["?", keys.open],
-          ...keyed.map(([key, { to }]) => [key, () => void go({ to })] as [string, () => void]),
+          ["/", unlessAsked(() => search.current?.select())],
+          ["shift+?", unlessAsked(keys.open)],
+          ["?", unlessAsked(keys.open)],
+          ...keyed.map(([key, { to }]) => [key, unlessAsked(() => void go({ to }))] as [string, () => void]),
         ]
       : [],
   );

@@ -372,6 +372,33 @@ def test_keys_of_one_letter_are_listed_and_can_be_switched_off(boss: Visitor) ->
     expect(keys).to_have_count(0)
 
 
+def test_keys_do_nothing_while_a_question_is_open_or_its_order_at_work(newcomer: Visit) -> None:
+    page = newcomer().go("/accounts/acme", "acme")
+    asked = page.get_by_role("dialog")
+
+    def press_keys() -> None:
+        for key in ("/", "?", "c"):
+            page.keyboard.press(key)
+        expect(asked).to_have_count(1)
+        assert page.url.endswith("/accounts/acme")
+        assert asked.evaluate("each => each.contains(document.activeElement)")
+
+    held: list[Route] = []
+    route_once(page, "**/api/v1/accounts/acme/block", held.append)
+    page.get_by_role("button", name="Block", exact=True).click()
+    expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
+    press_keys()
+    with page.expect_request("**/api/v1/accounts/acme/block"):
+        asked.get_by_role("button", name="Block").press("Enter")
+    press_keys()
+    held[0].abort()
+    asked.get_by_role("alert").wait_for()
+    page.keyboard.press("Escape")
+    expect(asked).to_have_count(0)
+    page.keyboard.press("c")
+    page.get_by_role("heading", level=1, name="Calls now").wait_for()
+
+
 def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) -> None:
     page = boss.go("/", "Overview")
     page.route("**/api/v1/gateways/quality*", lambda route: route.abort())
@@ -457,6 +484,25 @@ def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(n
     page.get_by_role("heading", level=1, name="acme").wait_for()
     page.wait_for_load_state("load")
     assert len(loads) == 2
+
+
+def test_a_customer_whose_account_has_ended_is_not_asked_to_pay_in(site: Watched, newcomer: Visit) -> None:
+    assert site.api.ask("POST", "/accounts?confirm=true", {"name": "leaving", "keys": {"currency": "USD"}}).status == 201
+    visitor = newcomer("customer", "leaving")
+
+    def with_ways_to_pay(route: Route) -> None:
+        answer = route.fetch()
+        text = answer.text().replace("pay_in&quot;: []", "pay_in&quot;: [&quot;Reference: {account}&quot;]")
+        route.fulfill(response=answer, body=text)
+
+    visitor.page.route(f"{visitor.base}/", with_ways_to_pay)
+    page = visitor.go("/", "leaving")
+    pays_in = page.get_by_role("region", name="How to pay in")
+    expect(pays_in).to_contain_text("Reference: leaving")
+    assert site.api.ask("DELETE", "/accounts/leaving?confirm=true").status == 200
+    page.reload()
+    page.get_by_role("alert").filter(has_text="account leaving is not configured").first.wait_for()
+    expect(pays_in).to_have_count(0)
 
 
 def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behind_it(

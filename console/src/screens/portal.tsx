@@ -15,6 +15,7 @@ import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay } from "../session";
 import { Below } from "./below";
+import { isRefused } from "./login";
 import { nameOf, USE, useMoney } from "./money";
 
 const READ_MS = 15_000;
@@ -56,7 +57,8 @@ export function PortalScreen({ account }: { account: string }) {
           ]}
         />
       )}
-      <PayIn account={account} />
+      {/* money for an account that has ended would be of no one */}
+      {!isRefused(balance.error, "may_not_act") && <PayIn account={account} />}
       <Invoices account={account} />
       <Phones />
       <Below
