@@ -487,7 +487,9 @@ def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(n
 
 
 def test_a_customer_whose_account_has_ended_is_not_asked_to_pay_in(site: Watched, newcomer: Visit) -> None:
-    assert site.api.ask("POST", "/accounts?confirm=true", {"name": "leaving", "keys": {"currency": "USD"}}).status == 201
+    assert (
+        site.api.ask("POST", "/accounts?confirm=true", {"name": "leaving", "keys": {"currency": "USD"}}).status == 201
+    )
     visitor = newcomer("customer", "leaving")
 
     def with_ways_to_pay(route: Route) -> None:
