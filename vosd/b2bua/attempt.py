@@ -14,7 +14,7 @@ from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
 from vosd.b2bua.renegotiation import TRIES_MAX
-from vosd.b2bua.stamps import PRODUCT_MAX
+from vosd.b2bua.stamps import kept_text
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -236,7 +236,7 @@ class GatewayAttempt:
             leg.note_privacy(response)
         product = None if status <= _TRYING else response.header("server") or response.header("user-agent")
         if product is not None:
-            product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
+            product = kept_text(product)
             if self.choice.gateway.rings_with:
                 self.progress.product = product
             if self.call.callee is self:

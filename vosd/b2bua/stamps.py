@@ -14,8 +14,13 @@ ATTEMPTS_MAX: Final = 50
 """Most attempt rows of one call, including late answers."""
 
 
-PRODUCT_MAX: Final = 128
-"""Most characters of the product of a peer that are kept."""
+_TEXT_MAX: Final = 128
+"""Most characters of a text of a peer that are kept."""
+
+
+def kept_text(received: str) -> str:
+    """Return what is kept of a text of a peer, such as its product; bytes that are not UTF-8 are replaced."""
+    return received[:_TEXT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -20,7 +20,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.connected import note_number
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import PRODUCT_MAX, Arrival
+from vosd.b2bua.stamps import Arrival, kept_text
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
@@ -201,9 +201,8 @@ class Intake:
             caller, callee = call_request.caller_in, call_request.callee_in
             came = at.came if at.waited_ms else at
             product = request.header("user-agent")
-            if product is not None:
-                product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
-            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, product)
+            kept = None if product is None else kept_text(product)
+            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, kept)
             if isinstance(outcome, Refusal) and call_request.fingerprints:
                 services.live.replays.forget(call_request.fingerprints)
             if isinstance(outcome, Refusal) and not self._is_announced(call_request, outcome):
