@@ -89,7 +89,10 @@ class Scene:
         return call
 
     def whole_call(self, intent: Intent | None = None, **terms: Any) -> OutgoingCall:
-        """Make a call and return it once it is over; ``terms`` are those of ``begun_call``."""
+        """Make a call and return it once it is over; ``terms`` are those of ``begun_call``.
+
+        A call that is answered ends where ``intent`` says when its caller hangs up (``hang_up_after_ms``).
+        """
         call = self.begun_call(intent, **terms)
         self.wire.run_until(lambda: call.is_over)
         return call
