@@ -433,7 +433,7 @@ def test_keys_of_sides_that_a_transfer_has_joined_come_again_after_a_restart():
         calls.resume(live.call, None)
     calls.all_resumed(exchange.clock.now())
     for side in (party, target):
-        assert calls.leg_at(keys.at(side.theirs).port.id) is not None
+        assert calls.keys.leg_at(keys.at(side.theirs).port.id) is not None
     target.hang_up()
     keys.scene.wire.run_for(40_000)
 
@@ -452,9 +452,9 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_keys():
     (live,) = exchange.switch.services.running.all()
     calls = exchange.new_media(exchange.node.endpoint.flows.listeners).calls
     calls.resume(live.call, None)
-    assert calls.leg_at(port) is not None
+    assert calls.keys.leg_at(port) is not None
     calls.leave(live.call)
-    assert calls.leg_at(port) is None
+    assert calls.keys.leg_at(port) is None
     keys.finish()
 
 

@@ -31,7 +31,7 @@ class MediaEvents:
     def key_pressed(self, port: int, key: str, duration_ms: int, now: Instant) -> None:
         """Handle a key that came in the media at a port of the relay."""
         media = self._services.media
-        leg = None if media is None else media.leg_at(port)
+        leg = None if media is None else media.keys.leg_at(port)
         if media is None or leg is None:
             return
         live_call = self._services.running.get(leg.call.arrival.call_id)
@@ -41,7 +41,7 @@ class MediaEvents:
         try:
             far = call.conversation.key_pressed(leg, key, duration_ms, now)
             if far is not None:
-                media.send_key(leg, far, key, duration_ms, now)
+                media.keys.send_key(leg, far, key, duration_ms, now)
         except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``
             _log.exception("call_aborted", call_event="key")
             self._abort(call, now)

@@ -81,12 +81,12 @@ class MediaOfCall(msgspec.Struct, eq=False):
     def is_key_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
         """Return whether a key of a leg has just come by the other way, media or INFO; note it if not."""
         media = self._live_call.services.media
-        return media is not None and media.is_key_repeated(leg, key, duration_ms, now, by_info=by_info)
+        return media is not None and media.keys.is_repeated(leg, key, duration_ms, now, by_info=by_info)
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         media = self._live_call.services.media
-        return media is not None and media.is_key_taken(leg, far, key, duration_ms)
+        return media is not None and media.keys.is_key_taken(leg, far, key, duration_ms)
 
     def silence(self, answered_at: Instant) -> Limit | None:
         """Return when silence of its media ends the call, if nothing more comes; None = it does not."""

@@ -65,6 +65,7 @@ class RelayedCalls:
         self._sessions = sessions
         self._at_rtpengines = at_rtpengines
         self._moves = moves
+        self.keys: Final = parts.keys
         self.late: LateFigures | None = None
         """Receiver of documents that change after the end of their calls; None = there is none."""
 
@@ -118,7 +119,10 @@ class RelayedCalls:
         return decide(parts.parameters, one, other).is_relayed
 
     def report(self, call: Call, ended_at: Instant) -> str | None:
-        """Return the document of the CDR about the media of a call that is over; None = they were not relayed."""
+        """Return the document of the CDR about the media of a call that is over; None = they were not relayed.
+
+        Music that a side is played ends with the call.
+        """
         parts, leg = self._parts, call.caller.leg
         caller = call.caller.left_media if leg is None else leg.facts.media
         callee = None if call.callee is None else call.callee.leg.facts.media
@@ -131,30 +135,29 @@ class RelayedCalls:
             return media_document(engine, None, None, None, recording, _played("caller", caller))
         one = None if caller is None else parts.figures_of(caller) if caller.ports else caller.ended
         other = None if callee is None else parts.figures_of(callee) if callee.ports else callee.ended
-        has_replaced = (caller is not None and bool(caller.replaced)) or (callee is not None and bool(callee.replaced))
-        is_elsewhere = caller is not None and caller.rtp_call is not None
-        is_elsewhere = is_elsewhere or (callee is not None and callee.rtp_call is not None)
-        engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
-        recording = "" if callee is None else callee.recording or call.journey.recording
+        engine, has_replaced = MediaEngine.RELAY, False
         for media in (caller, callee):
-            if media is not None and media.music is not None:
+            if media is None:
+                continue
+            if media.rtp_call is not None:
+                engine = MediaEngine.RTPENGINE
+            has_replaced = has_replaced or bool(media.replaced)
+            if media.music is not None:
                 parts.music.over(media, ended_at)
+        recording = "" if callee is None else callee.recording or call.journey.recording
         played = [*_played("caller", caller), *_played("callee", callee)]
         step = None if callee is None else callee.step
         caller_keys = None if caller is None or caller.protection is _OPEN else caller.protection.value
         callee_keys = None if callee is None or callee.protection is _OPEN else callee.protection.value
-        keys = caller_keys, callee_keys
-        if is_elsewhere:
 
-            def document(one: LegFigures | None, other: LegFigures | None) -> str:
-                if has_replaced:
-                    one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
-                return media_document(engine, step, one, other, recording, played, keys)
+        def document(one: LegFigures | None, other: LegFigures | None) -> str:
+            if has_replaced:
+                one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
+            return media_document(engine, step, one, other, recording, played, (caller_keys, callee_keys))
 
+        if engine is MediaEngine.RTPENGINE:
             self._await_figures(call, ended_at, (one, other), document, has_replaced=has_replaced)
-        if has_replaced:
-            one, other = self._with_replaced(caller, one), self._with_replaced(callee, other)
-        return media_document(engine, step, one, other, recording, played, keys)
+        return document(one, other)
 
     def _with_replaced(self, media: LegMedia | None, own: LegFigures | None) -> LegFigures | None:
         """Return the figures of a side, with those of legs whose place its leg has taken."""
@@ -216,7 +219,7 @@ class RelayedCalls:
                 lost = max(packets * percent // 100, min(report.lost, packets * (percent + 1) // 100))
                 self._parts.note_lost(leg, media, packets, lost, now)
 
-    # -- keys, and sources to be judged ---------------------------------------------------------------------------
+    # -- sources to be judged -----------------------------------------------------------------------------------
 
     def leg_of(self, number: int) -> Leg | None:
         """Return a leg that has not ended, by its number."""
@@ -226,22 +229,6 @@ class RelayedCalls:
         """Take media from a host at a port, or drop them."""
         if self._parts.relay is not None:
             self._parts.relay.judge(port, host, may_send=may_send)
-
-    def is_key_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
-        """Return whether a key of a leg has just come by the other way, media or INFO; note it if not."""
-        return self._parts.keys.is_repeated(leg, key, duration_ms, now, by_info=by_info)
-
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
-        return self._parts.keys.is_key_taken(leg, far, key, duration_ms)
-
-    def leg_at(self, port: int) -> Leg | None:
-        """Return the leg that has a port of the relay."""
-        return self._parts.keys.leg_at(port)
-
-    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
-        """Send a key that came in the media of a leg to the other one, unless the media have it already."""
-        self._parts.keys.send_key(leg, far, key, duration_ms, now)
 
     # -- sounds -------------------------------------------------------------------------------------------------
 
