@@ -1,4 +1,4 @@
-"""Connection limits: total, per source, for unknown sources, and for our own to places that no gateway has."""
+"""Connection limits: total, per source, for unknown sources, for TLS handshakes, and for our own to other places."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
 
 RATED_SOURCES_MAX: Final = 4_096
-"""Unknown sources whose rate of new connections is counted; the oldest entry is forgotten first."""
+"""Sources of a kind whose rate of new connections is counted; the oldest entry is forgotten first."""
 BURST_S: Final = 2
 """Burst size: connections of so many seconds may come at once."""
 OWN_SHARE: Final = 10
@@ -78,18 +78,19 @@ class ConnectionSlots:
         """Connections that are being opened to such places, by address, the oldest first."""
         self._elsewhere_by_source: Counter[str] = Counter()
         """Number of both, and of those that are being closed."""
-        self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
-        self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
-        """Rate limit of new connections for each unknown source."""
+        self._unknown = _Rates(limits.unknown_rate)
+        self._handshakes = _Rates(limits.tls_rate)
+        """Rates of new connections of known sources over TLS, whose handshake costs a millisecond."""
 
     def __len__(self) -> int:
         return self._taken.total()
 
-    def take(self, origin: ConnectionOrigin, host: str, now: float) -> str | None:
+    def take(self, origin: ConnectionOrigin, host: str, now: float, *, is_tls: bool = False) -> str | None:
         """Take a slot for one connection; return the name of the limit that is reached, or None.
 
         For an unknown source that needs it another connection of an unknown source is ended, for one of ours to a place
-        that no gateway has another one of these. ``now`` is in seconds of a monotonic clock.
+        that no gateway has another one of these. ``now`` is in seconds of a monotonic clock. ``is_tls``: an accepted
+        one begins with a handshake.
         """
         limits, most = self.limits, self.limits.most
         ours = self._taken[ConnectionOrigin.SWITCH] + self._taken[ConnectionOrigin.ELSEWHERE]
@@ -102,6 +103,9 @@ class ConnectionSlots:
             full = self._full_for_unknown(host, now)
         elif origin is ConnectionOrigin.ELSEWHERE:
             full = self._full_elsewhere(source_of(host))
+        elif origin is ConnectionOrigin.GATEWAY and is_tls:
+            rates = limits.tls_rate_per_source, limits.tls_rate
+            full = self._handshakes.exceeded("tls_rate", source_of(host), rates, now)
         if full is None:
             self._count(origin, host, 1)
         return full
@@ -230,7 +234,8 @@ class ConnectionSlots:
         limits = self.limits
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
-        exceeded = self._rate_exceeded(host, now)
+        rates = limits.unknown_rate_per_source, limits.unknown_rate
+        exceeded = self._unknown.exceeded("unknown_rate", source_of(host), rates, now)
         if exceeded is None and self._taken[ConnectionOrigin.UNKNOWN] >= limits.most_unknown and not self._make_room():
             return "max_unknown"
         return exceeded
@@ -252,18 +257,25 @@ class ConnectionSlots:
                     return True
         return False
 
-    def _rate_exceeded(self, host: str, now: float) -> str | None:
-        """Return the name of the rate limit that a new connection exceeds: each costs a task, over TLS a handshake."""
-        rate, overall = self.limits.unknown_rate_per_source, self.limits.unknown_rate
-        key = source_of(host)
-        bucket = self._new_by_source.get(key)
+
+class _Rates:
+    """Rates of new connections of one kind: of each source, and of all together."""
+
+    def __init__(self, rate: int) -> None:
+        self._all = Bucket(rate * BURST_S, 0.0)
+        self._by_source: OrderedDict[str, Bucket] = OrderedDict()
+
+    def exceeded(self, name: str, source: str, rates: tuple[int, int], now: float) -> str | None:
+        """Return the limit that a new connection exceeds: of its source, or of all together, which has this name."""
+        rate, overall = rates
+        bucket = self._by_source.get(source)
         if bucket is None:
-            if len(self._new_by_source) >= RATED_SOURCES_MAX:
-                self._new_by_source.popitem(last=False)
-            bucket = self._new_by_source[key] = Bucket(rate * BURST_S, now)
+            if len(self._by_source) >= RATED_SOURCES_MAX:
+                self._by_source.popitem(last=False)
+            bucket = self._by_source[source] = Bucket(rate * BURST_S, now)
         if not bucket.take(1, rate, rate * BURST_S, now):
-            return "unknown_rate_per_source"
-        return None if self._unknown.take(1, overall, overall * BURST_S, now) else "unknown_rate"
+            return f"{name}_per_source"
+        return None if self._all.take(1, overall, overall * BURST_S, now) else name
 
 
 def _remove(by_source: dict[str, OrderedDict[_Key, _Value]], source: str, connection: _Key) -> None:

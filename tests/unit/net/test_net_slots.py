@@ -249,6 +249,21 @@ async def test_new_connections_of_unknown_sources_are_limited_by_rate(opened, co
         await node.ear.message()
 
 
+def test_an_office_may_shake_hands_at_once_and_a_flood_of_handshakes_is_bounded():
+    """Each handshake costs a millisecond in which calls wait; what needs none is not counted."""
+    slots = ConnectionSlots(ConnectionLimits())
+
+    def begun(host: str, number: int, now: float, *, is_tls: bool = True) -> list[str | None]:
+        return [slots.take(ConnectionOrigin.GATEWAY, host, now, is_tls=is_tls) for _ in range(number)]
+
+    assert begun("192.0.2.1", 201, 1.0) == [None] * 200 + ["tls_rate_per_source"]
+    assert begun("192.0.2.1", 101, 2.0) == [None] * 100 + ["tls_rate_per_source"]
+    assert begun("192.0.2.1", 300, 2.0, is_tls=False) == [None] * 300
+    assert begun("192.0.2.2", 201, 9.0) == [None] * 200 + ["tls_rate_per_source"]
+    assert begun("192.0.2.3", 201, 9.0) == [None] * 200 + ["tls_rate_per_source"]
+    assert begun("192.0.2.4", 1, 9.0) == ["tls_rate"]
+
+
 async def test_an_unknown_source_that_sends_too_much_is_disconnected(opened, connect):
     node = await opened(settings=TransportSettings(shield=ShieldSettings(unknown_burst=2)))
     peer = await connect(node.address(), UNKNOWN_SOURCE)

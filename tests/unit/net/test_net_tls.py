@@ -19,7 +19,7 @@ from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.net import stream_turns, tcp
 from vosd.net.connection import PeerEnd
-from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
+from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
 from vosd.sip.drops import Drop
@@ -167,6 +167,14 @@ async def test_a_source_that_rests_goes_on_when_one_of_its_connections_is_just_l
     assert await node.ear.parting() == (0, peers[0].address)
     await until(lambda: node.ear.dropped[Drop.GATEWAY_RATE] > dropped)
     assert [*opened_to.values()] == [other]
+
+
+async def test_handshakes_of_a_known_source_are_limited_by_rate(opened, connect, authority, switch):
+    limits = TransportSettings(connections=ConnectionLimits(tls_rate_per_source=1))
+    node = await opened(TLS, settings=limits, tls=TlsContexts.load(settings(authority, switch)))
+    for _ in range(2):
+        await connect(node.address(), ssl=authority.client_context())
+    assert await (await connect(node.address())).is_closed()
 
 
 async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monkeypatch):
