@@ -32,11 +32,6 @@ class DynamicBlacklistKeys(Keys):
     expire_s: Annotated[int, whole(1, 2_592_000, "seconds")] = 3_600
     """For how long the caller stays on the list."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the file has the section."""
-        return bool(self.model_fields_set)
-
     @model_validator(mode="after")
     def _limits_something(self) -> "DynamicBlacklistKeys":
         limits = (self.concurrent_limit, self.frequency_limit, self.no_answer_limit, self.target_limit)

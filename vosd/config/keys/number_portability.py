@@ -73,11 +73,6 @@ class NumberPortabilityKeys(Keys):
     cache_ttl: Annotated[int, whole(1, 604_800, "seconds")] = 3_600
     """For how long an answer is kept."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the file has the section."""
-        return bool(self.model_fields_set)
-
     @model_validator(mode="after")
     def _asks_one_server(self) -> "NumberPortabilityKeys":
         if self.url and self.server is not None:

@@ -39,11 +39,6 @@ class DeriveKeys(Keys):
     rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
     """Rounding of the derived prices."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the file has the section."""
-        return bool(self.model_fields_set)
-
     @model_validator(mode="after")
     def _has_base(self) -> "DeriveKeys":
         if self.is_given and self.base is None:

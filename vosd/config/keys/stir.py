@@ -134,11 +134,6 @@ class CallerStirKeys(Keys):
     numbers: Annotated[tuple[Annotated[str, number_or_range()], ...], BeforeValidator(one_or_many)] = ()
     """Numbers and ranges of its own, with country code, such as 12155551200-12155551299."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether there is anything to say."""
-        return bool(self.model_fields_set)
-
     @model_validator(mode="after")
     def _owns_numbers(self) -> "CallerStirKeys":
         if self.numbers and self.attest is CallerOrigin.GATEWAY:

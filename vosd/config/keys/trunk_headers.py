@@ -125,11 +125,6 @@ class CallerFormatKeys(Keys):
     """The calling number of calls that show another one. Default: those of a customer are refused with 403, and a
     vendor is left out."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether calling numbers are checked at all."""
-        return bool(self.model_fields_set)
-
     @model_validator(mode="after")
     def _has_lengths(self) -> "CallerFormatKeys":
         if self.longest < self.shortest:

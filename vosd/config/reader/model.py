@@ -25,6 +25,11 @@ class Keys(BaseModel):
     apart: ClassVar[Mapping[str, str]] = {}
     """Keys that are read before the mapping is validated, with their documentation."""
 
+    @property
+    def is_given(self) -> bool:
+        """Whether any key of it is written."""
+        return bool(self.model_fields_set)
+
     @classmethod
     @cache
     def by_key(cls) -> Mapping[str, FieldInfo]:
