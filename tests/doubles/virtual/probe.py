@@ -44,9 +44,7 @@ class Sent(NamedTuple):
     @property
     def request(self) -> Request:
         """The datagram read as a request."""
-        message = parse_message(self.data)
-        assert isinstance(message, Request), f"not a request: {message!r}"
-        return message
+        return read_request(self.data)
 
     @property
     def response(self) -> Response:
@@ -96,6 +94,11 @@ class Probe:
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0
+
+    @property
+    def has_nothing_left(self) -> bool:
+        """Whether the endpoint keeps no state."""
+        return not any(self.endpoint.census().values())
 
     # -- time and the wire ----------------------------------------------------------------------------------------
 
@@ -225,6 +228,13 @@ def request(
         f"CSeq: {cseq or f'1 {method}'}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("utf-8", "surrogateescape") + body
+
+
+def read_request(data: bytes) -> Request:
+    """Return the request that bytes are."""
+    message = parse_message(data)
+    assert isinstance(message, Request), f"not a request: {message!r}"
+    return message
 
 
 def reply(sent: Sent, status: int, *, to_tag: str = "vendor", headers: str = "", body: bytes = b"") -> bytes:

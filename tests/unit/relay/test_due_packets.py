@@ -1,12 +1,8 @@
 """Ports that send by themselves: each is looked at when it has something to send, and not before."""
 
-import socket
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
-from vosd.relay import worker as module
 from vosd.relay.worker import Worker
 
 MS = 1_000_000
@@ -26,14 +22,6 @@ class Playing:
         self.left -= 1
         self.due_ns += 20 * MS
         return self.due_ns if self.left else None
-
-
-@pytest.fixture
-def worker(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_take_real_time", lambda: False)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(str(tmp_path / "w"))
-        yield Worker(listening)
 
 
 def run(worker: Worker, *ports: Any, turns: int, begin_ms: int = 0) -> None:

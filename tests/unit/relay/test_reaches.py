@@ -1,24 +1,12 @@
 """Hosts that a worker sends to, and how often the kernel is asked about them."""
 
-import socket
-
 import pytest
 
 from vosd.relay import sockets
-from vosd.relay import worker as module
 from vosd.relay.sockets import REACH_KEPT_NS, KnownReaches, MediaReach
-from vosd.relay.worker import Worker
 from vosd.trunks.media import PortRange
 
 OWN, PEER = "192.0.2.1", "198.51.100.7"
-
-
-@pytest.fixture
-def worker(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_take_real_time", lambda: False)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(str(tmp_path / "w"))
-        yield Worker(listening)
 
 
 def test_the_kernel_is_asked_once_a_second_where_packets_to_a_host_would_come(worker, monkeypatch):

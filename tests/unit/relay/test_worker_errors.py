@@ -4,17 +4,7 @@ import socket
 
 import pytest
 
-from vosd.relay import worker as module
 from vosd.relay.protocol import MarkUnset
-from vosd.relay.worker import Worker
-
-
-@pytest.fixture
-def worker(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_take_real_time", lambda: False)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(str(tmp_path / "w"))
-        yield Worker(listening)
 
 
 def test_an_error_about_a_packet_costs_that_packet(worker):

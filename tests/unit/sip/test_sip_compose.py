@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, Probe, request
+from doubles.virtual.probe import CUSTOMER, Probe, read_request, request
 
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.identity import caller_identity_of
@@ -18,12 +18,6 @@ from vosd.sip.wire.uri import Uri
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SOURCE = Peer(0, "203.0.113.5", 40_000)
-
-
-def read(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
 
 
 @pytest.mark.parametrize(("host", "is_followed"), [("2001:db8::9", True), ("2001:db8::9%x", False)])
@@ -49,14 +43,14 @@ def test_responses_go_to_no_address_with_a_zone(host, is_followed):
 )
 def test_a_response_goes_where_via_and_source_point(via, written, port):
     """RFC 3261 section 18.2, RFC 3581 section 4."""
-    stem = response_stem(read(request(via=via)), SOURCE)
+    stem = response_stem(read_request(request(via=via)), SOURCE)
     assert stem.peer == Peer(0, "203.0.113.5", port)
     assert parse_message(response(stem, 200, "ours", "")).header("via") == written
 
 
 def test_a_response_to_an_ipv6_peer_goes_back_to_it():
     source = Peer(1, "2001:db8::9", 5062)
-    stem = response_stem(read(request(via="SIP/2.0/UDP [2001:db8::9]:5070;branch=b")), source)
+    stem = response_stem(read_request(request(via="SIP/2.0/UDP [2001:db8::9]:5070;branch=b")), source)
     assert stem.peer == Peer(1, "2001:db8::9", 5070)
     assert b"received" not in stem.up_to_tag
 
@@ -64,7 +58,7 @@ def test_a_response_to_an_ipv6_peer_goes_back_to_it():
 def test_a_response_repeats_all_vias_in_order_and_adds_our_tag():
     """RFC 3261 section 8.2.6.2."""
     data = request(headers="Via: SIP/2.0/UDP two;branch=2, SIP/2.0/UDP three;branch=3\r\nv: SIP/2.0/UDP four\r\n")
-    answer = parse_message(response(response_stem(read(data), CUSTOMER), 486, "ours", "X-Why: y\r\n"))
+    answer = parse_message(response(response_stem(read_request(data), CUSTOMER), 486, "ours", "X-Why: y\r\n"))
     asked = parse_message(data)
     assert answer.headers("via") == asked.headers("via")
     for name in ("from", "call-id", "cseq"):
@@ -74,17 +68,17 @@ def test_a_response_repeats_all_vias_in_order_and_adds_our_tag():
 
 
 def test_a_response_inside_a_dialog_keeps_the_tag_it_has():
-    stem = response_stem(read(request("BYE", to="<sip:4420@192.0.2.1>;tag=dialog")), CUSTOMER)
+    stem = response_stem(read_request(request("BYE", to="<sip:4420@192.0.2.1>;tag=dialog")), CUSTOMER)
     assert parse_message(response(stem, 200, "another", "")).to_tag == "dialog"
 
 
 def test_bytes_that_are_not_utf8_go_back_as_they_came():
-    stem = response_stem(read(request(from_="\udcff <sip:a@b>;tag=1")), CUSTOMER)
+    stem = response_stem(read_request(request(from_="\udcff <sip:a@b>;tag=1")), CUSTOMER)
     assert b"\r\nFrom: \xff <sip:a@b>;tag=1\r\n" in response(stem, 200, "", "")
 
 
 def test_a_body_is_counted_in_bytes():
-    stem = response_stem(read(request()), CUSTOMER)
+    stem = response_stem(read_request(request()), CUSTOMER)
     data = response(stem, 183, "t", "Content-Type: application/sdp\r\n", b"\r\n\xc3\xa9")
     assert b"Content-Length: 4\r\n\r\n\r\n\xc3\xa9" in data
 
@@ -121,7 +115,7 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     uri = f"sip:{user}@192.0.2.1" if place == "uri" else "sip:4420@192.0.2.1"
     from_ = f"<sip:{user}@192.0.2.10>;tag=1" if place == "from" else "<sip:4930@192.0.2.10>;tag=1"
     identity = f"P-Asserted-Identity: <sip:{user}@h>\r\n" if place == "identity" else ""
-    came = read(request(uri=uri, from_=from_, headers=identity))
+    came = read_request(request(uri=uri, from_=from_, headers=identity))
     gateway = RoutingGateway("vendor", "vendor", (Address("198.51.100.7", 5060),), ("*",))
     choice = RouteChoice(gateway, "*", InviteNumbers(came).called(), InviteNumbers(came).calling())
     probe = Probe()

@@ -1,7 +1,17 @@
 """Dialogs: owner and peer, the order of requests, their destination, and the end of a dialog (RFC 3261 section 12)."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import (
+    CUSTOMER,
+    UNKNOWN_SOURCE,
+    VENDOR,
+    Keeper,
+    Probe,
+    read_request,
+    reply,
+    request,
+    straight,
+)
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
@@ -9,7 +19,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, RequestArrived
 from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 
@@ -39,12 +49,6 @@ def talk(probe: Probe, headers: str = "") -> Keeper:
 def in_dialog(method: str, number: int = 2, **changes) -> bytes:
     changes = {"branch": f"z9hG4bK-{method}-{number}", "to": TO_US, "cseq": f"{number} {method}"} | changes
     return request(method, **changes)
-
-
-def read_request(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
 
 
 # -- making one ---------------------------------------------------------------------------------------------------

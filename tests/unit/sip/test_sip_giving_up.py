@@ -15,10 +15,6 @@ def invited(probe: Probe, owner: Keeper) -> tuple[object, Sent]:
     return transaction, probe.sent()[0]
 
 
-def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values())
-
-
 def test_an_invite_given_up_after_a_provisional_response_is_cancelled_at_once(probe, owner):
     """Section 9.1: the CANCEL repeats Request-URI, topmost Via, From, To, Call-ID and CSeq number."""
     transaction, sent = invited(probe, owner)
@@ -36,7 +32,7 @@ def test_an_invite_given_up_after_a_provisional_response_is_cancelled_at_once(pr
     assert probe.receive(reply(sent, 487), VENDOR) is None
     assert probe.titles() == ["ACK"]
     probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_an_invite_given_up_before_any_response_is_repeated_and_cancelled_by_the_first(probe, owner):
@@ -119,9 +115,9 @@ def test_an_abandoned_invite_without_answer_is_forgotten_after_64_t1(probe, owne
     transaction, _ = invited(probe, owner)
     transaction.abandon("", probe.now)
     probe.advance(GIVE_UP - 10)
-    assert not nothing_left(probe)
+    assert not probe.has_nothing_left
     assert probe.advance(10) == []
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_cancelled_invite_without_final_response_is_forgotten_after_64_t1(probe, owner):
@@ -131,7 +127,7 @@ def test_a_cancelled_invite_without_final_response_is_forgotten_after_64_t1(prob
     cancel = probe.sent()[0]
     probe.receive(reply(cancel, 200), VENDOR)
     assert probe.advance(GIVE_UP + T1) == []
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 @pytest.mark.parametrize("rang", [True, False])
@@ -156,7 +152,7 @@ def test_a_2xx_that_comes_after_giving_up_is_acknowledged_and_hung_up(probe, own
     assert [again.data for again in probe.sent()] == [ack.data]
     assert probe.receive(reply(bye, 200), VENDOR) is None
     probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
@@ -166,4 +162,4 @@ def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
     transaction.abandon("", probe.now)
     probe.advance(GIVE_UP + T1)
     assert probe.sent() == []
-    assert nothing_left(probe)
+    assert probe.has_nothing_left

@@ -19,10 +19,6 @@ def invited(probe: Probe, owner: Keeper) -> tuple[object, Sent]:
     return transaction, probe.sent()[0]
 
 
-def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values())
-
-
 def test_the_invite_has_all_required_headers(probe, owner):
     _, sent = invited(probe, owner)
     asked = sent.request
@@ -40,7 +36,7 @@ def test_timer_a_doubles_from_t1_until_timer_b_gives_up_after_64_t1(probe, owner
     assert probe.times_of("INVITE") == [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
     assert [(type(event), event.owner, event.transaction) for event in events] == [(NoResponse, owner, transaction)]
     assert probe.now.mono - events[0].at.mono == 0
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_the_timers_follow_the_settings(owner):
@@ -101,7 +97,7 @@ def test_timer_d_ends_the_memory_of_a_failure(probe, owner):
     assert probe.endpoint.census()["transactions"] == 1
     assert probe.endpoint.census()["timers"] == 0, "a finished transaction costs a row, not a timer"
     probe.advance(T1 + 1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
     probe.sent()
     assert probe.receive(failure, VENDOR) is None
     assert probe.sent() == []
@@ -128,7 +124,7 @@ def test_a_2xx_is_reported_once_and_each_retransmission_gets_the_same_ack(probe,
         assert probe.receive(success, VENDOR) is None
         assert [again.data for again in probe.sent()] == [ack.data]
     probe.advance(GIVE_UP)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_2xx_repeated_before_it_is_acknowledged_is_swallowed(probe, owner):
@@ -224,7 +220,7 @@ def test_a_2xx_of_another_fork_is_acknowledged_and_hung_up_once(probe, owner, fi
     assert [again.data for again in probe.sent()] == [ack.data, winners_ack.data]
     assert probe.endpoint.dropped["late answer"] == 1
     probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_repeated_2xx_that_has_lost_its_tag_ends_nothing(probe, owner):

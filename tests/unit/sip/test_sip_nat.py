@@ -8,6 +8,7 @@ from doubles.virtual.probe import (
     VENDOR,
     Keeper,
     Probe,
+    read_request,
     reply,
     request,
     straight,
@@ -22,7 +23,6 @@ from vosd.sip.flows import Listener
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
 from vosd.sip.transaction.entries import CLOSED_DIALOG, Mark
 from vosd.sip.wire.compose import response, response_stem
-from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 
@@ -45,12 +45,6 @@ def from_home(method: str = "INVITE", number: int = 1, *, rport: bool = True, **
         **changes,
     }
     return request(method, **changes)
-
-
-def read_request(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
 
 
 def talk(probe: Probe, nat: Nat = Nat.AUTO, source: Peer = OUTSIDE) -> Dialog:

@@ -20,10 +20,6 @@ def probe() -> Probe:
     return Probe(SipSettings(timers=Timers(resend_ms=LIST)))
 
 
-def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values())
-
-
 def answered(probe: Probe, owner: Keeper) -> Dialog:
     """Call the vendor, which answers."""
     transaction = probe.call_vendor(owner)
@@ -58,7 +54,7 @@ def test_requests_without_owner_follow_it_and_leave_no_state(probe, owner):
     probe.endpoint.client.send_bye(answered(probe, owner), "", probe.now)
     assert probe.advance(RFC_GIVE_UP + T1) == []
     assert probe.times_of("BYE") == AT
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_response_ends_the_list(probe, owner):
@@ -119,9 +115,9 @@ def test_a_provisional_response_after_the_list_is_cancelled(probe, owner):
 def test_64_t1_after_its_first_datagram_an_unheard_invite_is_forgotten(probe, owner):
     probe.call_vendor(owner)
     probe.advance(RFC_GIVE_UP - 1)
-    assert not nothing_left(probe)
+    assert not probe.has_nothing_left
     assert probe.advance(1) == [], "it was reported at the end of the list"
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_list_longer_than_64_t1_is_followed_to_its_end(owner):
@@ -130,7 +126,7 @@ def test_a_list_longer_than_64_t1_is_followed_to_its_end(owner):
     assert probe.advance(59_999) == []
     assert [type(event) for event in probe.advance(1)] == [NoResponse]
     assert probe.times_of("INVITE") == [0, 30_000, 60_000]
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_an_abandoned_invite_follows_the_list_to_its_end_and_accepts_a_late_answer(probe, owner):

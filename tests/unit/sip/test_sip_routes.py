@@ -1,7 +1,7 @@
 """Route sets and targets: how each request of a dialog is addressed, and where it goes (RFC 3261 section 12.2.1.1)."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, read_request, reply, request, straight
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
@@ -10,12 +10,6 @@ from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 
 CONTACT = "sip:4930@192.0.2.10:5060"
-
-
-def read_request(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
 
 
 def read_response(data: bytes) -> Response:

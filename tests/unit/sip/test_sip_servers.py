@@ -39,10 +39,6 @@ def ack(probe: Probe, status: str, **changes) -> bytes:
     return request("ACK", branch=branch, to=final.header("to"), cseq="1 ACK", **changes)
 
 
-def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values())
-
-
 # -- INVITE -------------------------------------------------------------------------------------------------------
 
 
@@ -74,7 +70,7 @@ def test_timer_g_repeats_a_failure_up_to_t2_until_timer_h_gives_the_ack_up(probe
     arrive(probe).transaction.respond(486, "ours", "", probe.now)
     assert probe.advance(GIVE_UP) == []
     assert probe.times_of("486") == UP_TO_T2
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_a_repeated_invite_gets_the_failure_again_at_once(probe):
@@ -94,7 +90,7 @@ def test_the_ack_of_a_failure_stays_inside_the_transaction_and_timer_i_ends_it(p
     assert probe.times_of("486") == [0, 500]
     assert probe.endpoint.census() == {"dialogs": 0, "transactions": 1, "timers": 0}
     probe.advance(T1 + 1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
 
 
 def test_an_ack_before_any_final_response_is_ignored(probe):
@@ -115,7 +111,7 @@ def test_a_response_after_the_final_one_is_an_error_in_the_switch(probe):
 def test_an_invite_that_is_ignored_leaves_nothing_and_may_come_again(probe):
     event = arrive(probe)
     probe.endpoint.ignore(event.transaction)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
     assert probe.sent() == []
     assert arrive(probe).transaction is not event.transaction
 
@@ -378,4 +374,4 @@ def test_when_everything_is_over_nothing_is_left(probe):
     probe.receive(reply(probe.log[-1], 503))
     assert leg.state is TransactionState.COMPLETED
     probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
+    assert probe.has_nothing_left
