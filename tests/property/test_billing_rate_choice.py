@@ -41,7 +41,7 @@ def test_no_call_costs_more_than_was_held_whichever_rate_prices_it(groups, exten
     hold = credit.hold(applied, 60, 10_000)
     assert isinstance(hold, AccountHold)
     for seconds in extensions:
-        credit.grant(hold, hold.granted_s + seconds)
+        credit.grant(hold, hold.granted_s + seconds, hold.granted_s)
         for duration_s in (0, 1, hold.granted_s // 2, hold.granted_s):
             charge = rate_call(applied, 1000 * duration_s)
             assert charge.total <= hold.amount

@@ -69,7 +69,8 @@ def test_what_is_used_in_an_hour_is_what_a_recount_finds(operations):
             chosen.watched.answered(now, chosen.hold)
             chosen.answered = now if chosen.answered is None else chosen.answered
         elif what == "extend":
-            credit.grant(chosen.hold, credit.reach(chosen.hold, chosen.hold.granted_s + 60))
+            over_s = chosen.hold.granted_s
+            credit.grant(chosen.hold, credit.reach(chosen.hold, over_s + 60), over_s)
         elif what == "end":
             if chosen.answered is not None:
                 chosen.ended = now

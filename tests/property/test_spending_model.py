@@ -60,7 +60,7 @@ def cost_at(hold: AccountHold, elapsed_ms: int) -> Decimal:
 
 
 def plainly(hold: AccountHold, ago_ms: int) -> Decimal:
-    over_s = hold.granted_s - hold.advance_s - -(-max(0, ago_ms) // 1_000)
+    over_s = hold.over_s - -(-max(0, ago_ms) // 1_000)
     return min(hold.amount, total_at(hold.applied, over_s)) if over_s > 0 else ZERO
 
 

@@ -94,7 +94,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
             hold.lead_s = hold_seconds(lead_ms, hold.applied.policy.hold_time_precision_ms)
             if hold.lead_s:
                 credit = hold.credit
-                credit.grant(hold, credit.reach(hold, hold.granted_s + hold.lead_s))
+                credit.grant(hold, credit.reach(hold, hold.granted_s + hold.lead_s), hold.lead_s)
         if self.vendors:
             self._settle()
 
@@ -108,7 +108,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         self.ceiling_s = min(self.ceiling_s, ceiling_s)
 
     def extend(self) -> bool:
-        """Grant more seconds on all accounts alike, never past the ceiling.
+        """Grant more seconds on all accounts alike, never past the ceiling, when those granted before are over.
 
         How many is the least of what each of them grants: its advance, its share of what it has left, whole cycles
         (``AccountCredit.reach``). False = one of them pays for not one second more; the call ends at ``granted_s``.
@@ -124,7 +124,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         if target_s <= until_s:
             return False
         for hold in self.holds:
-            hold.credit.grant(hold, target_s + hold.lead_s)
+            hold.credit.grant(hold, target_s + hold.lead_s, max(0, until_s + hold.lead_s))
         self._settle()
         return True
 

@@ -60,8 +60,8 @@ class Pool(Protocol):
         """Return whether that much more may be taken."""
         ...
 
-    def grant(self, hold: "AccountHold", until_s: int) -> None:
-        """Extend a hold to a second that ``reach`` has allowed."""
+    def grant(self, hold: "AccountHold", until_s: int, over_s: int) -> None:
+        """Extend a hold to a second that ``reach`` has allowed; the first ``over_s`` are over."""
         ...
 
     def release(self, hold: "AccountHold") -> None:
@@ -89,17 +89,16 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
     use: DestinationUse | None = None
     """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
+    over_s: int = 0
+    """Number of seconds that were over when more were granted last."""
     over: Decimal = ZERO
-    """Price of the seconds that were over when more were granted last, as far as ``cost_before`` knows."""
+    """Price of these seconds."""
     left_out: dict[SpendPeriod, tuple[int, Decimal]] | None = None
     """Cost when an hour and a day began, which spend limits leave out, and when that was; kept by ``Spending``."""
 
     def cost_before(self, ago_ms: int) -> Decimal:
-        """Return at most what the call had cost so many milliseconds ago.
-
-        More seconds are granted when those before are over, at most ``advance_s``, so all others are over.
-        """
-        over_s = self.granted_s - self.advance_s - max(0, -(-ago_ms // 1_000))
+        """Return at most what the call had cost so many milliseconds ago, as far as it is known to have lasted."""
+        over_s = self.over_s - max(0, -(-ago_ms // 1_000))
         return min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
 
 
@@ -285,6 +284,7 @@ class AccountCredit:
             self._bound += amount
             self._settle_limit()
         hold = AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
+        hold.over_s = max(0, granted_s - advance_s)  # at least: no more than that is granted at a time
         hold.over = hold.cost_before(0)
         self._over += hold.over
         if not self._is_trial:
@@ -320,8 +320,11 @@ class AccountCredit:
         paid_s = longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
         return _step(hold, available / len(self._holds), paid_s)
 
-    def grant(self, hold: AccountHold, until_s: int) -> None:
-        """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter."""
+    def grant(self, hold: AccountHold, until_s: int, over_s: int) -> None:
+        """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter.
+
+        The first ``over_s`` seconds are over: mostly all that it had.
+        """
         if until_s <= hold.granted_s:
             return
         amount = total_at(hold.applied, until_s)
@@ -330,11 +333,8 @@ class AccountCredit:
             hold.use.held += amount - hold.amount
         if self.spending is not None:
             self.spending.granting(hold)
-        # Usually it is granted as much as each time, when all that it had is over.
-        is_usual = until_s - hold.advance_s == hold.granted_s
-        over, hold.amount, hold.granted_s = hold.amount, amount, until_s
-        if not is_usual:
-            over = hold.cost_before(0)
+        over = hold.amount if over_s == hold.granted_s else total_at(hold.applied, over_s)
+        hold.amount, hold.granted_s, hold.over_s = amount, until_s, over_s
         self._over += over - hold.over
         hold.over = over
         if self.low_below is not None:

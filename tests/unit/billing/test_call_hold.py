@@ -218,7 +218,7 @@ class Minutes:
     def covers(self, more: Decimal) -> bool:
         return more == 0
 
-    def grant(self, hold: AccountHold, until_s: int) -> None:
+    def grant(self, hold: AccountHold, until_s: int, over_s: int) -> None:
         self.left_s -= until_s - hold.granted_s
         hold.granted_s = until_s
 

@@ -151,7 +151,7 @@ def test_what_is_held_covers_what_is_booked_and_is_in_the_account_s_currency():
     hold = credit.hold(applied, 60, 10_000)
     assert isinstance(hold, AccountHold)
     assert hold.amount == total_at(applied, 60) == Decimal(99)
-    credit.grant(hold, credit.reach(hold, 10_000))
+    credit.grant(hold, credit.reach(hold, 10_000), hold.granted_s)
     assert rate_call(applied, 1000 * hold.granted_s).total <= hold.amount <= 200
     assert total_at(applied, hold.granted_s + 1) > 200
     refusal = credit.hold(applied, 60, 10_000)

@@ -132,6 +132,21 @@ def test_a_limit_of_a_day_counts_what_a_call_costs_from_midnight_on():
     assert 600 + 1_140 <= call.granted_s <= 600 + 1_200
 
 
+def test_a_call_that_was_granted_little_at_the_limit_leaves_out_all_that_it_had_cost_when_an_hour_begins():
+    acme = limited("1.30", SpendAction.HANG_UP)
+    acme.spending.roll(ms("2026-03-28T11:58:55"))
+    calls = [talking(acme) for _ in range(2)]
+    acme.spending.roll(ms("2026-03-28T11:59:55"))
+    assert [(call.extend(), call.granted_s) for call in calls] == [(True, 65)] * 2
+    acme.spending.roll(ms("2026-03-28T12:00:00"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("0.10"))
+    assert [(call.extend(), call.granted_s) for call in calls] == [(True, 125), (True, 95)]
+    for call in calls:
+        call.give_back()
+        acme.post(Decimal("-0.66"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("0.12"), 0)
+
+
 def test_calls_of_the_hour_before_refuse_no_new_call_and_count_with_their_rest_when_they_end():
     acme = limited("10.20", SpendAction.BLOCK)
     calls = [talking(acme, 600) for _ in range(16)]
