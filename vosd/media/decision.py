@@ -14,7 +14,7 @@ class MediaSide(NamedTuple):
     network: str
     """The address of ours that it uses."""
     nat: str | None
-    """The address that it is seen at, behind NAT; None = it is not behind NAT."""
+    """The address of its NAT, or of no NAT where it describes the very address that it is seen at; None = neither."""
     is_private: bool
     """Whether its own address is reachable only from its own network."""
 
@@ -84,6 +84,9 @@ def _are_in_different_networks(caller: MediaSide, callee: MediaSide) -> bool:
 
 
 def _are_separated_by_nat(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> bool:
-    if caller.nat != callee.nat:
+    """Return the answer of step 7: two public sides at one address are telephones that know that of their NAT."""
+    if caller.nat is None and callee.nat is None:
+        return False
+    if caller.nat != callee.nat or caller.is_private is not callee.is_private:
         return caller.is_private or callee.is_private
-    return caller.nat is not None and parameters.same_nat
+    return parameters.same_nat

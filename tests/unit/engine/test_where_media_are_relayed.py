@@ -63,6 +63,10 @@ def outcome(parameters, caller, callee, encryption=Encryption.OFF, offer=""):
         (NO_NAT, (HOME, ONE_ROUTER), (OTHER_HOME, ANOTHER), 8, False),
         (SAME_NAT, (HOME, ONE_ROUTER), (OTHER_HOME, THE_SAME), 7, True),
         (AUTO, (HOME, ONE_ROUTER), (OTHER_HOME, THE_SAME), 8, False),
+        (SAME_NAT, (ONE_ROUTER, ONE_ROUTER), (THE_SAME, THE_SAME), 7, True),
+        (AUTO, (ONE_ROUTER, ONE_ROUTER), (THE_SAME, THE_SAME), 8, False),
+        (NO_NETWORKS, (HOME, ONE_ROUTER), (THE_SAME, THE_SAME), 7, True),
+        (SAME_NAT, (PUBLIC, PUBLIC), (OTHER_PUBLIC, OTHER_PUBLIC), 8, False),
         (AUTO, (PUBLIC, PUBLIC), (OTHER_PUBLIC, OTHER_PUBLIC), 8, False),
     ],
 )

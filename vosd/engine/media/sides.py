@@ -18,7 +18,8 @@ def side_of(leg: Leg, listeners: Sequence[Listener], session: bytes) -> MediaSid
     """Return the facts of a leg that decide whether its media are relayed.
 
     ``session`` is its description, empty while that is not known. A peer is behind NAT if its SIP is, or if it
-    describes a private address and is seen at a public one. Its network is the address of ours that it uses, whether
+    describes a private address and is seen at a public one. It may be where it describes that public one itself, as
+    learnt by STUN. Its network is the address of ours that it uses, whether
     it is seen at a private address, and the family of its media: that of its SIP where it describes none, or both.
     """
     media, host, dialog = leg.facts.media, leg.host, leg.dialog
@@ -26,13 +27,14 @@ def side_of(leg: Leg, listeners: Sequence[Listener], session: bytes) -> MediaSid
         is_registered = dialog is not None and bool(dialog.user)
     else:
         is_registered = leg.route_choice.gateway.registers
-    is_inside, is_hidden = is_private(host), is_behind_nat(leg, first_host(session) if session else "")
+    described = first_host(session) if session else ""
+    is_inside, is_hidden = is_private(host), is_behind_nat(leg, described)
     family = (family_of(session) if session else 0) or (6 if ":" in host else 4)
     return MediaSide(
         settings=DEFAULT_MEDIA if media is None else media.settings,
         is_registered=is_registered,
         network=f"{listeners[flow_of(leg)].host} {'private' if is_inside else 'public'} {family}",
-        nat=host if is_hidden else None,
+        nat=host if is_hidden or (not is_inside and described in {"", host}) else None,
         is_private=is_hidden,
     )
 
