@@ -118,9 +118,15 @@ def test_a_start_that_waits_for_the_database_ends_no_alarm_that_still_holds(stag
 
 
 @pytest.mark.mariadb
-def test_a_start_with_the_database_ends_the_alarms_of_an_outage_in_which_the_earlier_run_ended(stage, server):
-    scene = stage(configuration=CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}"'))
+@pytest.mark.parametrize("is_back_later", [False, True])
+def test_a_database_that_answers_ends_the_alarms_of_an_outage_in_which_the_earlier_run_ended(
+    stage, server, is_back_later
+):
+    url = f'"{server.create_database("vosd")}", start_without: 1'
+    scene = stage(configuration=CONFIGURATION.replace(f'"{SQLITE_URL}"', url))
     daemon = scene.daemon
+    scene.answered(1)
+    scene.compared()
 
     def parts_away() -> set[str]:
         return {each["subject"] for each in daemon.ask("alarms") if each["alarm"] == "database_away"}
@@ -128,8 +134,12 @@ def test_a_start_with_the_database_ends_the_alarms_of_an_outage_in_which_the_ear
     server.stop()
     eventually(lambda: len(parts_away()) > 1, "alarms of several parts")
     daemon.interrupt()
-    server.start()
+    if not is_back_later:
+        server.start()
     daemon.start()
+    if is_back_later:
+        eventually(lambda: {"start", "lease"} <= parts_away(), "those of before, and the one of this start")
+        server.start()
     assert eventually(lambda: not parts_away(), "none of them holds")
 
 

@@ -82,9 +82,14 @@ class AlarmPart:
         gateways = self._service.switch.catalogue.routing_gateways.values()
         pings = [(each.name, each.ping) for each in gateways if each.ping is not None]
         self._desk.await_causes(
-            {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings},
-            {Event.DATABASE_AWAY} if self._service.database.condition is Condition.WELL else frozenset(),
+            {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings}
         )
+        if self._service.database.condition is Condition.WELL:
+            self.has_database()
+
+    def has_database(self) -> None:
+        """Take an outage of before the start for over: the database answers."""
+        self._desk.await_no_longer(Event.DATABASE_AWAY)
 
     def compare_clock(self, latest_ms: int) -> None:
         """Report a clock that is behind the latest record of earlier runs (UTC milliseconds)."""

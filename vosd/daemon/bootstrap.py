@@ -290,7 +290,7 @@ class Daemon:
         self._still_away: StillAway | None = None
         self._outage = KnownOutage(settings.state_dir, boot_id())
         attempts = (self._database.check_schema, self._begin_lease, self.service.without_database.catch_up)
-        self._late = LateDatabase((*attempts, self._outage.over), self.service.database.note_held)
+        self._late = LateDatabase((*attempts, self._end_outage), self.service.database.note_held)
         self._handed = handed = systemd.handed_over()
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
@@ -544,6 +544,10 @@ class Daemon:
             with self._last_known.instead():
                 await self.service.without_database.begin()
         await self.service.start()
+
+    async def _end_outage(self) -> None:
+        await self._outage.over()
+        self._alarms.has_database()
 
     def _talking_calls(self) -> Iterator[TalkingCall]:
         for each in self.service.switch.calls():

@@ -7,7 +7,7 @@ while the switch was away, and is cleared.
 """
 
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -276,20 +276,18 @@ class Alarms:
                 if not KINDS[alarm.event].stands:
                     self._unconfirmed[alarm.event, alarm.subject] = None
 
-    def await_causes(
-        self, at: int, longer: Mapping[tuple[Event, str], int], over: Container[Event] = frozenset()
-    ) -> None:
+    def await_causes(self, at: int, longer: Mapping[tuple[Event, str], int]) -> None:
         """Clear alarms of before the start unless their causes report them in time; the switch serves calls now.
 
-        ``longer`` has the milliseconds by which the causes of some take longer than others. Those of the kinds ``over``
-        are cleared at once: the start has shown that their causes are over.
+        ``longer`` has the milliseconds by which the causes of some take longer than others.
         """
         for event, subject in self._unconfirmed:
-            if event in over:
-                self._unconfirmed[event, subject] = at
-                continue
             patience = CONFIRMED_DAILY_MS if KINDS[event].daily else CONFIRMED_MS
             self._unconfirmed[event, subject] = at + patience + longer.get((event, subject), 0)
+
+    def await_no_longer(self, event: Event, at: int) -> None:
+        """Clear the alarms of one kind of before the start that were not reported since: their causes are over."""
+        self._unconfirmed.update({each: at for each in self._unconfirmed if each[0] is event})
 
     def set_levels(self, levels: Mapping[Event, Level]) -> list[AlarmChange]:
         """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""

@@ -313,7 +313,9 @@ def test_an_alarm_whose_cause_a_start_has_found_over_is_cleared_at_once_unless_i
     restarted = Alarms()
     restarted.restore(alarms.kept(), 2)
     restarted.note("database_away", {"part": "balances"}, 3)
-    restarted.await_causes(4, {}, {Event.DATABASE_AWAY})
+    restarted.await_causes(4, {})
+    assert restarted.expire(4) == []
+    restarted.await_no_longer(Event.DATABASE_AWAY, 4)
     assert told(restarted.expire(4)) == [("database_away", "lease", False)]
     assert sorted(each.subject for each in restarted.active()) == ["a", "balances"]
 

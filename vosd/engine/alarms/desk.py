@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -165,12 +165,13 @@ class AlarmDesk:
         set_alarm_levels(settings.levels)
         self._pass(self._alarms.set_levels(settings.levels))
 
-    def await_causes(self, longer: Mapping[tuple[Event, str], int], over: Container[Event] = frozenset()) -> None:
-        """Wait from now on for the causes of the alarms of before the start, of some of them longer by milliseconds.
+    def await_causes(self, longer: Mapping[tuple[Event, str], int]) -> None:
+        """Wait from now on for the causes of the alarms of before the start, of some of them longer by milliseconds."""
+        self._alarms.await_causes(self._clock.now().wall, longer)
 
-        The causes of the kinds ``over`` are not waited for.
-        """
-        self._alarms.await_causes(self._clock.now().wall, longer, over)
+    def await_no_longer(self, event: Event) -> None:
+        """Clear the alarms of one kind of before the start that were not reported since: their causes are over."""
+        self._alarms.await_no_longer(event, self._clock.now().wall)
 
     def take(self) -> None:
         """Take the events that were logged, and clear the alarms that have passed."""
