@@ -152,6 +152,20 @@ async def test_a_copy_that_cannot_be_written_is_reported_once_and_keeps_nothing_
     await copy.close()
 
 
+async def test_a_copy_that_was_removed_is_said_to_be_made_by_a_start(copy, tmp_path):
+    """It is not the database that is missing, and no `vosd migrate` makes it."""
+    await copy.note([ACME])
+    for path in tmp_path.glob("last-known.db*"):
+        path.unlink()
+    with structlog.testing.capture_logs() as logged:
+        await copy.note([ACME])
+    (line,) = logged
+    assert line["event"] == "last_known_not_written"
+    assert line["error"].endswith(
+        "last-known.db is missing: a start makes it anew, vosd restart while the database answers"
+    )
+
+
 async def test_registrations_are_read_from_the_copy_while_the_database_is_away(copy):
     store = beside(copy, MemoryRegistrations())
     await written(store, [binding(0), binding(1)])

@@ -218,7 +218,10 @@ class LastKnown:
 
     def _report(self, error: VosError) -> None:
         if not self._failed:
-            _log.error("last_known_not_written", error=str(error), means="a start without the database knows less")
+            said = str(error)
+            if not self._path.exists():
+                said = f"{self._path} is missing: a start makes it anew, vosd restart while the database answers"
+            _log.error("last_known_not_written", error=said, means="a start without the database knows less")
         self._failed = True
 
 

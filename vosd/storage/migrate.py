@@ -84,7 +84,13 @@ def _make_file(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
-        advice = "run this as the user of the switch" if isinstance(error, PermissionError) else "make its directory"
+        match error:
+            case PermissionError():
+                advice = "run this as the user of the switch"
+            case FileExistsError() | NotADirectoryError():
+                advice = "there is a file in the place of its directory: move that away"
+            case _:
+                advice = "make its directory"
         message = (
             f"the file {file} of database.url cannot be made or opened: {error.strerror}; {advice}, or change the URL"
         )

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from doubles.closed import closed
 
 from vosd.cdr.lease import DatabaseState
-from vosd.cdr.ports import LastStanding
+from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.cli.main import main
 from vosd.config import places
 from vosd.config.places import installation_of, may_be_one_database
@@ -84,6 +84,14 @@ async def test_a_copy_of_balances_that_cannot_be_read_is_no_reason_to_begin_anew
     (tmp_path / LAST_KNOWN).unlink()
     with pytest.raises(DatabaseMissedError, match=r"has worked on it\. Put it back"):
         await check_nothing_is_missed(f"sqlite+aiosqlite:///{tmp_path}/vosd.db", tmp_path)
+
+
+async def test_no_switch_has_worked_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    url = f"sqlite+aiosqlite:///{tmp_path}/var/vosd.db"
+    await check_nothing_is_missed(url, tmp_path / "var")
+    with pytest.raises(StoreUnavailable, match="there is a file in the place of its directory"):
+        await migrate_async(url)
 
 
 @pytest.mark.parametrize(("standings", "commits"), [(UNPAID, 7), (PAID, 0)])

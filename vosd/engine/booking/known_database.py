@@ -28,6 +28,8 @@ def used_kind(state_dir: Path) -> str | None:
     """
     try:
         memo = KeptFile(state_dir / MEMO, Memo, "database_memo").load()
+    except NotADirectoryError:  # no switch has worked in a file
+        return None
     except (OSError, msgspec.DecodeError):
         return ""
     return memo.kind if memo is not None and (memo.state.commits > 0 or memo.regressed is not None) else None
