@@ -1,6 +1,7 @@
 """Booking in a process of its own: the same results, and what happens when that process is killed."""
 
 import asyncio
+import errno
 import os
 import signal
 import sqlite3
@@ -184,6 +185,15 @@ async def test_a_process_that_cannot_be_started_is_a_database_that_is_away(datab
         await books.start()
     with pytest.raises(StoreUnavailable, match="/nowhere/python"):
         await books.book(calls(1))
+
+
+async def test_a_process_for_which_no_file_may_be_opened_names_the_limit(database, monkeypatch):
+    async def refuse(_name: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("vosd.storage.separate_books.started", refuse)
+    with pytest.raises(StoreUnavailable, match=r"Too many open files.*: raise LimitNOFILE"):
+        await SeparateBooks(database).start()
 
 
 def test_a_message_is_its_length_and_its_content():

@@ -24,6 +24,7 @@ from vosd.cli.main import main
 from vosd.config import load as loading
 from vosd.config.kept import KeptCatalogue
 from vosd.daemon import bootstrap, checks
+from vosd.daemon.claim import user_name
 from vosd.wiring.change_check import LastLoad
 
 CONFIGURATION = """
@@ -476,7 +477,7 @@ def test_root_is_warned_in_the_state_directory_of_another_user(tmp_path: Path) -
     os.chown(tmp_path / "var", 65534, -1)
     refused = refused_start(forked.Daemon(tmp_path, CONFIGURATION))
     assert '"event":"state_dir_of_another_user"' in refused.stderr
-    assert f"chown -R 65534: {tmp_path}/var" in refused.stderr
+    assert f"chown -R {user_name(65534)}: {tmp_path}/var" in refused.stderr
 
 
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _remember_config(ctx: click.Context, _param: click.Parameter, value: Path | 
 def _config_option() -> click.Option:
     return click.Option(
         ["-c", "--config"],
-        type=click.Path(path_type=Path),
+        type=click.Path(readable=False, path_type=Path),
         callback=_remember_config,
         expose_value=False,
         metavar="FILE",

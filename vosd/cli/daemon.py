@@ -110,22 +110,24 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     except ConfigError as error:
         _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)
-    _warn_root(invocation, path, loaded)
+    _warn_user(invocation, path, loaded)
     if diff:
         _compare(_switch_beside(invocation), path, loaded, as_json=as_json)
     else:
         _show_loaded(path, loaded, report, as_json=as_json)
 
 
-def _warn_root(invocation: Invocation, path: Path, loaded: "Loaded") -> None:
-    """Say to root where the switch is another user: it may not read all that root may."""
+def _warn_user(invocation: Invocation, path: Path, loaded: "Loaded") -> None:
+    """Say where this user is not that of the switch: root may read more, and a start by another one fails."""
     from vosd.config.places import state_dir_found_from
-    from vosd.daemon.claim import other_owner
+    from vosd.daemon.claim import other_owner, user_name, why_closed
 
     directory = state_dir_found_from(path, loaded.settings.state_dir)
     if (owner := other_owner(directory)) is not None:
-        belongs = f"{directory} belongs to the user {owner}"
+        belongs = f"{directory} belongs to the user {user_name(owner)}"
         invocation.remark(f"{belongs}: run this as that user, since root may read files that the switch may not")
+    elif (why := why_closed(directory)) is not None:
+        invocation.remark(why)
 
 
 def _checked(invocation: Invocation, path: Path) -> "Loaded":

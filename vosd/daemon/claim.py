@@ -110,11 +110,8 @@ def expected_usable(state_dir: Path) -> Iterator[None]:
     Raises:
         StateDirectoryError: it is so before, or an operation within met it.
     """
-    needed = os.R_OK | os.W_OK | os.X_OK
-    is_there = os.path.exists(state_dir)  # noqa: PTH110 - false, not an error, where the one above is closed
-    is_closed = is_there and not os.access(state_dir, needed, effective_ids=True)
-    if is_closed and not os.statvfs(state_dir).f_flag & os.ST_RDONLY:  # what is read-only is closed to its owner, too
-        raise StateDirectoryError(_closed(state_dir, state_dir))
+    if (why := why_closed(state_dir)) is not None:
+        raise StateDirectoryError(why)
     try:
         yield
     except OSError as error:
@@ -127,6 +124,16 @@ def expected_usable(state_dir: Path) -> Iterator[None]:
             message = f"state_dir {state_dir}: {error.strerror}: make room there (df, df -i)"
             raise StateDirectoryError(message) from error
         raise
+
+
+def why_closed(state_dir: Path) -> str | None:
+    """Return what to do where a state directory is closed to this user; None = it is not, or will be made."""
+    needed = os.R_OK | os.W_OK | os.X_OK
+    is_there = os.path.exists(state_dir)  # noqa: PTH110 - false, not an error, where the one above is closed
+    is_closed = is_there and not os.access(state_dir, needed, effective_ids=True)
+    if is_closed and not os.statvfs(state_dir).f_flag & os.ST_RDONLY:  # what is read-only is closed to its owner, too
+        return _closed(state_dir, state_dir)
+    return None
 
 
 def _is_full(directory: Path) -> bool:
@@ -147,8 +154,17 @@ def warning_to_root(directory: Path) -> str | None:
     """Return what to do where root is about to make files in the directory of another user; None = it is not so."""
     if (owner := other_owner(directory)) is None:
         return None
-    closed = f"{directory} belongs to the user {owner}, who may not use what root makes there"
-    return f"{closed}: run this as that user, or chown -R {owner}: {directory} afterwards"
+    name = user_name(owner)
+    closed = f"{directory} belongs to the user {name}, who may not use what root makes there"
+    return f"{closed}: run this as that user, or chown -R {name}: {directory} afterwards"
+
+
+def user_name(user: int) -> str:
+    """Return the name of a user, or its number where it has none."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _closed(file: str | os.PathLike[str], state_dir: Path) -> str:
@@ -156,11 +172,7 @@ def _closed(file: str | os.PathLike[str], state_dir: Path) -> str:
     with suppress(OSError):
         if os.stat(file).st_uid == user:  # noqa: PTH116 - as the error has it, text or path
             return f"{file} may not be used by its own user: chmod -R u+rwX {state_dir}"
-    try:
-        name = pwd.getpwuid(user).pw_name
-    except KeyError:
-        name = str(user)
-    own = f"chown -R {name}: {state_dir}"
+    own = f"chown -R {user_name(user)}: {state_dir}"
     return f"{file} may not be used by this user: run this as the user of the switch; if it is that, {own}"
 
 

@@ -13,6 +13,7 @@ from vosd.cdr.ports import BookedBatch, RejectedRecord, RejectedRecords, RowsLoc
 from vosd.cdr.record import CallRecord
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
+from vosd.processes.spare_descriptors import is_used_up
 from vosd.storage import bookkeeper
 from vosd.storage.bookkeeper import Reply
 from vosd.storage.books import SqlBooks
@@ -163,4 +164,5 @@ class SeparateBooks(SqlBooks):
 
 
 def _gone(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the process that books calls has ended or cannot be started ({error})")
+    do = ": raise LimitNOFILE" if isinstance(error, OSError) and is_used_up(error) else ""
+    return StoreUnavailable(f"the process that books calls has ended or cannot be started ({error}){do}")

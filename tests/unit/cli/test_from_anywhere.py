@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.closed import closed
 from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 
@@ -19,7 +20,7 @@ from vosd.config.places import found_from, installation_of, recorded_in
 from vosd.control.calls import ListCalls
 from vosd.control.installation import GetStatus
 from vosd.control.money import Commitments, ListCommitments
-from vosd.daemon.claim import StateDirectory
+from vosd.daemon.claim import StateDirectory, user_name
 from vosd.storage.migrate import migrate_async
 
 CONFIGURATION = """
@@ -121,10 +122,28 @@ def test_root_is_warned_where_the_switch_is_another_user(
     if os.geteuid() == 0:
         os.chown(tree / "var", 65534, -1)
     owner = (tree / "var").stat().st_uid
-    warning = f"{tree}/var belongs to the user {owner}{advice}"
+    warning = f"{tree}/var belongs to the user {user_name(owner)}{advice}"
     for user in (0, owner):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
         assert (warning in CliRunner().invoke(main, words).stderr) is (user == 0)
+
+
+def test_a_check_says_where_a_start_by_its_user_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "var" / "journal").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    checked = CliRunner().invoke(main, ["check"])
+    assert (checked.exit_code, f"{tree}/var may not be used by" in checked.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("words", [("check",), ("run",), ("status",)])
+def test_a_file_that_this_user_may_not_read_is_a_bad_configuration_with_what_to_do(
+    tree: Path, words: tuple[str, ...]
+) -> None:
+    config = tree / "config" / "vosd.yaml"
+    with closed(config):
+        done = CliRunner().invoke(main, [*words, "-c", str(config)])
+    said = "expected a readable file: permission denied; let the group of the switch read it (chgrp vosd, chmod 640)"
+    assert (done.exit_code, said in done.output) == (3, True), done.output
 
 
 def test_a_new_installation_gets_its_database_in_the_working_directory(

@@ -59,8 +59,10 @@ def _read(
     try:
         content = texts.read(path, bytes_max, only_regular=bool(key))  # without a key it is one that a command names
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        problems.error(named_at, key, f"a readable file: {(reason or str(error)).lower()}", str(path))
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, PermissionError):
+            reason += "; let the group of the switch read it (chgrp vosd, chmod 640)"
+        problems.error(named_at, key, f"a readable file: {reason.lower()}", str(path))
         return None
     if len(content) > bytes_max:
         problems.error(named_at, key, f"a file of at most {bytes_max} bytes", str(path))
