@@ -33,6 +33,7 @@ from vosd.engine.calls.open_setup import UnusedAnswer
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.terms_in_force import TermsInForce
+from vosd.engine.calls.trial import TrialCall
 from vosd.engine.counting import Counting
 from vosd.obs.figures import Figure
 from vosd.sip.door.door import WaitingMessage
@@ -62,7 +63,7 @@ class CallPart(Protocol):
     """Part of a call, which is ended after an error in that part."""
 
     @property
-    def call(self) -> Call:
+    def call(self) -> Call | TrialCall:
         """The call."""
         ...
 
@@ -279,12 +280,12 @@ class Switch(Counting):
             _log.exception("call_aborted", call_event="beginning again")
             self._abort(call, now)
 
-    def _abort(self, call: Call, now: Instant) -> None:
+    def _abort(self, call: Call | TrialCall, now: Instant) -> None:
         """End a call that an error has left in an unknown state; it still leaves its record."""
         if call.state is not CallState.OVER:
             self._end(call, EndReason.LOST, now)
 
-    def _end(self, call: Call, reason: EndReason, now: Instant) -> None:
+    def _end(self, call: Call | TrialCall, reason: EndReason, now: Instant) -> None:
         try:
             call.end(reason, now)
         except Exception:  # noqa: BLE001  the call is dropped, and leaves its record
@@ -293,7 +294,7 @@ class Switch(Counting):
                 call.drop(now)
 
 
-def _call_of(event: Event) -> Call | None:
+def _call_of(event: Event) -> Call | TrialCall | None:
     """Return the call that an event belongs to; None if there is none yet."""
     if isinstance(event, InviteRefused | RegisterArrived | StandaloneArrived | UnknownSourceIgnored):
         return None
