@@ -1,9 +1,11 @@
-"""Keep a process beside the switch running: one that has ended is started again, with growing pauses."""
+"""Keep a process beside the switch running: by its settings, and again with growing pauses when it has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final, Generic, NoReturn, TypeVar
 
+from vosd.engine import background
+from vosd.engine.background import kept_going
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended
 
@@ -11,6 +13,43 @@ RETRY_S: Final = 1.0
 """Pause before a process that has ended is started again; it doubles with each that ends soon."""
 RETRY_MAX_S: Final = 60.0
 """Longest such pause; a process that ran as long has not ended soon."""
+
+Terms = TypeVar("Terms")
+
+
+class ProcessBySettings(Generic[Terms]):
+    """A process beside the switch, while there are settings for it; with others it is begun anew."""
+
+    def __init__(self, name: str, settings: Terms | None) -> None:
+        """``name`` is that of its task in the log."""
+        self._name = name
+        self._settings = settings
+        self._is_begun = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Start it."""
+        self._is_begun, settings = True, self._settings
+        if settings is not None:
+            self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(settings)), name=self._name)
+
+    async def end(self) -> None:
+        """End it."""
+        task, self._task = self._task, None
+        if task is not None:
+            await background.end([task])
+
+    async def adjust(self, settings: Terms | None) -> None:
+        """Apply other settings."""
+        if settings != self._settings:
+            self._settings = settings
+            if self._is_begun:
+                await self.end()
+                await self.begin()
+
+    async def _keep(self, settings: Terms) -> None:
+        """Listen, and start the process again whenever it has ended; runs until cancelled."""
+        raise NotImplementedError
 
 
 async def keep_process(

@@ -7,12 +7,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from vosd.daemon.kept_process import ProcessBySettings
 from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.listening import listening
 from vosd.daemon.metrics.readings import Readings, readiness
 from vosd.daemon.status import Status
-from vosd.engine import background
-from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
 from vosd.obs.events import Event
@@ -27,44 +26,19 @@ RETRY_S: Final = 5.0
 _log = structlog.get_logger()
 
 
-class Exporter:
+class Exporter(ProcessBySettings[MetricsSettings]):
     """The process, while ``metrics.listen`` is set. Its failures are logged, and never concern a call."""
 
     def __init__(
         self, readings: Readings, status: Status, state: Callable[[], DaemonState], settings: MetricsSettings | None
     ) -> None:
+        super().__init__("metrics", settings)
         self._readings = readings
         self._status = status
         self._state = state
-        self._settings = settings
-        self._is_begun = False
-        self._task: asyncio.Task[None] | None = None
         self._encode = msgspec.msgpack.Encoder().encode
 
-    async def begin(self) -> None:
-        """Start it."""
-        self._is_begun, settings = True, self._settings
-        if settings is not None:
-            self._task = asyncio.create_task(kept_going("metrics", lambda: self._keep(settings)), name="metrics")
-
-    async def end(self) -> None:
-        """End it."""
-        task, self._task = self._task, None
-        if task is not None:
-            await background.end([task])
-
-    async def adjust(self, settings: MetricsSettings | None) -> None:
-        """Apply other settings."""
-        if settings != self._settings:
-            self._settings = settings
-            if self._is_begun:
-                await self.end()
-                await self.begin()
-
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _keep(self, settings: MetricsSettings) -> None:
-        """Listen, and start the process again whenever it has ended; runs until cancelled."""
         listener = await listening(settings.listen, RETRY_S, _note_busy)
         with listener:
             while True:
