@@ -212,7 +212,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     source_address: Annotated[str, address("host:port that the INVITE came from")] = ""
     destination_address: Annotated[str | None, address("host:port of the last vendor")] = None
     codec: Annotated[
-        str | None, word(32, "first audio codec of the answer on the caller's leg, as rtpmap names it (`PCMU`)")
+        str | None,
+        word(
+            32, "first codec of the first audio that the answer on the caller's leg takes, as rtpmap names it (`PCMU`)"
+        ),
     ] = None
     vendor_codec: Annotated[
         str | None,

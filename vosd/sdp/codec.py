@@ -11,12 +11,17 @@ _STATIC: Final = {
 """Payload types with a fixed meaning (RFC 3551 section 6)."""
 OTHER_NAMES: Final = {"g729a": "G729", "g729ab": "G729", "g7231": "G723"}
 """Names in lower case that peers write for codecs with another registered name: the packets are the same."""
+_REGISTERED: Final = {name.lower(): name for name in _STATIC.values()} | OTHER_NAMES
 _MAX_NAME: Final = 32
-_AUDIO: Final = re.compile(r"\nm=audio[ \t]", re.IGNORECASE)
+_AUDIO: Final = re.compile(r"\nm=audio[ \t]++(?!0[ \t])", re.IGNORECASE)
+"""Beginning of a stream of audio that is not refused by port 0 (RFC 3264 section 6)."""
 
 
 def first_audio_codec(body: bytes) -> str | None:
-    """Return the name of the first audio payload other than telephone-event, or None where there is none."""
+    """Return the name of the first audio payload other than telephone-event, or None where there is none.
+
+    Streams that are refused are left out.
+    """
     text = body.decode("utf-8", "replace")
     found = _AUDIO.search(text)
     if found is None:
@@ -50,5 +55,5 @@ def _names(lines: list[str]) -> dict[str, str]:
         if line.startswith("a=rtpmap:"):
             payload, _, encoding = line[9:].partition(" ")
             name = encoding.partition("/")[0].strip()
-            names[payload] = OTHER_NAMES.get(name.lower(), name)
+            names[payload] = _REGISTERED.get(name.lower(), name)
     return names

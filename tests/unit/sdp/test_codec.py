@@ -28,6 +28,10 @@ def codec(media: str) -> str | None:
         ("m=image 4000 udptl t38\r\n", None),
         ("m=audio 4000\r\n", None),
         ("i=m=audio 1 RTP/AVP 8\r\nm=audio 4000 RTP/AVP 0\r\n", "PCMU"),
+        ("m=audio 0 RTP/AVP 0\r\nm=audio 4000 RTP/AVP 8\r\n", "PCMA"),
+        ("m=audio  0\tRTP/AVP 0\r\n", None),
+        ("m=audio 4000 RTP/AVP 8\r\na=rtpmap:8 pcma/8000\r\n", "PCMA"),
+        ("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 pcmu/16000\r\n", "PCMU"),
         ("", None),
     ],
 )
