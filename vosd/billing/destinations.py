@@ -170,7 +170,8 @@ class DestinationUse:
     def roll(self, wall_ms: int) -> bool:
         """Begin the hour of ``wall_ms`` (UTC) if it is another one; return whether it is.
 
-        After a clock was set back, what was used since stays used: else the limit would be granted once more.
+        After a clock was set back, what was used since stays used. Once it is put right, the hour that it left begins
+        at zero.
         """
         hour = wall_ms - wall_ms % HOUR_MS
         if hour == self.hour:

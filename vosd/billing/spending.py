@@ -177,7 +177,8 @@ class Spending:
     def roll(self, wall_ms: int) -> None:
         """Begin the periods anew that have ended.
 
-        After a clock was set back, what was spent since stays spent: else the limit would be granted once more.
+        After a clock was set back, what was spent since stays spent. Once it is put right, the hour or day that it left
+        begins at zero: to keep it would refuse calls for a day where a machine begins with a clock that is ahead.
         """
         for per in SpendPeriod:
             begin_ms, end_ms = present = self._bounds[per]

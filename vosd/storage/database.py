@@ -122,6 +122,8 @@ _UNDONE: Final = 1213
 _COLLISIONS: Final = 3
 """Number of times that an order is tried."""
 _IN_MEMORY: Final = ":memory:"
+_MADE_S: Final = "vosd_made_s"
+"""Key in the facts of a connection: when it was made, by a clock that is never set."""
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
 _LEVEL: Final = "vosd_level"
@@ -637,13 +639,16 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         if is_usable and not state.transaction_was_reset and connection.driver_connection.get_transaction_status():
             connection.rollback()
 
+    @event.listens_for(engine.sync_engine, "connect")
+    def note_time(_: object, record: Any) -> None:
+        record.info[_MADE_S] = time.monotonic()  # a clock that is put back keeps nothing
+
     @event.listens_for(engine.sync_engine, "checkout")
     def replace_what_is_old(connection: Any, record: Any, _: object) -> None:
         # Instead of SQLAlchemy's own, which ends a connection before there is another: a name server that is away must
         # not take the database away.
         nonlocal used_on_until
-        age_s = time.time() - record.starttime  # noqa: TID251 - compared with a time of SQLAlchemy
-        if age_s <= _RENEWED_S or time.monotonic() < used_on_until:
+        if time.monotonic() - record.info[_MADE_S] <= _RENEWED_S or time.monotonic() < used_on_until:
             return
         if await_only(_can_be_found(connection.driver_connection)):
             raise exc.DisconnectionError
