@@ -90,7 +90,7 @@ class _ServedPort(msgspec.Struct, eq=False):
         figures = self.link.records.figures(self.record, self.port.id)
         if figures.alive_mono is None and not figures.foreign:
             return figures  # no packet was taken or dropped: the kernel had none to drop
-        drops = drops_of(self.sockets[0])
+        drops = sum(map(drops_of, self.sockets))
         return replace(figures, dropped=replace(figures.dropped, kernel=drops)) if drops else figures
 
     def close(self) -> None:

@@ -216,6 +216,8 @@ class MediaPort:
         if believed is None or not take_only(self._rtp, believed[0], believed[1]):
             return
         self.is_filtered = True
+        if self._control is not None:
+            take_only(self._control, believed[0])  # RTCP has a port of its own, and comes from the same host
         for _ in range(WAITING_MAX):  # what was received before: its source has to be looked at
             try:
                 data, address = self._rtp.recvfrom(DATAGRAM_BYTES)
@@ -235,6 +237,8 @@ class MediaPort:
             self._owner.take_back(self)
             self.is_filtered = False
             take_all(self._rtp)
+            if self._control is not None:
+                take_all(self._control)
             self._owner.serve(self._rtp, self.receive)
 
     def _has_new_budget(self, now_ns: int) -> bool:

@@ -32,13 +32,13 @@ _INSTRUCTION: Final = struct.Struct("=HBBI")
 _PROGRAM: Final = struct.Struct("HP")
 
 
-def take_only(sock: PlainSocket, host: str, port: int) -> bool:
-    """Let the kernel drop packets of other sources; return whether it does."""
+def take_only(sock: PlainSocket, host: str, port: int | None = None) -> bool:
+    """Let the kernel drop packets of other sources; return whether it does. Without ``port`` all of a host pass."""
     address = ip_address(host.partition("%")[0])
     start = _IPV4_SOURCE if address.version == 4 else _IPV6_SOURCE
     packed = address.packed
     words = [(_LOAD_WORD, start + at, int.from_bytes(packed[at : at + 4], "big")) for at in range(0, len(packed), 4)]
-    compared = [(_LOAD_HALF, _SOURCE_PORT, port), *words]
+    compared = words if port is None else [(_LOAD_HALF, _SOURCE_PORT, port), *words]
     code = bytearray()
     for number, (load, offset, wanted) in enumerate(compared):
         to_drop = 2 * (len(compared) - number - 1) + 1

@@ -431,7 +431,8 @@ class Worker:
         sockets = [received_socket(port.host, descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
         self._mark(sockets, port.host, order.tos)
         if order.had_worker:
-            take_all(sockets[0])
+            for each in sockets:
+                take_all(each)
         served = MediaPort(order, sockets[0], None if port.rtcp is None else sockets[1], self._record, self)
         self._ports[port.id] = served
         self._add(sockets[0].fileno(), served.receive)

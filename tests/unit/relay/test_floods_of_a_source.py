@@ -1,5 +1,7 @@
 """A believed source that sends without end."""
 
+import socket
+from contextlib import ExitStack
 from itertools import count
 
 from doubles.sockets.relay import source
@@ -66,3 +68,25 @@ def test_a_flood_of_a_source_leaves_other_ports_their_turn():
     for _ in range(500):
         port.receive()
     assert flood.read == before + 500
+
+
+def test_a_flood_at_the_port_of_rtcp_is_left_to_the_kernel_while_the_peer_sends():
+    ours = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) for _ in range(2)]
+    peer, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with ExitStack() as stack:
+        for sock, host in zip((*ours, peer, other), ("127.79.4.1", "127.79.4.1", PEER[0], "127.79.4.9"), strict=True):
+            stack.enter_context(sock).bind((host, 0))
+        rtp_port, control_port = (sock.getsockname()[1] for sock in ours)
+        order = OpenPort(RelayPort(1, "127.79.4.1", rtp_port, control_port), 0, 0)
+        port = MediaPort(order, ours[0], ours[1], memoryview(bytearray(RECORD_BYTES)), Owner())
+        port.expect(source(*peer.getsockname()), None)
+        for number in range(FILTER_AFTER + 10):
+            peer.sendto(rtp(number, 160 * number, ssrc=1), ours[0].getsockname())
+            port.receive()
+        assert port.is_filtered
+        other.sendto(b"junk", ours[1].getsockname())
+        peer.sendto(b"of the peer", ours[1].getsockname())
+        assert ours[1].recv(100) == b"of the peer"
+        port.take_all_sources()
+        other.sendto(b"junk", ours[1].getsockname())
+        assert ours[1].recv(100) == b"junk"

@@ -36,6 +36,19 @@ def test_one_source_gets_through_and_the_others_are_counted(sockets):
     assert drops_of(ours) == 2
 
 
+def test_without_a_port_all_of_a_host_get_through(sockets):
+    ours, peer, other = sockets
+    assert take_only(ours, peer.getsockname()[0])
+    other.sendto(b"from the host", ours.getsockname())
+    assert received(ours) == [b"from the host"]
+    if ":" not in ours.getsockname()[0]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+            elsewhere.bind(("127.79.3.2", 0))
+            elsewhere.sendto(b"from another", ours.getsockname())
+        assert received(ours) == []
+        assert drops_of(ours) == 1
+
+
 def test_all_get_through_again(sockets):
     ours, peer, other = sockets
     take_all(ours)
