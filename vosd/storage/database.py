@@ -46,6 +46,11 @@ _REPLICA_S: Final = 5.0
 """A replica that takes longer to begin a transaction counts as away."""
 _REPLICA_AWAY_S: Final = 30.0
 """A replica that could not be reached is not asked again for so long."""
+_REPLICA_LOOK_S: Final = 5.0
+"""Interval at which it is looked at whether the replica follows the database."""
+_REPLICA_LATE_MS: Final = 300_000
+"""A replica whose latest renewal of the lease is so much older than that of the database counts as away."""
+_RENEWED_LAST: Final = "SELECT MAX(renewed_at) FROM lease"
 
 _RENEWED_S: Final = 60
 """Age in seconds at which a connection to a server is replaced. Behind a switch-over the name of the server leads to
@@ -204,6 +209,7 @@ class Database:
             event.listen(self.engine.sync_engine, "do_connect", self._log_in)
         self._replica = None if replica is None else Database(replica, patience_s=patience_s, statement_s=statement_s)
         self._replica_is_away_until = -math.inf
+        self._replica_is_well_until = -math.inf
         self._remark = remark
 
     def apart(self) -> "Database":
@@ -310,14 +316,45 @@ class Database:
         try:
             # A failure ends the transaction here, which translates the error and stops its time limit.
             async with asyncio.timeout(_REPLICA_S), AsyncExitStack() as begun:
+                if time.monotonic() >= self._replica_is_well_until:
+                    await self._require_following(self._replica)
+                    self._replica_is_well_until = time.monotonic() + _REPLICA_LOOK_S
                 connection = await begun.enter_async_context(self._replica.reading(unhurried=unhurried))
                 await connection.exec_driver_sql("SELECT 1")
                 opened.push_async_exit(begun.pop_all())
                 return connection
         except (StoreUnavailable, TimeoutError) as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
+            self._replica_is_well_until = -math.inf
             self._note_away(str(error) or f"it did not answer within {_REPLICA_S:g} s")
             return None
+
+    async def _require_following(self, replica: "Database") -> None:
+        """Make sure that the replica has the tables of this version, and what was written some minutes ago.
+
+        A running switch renews its lease each second. Where the database itself does not answer at once, the replica is
+        good enough.
+
+        Raises:
+            StoreUnavailable: its replication is late, or has stopped; or it is away.
+            SchemaOutdated: a migration has not come there yet.
+        """
+        if self._replica_is_well_until == -math.inf:  # its tables do not become older
+            await replica.check_schema()
+        copied = await replica._renewed_last()
+        try:
+            async with asyncio.timeout(_REPLICA_S / 5):
+                renewed = await self._renewed_last()
+        except (StoreUnavailable, TimeoutError):
+            return
+        if renewed - copied > _REPLICA_LATE_MS:
+            late = f"{replica.place} is {(renewed - copied) // 1_000} s behind the database"
+            raise StoreUnavailable(f"{late}: see the state of its replication")
+
+    async def _renewed_last(self) -> int:
+        """Return when a switch has renewed its lease last, by the clock of the database, UTC milliseconds."""
+        async with self.reading() as connection:
+            return int((await connection.exec_driver_sql(_RENEWED_LAST)).scalar() or 0)
 
     def _note_away(self, why: str) -> None:
         means = "the database itself is read"

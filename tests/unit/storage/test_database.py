@@ -140,6 +140,49 @@ async def test_a_replica_that_hangs_is_left_alone_for_a_while(database, sqlite_u
     await searched.close()
 
 
+@pytest.fixture
+async def copied(database, tmp_path):
+    """Return a database with a replica, both with the row of a switch that has renewed its lease at a time."""
+    replica = f"sqlite+aiosqlite:///{tmp_path / 'copy.db'}"
+    await migrate_async(replica)
+    said: list[str] = []
+    async with Database(str(database.engine.url), replica=replica, remark=said.append) as searched:
+
+        async def read(renewed_at: int, copied_at: int) -> str:
+            for each, at in ((searched, renewed_at), (searched._replica, copied_at)):
+                async with each.writing() as connection:
+                    await connection.exec_driver_sql("DELETE FROM lease")
+                    await connection.exec_driver_sql(
+                        "INSERT INTO lease (node, holder, host, pid, process, epoch, renewals, taken_at, renewed_at,"
+                        f" released) VALUES ('a', 'b', 'c', 1, 'd', 1, 1, 0, {at}, 0)"
+                    )
+            async with searched.searching() as connection:
+                return (await connection.exec_driver_sql("PRAGMA database_list")).all()[0][2].rpartition("/")[2]
+
+        yield read, searched, said
+
+
+async def test_a_replica_whose_replication_has_stopped_is_not_read(copied, monkeypatch):
+    read, searched, said = copied
+    assert await read(1_000_000, 700_000) == "copy.db"
+    monkeypatch.setattr("vosd.storage.database._REPLICA_LOOK_S", 0.0)
+    searched._replica_is_well_until = 0.0
+    assert await read(1_000_001, 700_000) != "copy.db"
+    (line,) = said
+    assert "copy.db is 300 s behind the database: see the state of its replication" in line
+    searched._replica_is_away_until = 0.0
+    assert await read(1_000_001, 1_000_000) == "copy.db"
+
+
+async def test_a_replica_without_the_latest_migration_is_not_read(copied):
+    read, searched, said = copied
+    async with searched._replica.writing() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert await read(0, 0) != "copy.db"
+    assert len(said) == 1
+    assert "schema 0001" in said[0]
+
+
 async def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(tmp_path):
     file, other = tmp_path / "x.db", tmp_path / "y.db"
     for path in (file, other):
