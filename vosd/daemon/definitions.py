@@ -268,9 +268,9 @@ class DefinitionWatch:
         self._store = store
         self._in_force = in_force
         self._reload = reload
-        self._tried: tuple[int, int | None, bool] | None = None
-        """The version that was tried last, the beginning of the next planned one, where that was why, and whether the
-        clock was ahead."""
+        self._tried: tuple[int, int | None, int | None] | None = None
+        """The version that was tried last, the beginning of the next planned one and the moment ahead of the clock at
+        which it was read, each where that was why."""
         self._tried_at = 0.0
         self._is_due = False
         """Whether the same is to be tried again after a while: it is not refused, but was not put in force."""
@@ -313,10 +313,10 @@ class DefinitionWatch:
         stored = self._in_force()
         wall = self._now()
         begins = stored.next_at if stored.next_at is not None and stored.next_at <= wall else None
-        was_ahead = _was_ahead(stored.at, wall)
-        if version == stored.version and begins is None and not was_ahead and stored.unread is None:
+        ahead = stored.at if _was_ahead(stored.at, wall) else None
+        if version == stored.version and begins is None and ahead is None and stored.unread is None:
             return
-        wanted = version, begins, was_ahead
+        wanted = version, begins, ahead
         now = asyncio.get_running_loop().time()
         is_due = self._is_due or stored.unread is not None
         if wanted == self._tried and not (is_due and now - self._tried_at >= RETRY_S):

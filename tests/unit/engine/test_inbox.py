@@ -300,6 +300,14 @@ def test_refusals_of_long_messages_make_way_for_running_calls(world):
     assert len(world.refused) > refused
 
 
+def test_calls_for_whose_refusal_there_was_no_time_are_not_put_through_late(world):
+    world.cost_s, world.refusal_s = 0.003, 0.001
+    world.load(GATEWAY, 700, 4.0)
+    late_s = sorted(world.waited_s)
+    assert late_s[len(late_s) // 2] < 0.1
+    assert late_s[-1] < 0.5
+
+
 def test_a_burst_that_can_be_carried_is_carried(world):
     world.cost_s = 0.001
     for _ in range(5):

@@ -254,17 +254,25 @@ class Inbox(Counting):
         self.serve()
 
     def _serve_new(self, now: float, until: float) -> None:
-        clock = self._clock
+        clock, watch = self._clock, self._watch
         now = self._refuse_late(now, (now + until) / 2)
-        while now < until and (message := self._next()) is not None:
-            self._process(message.flow, message.data, message.host, message.port, message.at)
+        while now < until:
+            call = self._next_call()
+            message = call or self._next_other()
+            if message is None:
+                break
+            # Some that are too late may be left: each source gives its oldest one.
+            if call is not None and watch.is_too_late(now - call.at + self._late):
+                self._refuse_waiting(call)
+            else:
+                self._process(message.flow, message.data, message.host, message.port, message.at)
             now = clock()
 
     def _refuse_late(self, now: float, until: float) -> float:
         """Refuse new calls that waited too long, from the longest queue first; return the time.
 
-        A refusal of a message with hundreds of lines costs twenty times as much as others: what is left waits for the
-        next turn.
+        A refusal of a message with hundreds of lines costs twenty times as much as others: what is left waits for its
+        source's turn, or the next of this.
         """
         calls, watch, clock = self._calls, self._watch, self._clock
         while (
@@ -274,12 +282,12 @@ class Inbox(Counting):
             now = clock()
         return now
 
-    def _next(self) -> QueuedMessage | None:
-        """Return the next new request."""
+    def _next_call(self) -> QueuedMessage | None:
+        """Return the next new call; None = there is none, or it is the turn of another request."""
         self._served += 1
         if self._served % OTHERS_EVERY == 0 and (self._others or self._unknown):
-            return self._next_other()
-        return self._calls.take() or self._next_other()
+            return None
+        return self._calls.take()
 
     def _next_other(self) -> QueuedMessage | None:
         """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones."""
