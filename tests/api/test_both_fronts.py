@@ -519,8 +519,8 @@ NO_VERB: Final = {
     "for the switch of a partner": ("bilateral.show_totals",),
     "vosd rates lookup asks one deck": ("decks.find_rates",),
     "vosd definitions import changes many objects, by another order": ("bulk.change_objects",),
-    "vosd definitions list, show: without the objects of the files": ("definitions.list_definitions",
-        "definitions.show_definition"),
+    "vosd definitions list, show: without the objects of the files": ("shown_objects.list_definitions",
+        "shown_objects.show_definition"),
     "vosd events asks the running switch": ("events.view_events",),
     "vosd check works without an office": ("installation.check_configuration",),
     "verbs are carried out at once, not as jobs": ("jobs.read_result",),
@@ -536,9 +536,9 @@ NO_VERB: Final = {
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""
 NO_OPERATION: Final = {
-    "GET /KIND and GET /KIND/{name} have those of the files, too": ("definitions.list_objects",
-        "definitions.show_object"),
-    "a file with passwords, for the machine of the switch": ("definitions.export_objects",),
+    "GET /KIND and GET /KIND/{name} have those of the files, too": ("shown_objects.list_objects",
+        "shown_objects.show_object"),
+    "a file with passwords, for the machine of the switch": ("shown_objects.export_objects",),
     "GET /events is the same, of the API's own feed": ("events.follow_events",),
     "files on the machine of the switch": ("export.write_export", "foreign_calls.rate_foreign_calls",
         "installation.make_backup", "payment_file.import_payments", "retention.check_archive",

@@ -8,7 +8,8 @@ from typing import Final
 
 from vosd.admin import office
 from vosd.admin.office import dids
-from vosd.admin.office.definitions import ListObjects, ObjectOrder, WithdrawChange
+from vosd.admin.office.definitions import ObjectOrder, WithdrawChange
+from vosd.admin.office.shown_objects import ListObjects
 from vosd.api.problems import COMMANDS
 from vosd.api.table import OPERATIONS
 

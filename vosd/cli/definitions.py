@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from decimal import Decimal
 
-    from vosd.admin.office.definitions import CallsUsing, ChangedObjects, Difference, ObjectSheet
+    from vosd.admin.office.definitions import CallsUsing, ChangedObjects, Difference
+    from vosd.admin.office.object_versions import ObjectSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
     from vosd.admin.office.template_users import OwnValues, TemplateUsers
@@ -101,7 +102,8 @@ def definitions() -> None:
 @pass_invocation
 def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_planned: bool, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
-    from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
+    from vosd.admin.office.object_versions import sheet_of
+    from vosd.admin.office.shown_objects import ListObjects, list_objects
 
     most = limit or (None if as_json else FOR_PEOPLE)
     if is_planned:
@@ -113,9 +115,8 @@ def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_pla
     if as_json:
         output.document([sheet_of(each) for each in found])
         return
-    output.listing(
-        _LISTED, map(_object_row, found), output.columns_of_screen() or 80, empty="the database defines none"
-    )
+    rows = map(_object_row, found)
+    output.listing(_LISTED, rows, output.columns_of_screen() or 80, empty="the database defines none")
 
 
 def _object_row(each: "ObjectVersion") -> tuple[object, ...]:
@@ -147,7 +148,7 @@ def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *,
 @pass_invocation
 def show(invocation: Invocation, kind: str, name: str, version: int | None, secrets: bool, as_json: bool) -> None:
     """Show the keys of one object as YAML."""
-    from vosd.admin.office.definitions import ShowObject, show_object
+    from vosd.admin.office.shown_objects import ShowObject, show_object
     from vosd.config.stored_text import yaml_of
 
     order = ShowObject(kind=kind, name=name, version=version, secrets=secrets)
@@ -210,7 +211,7 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
 @pass_invocation
 def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None:
     """List the versions of one object, newest first: what each changed, when, who made it and why."""
-    from vosd.admin.office.definitions import ListVersions, list_versions
+    from vosd.admin.office.object_versions import ListVersions, list_versions
 
     found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
     if as_json:
@@ -238,7 +239,7 @@ def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
 @pass_invocation
 def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None, as_json: bool) -> None:
     """Show what differs between two versions of one object."""
-    from vosd.admin.office.definitions import CompareVersions, compare_versions
+    from vosd.admin.office.object_versions import CompareVersions, compare_versions
 
     order = CompareVersions(kind=kind, name=name, first=first, last=last)
     found = in_office(invocation, lambda office: compare_versions(office, principal(), order))
@@ -271,7 +272,7 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 @pass_invocation
 def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     """Write the objects of the database, none of the files, as YAML with passwords; check and import accept it."""
-    from vosd.admin.office.definitions import ExportObjects, export_objects
+    from vosd.admin.office.shown_objects import ExportObjects, export_objects
     from vosd.cli.written_file import write_file
     from vosd.config.stored_text import yaml_of_objects
 

@@ -22,28 +22,26 @@ from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_
 from vosd.admin.office.definitions import (
     AccountsBelowError,
     AlreadyDefinedError,
-    CompareVersions,
     EndObject,
-    ListObjects,
-    ListVersions,
-    NoSuchObjectError,
     RevertObject,
     SetObjects,
-    ShowObject,
     WantedObject,
-    compare_versions,
     end_object,
-    list_definitions,
-    list_objects,
-    list_versions,
     revert_object,
     set_objects,
-    show_object,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.object_versions import (
+    CompareVersions,
+    ListVersions,
+    NoSuchObjectError,
+    compare_versions,
+    list_versions,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, list_objects, show_object
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
@@ -281,7 +279,7 @@ async def test_a_search_of_an_agent_leaves_other_requests_their_turns(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of an agent with 40,000 telephones kept them waiting for most of a second."""
-    monkeypatch.setattr("vosd.admin.office.definitions._LOOKED_AT_AT_ONCE", 1)
+    monkeypatch.setattr("vosd.admin.office.shown_objects._LOOKED_AT_AT_ONCE", 1)
     office, turns, looked = office_with(database, tmp_path), 0, []
     texts = await office.definitions.search_text("phones")
 

@@ -21,35 +21,39 @@ from vosd.admin.office.definitions import (
     AccountNotSettledError,
     AlreadyDefinedError,
     CallsUsing,
-    CompareVersions,
     EndObject,
-    ExportObjects,
-    ListObjects,
-    ListVersions,
-    NoSuchObjectError,
     NotTakenError,
     RevertObject,
     SetObjects,
-    ShowObject,
     StaleVersionError,
     WantedObject,
-    compare_versions,
-    differing,
     end_object,
-    export_objects,
-    list_objects,
-    list_versions,
     revert_object,
     set_objects,
-    show_object,
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import PermissionLackingError
+from vosd.admin.office.object_versions import (
+    CompareVersions,
+    ListVersions,
+    NoSuchObjectError,
+    compare_versions,
+    differing,
+    list_versions,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
+from vosd.admin.office.shown_objects import (
+    ExportObjects,
+    ListObjects,
+    ShowObject,
+    export_objects,
+    list_objects,
+    show_object,
+)
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import BadObjectError, ObjectsMoved, ObjectVersion

@@ -7,7 +7,7 @@ import pytest
 from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
-from vosd.admin.office.definitions import NoSuchObjectError, SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
 from vosd.admin.office.dids import (
     AssignDid,
     FreeDid,
@@ -19,6 +19,7 @@ from vosd.admin.office.dids import (
     list_dids,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.storage.database import Database
 from vosd.trunks.ringing import RingOrder

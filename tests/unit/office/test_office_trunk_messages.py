@@ -10,8 +10,8 @@ from doubles.sti import VIRTUAL_NOW_MS, usual
 from doubles.virtual.probe import request
 from doubles.virtual.scene import vendor_gateway
 
-from vosd.admin.office.definitions import NoSuchObjectError
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk

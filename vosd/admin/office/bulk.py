@@ -8,14 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from vosd.admin.office.definitions import (
-    ChangedObjects,
-    ObjectOrder,
-    Plan,
-    WantedObject,
-    check_and_add,
-    compared_each,
-)
+from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, Plan, WantedObject, check_and_add, compared_each
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office

@@ -21,9 +21,6 @@ from vosd.admin.office.definitions import (
     ObjectOrder,
     WantedObject,
     audit_line,
-    differing,
-    numbered,
-    owned_by,
     plan_of,
     taken,
     when_checked,
@@ -31,6 +28,7 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
+from vosd.admin.office.object_versions import differing, numbered, owned_by
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import check_decimals, needs_second, waiting_of

@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 
 from vosd.admin.office.agent_objects import SETTABLE
-from vosd.admin.office.definitions import NoSuchObjectError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import ObjectKindSheet

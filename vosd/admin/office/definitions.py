@@ -1,14 +1,11 @@
-"""Use cases of objects that the database defines: what is in force, changes, and every version there was."""
+"""Use cases that change objects of the database: each change is checked, stored, and taken by the running switch."""
 
 import asyncio
-import heapq
 import json
-from bisect import bisect_left
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,23 +13,21 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.ledger import Month
-from vosd.admin.names import check_account
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.new_names import check_no_dots
+from vosd.admin.office.object_versions import NoSuchObjectError, differing, history_of, numbered, owned_by
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import CHANGED, HIDDEN, WeakPassword, weak_password
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.refused_change import in_brief
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.shown_objects import as_version
 from vosd.admin.office.template_users import TemplateUsers, users_of_template
 from vosd.admin.office.withdrawn_changes import WithdrawChange, has_mistake, objects_at_fault, put_back
 from vosd.base.errors import VosError
-from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.overrides import Setting, Target
@@ -64,16 +59,10 @@ _LOOK_S: Final = 0.1
 """Interval at which the versions of others are read until then."""
 _STATUS_S: Final = 5.0
 """Longest time until the switch has said which sockets it has opened."""
-_place: Final = attrgetter("place")
-"""Key by which versions of an object are sorted as they come into force."""
 _WARNINGS_AT_MOST: Final = 100
 """Warnings of the switch that a result has: every object may have one."""
 _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
-_HIDDEN_AT_ONCE: Final = 500
-"""Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
-_LOOKED_AT_AT_ONCE: Final = 2_000
-"""Names whose texts are looked at in between: some milliseconds."""
 _TRIES: Final = 3
 """Checks of a change, where others are made meanwhile."""
 _ASKED_BYTES: Final = 32_768
@@ -94,10 +83,6 @@ _USED_AS: Final[Mapping[str, Sequence[str]]] = {
     "phones": ("mapping_gateway", "routing_gateway"),
 }
 """Fields of a running call with names of objects of a kind. Of other kinds a call keeps what it began with."""
-
-
-class NoSuchObjectError(VosError):
-    """The database defines no such object, or has no such version of it."""
 
 
 class StaleVersionError(VosError):
@@ -320,7 +305,7 @@ async def end_object(office: Office, who: Principal, order: EndObject) -> Change
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     owned = owned_by(office, office.scope_of(who))
-    versions = await _history(office, order.kind, order.name, owned)
+    versions = await history_of(office, order.kind, order.name, owned)
     body = numbered(versions, order.version).body
     keys = None if body is None else json.loads(body)
     wanted = WantedObject(order.kind, order.name, keys, if_version=order.if_version)
@@ -639,11 +624,6 @@ def _lasting(plan: "Plan") -> Sequence[Difference]:
     return [each for each in plan.differences if each.action is not Action.ENDED]
 
 
-def owned_by(office: Office, scope: Scope) -> AgentObjects | None:
-    """Return the objects of an agent; None = an operator asks, who sees all."""
-    return None if scope.agent is None else AgentObjects(office.definitions, scope)
-
-
 async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
     """Return what a trial would change with the running calls that use it, and why these are not known."""
     concerned = {each.kind for each in differences if each.action is not Action.UNCHANGED} & _USED_AS.keys()
@@ -799,7 +779,7 @@ def _check_not_written(office: Office, wanted: WantedObject, owned: AgentObjects
     if owned is None:
         message = f"{wanted.kind} {wanted.name} is defined at {written.at}: change it there, then say vosd reload"
         raise DefinedInFilesError(message)
-    if owned.sees(_as_version(wanted.kind, wanted.name, written)):
+    if owned.sees(as_version(wanted.kind, wanted.name, written)):
         message = f"{wanted.kind} {wanted.name} is in the files of the switch: only its operators change it"
         raise DefinedInFilesError(message)
 
@@ -837,11 +817,6 @@ async def _was_below(office: Office, had: ObjectVersion, owned: AgentObjects) ->
 
 def _taken(wanted: WantedObject) -> AlreadyDefinedError:
     return AlreadyDefinedError(f"{wanted.kind} {wanted.name} is taken: choose another name")
-
-
-def _as_version(kind: str, name: str, written: WrittenObject) -> ObjectVersion:
-    body = json.dumps(written.keys, ensure_ascii=False)
-    return ObjectVersion(kind=kind, name=name, version=0, body=body, begins_at=0, made_at=0, operator="")
 
 
 def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:
@@ -1182,464 +1157,6 @@ async def _reloaded(office: Office, *, is_confirmed: bool) -> ReloadOutcome | No
                 raise
     # What an unconfirmed change ends was not in use a moment ago; what others have ended is not its concern.
     return await switch.ask_if_running(Reload(follows_order=True))
-
-
-class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The objects in force, of one kind or of all."""
-
-    kind: str | None = None
-    limit: int | None = None
-    """Only so many, the first ones by kind and name; None = all."""
-    after: str | None = None
-    """Name behind which the objects of a kind begin; None = at the first."""
-    name: str | None = None
-    """Only the object of this name, of the kind that is named, too."""
-    account: str | None = None
-    """Only those of this account, of gateways, phones or DIDs."""
-    beginning: str = ""
-    """Only those whose names begin with this."""
-    containing: str = ""
-    """Only those of a kind with this in their names, captions, addresses or numbers, whether letters are capital or
-    small. A number is in the range that has it."""
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
-    """Return them with their keys; passwords are hidden from those who may not change definitions.
-
-    Raises:
-        BadObjectError: there is no such kind.
-        StoreUnavailable: try again.
-    """
-    owned = owned_by(office, office.scope_of(who))
-    if order.kind is not None:
-        check_kind(order.kind)
-    if order.kind is None and (order.name is not None or order.containing):
-        raise OrderError("kind", "is missing", "name one beside `name`")
-    is_by_name = order.name is not None or order.account is not None or owned is not None or order.containing != ""
-    if order.kind is not None and is_by_name:
-        return await _named(office, who, order, order.kind, owned)
-    store, most = office.stores.objects, order.limit
-    if most is not None and owned is None:
-        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning)
-    else:
-        found = (await store.current(office.now())).found
-        objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
-        objects = [each for each in objects if _is_listed(order, each.name)]
-    if owned is None and Permission.DEFINITIONS_CHANGE in who.permissions:
-        return objects
-    shown: list[ObjectVersion] = []
-    for part in in_parts(objects, _HIDDEN_AT_ONCE):
-        seen = part if owned is None else (owned.shown(each) for each in part if owned.sees(each))
-        shown += map(_hidden_in, seen)
-        await asyncio.sleep(0)
-    return shown[:most]
-
-
-def _is_listed(order: ListObjects, name: str) -> bool:
-    return name > (order.after or "") and name.startswith(order.beginning)
-
-
-async def _chosen(
-    office: Office, order: ListObjects, kind: str, names: Iterable[str], of_account: Set[str] | None, *, is_agent: bool
-) -> AsyncGenerator[list[str], None]:
-    """Yield those of some names that are asked for, by the texts that the principal may know of, some at a time.
-
-    An agent may have 40,000 telephones: other requests have their turns while these are looked at.
-    """
-    texts = await office.definitions.search_text(kind) if order.containing else None
-
-    def is_asked_for(name: str) -> bool:
-        if not _is_listed(order, name) or (of_account is not None and name not in of_account):
-            return False
-        return texts is None or texts.has(name, order.containing, is_inner=not is_agent)
-
-    found: list[str] = []
-    for part in in_parts(names, _LOOKED_AT_AT_ONCE):
-        found += filter(is_asked_for, part)
-        await asyncio.sleep(0)
-        while len(found) >= _HIDDEN_AT_ONCE:
-            yield found[:_HIDDEN_AT_ONCE]
-            del found[:_HIDDEN_AT_ONCE]
-    if found:
-        yield found
-
-
-async def _names_of(office: Office, order: ListObjects, kind: str) -> Set[str] | None:
-    """Return the names of the objects of the account that is asked for; None = of any."""
-    if order.account is None:
-        return None
-    payers = await asyncio.to_thread(office.definitions.accounts_of(kind))
-    return {name for name, account in payers.items() if account == order.account}
-
-
-async def _named(
-    office: Office, who: Principal, order: ListObjects, kind: str, owned: AgentObjects | None
-) -> list[ObjectVersion]:
-    """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
-    names: Iterable[str] | None = [order.name] if order.name is not None else None
-    if names is None and owned is not None:
-        names = await owned.names(kind)
-    of_account = await _names_of(office, order, kind)
-    if names is None and order.containing:
-        texts = await office.definitions.search_text(kind)
-        names = texts.having(order.containing, order.after or "")
-    elif names is None:
-        names = sorted(of_account or ())
-    is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
-    shown: list[ObjectVersion] = []
-    async with aclosing(_chosen(office, order, kind, names, of_account, is_agent=owned is not None)) as parts:
-        async for part in parts:
-            for each in await office.stores.objects.named(office.now(), kind, part):
-                if owned is None:
-                    shown.append(each if is_open else _hidden_in(each))
-                elif owned.sees(each):
-                    shown.append(_hidden_in(owned.shown(each)))
-            if order.limit is not None and len(shown) >= order.limit:
-                break
-            await asyncio.sleep(0)
-    return shown[: order.limit]
-
-
-class ExportObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The objects in force, of one kind or of all, for a file."""
-
-    kind: str | None = None
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def export_objects(office: Office, who: Principal, order: ExportObjects) -> Sequence[ObjectVersion]:
-    """Return them as ``list_objects``, with the passwords that the principal may see; the audit has a line of it.
-
-    Raises:
-        BadObjectError: there is no such kind.
-        StoreUnavailable: try again.
-    """
-    found = await list_objects(office, who, ListObjects(order.kind))
-    await office.stores.audit.add(office.audit_line(who, order, order.kind or ""))
-    return found
-
-
-class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of an object, without its keys; times as text."""
-
-    kind: str
-    name: str
-    version: int
-    """Number of the version."""
-    begins_at: str
-    """Time from which it holds."""
-    made_at: str
-    """Time at which the version was made, RFC 3339."""
-    operator: str
-    memo: str | None
-    defined: bool
-    """False: from then on the database does not define the object."""
-
-
-class KeysSheet(VersionSheet, frozen=True, kw_only=True):
-    """A version of an object with keys."""
-
-    keys: Any
-    """All of them, passwords hidden; in a list of versions those that it changed, with the value before and after."""
-    source: str = "database"
-    """Always ``database``: files have no versions."""
-
-
-class DefinitionSheet(msgspec.Struct, frozen=True, kw_only=True):
-    """An object in force with its keys, of the database or of the files; times as text."""
-
-    kind: str
-    name: str
-    source: str
-    """``database``; else the file and line where it stands and is changed, for agents ``files``."""
-    version: int | None = None
-    """None = it is in the files, as of the following fields."""
-    begins_at: str | None = None
-    """Time at which it comes into force, RFC 3339."""
-    made_at: str | None = None
-    operator: str | None = None
-    memo: str | None = None
-    defined: bool = True
-    """Whether it exists; false = the version removed it."""
-    keys: Any
-    """All that the principal sees of them, passwords hidden."""
-
-
-def sheet_of(version: ObjectVersion) -> VersionSheet:
-    """Return a version as programs read it."""
-    return VersionSheet(
-        kind=version.kind,
-        name=version.name,
-        version=version.version,
-        begins_at=iso_utc(version.begins_at),
-        made_at=iso_utc(version.made_at),
-        operator=version.operator,
-        memo=version.memo,
-        defined=version.body is not None,
-    )
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def list_definitions(office: Office, who: Principal, order: ListObjects) -> list[DefinitionSheet]:
-    """Return the objects of one kind by name, those of the database and those of the files.
-
-    Raises:
-        BadObjectError: there is no such kind.
-        ConfigError: the files cannot be read.
-        UnknownNameError: nothing fits, and the account is unknown; a planned one is known.
-        StoreUnavailable: try again.
-    """
-    owned = owned_by(office, office.scope_of(who))
-    if order.kind is None:
-        raise OrderError("kind", "is missing")
-    found: list[DefinitionSheet] = []
-    for part in in_parts(await list_objects(office, who, order), _HIDDEN_AT_ONCE):
-        found += map(_defined, part)
-        await asyncio.sleep(0)
-    of_kind = office.definitions.written_names(order.kind)
-    wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    of_account = await _names_of(office, order, order.kind)
-    chosen = _chosen(office, order, order.kind, wanted, of_account, is_agent=owned is not None)
-    names = sorted([name async for part in chosen for name in part])
-    of_files: list[DefinitionSheet] = []
-    for some in in_parts(names, _HIDDEN_AT_ONCE):
-        of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))
-        if order.limit is not None and len(of_files) >= order.limit:
-            break
-        await asyncio.sleep(0)
-    if not found and not of_files and owned is None:
-        await check_account(order.account, office.definitions, office.stores, office.now())
-    return [*heapq.merge(found, of_files, key=lambda each: each.name)][: order.limit]
-
-
-def _defined(version: ObjectVersion) -> DefinitionSheet:
-    return DefinitionSheet(
-        kind=version.kind,
-        name=version.name,
-        source="database",
-        version=version.version,
-        begins_at=iso_utc(version.begins_at),
-        made_at=iso_utc(version.made_at),
-        operator=version.operator,
-        memo=version.memo,
-        keys=hidden("", json.loads(version.body or "{}")),
-    )
-
-
-def _written(office: Office, kind: str, name: str, owned: AgentObjects | None) -> DefinitionSheet | None:
-    """Return an object of the files as it is shown; None = the agent does not see it."""
-    written = office.definitions.written_object(kind, name)
-    if written is None:
-        return None
-    keys, source = written.keys, written.at
-    if owned is not None:
-        version = _as_version(kind, name, written)
-        if not owned.sees(version):
-            return None
-        keys, source = json.loads(owned.shown(version).body or "{}"), "files"
-    return DefinitionSheet(kind=kind, name=name, source=source, keys=hidden("", keys))
-
-
-class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One version of an object; None = the one in force."""
-
-    kind: str
-    name: str
-    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Number of a version; None = the one in force."""
-    secrets: bool = False
-    """With its passwords."""
-
-
-class ObjectSheet(msgspec.Struct, frozen=True):
-    """A version of an object, and keys: all of them, or those that it changed with their values before and after."""
-
-    version: ObjectVersion
-    keys: Any
-
-    def sheet(self) -> KeysSheet:
-        """Return it as programs read it."""
-        return KeysSheet(**asdict(sheet_of(self.version)), keys=self.keys)
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
-    """Return a version with its keys; the audit has a line of each look at passwords.
-
-    Raises:
-        OperatorsOnlyError: an agent asks for passwords.
-        BadObjectError: there is no such kind.
-        NoSuchObjectError: there is no such version, or none that the agent sees.
-        StoreUnavailable: try again.
-    """
-    scope = office.scope_of(who)
-    found = await object_in_force(office, order, owned_by(office, scope))
-    keys = json.loads(found.body or "{}")
-    if order.secrets:
-        scope.require_operator()
-        require(who, Permission.DEFINITIONS_CHANGE)
-        await office.stores.audit.add(office.audit_line(who, order, f"{order.kind} {order.name}"))
-        return ObjectSheet(found, keys)
-    return ObjectSheet(_hidden_in(found), hidden("", keys))
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def show_definition(office: Office, who: Principal, order: ShowObject) -> DefinitionSheet:
-    """Return one object, of the database or of the files; raises as ``show_object``."""
-    owned = owned_by(office, office.scope_of(who))
-    check_kind(order.kind)
-    if order.version is None:
-        sheet = _written(office, order.kind, order.name, owned)
-        if sheet is not None:
-            return sheet
-    return _defined((await show_object(office, who, order)).version)
-
-
-async def object_in_force(office: Office, order: ShowObject, owned: AgentObjects | None) -> ObjectVersion:
-    """Return a version that has keys, or raise NoSuchObjectError; ``owned`` are the objects that an agent sees."""
-    kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, kind, name, owned)
-    found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
-    if found is None or found.body is None:
-        which = "now" if version is None else f"by version {version}"
-        message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
-        raise NoSuchObjectError(message)
-    return found
-
-
-class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All versions of an object."""
-
-    kind: str
-    name: str
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
-    """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
-    ordered = sorted(found, key=_place)
-    return [ObjectSheet(_hidden_in(each), _change_of(_replaced(each, ordered), each)) for each in found]
-
-
-def _replaced(version: ObjectVersion, ordered: Sequence[ObjectVersion]) -> ObjectVersion | None:
-    """Return the version that is in force until another one begins; None = there is none.
-
-    Of two that were planned for the same moment neither replaces the other.
-    """
-    is_planned = version.made_at < version.begins_at
-    number = bisect_left(ordered, (version.begins_at, 0 if is_planned else version.version), key=_place)
-    return ordered[number - 1] if number else None
-
-
-class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Two versions of an object: the newest and the one that it replaces, where none are named."""
-
-    kind: str
-    name: str
-    first: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The earlier version; None = the one that is in force until the later one begins."""
-    last: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The later version; None = the newest."""
-
-
-class ComparedVersions(msgspec.Struct, frozen=True):
-    """Keys that differ, with both values."""
-
-    first: int
-    """0 = before there was one."""
-    last: int
-    """The later version."""
-    keys: Mapping[str, tuple[Any, Any]]
-    """Keys that differ, each with the value before and after."""
-
-
-@needs(Permission.DEFINITIONS_SEE, by_account=True)
-async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
-    """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
-    after = versions[0] if order.last is None else numbered(versions, order.last)
-    before = _replaced(after, sorted(versions, key=_place))
-    if order.first is not None:
-        before = numbered(versions, order.first) if order.first else None
-    earlier = 0 if before is None else before.version
-    return ComparedVersions(earlier, after.version, _change_of(before, after))
-
-
-def _change_of(before: ObjectVersion | None, after: ObjectVersion) -> dict[str, tuple[Any, Any]]:
-    return differing(None if before is None else before.body, after.body)
-
-
-async def _history(office: Office, kind: str, name: str, owned: AgentObjects | None) -> Sequence[ObjectVersion]:
-    """Return the versions of an object, the newest first; of an agent those while it was in its tree."""
-    check_kind(kind)
-    versions = await office.stores.objects.history(kind, name)
-    if owned is not None:
-        versions = owned.history(versions, office.now())
-    if not versions:
-        message = f"the database has never defined {kind} {name}: see vosd definitions list {kind}"
-        raise NoSuchObjectError(message)
-    return versions
-
-
-def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
-    """Return one of the versions of an object.
-
-    Raises:
-        NoSuchObjectError: there is none of that number.
-    """
-    for each in versions:
-        if each.version == version:
-            return each
-    message = f"{versions[0].kind} {versions[0].name} has no version {version}; the newest is {versions[0].version}"
-    raise NoSuchObjectError(message)
-
-
-def differing(before: str | None, after: str | None) -> dict[str, tuple[Any, Any]]:
-    """Return the keys of two bodies that differ, with both values; secrets are hidden, changed ones named as such."""
-    old, new = _keys(before), _keys(after)
-    return {
-        key: (hidden(key, old.get(key)), _hidden_after(key, old.get(key), new.get(key)))
-        for key in (*old, *(key for key in new if key not in old))
-        if old.get(key) != new.get(key)
-    }
-
-
-def hidden(key: str, value: Any) -> Any:
-    """Return a value to be shown: passwords are hidden at any depth."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        return {name: hidden(name, each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [hidden(key, each) for each in value]
-    return HIDDEN if is_secret(key) else value
-
-
-def _hidden_after(key: str, old: Any, new: Any) -> Any:
-    """Return a new value to be shown beside an old one: only that a password was changed is seen."""
-    match old, new:
-        case dict(), dict():
-            return {name: _hidden_after(name, old.get(name), each) for name, each in new.items()}
-        case list(), list() if len(old) == len(new):
-            return [_hidden_after(key, was, each) for was, each in zip(old, new, strict=True)]
-        case str(), str() if is_secret(key) and old != new:
-            return CHANGED
-        case _:
-            return hidden(key, new)
-
-
-def _hidden_in(version: ObjectVersion) -> ObjectVersion:
-    """Return a version without its passwords."""
-    if version.body is None:
-        return version
-    return msgspec.structs.replace(version, body=json.dumps(hidden("", json.loads(version.body)), ensure_ascii=False))
-
-
-def _keys(body: str | None) -> dict[str, Any]:
-    keys = {} if body is None else json.loads(body)
-    return keys if isinstance(keys, dict) else {"value": keys}
 
 
 def _action(before: ObjectVersion | None, body: str | None) -> Action:

@@ -13,25 +13,14 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.names import check_account
-from vosd.admin.office.definitions import (
-    ChangedObjects,
-    ListObjects,
-    ListVersions,
-    NoSuchObjectError,
-    ObjectOrder,
-    SetObjects,
-    ShowObject,
-    WantedObject,
-    list_definitions,
-    list_versions,
-    set_objects,
-    show_object,
-)
+from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, SetObjects, WantedObject, set_objects
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.object_versions import ListVersions, NoSuchObjectError, list_versions
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, show_object
 from vosd.trunks.ringing import RingOrder
 
 DIDS: Final = "dids"

@@ -4,20 +4,13 @@ import json
 from typing import Final
 
 from vosd.admin.office.agent_objects import AgentObjects
-from vosd.admin.office.definitions import (
-    ChangedObjects,
-    ObjectOrder,
-    ShowObject,
-    WantedObject,
-    check_and_add,
-    object_in_force,
-    planned,
-)
+from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, WantedObject, check_and_add, planned
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.shown_objects import ShowObject, object_in_force
 from vosd.base.errors import VosError
 from vosd.billing.rights import Right
 

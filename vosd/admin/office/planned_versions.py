@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.definitions import KeysSheet, differing, sheet_of
 from vosd.admin.office.needs import needs
+from vosd.admin.office.object_versions import KeysSheet, differing, sheet_of
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 
 from vosd.admin.explained_messages import TrunkMessage
-from vosd.admin.office.definitions import NoSuchObjectError
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
+from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal

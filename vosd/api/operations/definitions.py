@@ -10,25 +10,14 @@ from vosd.admin.office.calendars import CalendarDays, DrawCalendar, draw_calenda
 from vosd.admin.office.declarations import ShowKind, show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
-    ComparedVersions,
-    CompareVersions,
-    DefinitionSheet,
     EndObject,
-    KeysSheet,
-    ListObjects,
-    ListVersions,
     ObjectOrder,
     RevertObject,
     SetObjects,
-    ShowObject,
     WantedObject,
-    compare_versions,
     end_object,
-    list_definitions,
-    list_versions,
     revert_object,
     set_objects,
-    show_definition,
 )
 from vosd.admin.office.dids import (
     AssignDid,
@@ -38,12 +27,21 @@ from vosd.admin.office.dids import (
     free_did,
     import_dids,
 )
+from vosd.admin.office.object_versions import (
+    ComparedVersions,
+    CompareVersions,
+    KeysSheet,
+    ListVersions,
+    compare_versions,
+    list_versions,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.planned_versions import ListPlanned, PlannedSheet, list_planned
 from vosd.admin.office.ports import ObjectKindSheet
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.shown_objects import DefinitionSheet, ListObjects, ShowObject, list_definitions, show_definition
 from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
