@@ -739,6 +739,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor, v
     with page.expect_download() as download:
         page.get_by_role("button", name="Differing calls as CSV").click()
     assert b"4499123" in download.value.path().read_bytes()
+    expect(page.get_by_role("button", name="Differing calls as CSV")).to_be_focused()
     before = balance(site, "vendors")
     page.get_by_role("combobox", name="State").click()
     page.get_by_role("option", name="settled").click()

@@ -134,6 +134,20 @@ def test_the_first_sheet_of_a_group_is_taken_back_and_leaves_no_rate(site: Watch
     assert site.items("/decks/begun/versions?sort=version")[-1]["content"] == 1
 
 
+def test_a_sheet_is_put_in_force_by_the_keyboard_alone(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "typed", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/typed?tab=import", "typed")
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
+    compares = page.get_by_role("button", name="Compare with the present rates")
+    compares.press("Enter")
+    page.get_by_role("radiogroup", name="Difference").wait_for()
+    expect(compares).to_be_focused()
+    page.get_by_role("button", name="Put in force").press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").press("Enter")
+    page.get_by_text("Version 1 is in force").wait_for()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()  # the button is gone
+
+
 def test_a_sheet_that_changes_nothing_has_no_undo(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "same", "keys": {"deck": True}}).status == 201
     sheet = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n"

@@ -8,7 +8,9 @@ import { ifVersion, Problem, type Query, type Schemas, send } from "../api/clien
 import { useOrders } from "../api/orders";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
+import { useRescue } from "../parts/focus";
 import { MinuteInput } from "../parts/minute";
+import { OrderButton } from "../parts/orderbutton";
 import { ProblemText } from "../parts/problem";
 import { Simulate, type Tried } from "../parts/simulation";
 import { type Change, ChangeWords, useSay } from "../parts/trial";
@@ -101,6 +103,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const [asks, setAsks] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
   const [theirs, setTheirs] = useState<Sheet | null>(null);
+  useRescue(theirs !== null, opener);
   const kind = declared.kind;
   const isOfCalls = kind !== "reports";
   const loaded = sheet ? base : (begin ?? NO_KEYS);
@@ -255,9 +258,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
                 onChange={(event) => setAt(event.currentTarget.value)}
               />
             )}
-            <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
+            <OrderButton ref={opener} type="submit" size="xs" isAtWork={order.isPending} disabled={!isChanged}>
               {t("object.check")}
-            </Button>
+            </OrderButton>
             {!account && isOfCalls && (
               <Simulate disabled={!isChanged || !name} objects={tried} onMistakes={noteAlone} />
             )}
@@ -345,12 +348,18 @@ function Conflict({
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
-            {conflicting("", base, now, mine).map(([place, before, after, here]) => (
+            {conflicting("", base, now, together.keys).map(([place, before, after, here]) => (
               <Table.Tr key={place}>
                 <Table.Th scope="row">{place}</Table.Th>
                 <Table.Td>{shown(before) || "–"}</Table.Td>
                 <Table.Td>{shown(after) || "–"}</Table.Td>
-                <Table.Td>{shown(here) || "–"}</Table.Td>
+                <Table.Td>
+                  {isSame(after, here) ? (
+                    <span className="quiet">{t(isOfPlan ? "conflict.as_theirs_plan" : "conflict.as_theirs")}</span>
+                  ) : (
+                    shown(here) || "–"
+                  )}
+                </Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>

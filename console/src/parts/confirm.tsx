@@ -2,9 +2,12 @@ import { Button, Group, Modal, Stack } from "@mantine/core";
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
-import { giveFocus } from "./focus";
+import { giveFocus, rescueFocus } from "./focus";
 import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
+
+/** The time in which a dialog has given the focus back to what had it before, where that can take it. */
+const GIVEN_BACK_MS = 50;
 
 /** Close a question where the person may do less than when it was opened: its page may be without its button by then. */
 function useClosedWithoutRight({
@@ -48,11 +51,17 @@ export function Confirm(props: {
   const close = () => props.isAtWork || props.onClose();
   useClosedWithoutRight(props);
   const { opener, opened } = props;
-  const giveBack = () => opener && giveFocus(opener.current);
+  const before = useRef<Element | null>(null);
+  const giveBack = () => {
+    if (opener) return giveFocus(opener.current);
+    const { current } = before;
+    setTimeout(() => (!current?.isConnected || current.matches(":disabled")) && rescueFocus(), GIVEN_BACK_MS);
+  };
   // a form that was saved is drawn anew, and its question goes with it
   const isOpen = useRef(opened);
   useEffect(() => {
     isOpen.current = opened;
+    if (opened) before.current = document.activeElement;
   }, [opened]);
   useEffect(() => () => void (isOpen.current && document.activeElement === document.body && giveFocus(null)), []);
   return (

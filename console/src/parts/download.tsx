@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { download } from "../api/client";
 import { Age } from "./age";
 import { giveFocus } from "./focus";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 
 export const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -41,16 +42,16 @@ export function Download({
   }, [wasCancelled]);
   return (
     <>
-      <Button
+      <OrderButton
         ref={button}
         size="xs"
         variant="default"
         {...look}
-        loading={order.isPending}
+        isAtWork={order.isPending}
         onClick={() => apply?.() !== false && order.mutate(new AbortController())}
       >
         {children}
-      </Button>
+      </OrderButton>
       {order.isPending && (
         <UnderWay name={name} since={order.submittedAt} size={look.size} onCancel={() => order.variables.abort()} />
       )}

@@ -1,6 +1,6 @@
 /** Focus of the keyboard after what had it is gone. */
 
-import { useEffect, useRef } from "react";
+import { type RefObject, useEffect, useRef } from "react";
 
 /** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
 export function giveFocus(element: HTMLElement | null) {
@@ -8,16 +8,16 @@ export function giveFocus(element: HTMLElement | null) {
   taker?.focus();
 }
 
-/** Give the focus to the title of the page where a button had it that is gone, or may not be pressed any more. */
-export function rescueFocus() {
-  if (!document.activeElement || document.activeElement.matches("body, :disabled")) giveFocus(null);
+/** Give the focus to an element, or the title, where a button had it that is gone, or may not be pressed any more. */
+export function rescueFocus(to: HTMLElement | null = null) {
+  if (!document.activeElement || document.activeElement.matches("body, :disabled")) giveFocus(to);
 }
 
 /** Give the focus a place when what had it goes from the page, or may not be pressed any more, with its reason. */
-export function useRescue(isThere: boolean) {
+export function useRescue(isThere: boolean, to?: RefObject<HTMLElement | null>) {
   const wasThere = useRef(isThere);
   useEffect(() => {
-    if (wasThere.current && !isThere) rescueFocus();
+    if (wasThere.current && !isThere) rescueFocus(to?.current);
     wasThere.current = isThere;
-  }, [isThere]);
+  }, [isThere, to]);
 }

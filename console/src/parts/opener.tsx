@@ -1,7 +1,7 @@
 /** A button that opens a dialog with what the page shows: behind an order it waits until the page has read that again. */
 
 import { useIsFetching } from "@tanstack/react-query";
-import { type Ref, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { OrderButton, type OrderButtonProps } from "./orderbutton";
 
 /** The longest wait: a list that comes later is compared when the order is given. */
@@ -11,7 +11,6 @@ interface OpenerProps extends Omit<OrderButtonProps, "children" | "isAtWork" | "
   act: string;
   isAtWork?: boolean;
   onOpen: () => void;
-  ref?: Ref<HTMLButtonElement>;
 }
 
 /** The button; where it has become that of another act meanwhile, it opens nothing. */

@@ -1,8 +1,10 @@
-/** The button of a dialog that gives an order: a disabled one would lose the focus to the page behind the dialog. */
+/** The button of an order or a question to the switch: a disabled one would lose the focus while that is at work. */
 
-import { Button, type ButtonProps, type ElementProps, Loader } from "@mantine/core";
+import { Button, type ButtonProps, type ElementProps } from "@mantine/core";
+import type { Ref } from "react";
 
 export interface OrderButtonProps extends ButtonProps, ElementProps<"button", keyof ButtonProps> {
+  ref?: Ref<HTMLButtonElement>;
   /** Whether the order is at work: the button keeps the focus of the keyboard then, and does nothing. */
   isAtWork: boolean;
 }
@@ -11,9 +13,10 @@ export function OrderButton({ isAtWork, onClick, ...props }: OrderButtonProps) {
   return (
     <Button
       {...props}
-      aria-disabled={isAtWork}
-      data-disabled={isAtWork || undefined}
-      leftSection={isAtWork && <Loader size="1em" color="currentColor" />}
+      loading={isAtWork}
+      renderRoot={(root) => (
+        <button {...root} type={props.type ?? "button"} disabled={props.disabled} aria-disabled={isAtWork} />
+      )}
       onClick={(event) => {
         if (isAtWork) event.preventDefault();
         else onClick?.(event);

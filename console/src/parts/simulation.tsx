@@ -1,6 +1,6 @@
 /** What a change would have done to the calls of last week: routed again, with cost and margin before and after. */
 
-import { Button, Modal, Progress, Stack, Table, Title } from "@mantine/core";
+import { Modal, Progress, Stack, Table, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,6 +9,7 @@ import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
 import { NotShown, withMoney } from "./lacking";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 import { Table as Rows } from "./table";
 
@@ -74,18 +75,18 @@ export function Simulate({
   if (!may || !decidesRoutes(objects)) return null;
   return (
     <>
-      <Button
+      <OrderButton
         size="xs"
         variant="default"
         disabled={disabled}
-        loading={simulation.isPending}
+        isAtWork={simulation.isPending}
         onClick={() => {
           setProgress(0);
           simulation.mutate();
         }}
       >
         {t("simulation.go")}
-      </Button>
+      </OrderButton>
       {simulation.isPending && <Progress value={100 * progress} w={120} aria-label={t("column.progress")} />}
       {mistakesOf(simulation.error).length === 0 && <ProblemText error={simulation.error} />}
       <Modal

@@ -1,6 +1,6 @@
 /** A real call through one gateway, without a customer: its steps as they happened, and its cost. */
 
-import { Button, Checkbox, Group, Stack, TextInput } from "@mantine/core";
+import { Checkbox, Group, Stack, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -10,6 +10,7 @@ import { amount } from "../format";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 import { Table } from "./table";
 
@@ -49,15 +50,15 @@ export function TestCall({ via, number = "", caller = "" }: { via: string; numbe
           onChange={(event) => setRingOnly(event.currentTarget.checked)}
           pb={8}
         />
-        <Button
+        <OrderButton
           size="sm"
           variant="default"
           disabled={!entered.callee}
-          loading={call.isPending}
+          isAtWork={call.isPending}
           onClick={() => setAsks(true)}
         >
           {t("testcall.go")}
-        </Button>
+        </OrderButton>
       </Group>
       <ProblemText error={call.error} />
       {report && (

@@ -1,6 +1,6 @@
 /** One call tried with a change that is not made: where it goes, and as which numbers. */
 
-import { Button, Group, Stack, TextInput } from "@mantine/core";
+import { Group, Stack, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,6 +9,7 @@ import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
 import { NotShown, withMoney } from "./lacking";
 import { marginIn } from "./margin";
+import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
 import { decidesRoutes, type Tried } from "./simulation";
 import { Table } from "./table";
@@ -48,15 +49,15 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
               }}
             />
           ))}
-          <Button
+          <OrderButton
             size="xs"
             variant="default"
             disabled={!FIELDS.every((field) => call[field])}
-            loading={explained.isPending}
+            isAtWork={explained.isPending}
             onClick={() => explained.mutate(objects)}
           >
             {t("simulation.try_one")}
-          </Button>
+          </OrderButton>
         </Group>
         <ProblemText error={explained.error} />
         {sheet && (

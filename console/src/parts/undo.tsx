@@ -36,7 +36,7 @@ export function useUndo<Made>(onSuccess: (made: Made) => void): Undo<Made> {
       if (mayBeCarriedOut(failure)) setLost({ act });
       if (isPageOld(failure)) readAgain(queries);
     },
-    onSettled: rescueFocus, // the button was busy, and goes with what it has undone
+    onSettled: () => rescueFocus(), // the button was busy, and goes with what it has undone
   });
   const { error } = undo;
   const wasLost = lost.act === undo.variables;

@@ -16,6 +16,7 @@ import { AmountInput } from "../parts/amountinput";
 import { transfer, useBooked } from "../parts/bookings";
 import { Confirm } from "../parts/confirm";
 import { useDayZone } from "../parts/minute";
+import { OrderButton } from "../parts/orderbutton";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Missing, ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
@@ -687,14 +688,14 @@ export function BlockOf(props: {
   });
   return (
     <>
-      <Button
+      <OrderButton
         size="xs"
         variant="default"
-        loading={change.isPending}
+        isAtWork={change.isPending}
         onClick={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
       >
         {t(props.isBlocked ? "customer.unblock" : "customer.block")}
-      </Button>
+      </OrderButton>
       {!asks && <ProblemText error={change.error} />}
       <Confirm
         opened={asks}

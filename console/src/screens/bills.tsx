@@ -12,6 +12,7 @@ import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { LAST_DAY } from "../parts/minute";
+import { OrderButton } from "../parts/orderbutton";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -178,9 +179,9 @@ function Import() {
             onChange={(event) => setSpan({ ...span, [field]: event.currentTarget.value })}
           />
         ))}
-        <Button type="submit" size="sm" disabled={!isWhole} loading={compare.isPending}>
+        <OrderButton type="submit" size="sm" disabled={!isWhole} isAtWork={compare.isPending}>
           {t("bills.compare")}
-        </Button>
+        </OrderButton>
       </Group>
       {bytes.length > 0 && <BillColumns look={look} map={map} onMap={setMap} />}
       <ProblemText error={compare.error ?? unreadable} />

@@ -2,7 +2,6 @@
 
 import {
   Alert,
-  Button,
   Checkbox,
   Group,
   Progress,
@@ -23,6 +22,7 @@ import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
 import { FileField } from "../parts/filefield";
 import { MinuteInput } from "../parts/minute";
+import { OrderButton } from "../parts/orderbutton";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { rollBack } from "../parts/rollback";
@@ -254,9 +254,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           {beginning && map && <Columns beginning={beginning} map={map} onMap={say} />}
           {chosen && !beginning && <Text className="quiet">{t("rates.workbook")}</Text>}
           <Group>
-            <Button size="xs" type="submit" disabled={!chosen || versions.isLoading} loading={trial.isPending}>
+            <OrderButton size="xs" type="submit" disabled={!chosen || versions.isLoading} isAtWork={trial.isPending}>
               {t("rates.try")}
-            </Button>
+            </OrderButton>
             {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
           </Group>
         </Stack>

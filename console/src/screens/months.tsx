@@ -1,6 +1,6 @@
 /** Statements of a month, and its close: what is missing is said before. */
 
-import { Button, Checkbox, Group, Stack, TextInput, Title } from "@mantine/core";
+import { Checkbox, Group, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -11,6 +11,7 @@ import { amount, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
+import { OrderButton } from "../parts/orderbutton";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -129,9 +130,9 @@ function Close({ month }: { month: string }) {
   return (
     <Stack gap="xs">
       <Group>
-        <Button size="xs" variant="default" loading={trial.isPending} onClick={() => trial.mutate()}>
+        <OrderButton size="xs" variant="default" isAtWork={trial.isPending} onClick={() => trial.mutate()}>
           {t("months.look")}
-        </Button>
+        </OrderButton>
         {sheet && !sheet.closed && left.length === 0 && (
           <Change
             isDanger

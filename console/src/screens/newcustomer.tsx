@@ -13,6 +13,7 @@ import { Form } from "../forms/form";
 import { cleaned, type Keys, type Kind, type Mistakes, mistakesOf } from "../forms/keys";
 import { AmountInput } from "../parts/amountinput";
 import { Confirm } from "../parts/confirm";
+import { OrderButton } from "../parts/orderbutton";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { ChangeWords, useSay } from "../parts/trial";
@@ -248,9 +249,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
             value={memo}
             onChange={(event) => setMemo(event.currentTarget.value)}
           />
-          <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!name}>
+          <OrderButton ref={opener} type="submit" size="xs" isAtWork={order.isPending} disabled={!name}>
             {t("object.check")}
-          </Button>
+          </OrderButton>
         </Group>
       </Stack>
       {unsaved.question}

@@ -10,6 +10,7 @@ import { NotShown } from "../parts/lacking";
 import { MediaSteps } from "../parts/mediasteps";
 import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
+import { OrderButton } from "../parts/orderbutton";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { TestCall } from "../parts/testcall";
@@ -58,9 +59,9 @@ export function TryScreen() {
             value={wanted.at}
             onChange={(at) => setWanted({ ...wanted, at: at || undefined })}
           />
-          <Button type="submit" loading={found.isFetching}>
+          <OrderButton type="submit" isAtWork={found.isFetching}>
             {t("try.go")}
-          </Button>
+          </OrderButton>
           {isWhole && (
             <CopyButton value={window.location.href}>
               {({ copied, copy }) => (
