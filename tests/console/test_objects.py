@@ -418,6 +418,17 @@ def test_an_agent_is_sent_to_the_operator_for_what_files_define(visit: Visit) ->
         expect(page.get_by_text("Defined in a file")).to_have_count(0)
 
 
+def test_an_agent_lacks_the_right_for_kinds_that_operators_alone_have(visit: Visit) -> None:
+    visitor = visit("agent", "reseller")
+    for path, title in (
+        ("/objects/routing_gateways/carrier-a", "carrier-a"),
+        ("/new/routing_gateways", "New: Routing gateways"),
+    ):
+        page = visitor.go(path, title)
+        page.get_by_text("Your role does not have the right for this").wait_for()
+        expect(page.get_by_role("main")).not_to_contain_text(re.compile("not defined|no kind|never defined|Try again"))
+
+
 @pytest.mark.parametrize(("role", "account"), [("viewer", None), ("customer", "acme")])
 def test_who_may_not_change_an_object_is_offered_no_change(
     site: Watched, visit: Visit, role: str, account: str | None

@@ -13,6 +13,7 @@ let isFirst = true;
 export function Page({
   title,
   needs,
+  lacks,
   tools,
   actions,
   children,
@@ -20,6 +21,8 @@ export function Page({
   title: string;
   /** The operations of the API that it is made of. */
   needs?: string | readonly string[];
+  /** The operation that the person may not use for what the page is about, where it may for other objects. */
+  lacks?: string;
   /** Buttons that need the same operation, such as its downloads. */
   tools?: ReactNode;
   /** Buttons that need operations of their own as well. */
@@ -28,7 +31,7 @@ export function Page({
 }) {
   const { t } = useTranslation();
   const { may } = useSession();
-  const lacking = [needs ?? []].flat().find((operation) => !may.has(operation));
+  const lacking = lacks ?? [needs ?? []].flat().find((operation) => !may.has(operation));
   const isShut = lacking !== undefined;
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {

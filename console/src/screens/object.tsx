@@ -28,6 +28,9 @@ export function ObjectScreen() {
   return isKind(kind) ? <One key={`${kind} ${name}`} kind={kind} name={name} /> : <NotFound />;
 }
 
+/** Whether it is not there: of kinds, agents and customers have a few. */
+const isAbsent = ({ error }: { error: Error | null }) => error instanceof Problem && error.status === HTTP_NOT_FOUND;
+
 function One({ kind, name }: { kind: string; name: string }) {
   const { t } = useTranslation();
   const definedAt = useDefinedAt();
@@ -47,7 +50,7 @@ function One({ kind, name }: { kind: string; name: string }) {
   const [isChanged, setChanged] = useState(false);
   // what a person has typed stays where another version is read: saving it shows both
   if (sheet !== edited && (sheet?.version === edited?.version || !isChanged)) setEdited(sheet);
-  const isGone = found.error instanceof Problem && found.error.status === HTTP_NOT_FOUND;
+  const isGone = isAbsent(found);
   /** Whether the form is shown; also of an object that has ended, where it holds what is not saved. */
   const hasForm = !isGone || isChanged;
   const isOurs = sheet?.source === DATABASE;
@@ -55,6 +58,7 @@ function One({ kind, name }: { kind: string; name: string }) {
     <Page
       title={name}
       needs={`GET ${one}`}
+      lacks={isAbsent(declared) ? `GET ${one}` : undefined}
       actions={
         sheet && (
           <Group gap="xs">
@@ -177,6 +181,7 @@ function NewObject({ kind }: { kind: string }) {
     <Page
       title={t("object.new_of", { kind: t(`kind.${kind}`) })}
       needs={[`POST ${pathOf(kind)}`, "GET /definitions/{kind}"]}
+      lacks={isAbsent(declared) ? `POST ${pathOf(kind)}` : undefined}
     >
       <Reading of={declared} />
       <ProblemText error={copied.error} again={() => copied.refetch()} />
