@@ -1,16 +1,17 @@
 /** The log-in before the pages: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
-import { Button, Center, Loader, Stack } from "@mantine/core";
+import { Button, Center, Loader, Modal, Stack } from "@mantine/core";
 import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { SESSION } from "./api/again";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { notePasswordDoubt } from "./parts/doubt";
+import { rescueFocus } from "./parts/focus";
 import { leaveField, useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
 import { Renewals } from "./parts/renewals";
-import { isAnythingEntered } from "./parts/unsaved";
+import { formsEntered } from "./parts/unsaved";
 import { Login, LoginAgain } from "./screens/login";
 import { SecondFactorPage } from "./screens/ownlogin";
 import { forgetAll, isOfPages, type Person, SessionContext, useLogOut, waiting } from "./session";
@@ -26,6 +27,7 @@ const windows = new BroadcastChannel("session");
  * hidden until the same person has logged in again; else it is gone.
  */
 export function SessionGate({ children }: { children: ReactNode }) {
+  const { t } = useTranslation();
   const queries = useQueryClient();
   const logOut = useLogOut();
   const asked = useQuery(sessionQuery);
@@ -35,6 +37,13 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const [isHidden, setHidden] = useState(false);
   const [hasEnded, setEnded] = useState(false);
   const [renewals, setRenewals] = useState(0);
+  /** Forms that the page had at the log-in: those of rights that the person has no more go with the new session. */
+  const entered = useRef(0);
+  const [hasLost, setLost] = useState(false);
+  useEffect(() => {
+    if (session && formsEntered() < entered.current) setLost(true);
+    entered.current = 0;
+  }, [session]);
   useMemo(() => {
     const forget = () => {
       setHidden(false);
@@ -43,7 +52,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     noteSession(
       session,
       async () => {
-        if (!isAnythingEntered()) {
+        if (formsEntered() === 0) {
           forget();
           setEnded(session !== null);
           return false;
@@ -93,7 +102,8 @@ export function SessionGate({ children }: { children: ReactNode }) {
     notePasswordDoubt(false);
     setEnded(false);
     const isSame = person.name === session?.name;
-    if (!isSame) forgetAll(queries);
+    if (isSame) entered.current = formsEntered();
+    else forgetAll(queries);
     queries.setQueryData(SESSION, person);
     if (isSame) goOn();
     else setHidden(false);
@@ -122,6 +132,15 @@ export function SessionGate({ children }: { children: ReactNode }) {
     <SessionContext value={session} key={session.name}>
       <Renewals value={renewals}>{children}</Renewals>
       {isHidden && <LoginAgain name={session.name} onDone={logIn} />}
+      <Modal
+        opened={hasLost}
+        onClose={() => setLost(false)}
+        onExitTransitionEnd={() => rescueFocus()}
+        title={t("login.lost")}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        {t("login.lost_lead")}
+      </Modal>
     </SessionContext>
   );
 }

@@ -199,7 +199,8 @@ def test_a_question_goes_with_the_right_of_its_person(site: Watched, newcomer: V
     assert site.api.ask("PUT", f"/people/{name}/role", {"role": "viewer"}).status == 200
     put_in_force_button.click()
     logged_in_again(page, name)
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("dialog", name="What you had entered is gone").wait_for()
+    expect(page.get_by_role("dialog")).to_have_count(1)
     expect(page.get_by_role("tab", name="Import a sheet")).to_have_count(0)
 
 

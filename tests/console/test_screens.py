@@ -1190,6 +1190,23 @@ def test_what_was_entered_is_kept_while_the_same_person_logs_in_again(site: Watc
     expect(page.get_by_label("Amount")).to_have_value("77")
 
 
+def test_what_was_entered_is_said_to_be_gone_with_the_right_for_it(site: Watched, newcomer: Visit) -> None:
+    page = newcomer("finance").go("/accounts/rival", "rival")
+    name = page.get_by_role("button", name=re.compile("^p")).inner_text()
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("12.5")
+    page.get_by_role("button", name="Continue").click()
+    assert site.api.ask("PUT", f"/people/{name}/role", {"role": "viewer"}).status == 200
+    page.get_by_role("button", name="Book", exact=True).click()
+    logged_in_again(page, name)
+    gone = page.get_by_role("dialog", name="What you had entered is gone")
+    expect(gone).to_contain_text("Your rights were changed meanwhile")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1, name="rival")).to_be_focused()
+
+
 def test_another_person_who_logs_in_over_a_form_begins_with_a_fresh_page(newcomer: Visit) -> None:
     other = newcomer("finance").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
     page = newcomer().go("/payments?tab=transfer", "Payments")

@@ -16,8 +16,8 @@ interface Unsaved {
 
 const changed = new Set<object>();
 
-/** Whether any form of the page holds what is not saved. */
-export const isAnythingEntered = (): boolean => changed.size > 0;
+/** The number of forms of the page that hold what is not saved. */
+export const formsEntered = (): number => changed.size;
 
 /** Guard a form; `isChanged` says whether it holds what is not saved. What is no form has a question of its own. */
 export function useUnsaved(isChanged: boolean, asked?: { title: string; lead: string }): Unsaved {
