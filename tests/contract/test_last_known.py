@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.closed import closed
 from doubles.data.registering import register_request
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.virtual.clock import ManualClock
@@ -164,6 +165,14 @@ async def test_a_copy_that_was_removed_is_said_to_be_made_by_a_start(copy, tmp_p
     assert line["error"].endswith(
         "last-known.db is missing: a start makes it anew, vosd restart while the database answers"
     )
+
+
+async def test_a_copy_in_a_directory_that_is_closed_is_one_line_of_the_log(copy, tmp_path):
+    with closed(tmp_path), structlog.testing.capture_logs() as logged:
+        assert not await copy.note([ACME])
+    (line,) = logged
+    assert line["event"] == "last_known_not_written"
+    assert "is missing" not in line["error"]
 
 
 async def test_registrations_are_read_from_the_copy_while_the_database_is_away(copy):

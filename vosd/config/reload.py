@@ -95,14 +95,21 @@ def _ordered(running: Stored, wanted: Stored) -> Ordered:
     changed = {} if wanted.unkept is None else wanted.unkept.changes
     is_anew = wanted.unkept is not None and wanted.unkept.everything
 
+    def was_ahead(kind: str, name: str) -> bool:
+        # A clock that was ahead has begun it, and it is planned again: as by orders.
+        version = running.objects[kind][name]
+        return running.at > wanted.at and version.begins_at > wanted.at
+
     def has_ended(kind: str, name: str) -> bool:
         # Where all was read anew, the database may have lost what it had: no order has ended that.
         is_gone = name in running.objects.get(kind, ()) and name not in wanted.objects.get(kind, ())
-        return is_gone and (not is_anew or (kind, name) in changed)
+        return is_gone and (not is_anew or (kind, name) in changed or was_ahead(kind, name))
 
     def was_planned(kind: str, name: str) -> bool:
+        if not has_ended(kind, name):
+            return False
         end = changed.get((kind, name))
-        return end is not None and end.begins_at > end.made_at and has_ended(kind, name)
+        return was_ahead(kind, name) if end is None else end.begins_at > end.made_at
 
     changed_groups, changed_lists = (_changed(running, wanted, kind) for kind in ("rate_groups", "number_lists"))
     return Ordered(has_ended, was_planned, imported | changed_groups, changed_lists)

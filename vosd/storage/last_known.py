@@ -9,7 +9,7 @@ unless the database has newer ones: this file may have been full meanwhile.
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -219,8 +219,9 @@ class LastKnown:
     def _report(self, error: VosError) -> None:
         if not self._failed:
             said = str(error)
-            if not self._path.exists():
-                said = f"{self._path} is missing: a start makes it anew, vosd restart while the database answers"
+            with suppress(OSError):  # its directory is closed, as the error says
+                if not self._path.exists():
+                    said = f"{self._path} is missing: a start makes it anew, vosd restart while the database answers"
             _log.error("last_known_not_written", error=said, means="a start without the database knows less")
         self._failed = True
 

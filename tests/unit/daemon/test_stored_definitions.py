@@ -591,6 +591,31 @@ def test_a_planned_version_that_a_clock_was_ahead_for_has_not_begun_once_it_is_r
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("in_use", [set(), {"north"}])
+def test_objects_that_a_clock_was_ahead_for_are_taken_back_without_a_question(site: Site, in_use: set[str]) -> None:
+    """As if they were taken away by files: each later order would be refused, too."""
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 3_600_000, made_at=NOW)
+    for name in ("north", "west"):
+        site.define(1, '{"rate_group":"sell"}', name=name, at=NOW + 3_600_000, made_at=NOW)
+    daemon = site.daemon()
+    daemon.configuration._busy = lambda: Busy(in_use, frozenset())
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        for ahead_ms, limit, accounts in (
+            (7_200_000, "9", {"acme", "north", "shop", "west"}),
+            (0, "5", {"acme", "shop"}),
+        ):
+            site.now = NOW + ahead_ms
+            await daemon._definitions.look()
+            assert daemon.configuration.last_error is None
+            assert (limit_of(daemon), daemon.service.switch.catalogue.accounts.keys()) == (limit, accounts)
+        await stop(daemon, "reloads")
+
+    asyncio.run(run())
+
+
 def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_that_was_planned_beside(
     site: Site,
 ) -> None:

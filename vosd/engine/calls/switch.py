@@ -262,7 +262,8 @@ class Switch(Counting):
         if not self.takes_calls:
             return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
         if self.services.sink.refuses_calls:
-            return Refusal(EndReason.OVERLOAD, 503, "calls cannot be written to disk, or the database has lost some")
+            why = "calls cannot be written to disk, or the database has lost some or is used by another switch"
+            return Refusal(EndReason.OVERLOAD, 503, why)
         return None
 
     def _begin_again(self, live_call: LiveCall, now: Instant) -> None:
