@@ -52,7 +52,16 @@ export const InRow = createContext(false);
  * A moment in the viewer's zone, or in one that is named behind it then; in UTC where the mouse points, and where the
  * focus of the keyboard is.
  */
-export function Moment({ value, zone }: { value: unknown; zone?: string | null }) {
+export function Moment({
+  value,
+  zone,
+  hasDay,
+}: {
+  value: unknown;
+  zone?: string | null;
+  /** Whether the day stands there also where it is today: bounds of a period are days. */
+  hasDay?: boolean;
+}) {
   const viewers = useZone();
   const isInRow = useContext(InRow);
   if (!value) return <span className="quiet">–</span>;
@@ -60,7 +69,7 @@ export function Moment({ value, zone }: { value: unknown; zone?: string | null }
   return (
     // its UTC has to be reached by the keyboard, as it is by the mouse
     <time dateTime={text} title={utc(text)} data-utc={utc(text)} tabIndex={isInRow ? undefined : 0}>
-      {moment(text, new Date(), zone ?? viewers)}
+      {moment(text, new Date(hasDay ? 0 : Date.now()), zone ?? viewers)}
       {zone && ` ${zone}`}
     </time>
   );

@@ -57,8 +57,8 @@ export function BillsScreen() {
             ),
           },
           { name: "account", kind: "account" },
-          { name: "since", show: (row) => <Moment value={row.since} zone={zoneOf(row)} /> },
-          { name: "until", show: (row) => <Moment value={row.until} zone={zoneOf(row)} /> },
+          { name: "since", show: (row) => <Moment value={row.since} zone={zoneOf(row)} hasDay /> },
+          { name: "until", show: (row) => <Moment value={row.until} zone={zoneOf(row)} hasDay /> },
           { name: "ours", kind: "money" },
           { name: "theirs", kind: "money" },
           { name: "difference", kind: "money" },
@@ -254,8 +254,8 @@ function Compared({ row }: { row: Sheet }) {
     <>
       <Facts
         facts={[
-          [t("column.since"), <Moment key="since" value={row.since} zone={comparison.zone} />],
-          [t("column.until"), <Moment key="until" value={row.until} zone={comparison.zone} />],
+          [t("column.since"), <Moment key="since" value={row.since} zone={comparison.zone} hasDay />],
+          [t("column.until"), <Moment key="until" value={row.until} zone={comparison.zone} hasDay />],
           [t("column.ours"), money(row.ours)],
           [t("column.theirs"), money(row.theirs)],
           [t("column.difference"), money(row.difference)],
