@@ -29,9 +29,9 @@ class ConnectionLimits:
     unknown_rate_per_source: int = 10
     """Accepted a second from one unknown address (IPv6: /64)."""
     tls_rate: int = 200
-    """TLS handshakes of gateways and registered users that begin in a second, all together; 0 = no limit."""
+    """TLS handshakes of registered users that begin in a second, all together; 0 = no limit."""
     tls_rate_per_source: int = 100
-    """Such of one address (IPv6: /64)."""
+    """Such of one address (IPv6: /64), that of a gateway, too."""
     most_unknown_per_source: int = 20
     """Part of ``most_unknown`` that one address (IPv6: /64) may use."""
     most_own_per_source: int = 16

@@ -85,12 +85,14 @@ class ConnectionSlots:
     def __len__(self) -> int:
         return self._taken.total()
 
-    def take(self, origin: ConnectionOrigin, host: str, now: float, *, is_tls: bool = False) -> str | None:
+    def take(
+        self, origin: ConnectionOrigin, host: str, now: float, *, is_tls: bool = False, is_trunk: bool = False
+    ) -> str | None:
         """Take a slot for one connection; return the name of the limit that is reached, or None.
 
         For an unknown source that needs it another connection of an unknown source is ended, for one of ours to a place
         that no gateway has another one of these. ``now`` is in seconds of a monotonic clock. ``is_tls``: an accepted
-        one begins with a handshake.
+        one begins with a handshake; ``is_trunk``: it is one of a gateway, which has many calls on a single connection.
         """
         limits, most = self.limits, self.limits.most
         ours = self._taken[ConnectionOrigin.SWITCH] + self._taken[ConnectionOrigin.ELSEWHERE]
@@ -104,7 +106,7 @@ class ConnectionSlots:
         elif origin is ConnectionOrigin.ELSEWHERE:
             full = self._full_elsewhere(source_of(host))
         elif origin is ConnectionOrigin.GATEWAY and is_tls:
-            rates = limits.tls_rate_per_source, limits.tls_rate
+            rates = limits.tls_rate_per_source, 0 if is_trunk else limits.tls_rate
             full = self._handshakes.exceeded("tls_rate", source_of(host), rates, now)
         if full is None:
             self._count(origin, host, 1)

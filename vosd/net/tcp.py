@@ -223,7 +223,9 @@ class StreamFlow:
         if is_known:
             self._entrance.recognise(peer.host)
         origin = ConnectionOrigin.GATEWAY if is_known else ConnectionOrigin.UNKNOWN
-        full = self._slots.take(origin, peer.host, self._loop.time(), is_tls=self.tls is not None)
+        is_tls = self.tls is not None
+        is_trunk = is_tls and self._core.is_gateway(peer.host)
+        full = self._slots.take(origin, peer.host, self._loop.time(), is_tls=is_tls, is_trunk=is_trunk)
         if full is not None:
             sock.close()
             self._warn(peer, f"the limit {full} of sip.connections is reached")

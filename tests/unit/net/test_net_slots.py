@@ -262,6 +262,9 @@ def test_an_office_may_shake_hands_at_once_and_a_flood_of_handshakes_is_bounded(
     assert begun("192.0.2.2", 201, 9.0) == [None] * 200 + ["tls_rate_per_source"]
     assert begun("192.0.2.3", 201, 9.0) == [None] * 200 + ["tls_rate_per_source"]
     assert begun("192.0.2.4", 1, 9.0) == ["tls_rate"]
+    trunk = ConnectionOrigin.GATEWAY, "192.0.2.5", 9.0
+    found = [slots.take(*trunk, is_tls=True, is_trunk=True) for _ in range(201)]
+    assert found == [None] * 200 + ["tls_rate_per_source"], "phones that come back keep out no trunk"
 
 
 async def test_an_unknown_source_that_sends_too_much_is_disconnected(opened, connect):

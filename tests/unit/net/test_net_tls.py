@@ -177,6 +177,19 @@ async def test_handshakes_of_a_known_source_are_limited_by_rate(opened, connect,
     assert await (await connect(node.address())).is_closed()
 
 
+@pytest.mark.parametrize("is_trunk", [True, False])
+async def test_all_phones_together_are_limited_by_rate_and_trunks_are_not(opened, connect, authority, switch, is_trunk):
+    limits = TransportSettings(connections=ConnectionLimits(tls_rate=1))
+    node = await opened(TLS, settings=limits, tls=TlsContexts.load(settings(authority, switch)))
+    node.ear.gateways = {"127.0.0.1"} if is_trunk else set()
+    for _ in range(2):
+        await connect(node.address(), ssl=authority.client_context())
+    if is_trunk:
+        await connect(node.address(), ssl=authority.client_context())
+    else:
+        assert await (await connect(node.address())).is_closed()
+
+
 async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monkeypatch):
     monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
     node = await secured()
