@@ -518,7 +518,8 @@ class GatewayAttempt:
             self._endpoint.dialogs.adopt(self.tag, leg)
         early.rseqs[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self.transaction.parts.sequence} INVITE\r\n")
-        if session and self._is_unusable(session, now):
+        is_unread = not session and tag not in early.settled and hides_session(response)
+        if is_unread or (session and self._is_unusable(session, now)):
             # It is the answer, whatever the 2xx has (RFC 3261 section 13.2.1). An offer is not answered.
             if early.offered:
                 self._send_prack(pracking, b"", now)

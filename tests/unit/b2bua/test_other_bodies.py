@@ -348,3 +348,14 @@ def test_a_gateway_whose_answer_is_compressed_is_hung_up_and_the_next_one_tried(
     assert call.response(200).body == ANSWER
     assert "BYE" in scene.vendor.only_call.asked
     assert scene.close().routing_gateway == "vendor-1"
+
+
+def test_a_gateway_whose_reliable_answer_is_compressed_is_given_up_before_it_answers():
+    """It is the answer, whatever the 200 has (RFC 3261 section 13.2.1)."""
+    scene = scene_of(frozenset(), frozenset())
+    kind, answer = compressed(ANSWER)
+    scene.vendor.script = Script((Line(0, 183, answer, (), True, kind=kind), Line(5_000, 200)))
+    scene.vendors[1].script = Script((Line(0, 200, ANSWER),))
+    call = scene.whole_call(Intent(headers=INSISTS_ON_RELIABLE, hang_up_after_ms=500))
+    assert call.response(200).body == ANSWER
+    assert [each.code for each in scene.close().attempts] == [0, 200]

@@ -135,6 +135,15 @@ def test_a_transfer_encoding_of_a_part_is_taken_off(encoding, content):
     assert not objects_to(message)
 
 
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "7-bit", "8bit;", "none", "utf-8"])
+def test_a_session_description_in_plain_text_is_taken_whatever_encoding_it_says(encoding):
+    """Gateways write such lines, because SIP programs do not know transfer encodings; none of them leaves ``v=0``."""
+    session = SDP + b"a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n"
+    message = carrying(of_parts(encoded(f"Content-Transfer-Encoding: {encoding}", session)))
+    assert session_of(message) == session
+    assert not objects_to(message)
+
+
 COMPRESSED = encoded("Content-Encoding: gzip", b"\x1f\x8b\x08")
 
 

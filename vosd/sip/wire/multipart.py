@@ -63,9 +63,14 @@ class BodyPart(NamedTuple):
 
     @property
     def content(self) -> bytes | None:
-        """The body without its transfer encoding (RFC 2045 section 6); None if it has another one, or is compressed."""
+        """The body without its transfer encoding (RFC 2045 section 6); None if it has another one, or is compressed.
+
+        What begins as a session description has none, whatever it says: in none of them that line could stand.
+        """
         if not is_identity(self.content_encoding):
             return None
+        if _BEGINS_AS_SESSION.match(self.body):
+            return self.body
         match self.encoding.lower():
             case "" | "7bit" | "8bit" | "binary":
                 return self.body
