@@ -2,11 +2,13 @@
 
 from contextlib import aclosing
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.ledger_entries import entries_of
+from sqlalchemy import event
 
 from vosd.cdr.record import Posting
 from vosd.storage import ledger
@@ -129,6 +131,26 @@ async def test_payments_of_all_accounts_are_listed_in_order_and_in_parts(booked,
     assert await references(account="acme", newest_first=True) == ["a1", "p2", "p1"]
     assert await references(account="acme", newest_first=True, after=first[-1].id, limit=1) == ["a1"]
     assert await references(account="acme\udcff") == []
+
+
+async def test_lists_of_all_accounts_ask_for_them_a_part_at_a_time_or_not_at_all(database, monkeypatch):
+    """Those of a hundred thousand accounts would else be read, in thousands of statements, for a page of payments."""
+    monkeypatch.setattr(ledger, "ACCOUNTS_AT_ONCE", 10)
+    for number in range(30):
+        await pay(database, "1", f"p{number}", STARTED, account=f"account-{number:02}")
+    asked: list[tuple[str, Any]] = []
+    listen = (database.engine.sync_engine, "before_cursor_execute")
+    event.listen(*listen, lambda _c, _k, text, parameters, *_: asked.append((text, parameters)))
+    newest = await listed(database, kinds=("payment", "refund"), newest_first=True, limit=3)
+    assert [each.account for each in newest] == ["account-29", "account-28", "account-27"]
+    if not database.is_sqlite:  # by the partition of what is not of calls
+        assert [text for text, _ in asked if "FROM account" in text] == []
+    asked.clear()
+    async with aclosing(SqlLedger(database).balances(STARTED + 1)) as found:
+        assert [each.balance async for each in found] == [Decimal(1)] * 30
+    sums = [parameters for text, parameters in asked if "ledger_entry" in text]
+    named = [[each for each in some if str(each).startswith("account-")] for some in sums]
+    assert named == [[f"account-{number:02}" for number in range(part, part + 10)] for part in (0, 10, 20)]
 
 
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):

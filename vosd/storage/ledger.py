@@ -54,6 +54,7 @@ from vosd.storage.ledger_values import (
     Statement,
     Turnover,
 )
+from vosd.storage.partitions import is_partitioned
 from vosd.storage.ports import UNDONE_AS, EntryKind, other_ends
 from vosd.storage.sums import money_sum
 from vosd.storage.types import Money, descriptive
@@ -70,6 +71,9 @@ _RANGES_COUNTED: Final = 199
 _RARELY: Final[ColumnElement[float]] = literal_column("0.0001")
 """The share of entries that are not of calls, for SQLite, which would take the mean, too, once it has statistics."""
 _BY_HAND: Final = [kind.value for kind in EntryKind if kind not in {EntryKind.CALL, EntryKind.CORRECTION}]
+
+_OF_NO_CALL: Final[ColumnElement[bool]] = literal_column("ledger_entry.period") == 0
+"""Names the partition of the entries that are not of calls; a table without partitions lacks the column."""
 
 _ROLE_BEGINS: Final = 38
 """Place of the role in the reference of a call's entry, behind the call's id (``rows.reference_of``)."""
@@ -139,20 +143,23 @@ class SqlLedger:
     async def pages(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that fit in the order of booking, or newest first, a few hundred of them at a time.
 
-        No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed,
-        except in a list without calls.
+        No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile may be
+        listed.
 
         Raises:
             StoreUnavailable: the entries yielded so far are correct, the rest is not known.
         """
+        fitting = _fitting(wanted)
         if wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
-            async with aclosing(self._beside_calls(wanted)) as beside:
-                async for some in beside:
-                    yield some
-            return
+            if wanted.account is not None or not await self._is_divided():
+                async with aclosing(self._beside_calls(wanted)) as beside:
+                    async for some in beside:
+                        yield some
+                return
+            fitting = fitting.where(_OF_NO_CALL)
         order = _entry.id if wanted.account is None else _entry.seq
         is_down = wanted.newest_first
-        query = _fitting(wanted).order_by(order.desc() if is_down else order)
+        query = fitting.order_by(order.desc() if is_down else order)
         left = maxsize if wanted.limit is None else wanted.limit
         last = maxsize if is_down else 0
         if wanted.after is not None:
@@ -162,7 +169,7 @@ class SqlLedger:
         if wanted.newest is not None and is_down:
             left = min(left, wanted.newest)
         elif wanted.newest is not None:
-            newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
+            newest = fitting.with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
             async with self._database.searching(unhurried=True) as connection:
                 last = ((await connection.execute(newest)).scalar() or 1) - 1
         while True:
@@ -177,6 +184,10 @@ class SqlLedger:
             if len(found) < page or not left:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
+
+    async def _is_divided(self) -> bool:
+        async with self._database.searching() as connection:
+            return await is_partitioned(connection, schema.ledger_entry.name)
 
     async def _beside_calls(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that fit and are not of calls; no entry of a call is read for them.
@@ -501,15 +512,12 @@ class SqlLedger:
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, moment, "ledger entries")
-        after = ""
-        while True:
-            async with self._database.reading(unhurried=True) as connection:
-                rows = (await connection.execute(_balances_at(moment, after))).all()
-            for row in rows:
-                yield Balance(row.id, row.currency, (row.closed or ZERO) + (row.moved or ZERO))
-            if len(rows) < ACCOUNTS_AT_ONCE:
-                return
-            after = rows[-1].id
+        async with aclosing(self._accounts(None)) as parts:
+            async for names in parts:
+                async with self._database.reading(unhurried=True) as connection:
+                    rows = (await connection.execute(_balances_at(moment, names))).all()
+                for row in rows:
+                    yield Balance(row.id, row.currency, (row.closed or ZERO) + (row.moved or ZERO))
 
     async def balances_at(
         self, moments: Sequence[int], accounts: Collection[str] | None
@@ -688,8 +696,11 @@ def _seq_of_first(pair: tuple[Any, int]) -> int:
     return seq
 
 
-def _balances_at(moment: int, after: str) -> Select[Any]:
-    """Select the next accounts with the balance of their latest close before a moment, and what moved it since."""
+def _balances_at(moment: int, names: Sequence[str]) -> Select[Any]:
+    """Select accounts with the balance of their latest close before a moment, and what moved it since.
+
+    They are named, as of a page by a limit the database would add up all that follow.
+    """
     later = select(func.min(_point.seq)).where(_point.account == _account.id, _point.closed_until >= moment)
     is_open = _entry.seq <= func.coalesce(later.correlate(schema.account).scalar_subquery(), _entry.seq)
     is_open = or_(is_open, _entry.kind == EntryKind.MINIMUM.value)
@@ -699,8 +710,7 @@ def _balances_at(moment: int, after: str) -> Select[Any]:
     closed = type_coerce(func.max(_point.balance), Money).label("closed")
     moved = money_sum(_entry.amount).label("moved")
     columns = select(_account.id, _account.currency, closed, moved).select_from(tables)
-    page = columns.where(_account.id > after).group_by(_account.id, _account.currency)
-    return page.order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
+    return columns.where(_account.id.in_(names)).group_by(_account.id, _account.currency).order_by(_account.id)
 
 
 def _closed_until(point: Checkpoint) -> int:
