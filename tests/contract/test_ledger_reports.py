@@ -356,7 +356,7 @@ async def test_what_makes_no_sense_is_refused(office: Office) -> None:
     with pytest.raises(OrderError, match="is no criterion of this report"):
         await shown(office, "payments", gateway="pbx")
     without = msgspec.structs.replace(operator(), permissions=SHIPPED["viewer"].permissions)
-    with pytest.raises(NoSuchReportError):
+    with pytest.raises(NoSuchReportError, match="that you may see"):
         await shown(office, "balances", without)
 
 

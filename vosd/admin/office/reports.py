@@ -91,10 +91,10 @@ _OF_COMMON: Final = {
 
 
 class NoSuchReportError(VosError):
-    """There is no report of that name."""
+    """There is no report of that name, or it is not for the principal."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"there is no report {name}: they are {', '.join(known)}")
+        super().__init__(f"there is no report {name} that you may see: there are {', '.join(known)}")
 
 
 class TooManyRowsError(VosError):
