@@ -141,6 +141,22 @@ async def test_of_two_versions_that_begin_together_the_later_made_holds(objects)
     assert await in_force(objects, STARTED) == [again]
 
 
+async def test_what_was_ordered_to_hold_at_once_by_a_clock_ahead_holds_once_the_clock_is_right(objects):
+    """Else who was blocked meanwhile would call again, and a price of before would hold."""
+    ahead = {"begins_at": STARTED + HOUR_MS, "made_at": STARTED + HOUR_MS}
+    blocked, ended = next_of(ACME, body='{"disabled":true}', **ahead), next_of(TRUNK, body=None, **ahead)
+    planned = next_of(blocked, begins_at=STARTED + 2 * HOUR_MS)
+    await objects.add([ACME, TRUNK])
+    known = await objects.current(STARTED)
+    await objects.add([blocked, ended])
+    await objects.add([planned])
+    assert await in_force(objects, STARTED + 1) == [blocked, ended]
+    assert await in_force(objects, STARTED + 1, (known.version, STARTED)) == [blocked, ended]
+    since = next_of(planned, body="{}", begins_at=STARTED + 2, made_at=STARTED + 2)
+    await objects.add([since])
+    assert await in_force(objects, STARTED + 2) == [since, ended], "the later order holds, whatever the clock said"
+
+
 async def test_an_end_is_a_version_without_keys(objects):
     end = next_of(ACME, body=None, begins_at=STARTED + 5, memo=None)
     await objects.add([ACME])

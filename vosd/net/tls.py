@@ -197,19 +197,17 @@ def _require_pem(settings: TlsSettings) -> None:
         try:
             if may_wait(path.stat().st_mode):
                 raise TlsFileError(key, path, "a file that can be read: no pipe, socket or device")
-            content = path.read_bytes()
+            path.read_bytes()
         except OSError as error:
             raise TlsFileError(key, path, f"a file that can be read: {error.strerror}") from error
         if key != "private_key":
-            _require_certificates(key, path, content)
+            _require_certificates(key, path)
 
 
-def _require_certificates(key: str, path: Path, content: bytes) -> None:
-    # Words around the certificates, such as the name of who has them, may have any letters.
-    text = content.decode("ascii", "ignore")
+def _require_certificates(key: str, path: Path) -> None:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError as error:
         raise TlsFileError(key, path, "certificates in PEM form") from error
 
 

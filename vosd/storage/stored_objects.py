@@ -70,12 +70,13 @@ class SqlObjects:
     async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
         """Return the objects in force at a moment; ``since`` a version and a moment only those that have changed.
 
+        Versions that were ordered to hold at once, and begin later, count: a clock that was ahead has dated them.
+
         Raises:
             StoreUnavailable: try again.
         """
-        begun = select(_table).where(_row.begins_at <= at)
-        if since is not None:
-            begun = begun.where(tuple_(_row.kind, _row.name).in_(_changed(since, at)))
+        wanted = true() if since is None else tuple_(_row.kind, _row.name).in_(_changed(since, at))
+        begun = select(_table).where(_row.begins_at <= at, wanted)
         planned = select(func.min(_row.begins_at)).where(_row.begins_at > at)
         # The drivers of MySQL read each value of a row by itself, in Python: most of the time for 200,000 rows. Of
         # SQLite each time is a text, which two functions would read.
@@ -85,7 +86,10 @@ class SqlObjects:
             version = await version_in(connection)
             rows = (await connection.execute(query)).all()
             next_at = (await connection.execute(planned)).scalar()
+            ahead = [] if next_at is None else (await connection.execute(_ahead_of(at).where(wanted))).all()
         found = _in_force(map(object_of, rows))
+        if ahead:
+            found = _later_ones(found, map(_object_of, ahead))
         return Objects(version=version, at=at, next_at=next_at, found=found)
 
     async def last_change(self, until: int) -> tuple[int, int] | None:
@@ -261,6 +265,22 @@ def _changed(since: tuple[int, int], at: int) -> Select[Any]:
     known, until = since
     begun = (_row.begins_at > until) & (_row.begins_at <= at)
     return select(_row.kind, _row.name).where(or_(_row.changed > known, begun))
+
+
+def _ahead_of(at: int) -> Select[Any]:
+    """Select the versions that begin after a moment and were ordered to hold at once, the first versions first."""
+    is_ahead = (_row.begins_at > at) & (_row.begins_at <= _row.made_at)
+    return select(_table).where(is_ahead).order_by(_row.kind, _row.name, _row.version)
+
+
+def _later_ones(found: Iterable[ObjectVersion], ahead: Iterable[ObjectVersion]) -> list[ObjectVersion]:
+    """Return objects with the versions of ``ahead`` that are later by number, whatever time they have."""
+    later = {(each.kind, each.name): each for each in found}
+    for each in ahead:
+        known = later.get((each.kind, each.name))
+        if known is None or known.version < each.version:
+            later[each.kind, each.name] = each
+    return sorted(later.values(), key=lambda each: (each.kind, each.name))
 
 
 def _in_force(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:

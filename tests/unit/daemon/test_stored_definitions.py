@@ -551,7 +551,7 @@ def test_an_object_that_ended_in_the_database_is_gone(site: Site) -> None:
 
 def test_a_planned_version_begins_by_itself(site: Site) -> None:
     site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
-    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 60_000)
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 60_000, made_at=NOW)
     daemon = site.daemon()
 
     async def run() -> list[str | None]:
@@ -570,7 +570,7 @@ def test_a_planned_version_begins_by_itself(site: Site) -> None:
 def test_a_planned_version_that_a_clock_was_ahead_for_has_not_begun_once_it_is_right(site: Site) -> None:
     """With a price, calls would be charged by it until the switch is started again."""
     site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
-    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 3_600_000)
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 3_600_000, made_at=NOW)
     daemon = site.daemon()
     command = StoredDefinitions(lambda _database: site.decks, SqlObjects, lambda: site.now, trusts_switch=True)
 
@@ -589,6 +589,26 @@ def test_a_planned_version_that_a_clock_was_ahead_for_has_not_begun_once_it_is_r
     assert asyncio.run(run()) == [
         of_first, of_second, of_first, of_first, of_first, of_second, of_first, of_second, of_second, of_first
     ]  # fmt: skip
+
+
+def test_orders_that_were_given_while_a_clock_was_ahead_hold_once_it_is_right(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    daemon = site.daemon()
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        site.now = NOW + 600_000
+        await asyncio.to_thread(site.define, 2, '{"rate_group":"sell","overdraft_limit":"9"}', at=site.now)
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', at=site.now, name="north")
+        for now in (site.now, NOW + 30_000):
+            site.now = now
+            await daemon._definitions.look()
+            accounts = daemon.service.switch.catalogue.accounts.keys()
+            assert (limit_of(daemon), accounts) == ("9", {"acme", "north", "shop"})
+        await stop(daemon, "reloads")
+
+    asyncio.run(run())
+    assert limit_of(site.daemon()) == "9", "behind a new start, too"
 
 
 @pytest.mark.parametrize("in_use", [set(), {"north"}])

@@ -562,6 +562,7 @@ async def test_other_files_hold_for_new_connections_and_leave_the_open_ones(secu
         ("certificate", "no certificate", "certificates in PEM form"),
         ("certificate", "", "certificates in PEM form"),
         ("certificate", "Zürich", "certificates in PEM form"),
+        ("ca", "Zürich -----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificates in PEM form"),
         ("private_key", None, "a file that can be read"),
         ("private_key", "no key", "the key of the certificate"),
         ("ca", None, "a file that can be read"),
