@@ -96,7 +96,15 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
     root = directory / "root"
     install = ["make", "--no-print-directory", "install-system", f"PYTHON={borrowing_python(directory)}"]
     # root of a hardened machine has such a mask, and the user of the service runs what is installed
-    said = run("sh", "-c", 'umask 077; exec "$@"', "sh", *install, cwd=TREE, environ={"DESTDIR": str(root), **OFFLINE})
+    said = run(
+        "sh",
+        "-c",
+        'umask 077; exec "$@"',
+        "sh",
+        *install,
+        cwd=TREE,
+        environ={"DESTDIR": str(root), "PREFIX": "/opt/vosd", **OFFLINE},
+    )
     (release,) = (root / "opt/vosd/releases").iterdir()
     return Staged(root, install, release, said)
 
