@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
+from itertools import count
 from operator import gt, itemgetter, lt
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -158,13 +159,6 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
 
     ``beside``: the object that the items are in; a page has its fields, too.
     """
-    rows: list[Any] = []
-    for part in in_parts(items):
-        rows += map(msgspec.to_builtins, part)
-        await asyncio.sleep(0)
-    for name, value in wanted.filters.items():
-        rows = [row for row in rows if _text(row.get(name)) == value]
-
     is_amount = wanted.sort in wanted.amounts
     comparable = _amount if is_amount else _comparable
     by = None if wanted.sort is None else listing.still.get(wanted.sort, wanted.sort)
@@ -176,16 +170,27 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
         # items without a value are the last in either order
         return [(value is None) != is_reversed, comparable(value), *(identity(listing, row) or [number])]
 
-    placed = [(place(number, row), row) for number, row in enumerate(rows)]
+    is_behind = lt if is_reversed else gt
+    placed: list[tuple[list[Any], Any]] = []
+    numbers = count()
+    for part in in_parts(items):
+        rows = [msgspec.to_builtins(item) for item in part]
+        for name, value in wanted.filters.items():
+            rows = [row for row in rows if _text(row.get(name)) == value]
+        found = [(place(number, row), row) for row, number in zip(rows, numbers, strict=False)]
+        if wanted.after is not None:
+            try:
+                there, value, *rest = wanted.after
+                after = [there, _amount(value) if is_amount else value, *rest]
+                found = [each for each in found if is_behind(each[0], after)]
+            except (TypeError, ValueError, InvalidOperation) as error:
+                raise _bad("cursor", "is of another list") from error
+        placed += found
+        if wanted.limit is not None:  # of a long list no more than a page and the next one are sorted and kept
+            placed.sort(key=itemgetter(0), reverse=is_reversed)
+            del placed[wanted.limit + 1 :]
+        await asyncio.sleep(0)
     placed.sort(key=itemgetter(0), reverse=is_reversed)
-    if wanted.after is not None:
-        is_behind = lt if is_reversed else gt
-        try:
-            there, value, *rest = wanted.after
-            after = [there, _amount(value) if is_amount else value, *rest]
-            placed = [each for each in placed if is_behind(each[0], after)]
-        except (TypeError, ValueError, InvalidOperation) as error:
-            raise _bad("cursor", "is of another list") from error
     shown = placed if wanted.limit is None else placed[: wanted.limit]
     following = shown[-1][0] if shown and len(shown) < len(placed) else None
     if wanted.form:

@@ -56,7 +56,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         self._currencies: dict[str, str] = {}
         """By rate group, of those that were looked up."""
         self._templates = templates
-        self._parameters = parameters
+        self._accounts = Accounts(parameters)
 
     def place_of(self, account_id: str) -> SourceLine | None:
         """Return where an account is defined; None = nowhere."""
@@ -102,7 +102,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         keys = read_section(AccountKeys, filled, label, problems)
         if keys is None:
             raise ConfigError(problems.in_order())
-        return Definition(Accounts(self._parameters).account(keys), label, filled)
+        return Definition(self._accounts.account(keys), label, filled)
 
     def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
         """Return the currency of an account's rate group; None where it has none, or a problem was reported."""

@@ -213,9 +213,16 @@ class SqlBooks:
         Raises:
             StoreUnavailable: try again.
         """
-        wanted = _account.id > first if last is None else (_account.id > first) & (_account.id <= last)
+        query = _standing if last is None else _standing.where(_account.id <= last)
+        query = query.order_by(_account.id).limit(_OPENED_AT_ONCE)
+        rows: list[Any] = []
         async with self._database.reading() as connection:
-            return _changes((await connection.execute(_standing.where(wanted))).all(), 0)
+            while True:  # a hundred thousand at once would keep the event loop for half a second
+                part = (await connection.execute(query.where(_account.id > first))).all()
+                rows += part
+                if len(part) < _OPENED_AT_ONCE:
+                    return _changes(rows, 0)
+                first = part[-1].id
 
     async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.

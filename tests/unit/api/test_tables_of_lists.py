@@ -6,7 +6,10 @@ import json
 import re
 import zipfile
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.api import ADMINISTRATOR, CUSTOMER, identify
@@ -194,6 +197,30 @@ def test_an_item_that_goes_between_two_pages_hides_no_other_one(operation: Opera
     wanted = page_wanted(listing, operation.columns(), {"cursor": first["next"]}, "")
     rest = json.loads(asyncio.run(whole_list(listing, rows[1:], wanted)).content)
     assert first["items"] + rest["items"] == rows
+
+
+@pytest.mark.parametrize("way", ["id", "-id", "balance", "-balance", "group", "-group"])
+def test_pages_of_a_long_list_are_the_whole_list_in_order(way: str) -> None:
+    """It is read in parts, of each of which no more than a page is kept."""
+    operation, name = listed("/balances"), way.removeprefix("-")
+    assert operation.listing is not None
+    rows: list[dict[str, Any]] = [
+        {"id": f"a{number * 7_919 % 2_300:04}", "balance": f"{number % 37 - 9}.50", "blocked": number % 3 == 0}
+        | ({"group": f"g{number % 5}"} if number % 4 else {})
+        for number in range(2_300)
+    ]
+    found, query = [], {"sort": way, "limit": "700", "blocked": "false"}
+    while True:
+        wanted = page_wanted(operation.listing, operation.columns(), dict(query), "")
+        page = json.loads(asyncio.run(whole_list(operation.listing, rows, wanted)).content)
+        found += page["items"]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    kept = sorted((row for row in rows if not row["blocked"]), key=itemgetter("id"), reverse=way != name)
+    with_value = [row for row in kept if name in row]
+    with_value.sort(key=lambda row: Decimal(row[name]) if name == "balance" else row[name], reverse=way != name)
+    assert found == with_value + [row for row in kept if name not in row]
 
 
 def test_alarms_keep_their_order_from_page_to_page_and_the_fields_of_their_object() -> None:

@@ -43,7 +43,7 @@ from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_acco
 from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, book_payment
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
@@ -277,6 +277,48 @@ async def test_the_list_is_of_a_group_or_below_an_agent(office: Office) -> None:
         await names(group="h")
     with pytest.raises(OrderError, match="give `agent` as well"):
         ListAccounts(all=True)
+
+
+class _Counted(dict[str, Account]):
+    """Accounts that count how often one is looked up."""
+
+    looked_up = 0
+
+    def __getitem__(self, name: str) -> Account:
+        self.looked_up += 1
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.looked_up += 1
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("order", [{}, {"after": ""}, {"group": "g"}, {"group": "g", "after": ""}], ids=str)
+async def test_a_long_list_lets_others_have_their_turns(
+    with_accounts: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, order: dict[str, str]
+) -> None:
+    """The API answers nothing else in a turn: of a hundred thousand accounts one would take seconds."""
+    made = [builders.account(f"a{number:04}", group="gh"[number % 100 > 3]) for number in range(1_500)]
+    counted = _Counted({each.id: each for each in made})
+    office = with_accounts(*made)
+    monkeypatch.setattr(office.definitions, "accounts", lambda: counted)
+    of_turns = []
+
+    async def count() -> None:
+        while True:
+            of_turns.append(counted.looked_up)
+            counted.looked_up = 0
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    found = await listed(office, **order)
+    counting.cancel()
+    of_turns.append(counted.looked_up)
+    wanted = [each for each in made if order.get("group") in {None, each.group}]
+    assert [each.id for each in found] == [each.id for each in wanted]
+    assert max(of_turns) <= 500
+    if "group" in order:  # no more than a look at each of the others
+        assert sum(of_turns) <= len(made) + 5 * len(wanted)
 
 
 async def test_sums_are_by_group_and_currency(office: Office) -> None:

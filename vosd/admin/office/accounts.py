@@ -1,7 +1,8 @@
 """Use cases of accounts: limits as configured, balances of the ledger, amounts that running calls reserve, validity."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Final
@@ -21,6 +22,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
@@ -34,6 +36,8 @@ from vosd.routing.calendar import Calendar
 
 WORKING: Final = "working"
 NON_WORKING: Final = "non-working"
+_AT_ONCE: Final = 200
+"""Accounts that are read in one turn of the event loop."""
 AGENT: Final = "agent"
 """Category of an account that others name as their agent."""
 
@@ -213,15 +217,11 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     scope, accounts, agent = office.scope_of(who), office.definitions.accounts(), order.agent
-    below: Collection[str] | None = None
-    if agent is not None:
-        below = accounts_below(office, scope, agent, is_whole=order.all)
+    below = None if agent is None else accounts_below(office, scope, agent, is_whole=order.all)
 
     def listed(names: Iterable[str]) -> Iterator[str]:
-        return (name for name in names if (below is None or name in below) and scope.sees(name))
-
-    def first_of(names: Iterable[str]) -> list[str]:
-        return [*islice(listed(names), None if order.group is not None else order.limit)]
+        of_group = names if order.group is None else _of_group(accounts, order.group, names, scope)
+        return (name for name in of_group if (below is None or name in below) and scope.sees(name))
 
     def left_over(changes: ChangedStandings) -> list[str]:
         return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
@@ -230,7 +230,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     if order.containing:
         after = order.after or ""
         found = await _containing(office, scope, order.containing, after)
-        some = first_of(name for name in found if not order.accounts or name in order.accounts)
+        some = [*islice(listed(name for name in found if not order.accounts or name in order.accounts), limit)]
         changes = await books.standings_of([*some, order.containing])
         wanted = sorted((*some, *(name for name in listed(left_over(changes)) if name > after)))
     elif order.accounts:
@@ -238,35 +238,45 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         changes = await books.standings_of(named)
         there = {*accounts, *left_over(changes)}
         wanted = [name for name in listed(named) if name in there and name > (order.after or "")]
+    elif order.group is not None:
+        named = []
+        for part in in_parts(accounts, _AT_ONCE):
+            named += listed(part)
+            await asyncio.sleep(0)
+        if order.after is not None:
+            named = sorted(name for name in named if name > order.after)
+        wanted = named[:limit]
+        changes = await books.standings_of(wanted)
     elif order.after is not None:
         named = [name for name in sorted(listed(accounts)) if name > order.after]
-        some = named if limit is None or order.group is not None else named[:limit]
+        some = named[:limit]
         changes = await books.standings_between(order.after, some[-1] if len(some) < len(named) else None)
         wanted = sorted((*some, *listed(left_over(changes))))
-    elif limit is not None and order.group is None and len(first := [*islice(listed(accounts), limit)]) == limit:
+    elif limit is not None and len(first := [*islice(listed(accounts), limit)]) == limit:
         wanted, changes = first, await books.standings_of(first)
     else:
         changes = await books.standings()
         wanted = [*listed(chain(accounts, left_over(changes)))]
     sheets = await _sheets(office, scope, wanted, changes)
-    of_group = [each for each in sheets if order.group in {None, each.group}]
-    if order.group is not None and agent is None and not of_group:
+    if order.group is not None and agent is None and not sheets:
         message = f"no account has the group {order.group!r}; vosd account groups lists them"
         raise NoSuchGroupError(message)
-    shown = of_group[:limit]
+    shown = sheets[:limit]
     if order.last_call:
-        last = await office.stores.queries.last_calls([each.id for each in shown], as_vendors=scope.agent is None)
-        shown = [
-            msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each
-            for each in shown
-        ]
+        shown = await _with_last_calls(office, scope, shown)
     if order.calls:
         shown = await _with_calls(office, who, shown)
     if order.consumption:
-        configured_ones = (accounts[each.id] for each in shown if each.id in accounts)
-        charged = await charged_today(office.stores, configured_ones, office.now())
-        shown = [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in shown]
+        shown = await _with_charges(office, accounts, shown)
     return shown
+
+
+def _of_group(accounts: Mapping[str, Account], group: str, names: Iterable[str], scope: Scope) -> Iterator[str]:
+    """Yield the names of accounts of a group; an agent does not see its own one."""
+    for name in names:
+        account = accounts.get(name)
+        if group and account is not None and account.group == group and name != scope.agent:
+            yield name
 
 
 async def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:
@@ -275,6 +285,21 @@ async def _containing(office: Office, scope: Scope, part: str, after: str) -> It
     if scope.visible is None:
         return texts.having(part, after)
     return (name for name in sorted(scope.visible) if name > after and texts.has(name, part, is_inner=False))
+
+
+async def _with_last_calls(office: Office, scope: Scope, sheets: list[AccountSheet]) -> list[AccountSheet]:
+    last = await office.stores.queries.last_calls([each.id for each in sheets], as_vendors=scope.agent is None)
+    return [
+        msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each for each in sheets
+    ]
+
+
+async def _with_charges(
+    office: Office, accounts: Mapping[str, Account], sheets: list[AccountSheet]
+) -> list[AccountSheet]:
+    configured_ones = (accounts[each.id] for each in sheets if each.id in accounts)
+    charged = await charged_today(office.stores, configured_ones, office.now())
+    return [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in sheets]
 
 
 async def _with_calls(office: Office, who: Principal, sheets: list[AccountSheet]) -> list[AccountSheet]:
@@ -306,7 +331,9 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     committed, is_running = answer or {}, answer is not None
     without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
     sheets = []
-    for name in names:
+    for number, name in enumerate(names, start=1):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # else the API would answer nothing else until all of many accounts are there
         is_agent, is_blocked = name in agents, name in without_calls
         sheet = _sheet(
             name, accounts, changes, committed, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked

@@ -1,5 +1,6 @@
 """Operations about accounts' money: balances, payments, ledger, statements."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -43,6 +44,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.months import month_of
+from vosd.base.parts import in_parts
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +103,11 @@ class AccountBalance(AccountSheet, frozen=True):
 async def list_account_balances(office: Office, who: Principal, order: ListAccounts) -> list[AccountBalance]:
     """Return accounts with their money, by name."""
     by_name = msgspec.structs.replace(order, after=order.after or "")
-    return [AccountBalance(**asdict(each)) for each in await list_accounts(office, who, by_name)]
+    found: list[AccountBalance] = []
+    for part in in_parts(await list_accounts(office, who, by_name)):
+        found += (AccountBalance(**asdict(each)) for each in part)
+        await asyncio.sleep(0)
+    return found
 
 
 async def show_account_balance(office: Office, who: Principal, order: ShowAccount) -> AccountBalance:
