@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -37,6 +38,7 @@ from vosd.admin.office.closing import (
     close_account,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
@@ -59,6 +61,7 @@ from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.storage.database import Database
 from vosd.storage.dropped import note_dropped
 
+_Result = TypeVar("_Result")
 NOW = 1_790_000_000_000
 """21 September 2026."""
 DAY = 86_400_000
@@ -293,32 +296,54 @@ class _Counted(dict[str, Account]):
         return super().get(name, default)
 
 
-@pytest.mark.parametrize("order", [{}, {"after": ""}, {"group": "g"}, {"group": "g", "after": ""}], ids=str)
-async def test_a_long_list_lets_others_have_their_turns(
-    with_accounts: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, order: dict[str, str]
-) -> None:
-    """The API answers nothing else in a turn: of a hundred thousand accounts one would take seconds."""
+@pytest.fixture
+def many(with_accounts: Callable[..., Office], monkeypatch: pytest.MonkeyPatch) -> tuple[Office, _Counted]:
+    """An office with 1,500 accounts, of which 60 are of the group ``g``."""
     made = [builders.account(f"a{number:04}", group="gh"[number % 100 > 3]) for number in range(1_500)]
     counted = _Counted({each.id: each for each in made})
     office = with_accounts(*made)
     monkeypatch.setattr(office.definitions, "accounts", lambda: counted)
-    of_turns = []
+    return office, counted
+
+
+async def looked_up_in_turns(counted: _Counted, wanted: Awaitable[_Result]) -> tuple[_Result, list[int]]:
+    """Return a result, and how many accounts were looked up in each turn of the event loop."""
+    of_turns: list[int] = []
+
+    def end_turn() -> None:
+        of_turns.append(counted.looked_up)
+        counted.looked_up = 0
 
     async def count() -> None:
         while True:
-            of_turns.append(counted.looked_up)
-            counted.looked_up = 0
+            end_turn()
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    found = await listed(office, **order)
+    result = await wanted
     counting.cancel()
-    of_turns.append(counted.looked_up)
-    wanted = [each for each in made if order.get("group") in {None, each.group}]
-    assert [each.id for each in found] == [each.id for each in wanted]
+    end_turn()
+    return result, of_turns
+
+
+@pytest.mark.parametrize("order", [{}, {"after": ""}, {"group": "g"}, {"group": "g", "after": ""}], ids=str)
+async def test_a_long_list_lets_others_have_their_turns(many: tuple[Office, _Counted], order: dict[str, str]) -> None:
+    """The API answers nothing else in a turn: of a hundred thousand accounts one would take seconds."""
+    office, counted = many
+    found, of_turns = await looked_up_in_turns(counted, listed(office, **order))
+    wanted = [each.id for each in counted.values() if order.get("group") in {None, each.group}]
+    assert [each.id for each in found] == wanted
     assert max(of_turns) <= 500
     if "group" in order:  # no more than a look at each of the others
-        assert sum(of_turns) <= len(made) + 5 * len(wanted)
+        assert sum(of_turns) <= len(counted) + 5 * len(wanted)
+
+
+async def test_statements_of_a_group_let_others_have_their_turns(many: tuple[Office, _Counted]) -> None:
+    office, counted = many
+    order = ShowStatements(month=Month(2026, 9), group="g", limit=2)
+    async with aclosing(show_statements(office, operator(), order)) as statements:
+        first, of_turns = await looked_up_in_turns(counted, anext(statements))
+    assert (first.account, max(of_turns) <= 500) == ("a0000", True)
 
 
 async def test_sums_are_by_group_and_currency(office: Office) -> None:

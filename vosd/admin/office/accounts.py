@@ -220,8 +220,12 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     below = None if agent is None else accounts_below(office, scope, agent, is_whole=order.all)
 
     def listed(names: Iterable[str]) -> Iterator[str]:
-        of_group = names if order.group is None else _of_group(accounts, order.group, names, scope)
-        return (name for name in of_group if (below is None or name in below) and scope.sees(name))
+        return (name for name in names if (below is None or name in below) and scope.sees(name))
+
+    async def of_group(names: Iterable[str]) -> Iterable[str]:
+        if order.group is None:
+            return listed(names)
+        return await names_of_group(accounts, order.group, (name for name in listed(names) if name != scope.agent))
 
     def left_over(changes: ChangedStandings) -> list[str]:
         return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
@@ -230,22 +234,19 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     if order.containing:
         after = order.after or ""
         found = await _containing(office, scope, order.containing, after)
-        some = [*islice(listed(name for name in found if not order.accounts or name in order.accounts), limit)]
+        some = [*islice(await of_group(name for name in found if not order.accounts or name in order.accounts), limit)]
         changes = await books.standings_of([*some, order.containing])
-        wanted = sorted((*some, *(name for name in listed(left_over(changes)) if name > after)))
+        wanted = sorted((*some, *(name for name in await of_group(left_over(changes)) if name > after)))
     elif order.accounts:
         named = dict.fromkeys(order.accounts) if order.after is None else sorted({*order.accounts})
         changes = await books.standings_of(named)
         there = {*accounts, *left_over(changes)}
-        wanted = [name for name in listed(named) if name in there and name > (order.after or "")]
+        wanted = [name for name in await of_group(named) if name in there and name > (order.after or "")]
     elif order.group is not None:
-        named = []
-        for part in in_parts(accounts, _AT_ONCE):
-            named += listed(part)
-            await asyncio.sleep(0)
+        members = await of_group(accounts)
         if order.after is not None:
-            named = sorted(name for name in named if name > order.after)
-        wanted = named[:limit]
+            members = sorted(name for name in members if name > order.after)
+        wanted = [*islice(members, limit)]
         changes = await books.standings_of(wanted)
     elif order.after is not None:
         named = [name for name in sorted(listed(accounts)) if name > order.after]
@@ -271,12 +272,13 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     return shown
 
 
-def _of_group(accounts: Mapping[str, Account], group: str, names: Iterable[str], scope: Scope) -> Iterator[str]:
-    """Yield the names of accounts of a group; an agent does not see its own one."""
-    for name in names:
-        account = accounts.get(name)
-        if group and account is not None and account.group == group and name != scope.agent:
-            yield name
+async def names_of_group(accounts: Mapping[str, Account], group: str, names: Iterable[str]) -> list[str]:
+    """Return those of some names that are accounts of a group; other requests are answered meanwhile."""
+    found: list[str] = []
+    for part in in_parts(names, _AT_ONCE):
+        found += (name for name in part if group and name in accounts and accounts[name].group == group)
+        await asyncio.sleep(0)
+    return found
 
 
 async def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:

@@ -21,6 +21,7 @@ from vosd.admin.ledger import (
     statement_sheet,
 )
 from vosd.admin.names import configured
+from vosd.admin.office.accounts import names_of_group
 from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -161,7 +162,7 @@ async def show_statements(
     zone = zone_named(order.zone or office.definitions.settings.invoices.zone)
     names: Sequence[str] = order.accounts
     if order.group is not None:
-        names = [name for name in accounts if accounts[name].group == order.group]
+        names = await names_of_group(accounts, order.group, accounts)
     elif order.of_all:
         names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
     begins = 0
